@@ -1,0 +1,1 @@
+"""The language all Loom services speak, and nothing one service could own."""

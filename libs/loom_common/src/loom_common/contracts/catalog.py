@@ -1,0 +1,31 @@
+"""Which class speaks for which `type`: the only place that knows."""
+
+from __future__ import annotations
+
+from loom_common.contracts import v1
+from loom_common.contracts.envelope import Message
+
+MESSAGES: tuple[type[Message], ...] = (
+    v1.RunRequest,
+    v1.RunCommand,
+    v1.ReplayRequest,
+    v1.ExtractSlice,
+    v1.BatchExtracted,
+    v1.BatchTransformed,
+    v1.BatchEvaluated,
+    v1.FinalizeLoad,
+    v1.RecordsQuarantined,
+    v1.SliceExtracted,
+    v1.BatchFact,
+    v1.RecordsKept,
+    v1.LoadFinalized,
+    v1.StageDelayed,
+    v1.StageFailed,
+    v1.RunProgress,
+    v1.RunFinished,
+    v1.RunAccepted,
+    v1.RunRejected,
+    v1.RunEpoch,
+)
+
+BY_TYPE: dict[str, type[Message]] = {message.type: message for message in MESSAGES}

@@ -1,0 +1,452 @@
+"""Version 1 of every message. Immutable: what is here has been spoken.
+
+Four groups, in the order a run meets them: commands to the coordinator, work for the stages, facts
+about what happened, answers and control. Seconds are floats, money is USD, times are ISO 8601 UTC."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+from uuid import uuid4
+
+from pydantic import Field
+
+from loom_common.contracts.envelope import Message, Part
+from loom_common.domain.ids import message_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+
+# --- commands: anyone -> coordinator ------------------------------------------------------------------------------
+
+
+class RunRequest(Message):
+    """Start a run. Any AMQP client may publish this JSON to `loom.runs` / `run.request`."""
+
+    type: ClassVar[str] = "loom.run.request.v1"
+
+    pipeline: str | None = Field(None, description="The name of a registered pipeline.")
+    definition: dict[str, Any] | None = Field(None, description="Or the definition itself, as in a pipeline file.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Values for the pipeline's parameters.")
+    idempotency_key: str | None = Field(None, description="The same key twice starts one run.")
+    requested_by: str | None = Field(None, description="For people.")
+    files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
+    base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
+    sample: int | None = Field(None, ge=1, description="Extract at most so many records.")
+    reuse: bool = Field(True, description="False: take no result of an earlier run.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("request", self.idempotency_key) if self.idempotency_key else message_id("request", uuid4())
+
+
+class RunCommand(Message):
+    """Cancel, pause or resume a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`."""
+
+    type: ClassVar[str] = "loom.run.command.v1"
+
+    run_id: str
+    verb: Literal["cancel", "pause", "resume"]
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("command", uuid4())
+
+
+class ReplayRequest(Message):
+    """Run a pipeline again over the quarantined records of a run: `loom.runs` / `run.replay`."""
+
+    type: ClassVar[str] = "loom.run.replay.v1"
+
+    run_id: str = Field(description="The run whose records are replayed.")
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("replay", uuid4())
+
+
+# --- work: stage to stage -----------------------------------------------------------------------------------------
+
+
+class ExtractSlice(Message):
+    """Read a bounded piece of the source: from `cursor`, at most `max_batches` batches."""
+
+    type: ClassVar[str] = "loom.slice.requested.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+    partition: int
+    slice: int
+    cursor: Any = Field(None, description="Where to begin, in the source's own terms; null for the start.")
+    max_batches: int
+    limit: int | None = Field(None, description="Stop after so many records.")
+    positions: tuple[int, ...] | None = Field(None, description="Publish only these batches; null for all.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("slice", self.run_id, self.partition, self.slice, self.epoch)
+
+
+class BatchHeader(Part):
+    """What a batch carries from stage to stage."""
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+    batch_id: str
+    partition: int
+    slice: int
+    position: int
+    tally: Tally = Field(description="What became of its records so far.")
+
+
+class ExtractedRecord(Part):
+    """A record as the source gave it."""
+
+    id: str
+    input: dict[str, Any]
+
+
+class TransformedRecord(Part):
+    """A record with its output."""
+
+    id: str
+    input: dict[str, Any]
+    output: dict[str, Any] | None = Field(description="Null: the output is the input (passthrough).")
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The output, also where it is the input."""
+        return self.input if self.output is None else self.output
+
+
+class EvaluatedRecord(TransformedRecord):
+    """A record that its gate let through."""
+
+    scores: dict[str, float] = Field(default_factory=dict)
+
+
+class _Batch(Message):
+    header: BatchHeader
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        return message_id(self.type, self.header.batch_id)
+
+
+class BatchExtracted(_Batch):
+    """For the transformer."""
+
+    type: ClassVar[str] = "loom.batch.extracted.v1"
+    records: tuple[ExtractedRecord, ...]
+
+
+class BatchTransformed(_Batch):
+    """For the evaluator."""
+
+    type: ClassVar[str] = "loom.batch.transformed.v1"
+    records: tuple[TransformedRecord, ...]
+
+
+class BatchEvaluated(_Batch):
+    """For the loader."""
+
+    type: ClassVar[str] = "loom.batch.evaluated.v1"
+    records: tuple[EvaluatedRecord, ...]
+
+
+class FinalizeLoad(Message):
+    """All batches of the run are loaded: publish the result as one (join the parts of a file, swap a table)."""
+
+    type: ClassVar[str] = "loom.load.finalize.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str
+    epoch: int
+    complete: bool = Field(description="False where the run was cancelled or failed: show what was loaded.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finalize", self.run_id, self.epoch)
+
+
+class KeptRecord(Part):
+    """A record that was not let through, with all that is known of it."""
+
+    record_id: str
+    outcome: Literal["quarantined", "rejected", "skipped"]
+    code: str = Field(description="A stable word for programs: `gate`, `ragged_row`, `invalid_output`, `constraint`.")
+    reason: str
+    input: dict[str, Any]
+    output: dict[str, Any] | None = None
+    scores: dict[str, float] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class RecordsQuarantined(Message):
+    """For the quarantine service: the records of one batch that one stage did not let through."""
+
+    type: ClassVar[str] = "loom.records.quarantined.v1"
+
+    run_id: str
+    pipeline: str
+    batch_id: str
+    stage: Stage
+    records: tuple[KeptRecord, ...]
+
+    @property
+    def message_id(self) -> str:
+        return message_id("quarantined", self.batch_id, self.stage)
+
+
+# --- facts: anyone who listens ------------------------------------------------------------------------------------
+
+
+class SlicedBatch(Part):
+    """A batch of a slice, as the extractor made it."""
+
+    batch_id: str
+    position: int
+    tally: Tally
+
+
+class SliceExtracted(Message):
+    """A slice was read and its batches published. `cursor` is where the next one begins."""
+
+    type: ClassVar[str] = "loom.slice.extracted.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    partition: int
+    slice: int
+    batches: tuple[SlicedBatch, ...]
+    cursor: Any = None
+    end: bool = Field(description="Whether that was all of the partition.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("slice-extracted", self.run_id, self.partition, self.slice, self.epoch)
+
+
+class Evaluation(Part):
+    """One evaluator's word on one record."""
+
+    record_id: str
+    name: str
+    score: float
+    passed: bool
+    explanation: str | None = None
+    seconds: float = 0.0
+
+
+class BatchFact(Message):
+    """A stage is done with a batch: `batch.transformed.<pipeline>`, `batch.evaluated...`, `batch.loaded...`."""
+
+    type: ClassVar[str] = "loom.batch.fact.v1"
+
+    header: BatchHeader = Field(description="With the tally as it stands after this stage.")
+    stage: Stage
+    seconds: float = Field(description="How long the stage worked on the batch.")
+    latency: dict[int, int] = Field(default_factory=dict, description="Per-record latency histogram (domain.latency).")
+    evaluations: tuple[Evaluation, ...] = ()
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        return message_id("fact", self.header.batch_id, self.stage)
+
+
+class RecordsKept(Message):
+    """The quarantine holds `kept` records of this batch in all: `records.kept.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.records.kept.v1"
+
+    run_id: str
+    batch_id: str
+    kept: int
+
+    @property
+    def message_id(self) -> str:
+        return message_id("kept", self.batch_id, self.kept)
+
+
+class LoadFinalized(Message):
+    """The destination shows the run's result: `load.finalized.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.load.finalized.v1"
+
+    run_id: str
+    epoch: int
+    location: str = Field(description="Where it lies, without credentials.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finalized", self.run_id, self.epoch)
+
+
+class StageDelayed(Message):
+    """A stage will try again later: `stage.delayed.<pipeline>`. Something it needs is away."""
+
+    type: ClassVar[str] = "loom.stage.delayed.v1"
+
+    run_id: str
+    stage: Stage
+    cause: str = Field(description="The id of the message that waits.")
+    reason: str
+    attempt: int
+    delay: float = Field(description="Seconds until the next attempt.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("delayed", self.cause, self.attempt)
+
+
+class StageFailed(Message):
+    """A stage cannot go on with this run: `stage.failed.<pipeline>`. The coordinator ends the run."""
+
+    type: ClassVar[str] = "loom.stage.failed.v1"
+
+    run_id: str
+    epoch: int
+    stage: Stage
+    reason: str
+
+    @property
+    def message_id(self) -> str:
+        return message_id("failed", self.run_id, self.epoch, self.stage, self.reason)
+
+
+class StageProgress(Part):
+    """One stage of a running run."""
+
+    records_in: int
+    records_out: int
+    seconds: float = Field(description="Time its replicas spent working, added up.")
+
+
+class RunProgress(Message):
+    """Where a run stands, about once a second: `run.progress.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.run.progress.v1"
+
+    run_id: str
+    pipeline: str
+    status: str
+    tally: Tally
+    total: int | None = Field(None, description="Records the run will have in all; null until known.")
+    stages: dict[Stage, StageProgress]
+    elapsed: float
+    notice: str | None = Field(None, description="What holds it up, where something does.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("progress", self.run_id, self.elapsed)
+
+
+class EvaluatorSummary(Part):
+    """The scores of one evaluator over a run."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    threshold: float | None
+    pass_rate: float
+
+
+class RunReport(Part):
+    """What `loom run --format json` prints."""
+
+    run_id: str
+    pipeline: str
+    version: str
+    status: str
+    error: str | None
+    records: dict[str, int]
+    evaluation: dict[str, EvaluatorSummary]
+    cost: dict[str, float]
+    calls: dict[str, int]
+    latency: dict[str, float | None] = Field(description="Seconds a record's transform took: p50, p95, p99.")
+    duration_seconds: float
+    destination: str
+
+
+class RunFinished(Message):
+    """A run came to its end: `run.finished.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.run.finished.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    report: RunReport
+    replay_of: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finished", self.run_id, self.epoch)
+
+
+# --- answers and control ------------------------------------------------------------------------------------------
+
+
+class RunAccepted(Message):
+    """The answer to a request or command that was accepted."""
+
+    type: ClassVar[str] = "loom.run.accepted.v1"
+
+    run_id: str
+    pipeline: str
+    status: str
+
+    @property
+    def message_id(self) -> str:
+        return message_id("accepted", self.run_id, self.status)
+
+
+class Mistake(Part):
+    """One mistake in a request."""
+
+    path: tuple[str | int, ...]
+    found: str
+    expected: str
+    suggestion: str | None = None
+
+
+class RunRejected(Message):
+    """The answer to a request that cannot be carried out, with every mistake in it."""
+
+    type: ClassVar[str] = "loom.run.rejected.v1"
+
+    error: str
+    mistakes: tuple[Mistake, ...] = ()
+
+    @property
+    def message_id(self) -> str:
+        return message_id("rejected", self.error)
+
+
+class RunEpoch(Message):
+    """To every worker: messages of this run with a lower epoch are stale. `loom.control` / `control.all`."""
+
+    type: ClassVar[str] = "loom.run.epoch.v1"
+
+    run_id: str
+    epoch: int
+
+    @property
+    def message_id(self) -> str:
+        return message_id("epoch", self.run_id, self.epoch)

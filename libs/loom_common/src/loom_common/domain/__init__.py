@@ -1,0 +1,1 @@
+"""Pure: records, pipelines, gates, recovery, cost. No I/O."""

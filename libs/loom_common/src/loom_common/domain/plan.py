@@ -1,0 +1,54 @@
+"""A run's plan: the validated pipeline with everything it needs to be carried out anywhere.
+
+Prompts and context files travel inside it, so a worker needs no shared disk for them. It is
+content-addressed: messages carry its hash, workers keep the last few plans in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loom_common.domain.ids import content_hash
+from loom_common.domain.pipeline import Pipeline
+
+
+class Replay(BaseModel):
+    """Marks a run that reads another run's quarantined records instead of the source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+
+
+class Plan(BaseModel):
+    """Immutable; the same for every batch of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: Pipeline
+    files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
+    base: str = Field("", description="The pipeline file's folder, relative to the worker's project folder.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Resolved parameters, as JSON values.")
+    limit: int | None = Field(None, description="Extract at most so many records.")
+    reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
+    replay: Replay | None = None
+
+    def encoded(self) -> bytes:
+        """The bytes whose hash names this plan."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+    @staticmethod
+    def decoded(data: bytes) -> Plan:
+        """The plan that `encoded` wrote."""
+        return Plan.model_validate_json(data)
+
+    @property
+    def hash(self) -> str:
+        """The plan's name in messages and in the payload store."""
+        return content_hash(self.encoded())
+
+    def text_of(self, path_or_text: str) -> str:
+        """A prompt as text: the travelling file of that path, or the text itself where it was written inline."""
+        return self.files.get(path_or_text, path_or_text)

@@ -1,0 +1,58 @@
+"""What became of the records of a batch, counted. A batch carries its tally from stage to stage, so that
+the fact of its end alone tells its whole story, whatever order facts arrive in."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Tally(BaseModel):
+    """Counts of records and calls, and money in USD. Cumulative over the stages passed so far."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    extracted: int = 0
+    transformed: int = 0
+    passed: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    quarantined: int = 0
+    loaded: int = 0
+    cancelled: int = 0
+    calls_made: int = 0
+    """Model calls this run paid for."""
+    calls_from_cache: int = 0
+    """Results taken from the journal that another run, or another record, had paid for."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_transform: float = 0.0
+    cost_evaluate: float = 0.0
+
+    def plus(self, **more: float) -> Self:
+        """A copy with the given fields raised."""
+        return self.model_copy(update={name: getattr(self, name) + amount for name, amount in more.items()})
+
+    def __add__(self, other: Tally) -> Tally:
+        return self.plus(**{name: getattr(other, name) for name in type(other).model_fields})
+
+    @property
+    def kept(self) -> int:
+        """Records that stand in `quarantined_records`: every one that neither loaded nor was cancelled."""
+        return self.rejected + self.skipped + self.quarantined
+
+    @property
+    def ended(self) -> int:
+        """Records that came to one of the five ends."""
+        return self.loaded + self.kept + self.cancelled
+
+    @property
+    def underway(self) -> int:
+        """Records that have not ended yet. 0 for a finished batch; never negative."""
+        return self.extracted - self.ended
+
+    @property
+    def balanced(self) -> bool:
+        """The ledger balances: `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
+        return self.underway == 0

@@ -1,0 +1,35 @@
+"""Locations as users write them, and how they may be shown."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl
+
+_USERINFO = re.compile(r"(?<=://)(?P<user>[^/@:\s]*)(?P<password>:[^@/\s]*)?@")
+_SECRET_QUERY = re.compile(r"(?i)([?&](?:[^=&]*(?:password|passwd|secret|token|key)[^=&]*)=)([^&]+)")
+_REFERENCE = re.compile(r"\$\{[^}]+\}")
+
+
+def clear_text_password(location: str) -> bool:
+    """Whether a URL holds a password that is not a `${reference}`."""
+    bare = _REFERENCE.sub("REFERENCE", location)
+    match = _USERINFO.search(bare)
+    return bool(match and match["password"] and match["password"] not in (":", ":REFERENCE"))
+
+
+def redacted(location: str) -> str:
+    """The location as it may stand in a log, an error or a report: without user, password or tokens."""
+    shown = _USERINFO.sub("", location)
+    return _SECRET_QUERY.sub(r"\1***", shown)
+
+
+def scheme_of(location: str) -> str:
+    """`postgres` of `postgres://...`; for a path, its last suffix: `csv` of `data/reviews.csv`."""
+    if "://" in location:
+        return location.split("://", 1)[0].lower()
+    return location.rsplit(".", 1)[-1].lower() if "." in location.rsplit("/", 1)[-1] else ""
+
+
+def query_of(location: str) -> dict[str, str]:
+    """The URL's query parameters: `{"table": "scores"}`."""
+    return dict(parse_qsl(location.split("?", 1)[1])) if "?" in location else {}

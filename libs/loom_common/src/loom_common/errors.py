@@ -1,0 +1,144 @@
+"""Everything Loom raises, as one tree.
+
+    LoomError
+    ├── ConfigurationError           the user's file, flag or setting is wrong; exit code 2
+    │   ├── InvalidDefinition        a pipeline definition, with every problem found
+    │   └── MissingCredential        a ${NAME} that resolves to nothing
+    ├── TransientError               may succeed if tried again
+    │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
+    │   └── Timeout
+    ├── PermanentError               will fail the same way again
+    │   ├── SourceError              the source as a whole cannot be read
+    │   ├── DestinationError         the destination as a whole cannot be written
+    │   ├── AccessRefused            a key, password or permission was refused
+    │   └── UserCodeError            a Python function of the user's could not be loaded
+    ├── RecordError                  this one record is at fault; its neighbours are not
+    ├── UnreadableMessage            bad JSON, unknown type, future version: goes to loom.dead
+    ├── TopologyMissing              a service found an exchange or queue undeclared
+    └── Unroutable                   a published message reached no queue
+
+Whether to try again is a matter of the class, never of the text. Every message says what happened,
+where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class LoomError(Exception):
+    """The root. `str(error)` is fit to be shown to a person, and carries no secret."""
+
+
+class ConfigurationError(LoomError):
+    """What the user wrote cannot be used as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a definition: where it is, what was found, what was expected."""
+
+    path: tuple[str | int, ...]
+    """Keys and list positions from the root of the definition: `("evaluate", "evaluators", 0, "threshold")`."""
+    found: str
+    expected: str
+    suggestion: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    @property
+    def place(self) -> str:
+        """`file:line:column` where known."""
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+    @property
+    def key(self) -> str:
+        """The dotted path: `evaluate.evaluators[0].threshold`."""
+        text = ""
+        for part in self.path:
+            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        return text
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        what = f"{self.key}: " if self.key else ""
+        hint = f" Did you mean '{self.suggestion}'?" if self.suggestion else ""
+        return f"{where}{what}found {self.found}; expected {self.expected}.{hint}"
+
+
+class InvalidDefinition(ConfigurationError):
+    """A pipeline definition with every problem found in it, not just the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class MissingCredential(ConfigurationError):
+    """A credential reference that resolves to nothing where it is needed."""
+
+    def __init__(self, reference: str, remedy: str) -> None:
+        self.reference = reference
+        super().__init__(f"The credential {reference} is not set. {remedy}")
+
+
+class TransientError(LoomError):
+    """May succeed if tried again."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        self.retry_after = retry_after
+        """Seconds the other side asked us to wait, where it said so."""
+        super().__init__(message)
+
+
+class DependencyUnavailable(TransientError):
+    """Something Loom stands on is away: a database, the broker, a model endpoint."""
+
+
+class Timeout(TransientError):
+    """An answer did not come in time."""
+
+
+class PermanentError(LoomError):
+    """Will fail the same way again: trying again is no use until somebody changes something."""
+
+
+class SourceError(PermanentError):
+    """The source as a whole cannot be read. The run cannot go on."""
+
+
+class DestinationError(PermanentError):
+    """The destination as a whole cannot be written. The run cannot go on."""
+
+
+class AccessRefused(PermanentError):
+    """A key, password or permission was refused. The run cannot go on until it is granted."""
+
+
+class UserCodeError(PermanentError):
+    """A Python function named in the pipeline could not be loaded."""
+
+
+class RecordError(LoomError):
+    """This one record is at fault. It is kept in quarantine with `code` and reason; its neighbours go on."""
+
+    def __init__(self, message: str, *, code: str, details: dict[str, Any] | None = None) -> None:
+        self.code = code
+        """A stable word for programs: `ragged_row`, `invalid_output`, `constraint`."""
+        self.details = details or {}
+        super().__init__(message)
+
+
+class UnreadableMessage(LoomError):
+    """A message no one can read. It goes to `loom.dead` with this reason, and is never retried."""
+
+
+class TopologyMissing(LoomError):
+    """An exchange or queue that a service needs has not been declared."""
+
+
+class Unroutable(LoomError):
+    """A message was published where no queue is bound: it would have been lost."""

@@ -1,0 +1,170 @@
+"""The way of a record, as data. Read this file first.
+
+A record enters with a *slice* of its source and walks four stages as part of a *batch*::
+
+    run request -> coordinator -> [slice] -> extract -> [batch] -> transform -> [batch] -> evaluate -> [batch] -> load
+
+Every exchange, queue and routing key of Loom is named here and nowhere else. The broker's topology,
+the in-process bus and the wire-format document are all derived from these values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The four stages, in the order a record meets them."""
+
+    EXTRACT = "extract"
+    TRANSFORM = "transform"
+    EVALUATE = "evaluate"
+    LOAD = "load"
+
+    @property
+    def next(self) -> Stage | None:
+        """The stage after this one; None after `load`."""
+        order = tuple(Stage)
+        position = order.index(self) + 1
+        return order[position] if position < len(order) else None
+
+    @property
+    def done(self) -> str:
+        """The stage's past participle, as it stands in facts: `batch.loaded.<pipeline>`."""
+        return {"extract": "extracted", "transform": "transformed", "evaluate": "evaluated", "load": "loaded"}[self]
+
+
+class Exchange(StrEnum):
+    """All durable; all `topic`, so that anyone may bind a queue to what interests them."""
+
+    RUNS = "loom.runs"
+    WORK = "loom.work"
+    QUARANTINE = "loom.quarantine"
+    EVENTS = "loom.events"
+    CONTROL = "loom.control"
+    DEAD = "loom.dead"
+    DIRECT = ""
+    """The broker's own exchange: the routing key is a queue's name (replies, retries)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a message goes: an exchange and a routing key."""
+
+    exchange: Exchange
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.exchange or '(direct)'}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a queue receives. In `pattern`, `*` is one word and `#` any number of words."""
+
+    exchange: Exchange
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable queue and its bindings. A queue with a `ttl` is a waiting room: what lies in it for
+    `ttl` seconds goes back, unchanged, to the queue named in `returns_to`."""
+
+    name: str
+    bindings: tuple[Binding, ...] = ()
+    ttl: float | None = None
+    returns_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that must exist on the bus before the first message."""
+
+    queues: tuple[Queue, ...]
+    exchanges: tuple[Exchange, ...] = field(default=tuple(e for e in Exchange if e))
+
+
+RETRY_LADDER = (5.0, 30.0, 120.0, 600.0)
+"""Seconds a message waits before its next attempt. Past the last step, the attempt was the last."""
+
+RUNS_QUEUE = "loom.coordinator.runs"
+FACTS_QUEUE = "loom.coordinator.facts"
+QUARANTINE_QUEUE = "loom.quarantine"
+REPLAY_QUEUE = "loom.replay"
+RUN_ENDS_QUEUE = "loom.quarantine.run-ends"
+DEAD_QUEUE = "loom.dead"
+
+
+def work_queue(stage: Stage) -> str:
+    """The one queue of a stage, shared by all its replicas."""
+    return f"loom.{stage}"
+
+
+def retry_queue(queue: str, step: int) -> str:
+    """The waiting room of `queue` for the `step`-th retry (0-based rung of `RETRY_LADDER`)."""
+    return f"{queue}.retry.{RETRY_LADDER[step]:g}s"
+
+
+def work(stage: Stage, pipeline: str) -> Route:
+    """A batch (or slice) for `stage`."""
+    return Route(Exchange.WORK, f"{stage}.{pipeline}")
+
+
+def replay(pipeline: str) -> Route:
+    """A slice of quarantined records: the quarantine service reads it as an extractor reads a source."""
+    return Route(Exchange.WORK, f"replay.{pipeline}")
+
+
+def quarantine(stage: Stage, pipeline: str) -> Route:
+    """Records that `stage` could not let through."""
+    return Route(Exchange.QUARANTINE, f"quarantine.{stage}.{pipeline}")
+
+
+def fact(entity: str, what: str, pipeline: str) -> Route:
+    """Something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
+    return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")
+
+
+def run_command(verb: str) -> Route:
+    """A command to the coordinator: `request`, `cancel`, `pause`, `resume`."""
+    return Route(Exchange.RUNS, f"run.{verb}")
+
+
+def control(service: str) -> Route:
+    """A word from the coordinator to every replica of `service` (`all` for every service)."""
+    return Route(Exchange.CONTROL, f"control.{service}")
+
+
+def _with_retries(name: str, *bindings: Binding) -> tuple[Queue, ...]:
+    rooms = (
+        Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in enumerate(RETRY_LADDER)
+    )
+    return (Queue(name, bindings), *rooms)
+
+
+TOPOLOGY = Topology(
+    queues=(
+        Queue(RUNS_QUEUE, (Binding(Exchange.RUNS, "run.*"),)),
+        *(
+            queue
+            for stage in Stage
+            for queue in _with_retries(work_queue(stage), Binding(Exchange.WORK, f"{stage}.#"))
+        ),
+        *_with_retries(REPLAY_QUEUE, Binding(Exchange.WORK, "replay.#")),
+        *_with_retries(QUARANTINE_QUEUE, Binding(Exchange.QUARANTINE, "quarantine.#")),
+        Queue(RUN_ENDS_QUEUE, (Binding(Exchange.EVENTS, "run.finished.*"),)),
+        Queue(
+            FACTS_QUEUE,
+            (
+                Binding(Exchange.EVENTS, "slice.#"),
+                Binding(Exchange.EVENTS, "batch.#"),
+                Binding(Exchange.EVENTS, "records.#"),
+                Binding(Exchange.EVENTS, "load.#"),
+                Binding(Exchange.EVENTS, "stage.#"),
+            ),
+        ),
+        Queue(DEAD_QUEUE, (Binding(Exchange.DEAD, "#"),)),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Sources and destinations: one file per system, its `Source` and its `Destination` together."""

@@ -1,0 +1,159 @@
+"""What a source and a destination are. One file per system implements both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from loom_common.credentials import Credentials
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import RecordError
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a connector may know of where it runs."""
+
+    folder: Path
+    """Relative paths start here: the pipeline file's folder on this machine."""
+    credentials: Credentials
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The run's parameters as typed Python values, for binding."""
+    output_schema: Mapping[str, Any] | None = None
+    """JSON Schema of the output, where the pipeline declares one: a destination may create its table by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """A record as read: JSON values only (dates as ISO 8601 text, decimals as text, bytes as hexadecimal text)."""
+
+    position: str
+    """Where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""
+    data: dict[str, Any]
+    error: RecordError | None = None
+    """Why it cannot be used, e.g. a ragged row; `data` then holds what could be read of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A piece of a source."""
+
+    records: Sequence[ReadRecord]
+    cursor: Any
+    """JSON: where the next page begins. Means something to its source only."""
+    end: bool
+    """Whether nothing follows."""
+
+
+class Source(Protocol):
+    """Readable in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
+
+    async def check(self) -> None:
+        """Reach it. Raises `SourceError`, `AccessRefused`, `DependencyUnavailable`, each with place and remedy."""
+        ...
+
+    async def count(self) -> int | None:
+        """How many records there are, where that is cheap to know; else None."""
+        ...
+
+    async def read(self, cursor: Any, limit: int) -> Page:
+        """At most `limit` records from `cursor` (None: from the start), in constant memory."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Guarantee(StrEnum):
+    """What a destination makes of a batch that is loaded twice. `loom validate` prints it."""
+
+    LEDGER = "exactly once: rows and a load-ledger row in one transaction"
+    OBJECT = "exactly once: the same batch always writes the same part, and a manifest names the parts that count"
+    UPSERT = "exactly once per key: loading a row again overwrites it with itself"
+    AT_LEAST_ONCE = "at least once: a crash may load a batch again"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record as the destination gets it."""
+
+    record_id: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBatch:
+    """The rows of one batch. `(partition, slice, position)` is its place in the source's order."""
+
+    run_id: str
+    batch_id: str
+    partition: int
+    slice: int
+    position: int
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A row the destination refused, for a reason of its own; its neighbours are loaded."""
+
+    record_id: str
+    code: str
+    """`constraint`, `type`, `missing_column` ..."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What became of a batch. The same for the same batch, however often it is loaded."""
+
+    loaded: int
+    failed: Sequence[FailedRow] = ()
+
+
+class Destination(Protocol):
+    """Takes batches, each once in effect."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What a second load of the same batch does."""
+        ...
+
+    @property
+    def location(self) -> str:
+        """Where results lie, fit to be shown: no credentials."""
+        ...
+
+    async def check(self) -> None:
+        """Reach it, and see that it can be written. Raises `DestinationError`, `AccessRefused`,
+        `DependencyUnavailable`, each with place and remedy."""
+        ...
+
+    async def load(self, batch: LoadBatch) -> LoadResult:
+        """Write the batch. Raises for trouble of the destination as a whole; a row's own trouble is in the result."""
+        ...
+
+    async def finalize(self, run_id: str, *, complete: bool) -> None:
+        """Every batch of the run is loaded: publish the result as one. Idempotent. `complete` is False where the
+        run was cancelled or failed: show what was loaded, but replace nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class SourceFactory(Protocol):
+    """Opens a source; raises `ConfigurationError` for options it does not know."""
+
+    def __call__(self, config: ExtractConfig, surroundings: Surroundings) -> Source: ...
+
+
+class DestinationFactory(Protocol):
+    """Opens a destination; raises `ConfigurationError` for options it does not know."""
+
+    def __call__(self, config: LoadConfig, surroundings: Surroundings) -> Destination: ...
