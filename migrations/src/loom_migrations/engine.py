@@ -1,0 +1,59 @@
+"""Database engines with one set of rules: short waits to connect, bounded statements, one writer in SQLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+CONNECT_SECONDS = 3.0
+STATEMENT_SECONDS = 30.0
+SQLITE_BUSY_SECONDS = 15.0
+
+
+def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> AsyncEngine:
+    """An engine for `sqlite:///path` or `postgresql://...`. Connects at the first use.
+
+    SQLite has one writer: a process opens one connection, and takes the write lock when a transaction begins,
+    so that it can never fail half-way for want of it. `read_only` transactions do not take it."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(url, read_only=read_only)
+    async_url = parsed.set(drivername="postgresql+asyncpg")
+    return create_async_engine(
+        async_url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
+            "server_settings": {"statement_timeout": str(int(STATEMENT_SECONDS * 1000))},
+        },
+    )
+
+
+def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
+    parsed = make_url(url).set(drivername="sqlite+aiosqlite")
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(parsed, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin where we say, below
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine

@@ -1,0 +1,1 @@
+"""Knows runs: slices and credit, completion, lineage and cost."""

@@ -1,0 +1,8 @@
+"""`python -m loom_coordinator`: the service. `loom-coordinator --help`: its administration."""
+
+from __future__ import annotations
+
+from loom_coordinator.admin import main
+
+if __name__ == "__main__":
+    main()

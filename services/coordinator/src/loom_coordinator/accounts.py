@@ -1,0 +1,174 @@
+"""A run's books: its tally, its scores, its lineage and its cost, added up from the rows that hold them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Any
+
+from sqlalchemy import Float, RowMapping, case, cast, func, select
+
+from loom_common.domain import latency as histogram
+from loom_common.domain.definition import parse
+from loom_common.domain.pipeline import Pipeline
+from loom_common.domain.tally import Tally
+from loom_common.domain.urls import redacted
+from loom_common.flow import Stage
+from loom_coordinator.tables import (
+    batches,
+    evaluation_results,
+    pipeline_costs,
+    pipeline_lineage,
+    pipeline_runs,
+    record_evaluations,
+)
+from loom_coordinator.unit import Unit
+
+_SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]
+
+
+async def tally(unit: Unit, run_id: str) -> Tally:
+    """The run's tally: the sum of its batches'."""
+    row = (await unit.connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
+    return Tally(**row)
+
+
+def columns(total: Tally) -> dict[str, Any]:
+    """The columns of `pipeline_runs` that show a tally."""
+    cost = total.cost_transform + total.cost_evaluate
+    judged = total.passed + total.rejected
+    return {
+        "tally": total.model_dump(),
+        "records_processed": total.extracted,
+        "records_validated": total.passed,
+        "records_rejected": total.rejected,
+        "rejection_rate": total.rejected / judged if judged else None,
+        "cost_total": cost,
+        "cost_breakdown": {"transform": total.cost_transform, "evaluate": total.cost_evaluate},
+    }
+
+
+async def latency(unit: Unit, run_id: str) -> dict[str, float | None]:
+    """Percentiles of the per-record transform time, in seconds."""
+    merged: dict[int, int] = {}
+    rows = await unit.connection.stream(select(batches.c.latency).where(batches.c.run_id == run_id))
+    async for (counts,) in rows:
+        histogram.merge(merged, {int(bucket): count for bucket, count in counts.items()})
+    shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+    return {name: histogram.percentile(merged, share) for name, share in shares.items()}
+
+
+async def definition(unit: Unit, run: RowMapping) -> Pipeline:
+    """The definition this run was started with."""
+    row = await unit.connection.execute(
+        select(pipeline_runs.c.definition).where(pipeline_runs.c.run_id == run["run_id"])
+    )
+    return parse(row.scalar_one())
+
+
+async def summarize_evaluations(unit: Unit, run: RowMapping) -> None:
+    """Add up `record_evaluations` into one `evaluation_results` row per evaluator."""
+    pipeline = await definition(unit, run)
+    if pipeline.evaluate is None:
+        return
+    scores = record_evaluations
+    means = {
+        row["evaluator_name"]: row
+        for row in (
+            await unit.connection.execute(
+                select(
+                    scores.c.evaluator_name,
+                    func.count().label("size"),
+                    func.avg(scores.c.score).label("mean"),
+                    func.min(scores.c.score).label("least"),
+                    func.max(scores.c.score).label("most"),
+                    func.avg(case((scores.c.passed, 1.0), else_=0.0)).label("pass_rate"),
+                    func.avg(cast(scores.c.score * scores.c.score, Float)).label("mean_square"),
+                )
+                .where(scores.c.run_id == run["run_id"])
+                .group_by(scores.c.evaluator_name)
+            )
+        ).mappings()
+    }
+    rows = []
+    for evaluator in pipeline.evaluate.evaluators:
+        row = means.get(evaluator.name)
+        if row is None:
+            continue
+        variance = max(0.0, float(row["mean_square"]) - float(row["mean"]) ** 2)
+        rows.append(
+            {
+                "run_id": run["run_id"],
+                "evaluator_name": evaluator.name,
+                "evaluator_type": evaluator.type,
+                "mean_score": float(row["mean"]),
+                "std_score": math.sqrt(variance),
+                "min_score": row["least"],
+                "max_score": row["most"],
+                "threshold": evaluator.threshold,
+                "pass_rate": float(row["pass_rate"]),
+                "passed": evaluator.threshold is None or float(row["mean"]) >= evaluator.threshold,
+                "sample_size": row["size"],
+                "created_at": unit.now,
+            }
+        )
+    if rows:
+        statement = unit.insert(evaluation_results)
+        key = ["run_id", "evaluator_name"]
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+        await unit.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+async def enter_lineage(unit: Unit, run: RowMapping, total: Tally) -> None:
+    """Where the run's records came from, where they went, and what each stage let through."""
+    pipeline = await definition(unit, run)
+    counts = {
+        Stage.EXTRACT: (total.extracted, total.extracted),
+        Stage.TRANSFORM: (total.extracted, total.transformed),
+        Stage.EVALUATE: (total.transformed, total.passed),
+        Stage.LOAD: (total.passed, total.loaded),
+    }
+    row = {
+        "run_id": run["run_id"],
+        "input_source": redacted(pipeline.extract.source),
+        "input_query": pipeline.extract.query,
+        "input_record_count": total.extracted,
+        "output_destination": redacted(pipeline.load.destination),
+        "output_record_count": total.loaded,
+        "stages": [
+            {"stage": stage.value, "records_in": entered, "records_out": left}
+            for stage, (entered, left) in counts.items()
+        ],
+        "created_at": unit.now,
+    }
+    await unit.upsert(pipeline_lineage, [row])
+
+
+async def add_up_costs(unit: Unit, pipeline: str) -> None:
+    """The pipeline's cost of today, from the runs that ended today (UTC)."""
+    midnight = dt.datetime.combine(unit.now.date(), dt.time(), dt.UTC)
+    rows = (
+        await unit.connection.execute(
+            select(pipeline_runs.c.cost_total, pipeline_runs.c.cost_breakdown, pipeline_runs.c.records_processed).where(
+                pipeline_runs.c.pipeline_name == pipeline, pipeline_runs.c.completed_at >= midnight
+            )
+        )
+    ).all()
+    total = math.fsum(cost or 0.0 for cost, _, _ in rows)
+    records = sum(processed for _, _, processed in rows)
+    stages: dict[str, float] = {}
+    for _, breakdown, _ in rows:
+        for stage, cost in (breakdown or {}).items():
+            stages[stage] = stages.get(stage, 0.0) + cost
+    row = {
+        "pipeline_name": pipeline,
+        "date": unit.now.date(),
+        "total_runs": len(rows),
+        "total_records_processed": records,
+        "total_cost": total,
+        "cost_by_stage": stages,
+        "avg_cost_per_run": total / len(rows) if rows else None,
+        "avg_cost_per_record": total / records if records else None,
+        "updated_at": unit.now,
+    }
+    await unit.upsert(pipeline_costs, [row])

@@ -1,0 +1,68 @@
+"""Cancel, pause and resume. Each raises the run's epoch, so that what is on its way becomes stale."""
+
+from __future__ import annotations
+
+from sqlalchemy import RowMapping
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import RunAccepted, RunCommand
+from loom_common.errors import ConfigurationError
+from loom_coordinator import completion, facts, runs, slicing
+from loom_coordinator.progress import progress
+from loom_coordinator.unit import Unit
+
+
+async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
+    """Do it, and say what the run's status is now. Raises `ConfigurationError` where it cannot be done."""
+    run = (await runs.lock(unit, [command.run_id])).get(command.run_id)
+    if run is None:
+        raise ConfigurationError(f"There is no run {command.run_id}.")
+    match command.verb:
+        case "cancel":
+            status = await cancel(unit, run)
+        case "pause":
+            status = await pause(unit, run)
+        case "resume":
+            status = await resume(unit, run)
+    return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status)
+
+
+async def cancel(unit: Unit, run: RowMapping) -> str:
+    """End it. Cancelling what has ended changes nothing."""
+    if run["status"] in runs.TERMINAL:
+        return str(run["status"])
+    await completion.cancel(unit, run)
+    return runs.CANCELLED
+
+
+async def pause(unit: Unit, run: RowMapping) -> str:
+    """Stop asking for more, and let workers drop what is on its way. Nothing is lost: resume asks again."""
+    if run["status"] == runs.RUNNING:
+        await runs.raise_epoch(unit, run, status=runs.PAUSED, finalizing=False, notice=None)
+        paused = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
+        told = await progress(unit, paused)
+        unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
+        return runs.PAUSED
+    return str(run["status"])
+
+
+async def resume(unit: Unit, run: RowMapping) -> str:
+    """Ask again for everything that has not ended. Takes over a run whose engine is gone."""
+    if run["status"] not in runs.RESUMABLE:
+        raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
+    await runs.raise_epoch(
+        unit,
+        run,
+        status=runs.RUNNING,
+        finalizing=False,
+        notice=None,
+        wanted=None,
+        owner=unit.owner,
+        error_message=None,
+        completed_at=None,
+    )
+    fresh = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
+    await slicing.reissue(unit, fresh)
+    await facts.advance(unit, fresh)
+    return runs.RUNNING

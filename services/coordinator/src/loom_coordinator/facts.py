@@ -1,0 +1,99 @@
+"""What the stages tell: many facts, one transaction.
+
+Facts are taken in groups, because a commit costs more than what it commits. Everything a group says of its runs
+is decided under those runs' row locks, so that two last batches cannot each miss the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping
+
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import (
+    BatchFact,
+    LoadFinalized,
+    RecordsKept,
+    SliceExtracted,
+    StageDelayed,
+    StageFailed,
+)
+from loom_coordinator import batches, completion, runs, slicing
+from loom_coordinator.tables import record_evaluations
+from loom_coordinator.unit import Unit
+
+ACCEPTED: tuple[type[Message], ...] = (
+    SliceExtracted,
+    BatchFact,
+    RecordsKept,
+    LoadFinalized,
+    StageDelayed,
+    StageFailed,
+)
+
+
+async def take(unit: Unit, messages: Sequence[Message]) -> None:
+    """Apply a group of facts. Those that were taken before change nothing."""
+    by_id = {message.message_id: message for message in messages}
+    fresh = await unit.first_time({name: message.correlation_id for name, message in by_id.items()})
+    # A slice's answer is taken again after a resume: its epoch is part of its id.
+    new = [message for name, message in by_id.items() if name in fresh]
+    known = await runs.lock(unit, {message.correlation_id for message in new})
+    new = [message for message in new if message.correlation_id in known]
+    await batches.apply(unit, [fact for fact in new if isinstance(fact, SliceExtracted | BatchFact | RecordsKept)])
+    await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
+    for fact in new:
+        if isinstance(fact, SliceExtracted):
+            await slicing.answered(unit, fact)
+        elif isinstance(fact, StageDelayed):
+            await runs.change(unit, fact.run_id, notice=_waiting(fact))
+    for run_id, run in known.items():
+        await _go_on(unit, run, [fact for fact in new if fact.correlation_id == run_id])
+
+
+async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
+    """Let a run take its next step: fail, finish, or ask for more."""
+    if run["status"] in runs.TERMINAL:
+        await completion.correct(unit, run)
+        return
+    failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run["epoch"]), None)
+    if failure is not None:
+        await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
+        return
+    if run["status"] != runs.RUNNING:
+        return
+    finalized = any(isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"] for fact in facts)
+    if finalized:
+        await completion.succeed(unit, run)
+        return
+    if run["notice"] and any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts):
+        await runs.change(unit, run["run_id"], notice=None)
+    await advance(unit, run)
+
+
+async def advance(unit: Unit, run: RowMapping) -> None:
+    """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time."""
+    await slicing.release(unit, run)
+    await completion.finalize_if_ended(unit, run)
+
+
+async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
+    rows = {
+        (fact.header.run_id, evaluation.record_id, evaluation.name): {
+            "run_id": fact.header.run_id,
+            "record_id": evaluation.record_id,
+            "evaluator_name": evaluation.name,
+            "score": evaluation.score,
+            "passed": evaluation.passed,
+            "explanation": evaluation.explanation,
+            "evaluated_at": unit.now,
+            "latency_ms": evaluation.seconds * 1000,
+        }
+        for fact in facts
+        for evaluation in fact.evaluations
+    }
+    await unit.upsert(record_evaluations, list(rows.values()))
+
+
+def _waiting(fact: StageDelayed) -> str:
+    return f"{fact.stage} waits {fact.delay:g} s (attempt {fact.attempt}): {fact.reason}"

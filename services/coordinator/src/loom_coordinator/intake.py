@@ -1,0 +1,106 @@
+"""Facts from the bus into run state: a group of deliveries, one transaction, then their acknowledgement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from loom_common.contracts.codec import decode
+from loom_common.contracts.envelope import Message
+from loom_common.errors import DependencyUnavailable, UnreadableMessage
+from loom_common.flow import FACTS_QUEUE
+from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_common.worker import dead
+from loom_coordinator import facts
+from loom_coordinator.outbox import Outbox
+from loom_coordinator.unit import NAME
+
+log = structlog.get_logger()
+
+GROUP = 200
+"""Facts per transaction at most. Under light load a group is one fact, and waits for nobody."""
+_PAUSE_SECONDS = 1.0
+
+
+class FactIntake:
+    """Consumes `loom.coordinator.facts`."""
+
+    def __init__(self, bus: Bus, outbox: Outbox) -> None:
+        self._bus = bus
+        self._outbox = outbox
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`. While the database is away, hold what is in hand and take no more."""
+        subscription = await self._bus.subscribe(FACTS_QUEUE, prefetch=GROUP)
+        try:
+            async for group in groups(subscription, stop):
+                await self._take(group)
+        finally:
+            await subscription.close()
+
+    async def _take(self, group: Sequence[Delivery]) -> None:
+        readable = await self._readable(group)
+        while True:
+            try:
+                await self._commit(readable)
+                break
+            except DependencyUnavailable as error:
+                log.warning("facts wait", error=str(error), retry_in_s=_PAUSE_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
+        for delivery in group:
+            await delivery.ack()
+
+    async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
+        try:
+            async with self._outbox.unit() as unit:
+                await facts.take(unit, [message for _, message in readable])
+        except DependencyUnavailable:
+            raise
+        except Exception as error:
+            if len(readable) > 1:
+                for one in readable:  # find the one that cannot be taken; the others go through
+                    await self._commit([one])
+            elif readable:
+                delivery, message = readable[0]
+                log.exception("fact cannot be taken", type=message.type, run_id=message.correlation_id)
+                reason = f"{type(error).__name__}: {error}"
+                await self._bus.publish([dead(delivery, reason, NAME)])
+
+    async def _readable(self, group: Sequence[Delivery]) -> list[tuple[Delivery, Message]]:
+        readable = []
+        for delivery in group:
+            try:
+                readable.append((delivery, decode(delivery, *facts.ACCEPTED)))
+            except UnreadableMessage as error:
+                log.warning("unreadable fact set aside", reason=str(error))
+                await self._bus.publish([dead(delivery, str(error), NAME)])
+        return readable
+
+
+async def groups(subscription: Subscription, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
+    """What has arrived, at once, as soon as anything has; ends when `stop` is set."""
+    arrived: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def pump() -> None:
+        async for delivery in subscription:
+            arrived.put_nowait(delivery)
+
+    pumping = asyncio.create_task(pump())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while not stop.is_set():
+            getting = asyncio.create_task(arrived.get())
+            await asyncio.wait({getting, stopping, pumping}, return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():
+                getting.cancel()
+                break
+            group = [getting.result()]
+            while len(group) < GROUP and not arrived.empty():
+                group.append(arrived.get_nowait())
+            yield group
+    finally:
+        pumping.cancel()
+        stopping.cancel()
+        await asyncio.gather(pumping, stopping, return_exceptions=True)

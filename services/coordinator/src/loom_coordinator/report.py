@@ -1,0 +1,74 @@
+"""What a run came to, as `loom run --format json` prints it: read from run state, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.v1 import EvaluatorSummary, RunReport
+from loom_common.domain.tally import Tally
+from loom_coordinator.tables import evaluation_results, pipeline_runs
+
+
+async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
+    """The report of a run that has ended; None where there is no such run."""
+    run = (
+        (await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id)))
+        .mappings()
+        .one_or_none()
+    )
+    if run is None:
+        return None
+    scores = await connection.execute(
+        select(evaluation_results).where(evaluation_results.c.run_id == run_id).order_by(evaluation_results.c.id)
+    )
+    return build(run, {row["evaluator_name"]: summary(row) for row in scores.mappings()})
+
+
+def build(run: RowMapping, evaluation: dict[str, EvaluatorSummary]) -> RunReport:
+    """The report of a run row. Pure."""
+    tally = Tally(**(run["tally"] or {}))
+    return RunReport(
+        run_id=run["run_id"],
+        pipeline=run["pipeline_name"],
+        version=run["pipeline_version"],
+        status=run["status"],
+        error=run["error_message"],
+        records={
+            name: getattr(tally, name)
+            for name in (
+                "extracted",
+                "transformed",
+                "passed",
+                "rejected",
+                "quarantined",
+                "skipped",
+                "cancelled",
+                "loaded",
+            )
+        },
+        evaluation=evaluation,
+        cost={
+            "total": tally.cost_transform + tally.cost_evaluate,
+            "transform": tally.cost_transform,
+            "evaluate": tally.cost_evaluate,
+        },
+        calls={"made": tally.calls_made, "from_cache": tally.calls_from_cache},
+        latency={"p50": run["latency_p50"], "p95": run["latency_p95"], "p99": run["latency_p99"]},
+        duration_seconds=run["duration_seconds"] or 0.0,
+        destination=run["destination"],
+    )
+
+
+def summary(row: Any) -> EvaluatorSummary:
+    """One row of `evaluation_results`."""
+    return EvaluatorSummary(
+        mean=row["mean_score"],
+        std=row["std_score"],
+        min=row["min_score"],
+        max=row["max_score"],
+        threshold=row["threshold"],
+        pass_rate=row["pass_rate"],
+    )

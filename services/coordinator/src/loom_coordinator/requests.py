@@ -1,0 +1,224 @@
+"""Run requests: from a message anyone may publish to a run, or to an answer that names every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import Mistake, ReplayRequest, RunAccepted, RunRejected, RunRequest
+from loom_common.domain.definition import parse
+from loom_common.domain.ids import content_hash, new_run_id, run_id_for
+from loom_common.domain.params import resolved
+from loom_common.domain.plan import Plan, Replay
+from loom_common.domain.urls import redacted
+from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
+from loom_common.flow import Exchange, Route
+from loom_common.ports.bus import Delivery
+from loom_common.ports.payloads import PayloadStore
+from loom_coordinator import credit, facts, runs, slicing
+from loom_coordinator.tables import context_versions, pipeline_runs, pipelines, prompt_versions, rejected_requests
+from loom_coordinator.unit import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A pipeline as it is stored."""
+
+    definition: dict[str, Any]
+    files: dict[str, str]
+    base: str
+
+
+async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> RunAccepted:
+    """Start the run that is asked for; an idempotency key seen before is answered with its run.
+
+    Raises `InvalidDefinition` with every mistake."""
+    run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
+    if (known := await _status(unit, run_id)) is not None:
+        return RunAccepted(run_id=run_id, pipeline=known[0], status=known[1])
+    given = await _definition(unit, request)
+    pipeline = parse(given.definition)
+    plan = Plan(
+        pipeline=pipeline,
+        files=given.files,
+        base=given.base,
+        params=resolved(pipeline.params, request.params),
+        limit=request.sample,
+        reuse=request.reuse,
+    )
+    await _register(unit, plan, given)
+    await start(unit, payloads, run_id, plan, given.definition, request.requested_by, request.idempotency_key)
+    return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=runs.RUNNING)
+
+
+async def accept_replay(unit: Unit, payloads: PayloadStore, request: ReplayRequest) -> RunAccepted:
+    """Start a run over another run's quarantined records. Raises `ConfigurationError` for an unknown run."""
+    original = (await runs.lock(unit, [request.run_id])).get(request.run_id)
+    if original is None:
+        raise ConfigurationError(f"There is no run {request.run_id}.")
+    plan = Plan.decoded(await payloads.get(original["plan"])).model_copy(
+        update={"replay": Replay(run_id=request.run_id, record_ids=request.record_ids), "limit": None}
+    )
+    run_id = new_run_id()
+    await start(unit, payloads, run_id, plan, original["definition"], request.requested_by, None)
+    return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=runs.RUNNING)
+
+
+async def start(
+    unit: Unit,
+    payloads: PayloadStore,
+    run_id: str,
+    plan: Plan,
+    definition: Mapping[str, Any],
+    requested_by: str | None,
+    idempotency_key: str | None,
+) -> None:
+    """Enter the run and ask for its first slice."""
+    pipeline = plan.pipeline
+    transform = pipeline.transform
+    plan_hash = await payloads.put(plan.encoded())
+    batches_per_slice = credit.slice_batches(pipeline.extract.batch_size)
+    await unit.connection.execute(
+        pipeline_runs.insert().values(
+            run_id=run_id,
+            pipeline_name=pipeline.name,
+            pipeline_version=pipeline.version,
+            execution_date=unit.now,
+            started_at=unit.now,
+            status=runs.RUNNING,
+            prompt_version=prompt_version(plan),
+            model=transform.model or transform.scorer or transform.function,
+            context_versions={path: _version(plan.files.get(path, "")) for path in transform.context},
+            plan=plan_hash,
+            definition=definition,
+            params=plan.params,
+            requested_by=requested_by,
+            idempotency_key=idempotency_key,
+            replay_of=plan.replay.run_id if plan.replay else None,
+            destination=redacted(pipeline.load.destination),
+            epoch=1,
+            owner=unit.owner,
+            slice_batches=batches_per_slice,
+            credit_window=credit.window(batches_per_slice),
+        )
+    )
+    await slicing.open_partition(unit, run_id, partition=0, limit=plan.limit)
+    await facts.advance(unit, (await runs.lock(unit, [run_id]))[run_id])
+
+
+async def reject(unit: Unit, error: ConfigurationError, request: RunRequest | None) -> RunRejected:
+    """Record a request that cannot be carried out, and say why."""
+    problems = error.problems if isinstance(error, InvalidDefinition) else ()
+    mistakes = tuple(
+        Mistake(path=problem.path, found=problem.found, expected=problem.expected, suggestion=problem.suggestion)
+        for problem in problems
+    )
+    name = request.pipeline or (request.definition or {}).get("name") if request else None
+    await unit.connection.execute(
+        rejected_requests.insert().values(
+            pipeline_name=str(name) if name is not None else None,
+            requested_by=request.requested_by if request else None,
+            error=str(error),
+            mistakes=[mistake.model_dump() for mistake in mistakes],
+            received_at=unit.now,
+        )
+    )
+    return RunRejected(error=str(error), mistakes=mistakes)
+
+
+def answer(unit: Unit, asked: Delivery, message: RunAccepted | RunRejected) -> None:
+    """Send the answer where one is wanted, under the correlation id of the question."""
+    if asked.reply_to:
+        route = Route(Exchange.DIRECT, asked.reply_to)
+        unit.send(Outgoing(route, message, mandatory=False, correlation_id=asked.correlation_id))
+
+
+def announce(unit: Unit, accepted: RunAccepted) -> None:
+    """Tell everyone who listens that a run began."""
+    unit.send(Outgoing(flow.fact("run", "accepted", accepted.pipeline), accepted, mandatory=False))
+
+
+async def _status(unit: Unit, run_id: str) -> tuple[str, str] | None:
+    row = await unit.connection.execute(
+        select(pipeline_runs.c.pipeline_name, pipeline_runs.c.status).where(pipeline_runs.c.run_id == run_id)
+    )
+    found = row.one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+async def _definition(unit: Unit, request: RunRequest) -> Registered:
+    if (request.definition is None) == (request.pipeline is None):
+        raise InvalidDefinition(
+            [Problem((), "both or none of `pipeline` and `definition`", "one: a registered name, or a definition")]
+        )
+    if request.definition is not None:
+        return Registered(request.definition, request.files, request.base)
+    row = (
+        (await unit.connection.execute(select(pipelines).where(pipelines.c.name == request.pipeline)))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        names = (await unit.connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars().all()
+        expected = f"a registered pipeline: {', '.join(names)}" if names else "a registered pipeline; there is none yet"
+        raise InvalidDefinition([Problem(("pipeline",), repr(request.pipeline), expected)])
+    return Registered(row["definition"], row["files"], row["base"])
+
+
+async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
+    pipeline = plan.pipeline
+    await unit.upsert(
+        pipelines,
+        [
+            {
+                "name": pipeline.name,
+                "version": pipeline.version,
+                "description": pipeline.description,
+                "definition": given.definition,
+                "files": given.files,
+                "base": given.base,
+                "created_at": unit.now,
+                "updated_at": unit.now,
+            }
+        ],
+        update=("version", "description", "definition", "files", "base", "updated_at"),
+    )
+    transform = pipeline.transform
+    if transform.prompt is not None:
+        text = plan.text_of(transform.prompt)
+        row = _content_row(f"{pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
+        row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
+        await unit.upsert(prompt_versions, [row], update=())
+    contexts = []
+    for path in transform.context:
+        row = _content_row(f"{pipeline.name}/{path[:200]}", None, plan.files.get(path, ""), unit)
+        contexts.append(row | {"context_name": row.pop("name"), "format": path.rsplit(".", 1)[-1]})
+    await unit.upsert(context_versions, contexts, update=())
+
+
+def _content_row(name: str, version: str | None, text: str, unit: Unit) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version or _version(text),
+        "content_hash": content_hash(text.encode()),
+        "content": text,
+        "created_at": unit.now,
+        "created_by": None,
+    }
+
+
+def prompt_version(plan: Plan) -> str | None:
+    """The user's name for the prompt's version, else the beginning of its content hash."""
+    transform = plan.pipeline.transform
+    if transform.prompt is None:
+        return None
+    return transform.prompt_version or _version(plan.text_of(transform.prompt))
+
+
+def _version(text: str) -> str:
+    return content_hash(text.encode())[:12]

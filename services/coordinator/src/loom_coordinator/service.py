@@ -1,0 +1,48 @@
+"""The coordinator: four loops over one database."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.bootstrap import Platform
+from loom_coordinator.desk import RequestDesk
+from loom_coordinator.intake import FactIntake
+from loom_coordinator.outbox import Outbox
+from loom_coordinator.pulse import Pulse
+from loom_migrations.engine import open_engine
+
+
+class Coordinator:
+    """Takes requests and facts, relays what follows from them, and sweeps. Any number may run side by side."""
+
+    def __init__(self, platform: Platform, engine: AsyncEngine, owner: str | None) -> None:
+        self._engine = engine
+        outbox = Outbox(engine, platform.bus, platform.clock, owner)
+        self._loops = (
+            RequestDesk(platform.bus, outbox, platform.payloads),
+            FactIntake(platform.bus, outbox),
+            Pulse(platform.bus, outbox, platform.clock, owner),
+        )
+        self._relay = outbox
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`: the relay goes last, so that everything committed is said."""
+        relay_stop = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as relay:
+                relay.create_task(self._relay.run(relay_stop))
+                try:
+                    async with asyncio.TaskGroup() as loops:
+                        for loop in self._loops:
+                            loops.create_task(loop.run(stop))
+                finally:
+                    relay_stop.set()
+        finally:
+            await self._engine.dispose()
+
+
+def build(platform: Platform, owner: str | None = None) -> Coordinator:
+    """The service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
+    return Coordinator(platform, open_engine(platform.settings.state.url.get_secret_value()), owner)

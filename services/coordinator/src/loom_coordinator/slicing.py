@@ -1,0 +1,173 @@
+"""Slices: asking for them under credit, taking note of their answers, asking for them again.
+
+The cursor in `partitions` is the checkpoint of the extraction; no extractor holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, func, select, update
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
+from loom_common.flow import Stage
+from loom_coordinator.batches import UNDERWAY
+from loom_coordinator.credit import may_release
+from loom_coordinator.tables import batches, partitions, slices
+from loom_coordinator.unit import Unit
+
+ISSUED = "issued"
+EXTRACTED = "extracted"
+
+
+async def open_partition(unit: Unit, run_id: str, partition: int, limit: int | None) -> None:
+    """Begin a partition at its start. `limit` is how many records of it are wanted; None for all."""
+    await unit.connection.execute(
+        partitions.insert().values(
+            run_id=run_id, partition=partition, next_slice=0, cursor=None, remaining=limit, sealed=False
+        )
+    )
+
+
+async def release(unit: Unit, run: RowMapping) -> None:
+    """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
+    answer tells where the next one begins."""
+    run_id = run["run_id"]
+    outstanding = await _outstanding(unit, run_id)
+    open_ones = await unit.connection.execute(
+        select(partitions).where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False))
+    )
+    in_flight = await underway(unit, run_id)
+    for partition in open_ones.mappings().all():
+        if partition["partition"] in outstanding:
+            continue
+        allowed = may_release(
+            in_flight=in_flight,
+            outstanding=len(outstanding),
+            batches_per_slice=run["slice_batches"],
+            credit_window=run["credit_window"],
+        )
+        if not allowed:
+            return
+        outstanding.add(partition["partition"])
+        await _issue(unit, run, partition)
+
+
+async def underway(unit: Unit, run_id: str) -> int:
+    """Batches of a run that have not ended."""
+    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
+    return int((await unit.connection.execute(count)).scalar_one())
+
+
+async def exhausted(unit: Unit, run_id: str) -> bool:
+    """Whether every partition is sealed and every slice answered."""
+    still_open = select(func.count()).where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False))
+    return not (await unit.connection.execute(still_open)).scalar_one() and not await _outstanding(unit, run_id)
+
+
+async def _outstanding(unit: Unit, run_id: str) -> set[int]:
+    rows = select(slices.c.partition).where(slices.c.run_id == run_id, slices.c.state == ISSUED)
+    return set((await unit.connection.execute(rows)).scalars())
+
+
+async def _issue(unit: Unit, run: RowMapping, partition: RowMapping) -> None:
+    number, limit = partition["next_slice"], partition["remaining"]
+    await unit.connection.execute(
+        slices.insert().values(
+            run_id=run["run_id"],
+            partition=partition["partition"],
+            slice=number,
+            cursor=partition["cursor"],
+            record_limit=limit,
+            state=ISSUED,
+            issued_at=unit.now,
+        )
+    )
+    await unit.connection.execute(
+        update(partitions)
+        .where(partitions.c.run_id == run["run_id"], partitions.c.partition == partition["partition"])
+        .values(next_slice=number + 1)
+    )
+    _ask(unit, run, partition["partition"], number, partition["cursor"], limit)
+
+
+def _ask(
+    unit: Unit,
+    run: RowMapping,
+    partition: int,
+    number: int,
+    cursor: Any,
+    limit: int | None,
+    positions: Sequence[int] | None = None,
+) -> None:
+    pipeline = run["pipeline_name"]
+    message = ExtractSlice(
+        run_id=run["run_id"],
+        pipeline=pipeline,
+        plan=run["plan"],
+        epoch=run["epoch"],
+        partition=partition,
+        slice=number,
+        cursor=cursor,
+        max_batches=run["slice_batches"],
+        limit=limit,
+        positions=tuple(positions) if positions is not None else None,
+    )
+    route = flow.replay(pipeline) if run["replay_of"] else flow.work(Stage.EXTRACT, pipeline)
+    unit.send(Outgoing(route, message))
+
+
+async def answered(unit: Unit, fact: SliceExtracted) -> None:
+    """Take note that a slice was read: where the next begins, or that there is none. Twice is once."""
+    here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
+    changed = await unit.connection.execute(
+        update(slices).where(*here, slices.c.state == ISSUED).values(state=EXTRACTED)
+    )
+    if not changed.rowcount:
+        return
+    extracted = sum(batch.tally.extracted for batch in fact.batches)
+    row = (
+        (
+            await unit.connection.execute(
+                select(partitions).where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
+            )
+        )
+        .mappings()
+        .one()
+    )
+    remaining = None if row["remaining"] is None else row["remaining"] - extracted
+    await unit.connection.execute(
+        update(partitions)
+        .where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
+        .values(cursor=fact.cursor, remaining=remaining, sealed=fact.end or (remaining is not None and remaining <= 0))
+    )
+
+
+async def reissue(unit: Unit, run: RowMapping) -> int:
+    """Ask again for everything that has not ended: unanswered slices whole, answered ones for their unfinished
+    batches. Works from the database alone, whatever the broker has lost. Returns how many slices were asked for."""
+    run_id = run["run_id"]
+    unfinished = await unit.connection.execute(
+        select(batches.c.partition, batches.c.slice, batches.c.position).where(
+            batches.c.run_id == run_id, batches.c.state == UNDERWAY
+        )
+    )
+    positions: dict[tuple[int, int], list[int]] = {}
+    for partition, number, position in unfinished:
+        positions.setdefault((partition, number), []).append(position)
+    rows = await unit.connection.execute(
+        select(slices).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
+    )
+    asked = 0
+    for row in rows.mappings().all():
+        place = (row["partition"], row["slice"])
+        if row["state"] == ISSUED:
+            _ask(unit, run, *place, row["cursor"], row["record_limit"])
+        elif place in positions:
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], sorted(positions[place]))
+        else:
+            continue
+        asked += 1
+    return asked

@@ -1,0 +1,262 @@
+"""Run state. The names and columns that users query are those of docs/architecture.md; the migrations build them.
+
+`pipeline_runs` tells of runs, `partitions`, `slices` and `batches` where each stands; `inbox` and `outbox` make
+a message's effect and its consequences one transaction with the state."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from loom_common.domain.tally import Tally
+from loom_migrations.types import Json, UtcDateTime
+
+metadata = MetaData()
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+_Usd = Numeric(14, 8, asdecimal=False)
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("version", String(50), nullable=False),
+    Column("description", Text),
+    Column("definition", Json, nullable=False),
+    Column("files", Json, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+pipeline_runs = Table(
+    "pipeline_runs",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("pipeline_name", String(255), ForeignKey("pipelines.name"), nullable=False),
+    Column("pipeline_version", String(50), nullable=False),
+    Column("execution_date", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+    Column("status", String(50), nullable=False),
+    Column("error_message", Text),
+    # what ran
+    Column("prompt_version", String(80)),
+    Column("model", String(100)),
+    Column("context_versions", Json),
+    Column("plan", String(64), nullable=False),
+    Column("definition", Json, nullable=False),
+    Column("params", Json, nullable=False),
+    Column("requested_by", String(255)),
+    Column("idempotency_key", String(255)),
+    Column("replay_of", String(255)),
+    # what came of it
+    Column("records_processed", Integer, nullable=False, server_default="0"),
+    Column("records_validated", Integer, nullable=False, server_default="0"),
+    Column("records_rejected", Integer, nullable=False, server_default="0"),
+    Column("rejection_rate", Float),
+    Column("tally", Json),
+    Column("cost_total", _Usd),
+    Column("cost_breakdown", Json),
+    Column("duration_seconds", Float),
+    Column("latency_p50", Float),
+    Column("latency_p95", Float),
+    Column("latency_p99", Float),
+    # how it is being run
+    Column("destination", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", String(100)),
+    Column("wanted", String(20)),
+    Column("notice", Text),
+    Column("slice_batches", Integer, nullable=False),
+    Column("credit_window", Integer, nullable=False),
+    Column("finalizing", Boolean, nullable=False, server_default=text("false")),
+    Index("idx_pipeline_runs_pipeline", "pipeline_name"),
+    Index("idx_pipeline_runs_status", "status"),
+    Index("idx_pipeline_runs_execution_date", "execution_date"),
+)
+
+partitions = Table(
+    "partitions",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("next_slice", Integer, nullable=False),
+    Column("cursor", Json),
+    Column("remaining", Integer),
+    Column("sealed", Boolean, nullable=False),
+)
+
+slices = Table(
+    "slices",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("slice", Integer, primary_key=True),
+    Column("cursor", Json),
+    Column("record_limit", Integer),
+    Column("state", String(20), nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+)
+
+_TALLY = [Column(name, Float if name.startswith("cost") else Integer, nullable=False) for name in Tally.model_fields]
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("batch_id", String(36), primary_key=True),
+    Column("partition", Integer, nullable=False),
+    Column("slice", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    *_TALLY,
+    Column("kept", Integer, nullable=False),
+    Column("seconds", Json, nullable=False),
+    Column("latency", Json, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(
+        "idx_batches_underway",
+        "run_id",
+        sqlite_where=text("state = 'underway'"),
+        postgresql_where=text("state = 'underway'"),
+    ),
+)
+
+evaluation_results = Table(
+    "evaluation_results",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), nullable=False),
+    Column("evaluator_name", String(100), nullable=False),
+    Column("evaluator_type", String(50), nullable=False),
+    Column("mean_score", Float),
+    Column("std_score", Float),
+    Column("min_score", Float),
+    Column("max_score", Float),
+    Column("threshold", Float),
+    Column("pass_rate", Float),
+    Column("passed", Boolean),
+    Column("sample_size", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("run_id", "evaluator_name"),
+    Index("idx_evaluation_results_evaluator", "evaluator_name"),
+)
+
+record_evaluations = Table(
+    "record_evaluations",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("evaluator_name", String(100), primary_key=True),
+    Column("score", Float),
+    Column("passed", Boolean),
+    Column("confidence", Float),
+    Column("explanation", Text),
+    Column("evaluated_at", UtcDateTime, nullable=False),
+    Column("latency_ms", Float),
+)
+
+pipeline_lineage = Table(
+    "pipeline_lineage",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("input_source", Text),
+    Column("input_query", Text),
+    Column("input_record_count", Integer),
+    Column("output_destination", Text),
+    Column("output_record_count", Integer),
+    Column("stages", Json),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+pipeline_costs = Table(
+    "pipeline_costs",
+    metadata,
+    Column("pipeline_name", String(255), ForeignKey("pipelines.name"), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("total_runs", Integer),
+    Column("total_records_processed", Integer),
+    Column("total_cost", _Usd),
+    Column("cost_by_stage", Json),
+    Column("avg_cost_per_run", _Usd),
+    Column("avg_cost_per_record", _Usd),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+
+def _versions(name: str, subject: str, *more: Column[object]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column(subject, String(255), primary_key=True),
+        Column("version", String(80), primary_key=True),
+        Column("content_hash", String(64), primary_key=True),
+        Column("content", Text, nullable=False),
+        *more,
+        Column("created_at", UtcDateTime, nullable=False),
+        Column("created_by", String(255)),
+    )
+
+
+prompt_versions = _versions(
+    "prompt_versions", "prompt_name", Column("template_engine", String(50)), Column("required_context", Json)
+)
+context_versions = _versions("context_versions", "context_name", Column("format", String(50)))
+
+rejected_requests = Table(
+    "rejected_requests",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("pipeline_name", String(255)),
+    Column("requested_by", String(255)),
+    Column("error", Text, nullable=False),
+    Column("mistakes", Json, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("message_id", String(100), primary_key=True),
+    Column("run_id", String(255)),
+    Column("received_at", UtcDateTime, nullable=False),
+    Index("idx_inbox_run", "run_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("owner", String(100)),
+    Column("exchange", String(100), nullable=False),
+    Column("routing_key", String(255), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("properties", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+)

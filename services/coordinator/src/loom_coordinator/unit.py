@@ -1,0 +1,116 @@
+"""One transaction: what a message changes, and what follows from it, or neither."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Insert, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_common.contracts.codec import encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.errors import DependencyUnavailable
+from loom_coordinator.tables import inbox, outbox
+
+NAME = "coordinator"
+
+
+@dataclass(slots=True)
+class Unit:
+    """An open transaction. `owner` is the embedded engine whose runs these are; None in a cluster."""
+
+    connection: AsyncConnection
+    now: dt.datetime
+    owner: str | None
+    _outgoing: list[Outgoing] = field(default_factory=list)
+
+    def send(self, *outgoing: Outgoing) -> None:
+        """Publish when the transaction is committed."""
+        self._outgoing.extend(outgoing)
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        return sqlite.insert(table) if self.connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+    async def upsert(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, update: Iterable[str] | None = None
+    ) -> None:
+        """Insert rows; where the primary key stands already, set the `update` columns (default: all), or nothing."""
+        if not rows:
+            return
+        key = [column.name for column in table.primary_key]
+        statement = self.insert(table)
+        changed = [name for name in rows[0] if name not in key] if update is None else list(update)
+        complete: Insert
+        if changed:
+            complete = statement.on_conflict_do_update(
+                index_elements=key, set_={name: statement.excluded[name] for name in changed}
+            )
+        else:
+            complete = statement.on_conflict_do_nothing(index_elements=key)
+        await self.connection.execute(complete, list(rows))
+
+    async def first_time(self, messages: Mapping[str, str]) -> set[str]:
+        """Enter message ids (id -> run) into the inbox; give back those that were not there."""
+        if not messages:
+            return set()
+        rows = [{"message_id": name, "run_id": run_id, "received_at": self.now} for name, run_id in messages.items()]
+        statement = self.insert(inbox).on_conflict_do_nothing().returning(inbox.c.message_id)
+        return set((await self.connection.execute(statement, rows)).scalars())
+
+    async def flush(self) -> None:
+        """Write what is to be sent into the outbox."""
+        if not self._outgoing:
+            return
+        rows = []
+        for outgoing in self._outgoing:
+            wire = encode(outgoing, NAME)
+            rows.append(
+                {
+                    "owner": self.owner,
+                    "exchange": wire.exchange,
+                    "routing_key": wire.routing_key,
+                    "body": wire.body,
+                    "properties": {
+                        "type": wire.type,
+                        "message_id": wire.message_id,
+                        "correlation_id": wire.correlation_id,
+                        "content_encoding": wire.content_encoding,
+                        "headers": dict(wire.headers),
+                        "mandatory": wire.mandatory,
+                    },
+                    "created_at": self.now,
+                }
+            )
+        await self.connection.execute(outbox.insert(), rows)
+
+    @property
+    def sends(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._outgoing)
+
+
+@asynccontextmanager
+async def begin(engine: AsyncEngine, now: dt.datetime, owner: str | None) -> AsyncIterator[Unit]:
+    """Open a unit; commit it with its outbox rows. Raises `DependencyUnavailable` where the database is away."""
+    try:
+        async with engine.begin() as connection:
+            unit = Unit(connection, now, owner)
+            yield unit
+            await unit.flush()
+    except (DBAPIError, OSError, TimeoutError) as error:
+        if isinstance(error, DBAPIError) and not error.connection_invalidated and not _passing(error):
+            raise
+        raise DependencyUnavailable(f"The state database is away: {type(error).__name__}.") from error
+
+
+def _passing(error: DBAPIError) -> bool:
+    """Errors that time heals: lock timeouts, serialisation failures, a server going down."""
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return str(code)[:2] in {"40", "53", "57", "08"} or "locked" in str(error.orig)
