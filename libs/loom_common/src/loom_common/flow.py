@@ -138,23 +138,17 @@ def control(service: str) -> Route:
 
 
 def _with_retries(name: str, *bindings: Binding) -> tuple[Queue, ...]:
-    rooms = (
-        Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in enumerate(RETRY_LADDER)
-    )
+    rooms = (Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in enumerate(RETRY_LADDER))
     return (Queue(name, bindings), *rooms)
 
 
 TOPOLOGY = Topology(
     queues=(
         Queue(RUNS_QUEUE, (Binding(Exchange.RUNS, "run.*"),)),
-        *(
-            queue
-            for stage in Stage
-            for queue in _with_retries(work_queue(stage), Binding(Exchange.WORK, f"{stage}.#"))
-        ),
+        *(queue for stage in Stage for queue in _with_retries(work_queue(stage), Binding(Exchange.WORK, f"{stage}.#"))),
         *_with_retries(REPLAY_QUEUE, Binding(Exchange.WORK, "replay.#")),
         *_with_retries(QUARANTINE_QUEUE, Binding(Exchange.QUARANTINE, "quarantine.#")),
-        Queue(RUN_ENDS_QUEUE, (Binding(Exchange.EVENTS, "run.finished.*"),)),
+        *_with_retries(RUN_ENDS_QUEUE, Binding(Exchange.EVENTS, "run.finished.*")),
         Queue(
             FACTS_QUEUE,
             (

@@ -35,7 +35,7 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
         body=body,
         type=message.type,
         message_id=message.message_id,
-        correlation_id=message.correlation_id,
+        correlation_id=outgoing.correlation_id or message.correlation_id,
         content_type=JSON,
         content_encoding=encoding,
         reply_to=outgoing.reply_to,

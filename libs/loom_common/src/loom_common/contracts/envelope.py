@@ -43,3 +43,6 @@ class Outgoing:
     """Whether it must reach a queue. False for facts that may interest nobody, and for replies."""
     attempt: int = 1
     reply_to: str | None = None
+    """The queue an answer is wanted on."""
+    correlation_id: str | None = None
+    """Of an answer: what the question carried. Default: the run id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,28 +16,36 @@ from loom_common.errors import InvalidDefinition, Problem
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
 """Where a path of keys stands in the user's file: (file, line, column)."""
+M = TypeVar("M", bound=BaseModel)
 
 _EVALUATORS: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
 }
 
 
-def parse(definition: Mapping[str, Any], locate: Locate = lambda path: (None, None, None)) -> Pipeline:
+def parse(definition: Mapping[str, Any], locate: Locate = lambda _: (None, None, None)) -> Pipeline:
     """Validate a definition. Raises `InvalidDefinition` with every problem, placed by `locate`."""
+    return validated(Pipeline, definition, locate)
+
+
+def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
+    """Validate what a user wrote against any model, in the words of `parse`. Raises `InvalidDefinition`."""
     try:
-        return Pipeline.model_validate(definition)
+        return model.model_validate(written)
     except ValidationError as error:
-        found = [_problem(detail, definition, locate) for detail in error.errors(include_url=False)]
+        found = [_problem(detail, written, locate, model) for detail in error.errors(include_url=False)]
         raise InvalidDefinition(_distinct(found)) from None
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
-    return list({(problem.path, problem.expected): problem for problem in problems}.values())
+    """Each mistake once, in the order of the file."""
+    distinct = {(problem.path, problem.expected): problem for problem in problems}.values()
+    return sorted(distinct, key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
-def _problem(detail: ErrorDetails, definition: Mapping[str, Any], locate: Locate) -> Problem:
-    path = _written_path(detail["loc"], definition)
-    found, expected, suggestion = _words(detail, path)
+def _problem(detail: ErrorDetails, written: Mapping[str, Any], locate: Locate, model: type[BaseModel]) -> Problem:
+    path = _written_path(detail["loc"], written)
+    found, expected, suggestion = _words(detail, path, model)
     file, line, column = locate(path)
     return Problem(path, found, expected, suggestion, file, line, column)
 
@@ -57,14 +65,14 @@ def _written_path(loc: tuple[str | int, ...], definition: Any) -> tuple[str | in
     return tuple(path)
 
 
-def _words(detail: ErrorDetails, path: tuple[str | int, ...]) -> tuple[str, str, str | None]:
+def _words(detail: ErrorDetails, path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str, str, str | None]:
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
     match kind:
         case "missing":
             return "nothing", f"a value for `{last}`", None
         case "extra_forbidden":
-            known = _known_keys(detail["loc"])
+            known = _known_keys(detail["loc"], model)
             return f"the unknown key '{last}'", f"one of {', '.join(known)}", _closest(last, known)
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
@@ -80,8 +88,7 @@ def _words(detail: ErrorDetails, path: tuple[str | int, ...]) -> tuple[str, str,
             return _shown(detail["input"]), _lower_first(detail["msg"]), None
 
 
-def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = Pipeline
+def _known_keys(loc: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
     for part in loc[:-1]:
         if part in _EVALUATORS:
             model = _EVALUATORS[str(part)]

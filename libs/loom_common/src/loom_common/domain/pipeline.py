@@ -126,7 +126,7 @@ class TransformConfig(Section):
     """How a record's output is made from its input."""
 
     type: Literal["ai", "scorer", "python", "passthrough"] = Field(
-        description="`ai` asks a model, `scorer` runs a local model, `python` calls your function, `passthrough` copies."
+        description="`ai` asks a model, `scorer` runs a local model, `python` calls yours, `passthrough` copies."
     )
     prompt: str | None = Field(
         None,
@@ -161,11 +161,17 @@ class TransformConfig(Section):
         strange = (self.model_fields_set & typed) - _KEYS_OF_TYPE[self.type]
         missing = [key for key in _REQUIRED_OF_TYPE[self.type] if getattr(self, key) is None]
         if missing:
-            raise PydanticCustomError("missing_for_type", "{keys}, which a transform of type {type} needs",
-                                      {"keys": " and ".join(f"`{key}`" for key in missing), "type": self.type})
+            raise PydanticCustomError(
+                "missing_for_type",
+                "{keys}, which a transform of type {type} needs",
+                {"keys": " and ".join(f"`{key}`" for key in missing), "type": self.type},
+            )
         if strange:
-            raise PydanticCustomError("strange_for_type", "no {keys} in a transform of type {type}",
-                                      {"keys": " or ".join(f"`{key}`" for key in sorted(strange)), "type": self.type})
+            raise PydanticCustomError(
+                "strange_for_type",
+                "no {keys} in a transform of type {type}",
+                {"keys": " or ".join(f"`{key}`" for key in sorted(strange)), "type": self.type},
+            )
         return self
 
 
@@ -208,12 +214,18 @@ class EvaluateConfig(Section):
         names = [evaluator.name for evaluator in self.evaluators]
         twice = sorted({str(name) for name in names if names.count(name) > 1})
         if twice:
-            raise PydanticCustomError("duplicate_names", "a different `name` for each evaluator ({names} stands twice)",
-                                      {"names": ", ".join(twice)})
+            raise PydanticCustomError(
+                "duplicate_names",
+                "a different `name` for each evaluator ({names} stands twice)",
+                {"names": ", ".join(twice)},
+            )
         bare = [evaluator.name for evaluator in self.evaluators if evaluator.threshold is None]
         if self.quality_gate.type in ("all_pass", "majority_pass", "any_pass") and bare:
-            raise PydanticCustomError("missing_threshold", "a `threshold` for {names}: only a weighted gate does without",
-                                      {"names": ", ".join(map(str, bare))})
+            raise PydanticCustomError(
+                "missing_threshold",
+                "a `threshold` for {names}: only a weighted gate does without",
+                {"names": ", ".join(map(str, bare))},
+            )
         return self
 
 

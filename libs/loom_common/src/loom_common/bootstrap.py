@@ -1,0 +1,168 @@
+"""The composition root: where ports meet adapters, for every service and for the embedded engine alike.
+
+Nothing connects at import. Tests compose through `open_platform` with other settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.postgres_payloads import PostgresPayloads
+from loom_common.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.epochs import EpochGuard
+from loom_common.errors import ConfigurationError, LoomError
+from loom_common.flow import TOPOLOGY
+from loom_common.plans import PlanCache
+from loom_common.ports.bus import Bus
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.payloads import PayloadStore
+from loom_common.settings import Settings
+from loom_common.telemetry import configure_logging
+from loom_common.worker import Duty, Worker
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a service stands on."""
+
+    settings: Settings
+    bus: Bus
+    payloads: PayloadStore
+    plans: PlanCache
+    credentials: Credentials
+    clock: Clock
+
+    @property
+    def project(self) -> Path:
+        """The folder that relative paths of sources, destinations and functions start from."""
+        return self.settings.project_dir.resolve()
+
+
+class Service(Protocol):
+    """One of the six. Runs until told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then finish what is in hand, and return."""
+        ...
+
+
+Build = Callable[[Platform], Service]
+"""How a service is made: `build(platform)` in its `service.py`."""
+
+
+class StageService:
+    """A service that is nothing but workers: one or more duties, and an epoch guard between them."""
+
+    def __init__(
+        self,
+        name: str,
+        duties: Sequence[Duty],
+        platform: Platform,
+        close: Callable[[], contextlib.AbstractAsyncContextManager[None]] | None = None,
+    ) -> None:
+        self._name = name
+        self._duties = duties
+        self._platform = platform
+        self._close = close or contextlib.nullcontext
+
+    async def run(self, stop: asyncio.Event) -> None:
+        guard = EpochGuard()
+        drain = self._platform.settings.worker.drain_seconds
+        workers = [Worker(self._name, duty, self._platform.bus, guard, drain) for duty in self._duties]
+        following = asyncio.create_task(guard.follow(self._platform.bus, self._name))
+        async with self._close():
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for worker in workers:
+                        tasks.create_task(worker.run(stop))
+            finally:
+                await guard.stop()
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings, name: str, clock: Clock | None = None) -> AsyncIterator[Platform]:
+    """Connect what the settings name; close it at the end. Raises `ConfigurationError`, `DependencyUnavailable`."""
+    bus = await open_bus(settings, name)
+    payloads = open_payloads(settings)
+    try:
+        yield Platform(
+            settings=settings,
+            bus=bus,
+            payloads=payloads,
+            plans=PlanCache(payloads),
+            credentials=Credentials({"env": EnvProvider(prefix=settings.credential_prefix), "file": FileProvider()}),
+            clock=clock or SystemClock(),
+        )
+    finally:
+        await bus.close()
+        await payloads.close()
+
+
+async def open_bus(settings: Settings, name: str) -> Bus:
+    """The bus that `LOOM_BUS_URL` names."""
+    url = settings.bus.url.get_secret_value()
+    if url.startswith("memory:"):
+        bus = MemoryBus()
+        await bus.declare(TOPOLOGY)
+        return bus
+    if url.startswith(("amqp://", "amqps://")):
+        from loom_common.adapters.amqp_bus import AmqpBus
+
+        return await AmqpBus.connect(url, name=name)
+    raise ConfigurationError(f"LOOM_BUS_URL begins with '{url.split(':', 1)[0]}:'; expected memory:// or amqp://.")
+
+
+def open_payloads(settings: Settings) -> PayloadStore:
+    """The payload store that `LOOM_PAYLOADS_URL` names."""
+    url = settings.payloads.url.get_secret_value()
+    if url.startswith(("postgres://", "postgresql://")):
+        return PostgresPayloads(url)
+    if url.startswith("file:"):
+        return FolderPayloads(settings.project_dir / url.removeprefix("file:").removeprefix("//"))
+    raise ConfigurationError(
+        f"LOOM_PAYLOADS_URL begins with '{url.split(':', 1)[0]}:'; expected file: or postgresql://."
+    )
+
+
+def main(name: str, build: Build) -> None:
+    """Run one service as this process, until SIGTERM or SIGINT. Exits with 1 where it cannot go on."""
+    settings = Settings()
+    configure_logging(settings.log, service=name)
+    try:
+        if sys.platform != "win32":
+            import uvloop
+
+            uvloop.run(_serve(name, build, settings))
+        else:
+            asyncio.run(_serve(name, build, settings))
+    except* LoomError as errors:
+        for error in errors.exceptions:
+            log.error("service stopped", error=str(error))
+        sys.exit(1)
+
+
+async def _serve(name: str, build: Build, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_platform(settings, name) as platform:
+        await platform.bus.check(TOPOLOGY)
+        log.info("service started", project=str(platform.project))
+        await build(platform).run(stop)
+        log.info("service stopped")

@@ -1,0 +1,56 @@
+"""Stale messages. Cancel, pause and resume raise a run's epoch; what belongs to a lower one is dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from loom_common.contracts.codec import decode, epoch_of
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import RunEpoch
+from loom_common.flow import Binding, Exchange
+from loom_common.ports.bus import Bus, Subscription
+
+_REMEMBERED_RUNS = 10_000
+
+
+class EpochGuard:
+    """The highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
+
+    A replica that missed a broadcast does stale work, which is harmless: ids are derived and the load is ledgered."""
+
+    def __init__(self) -> None:
+        self._epochs: OrderedDict[str, int] = OrderedDict()
+        self._subscription: Subscription | None = None
+
+    def learn(self, run_id: str, epoch: int) -> None:
+        """Take note of an epoch."""
+        self._epochs[run_id] = max(epoch, self._epochs.pop(run_id, 0))
+        if len(self._epochs) > _REMEMBERED_RUNS:
+            self._epochs.popitem(last=False)
+
+    def stale(self, message: Message) -> bool:
+        """Whether a newer epoch of the message's run is known."""
+        epoch = epoch_of(message)
+        if epoch is None or not message.correlation_id:
+            return False
+        known = self._epochs.get(message.correlation_id, 0)
+        if epoch > known:
+            self.learn(message.correlation_id, epoch)
+        return epoch < known
+
+    async def follow(self, bus: Bus, service: str) -> None:
+        """Listen to the coordinator's broadcasts until `stop`."""
+        queue = await bus.temporary_queue(
+            [Binding(Exchange.CONTROL, "control.all"), Binding(Exchange.CONTROL, f"control.{service}")]
+        )
+        self._subscription = await bus.subscribe(queue, prefetch=100)
+        async for delivery in self._subscription:
+            message = decode(delivery, RunEpoch)
+            assert isinstance(message, RunEpoch)
+            self.learn(message.run_id, message.epoch)
+            await delivery.ack()
+
+    async def stop(self) -> None:
+        """End `follow`."""
+        if self._subscription is not None:
+            await self._subscription.close()

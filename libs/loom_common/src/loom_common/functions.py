@@ -1,0 +1,132 @@
+"""The user's Python functions, named `module:name`.
+
+A module beside the pipeline file wins over an installed one. It is imported under a private name, with an
+`__import__` of its own that looks beside it first. So two pipelines may each have a `transforms.py`, with
+`helpers.py` of their own, in one worker; and nothing is put on `sys.path`."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from loom_common.errors import UserCodeError
+
+_PREFIX = "_loom_beside_"
+_lock = threading.RLock()
+
+
+def load_function(reference: str, folder: Path) -> Callable[..., Any]:
+    """What `module:name` names, for a pipeline in `folder`: a function, or a class or object that can be called.
+
+    Raises `UserCodeError` naming module, name, folder and what was found."""
+    module_name, _, name = reference.partition(":")
+    module = _module(module_name, reference, folder.resolve())
+    found = getattr(module, name, None)
+    if found is None:
+        there = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
+        close = difflib.get_close_matches(name, there, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise UserCodeError(
+            f"'{reference}': the module {module_name} ({_place(module)}) has no '{name}'; "
+            f"it has {', '.join(sorted(there)) or 'no function'}.{hint}"
+        )
+    if not callable(found):
+        raise UserCodeError(f"'{reference}': {name} in {_place(module)} is {type(found).__name__}, not a function.")
+    return found  # type: ignore[no-any-return]
+
+
+def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
+    beside = _beside(folder, module_name)
+    name = f"{_package(folder)}.{module_name}" if beside else module_name
+    try:
+        with _lock:
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise UserCodeError(_broken(reference, module_name, error)) from error
+        files = sorted(path.name for path in folder.glob("*.py")) if folder.is_dir() else []
+        raise UserCodeError(
+            f"'{reference}': there is no module {module_name} in {folder} "
+            f"(Python files there: {', '.join(files) or 'none'}), and none of that name is installed."
+        ) from error
+    except (Exception, SystemExit) as error:  # importing runs the user's code, which may raise anything
+        raise UserCodeError(_broken(reference, module_name, error)) from error
+
+
+def _broken(reference: str, module_name: str, error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    return f"'{reference}': importing {module_name} failed{where}: {type(error).__name__}: {error}"
+
+
+def _place(module: ModuleType) -> str:
+    return str(module.__file__ or module.__name__)
+
+
+def _beside(folder: Path, module_name: str) -> bool:
+    top = folder / module_name.partition(".")[0]
+    return top.with_suffix(".py").is_file() or (top / "__init__.py").is_file()
+
+
+def _package(folder: Path) -> str:
+    """The private package that stands for `folder`, made at first sight."""
+    name = _PREFIX + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    with _lock:
+        if name not in sys.modules:
+            package = ModuleType(name, f"Python modules in {folder}.")
+            package.__path__ = [str(folder)]
+            sys.modules[name] = package
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Finder())
+    return name
+
+
+class _Finder(MetaPathFinder):
+    """Finds modules of private packages, and gives them their own `__import__`."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not fullname.startswith(_PREFIX):
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        package = module.__name__.partition(".")[0]
+        folder = Path(sys.modules[package].__path__[0])
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(package, folder)}
+        super().exec_module(module)
+
+
+def _importer(package: str, folder: Path) -> Callable[..., ModuleType]:
+    def import_beside(
+        name: str,
+        globals: Mapping[str, object] | None = None,  # noqa: A002 - the names of `__import__` itself
+        locals: Mapping[str, object] | None = None,  # noqa: A002
+        fromlist: Sequence[str] = (),
+        level: int = 0,
+    ) -> ModuleType:
+        if level or not _beside(folder, name):
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist, 0)
+        return module if fromlist else sys.modules[f"{package}.{name.partition('.')[0]}"]
+
+    return import_beside

@@ -1,0 +1,165 @@
+"""One queue, one handler: decode -> guard -> handle -> publish confirmed -> acknowledge.
+
+A handler is a function of a message. It returns messages, or raises: `TransientError` (try again later),
+`PermanentError` (the run cannot go on). It never sees the broker. Nothing is acknowledged before everything
+that follows from it is confirmed; a crash anywhere means redelivery, and redelivery republishes the same ids."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from loom_common import flow, verdicts
+from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.domain.recovery import decide
+from loom_common.epochs import EpochGuard
+from loom_common.errors import DependencyUnavailable, LoomError, PermanentError, UnreadableMessage
+from loom_common.flow import Exchange
+from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
+
+log = structlog.get_logger()
+
+Handler = Callable[[Message], Awaitable[Sequence[Outgoing]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a worker does: the queue it takes from, what it understands, and what it does with it."""
+
+    queue: str
+    accepts: tuple[type[Message], ...]
+    handler: Handler
+    prefetch: int = 16
+    """Messages in hand at once, and so the handler's concurrency."""
+
+
+class Worker:
+    """Carries out a `Duty` until told to stop, then finishes what it has in hand."""
+
+    def __init__(self, service: str, duty: Duty, bus: Bus, guard: EpochGuard, drain_seconds: float = 30.0) -> None:
+        self._service = service
+        self._duty = duty
+        self._bus = bus
+        self._guard = guard
+        self._drain_seconds = drain_seconds
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._broken: asyncio.Future[None] | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain. Raises what no verdict covers, e.g. `TopologyMissing`."""
+        subscription = await self._bus.subscribe(self._duty.queue, self._duty.prefetch)
+        self._broken = asyncio.get_running_loop().create_future()
+        taking = asyncio.create_task(self._take(subscription))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            waited: set[asyncio.Future[Any]] = {taking, stopping, self._broken}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            await subscription.stop()
+            await self._drain()
+        finally:
+            stopping.cancel()
+            taking.cancel()
+            await asyncio.gather(taking, stopping, return_exceptions=True)
+            for task in self._in_hand:
+                task.cancel()
+            await asyncio.gather(*self._in_hand, return_exceptions=True)
+            await subscription.close()
+        if self._broken.done():
+            self._broken.result()
+
+    async def _take(self, subscription: Subscription) -> None:
+        async for delivery in subscription:
+            task = asyncio.create_task(self._settle(delivery))
+            self._in_hand.add(task)
+            task.add_done_callback(self._settled)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        if not task.cancelled() and (error := task.exception()) and self._broken and not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _drain(self) -> None:
+        if self._in_hand:
+            log.info("draining", queue=self._duty.queue, in_hand=len(self._in_hand), deadline_s=self._drain_seconds)
+            await asyncio.wait(self._in_hand, timeout=self._drain_seconds)
+
+    async def _settle(self, delivery: Delivery) -> None:
+        """Publish what follows from a delivery, then acknowledge it. While the broker is away the delivery stays
+        unacknowledged, and comes again when the broker does."""
+        with contextlib.suppress(DependencyUnavailable):
+            await self._publish_consequences(delivery)
+            await delivery.ack()
+
+    async def _publish_consequences(self, delivery: Delivery) -> None:
+        try:
+            message = decode(delivery, *self._duty.accepts)
+        except UnreadableMessage as error:
+            log.error("unreadable message set aside", queue=self._duty.queue, reason=str(error))
+            await self._bus.publish([dead(delivery, str(error), self._service)])
+            return
+        if self._guard.stale(message):
+            return
+        with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
+            await self._publish(await self._outcome(message, attempt_of(delivery)))
+
+    async def _outcome(self, message: Message, attempt: int) -> Sequence[Outgoing | Wire]:
+        try:
+            return await self._duty.handler(message)
+        except PermanentError as error:
+            log.error("run cannot go on", error=str(error))
+            return verdicts.run_failed(message, str(error))
+        except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
+            return self._later_or_aside(message, error, attempt)
+
+    def _later_or_aside(self, message: Message, error: Exception, attempt: int) -> Sequence[Outgoing | Wire]:
+        retry = decide(error, attempt)
+        expected = isinstance(error, LoomError)
+        log.warning(
+            "attempt failed",
+            attempt=attempt,
+            retry_in_s=retry.delay if retry else None,
+            error=str(error) if expected else f"{type(error).__name__}: {error}",
+            exc_info=not expected,
+        )
+        if retry is None:
+            return verdicts.set_aside(message, error, code="unavailable" if expected else "internal_error")
+        room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, retry.step))
+        again = Outgoing(room, message, attempt=attempt + 1)
+        return [again, *verdicts.delayed(message, error, attempt, retry)]
+
+    async def _publish(self, outgoing: Sequence[Outgoing | Wire]) -> None:
+        wires = [item if isinstance(item, Wire) else encode(item, self._service) for item in outgoing]
+        if wires:
+            await self._bus.publish(wires)
+
+
+def attempt_of(delivery: Delivery) -> int:
+    """Which attempt this delivery is, 1-based, by the `loom-attempt` header."""
+    value = delivery.headers.get("loom-attempt", 1)
+    return value if isinstance(value, int) else 1
+
+
+def dead(delivery: Delivery, reason: str, service: str) -> Wire:
+    """An unreadable delivery on its way to `loom.dead`, as it came, with the reason beside it."""
+    headers = {name: value for name, value in delivery.headers.items() if isinstance(value, str | int)}
+    return Wire(
+        exchange=Exchange.DEAD,
+        routing_key=delivery.routing_key,
+        body=delivery.body,
+        type=delivery.type or "",
+        message_id=delivery.message_id or "",
+        correlation_id=delivery.correlation_id or "",
+        content_encoding=delivery.content_encoding,
+        headers={**headers, "loom-dead-reason": reason, "loom-dead-by": service, "loom-exchange": delivery.exchange},
+    )
+
+
+def _batch_of(message: Message) -> dict[str, str]:
+    header = getattr(message, "header", None)
+    return {"batch_id": header.batch_id, "pipeline": header.pipeline} if header is not None else {}

@@ -1,0 +1,87 @@
+"""Messages survive the wire; what cannot be read says why."""
+
+import json
+
+import pytest
+
+from loom_common import flow
+from loom_common.contracts.catalog import BY_TYPE, MESSAGES
+from loom_common.contracts.codec import COMPRESS_ABOVE, decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, RunRequest
+from loom_common.domain.tally import Tally
+from loom_common.errors import UnreadableMessage
+
+
+class Arrived:
+    """A delivery, as far as decoding looks at it."""
+
+    def __init__(self, wire, **changes):
+        self.body = changes.get("body", wire.body)
+        self.type = changes.get("type", wire.type)
+        self.content_encoding = changes.get("content_encoding", wire.content_encoding)
+
+
+def batch(text="short"):
+    header = BatchHeader(
+        run_id="run_1", pipeline="p", plan="h", epoch=3, batch_id="b", partition=0, slice=0, position=0, tally=Tally()
+    )
+    return BatchExtracted(header=header, records=(ExtractedRecord(id="1", input={"text": text, "n": 2**70}),))
+
+
+def wire(message):
+    return encode(Outgoing(flow.work(flow.Stage.TRANSFORM, "p"), message), "test")
+
+
+@pytest.mark.parametrize("text", ["short", "é" * COMPRESS_ABOVE])
+def test_a_message_comes_back_as_it_went(text):
+    message = batch(text)
+    assert decode(Arrived(wire(message)), BatchExtracted) == message
+
+
+def test_large_messages_are_compressed():
+    assert wire(batch("a")).content_encoding is None
+    large = wire(batch("a" * COMPRESS_ABOVE))
+    assert large.content_encoding == "zstd"
+    assert len(large.body) < COMPRESS_ABOVE
+
+
+def test_the_properties_say_what_it_is_and_whose():
+    sent = wire(batch())
+    assert (sent.type, sent.correlation_id) == ("loom.batch.extracted.v1", "run_1")
+    assert sent.headers == {"loom-attempt": 1, "loom-epoch": 3}
+    assert sent.message_id == wire(batch()).message_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"body": b"{"}, "Invalid JSON"),
+        ({"body": b"\xff\xfe"}, "JSON"),
+        ({"type": "loom.batch.extracted.v9"}, "unknown message type"),
+        ({"type": None}, "unknown message type"),
+        ({"type": "loom.run.request.v1"}, "has no business here"),
+        ({"body": b"{}"}, "header: Field required"),
+        ({"content_encoding": "gzip"}, "unknown content encoding"),
+        ({"content_encoding": "zstd"}, "cannot be unpacked"),
+    ],
+)
+def test_what_cannot_be_read_says_why(changes, reason):
+    with pytest.raises(UnreadableMessage, match=reason):
+        decode(Arrived(wire(batch()), **changes), BatchExtracted)
+
+
+def test_an_unknown_field_means_an_unknown_version():
+    body = json.dumps({**json.loads(wire(batch()).body), "new": 1}).encode()
+    with pytest.raises(UnreadableMessage, match="new"):
+        decode(Arrived(wire(batch()), body=body), BatchExtracted)
+
+
+def test_a_plain_clients_request_needs_no_type():
+    sent = wire(RunRequest(pipeline="reviews"))
+    assert decode(Arrived(sent, type=None), default=RunRequest).pipeline == "reviews"
+
+
+def test_every_message_has_a_type_of_its_own():
+    assert len(BY_TYPE) == len(MESSAGES)
+    assert all(name.startswith("loom.") and name.rsplit(".v", 1)[1].isdigit() for name in BY_TYPE)

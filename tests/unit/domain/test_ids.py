@@ -1,0 +1,23 @@
+"""What may be delivered twice has a derived id."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loom_common.domain.ids import batch_id, record_hash, run_id_for
+
+places = st.tuples(st.integers(0, 9), st.integers(0, 99), st.integers(0, 99))
+
+
+@given(places, places)
+def test_a_batch_id_names_one_place_of_one_run(one, other):
+    assert (batch_id("run_a", *one) == batch_id("run_a", *other)) == (one == other)
+    assert batch_id("run_a", *one) != batch_id("run_b", *one)
+
+
+def test_the_same_idempotency_key_is_the_same_run():
+    assert run_id_for("tuesday") == run_id_for("tuesday") != run_id_for("wednesday")
+
+
+def test_equal_rows_at_different_places_are_different_records():
+    assert record_hash({"a": 1}, "line 1") != record_hash({"a": 1}, "line 2")
+    assert record_hash({"a": 1, "b": 2}, "line 1") == record_hash({"b": 2, "a": 1}, "line 1")
