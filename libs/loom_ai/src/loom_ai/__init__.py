@@ -1,0 +1,1 @@
+"""Model calls at volume: clients, structured output, the journal, prices."""

@@ -1,0 +1,23 @@
+"""The identity of a model call: what is asked of whom, and how. Equal keys have equal answers."""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+
+from loom_ai.ports import ModelCall, Payer
+
+
+def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
+    """64 hexadecimal digits (SHA-256). `bound_to` makes it one record's own, so that nothing else may reuse it."""
+    identity = [
+        call.provider,
+        call.base_url,
+        call.model,
+        {"temperature": call.temperature, "max_tokens": call.max_tokens},
+        [[message.role, message.content] for message in call.messages],
+        None if call.schema is None else dict(call.schema),
+        None if bound_to is None else [bound_to.run_id, bound_to.record_id],
+    ]
+    return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()

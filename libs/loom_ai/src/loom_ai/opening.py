@@ -1,0 +1,54 @@
+"""The composition root of model calls: where the ports meet their adapters. Nothing connects before the first call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loom_ai.journal import JournalledModels
+from loom_ai.openai_compatible import OpenAICompatible
+from loom_ai.ports import Journal
+from loom_ai.settings import ModelSettings
+from loom_common.credentials import Credentials
+from loom_common.errors import ConfigurationError
+from loom_common.ports.clock import Clock
+
+
+def open_models(
+    journal: Journal,
+    credentials: Credentials | None = None,
+    clock: Clock | None = None,
+    settings: ModelSettings | None = None,
+) -> JournalledModels:
+    """Models behind `journal`, which is closed with them."""
+    settings = settings or ModelSettings()
+    client = OpenAICompatible(settings, credentials, clock)
+    return JournalledModels(client, journal, clock=clock, concurrency=settings.concurrency)
+
+
+def open_journal(url: str, folder: Path | None = None) -> Journal:
+    """The journal that `url` names; a relative SQLite path starts at `folder`.
+
+    `sqlite:///path`, `postgresql://...`, `redis://...` or `memory://`. Raises `ConfigurationError` for another."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            from loom_ai.stores.memory import MemoryJournal
+
+            return MemoryJournal()
+        case "sqlite":
+            from loom_ai.stores.sqlite import open_sqlite
+
+            return open_sqlite((folder or Path()) / url.removeprefix("sqlite:///"))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.postgres import open_postgres
+
+            return open_postgres(url)
+        case "redis" | "rediss":
+            from loom_ai.stores.redis import RedisJournal
+
+            return RedisJournal(url)
+        case _:
+            raise ConfigurationError(
+                f"The journal's address begins with '{scheme}:'; expected sqlite:///, postgresql://, redis:// or "
+                "memory://. Set LOOM_JOURNAL_URL."
+            )

@@ -1,0 +1,110 @@
+"""What a model and a journal are to Loom: small protocols and the values they exchange."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One question to a model. Everything but `api_key` and `purpose` decides the answer, and so makes its key."""
+
+    model: str
+    messages: tuple[ChatMessage, ...]
+    base_url: str
+    """The endpoint, always named. May hold credential references; never a secret."""
+    provider: str = "openai"
+    temperature: float = 0.0
+    max_tokens: int | None = None
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema that the answer must fit; None for free text."""
+    api_key: str | None = None
+    """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set."""
+    purpose: str = "transform"
+    """What it is paid for: `transform`, `evaluate`, `repair`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model said, and what it took."""
+
+    text: str
+    finish_reason: str
+    """`stop`, `length` (cut off), `content_filter`, `refusal`, or the provider's own word."""
+    model: str
+    """The model that answered, as the provider names it."""
+    tokens_in: int
+    tokens_cached: int
+    """Those of `tokens_in` that the provider had cached, and charges less for."""
+    tokens_out: int
+    latency: float
+    """Seconds from question to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who asks: the record of the run on whose account a call is."""
+
+    run_id: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A paid answer as the journal keeps it."""
+
+    key: str
+    payer: Payer
+    purpose: str
+    provider: str
+    model: str
+    """The model that was asked for."""
+    answer: ModelAnswer
+    cost: float
+    """USD."""
+    created_at: dt.datetime
+    """UTC, aware."""
+
+
+class ModelClient(Protocol):
+    """Asks models."""
+
+    async def complete(self, call: ModelCall) -> ModelAnswer:
+        """The answer. Tries transient trouble again by itself, for a while.
+
+        Raises `DependencyUnavailable`, `Timeout`, `AccessRefused`, `PermanentError`; `RecordError` (code
+        `model_refused`) where the endpoint refuses this one question."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Journal(Protocol):
+    """Answers by key. What `put_many` has returned for survives the death of this process."""
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Those of `keys` that are known. Raises `DependencyUnavailable`."""
+        ...
+
+    async def put_many(self, entries: Sequence[Entry]) -> None:
+        """Keep `entries`, all or none; an entry takes the place of an older one of its key.
+
+        Raises `DependencyUnavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...

@@ -1,0 +1,55 @@
+"""When to ask a model again after transient trouble. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Doubling, jittered delays. Seconds."""
+
+    attempts: int = 3
+    first_delay: float = 1.0
+    ceiling: float = 60.0
+
+
+def delay_after(failed: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float | None:
+    """Seconds to wait after the `failed`-th attempt (1-based) failed; None to give up.
+
+    `jitter` in [0, 1) spreads callers that failed together. What the endpoint asked for (`retry_after`) is never
+    undercut; where it asks for more than the ceiling, waiting is left to the message's own retry."""
+    if failed >= policy.attempts:
+        return None
+    backoff = min(policy.ceiling, policy.first_delay * 2.0 ** (failed - 1)) * (0.5 + jitter / 2)
+    if retry_after is None:
+        return backoff
+    if retry_after > policy.ceiling:
+        return None
+    return max(backoff, retry_after + jitter * policy.first_delay)
+
+
+def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
+    """Seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date (RFC 9110)."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    text = headers.get("Retry-After")
+    if (seconds := _number(text)) is not None:
+        return seconds
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

@@ -1,0 +1,40 @@
+"""The declared shape of an output, compiled once: what an answer is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import best_match
+
+from loom_common.domain.output import json_schema
+from loom_common.errors import RecordError
+
+
+class Shape:
+    """A JSON Schema with its validator."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        """`spec` in short form or as JSON Schema; raises `ValueError` where it is neither."""
+        self.schema = json_schema(spec)
+        self._validator = jsonschema.Draft202012Validator(self.schema)
+
+    def misfit(self, value: Any) -> str | None:
+        """What is wrong with `value`, naming the field; None where it fits."""
+        if self._validator.is_valid(value):
+            return None
+        error = best_match(self._validator.iter_errors(value))
+        if error is None:
+            return None
+        field = error.json_path.removeprefix("$").removeprefix(".")
+        return f"{field}: {error.message}" if field else error.message
+
+    def check(self, output: Mapping[str, Any]) -> None:
+        """Raises `RecordError` (code `invalid_output`) where `output` does not fit."""
+        if (misfit := self.misfit(output)) is not None:
+            raise RecordError(
+                f"The output does not fit its declared shape ({misfit})",
+                code="invalid_output",
+                details={"output": dict(output), "misfit": misfit},
+            )

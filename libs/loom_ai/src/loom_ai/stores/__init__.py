@@ -1,0 +1,1 @@
+"""Where journals lie: one file per technology, each a `Journal`."""

@@ -1,0 +1,108 @@
+"""The journal in Redis, shared by all replicas. Losing it costs money, never correctness: trouble is a miss."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from loom_ai.ports import Entry, ModelAnswer, Payer
+from loom_common.domain.urls import redacted
+from loom_common.ports.clock import Clock, SystemClock
+
+CONNECT_SECONDS = 1.0
+OPERATION_SECONDS = 2.0
+KEPT_SECONDS = 30 * 86400
+"""Redis forgets an entry after this time: it must outlive the longest run, and not fill the memory for ever."""
+_QUIET_SECONDS = 60.0
+_PREFIX = "loom:journal:"
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class RedisJournal:
+    """A `Journal` that goes on without Redis when it must, and says so once a minute."""
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=OPERATION_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._place = redacted(url)
+        self._clock = clock or SystemClock()
+        self._quiet_until = 0.0
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        async def read() -> dict[str, Entry]:
+            values = await self._redis.mget([_PREFIX + key for key in keys])
+            return {key: _entry(key, value) for key, value in zip(keys, values, strict=True) if value is not None}
+
+        return await self._or_without(read) or {}
+
+    async def put_many(self, entries: Sequence[Entry]) -> None:
+        async def write() -> None:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for entry in entries:
+                    pipeline.set(_PREFIX + entry.key, _value(entry), ex=KEPT_SECONDS)
+                await pipeline.execute()
+
+        await self._or_without(write)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _or_without(self, operation: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            async with asyncio.timeout(OPERATION_SECONDS):
+                return await operation()
+        except (RedisError, OSError, TimeoutError) as error:
+            if self._clock.monotonic() >= self._quiet_until:
+                self._quiet_until = self._clock.monotonic() + _QUIET_SECONDS
+                log.warning(
+                    "journal unavailable: going on without it, so repeated calls are paid again",
+                    place=self._place,
+                    error=type(error).__name__,
+                )
+            return None
+
+
+def _value(entry: Entry) -> bytes:
+    return orjson.dumps(
+        {
+            "run_id": entry.payer.run_id,
+            "record_id": entry.payer.record_id,
+            "purpose": entry.purpose,
+            "provider": entry.provider,
+            "model": entry.model,
+            "answer": asdict(entry.answer),
+            "cost": entry.cost,
+            "created_at": entry.created_at,
+        }
+    )
+
+
+def _entry(key: str, value: bytes | str) -> Entry:
+    kept = orjson.loads(value)
+    return Entry(
+        key=key,
+        payer=Payer(kept["run_id"], kept["record_id"]),
+        purpose=kept["purpose"],
+        provider=kept["provider"],
+        model=kept["model"],
+        answer=ModelAnswer(**kept["answer"]),
+        cost=kept["cost"],
+        created_at=dt.datetime.fromisoformat(kept["created_at"]),
+    )

@@ -1,0 +1,113 @@
+"""The journal as a table, whichever database holds it. A group of entries is one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_ai.journal_tables import journal
+from loom_ai.ports import Entry, ModelAnswer, Payer
+from loom_common.errors import DependencyUnavailable, PermanentError
+
+
+class SqlJournal:
+    """A `Journal` on an engine of its own. The table must be there: the migrations make it."""
+
+    def __init__(self, engine: AsyncEngine, place: str) -> None:
+        self._engine = engine
+        self._place = place
+        self._upsert = _upsert(postgresql if engine.dialect.name == "postgresql" else sqlite)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        with self._trouble("read"):
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(sa.select(journal).where(journal.c.key.in_(keys)))
+                return {row["key"]: _entry(row) for row in rows.mappings()}
+
+    async def put_many(self, entries: Sequence[Entry]) -> None:
+        # In one order everywhere, so that two replicas that write the same keys cannot lock each other out.
+        rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
+        with self._trouble("written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(self._upsert, rows)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _trouble(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
+            raise DependencyUnavailable(f"The journal at {self._place} cannot be {what}: {_cause(error)}.") from error
+        except exc.SQLAlchemyError as error:
+            raise PermanentError(
+                f"The journal at {self._place} cannot be {what}: {_cause(error)}. See that its migrations have run."
+            ) from error
+
+
+def _upsert(dialect: ModuleType) -> sa.Insert:
+    """Both dialects spell it alike, each in its own class."""
+    insert = dialect.insert(journal)
+    replaced = {column.name: insert.excluded[column.name] for column in journal.c if column.name != "key"}
+    upsert: sa.Insert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
+    return upsert
+
+
+def _cause(error: Exception) -> str:
+    """The driver's own first line: SQLAlchemy's carries statements and values."""
+    origin = getattr(error, "orig", None) or error
+    return str(origin).splitlines()[0] if str(origin) else type(origin).__name__
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    answer = entry.answer
+    body = {"text": answer.text, "finish_reason": answer.finish_reason, "model": answer.model}
+    return {
+        "key": entry.key,
+        "run_id": entry.payer.run_id,
+        "record_id": entry.payer.record_id,
+        "provider": entry.provider,
+        "model": entry.model,
+        "purpose": entry.purpose,
+        "body": orjson.dumps(body).decode(),
+        "tokens_in": answer.tokens_in,
+        "tokens_cached": answer.tokens_cached,
+        "tokens_out": answer.tokens_out,
+        "cost": entry.cost,
+        "latency_seconds": answer.latency,
+        "created_at": entry.created_at,
+    }
+
+
+def _entry(row: sa.RowMapping) -> Entry:
+    body = orjson.loads(row["body"])
+    created_at: dt.datetime = row["created_at"]
+    return Entry(
+        key=row["key"],
+        payer=Payer(row["run_id"], row["record_id"]),
+        purpose=row["purpose"],
+        provider=row["provider"],
+        model=row["model"],
+        answer=ModelAnswer(
+            text=body["text"],
+            finish_reason=body["finish_reason"],
+            model=body["model"],
+            tokens_in=row["tokens_in"],
+            tokens_cached=row["tokens_cached"],
+            tokens_out=row["tokens_out"],
+            latency=row["latency_seconds"],
+        ),
+        cost=row["cost"],
+        # SQLite forgets the zone; what was written is UTC.
+        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=dt.UTC),
+    )

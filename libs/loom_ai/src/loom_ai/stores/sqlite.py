@@ -1,0 +1,30 @@
+"""The journal in a SQLite file: what is committed survives the death of the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from loom_ai.stores.sql import SqlJournal
+
+_BUSY_SECONDS = 10
+"""How long a writer waits for another process's transaction."""
+
+
+def open_sqlite(path: Path) -> SqlJournal:
+    """The journal in the file `path`, whose folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine.sync_engine, "connect", _prepare)
+    return SqlJournal(engine, str(path))
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    # WAL with NORMAL loses nothing when a process dies; only a power cut may take the last transactions.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()

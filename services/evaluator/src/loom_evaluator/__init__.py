@@ -1,0 +1,1 @@
+"""Scores each output and lets its gate decide."""

@@ -1,0 +1,15 @@
+"""`python -m loom_evaluator`: the evaluator as a process of its own."""
+
+from __future__ import annotations
+
+from loom_common.bootstrap import main
+from loom_evaluator.service import build
+
+
+def run() -> None:
+    """Run until told to stop."""
+    main("evaluator", build)
+
+
+if __name__ == "__main__":
+    run()

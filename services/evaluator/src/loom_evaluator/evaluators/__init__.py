@@ -1,0 +1,1 @@
+"""How each evaluator scores. A rule is a function of a record; the catalog knows which rule a definition names."""

@@ -1,0 +1,34 @@
+"""Which rule a definition names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_never
+
+from loom_common.domain import evaluators as config
+from loom_evaluator.evaluators.bounds import in_range, length
+from loom_evaluator.evaluators.json_schema import json_schema
+from loom_evaluator.evaluators.opinion import AsyncRule, Rule
+from loom_evaluator.evaluators.python import python
+from loom_evaluator.evaluators.text import contains, exact_match, regex
+
+
+def rule_of(settings: config.EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
+    """The evaluator ready to score. `folder` is where the user's modules lie. Raises `PermanentError`."""
+    match settings:
+        case config.ExactMatch():
+            return exact_match(settings)
+        case config.Contains():
+            return contains(settings)
+        case config.Regex():
+            return regex(settings)
+        case config.JsonSchema():
+            return json_schema(settings)
+        case config.Range():
+            return in_range(settings)
+        case config.Length():
+            return length(settings)
+        case config.PythonEvaluator():
+            return python(settings, folder)
+        case unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,46 @@
+"""What an evaluator says of one record, and the shape of every evaluator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from numbers import Real
+from typing import Any, NamedTuple
+
+from loom_common.contracts.v1 import TransformedRecord
+from loom_common.errors import RecordError
+
+
+class Opinion(NamedTuple):
+    """A score in [0, 1], and why where it is not 1."""
+
+    value: float
+    explanation: str | None = None
+
+
+YES = Opinion(1.0)
+
+Rule = Callable[[TransformedRecord], Opinion]
+"""Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
+AsyncRule = Callable[[TransformedRecord], Awaitable[Opinion]]
+"""The same, for rules that wait for something."""
+
+
+def no(explanation: str) -> Opinion:
+    """A score of 0, and why."""
+    return Opinion(0.0, explanation)
+
+
+def cannot_score(why: str) -> RecordError:
+    """The evaluator cannot judge this record."""
+    return RecordError(why, code="evaluator_error")
+
+
+def score_of(value: Any) -> float:
+    """`value` as a score. Raises `RecordError` for anything but a number in [0, 1]."""
+    if not isinstance(value, Real):
+        raise cannot_score(f"the score is {value!r:.80}; expected a number from 0 to 1")
+    score = float(value)
+    if math.isnan(score) or not 0.0 <= score <= 1.0:
+        raise cannot_score(f"the score is {score:g}; expected a number from 0 to 1")
+    return score

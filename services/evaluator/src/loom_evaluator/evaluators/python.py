@@ -1,0 +1,61 @@
+"""The evaluator `python`: a function of the user's own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from loom_common.contracts.v1 import TransformedRecord
+from loom_common.domain import evaluators as config
+from loom_common.errors import RecordError
+from loom_common.functions import load_function
+from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of
+
+
+def python(settings: config.PythonEvaluator, folder: Path) -> Rule | AsyncRule:
+    """`function(output, record)`, sync or async, gives a score, `(score, explanation)` or a mapping of the two.
+
+    Whatever it raises is an evaluator error of that one record. Raises `UserCodeError` where it cannot be loaded."""
+    function = load_function(settings.function, folder)
+    return _asynchronous(function) if inspect.iscoroutinefunction(function) else _synchronous(function)
+
+
+def _synchronous(function: Callable[..., Any]) -> Rule:
+    def rule(record: TransformedRecord) -> Opinion:
+        try:
+            answer = function(dict(record.result), dict(record.input))
+        except Exception as error:
+            raise _raised(error) from error
+        return _opinion(answer)
+
+    return rule
+
+
+def _asynchronous(function: Callable[..., Any]) -> AsyncRule:
+    async def rule(record: TransformedRecord) -> Opinion:
+        try:
+            answer = await function(dict(record.result), dict(record.input))
+        except Exception as error:
+            raise _raised(error) from error
+        return _opinion(answer)
+
+    return rule
+
+
+def _raised(error: Exception) -> RecordError:
+    return cannot_score(f"the function raised {type(error).__name__}: {error}")
+
+
+def _opinion(answer: Any) -> Opinion:
+    match answer:
+        case Mapping():
+            if "score" not in answer:
+                raise cannot_score(f"the function returned {answer!r:.80}, which has no 'score'")
+            score, explanation = answer["score"], answer.get("explanation")
+        case (score, explanation):
+            pass
+        case score:
+            explanation = None
+    return Opinion(score_of(score), None if explanation is None else str(explanation))

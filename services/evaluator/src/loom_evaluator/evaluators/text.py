@@ -1,0 +1,73 @@
+"""Evaluators of text: `exact_match`, `contains`, `regex`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from loom_common.contracts.v1 import TransformedRecord
+from loom_common.domain import evaluators as config
+from loom_evaluator.evaluators.fields import output_text, output_value, reference_value, text_of
+from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
+
+
+def exact_match(settings: config.ExactMatch) -> Rule:
+    """1 where output and reference are equal. Values of two types are equal where their texts are, so that the
+    number 5 equals the `5` of a CSV file. Nothing is stripped."""
+
+    def rule(record: TransformedRecord) -> Opinion:
+        found = output_value(record, settings.field)
+        expected = reference_value(record, settings.reference_field)
+        if _equal(found, expected, case_sensitive=settings.case_sensitive):
+            return YES
+        return no(f"found {_shown(found)}, expected {_shown(expected)}")
+
+    return rule
+
+
+def contains(settings: config.Contains) -> Rule:
+    """The share of the texts looked for that stand in the output."""
+
+    def rule(record: TransformedRecord) -> Opinion:
+        wanted = list(settings.values)
+        if settings.reference_field is not None:
+            reference = reference_value(record, settings.reference_field)
+            if reference is None:
+                raise cannot_score(f"the input field '{settings.reference_field}' is null; expected text to look for")
+            wanted.append(text_of(reference))
+        text = output_text(record, settings.field)
+        missing = [part for part in wanted if not _within(part, text, case_sensitive=settings.case_sensitive)]
+        if not missing:
+            return YES
+        share = (len(wanted) - len(missing)) / len(wanted)
+        return Opinion(share, f"not found: {', '.join(map(_shown, missing))}")
+
+    return rule
+
+
+def regex(settings: config.Regex) -> Rule:
+    """1 where the pattern is found anywhere in the output."""
+    pattern = re.compile(settings.pattern)
+
+    def rule(record: TransformedRecord) -> Opinion:
+        text = output_text(record, settings.field)
+        return YES if pattern.search(text) else no(f"no match for {settings.pattern} in {_shown(text)}")
+
+    return rule
+
+
+def _equal(found: Any, expected: Any, *, case_sensitive: bool) -> bool:
+    same_kind = isinstance(found, bool) == isinstance(expected, bool)  # 1 is not true, though Python says so
+    if same_kind and found == expected:
+        return True
+    left, right = text_of(found), text_of(expected)
+    return left == right if case_sensitive else left.casefold() == right.casefold()
+
+
+def _within(part: str, text: str, *, case_sensitive: bool) -> bool:
+    return part in text if case_sensitive else part.casefold() in text.casefold()
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 100 else f"{shown[:97]}..."

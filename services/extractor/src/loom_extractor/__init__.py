@@ -1,0 +1,1 @@
+"""Reads slices of a source and publishes batches."""

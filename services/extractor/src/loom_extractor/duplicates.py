@@ -1,0 +1,86 @@
+"""Duplicate keys: a record is one if and only if its key occurred earlier in the source.
+
+The verdict follows from the source alone, not from what this replica happened to extract: a slice that lies beyond
+what is indexed first reads the keys up to it. So several replicas, a crash and a slice issued again all agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import takewhile
+
+from loom_common.contracts.v1 import ExtractSlice
+from loom_common.leases import Leases
+from loom_common.slicing import SliceRecord
+from loom_connectors.ports import Page, ReadRecord, Source
+from loom_extractor.identity import duplicate, identified
+from loom_extractor.seen_keys import Keyed, SeenKeys
+
+_CATCH_UP = 1000
+"""Records read at once on the way to a slice; as many as the slice holds, where that is more."""
+
+
+class _Index:
+    """A partition's seen keys, one slice at a time."""
+
+    def __init__(self) -> None:
+        self.seen = SeenKeys()
+        self.lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        await self.seen.close()
+
+
+class Duplicates:
+    """Finds duplicates of the last few runs; what it knows of older ones is dropped, and rebuilt when asked for."""
+
+    def __init__(self, runs: int = 8) -> None:
+        self._indexes: Leases[_Index] = Leases(runs)
+        self.closing = self._indexes.closing
+
+    async def marked(
+        self, request: ExtractSlice, source: Source, page: Page, records: Sequence[SliceRecord], keys: Sequence[str]
+    ) -> list[SliceRecord]:
+        """`records`, which are those of `page`, with duplicates kept out. Raises what `source.read` raises."""
+        found = _keyed(page.records, records)
+        if not found:
+            return list(records)
+        async with self._indexes.of(f"{request.run_id}/{request.partition}", _Index) as index, index.lock:
+            first = await _first_positions(index.seen, request, source, page, found, keys)
+        return [
+            duplicate(record, read.position, first[read.position])
+            if record.error is None and read.position in first
+            else record
+            for read, record in zip(page.records, records, strict=True)
+        ]
+
+
+async def _first_positions(
+    seen: SeenKeys, request: ExtractSlice, source: Source, page: Page, found: Sequence[Keyed], keys: Sequence[str]
+) -> dict[str, str]:
+    """The first position of every repeated key, by the position of its repetition."""
+    if request.slice >= seen.next_slice:
+        if request.slice > seen.next_slice:
+            await _catch_up(seen, source, page, keys)
+        all_new = await asyncio.to_thread(seen.add, found)
+        seen.next_slice, seen.cursor = request.slice + 1, page.cursor
+        if all_new:
+            return {}
+    return await asyncio.to_thread(seen.repeated, found)
+
+
+async def _catch_up(seen: SeenKeys, source: Source, page: Page, keys: Sequence[str]) -> None:
+    """Index the keys between what is known and `page`. Pages may be cut otherwise than the slices were: the first
+    record's position, the same at every reading, tells where to stop."""
+    until = page.records[0].position
+    while True:
+        passed = await source.read(seen.cursor, max(_CATCH_UP, len(page.records)))
+        before = list(takewhile(lambda record: record.position != until, passed.records))
+        await asyncio.to_thread(seen.add, _keyed(before, [identified(record, keys) for record in before]))
+        if len(before) < len(passed.records) or passed.end:
+            return
+        seen.cursor = passed.cursor
+
+
+def _keyed(read: Sequence[ReadRecord], records: Sequence[SliceRecord]) -> list[Keyed]:
+    return [Keyed(record.id, each.position) for each, record in zip(read, records, strict=True) if record.error is None]

@@ -1,0 +1,71 @@
+"""Which keys a partition held so far, and where each stood first: on disk, so that memory does not grow with them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+_CACHE_KIB = 4096
+"""Memory per index. What does not fit lies in an unnamed temporary file that is gone with the connection."""
+
+
+class Keyed(NamedTuple):
+    """A key and where it stands."""
+
+    key: str
+    position: str
+
+
+class SeenKeys:
+    """The keys of one partition from its start up to `cursor`, which is where slice `next_slice` begins.
+
+    Rebuilt from the source at any time: adding is idempotent as long as it happens in the source's order.
+    Two keys in ten million share a 64-bit hash with a chance of three in a million."""
+
+    def __init__(self) -> None:
+        self.next_slice = 0
+        self.cursor: Any = None
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        self._database.execute("PRAGMA journal_mode=OFF")
+        self._database.execute("CREATE TABLE seen (hash INTEGER PRIMARY KEY, position TEXT NOT NULL)")
+
+    def add(self, found: Sequence[Keyed]) -> bool:
+        """Take note of keys in the source's order; the first of equal ones stays. Returns whether all were new."""
+        first: dict[int, str] = {}
+        for key, position in found:
+            first.setdefault(_hash(key), position)
+        with self._lock:
+            self._database.execute("BEGIN")
+            added = self._database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", sorted(first.items()))
+            self._database.execute("COMMIT")
+        return added.rowcount == len(found)
+
+    def repeated(self, found: Sequence[Keyed]) -> dict[str, str]:
+        """Of keys that were added: those that stood elsewhere first, as their position and that first one."""
+        hashes = [_hash(key) for key, _ in found]
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT hash, position FROM seen WHERE hash IN (SELECT value FROM json_each(?))", (json.dumps(hashes),)
+            ).fetchall()
+        first: dict[int, str] = dict(rows)
+        return {
+            position: first[hashed]
+            for (_, position), hashed in zip(found, hashes, strict=True)
+            if first.get(hashed, position) != position  # a source that changed meanwhile may hold keys never added
+        }
+
+    async def close(self) -> None:
+        """Give the disk back."""
+        with self._lock:
+            self._database.close()
+
+
+def _hash(key: str) -> int:
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

@@ -1,0 +1,52 @@
+"""How an extractor is put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_common import flow
+from loom_common.bootstrap import Platform, Service, StageService
+from loom_common.contracts.v1 import ExtractSlice
+from loom_common.domain.params import typed
+from loom_common.domain.plan import Plan
+from loom_common.errors import ConfigurationError, SourceError
+from loom_common.flow import Stage
+from loom_common.leases import Leases
+from loom_common.worker import Duty
+from loom_connectors.ports import Source, Surroundings
+from loom_connectors.registry import open_source
+from loom_extractor.duplicates import Duplicates
+from loom_extractor.handler import Extractor
+
+
+def build(platform: Platform) -> Service:
+    """The extractor service on `platform`."""
+    sources: Leases[Source] = Leases()
+    duplicates = Duplicates()
+
+    def open_planned(plan: Plan) -> Source:
+        return open_source_of(plan, platform)
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        async with sources.closing(), duplicates.closing():
+            yield
+
+    extractor = Extractor(platform.plans, sources, open_planned, duplicates)
+    queue = flow.work_queue(Stage.EXTRACT)
+    duty = Duty(queue, (ExtractSlice,), extractor, platform.settings.worker.prefetch)
+    return StageService("extractor", [duty], platform, closing)
+
+
+def open_source_of(plan: Plan, platform: Platform) -> Source:
+    """The plan's source, as seen from this worker. Raises `SourceError` where its settings cannot be used."""
+    try:
+        surroundings = Surroundings(
+            folder=platform.project / plan.base,
+            credentials=platform.credentials,
+            params=typed(plan.pipeline.params, plan.params),
+        )
+        return open_source(plan.pipeline.extract, surroundings)
+    except ConfigurationError as error:  # found this late, it fails the run rather than one slice
+        raise SourceError(str(error)) from error

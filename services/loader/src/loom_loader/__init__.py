@@ -1,0 +1,1 @@
+"""Writes what passed to the destination, each batch once."""

@@ -1,0 +1,1 @@
+"""Keeps what did not pass, and replays it on command."""

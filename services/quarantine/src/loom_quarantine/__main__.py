@@ -1,0 +1,15 @@
+"""`python -m loom_quarantine`: the quarantine as a process of its own."""
+
+from __future__ import annotations
+
+from loom_common.bootstrap import main
+from loom_quarantine.service import build
+
+
+def run() -> None:
+    """Run until told to stop."""
+    main("quarantine", build)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,28 @@
+"""Records that a stage kept back in; the fact that they are kept out, once they are."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common import flow
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import RecordsKept, RecordsQuarantined
+from loom_common.ports.clock import Clock
+from loom_quarantine import store
+
+
+class Quarantine:
+    """Persists records before their message is acknowledged."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def __call__(self, message: Message) -> list[Outgoing]:
+        """Raises `DependencyUnavailable`."""
+        records = cast("RecordsQuarantined", message)
+        kept = await store.keep(self._engine, records, self._clock.now())
+        fact = RecordsKept(run_id=records.run_id, batch_id=records.batch_id, kept=kept)
+        return [Outgoing(flow.fact("records", "kept", records.pipeline), fact)]

@@ -1,0 +1,35 @@
+"""How the quarantine is put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_common import flow
+from loom_common.bootstrap import Platform, Service, StageService
+from loom_common.contracts.v1 import ExtractSlice, RecordsQuarantined, RunFinished
+from loom_common.worker import Duty
+from loom_migrations.engine import open_engine
+from loom_quarantine.handler import Quarantine
+from loom_quarantine.replay import Replay
+from loom_quarantine.run_ends import RunEnds
+
+
+def build(platform: Platform) -> Service:
+    """The quarantine service on `platform`: it keeps records, replays them, and resolves what a replay got through."""
+    engine = open_engine(platform.settings.state.url.get_secret_value())
+    prefetch = platform.settings.worker.prefetch
+    duties = [
+        Duty(flow.QUARANTINE_QUEUE, (RecordsQuarantined,), Quarantine(engine, platform.clock), prefetch),
+        Duty(flow.REPLAY_QUEUE, (ExtractSlice,), Replay(platform.plans, engine), prefetch),
+        Duty(flow.RUN_ENDS_QUEUE, (RunFinished,), RunEnds(engine, platform.clock), prefetch),
+    ]
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await engine.dispose()
+
+    return StageService("quarantine", duties, platform, closing)

@@ -1,0 +1,50 @@
+"""The table of records that were not let through. Every column; the migration is written from it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    func,
+)
+
+from loom_migrations.types import Json, UtcDateTime
+
+metadata = MetaData()
+
+quarantined_records = Table(
+    "quarantined_records",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("run_id", String(255), nullable=False),
+    Column("record_id", Text, nullable=False),
+    Column("record_data", Json, nullable=False),
+    Column("failure_stage", String(50)),
+    Column("failure_reason", Text),
+    Column("error_details", Json),
+    Column("evaluation_scores", Json),
+    Column("quarantined_at", UtcDateTime, nullable=False, server_default=func.current_timestamp()),
+    Column("resolved", Boolean, nullable=False, server_default=false()),
+    Column("resolved_at", UtcDateTime),
+    Column("resolution_action", String(100), comment="reprocessed, discarded, manual_fix"),
+    Column("pipeline_name", String(255), nullable=False),
+    Column("batch_id", String(36), nullable=False),
+    Column("outcome", String(20), nullable=False, comment="quarantined, rejected, skipped"),
+    Column("code", String(100), nullable=False, comment="gate, ragged_row, invalid_output, constraint ..."),
+    Column("output", Json),
+    Column("replay_run_id", String(255), comment="the run that last took this record up again"),
+    UniqueConstraint("run_id", "record_id", name="uq_quarantined_records_run_record"),
+    Index("idx_quarantined_records_run", "run_id"),
+    Index("idx_quarantined_records_resolved", "resolved"),
+    Index("idx_quarantined_records_batch", "batch_id"),
+    Index("idx_quarantined_records_pipeline", "pipeline_name"),
+)

@@ -1,0 +1,1 @@
+"""Makes the output of each record from its input."""

@@ -1,0 +1,33 @@
+"""How a transformer is put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_ai.opening import open_journal, open_models
+from loom_common import flow
+from loom_common.bootstrap import Platform, Service, StageService
+from loom_common.contracts.v1 import BatchExtracted
+from loom_common.flow import Stage
+from loom_common.worker import Duty
+from loom_transformer.handler import Transformer
+from loom_transformer.transforms.catalog import Catalog
+
+
+def build(platform: Platform) -> Service:
+    """The transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    journal = open_journal(platform.settings.journal.url.get_secret_value(), platform.project)
+    models = open_models(journal, platform.credentials, platform.clock)
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await models.close()
+
+    transformer = Transformer(platform.plans, Catalog(models, platform.project).transform_of)
+    queue = flow.work_queue(Stage.TRANSFORM)
+    duty = Duty(queue, (BatchExtracted,), transformer, platform.settings.worker.prefetch)
+    return StageService("transformer", [duty], platform, closing)

@@ -1,0 +1,35 @@
+"""`passthrough`: the output is the input."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+
+from loom_ai.shape import Shape
+from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.errors import RecordError
+from loom_transformer.outcome import Outcome
+
+_UNCHANGED = Outcome(None, 0.0)
+
+
+class Passthrough:
+    """Copies nothing; checks the declared shape where there is one."""
+
+    def __init__(self, shape: Shape | None) -> None:
+        self._shape = shape
+
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord]) -> list[Outcome]:
+        if (shape := self._shape) is None:
+            return [_UNCHANGED] * len(records)
+        return await asyncio.to_thread(lambda: [_checked(record, shape) for record in records])
+
+
+def _checked(record: ExtractedRecord, shape: Shape) -> Outcome:
+    began = perf_counter()
+    try:
+        shape.check(record.input)
+    except RecordError as error:
+        return Outcome(None, perf_counter() - began, error)
+    return Outcome(None, perf_counter() - began)

@@ -1,0 +1,66 @@
+"""`scorer`: a local model over one text field. Loaded once per worker, whatever the number of runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from loom_ai.shape import Shape
+from loom_common.errors import RecordError, UserCodeError
+from loom_common.functions import load_function
+from loom_transformer.outcome import Transform
+from loom_transformer.transforms.local import Computed
+from loom_transformer.transforms.vader import vader
+
+Score = Callable[[str], Any]
+BUILTIN: dict[str, Callable[[], Score]] = {"vader": vader}
+
+
+class Scorers:
+    """Loaded scorers by reference and folder. A class is made into one instance."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[str, Path], Score] = {}
+        self._lock = threading.Lock()
+
+    def get(self, reference: str, folder: Path) -> Score:
+        """`vader`, or `module:name` of a function, or of a class whose instances are called. Raises `UserCodeError`."""
+        with self._lock:
+            key = (reference, folder)
+            if key not in self._loaded:
+                self._loaded[key] = _load(reference, folder)
+            return self._loaded[key]
+
+
+def _load(reference: str, folder: Path) -> Score:
+    if reference in BUILTIN:
+        return BUILTIN[reference]()
+    if ":" not in reference:
+        raise UserCodeError(f"There is no scorer '{reference}'; there is {', '.join(BUILTIN)}, or module:name.")
+    loaded = load_function(reference, folder)
+    if not isinstance(loaded, type):
+        return loaded
+    try:
+        scorer = loaded()
+    except Exception as error:
+        raise UserCodeError(f"'{reference}': making one failed: {type(error).__name__}: {error}") from error
+    if not callable(scorer):
+        raise UserCodeError(f"'{reference}': its instances cannot be called; add `def __call__(self, text: str)`.")
+    return scorer  # type: ignore[no-any-return]
+
+
+def scorer_transform(reference: str, field: str, score: Score, shape: Shape | None) -> Transform:
+    """`score` over the text in `field`."""
+
+    def of_record(data: dict[str, Any]) -> Any:
+        if field not in data:
+            raise RecordError(
+                f"The field '{field}' is missing; the record has {', '.join(data) or 'no fields'}", code="missing_field"
+            )
+        if data[field] is None:
+            raise RecordError(f"The field '{field}' is empty: there is nothing to score", code="missing_field")
+        return score(str(data[field]))
+
+    return Computed(reference, of_record, shape)
