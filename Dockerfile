@@ -1,0 +1,22 @@
+# One image for all six services: `docker run IMAGE python -m loom_extractor`.
+
+FROM python:3.12-slim AS build
+RUN pip install --no-cache-dir 'uv>=0.5'
+WORKDIR /build
+COPY requirements.lock ./
+RUN python -m venv /opt/loom \
+    && uv pip install --no-cache --python /opt/loom/bin/python --require-hashes --requirement requirements.lock
+COPY libs libs
+COPY services services
+COPY migrations migrations
+RUN uv pip install --no-cache --python /opt/loom/bin/python --no-deps --no-build-isolation \
+    ./libs/* ./services/* ./migrations
+
+FROM python:3.12-slim
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin loom \
+    && install --directory --owner loom --group loom /project
+COPY --from=build /opt/loom /opt/loom
+ENV PATH=/opt/loom/bin:$PATH PYTHONUNBUFFERED=1 LOOM_PROJECT_DIR=/project
+WORKDIR /project
+USER loom
+CMD ["loom", "--help"]

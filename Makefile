@@ -1,0 +1,109 @@
+# What one does with Loom, a word each. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
+
+BASE := $(wildcard libs/*) $(wildcard services/*) migrations
+DEV := dev
+PACKAGES := $(addsuffix /pyproject.toml,$(BASE))
+
+# Everything generated from the code: run plainly they write it, with --check they fail where it differs.
+GENERATORS := loom_dev.schemas
+
+REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
+EXTRACTORS ?= 1
+TRANSFORMERS ?= 1
+EVALUATORS ?= 1
+LOADERS ?= 1
+
+.PHONY: help
+help: ## list what can be done here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environments: .venv with the packages of this tree, and exactly the locked versions of everything else ---
+
+# $(call sync,LOCK,FOLDERS): uv, because it takes seconds where pip takes a minute.
+define sync
+	@test -n "$(PYTHON)" || { echo "Loom needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix --editable ./,$(2))
+endef
+
+$(VENV)/.base: requirements.lock $(PACKAGES)
+	$(call sync,requirements.lock,$(BASE))
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(PACKAGES) dev/pyproject.toml
+	$(call sync,requirements-dev.lock,$(BASE) $(DEV))
+	@touch $(VENV)/.base $@
+
+.PHONY: install dev lock lock-check
+install: $(VENV)/.base ## what a user needs: .venv with `loom` in it
+	@echo "Ready: $(BIN)/loom --help"
+
+dev: $(VENV)/.dev ## what a developer needs besides
+
+lock: $(VENV)/.dev ## resolve the dependencies again (UPGRADE=1: to their newest versions)
+	@$(call compile,requirements.lock,$(BASE))
+	@$(call compile,requirements-dev.lock,$(BASE) $(DEV),--constraint requirements.lock)
+
+lock-check: $(VENV)/.dev ## fail where the locks lack what a pyproject.toml names
+	@$(BIN)/python -m loom_dev.requirements --check requirements.lock $(BASE)
+	@$(BIN)/python -m loom_dev.requirements --check requirements-dev.lock $(BASE) $(DEV)
+
+compile = $(BIN)/python -m loom_dev.requirements $(2) | $(BIN)/uv pip compile - $(3) --quiet --output-file $(1) \
+	--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+# --- using it ---
+
+.PHONY: demo up down
+demo: $(VENV)/.base ## run the example pipeline: no key, no server
+	@$(BIN)/loom run examples/customer_sentiment/pipeline.yaml
+
+up: $(VENV)/.dev ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
+	@$(REPLICAS) $(BIN)/python -m loom_dev.cluster up
+
+down: ## end what `make up` started
+	@test ! -x $(BIN)/python || $(BIN)/python -m loom_dev.cluster down
+
+# --- working on it ---
+
+.PHONY: test lint types imports schemas docs docs-check bench clean
+test: $(VENV)/.dev ## every test, on servers of its own (ARGS='-k name' for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy, strict
+	@$(BIN)/mypy $(addsuffix /src,$(BASE) $(DEV))
+
+imports: $(VENV)/.dev ## the floors: who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+schemas: $(VENV)/.dev ## fail where docs/schemas differs from the messages
+	@$(BIN)/python -m loom_dev.schemas --check
+
+docs: $(VENV)/.dev ## write what is generated from the code
+	@for module in $(GENERATORS); do $(BIN)/python -m $$module; done
+
+docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
+	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
+
+bench: $(VENV)/.dev ## records a second over RabbitMQ into Postgres, beside a bare loop
+	@$(BIN)/python -m bench
+
+clean: down ## remove .venv, caches and the local cluster's data
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

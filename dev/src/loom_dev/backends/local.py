@@ -1,0 +1,112 @@
+"""A backend as private processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loom_dev.backends.program import Program
+
+KEEPER = Path(__file__).with_name("keeper.py")
+STOP_SECONDS = 20.0
+
+
+class Process:
+    """One program, running under its keeper."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        order = {
+            "command": program.command,
+            "environment": {**os.environ, **program.environment},
+            "folder": str(program.folder),
+            "log": str(program.log),
+            "user": program.user and program.user.pw_uid,
+            "group": program.user and program.user.pw_gid,
+            "kill_signal": program.kill_signal,
+        }
+        with program.log.open("ab") as log:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-I", str(KEEPER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid = self._ordered(json.dumps(order))
+
+    def _ordered(self, order: str) -> int:
+        """The server's pid; 0 where it could not be started. The order goes by the pipe: a command line is public."""
+        words, answers = self._keeper.stdin, self._keeper.stdout
+        if words is None or answers is None:
+            return 0
+        words.write(f"{order}\n".encode())
+        words.flush()
+        return int(answers.readline() or 0)
+
+    @property
+    def running(self) -> bool:
+        return self._keeper.poll() is None
+
+    def stop(self) -> None:
+        """End in order; after 20 s, at once."""
+        self._signal(self._program.stop_signal)
+        try:
+            self._keeper.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._release()
+
+    def kill(self) -> None:
+        """End at once, as a crash would."""
+        self._signal(self._program.kill_signal)
+        self._keeper.wait()
+        self._release()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running and self.pid:
+            os.kill(self.pid, number)
+
+    def _release(self) -> None:
+        for pipe in (self._keeper.stdin, self._keeper.stdout):
+            if pipe:
+                pipe.close()
+
+
+class LocalHost:
+    """The programs of one backend, started in order and ended in reverse."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._programs = programs
+        self._processes: list[Process] = []
+
+    @property
+    def running(self) -> bool:
+        return len(self._processes) == len(self._programs) and all(process.running for process in self._processes)
+
+    @property
+    def pid(self) -> int:
+        """The server's own; 0 while it does not run."""
+        return self._processes[-1].pid if self._processes else 0
+
+    def start(self) -> None:
+        for program in self._programs:
+            self._processes.append(Process(program))
+
+    def stop(self) -> None:
+        while self._processes:
+            self._processes.pop().stop()
+
+    def kill(self) -> None:
+        while self._processes:
+            self._processes.pop().kill()
+
+    def log(self) -> str:
+        """The last lines of what the programs wrote."""
+        texts = (program.log.read_text(errors="replace") for program in self._programs if program.log.exists())
+        return "\n".join("\n".join(text.splitlines()[-15:]) for text in texts)

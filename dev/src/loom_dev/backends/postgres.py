@@ -1,0 +1,127 @@
+"""A private Postgres."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+
+from loom_dev.backends.backend import Backend
+from loom_dev.backends.container import Image
+from loom_dev.backends.debian import Package
+from loom_dev.backends.program import Program
+from loom_dev.errors import BackendUnavailable
+
+PACKAGE = Package("postgresql", ("/usr/lib/postgresql/*/bin",))
+USER = "loom"
+PROTOCOL_3 = 196_608
+
+
+def unprivileged_user() -> pwd.struct_passwd | None:
+    """Whom to become, since Postgres refuses to run as root; None for who is not root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres")
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+class Postgres(Backend):
+    """Postgres. Without `durable`, a commit survives the server's crash but not the machine's."""
+
+    name = "postgres"
+    port_names = ("postgres",)
+
+    @property
+    def url(self) -> str:
+        """The DSN of the database `postgres`, as its superuser."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def _settings(self) -> list[str]:
+        settings = {"max_connections": "200"}
+        if not self.durable:
+            settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+    def programs(self) -> Sequence[Program]:
+        postgres, initdb = PACKAGE.require("postgres"), PACKAGE.require("initdb")
+        user, data = unprivileged_user(), self.folder / "data"
+        if user:
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+        if not (data / "PG_VERSION").exists():
+            self._initialise(initdb, data, user)
+        command = (postgres, "-D", str(data), "-p", str(self.port), "-h", "127.0.0.1", "-k", "", *self._settings())
+        return [
+            Program(
+                self.name,
+                command,
+                {"LC_ALL": "C.UTF-8"},
+                self.folder,
+                user=user,
+                stop_signal=signal.SIGINT,  # "fast": SIGTERM would wait for every client to leave
+                kill_signal=signal.SIGQUIT,  # "immediate": no checkpoint, recovery at the next start
+            )
+        ]
+
+    def _initialise(self, initdb: str, data: Path, user: pwd.struct_passwd | None) -> None:
+        secret = self.folder / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.password)
+        identity: dict[str, Any] = {}
+        if user:
+            os.chown(secret, user.pw_uid, user.pw_gid)
+            identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        command = [initdb, "-D", str(data), "-U", USER, "--pwfile", str(secret), "--auth=scram-sha-256", "--no-sync"]
+        done = subprocess.run(
+            [*command, "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"],
+            cwd=self.folder, capture_output=True, text=True, check=False, **identity,
+        )  # fmt: skip
+        secret.unlink()
+        if done.returncode:
+            raise BackendUnavailable(f"initdb failed in {data}:\n{done.stderr.strip()}")
+
+    def image(self) -> Image:
+        environment = {"POSTGRES_USER": USER, "POSTGRES_PASSWORD": self.password, "POSTGRES_DB": "postgres"}
+        return Image("postgres:15-alpine", {5432: self.port}, environment, ("postgres", *self._settings()))
+
+    def is_ready(self) -> bool:
+        """Whether a start-up packet is answered with a request to authenticate, not with "starting up"."""
+        fields = f"user\0{USER}\0database\0postgres\0\0".encode()
+        packet = struct.pack("!ii", len(fields) + 8, PROTOCOL_3) + fields
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
+                connection.sendall(packet)
+                return connection.recv(1) == b"R"
+        except OSError:
+            return False
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """The DSN of an empty database of one's own; dropped afterwards, whoever is still connected to it."""
+        name = f"test_{uuid4().hex}"
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield self.url_of(name)
+        finally:
+            await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()

@@ -1,0 +1,60 @@
+"""The six services, and how one sees from outside that they serve."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+
+from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, Stage, work_queue
+from loom_dev.errors import SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service: its module is `loom_<name>`. A replica serves once it consumes `queue`."""
+
+    name: str
+    queue: str
+    scalable: bool = True
+
+    @property
+    def variable(self) -> str:
+        """What says how many of it to run: `TRANSFORMERS=3`."""
+        return f"{self.name.upper()}S"
+
+
+SERVICES = (
+    Service("coordinator", RUNS_QUEUE, scalable=False),
+    Service("extractor", work_queue(Stage.EXTRACT)),
+    Service("transformer", work_queue(Stage.TRANSFORM)),
+    Service("evaluator", work_queue(Stage.EVALUATE)),
+    Service("loader", work_queue(Stage.LOAD)),
+    Service("quarantine", QUARANTINE_QUEUE, scalable=False),
+)
+
+
+def replicas(environ: Mapping[str, str] = os.environ) -> dict[str, int]:
+    """How many of each to run. Raises `SetupError`."""
+    wanted = {service.name: environ.get(service.variable, "1") if service.scalable else "1" for service in SERVICES}
+    for service in SERVICES:
+        text = wanted[service.name]
+        if not text.isdecimal() or not 1 <= int(text) <= 64:
+            raise SetupError(f"{service.variable}={text}: expected a number from 1 to 64.")
+    return {name: int(text) for name, text in wanted.items()}
+
+
+async def missing(bus_url: str, wanted: Mapping[str, int]) -> list[str]:
+    """The services of which fewer replicas consume than wanted."""
+    connection = await aio_pika.connect(bus_url)
+    async with connection:
+        channel = await connection.channel()
+        return [service.name for service in SERVICES if await _consumers(channel, service.queue) < wanted[service.name]]
+
+
+async def _consumers(channel: AbstractChannel, queue: str) -> int:
+    declared = await channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.consumer_count or 0

@@ -1,0 +1,55 @@
+"""The JSON Schema of every message, in docs/schemas, for whoever speaks to Loom without Python.
+
+`python -m loom_dev.schemas` writes them; with `--check` it writes nothing, and fails where they differ."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from loom_common.contracts.catalog import MESSAGES
+
+FOLDER = Path("docs/schemas")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schemas() -> dict[str, str]:
+    """File name -> content, one for each message type."""
+    documents = {
+        f"{message.type}.json": {"$schema": DIALECT, "$id": message.type, **message.model_json_schema()}
+        for message in MESSAGES
+    }
+    return {name: json.dumps(document, indent=2, ensure_ascii=False) + "\n" for name, document in documents.items()}
+
+
+def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """What would have to happen to `found` to make it `wanted`, a line each."""
+    return [
+        f"{name}: {'missing' if name not in found else 'no such message' if name not in wanted else 'differs'}"
+        for name in sorted(wanted.keys() | found.keys())
+        if wanted.get(name) != found.get(name)
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    wanted = schemas()
+    found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    if "--check" in arguments:
+        for line in (changes := differences(wanted, found)):
+            print(f"{FOLDER}/{line}", file=sys.stderr)
+        if changes:
+            print("The messages have changed and their schemas have not. Run `make docs`.", file=sys.stderr)
+        return 1 if changes else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in found.keys() - wanted.keys():
+        (FOLDER / name).unlink()
+    for name, content in wanted.items():
+        (FOLDER / name).write_text(content, encoding="utf-8")
+    print(f"{len(wanted)} schemas in {FOLDER}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

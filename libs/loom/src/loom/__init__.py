@@ -1,0 +1,55 @@
+"""Loom: AI pipelines as declarative, testable, observable data pipelines.
+
+    from loom import Loom
+    loom = Loom()
+    result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"))
+
+Names are loaded when they are first used: importing `loom` costs next to nothing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loom.api import Loom, Pipeline, RunResult
+    from loom.connectors import DataConnector, register_connector
+    from loom.quality_gates import QualityGate, register_quality_gate
+    from loom_common.domain.pipeline import EvaluateConfig, ExtractConfig, LoadConfig, TransformConfig
+    from loom_common.errors import LoomError
+
+_HOME = {
+    "Loom": "loom.api",
+    "Pipeline": "loom.api",
+    "RunResult": "loom.api",
+    "DataConnector": "loom.connectors",
+    "register_connector": "loom.connectors",
+    "QualityGate": "loom.quality_gates",
+    "register_quality_gate": "loom.quality_gates",
+    "EvaluateConfig": "loom_common.domain.pipeline",
+    "ExtractConfig": "loom_common.domain.pipeline",
+    "LoadConfig": "loom_common.domain.pipeline",
+    "TransformConfig": "loom_common.domain.pipeline",
+    "LoomError": "loom_common.errors",
+}
+
+__all__ = [
+    "DataConnector",
+    "EvaluateConfig",
+    "ExtractConfig",
+    "LoadConfig",
+    "Loom",
+    "LoomError",
+    "Pipeline",
+    "QualityGate",
+    "RunResult",
+    "TransformConfig",
+    "register_connector",
+    "register_quality_gate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'loom' has no attribute '{name}'")

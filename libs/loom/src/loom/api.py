@@ -1,0 +1,121 @@
+"""Loom from Python: `result = await Loom().run_pipeline(Loom().load_pipeline("x.yaml"))`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from loom.config import LoomConfig
+from loom.definition_file import gather_files, load
+from loom.session import open_session
+from loom.views import open_views
+from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
+from loom_common.domain import pipeline as domain
+from loom_common.errors import PermanentError
+
+
+class Pipeline(domain.Pipeline):
+    """A pipeline: loaded from a file, or built in Python. Relative paths start at the file's folder, else here."""
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the pipeline start."""
+        return self._folder
+
+    def definition(self) -> dict[str, Any]:
+        """The pipeline as its file would say it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to. `report` has everything `loom run --format json` prints."""
+
+    report: RunReport
+
+    @property
+    def run_id(self) -> str:
+        """For `loom status`, `loom resume`, `loom quarantine retry`."""
+        return self.report.run_id
+
+    @property
+    def status(self) -> str:
+        """`succeeded`, `partial`, `failed` or `cancelled`."""
+        return self.report.status
+
+    @property
+    def records_processed(self) -> int:
+        """Records extracted."""
+        return self.report.records["extracted"]
+
+    @property
+    def records_validated(self) -> int:
+        """Records that passed their gate."""
+        return self.report.records["passed"]
+
+    @property
+    def cost_total(self) -> float:
+        """USD."""
+        return self.report.cost["total"]
+
+
+class Loom:
+    """A project: its configuration, its pipelines, its runs. Holds no connection between calls."""
+
+    def __init__(self, config_path: str | Path | None = None) -> None:
+        self._config = LoomConfig.load(Path(config_path) if config_path else None)
+
+    def load_pipeline(self, path: str | Path) -> Pipeline:
+        """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
+        loaded = load(Path(path))
+        pipeline = Pipeline.model_validate(loaded.definition)
+        pipeline._folder = loaded.path.parent.resolve()
+        return pipeline
+
+    async def run_pipeline(
+        self,
+        pipeline: Pipeline,
+        params: Mapping[str, Any] | None = None,
+        *,
+        sample: int | None = None,
+        reuse: bool = True,
+        cluster: bool = False,
+    ) -> RunResult:
+        """Run it to its end, embedded unless `cluster`. Raises `ConfigurationError` where it cannot start."""
+        request = RunRequest(
+            definition=pipeline.definition(),
+            files=gather_files(pipeline, pipeline.folder),
+            base=self._config.base_of(pipeline.folder),
+            params=dict(params or {}),
+            sample=sample,
+            reuse=reuse,
+        )
+        async with open_session(self._config, cluster=cluster) as session:
+            accepted = await session.start(request)
+            async for event in session.follow(accepted.run_id):
+                if isinstance(event, RunFinished):
+                    return RunResult(event.report)
+        raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
+
+    async def get_status(self, run_id: str) -> dict[str, Any] | None:
+        """What `loom status RUN --format json` prints; None where there is no such run."""
+        async with open_views(self._config) as views:
+            return await views.run(run_id)
+
+    async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> list[dict[str, Any]]:
+        """What `loom lineage --format json` prints."""
+        async with open_views(self._config) as views:
+            return await views.lineage(pipeline_name, run_id)
+
+    async def get_quarantined_records(
+        self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """What `loom quarantine list --format json` prints."""
+        async with open_views(self._config) as views:
+            return await views.quarantined(pipeline_name, run_id, limit)

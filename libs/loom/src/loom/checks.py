@@ -1,0 +1,98 @@
+"""What can be known before a run: that credentials are there, the source can be read, the destination written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from loom.config import LoomConfig
+from loom.definition_file import LoadedPipeline
+from loom_common.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.domain.output import json_schema
+from loom_common.domain.params import typed
+from loom_common.domain.urls import redacted
+from loom_common.errors import InvalidDefinition, LoomError
+from loom_connectors import registry
+from loom_connectors.ports import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    what: str
+    """`credentials`, `source` or `destination`."""
+    ok: bool
+    detail: str
+    records: int | None = None
+    """How many records the source has, where that is known."""
+
+
+async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None) -> list[Check]:
+    """Look at the surroundings of a pipeline. Nothing is read but the source's first page, nothing is written."""
+    credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
+    missing = {str(error): error for text in _texts(loaded.definition) for error in credentials.missing(text)}
+    if missing:
+        return [Check("credentials", ok=False, detail=" ".join(missing))]
+    schema = loaded.pipeline.transform.output
+    surroundings = Surroundings(
+        folder=loaded.folder,
+        credentials=credentials,
+        params=_params(loaded, params or {}),
+        output_schema=json_schema(schema) if schema else None,
+    )
+    return [await _source(loaded, surroundings), await _destination(loaded, surroundings)]
+
+
+async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
+    extract = loaded.pipeline.extract
+    try:
+        source = registry.open_source(extract, surroundings)
+        try:
+            await source.check()
+            number = await source.count()
+        finally:
+            await source.close()
+    except LoomError as error:
+        return Check("source", ok=False, detail=_told(error, loaded))
+    counted = f" ({number:,} records)" if number is not None else ""
+    return Check("source", ok=True, detail=f"{redacted(extract.source)}{counted}", records=number)
+
+
+async def _destination(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
+    try:
+        destination = registry.open_destination(loaded.pipeline.load, surroundings)
+        try:
+            await destination.check()
+        finally:
+            await destination.close()
+    except LoomError as error:
+        return Check("destination", ok=False, detail=_told(error, loaded))
+    return Check(
+        "destination", ok=True, detail=f"{redacted(loaded.pipeline.load.destination)}: {destination.guarantee}"
+    )
+
+
+def _told(error: LoomError, loaded: LoadedPipeline) -> str:
+    return str(loaded.placed(error) if isinstance(error, InvalidDefinition) else error)
+
+
+def _params(loaded: LoadedPipeline, given: dict[str, Any]) -> dict[str, Any]:
+    """Typed parameters; those that only a run can give are left out."""
+    specs = {name: spec for name, spec in loaded.pipeline.params.items() if name in given or spec.default is not None}
+    return typed(specs, given)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, item in value.items():
+                # A prompt may speak about ${...}; only places and keys are expanded.
+                if key != "prompt":
+                    yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)

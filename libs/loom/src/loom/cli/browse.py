@@ -1,0 +1,129 @@
+"""`loom list`, `loom status`, `loom history`, `loom lineage`: looking, without starting anything."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom.cli.forms import Format
+from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+
+if TYPE_CHECKING:
+    from loom.config import LoomConfig
+
+Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
+
+
+def list_pipelines(
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """List the pipelines of the project's folders, and those that have run here."""
+    from loom.cli import running, state, terminal
+    from loom.cli.tables import Column, print_rows
+
+    settings = configuration(config, cluster=cluster)
+    registered = running.wait_for(state.ask(settings, lambda views: views.pipelines()))
+    rows = _joined(settings, {row["name"]: row for row in registered})
+    columns = [
+        Column("name", "name", keep=True),
+        Column("version", "version", keep=True),
+        Column("last_status", "last status", keep=True),
+        Column("last_started_at", "last run (UTC)", terminal.moment, keep=True),
+        Column("file", "file"),
+        Column("description", "description"),
+    ]
+    print_rows(rows, columns, form, "This project has no pipelines yet: `loom init NAME` makes one.")
+
+
+def status(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 digits.")],
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Show a run: where it stands, or its report."""
+    from loom.cli import report, running, state, terminal
+    from loom_common.errors import ConfigurationError
+
+    settings = configuration(config, cluster=cluster)
+    run = running.wait_for(state.ask(settings, lambda views: views.run(run_id)))
+    if run is None:
+        raise ConfigurationError(f"There is no run {run_id}. `loom list` and `loom history PIPELINE` show what ran.")
+    if form is Format.JSON:
+        terminal.print_json(run)
+    else:
+        report.print_report(run, terminal.stdout(), " --cluster" if cluster else "")
+
+
+def history(
+    pipeline: Pipeline,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 20,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """List a pipeline's runs, newest first."""
+    from loom.cli import running, state, terminal
+    from loom.cli.tables import Column, print_rows
+
+    settings = configuration(config, cluster=cluster)
+    rows = running.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit)))
+    columns = [
+        Column("run_id", "run", keep=True),
+        Column("status", "status", keep=True),
+        Column("started_at", "started (UTC)", terminal.moment, keep=True),
+        Column("duration_seconds", "took", terminal.duration, number=True, keep=True),
+        Column("records_processed", "records", terminal.count, number=True),
+        Column("records_validated", "passed", terminal.count, number=True),
+        Column("records_rejected", "rejected", terminal.count, number=True),
+        Column("cost_total", "cost", terminal.money, number=True),
+        Column("error_message", "error"),
+    ]
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
+
+
+def lineage(
+    pipeline: Pipeline,
+    run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run.")] = None,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Show from where to where records went: source, prompt and model versions, counts, destination."""
+    from loom.cli import running, state, terminal
+    from loom.cli.tables import Column, print_rows
+
+    settings = configuration(config, cluster=cluster)
+    rows = running.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
+    columns = [
+        Column("run_id", "run", keep=True),
+        Column("input_source", "source"),
+        Column("input_record_count", "read", terminal.count, number=True, keep=True),
+        Column("model", "by"),
+        Column("prompt_version", "prompt"),
+        Column("output_record_count", "loaded", terminal.count, number=True, keep=True),
+        Column("output_destination", "destination"),
+    ]
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
+
+
+def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Files and registered pipelines, joined by name."""
+    from loom import catalog
+
+    nothing = dict.fromkeys(("last_run", "last_status", "last_started_at"))
+    rows = []
+    for entry in catalog.entries(config):
+        known = {key: registered.get(entry.name, nothing).get(key) for key in nothing}
+        about = {"name": entry.name, "version": entry.version, "description": entry.description}
+        rows.append({**about, "file": os.path.relpath(entry.path), **known})
+    in_files = {row["name"] for row in rows}
+    return rows + [{**row, "file": None} for name, row in registered.items() if name not in in_files]

@@ -1,0 +1,110 @@
+"""What a run came to, for people. Programs get the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from loom.cli import terminal
+
+_STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
+_COUNTS = ("extracted", "passed", "rejected", "quarantined", "skipped", "cancelled", "loaded")
+_ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
+
+
+def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -> None:
+    """Print a `RunReport`, as a mapping. `flags` are added to the commands it suggests."""
+    console.print(render(report, flags))
+
+
+def render(report: Mapping[str, Any], flags: str = "") -> RenderableType:
+    """The whole report."""
+    parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
+    if report["evaluation"]:
+        parts += [_evaluators(report["evaluation"]), Text()]
+    parts.append(_facts(report))
+    if following := next_commands(report, flags):
+        parts += [Text(), _commands(following)]
+    return Group(*parts)
+
+
+def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str, str]]:
+    """The commands to look further, and what each tells."""
+    run_id, name, records = report["run_id"], report["pipeline"], report["records"]
+    kept = sum(records.get(what, 0) for what in ("rejected", "quarantined", "skipped"))
+    commands = []
+    if report["status"] not in ("succeeded", "partial", "failed", "cancelled"):
+        commands.append((f"loom resume {run_id}", "finish it"))
+    if kept:
+        commands.append((f"loom quarantine list --pipeline {name}", f"the {terminal.count(kept)} records kept back"))
+    commands.append((f"loom lineage {name}", "where records came from and went"))
+    commands.append((f"loom status {run_id}", "this report again"))
+    return [(command + flags, why) for command, why in commands]
+
+
+def _head(report: Mapping[str, Any]) -> RenderableType:
+    status = str(report["status"])
+    head = Text.assemble(
+        (status, _STYLES.get(status, "bold")), "  ", f"{report['pipeline']} {report['version']}  {report['run_id']}"
+    )
+    return Group(head, Text(str(report["error"]), style="red")) if report["error"] else head
+
+
+def _records(records: Mapping[str, int]) -> RenderableType:
+    shown = [name for name in _COUNTS if name in _ALWAYS or records.get(name)]
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("Records", width=11)
+    for name in shown:
+        table.add_column(name, justify="right")
+    table.add_row("", *(terminal.count(records.get(name, 0)) for name in shown))
+    return table
+
+
+def _evaluators(evaluation: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("Evaluator", min_width=11)
+    for title in ("mean", "std", "min", "max", "threshold", "pass rate"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, scores in evaluation.items():
+        threshold = scores["threshold"]
+        table.add_row(
+            Text(name),
+            *(f"{scores[key]:.3f}" for key in ("mean", "std", "min", "max")),
+            "-" if threshold is None else f"{threshold:g}",
+            f"{scores['pass_rate']:.1%}",
+        )
+    return table
+
+
+def _facts(report: Mapping[str, Any]) -> RenderableType:
+    cost, calls, latency = report["cost"], report["calls"], report["latency"]
+    seconds, extracted = report["duration_seconds"], report["records"].get("extracted", 0)
+    speed = f" ({terminal.count(extracted / seconds)} records/s)" if seconds and extracted else ""
+    facts = {
+        "Duration": f"{terminal.duration(seconds)}{speed}",
+        "Latency": "  ".join(f"{name} {terminal.latency(latency.get(name))}" for name in ("p50", "p95", "p99"))
+        + "  per record, transform",
+        "Cost": f"{terminal.money(cost['total'])}  (transform {terminal.money(cost['transform'])}, "
+        f"evaluate {terminal.money(cost['evaluate'])})",
+        "Calls": f"{terminal.count(calls['made'])} made, {terminal.count(calls['from_cache'])} from cache",
+        "Results": str(report["destination"]),
+    }
+    return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
+
+
+def _commands(commands: list[tuple[str, str]]) -> RenderableType:
+    rows = [(Text(f"  {command}", no_wrap=True), Text(why, style="dim")) for command, why in commands]
+    return Group(Text("Next", style="bold"), _pairs(rows, None))
+
+
+def _pairs(rows: list[tuple[Text, Text]], width: int | None) -> RenderableType:
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    grid.add_column(width=width)
+    grid.add_column()
+    for left, right in rows:
+        grid.add_row(left, right)
+    return grid

@@ -1,0 +1,134 @@
+"""`loom run`, `loom resume`, `loom cancel`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.forms import Format
+from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+
+if TYPE_CHECKING:
+    from loom.config import LoomConfig
+    from loom.definition_file import LoadedPipeline
+    from loom_common.contracts.v1 import RunRequest
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 digits.")]
+
+
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A pipeline file, or a pipeline's name.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Set a parameter. May be given again.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", min=1, help="Extract at most so many records.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Run a pipeline to its end, and report.
+
+    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 130 interrupted."""
+    from loom.cli import running, validate
+
+    settings = configuration(config, cluster=cluster)
+    given = _params(param or [])
+    prepared = running.wait_for(_prepare(pipeline, settings, given))
+    if dry_run:
+        validate.print_dry_run(prepared.loaded or pipeline, form)
+        return
+    reuse = settings.cache.enabled and not no_cache
+    request = prepared.request.model_copy(update={"sample": sample, "reuse": reuse, "requested_by": _person()})
+    known = [number for number in (prepared.expected, sample) if number is not None]
+    code = running.wait_for(
+        running.carry_out(
+            settings,
+            lambda session: session.start(request),
+            form,
+            verbose=verbose,
+            flags=" --cluster" if cluster else "",
+            expected=min(known) if prepared.expected is not None else None,
+        )
+    )
+    raise typer.Exit(code)
+
+
+def resume(
+    run_id: RunId,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,
+) -> None:
+    """Finish a run that was interrupted, paused or killed. What was done is not done again."""
+    from loom.cli import running
+
+    settings = configuration(config, cluster=cluster)
+    flags = " --cluster" if cluster else ""
+    code = running.wait_for(
+        running.carry_out(settings, lambda session: session.resume(run_id), form, verbose=verbose, flags=flags)
+    )
+    raise typer.Exit(code)
+
+
+def cancel(run_id: RunId, cluster: Cluster = False, config: ConfigPath = None, verbose: Verbose = False) -> None:
+    """Drop a run that has not ended. What it loaded stays; the rest counts as cancelled."""
+    from loom.cli import running, terminal
+
+    settings = configuration(config, cluster=cluster)
+    accepted = running.wait_for(running.cancel(settings, run_id, verbose=verbose))
+    terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that may begin."""
+
+    request: RunRequest
+    loaded: LoadedPipeline | None
+    """None for a registered pipeline, whose file lies elsewhere."""
+    expected: int | None
+    """How many records its source has, where that is known."""
+
+
+async def _prepare(target: str, config: LoomConfig, params: dict[str, str]) -> Prepared:
+    """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
+    from loom import catalog
+    from loom.cli import state, validate
+    from loom_common.contracts.v1 import RunRequest
+    from loom_common.domain.params import resolved
+
+    loaded = catalog.find(target, config, await state.registered_names(config, target))
+    if isinstance(loaded, str):
+        return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
+    resolved(loaded.pipeline.params, params)
+    expected = None
+    if not config.distributed:
+        expected = await validate.refuse_unready(loaded, config, params)
+        await state.refuse_unfinished(config, loaded.pipeline.name)
+    base = config.base_of(loaded.folder)
+    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base)
+    return Prepared(request, loaded, expected)
+
+
+def _params(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair or pair.startswith("=")]
+    if wrong:
+        raise typer.BadParameter(f"'{wrong[0]}' is not KEY=VALUE", param_hint="--param")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _person() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

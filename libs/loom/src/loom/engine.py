@@ -1,0 +1,110 @@
+"""The embedded engine: the six services in this process, on the in-process bus. Nothing to start."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from loom_common.bootstrap import Platform, Service, open_platform
+from loom_common.flow import TOPOLOGY
+from loom_common.settings import Settings
+
+_IDLE_SECONDS = 5.0
+"""How long to wait for queues to run dry before stopping."""
+_LOOK_SECONDS = 0.02
+
+
+@asynccontextmanager
+async def embedded(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
+    """Start the six services; stop them in the order of a record's way. Gives the platform and the engine's id."""
+    await prepare(settings)
+    with claim(settings.project_dir) as owner:
+        async with open_platform(settings, "embedded") as platform:
+            services = _services(platform, owner)
+            stops = [asyncio.Event() for _ in services]
+            running = [asyncio.create_task(service.run(stop)) for service, stop in zip(services, stops, strict=True)]
+            failed = asyncio.gather(*running)
+            try:
+                yield platform, owner
+                await _until_idle(platform)
+            finally:
+                for stop, task in zip(stops, running, strict=True):
+                    stop.set()
+                    await asyncio.wait({task})
+                await failed
+
+
+async def prepare(settings: Settings) -> None:
+    """Bring the state database to the newest schema."""
+    from loom_migrations.engine import open_engine
+    from loom_migrations.upgrade import upgrade
+
+    engine = open_engine(settings.state.url.get_secret_value())
+    try:
+        await upgrade(engine)
+    finally:
+        await engine.dispose()
+
+
+def _services(platform: Platform, owner: str) -> list[Service]:
+    """In the order they stop: who speaks before who listens, the coordinator last."""
+    import loom_coordinator.service
+    import loom_evaluator.service
+    import loom_extractor.service
+    import loom_loader.service
+    import loom_quarantine.service
+    import loom_transformer.service
+
+    return [
+        loom_extractor.service.build(platform),
+        loom_transformer.service.build(platform),
+        loom_evaluator.service.build(platform),
+        loom_loader.service.build(platform),
+        loom_quarantine.service.build(platform),
+        loom_coordinator.service.build(platform, owner),
+    ]
+
+
+async def _until_idle(platform: Platform) -> None:
+    """Until every queue is empty: what follows from the run's end (e.g. marking replayed records) is then in hand."""
+    deadline = platform.clock.monotonic() + _IDLE_SECONDS
+    names = [queue.name for queue in TOPOLOGY.queues if queue.ttl is None and queue.name != "loom.dead"]
+    while platform.clock.monotonic() < deadline:
+        if not any([await platform.bus.depth(name) for name in names]):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def claim(project: Path) -> Iterator[str]:
+    """An engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
+    interrupted ones. The kernel drops a dead process's locks."""
+    folder = project / ".loom" / "engines"
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = f"engine-{os.getpid()}-{secrets.token_hex(3)}"
+    with (folder / owner).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield owner
+        finally:
+            (folder / owner).unlink(missing_ok=True)
+
+
+def alive(project: Path, owner: str | None) -> bool:
+    """Whether the embedded engine of that id still runs."""
+    if owner is None:
+        return False
+    try:
+        with (project / ".loom" / "engines" / owner).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,180 @@
+"""A conversation with a Loom: start, follow and command runs. The same words embedded and in a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from loom.config import LoomConfig
+from loom.engine import alive, embedded
+from loom.views import open_views
+from loom_common import flow
+from loom_common.bootstrap import open_platform
+from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import (
+    ReplayRequest,
+    RunAccepted,
+    RunCommand,
+    RunFinished,
+    RunProgress,
+    RunRejected,
+    RunRequest,
+)
+from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem
+from loom_common.flow import Binding, Exchange
+from loom_common.ports.bus import Bus, Delivery, Subscription
+
+ANSWER_SECONDS = 30.0
+"""How long the coordinator may take to answer."""
+
+Event = RunProgress | RunFinished
+
+
+class Session:
+    """One client of the bus. Open with `open_session`."""
+
+    def __init__(self, bus: Bus, queue: str, events: Subscription) -> None:
+        self._bus = bus
+        self._queue = queue
+        self._events = events
+        self._answers: dict[str, asyncio.Future[RunAccepted | RunRejected]] = {}
+        self._runs: dict[str, asyncio.Queue[Event]] = {}
+
+    async def start(self, request: RunRequest) -> RunAccepted:
+        """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected."""
+        return await self._ask("request", request)
+
+    async def resume(self, run_id: str) -> RunAccepted:
+        """Go on with a run that was interrupted, paused, cancelled or failed."""
+        return await self._ask("resume", RunCommand(run_id=run_id, verb="resume"))
+
+    async def cancel(self, run_id: str) -> RunAccepted:
+        """End a run; what is loaded stays."""
+        return await self._ask("cancel", RunCommand(run_id=run_id, verb="cancel"))
+
+    async def interrupt(self, run_id: str) -> None:
+        """Pause a run, so that nothing of it is on its way when this process ends."""
+        await self._ask("pause", RunCommand(run_id=run_id, verb="pause"))
+
+    async def replay(self, run_id: str, record_ids: tuple[str, ...] | None) -> RunAccepted:
+        """Run again over a run's quarantined records, as a run of its own."""
+        return await self._ask("replay", ReplayRequest(run_id=run_id, record_ids=record_ids))
+
+    async def follow(self, run_id: str) -> AsyncIterator[Event]:
+        """Progress as it comes; ends with `RunFinished`, or with progress of status `paused`."""
+        events = self._of(run_id)
+        while True:
+            event = await events.get()
+            yield event
+            if isinstance(event, RunFinished) or event.status == "paused":
+                return
+
+    async def listen(self) -> None:
+        """Hand out what arrives. Runs beside the conversation, in `open_session`."""
+        async for delivery in self._events:
+            self._hand_out(decode(delivery), delivery)
+            await delivery.ack()
+
+    def _hand_out(self, message: Message, delivery: Delivery) -> None:
+        match message:
+            case RunAccepted() | RunRejected():
+                answer = self._answers.get(delivery.correlation_id or "")
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+            case RunProgress() | RunFinished():
+                if message.run_id in self._runs:
+                    self._runs[message.run_id].put_nowait(message)
+
+    def _of(self, run_id: str) -> asyncio.Queue[Event]:
+        return self._runs.setdefault(run_id, asyncio.Queue())
+
+    async def _ask(self, verb: str, message: Message) -> RunAccepted:
+        question = uuid4().hex
+        answer = self._answers[question] = asyncio.get_running_loop().create_future()
+        outgoing = Outgoing(flow.run_command(verb), message, reply_to=self._queue, correlation_id=question)
+        try:
+            await self._bus.publish([encode(outgoing, "loom")])
+            async with asyncio.timeout(ANSWER_SECONDS):
+                said = await answer
+        except TimeoutError:
+            raise DependencyUnavailable(
+                f"No coordinator answered within {ANSWER_SECONDS:g} s. The request waits in the queue "
+                f"{flow.RUNS_QUEUE}; is the coordinator running?"
+            ) from None
+        finally:
+            del self._answers[question]
+        if isinstance(said, RunRejected):
+            raise _rejection(said)
+        self._of(said.run_id)
+        return said
+
+
+def _rejection(said: RunRejected) -> ConfigurationError:
+    if not said.mistakes:
+        return ConfigurationError(said.error)
+    return InvalidDefinition(
+        [Problem(mistake.path, mistake.found, mistake.expected, mistake.suggestion) for mistake in said.mistakes]
+    )
+
+
+@asynccontextmanager
+async def open_session(config: LoomConfig, *, cluster: bool) -> AsyncIterator[Session]:
+    """Embedded: the six services run in this process until the session ends. Cluster: a client of its bus."""
+    if cluster:
+        settings = config.for_cluster().settings()
+        async with open_platform(settings, "loom-cli") as platform, _conversation(platform.bus, Session) as session:
+            yield session
+    else:
+        async with embedded(config.settings()) as (platform, owner):
+
+            def build(bus: Bus, queue: str, events: Subscription) -> Session:
+                return EmbeddedSession(bus, queue, events, config, owner)
+
+            async with _conversation(platform.bus, build) as session:
+                yield session
+
+
+class EmbeddedSession(Session):
+    """Minds that other embedded engines may be at work on the same state database."""
+
+    def __init__(self, bus: Bus, queue: str, events: Subscription, config: LoomConfig, owner: str) -> None:
+        super().__init__(bus, queue, events)
+        self._config = config
+        self._owner = owner
+
+    async def resume(self, run_id: str) -> RunAccepted:
+        """Raises `ConfigurationError` where another process is at work on the run."""
+        if await self._busy(run_id):
+            raise ConfigurationError(f"Run {run_id} is running in another process; there is nothing to resume.")
+        return await super().resume(run_id)
+
+    async def cancel(self, run_id: str) -> RunAccepted:
+        """Leave word for the process that is at work on the run, where there is one."""
+        if not await self._busy(run_id):
+            return await super().cancel(run_id)
+        async with open_views(self._config) as views:
+            return await views.want(run_id, "cancel")
+
+    async def _busy(self, run_id: str) -> bool:
+        async with open_views(self._config) as views:
+            run = await views.row(run_id)
+        if run is None or run["status"] != "running" or run["owner"] == self._owner:
+            return False
+        return alive(self._config.project, run["owner"])
+
+
+@asynccontextmanager
+async def _conversation(bus: Bus, build: Callable[[Bus, str, Subscription], Session]) -> AsyncIterator[Session]:
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{what}.*") for what in ("progress", "finished")])
+    events = await bus.subscribe(queue, prefetch=100)
+    session = build(bus, queue, events)
+    listening = asyncio.create_task(session.listen())
+    try:
+        yield session
+    finally:
+        await events.close()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)

@@ -1,0 +1,29 @@
+"""What `loom init` and `loom config init` write: the files of these folders, with the pipeline's name put in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+NAME = "my_pipeline"
+"""What the pipeline is called in a template."""
+
+
+def text_of(name: str) -> str:
+    """A file of this folder."""
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def template(name: str, pipeline: str) -> Iterator[tuple[str, str]]:
+    """The files of a template: (relative path, text)."""
+    for path, entry in _walk(files(__name__).joinpath(name), ""):
+        yield path, entry.read_text(encoding="utf-8").replace(NAME, pipeline)
+
+
+def _walk(folder: Traversable, above: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _walk(entry, f"{above}{entry.name}/")
+        elif entry.is_file():
+            yield above + entry.name, entry

@@ -1,0 +1,10 @@
+"""What the pipeline does with each record."""
+
+
+def tidy(record: dict[str, str]) -> dict[str, str | int]:
+    """Names in order, addresses in lower case, age as a number."""
+    return {
+        "name": " ".join(record["name"].split()).title(),
+        "email": record["email"].strip().lower(),
+        "age": int(record["age"]),
+    }

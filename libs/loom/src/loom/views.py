@@ -1,0 +1,173 @@
+"""Run state as users ask for it: read-only, straight from the state database, no service started."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import RowMapping, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom.config import LoomConfig
+from loom.engine import alive
+from loom_common.contracts.v1 import RunAccepted
+from loom_common.errors import ConfigurationError
+from loom_coordinator import report
+from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
+from loom_migrations.engine import open_engine
+from loom_migrations.upgrade import is_current, upgrade
+from loom_quarantine import store as quarantine
+
+INTERRUPTED = "interrupted"
+"""Shown for a run that says it is running, while the embedded engine that ran it is gone."""
+
+_HISTORY = (
+    "run_id",
+    "pipeline_version",
+    "status",
+    "started_at",
+    "completed_at",
+    "duration_seconds",
+    "records_processed",
+    "records_validated",
+    "records_rejected",
+    "rejection_rate",
+    "cost_total",
+    "error_message",
+)
+
+
+class Views:
+    """Open with `open_views`. Rows are plain dicts; times are ISO 8601 text."""
+
+    def __init__(self, engine: AsyncEngine, config: LoomConfig) -> None:
+        self._engine = engine
+        self._config = config
+
+    async def row(self, run_id: str) -> RowMapping | None:
+        """The run's row as it is stored."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
+            return rows.mappings().one_or_none()
+
+    async def run(self, run_id: str) -> dict[str, Any] | None:
+        """A run's report, with when it ran, with what, and what holds it up; None where there is no such run."""
+        row = await self.row(run_id)
+        if row is None:
+            return None
+        async with self._engine.connect() as connection:
+            summary = await report.of(connection, run_id)
+        assert summary is not None
+        return summary.model_dump() | {
+            "status": self._status(row),
+            "started_at": _plain(row["started_at"]),
+            "completed_at": _plain(row["completed_at"]),
+            "params": row["params"],
+            "model": row["model"],
+            "prompt_version": row["prompt_version"],
+            "replay_of": row["replay_of"],
+            "notice": row["notice"],
+        }
+
+    async def history(self, pipeline: str, limit: int) -> list[dict[str, Any]]:
+        """The pipeline's runs, newest first."""
+        statement = (
+            select(pipeline_runs)
+            .where(pipeline_runs.c.pipeline_name == pipeline)
+            .order_by(pipeline_runs.c.started_at.desc())
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [{name: _plain(row[name]) for name in _HISTORY} | {"status": self._status(row)} for row in rows]
+
+    async def pipelines(self) -> list[dict[str, Any]]:
+        """Every pipeline that has run here, with its newest run."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(pipelines).order_by(pipelines.c.name))).mappings().all()
+        listed = []
+        for row in rows:
+            newest = await self.history(row["name"], 1)
+            listed.append(
+                {
+                    "name": row["name"],
+                    "version": row["version"],
+                    "description": row["description"],
+                    "last_run": newest[0]["run_id"] if newest else None,
+                    "last_status": newest[0]["status"] if newest else None,
+                    "last_started_at": newest[0]["started_at"] if newest else None,
+                }
+            )
+        return listed
+
+    async def lineage(self, pipeline: str, run_id: str | None) -> list[dict[str, Any]]:
+        """From where to where, and what each stage let through: the named run, or the pipeline's newest ones."""
+        statement = (
+            select(pipeline_lineage, pipeline_runs)
+            .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
+            .where(pipeline_runs.c.pipeline_name == pipeline)
+            .order_by(pipeline_runs.c.started_at.desc())
+            .limit(10)
+        )
+        if run_id is not None:
+            statement = statement.where(pipeline_runs.c.run_id == run_id)
+        names = (
+            "run_id",
+            "input_source",
+            "input_query",
+            "input_record_count",
+            "stages",
+            "output_destination",
+            "output_record_count",
+            "pipeline_version",
+            "model",
+            "prompt_version",
+            "context_versions",
+            "replay_of",
+            "status",
+            "started_at",
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).mappings().all()
+        return [{name: _plain(row[name]) for name in names} for row in rows]
+
+    async def quarantined(
+        self, pipeline: str | None = None, run_id: str | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Records that did not get through, newest first, with stage, reason, data and scores."""
+        return await quarantine.listing(self._engine, pipeline=pipeline, run_id=run_id, limit=limit)
+
+    async def unfinished(self, pipeline: str) -> list[dict[str, Any]]:
+        """Runs of the pipeline that were interrupted or paused: `loom resume` finishes them."""
+        return [run for run in await self.history(pipeline, 50) if run["status"] in (INTERRUPTED, "paused")]
+
+    async def want(self, run_id: str, verb: str) -> RunAccepted:
+        """Leave word for the process that runs it; it is heeded within a second."""
+        statement = update(pipeline_runs).where(pipeline_runs.c.run_id == run_id).values(wanted=verb)
+        async with self._engine.begin() as connection:
+            await connection.execute(statement)
+        row = await self.row(run_id)
+        if row is None:
+            raise ConfigurationError(f"There is no run {run_id}.")
+        return RunAccepted(run_id=run_id, pipeline=row["pipeline_name"], status=f"{verb} requested")
+
+    def _status(self, row: RowMapping) -> str:
+        gone = row["status"] == "running" and row["owner"] and not alive(self._config.project, row["owner"])
+        return INTERRUPTED if gone else str(row["status"])
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+@asynccontextmanager
+async def open_views(config: LoomConfig) -> AsyncIterator[Views]:
+    """Views of the configured state database; it is brought to the newest schema first where it is not."""
+    engine = open_engine(config.settings().state.url.get_secret_value(), read_only=True)
+    try:
+        if not await is_current(engine):
+            await upgrade(engine)
+        yield Views(engine, config)
+    finally:
+        await engine.dispose()

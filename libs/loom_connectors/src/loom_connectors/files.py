@@ -1,0 +1,207 @@
+"""Sources that are files: which ones, in which order, and where reading stands in them.
+
+A format (CSV, JSON Lines) knows the records of one open file; everything about several files, cursors and
+files that change under a run is here."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from loom_common.domain.pipeline import ExtractConfig
+from loom_common.errors import ConfigurationError, SourceError
+from loom_connectors.lines import Encoding, Lines, encoding_of
+from loom_connectors.places import file_trouble, host, resolved
+from loom_connectors.ports import Page, ReadRecord, Surroundings
+
+_HEAD = 64 * 1024
+_CHEAP_TO_COUNT = 64 * 1024 * 1024
+"""Bytes of all files together that are read through to count their records (about a second)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place between two records of a file: bytes and lines before it."""
+
+    offset: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """An open file."""
+
+    stream: BinaryIO
+    shown: str
+    """How messages name it."""
+    prefix: str
+    """What stands before `line 17` in a record's position: the file's name where there may be several."""
+    encoding: Encoding
+    size: int
+
+    def lines(self, mark: Mark) -> Lines:
+        """Its lines from `mark` on."""
+        return Lines(self.stream, self.encoding, self.shown, mark.offset, mark.line)
+
+
+class Format(Protocol):
+    """What is in a file."""
+
+    encoding: str | None
+    """As declared by the user."""
+
+    def check(self, file: TextFile, keys: Sequence[str]) -> None:
+        """See that it begins as it should. Raises `SourceError`, `ConfigurationError`."""
+        ...
+
+    def read(self, file: TextFile, mark: Mark, limit: int) -> tuple[list[ReadRecord], Mark]:
+        """At most `limit` records from `mark` on, and the mark after them."""
+        ...
+
+    def count(self, file: TextFile) -> int | None:
+        """How many records there are; None where that would take care to tell."""
+        ...
+
+
+class FileSource:
+    """One file, or all that match a pattern, in the order of their names."""
+
+    def __init__(self, config: ExtractConfig, surroundings: Surroundings, form: Format) -> None:
+        if config.query is not None:
+            raise ConfigurationError(
+                f"extract.query is for databases; {config.source} is read as a file. Remove `query`."
+            )
+        self._location = config.source
+        self._folder = surroundings.folder
+        self._path = resolved(surroundings.credentials.expand(config.source), surroundings.folder)
+        self._keys = config.keys
+        self._format = form
+        self._fingerprints: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._check)
+
+    async def count(self) -> int | None:
+        return await asyncio.to_thread(self._count)
+
+    async def read(self, cursor: Any, limit: int) -> Page:
+        return await asyncio.to_thread(self._page, cursor, limit)
+
+    async def close(self) -> None:
+        return
+
+    def _check(self) -> None:
+        for path in self._paths():
+            with self._open(path) as file:
+                self._format.check(file, self._keys)
+
+    def _count(self) -> int | None:
+        total, paths = 0, self._paths()
+        with file_trouble(self._path, SourceError, self._remedy):
+            if sum(path.stat().st_size for path in paths) > _CHEAP_TO_COUNT:
+                return None
+        for path in paths:
+            with self._open(path) as file:
+                found = self._format.count(file)
+            if found is None:
+                return None
+            total += found
+        return total
+
+    def _page(self, cursor: Any, limit: int) -> Page:
+        paths = self._paths()
+        index, mark = 0, Mark()
+        if cursor is not None:
+            index, mark = cursor["file"], Mark(cursor["offset"], cursor["line"])
+            self._see_that_it_is_unchanged(paths, cursor)
+        records: list[ReadRecord] = []
+        while index < len(paths) and len(records) < limit:
+            with self._open(paths[index]) as file:
+                found, mark = self._format.read(file, mark, limit - len(records))
+                records += found
+                if mark.offset >= file.size:
+                    index, mark = index + 1, Mark()
+        return Page(records, self._cursor(paths, index, mark), end=index >= len(paths))
+
+    def _cursor(self, paths: Sequence[Path], index: int, mark: Mark) -> dict[str, Any]:
+        begun = index < len(paths)
+        return {
+            "file": index,
+            "name": self._name(paths[index]) if begun else None,
+            "offset": mark.offset,
+            "line": mark.line,
+            "fingerprint": self._fingerprint(paths[index]) if begun else None,
+        }
+
+    def _see_that_it_is_unchanged(self, paths: Sequence[Path], cursor: Mapping[str, Any]) -> None:
+        if cursor["name"] is None:
+            return
+        index = cursor["file"]
+        name = self._name(paths[index]) if index < len(paths) else "nothing"
+        if name != cursor["name"]:
+            raise SourceError(
+                f"{self._path} on {host()}: where {cursor['name']} stood in the order of files, {name} stands now. "
+                "Files came or went while the run was reading; start a new run."
+            )
+        if self._fingerprint(paths[index]) != cursor["fingerprint"]:
+            raise SourceError(
+                f"{paths[index]} on {host()} changed while the run was reading it. Start a new run, and let files "
+                "grow under another name until they are complete."
+            )
+
+    def _fingerprint(self, path: Path) -> str:
+        """Size and hash of the first and last 64 KiB: what a writer can hardly leave as it was.
+
+        Computed anew only where the file system says that the file was written to."""
+        with file_trouble(path, SourceError, self._remedy), path.open("rb") as stream:
+            stat = os.fstat(stream.fileno())
+            state = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if (known := self._fingerprints.get(path)) and known[0] == state:
+                return known[1]
+            digest = hashlib.blake2b(stream.read(_HEAD), digest_size=12)
+            stream.seek(max(stat.st_size - _HEAD, 0))
+            digest.update(stream.read(_HEAD))
+        fingerprint = f"{stat.st_size}-{digest.hexdigest()}"
+        self._fingerprints[path] = (state, fingerprint)
+        return fingerprint
+
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[TextFile]:
+        several = _is_pattern(self._location)
+        with file_trouble(path, SourceError, self._remedy), path.open("rb") as stream:
+            yield TextFile(
+                stream,
+                shown=self._name(path) if several else self._location,
+                prefix=f"{self._name(path)} " if several else "",
+                encoding=encoding_of(stream.read(_HEAD), self._format.encoding),
+                size=os.fstat(stream.fileno()).st_size,
+            )
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix() if path.is_relative_to(self._folder) else str(path)
+
+    def _paths(self) -> list[Path]:
+        if not _is_pattern(self._location):
+            return [self._path]
+        paths = sorted(Path(name) for name in glob.glob(str(self._path), recursive=True) if Path(name).is_file())
+        if not paths:
+            raise SourceError(f"{self._path} on {host()}: no file matches. {self._remedy}")
+        return paths
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"Put the file there, or correct extract.source ('{self._location}', relative to the pipeline's folder "
+            f"{self._folder.absolute()})."
+        )
+
+
+def _is_pattern(location: str) -> bool:
+    return glob.has_magic(location)

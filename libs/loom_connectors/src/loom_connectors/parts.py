@@ -1,0 +1,200 @@
+"""Destinations that are files: a part per batch, joined into the file when the run is finished.
+
+Beside the file `scores.csv` stands the folder `scores.csv.loom` with, for each run, its parts
+(`<run>/<partition>-<slice>-<position>-<batch>.part`, gone once they are joined) and its manifest (`<run>.json`,
+which stays: it is how a second `finalize` knows that it is one)."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from glob import has_magic
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from loom_common.domain.pipeline import LoadConfig
+from loom_common.errors import AccessRefused, ConfigurationError, DestinationError
+from loom_connectors.places import file_trouble, host, resolved
+from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Surroundings
+
+
+class PartFormat(Protocol):
+    """How rows are written."""
+
+    def part(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """The rows of one batch. The same bytes for the same rows."""
+        ...
+
+    def join(self, pieces: Sequence[Path], target: BinaryIO) -> None:
+        """Write the rows of all pieces, in order, in constant memory."""
+        ...
+
+
+class Publication(BaseModel):
+    """A new state of the file that is about to be shown, or was just shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int
+    digest: str
+    parts: tuple[str, ...]
+    complete: bool
+
+
+class Manifest(BaseModel):
+    """What of a run is in the file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    complete: bool = False
+    parts: tuple[str, ...] = ()
+    """Names of the parts that are in the file, of a run that is not complete."""
+    publishing: Publication | None = None
+    """Set before the file is put in place and resolved after it: whether it happened, the file itself tells."""
+
+    def published(self, news: Publication) -> Manifest:
+        """The manifest once `news` is shown."""
+        return Manifest(complete=news.complete, parts=() if news.complete else (*self.parts, *news.parts))
+
+
+class FileDestination:
+    """One file. Mode `replace` (the default) or `append`."""
+
+    def __init__(self, config: LoadConfig, surroundings: Surroundings, form: PartFormat) -> None:
+        if config.mode == "upsert":
+            raise ConfigurationError(
+                f"load.mode: found 'upsert'; a file ({config.destination}) has no keys to update by. Use `replace` or "
+                "`append`, or a database."
+            )
+        if has_magic(config.destination):
+            raise ConfigurationError(f"load.destination: '{config.destination}' is a pattern; name one file.")
+        self._path = resolved(surroundings.credentials.expand(config.destination), surroundings.folder)
+        self._append = config.mode == "append"
+        self._form = form
+        self._folder = self._path.with_name(f"{self._path.name}.loom")
+
+    @property
+    def guarantee(self) -> Guarantee:
+        return Guarantee.OBJECT
+
+    @property
+    def location(self) -> str:
+        return str(self._path)
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._check)
+
+    async def load(self, batch: LoadBatch) -> LoadResult:
+        await asyncio.to_thread(self._load, batch)
+        return LoadResult(loaded=len(batch.rows))
+
+    async def finalize(self, run_id: str, *, complete: bool) -> None:
+        await asyncio.to_thread(self._finalize, run_id, complete)
+
+    async def close(self) -> None:
+        return
+
+    def _check(self) -> None:
+        if self._path.is_dir():
+            raise DestinationError(f"{self._path} on {host()} is a folder; load.destination must name a file.")
+        ground = next(parent for parent in (self._folder, *self._path.parents) if parent.exists())
+        if not ground.is_dir():
+            raise DestinationError(f"{ground} on {host()} is a file, so {self._path} cannot be written under it.")
+        for place in (ground, self._path):
+            if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
+                raise AccessRefused(
+                    f"{place} on {host()} cannot be written by this user. Give the permission, or name another place "
+                    "in load.destination."
+                )
+
+    def _load(self, batch: LoadBatch) -> None:
+        with self._trouble():
+            if self._manifest(batch.run_id).complete:
+                return
+            folder = self._folder / batch.run_id
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{batch.partition}-{batch.slice}-{batch.position}-{batch.batch_id}.part"
+            temporary = folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
+            temporary.write_bytes(self._form.part([row.values for row in batch.rows]))
+            temporary.replace(folder / name)
+
+    def _finalize(self, run_id: str, complete: bool) -> None:
+        with self._trouble(), self._alone():
+            manifest = self._manifest(run_id)
+            if manifest.publishing is not None and self._shows(manifest.publishing):
+                manifest = manifest.published(manifest.publishing)
+                self._keep(run_id, manifest)
+            if not manifest.complete and (complete or self._append):
+                manifest = self._publish(run_id, manifest, complete=complete)
+            if manifest.complete:
+                shutil.rmtree(self._folder / run_id, ignore_errors=True)
+            for name in manifest.parts:
+                (self._folder / run_id / name).unlink(missing_ok=True)
+
+    def _publish(self, run_id: str, manifest: Manifest, *, complete: bool) -> Manifest:
+        """Write the file anew beside its place, tell the manifest what it will be, put it in place."""
+        parts = [part for part in self._parts(run_id) if part.name not in set(manifest.parts)]
+        before = [self._path] if self._append and self._path.exists() else []
+        temporary = self._folder / f"{run_id}.new"
+        with temporary.open("wb") as target:
+            self._form.join([*before, *parts], target)
+        size = temporary.stat().st_size
+        news = Publication(
+            size=size, digest=_digest(temporary, size), parts=tuple(part.name for part in parts), complete=complete
+        )
+        self._keep(run_id, manifest.model_copy(update={"publishing": news}))
+        temporary.replace(self._path)
+        manifest = manifest.published(news)
+        self._keep(run_id, manifest)
+        return manifest
+
+    def _parts(self, run_id: str) -> list[Path]:
+        def place(part: Path) -> tuple[int, ...]:
+            return tuple(map(int, part.name.split("-", 3)[:3]))
+
+        return sorted((self._folder / run_id).glob("*.part"), key=place)
+
+    def _shows(self, news: Publication) -> bool:
+        """Whether the file was put in place: it begins with `news`, whatever other runs appended since."""
+        if not self._path.exists() or self._path.stat().st_size < news.size:
+            return False
+        return _digest(self._path, news.size) == news.digest
+
+    def _manifest(self, run_id: str) -> Manifest:
+        path = self._folder / f"{run_id}.json"
+        return Manifest.model_validate_json(path.read_bytes()) if path.exists() else Manifest()
+
+    def _keep(self, run_id: str, manifest: Manifest) -> None:
+        temporary = self._folder / f"{run_id}.json.new"
+        temporary.write_text(manifest.model_dump_json(exclude_defaults=True), encoding="utf-8")
+        temporary.replace(self._folder / f"{run_id}.json")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One finalize at a time: two that read the old file at once would each lose the other's rows."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _trouble(self) -> Any:
+        remedy = "Correct load.destination, or make the folder."
+        return file_trouble(self._path, DestinationError, remedy)
+
+
+def _digest(path: Path, size: int) -> str:
+    """Hash of the first `size` bytes."""
+    digest, left = hashlib.blake2b(digest_size=20), size
+    with path.open("rb") as stream:
+        while left and (chunk := stream.read(min(left, 1024 * 1024))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Every port's suite runs against each of its adapters; what they need is made here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.adapters.memory_broker import MemoryBroker
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.flow import Binding, Exchange, Queue, Topology
+from loom_common.ports.bus import Bus, Delivery, Subscription
+
+WORK = "test.work"
+RETRY = "test.work.retry"
+EVENTS = "test.events"
+DEAD = "test.dead"
+TOPOLOGY = Topology(
+    (
+        Queue(WORK, (Binding(Exchange.WORK, "load.#"),)),
+        Queue(RETRY, ttl=0.3, returns_to=WORK),
+        Queue(EVENTS, (Binding(Exchange.EVENTS, "batch.*.reviews"), Binding(Exchange.EVENTS, "#.reviews"))),
+        Queue(DEAD, (Binding(Exchange.DEAD, "#"),)),
+    )
+)
+
+
+class Buses:
+    """Connections to one broker of the test's own, all closed at its end."""
+
+    topology = TOPOLOGY
+
+    def __init__(self, open_one: Callable[[], Awaitable[Bus]]) -> None:
+        self._open_one = open_one
+        self._open: list[Bus] = []
+
+    async def connect(self) -> Bus:
+        bus = await self._open_one()
+        self._open.append(bus)
+        return bus
+
+    async def close(self) -> None:
+        for bus in self._open:
+            await bus.close()
+
+    @staticmethod
+    async def take(subscription: Subscription, count: int) -> list[Delivery]:
+        """The next `count` deliveries, not acknowledged."""
+        deliveries = aiter(subscription)
+        async with asyncio.timeout(20):
+            return [await anext(deliveries) for _ in range(count)]
+
+    @staticmethod
+    async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until `condition` holds. Raises `TimeoutError`."""
+        async with asyncio.timeout(20):
+            while not await condition():
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+async def buses(request: pytest.FixtureRequest) -> AsyncIterator[Buses]:
+    """An empty broker: the one in this process, and RabbitMQ."""
+    if request.param == "memory":
+        broker = MemoryBroker()
+
+        async def open_one() -> Bus:
+            return MemoryBus(broker)
+    else:
+        url = request.getfixturevalue("amqp_url")
+
+        async def open_one() -> Bus:
+            return await AmqpBus.connect(url, name="conformance", patience=20)
+
+    buses = Buses(open_one)
+    yield buses
+    await buses.close()
+
+
+@pytest.fixture
+async def bus(buses: Buses) -> Bus:
+    """A bus with the suite's topology declared."""
+    bus = await buses.connect()
+    await bus.declare(TOPOLOGY)
+    return bus

@@ -1,0 +1,90 @@
+"""Real servers for the tests: private, on loopback, started when the first test asks, gone with the test run.
+
+A backend that cannot start is a failure with its remedy, never a skip. Under pytest-xdist every worker has its own,
+so a test may stop, kill or restart what it was given; the next test finds it in service again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+
+
+@dataclass
+class Servers:
+    """The servers of this test session. Made at once, started when needed: those in `named` all together."""
+
+    named: frozenset[str]
+    rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
+    postgres: Postgres = field(default_factory=Postgres)
+    redis: Redis = field(default_factory=Redis)
+
+    def serve(self, backend: Backend) -> None:
+        """See to it that `backend` runs; with it, the first time, all that the collected tests name."""
+        named = [each for each in (self.rabbitmq, self.postgres, self.redis) if each.name in self.named]
+        start_all(*(each for each in {backend, *named} if not each.running))
+
+    def close(self) -> None:
+        for backend in (self.rabbitmq, self.postgres, self.redis):
+            backend.close()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    names = {
+        name.removesuffix("_server") for item in request.session.items for name in getattr(item, "fixturenames", ())
+    }
+    servers = Servers(frozenset(names))
+    yield servers
+    servers.close()
+
+
+@pytest.fixture
+def rabbitmq(servers: Servers) -> RabbitMQ:
+    """RabbitMQ itself: `url`, `ctl`, `api`, `vhost`, `restart`, `kill`."""
+    servers.serve(servers.rabbitmq)
+    return servers.rabbitmq
+
+
+@pytest.fixture
+def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
+    """The default virtual host, shared by all tests."""
+    return rabbitmq.url
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQ) -> Iterator[str]:
+    """An empty virtual host of the test's own."""
+    with rabbitmq.vhost() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres(servers: Servers) -> Postgres:
+    """Postgres itself: `url`, `database`, `restart`, `kill`."""
+    servers.serve(servers.postgres)
+    return servers.postgres
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """An empty database of the test's own."""
+    async with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_server(servers: Servers) -> Redis:
+    """Redis itself: `url`, `database`, `restart`, `kill`."""
+    servers.serve(servers.redis)
+    return servers.redis
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> Iterator[str]:
+    """An empty database of the test's own."""
+    with redis_server.database() as url:
+        yield url

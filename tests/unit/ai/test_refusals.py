@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from loom_ai.refusals import Place, refusal
+from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RecordError
+
+PLACE = Place("https://user:pass@models.example/v1", "gpt-4o-mini", "${MY_KEY}")
+
+
+def _body(message: str, code: str | None = None) -> bytes:
+    return orjson.dumps({"error": {"message": message, "code": code}})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, _body("no"), AccessRefused),
+        (403, _body("no"), AccessRefused),
+        (402, _body("pay first"), PermanentError),
+        (404, _body("no such model"), PermanentError),
+        (429, _body("slow down"), DependencyUnavailable),
+        (429, _body("You exceeded your current quota", "insufficient_quota"), PermanentError),
+        (408, b"", DependencyUnavailable),
+        (500, b"oops", DependencyUnavailable),
+        (503, b"", DependencyUnavailable),
+        (529, b"", DependencyUnavailable),
+        (400, _body("context length exceeded"), RecordError),
+        (422, orjson.dumps({"detail": "unprocessable"}), RecordError),
+        (413, b"", RecordError),
+        (200, b"<html>", DependencyUnavailable),
+    ],
+)
+def test_the_kind_of_error_follows_from_the_status(status, body, kind):
+    assert type(refusal(status, body, PLACE)) is kind
+
+
+def test_an_error_names_model_and_endpoint_and_never_the_password():
+    for status in (200, 400, 401, 402, 404, 429, 500):
+        words = str(refusal(status, b"", PLACE))
+        assert "gpt-4o-mini at https://models.example/v1" in words
+        assert "pass@" not in words
+
+
+def test_refused_access_names_the_credential_and_does_not_repeat_the_endpoints_words():
+    words = str(refusal(401, _body("Incorrect API key provided: sk-secret"), PLACE))
+    assert "${MY_KEY}" in words
+    assert "sk-secret" not in words
+
+
+def test_the_records_error_carries_status_and_words():
+    error = refusal(400, _body("context length exceeded"), PLACE)
+    assert isinstance(error, RecordError)
+    assert error.code == "model_refused"
+    assert error.details == {"status": 400, "error": "context length exceeded"}
+
+
+def test_slowing_down_carries_how_long():
+    error = refusal(429, b"", PLACE, retry_after=3.0)
+    assert isinstance(error, DependencyUnavailable)
+    assert error.retry_after == 3.0
+
+
+def test_long_pages_are_cut():
+    assert len(str(refusal(500, b"x" * 100_000, PLACE))) < 500

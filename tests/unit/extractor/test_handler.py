@@ -1,0 +1,175 @@
+"""A slice in, batches out."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
+from loom_common.domain.definition import parse
+from loom_common.domain.ids import batch_id
+from loom_common.domain.plan import Plan
+from loom_common.errors import PermanentError, RecordError
+from loom_common.leases import Leases
+from loom_common.plans import PlanCache
+from loom_connectors.ports import Page, ReadRecord
+from loom_extractor.duplicates import Duplicates
+from loom_extractor.handler import Extractor
+
+
+class ListSource:
+    def __init__(self, records):
+        self.records = records
+        self.closed = False
+
+    async def read(self, cursor, limit):
+        end = min((cursor or 0) + limit, len(self.records))
+        return Page(self.records[cursor or 0 : end], end, end == len(self.records))
+
+    async def close(self):
+        self.closed = True
+
+
+def good(number: int) -> ReadRecord:
+    return ReadRecord(f"line {number}", {"id": number})
+
+
+def ragged(number: int) -> ReadRecord:
+    return ReadRecord(f"line {number}", {"id": number}, RecordError("3 fields, expected 2", code="ragged_row"))
+
+
+class Bench:
+    """An extractor with a source of its own."""
+
+    def __init__(self, folder, records, **extract):
+        definition: Mapping[str, object] = {
+            "name": "p",
+            "extract": {"source": "x.csv", "key": "id", "batch_size": 2, **extract},
+            "transform": {"type": "passthrough"},
+            "load": {"destination": "y.csv"},
+        }
+        self.plan = Plan(pipeline=parse(definition))
+        self.payloads = FolderPayloads(folder)
+        self.source = ListSource(records)
+        self.opened = 0
+        self.sources = Leases()
+        self.duplicates = Duplicates()
+        self.extractor = Extractor(PlanCache(self.payloads), self.sources, self.open, self.duplicates)
+
+    def open(self, plan):
+        self.opened += 1
+        return self.source
+
+    async def extract(self, **request):
+        plan = await self.payloads.put(self.plan.encoded())
+        defaults = {"run_id": "run_1", "pipeline": "p", "epoch": 3, "partition": 0, "slice": 0, "max_batches": 3}
+        async with self.duplicates.closing():
+            return await self.extractor(ExtractSlice(**{**defaults, "plan": plan, **request}))
+
+
+def of_type(outgoing, kind):
+    return [each.message for each in outgoing if isinstance(each.message, kind)]
+
+
+def fact_of(outgoing) -> SliceExtracted:
+    [fact] = of_type(outgoing, SliceExtracted)
+    return fact
+
+
+async def test_a_slice_is_cut_into_batches_and_ends_with_its_fact(tmp_path):
+    outgoing = await Bench(tmp_path, [good(n) for n in range(10)]).extract()
+    assert [str(each.route) for each in outgoing] == [*["loom.work/transform.p"] * 3, "loom.events/slice.extracted.p"]
+    batches = of_type(outgoing, BatchExtracted)
+    assert [[record.id for record in batch.records] for batch in batches] == [["0", "1"], ["2", "3"], ["4", "5"]]
+    assert [batch.header.batch_id for batch in batches] == [batch_id("run_1", 0, 0, n) for n in range(3)]
+    assert all(batch.header.epoch == 3 and batch.header.tally.extracted == 2 for batch in batches)
+    fact = fact_of(outgoing)
+    assert [batch.tally.extracted for batch in fact.batches] == [2, 2, 2]
+    assert (fact.cursor, fact.end) == (6, False)
+
+
+async def test_the_same_slice_again_is_the_same_messages(tmp_path):
+    first = await Bench(tmp_path, [good(n) for n in range(5)]).extract()
+    again = await Bench(tmp_path, [good(n) for n in range(5)]).extract()
+    assert first == again
+
+
+async def test_the_last_slice_says_so(tmp_path):
+    fact = fact_of(await Bench(tmp_path, [good(n) for n in range(9)]).extract(slice=1, cursor=6))
+    assert [batch.tally.extracted for batch in fact.batches] == [2, 1]
+    assert fact.end
+
+
+async def test_an_empty_source_is_a_slice_without_batches(tmp_path):
+    [only] = await Bench(tmp_path, []).extract()
+    assert only.message.batches == ()
+    assert only.message.end
+
+
+@pytest.mark.parametrize(("limit", "records", "end"), [(3, 3, True), (6, 6, True), (7, 6, False), (0, 0, True)])
+async def test_a_limit_ends_the_source_early(tmp_path, limit, records, end):
+    fact = fact_of(await Bench(tmp_path, [good(n) for n in range(20)]).extract(limit=limit))
+    assert sum(batch.tally.extracted for batch in fact.batches) == records
+    assert fact.end is end
+
+
+async def test_a_bad_record_is_kept_and_its_neighbour_goes_on(tmp_path):
+    outgoing = await Bench(tmp_path, [good(0), ragged(1)]).extract()
+    [batch], [kept] = of_type(outgoing, BatchExtracted), of_type(outgoing, RecordsQuarantined)
+    assert [record.id for record in batch.records] == ["0"]
+    assert (batch.header.tally.extracted, batch.header.tally.quarantined) == (2, 1)
+    [record] = kept.records
+    assert (record.code, record.reason, record.outcome) == ("ragged_row", "3 fields, expected 2", "quarantined")
+    assert record.details == {"position": "line 1"}
+    assert fact_of(outgoing).batches[0].tally == batch.header.tally
+
+
+async def test_a_batch_without_a_good_record_is_ended_by_the_fact_alone(tmp_path):
+    outgoing = await Bench(tmp_path, [ragged(0), ragged(1), good(2)]).extract()
+    assert [batch.header.position for batch in of_type(outgoing, BatchExtracted)] == [1]
+    assert fact_of(outgoing).batches[0].tally.balanced
+
+
+async def test_skipped_records_are_kept_too_and_counted_as_skipped(tmp_path):
+    outgoing = await Bench(tmp_path, [ragged(0)], on_failure="skip").extract()
+    [kept] = of_type(outgoing, RecordsQuarantined)
+    assert [record.outcome for record in kept.records] == ["skipped"]
+    assert fact_of(outgoing).batches[0].tally.skipped == 1
+
+
+async def test_abort_fails_the_run_with_the_record_and_reason(tmp_path):
+    with pytest.raises(PermanentError, match="Record 0@line 0: 3 fields, expected 2"):
+        await Bench(tmp_path, [ragged(0)], on_failure="abort").extract()
+
+
+async def test_only_the_positions_asked_for_are_published_and_all_are_reported(tmp_path):
+    records = [ragged(0), good(1), ragged(2), good(3), good(4)]
+    outgoing = await Bench(tmp_path, records).extract(positions=(1,))
+    assert [batch.header.position for batch in of_type(outgoing, BatchExtracted)] == [1]
+    assert [kept.batch_id for kept in of_type(outgoing, RecordsQuarantined)] == [batch_id("run_1", 0, 0, 1)]
+    assert [batch.position for batch in fact_of(outgoing).batches] == [0, 1, 2]
+
+
+async def test_a_duplicate_key_is_kept_with_its_place_and_the_first_goes_on(tmp_path):
+    records = [good(1), ReadRecord("line 2", {"id": 1, "text": "other"})]
+    outgoing = await Bench(tmp_path, records).extract()
+    [batch], [kept] = of_type(outgoing, BatchExtracted), of_type(outgoing, RecordsQuarantined)
+    assert [record.id for record in batch.records] == ["1"]
+    assert [(record.record_id, record.code) for record in kept.records] == [("1@line 2", "duplicate_key")]
+    assert kept.records[0].input == {"id": 1, "text": "other"}
+
+
+async def test_without_a_key_equal_rows_are_no_duplicates(tmp_path):
+    rows = [ReadRecord("line 1", {"text": "x"}), ReadRecord("line 2", {"text": "x"})]
+    outgoing = await Bench(tmp_path, rows, key=None).extract()
+    [batch] = of_type(outgoing, BatchExtracted)
+    assert len({record.id for record in batch.records}) == 2
+
+
+async def test_a_source_is_opened_once_and_closed_at_the_end(tmp_path):
+    bench = Bench(tmp_path, [good(n) for n in range(4)])
+    async with bench.sources.closing():
+        await bench.extract()
+        await bench.extract()
+        assert not bench.source.closed
+    assert (bench.opened, bench.source.closed) == (1, True)

@@ -1,0 +1,72 @@
+"""Who a record is."""
+
+import pytest
+
+from loom_common.domain.ids import record_hash
+from loom_common.errors import RecordError
+from loom_connectors.ports import ReadRecord
+from loom_extractor.identity import duplicate, identified, key_of
+
+
+@pytest.mark.parametrize(
+    ("data", "keys", "expected"),
+    [
+        ({"id": "a"}, ["id"], "a"),
+        ({"id": 42}, ["id"], "42"),
+        ({"id": 0}, ["id"], "0"),
+        ({"id": False}, ["id"], "false"),
+        ({"id": 1.5}, ["id"], "1.5"),
+        ({"id": " "}, ["id"], " "),
+        ({"shop": 7, "no": "x"}, ["shop", "no"], "7|x"),
+        ({"shop": "x", "no": {"b": 1, "a": 2}}, ["no"], '{"a": 2, "b": 1}'),
+    ],
+)
+def test_a_key_is_its_fields_as_text(data, keys, expected):
+    assert key_of(data, keys) == expected
+
+
+def test_composite_keys_that_hold_the_separator_stay_apart():
+    assert key_of({"a": "x|y", "b": "z"}, ["a", "b"]) != key_of({"a": "x", "b": "y|z"}, ["a", "b"])
+
+
+def test_a_long_key_is_cut_and_still_tells_records_apart():
+    one, other = key_of({"id": "k" * 5000 + "1"}, ["id"]), key_of({"id": "k" * 5000 + "2"}, ["id"])
+    assert one != other
+    assert max(len(one), len(other)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"name": "x"}, "The key field 'id' is missing; the record has name."),
+        ({"id": None, "name": "x"}, "The key field 'id' is null; the record has id, name."),
+        ({"id": ""}, "The key field 'id' is empty; the record has id."),
+        ({}, "The key field 'id' is missing; the record has no field at all."),
+    ],
+)
+def test_a_record_without_its_key_is_kept_out_and_says_why(data, words):
+    record = identified(ReadRecord("line 7", data), ["id"])
+    assert record.error is not None
+    assert (record.error.code, str(record.error)) == ("missing_key", words)
+    assert record.error.details == {"position": "line 7"}
+    assert record.id == record_hash(data, "line 7")
+
+
+def test_without_a_key_equal_rows_are_two_records():
+    data = {"text": "same"}
+    assert identified(ReadRecord("line 2", data), []).id != identified(ReadRecord("line 3", data), []).id
+
+
+def test_a_bad_record_does_not_take_the_id_of_the_good_one_with_its_key():
+    bad = identified(ReadRecord("line 3", {"id": "1"}, RecordError("ragged", code="ragged_row")), ["id"])
+    assert bad.id == "1@line 3"
+    assert bad.error is not None
+    assert bad.error.code == "ragged_row"
+
+
+def test_a_duplicate_names_its_key_and_both_places():
+    record = duplicate(identified(ReadRecord("line 9", {"id": "5"}), ["id"]), "line 9", "line 2")
+    assert record.id == "5@line 9"
+    assert str(record.error) == "The key 5 at line 9 stood before at line 2; a key identifies one record."
+    assert record.error is not None
+    assert record.error.details == {"key": "5", "position": "line 9", "first": "line 2"}

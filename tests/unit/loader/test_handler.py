@@ -1,0 +1,172 @@
+"""An evaluated batch in, rows in the destination."""
+
+import pytest
+
+from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchFact,
+    BatchHeader,
+    EvaluatedRecord,
+    FinalizeLoad,
+    LoadFinalized,
+    RecordsQuarantined,
+)
+from loom_common.domain.definition import parse
+from loom_common.domain.plan import Plan
+from loom_common.domain.tally import Tally
+from loom_common.errors import DependencyUnavailable, DestinationError, PermanentError
+from loom_common.leases import Leases
+from loom_common.plans import PlanCache
+from loom_connectors.ports import FailedRow, LoadResult
+from loom_loader.handler import Loader
+
+
+class Shelf:
+    """A destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
+
+    location = "memory:shelf"
+
+    def __init__(self, trouble=None):
+        self.batches = {}
+        self.finalized = []
+        self.trouble = trouble
+        self.closed = False
+
+    async def load(self, batch):
+        if self.trouble:
+            raise self.trouble
+        self.batches[batch.batch_id] = batch
+        failed = [FailedRow(row.record_id, "constraint", "n must not be negative") for row in batch.rows if _bad(row)]
+        return LoadResult(len(batch.rows) - len(failed), failed)
+
+    async def finalize(self, run_id, *, complete):
+        self.finalized.append((run_id, complete))
+
+    async def close(self):
+        self.closed = True
+
+
+class Forgetful(Shelf):
+    async def load(self, batch):
+        return LoadResult(loaded=0)
+
+
+def _bad(row):
+    return row.values["n"] < 0
+
+
+class Bench:
+    """A loader with a destination of its own."""
+
+    def __init__(self, folder, shelf=None, extract=None, **load):
+        self.plan = Plan(
+            pipeline=parse(
+                {
+                    "name": "p",
+                    "extract": {"source": "x.csv", "key": "id", **(extract or {})},
+                    "transform": {"type": "passthrough"},
+                    "load": {"destination": "y.csv", **load},
+                }
+            )
+        )
+        self.shelf = shelf or Shelf()
+        self.opened = 0
+        self.payloads = FolderPayloads(folder)
+        self.destinations = Leases()
+        self.loader = Loader(PlanCache(self.payloads), self.destinations, self.open)
+
+    def open(self, plan):
+        self.opened += 1
+        return self.shelf
+
+    async def load(self, *records):
+        header = BatchHeader(
+            run_id="run_1",
+            pipeline="p",
+            plan=await self.payloads.put(self.plan.encoded()),
+            epoch=1,
+            batch_id="b1",
+            partition=0,
+            slice=2,
+            position=1,
+            tally=Tally(extracted=len(records), transformed=len(records), passed=len(records)),
+        )
+        return await self.loader(BatchEvaluated(header=header, records=records))
+
+
+def record(number, n, **scores):
+    return EvaluatedRecord(id=number, input={"id": number, "text": "t", "n": 0}, output={"n": n}, scores=scores)
+
+
+async def test_a_row_is_its_key_what_is_included_and_its_output(tmp_path):
+    bench = Bench(tmp_path, include=["text", "n", "missing"])
+    await bench.load(record("1", 5))
+    [batch] = bench.shelf.batches.values()
+    assert [row.values for row in batch.rows] == [{"id": "1", "text": "t", "n": 5, "missing": None}]
+    assert (batch.run_id, batch.partition, batch.slice, batch.position) == ("run_1", 0, 2, 1)
+
+
+async def test_without_key_and_include_a_row_is_the_output(tmp_path):
+    bench = Bench(tmp_path, extract={"key": None})
+    await bench.load(record("1", 5))
+    assert bench.shelf.batches["b1"].rows[0].values == {"n": 5}
+
+
+async def test_of_a_passthrough_the_whole_input_is_loaded(tmp_path):
+    bench = Bench(tmp_path)
+    await bench.load(EvaluatedRecord(id="1", input={"id": "1", "n": 3}, output=None))
+    assert bench.shelf.batches["b1"].rows[0].values == {"id": "1", "n": 3}
+
+
+async def test_the_fact_tells_what_was_loaded(tmp_path):
+    [only] = await Bench(tmp_path).load(record("1", 1), record("2", 2))
+    assert str(only.route) == "loom.events/batch.loaded.p"
+    assert only.message.header.tally.loaded == 2
+    assert only.message.header.tally.balanced
+
+
+async def test_a_refused_row_is_kept_with_its_reason_and_its_neighbours_load(tmp_path):
+    quarantined, fact = (each.message for each in await Bench(tmp_path).load(record("1", 1), record("2", -2, a=0.9)))
+    assert isinstance(quarantined, RecordsQuarantined)
+    [kept] = quarantined.records
+    assert (kept.record_id, kept.code, kept.reason) == ("2", "constraint", "n must not be negative")
+    assert (kept.outcome, kept.scores, kept.output) == ("quarantined", {"a": 0.9}, {"n": -2})
+    assert isinstance(fact, BatchFact)
+    assert (fact.header.tally.loaded, fact.header.tally.quarantined) == (1, 1)
+
+
+async def test_a_refused_row_may_be_skipped_or_end_the_run(tmp_path):
+    _, fact = await Bench(tmp_path, on_failure="skip").load(record("1", -1))
+    assert fact.message.header.tally.skipped == 1
+    with pytest.raises(PermanentError, match="Record 1: n must not be negative"):
+        await Bench(tmp_path, on_failure="abort").load(record("1", -1))
+
+
+@pytest.mark.parametrize("trouble", [DependencyUnavailable("away"), DestinationError("read-only")])
+async def test_trouble_of_the_whole_destination_is_passed_on(tmp_path, trouble):
+    with pytest.raises(type(trouble)):
+        await Bench(tmp_path, Shelf(trouble)).load(record("1", 1))
+
+
+async def test_a_destination_that_loses_count_of_rows_fails_the_run(tmp_path):
+    with pytest.raises(DestinationError, match="accounts for 0 loaded and 0 refused of 1 rows"):
+        await Bench(tmp_path, Forgetful()).load(record("1", 1))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+async def test_the_end_of_the_load_is_told_with_its_place(tmp_path, complete):
+    bench = Bench(tmp_path)
+    plan = await bench.payloads.put(bench.plan.encoded())
+    [only] = await bench.loader(FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete))
+    assert bench.shelf.finalized == [("run_1", complete)]
+    assert str(only.route) == "loom.events/load.finalized.p"
+    assert only.message == LoadFinalized(run_id="run_1", epoch=4, location="memory:shelf")
+
+
+async def test_a_destination_is_opened_once_and_closed_at_the_end(tmp_path):
+    bench = Bench(tmp_path)
+    async with bench.destinations.closing():
+        await bench.load(record("1", 1))
+        await bench.load(record("1", 1))
+    assert (bench.opened, bench.shelf.closed) == (1, True)

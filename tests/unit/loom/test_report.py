@@ -1,0 +1,104 @@
+"""The report for people, and how numbers are written."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from loom.cli import report, terminal
+
+RUN = {
+    "run_id": "run_0123456789ab",
+    "pipeline": "reviews",
+    "version": "2.1.0",
+    "status": "succeeded",
+    "error": None,
+    "records": {
+        "extracted": 3708, "transformed": 3708, "passed": 2220, "rejected": 1488,
+        "quarantined": 0, "skipped": 0, "cancelled": 0, "loaded": 2220,
+    },
+    "evaluation": {
+        "agrees": {"mean": 0.5987, "std": 0.49, "min": 0.0, "max": 1.0, "threshold": 1.0, "pass_rate": 0.5987},
+        "[bold]": {"mean": 1.0, "std": 0.0, "min": 1.0, "max": 1.0, "threshold": None, "pass_rate": 1.0},
+    },
+    "cost": {"total": 0.0, "transform": 0.0, "evaluate": 0.0},
+    "calls": {"made": 0, "from_cache": 0},
+    "latency": {"p50": 0.00012, "p95": 0.0004, "p99": None},
+    "duration_seconds": 4.0,
+    "destination": "results/scores.csv",
+}  # fmt: skip
+
+
+def shown(run, flags="", encoding="utf-8"):
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=file, width=100, highlight=False, color_system=None, legacy_windows=False)
+    report.print_report(run, console, flags)
+    file.flush()
+    return file.buffer.getvalue().decode(encoding)
+
+
+def test_the_report_says_everything_about_a_run():
+    seen = shown(RUN)
+    for words in (
+        "succeeded  reviews 2.1.0  run_0123456789ab",
+        "3,708    2,220      1,488",
+        "0.599   0.490   0.000   1.000           1       59.9%",
+        "4.0 s (927 records/s)",
+        "p50 0.12 ms  p95 0.4 ms  p99 -",
+        "$0.0000",
+        "0 made, 0 from cache",
+        "results/scores.csv",
+        "loom quarantine list --pipeline reviews",
+        "the 1,488 records kept back",
+        "loom lineage reviews",
+        "loom status run_0123456789ab",
+    ):
+        assert words in seen
+
+
+def test_names_are_shown_as_they_are_not_as_markup():
+    assert "[bold]" in shown(RUN)
+
+
+def test_the_report_fits_into_a_hundred_columns_and_into_ascii():
+    seen = shown(RUN, encoding="ascii")
+    assert max(map(len, seen.splitlines())) <= 100
+
+
+def test_a_clean_run_does_not_point_to_the_quarantine():
+    clean = {**RUN, "records": {**RUN["records"], "rejected": 0}}
+    assert "quarantine" not in "".join(command for command, _ in report.next_commands(clean))
+
+
+def test_an_interrupted_run_points_to_resume_first():
+    assert report.next_commands({**RUN, "status": "interrupted"})[0][0] == "loom resume run_0123456789ab"
+
+
+def test_commands_carry_the_flags_the_run_had():
+    assert all(command.endswith(" --cluster") for command, _ in report.next_commands(RUN, " --cluster"))
+
+
+def test_an_error_stands_at_the_top():
+    seen = shown({**RUN, "status": "failed", "error": "The source is gone."})
+    assert seen.splitlines()[:2] == ["failed  reviews 2.1.0  run_0123456789ab", "The source is gone."]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.04, "0.0 s"), (59.94, "59.9 s"), (65, "1 min 05 s"), (3599.9, "1 h 00 min"), (7380, "2 h 03 min")],
+)
+def test_durations(seconds, text):
+    assert terminal.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("usd", "text"), [(None, "-"), (0.00012, "$0.0001"), (9.5, "$9.5000"), (1234.5, "$1,234.50")])
+def test_money(usd, text):
+    assert terminal.money(usd) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), ("", "-"), ("a\n  b", "a b"), ({"é": [1]}, '{"é": [1]}'), (0, "0"), (False, "False")],
+)
+def test_values_stand_on_one_line(value, text):
+    assert terminal.compact(value) == text

@@ -1,0 +1,38 @@
+"""Which ends of a replay resolve what it took up."""
+
+import pytest
+
+from loom_common.contracts.v1 import RunReport
+from loom_quarantine.run_ends import every_record_ended
+
+
+def report(status, **records):
+    return RunReport(
+        run_id="run_2",
+        pipeline="p",
+        version="1",
+        status=status,
+        error=None,
+        records=records,
+        evaluation={},
+        cost={},
+        calls={},
+        latency={},
+        duration_seconds=1.0,
+        destination="y.csv",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (report("succeeded", extracted=3, loaded=2, rejected=1), True),
+        (report("partial", extracted=3, loaded=1, quarantined=1, skipped=1), True),
+        (report("partial", extracted=3, loaded=2), False),
+        (report("cancelled", extracted=3, loaded=3), False),
+        (report("failed", extracted=3, loaded=2), False),
+        (report("succeeded"), True),
+    ],
+)
+def test_a_replay_resolves_only_when_every_record_came_to_an_end(ended, expected):
+    assert every_record_ended(ended) is expected
