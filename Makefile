@@ -14,13 +14,9 @@ DEV := dev
 PACKAGES := $(addsuffix /pyproject.toml,$(BASE))
 
 # Everything generated from the code: run plainly they write it, with --check they fail where it differs.
-GENERATORS := loom_dev.schemas
+GENERATORS := loom_dev.schemas loom_dev.reference
 
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
-EXTRACTORS ?= 1
-TRANSFORMERS ?= 1
-EVALUATORS ?= 1
-LOADERS ?= 1
 
 .PHONY: help
 help: ## list what can be done here
@@ -103,7 +99,7 @@ docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 bench: $(VENV)/.dev ## records a second over RabbitMQ into Postgres, beside a bare loop
 	@$(BIN)/python -m bench
 
-clean: down ## remove .venv, caches and the local cluster's data
+clean: ## end the local cluster; remove its .venv and caches' data
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

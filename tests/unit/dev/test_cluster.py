@@ -11,14 +11,23 @@ from loom_dev.cluster.supervision import configuration, section
 from loom_dev.errors import SetupError
 
 
-def test_each_service_runs_once_unless_more_are_wanted():
-    assert replicas({"TRANSFORMERS": "3"}) == {service.name: 1 for service in SERVICES} | {"transformer": 3}
+@pytest.mark.parametrize(
+    ("given", "running", "transformers"),
+    [({}, {}, 1), ({"TRANSFORMERS": "3"}, {}, 3), ({"TRANSFORMERS": ""}, {"transformer": 3}, 3),
+     ({"TRANSFORMERS": "2"}, {"transformer": 3}, 2)],
+)  # fmt: skip
+def test_as_many_replicas_run_as_are_asked_for_else_as_ran_before_else_one(given, running, transformers):
+    assert replicas(given, running) == {service.name: 1 for service in SERVICES} | {"transformer": transformers}
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "many", "", "65"])
+def test_the_coordinator_is_one():
+    assert replicas({"COORDINATORS": "3"}, {})["coordinator"] == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "65"])
 def test_a_number_of_replicas_that_makes_no_sense_is_named(text):
     with pytest.raises(SetupError, match=f"LOADERS={text}: expected a number"):
-        replicas({"LOADERS": text})
+        replicas({"LOADERS": text}, {})
 
 
 def test_the_supervisor_is_told_the_programs_very_words(tmp_path):

@@ -15,10 +15,10 @@ from loom_extractor.handler import Extractor
 FILE = "id,text\n1,a\n2,b\n,nobody\n1,again\n5,too,many\n5,e\n2,again\n"
 
 
-async def replica(folder, batch_size=2):
+async def replica(folder):
     definition = {
         "name": "p",
-        "extract": {"source": "reviews.csv", "key": "id", "batch_size": batch_size},
+        "extract": {"source": "reviews.csv", "key": "id", "batch_size": 2},
         "transform": {"type": "passthrough"},
         "load": {"destination": "y.csv"},
     }

@@ -71,17 +71,13 @@ def test_every_mistake_is_told_with_its_place(project):
     with pytest.raises(InvalidDefinition) as caught:
         configured(project, text)
     told = [str(problem) for problem in caught.value.problems]
+    of_cache = "backend, enabled, ttl_days, url"
+    known = "bus, cache, credentials, defaults, log, mode, pipelines, storage"
     assert told == [
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",
+        f"loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of {known}. Did you mean 'cache'?",
         "loom.yaml:3:1: storage: found the settings given; expected `url`, which postgres needs.",
-        (
-            "loom.yaml:5:25: cache.urll: found the unknown key 'urll'; expected one of backend, enabled, ttl_days, url. "
-            "Did you mean 'url'?"
-        ),
-        (
-            "loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of bus, cache, credentials, defaults, log, "
-            "mode, pipelines, storage. Did you mean 'cache'?"
-        ),
+        f"loom.yaml:5:25: cache.urll: found the unknown key 'urll'; expected one of {of_cache}. Did you mean 'url'?",
     ]
 
 

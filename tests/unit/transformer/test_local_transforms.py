@@ -188,13 +188,14 @@ def test_a_records_own_error_stays_and_loom_verdicts_go_on_upwards():
         at_fault(TransientError("later"), "f")
 
 
+LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text()
+
+
 @given(
     st.dictionaries(
         st.text(),
-        st.recursive(
-            st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        ),
+        st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5),
+        max_size=4,
     )
 )
 def test_json_values_come_through_unchanged(value):

@@ -71,6 +71,7 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         if self.running and self.pid:
             os.kill(self.pid, number)
+            os.kill(self.pid, signal.SIGCONT)  # one that a test has stopped would not hear it
 
     def _release(self) -> None:
         for pipe in (self._keeper.stdin, self._keeper.stdout):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -18,9 +20,10 @@ from loom_dev.errors import SetupError
 
 def up(place: Place) -> None:
     """Start the cluster, and say what is where."""
-    began, wanted = time.monotonic(), replicas()
+    began, wanted = time.monotonic(), replicas(os.environ, place.replicas())
     cluster = ComposeCluster(place) if docker_answers() else LocalCluster(place)
     values = cluster.up(wanted)
+    place.write("replicas.json", json.dumps(wanted))
     place.write("env", "".join(f"{name}={value}\n" for name, value in values.items()))
     print(_told(place, values, wanted, time.monotonic() - began))
 

@@ -36,6 +36,8 @@ class LocalCluster:
         values = environment(self._place, *servers)
         self._supervisor.apply(self._configuration(servers, values, replicas))
         for server in servers:
+            self._supervisor.start(server.name)
+        for server in servers:
             self._wait(server.is_ready, server.name)
         asyncio.run(_create_database(servers[1]))
         for step in (("db", "upgrade"), ("topology", "apply")):
@@ -65,13 +67,13 @@ class LocalCluster:
         )
 
     def _wait(self, serves: Callable[[], bool], *names: str) -> None:
-        served = until(lambda: bool(self._supervisor.fallen()) or serves(), READY_SECONDS)
-        fallen = self._supervisor.fallen()
-        if fallen or not served:
-            words = "\n".join(_last_lines(self._place.logs, fallen or names))
-            raise SetupError(
-                f"Did not come up: {', '.join(fallen or names)}. Last words in {self._place.logs}:\n{words}"
-            )
+        def fallen() -> list[str]:
+            return [name for name in self._supervisor.fallen() if name in names]
+
+        if not until(lambda: bool(fallen()) or serves(), READY_SECONDS) or fallen():
+            late = fallen() or names
+            words = "\n".join(_last_lines(self._place.logs, late))
+            raise SetupError(f"Did not come up: {', '.join(late)}. Last words in {self._place.logs}:\n{words}")
 
     def _prepare(self, step: Sequence[str], values: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "loom_coordinator", *step]

@@ -71,6 +71,12 @@ class Place:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def replicas(self) -> dict[str, int]:
+        """How many of each service run; empty where the cluster is down."""
+        path = self.folder / "replicas.json"
+        numbers: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if self.env_file.exists() else {}
+        return numbers
+
     def servers(self, *, running: bool) -> tuple[RabbitMQ, Postgres, Redis]:
         """The three servers with the passwords and ports of last time; ports that another took meanwhile are
         chosen anew, unless the servers are `running`, that is, have them themselves."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +10,9 @@ from aio_pika.abc import AbstractChannel
 
 from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, Stage, work_queue
 from loom_dev.errors import SetupError
+
+MOST = 64
+"""Replicas of one service on one machine; more is a slip of the finger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +39,16 @@ SERVICES = (
 )
 
 
-def replicas(environ: Mapping[str, str] = os.environ) -> dict[str, int]:
-    """How many of each to run. Raises `SetupError`."""
-    wanted = {service.name: environ.get(service.variable, "1") if service.scalable else "1" for service in SERVICES}
+def replicas(environ: Mapping[str, str], running: Mapping[str, int]) -> dict[str, int]:
+    """How many of each to run: as `environ` says, else as many as are `running`, else one. Raises `SetupError`."""
+    wanted = {service.name: running.get(service.name, 1) for service in SERVICES}
     for service in SERVICES:
-        text = wanted[service.name]
-        if not text.isdecimal() or not 1 <= int(text) <= 64:
-            raise SetupError(f"{service.variable}={text}: expected a number from 1 to 64.")
-    return {name: int(text) for name, text in wanted.items()}
+        text = environ.get(service.variable, "") if service.scalable else ""
+        if text and not (text.isdecimal() and 1 <= int(text) <= MOST):
+            raise SetupError(f"{service.variable}={text}: expected a number from 1 to {MOST}.")
+        if text:
+            wanted[service.name] = int(text)
+    return wanted
 
 
 async def missing(bus_url: str, wanted: Mapping[str, int]) -> list[str]:

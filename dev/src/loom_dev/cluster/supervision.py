@@ -127,8 +127,8 @@ class Supervisor:
         return [each for each in self._calls.getAllProcessInfo() if group in ("", each["group"])]
 
     def fallen(self) -> list[str]:
-        """The processes that ended again and again, and were given up."""
-        return [str(each["name"]) for each in self.processes() if each["statename"] == "FATAL"]
+        """The groups with a process that ended again and again, and was given up."""
+        return sorted({str(each["group"]) for each in self.processes() if each["statename"] == "FATAL"})
 
     def down(self, *first: str) -> bool:
         """End the groups `first`, then all others; False where nothing ran.

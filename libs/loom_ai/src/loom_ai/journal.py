@@ -79,6 +79,7 @@ class JournalledModels:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._look_up.close()
         await self._write.close()
         await self._client.close()
         await self._journal.close()

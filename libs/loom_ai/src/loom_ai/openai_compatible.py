@@ -91,7 +91,7 @@ class OpenAICompatible:
         try:
             async with self._connected().post(url, data=request_body(call, form), headers=headers) as response:
                 body = await response.read()
-        except aiohttp.InvalidURL as error:
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
         except TimeoutError as error:
             limits = self._settings

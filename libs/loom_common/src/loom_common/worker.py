@@ -106,19 +106,20 @@ class Worker:
         if self._guard.stale(message):
             return
         with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
-            await self._publish(await self._outcome(message, attempt_of(delivery)))
+            await self._publish(await self._outcome(message, delivery))
 
-    async def _outcome(self, message: Message, attempt: int) -> Sequence[Outgoing | Wire]:
+    async def _outcome(self, message: Message, delivery: Delivery) -> Sequence[Outgoing | Wire]:
         try:
             return await self._duty.handler(message)
         except PermanentError as error:
             log.error("run cannot go on", error=str(error))
             return verdicts.run_failed(message, str(error))
         except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
-            return self._later_or_aside(message, error, attempt)
+            return self._later_or_aside(message, error, delivery)
 
-    def _later_or_aside(self, message: Message, error: Exception, attempt: int) -> Sequence[Outgoing | Wire]:
-        retry = decide(error, attempt)
+    def _later_or_aside(self, message: Message, error: Exception, delivery: Delivery) -> Sequence[Outgoing | Wire]:
+        attempt = attempt_of(delivery)
+        retry = decide(error, attempt, lasting=verdicts.stage_of(message) is None)
         expected = isinstance(error, LoomError)
         log.warning(
             "attempt failed",
@@ -127,6 +128,8 @@ class Worker:
             error=str(error) if expected else f"{type(error).__name__}: {error}",
             exc_info=not expected,
         )
+        if retry is None and verdicts.stage_of(message) is None:
+            return [dead(delivery, f"{type(error).__name__}: {error}", self._service)]
         if retry is None:
             return verdicts.set_aside(message, error, code="unavailable" if expected else "internal_error")
         room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, retry.step))

@@ -15,13 +15,19 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
 
 
-def copy_text(rows: Sequence[Row], columns: Sequence[str], forms: Mapping[str, str]) -> bytes:
-    """The rows, `columns` of each; `forms` says which columns are `json` or `array`. Absent values are NULL."""
+def copy_text(
+    rows: Sequence[Row], columns: Sequence[str], forms: Mapping[str, str], *, numbered: bool = False
+) -> bytes:
+    """The rows, `columns` of each; `forms` says which columns are `json` or `array`. Absent values are NULL.
+
+    `numbered` puts the row's place in the batch before it, as one column more."""
     writers = [(name, _WRITERS[forms[name]]) for name in columns]
     lines = [
         "\t".join([_NULL if (value := row.values.get(name)) is None else write(value) for name, write in writers])
         for row in rows
     ]
+    if numbered:
+        lines = [f"{at}\t{line}" for at, line in enumerate(lines)]
     return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass") if lines else b""
 
 

@@ -5,28 +5,23 @@ Values stay text: an empty field is the empty string, and nothing is taken for a
 from __future__ import annotations
 
 import csv
-import io
-import itertools
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
-import orjson
 from pydantic import Field, field_validator, model_validator
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.urls import scheme_of
-from loom_common.errors import ConfigurationError, DestinationError, RecordError, SourceError
+from loom_common.errors import ConfigurationError, RecordError, SourceError
+from loom_connectors.csv_parts import CsvParts
 from loom_connectors.files import FileSource, Mark, TextFile
-from loom_connectors.lines import Encoding, Lines, usable
+from loom_connectors.lines import Lines, usable
 from loom_connectors.options import Options, closest, options_of
 from loom_connectors.parts import FileDestination
 from loom_connectors.ports import ReadRecord, Surroundings
 
 _DELIMITERS = ",;\t|"
-_UTF8 = Encoding("utf-8", 0, b"\n")
 
 
 class CsvSourceOptions(Options):
@@ -96,9 +91,8 @@ class CsvFormat:
             if header and key not in header.columns:
                 near = closest(key, list(header.columns))
                 hint = f" Did you mean '{near}'?" if near else ""
-                raise ConfigurationError(
-                    f"extract.key: {file.shown} has no column '{key}'; its columns are {', '.join(header.columns)}.{hint}"
-                )
+                known = ", ".join(header.columns)
+                raise ConfigurationError(f"extract.key: {file.shown} has no column '{key}'; it has {known}.{hint}")
 
     def read(self, file: TextFile, mark: Mark, limit: int) -> tuple[list[ReadRecord], Mark]:
         header = self._header(file)
@@ -157,8 +151,9 @@ class CsvFormat:
         if csv.field_size_limit() < self._options.max_field:
             csv.field_size_limit(self._options.max_field)  # the process's: only ever raised
         quotechar = self._options.quotechar
-        quoting = csv.QUOTE_NONE if quotechar is None else csv.QUOTE_MINIMAL
-        return csv.reader(lines, delimiter=delimiter, quotechar=quotechar, quoting=quoting)
+        if quotechar is None:
+            return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        return csv.reader(lines, delimiter=delimiter, quotechar=quotechar)
 
     def _header(self, file: TextFile) -> _Header | None:
         """None for a file without any record. Raises `SourceError` where the header cannot be read."""
@@ -195,8 +190,9 @@ class CsvFormat:
         if len(fields) > width:
             data["_surplus"] = fields[width:]
         if trouble is None:
+            found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
             words = (
-                f"{len(fields)} field{'s' if len(fields) != 1 else ''}, expected {width} ({', '.join(header.columns)}). "
+                f"{found}, expected {width} ({', '.join(header.columns)}). "
                 f"A field that holds {header.delimiter!r} or a line break must be quoted."
             )
             trouble = self._error(file, line, "ragged_row", words)
@@ -230,88 +226,3 @@ def _likeliest(line: str, quotechar: str | None) -> str:
 
 def _twice(names: Sequence[str]) -> str | None:
     return next((name for at, name in enumerate(names) if name in names[:at]), None)
-
-
-class CsvParts:
-    """How a CSV destination writes the part of a batch, and joins parts into one file."""
-
-    def __init__(self, delimiter: str) -> None:
-        self._delimiter = delimiter
-
-    def part(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
-        columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
-        if not columns:
-            return b""
-        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-        return self._lines([columns, *cells])
-
-    def join(self, pieces: Sequence[Path], target: BinaryIO) -> None:
-        heads = [self._head(piece) for piece in pieces]
-        columns = tuple(dict.fromkeys(itertools.chain.from_iterable(names for names, _ in heads)))
-        if columns:
-            target.write(self._lines([columns]))
-        for piece, (names, body) in zip(pieces, heads, strict=True):
-            if not names:
-                continue
-            with piece.open("rb") as stream:
-                if names == columns:
-                    stream.seek(body)
-                    shutil.copyfileobj(stream, target, 1024 * 1024)
-                    _end_line(stream, body, target)
-                else:
-                    self._widen(stream, piece, names, body, columns, target)
-
-    def _widen(
-        self, stream: BinaryIO, piece: Path, names: Sequence[str], body: int, columns: Sequence[str], target: BinaryIO
-    ) -> None:
-        """Copy the rows of a piece whose columns are not those of the whole."""
-        lines = Lines(stream, _UTF8, str(piece), body, 1)
-        for fields in csv.reader(lines, delimiter=self._delimiter):
-            if fields and len(fields) != len(names):
-                raise DestinationError(
-                    f"{piece} line {lines.number}: {len(fields)} fields, expected {len(names)}. New columns cannot be "
-                    "added to a file with ragged rows; correct it, or name another file."
-                )
-            row = dict(zip(names, fields, strict=False))
-            if fields:
-                target.write(self._lines([[row.get(column, "") for column in columns]]))
-
-    def _head(self, piece: Path) -> tuple[tuple[str, ...], int]:
-        """The columns of a piece, and the byte at which its rows begin."""
-        with piece.open("rb") as stream:
-            lines = Lines(stream, Encoding("utf-8", 3 if stream.read(3) == b"\xef\xbb\xbf" else 0, b"\n"), str(piece), 0, 0)
-            fields = next(iter(csv.reader(lines, delimiter=self._delimiter)), [])
-        return tuple(fields), lines.offset
-
-    def _lines(self, rows: Sequence[Sequence[str]]) -> bytes:
-        text = self._written(rows, csv.QUOTE_MINIMAL)
-        if "\r" in text:  # Python 3.11 leaves a lone carriage return unquoted, where it would break the line
-            text = self._written(rows, csv.QUOTE_ALL)
-        return text.encode("utf-8", "backslashreplace")
-
-    def _written(self, rows: Sequence[Sequence[str]], quoting: Any) -> str:
-        buffer = io.StringIO(newline="")
-        csv.writer(buffer, delimiter=self._delimiter, lineterminator="\n", quoting=quoting).writerows(rows)
-        return buffer.getvalue()
-
-
-def _end_line(stream: BinaryIO, body: int, target: BinaryIO) -> None:
-    """A piece whose last line lacks its end (a file somebody else wrote) must not run into the next one."""
-    if stream.tell() > body:
-        stream.seek(-1, io.SEEK_END)
-        if stream.read(1) != b"\n":
-            target.write(b"\n")
-
-
-def _cell(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return orjson.dumps(value).decode()
-        case _:
-            return str(value)

@@ -190,7 +190,8 @@ class FileSource:
     def _paths(self) -> list[Path]:
         if not _is_pattern(self._location):
             return [self._path]
-        paths = sorted(Path(name) for name in glob.glob(str(self._path), recursive=True) if Path(name).is_file())
+        matches = glob.glob(str(self._path), recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
+        paths = sorted(path for path in map(Path, matches) if path.is_file())
         if not paths:
             raise SourceError(f"{self._path} on {host()}: no file matches. {self._remedy}")
         return paths

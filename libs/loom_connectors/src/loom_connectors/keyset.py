@@ -4,12 +4,17 @@ Equal keys are told apart by the text of their rows, and the cursor says how man
 none is lost at a page's edge. Rows whose key is NULL, which no comparison finds, come after all others, by
 their text. Pure: the databases' differences are in `Dialect`."""
 
+# ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import md5
 from typing import Any
 
+from loom_common.errors import ConfigurationError
+from loom_connectors.options import closest
+from loom_connectors.ports import ReadRecord
 from loom_connectors.sql import quoted
 
 ROW = "loom_row"
@@ -55,7 +60,9 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return None if values is None else tuple(values)
 
 
-def page_sql(query: str, keys: Sequence[str], cursor: KeyCursor, limit: int, dialect: Dialect, bound_before: int) -> str:
+def page_sql(
+    query: str, keys: Sequence[str], cursor: KeyCursor, limit: int, dialect: Dialect, bound_before: int
+) -> str:
     """The SQL of the page at `cursor`. It gives up to `cursor.given` rows more than `limit`, to be left out."""
     if cursor.nulls:
         return _nulls_sql(query, keys, cursor, limit, dialect, bound_before)
@@ -80,7 +87,7 @@ def _nulls_sql(
 
 def _sql(columns: str, query: str, where: str, order: str, limit: int) -> str:
     # The line break ends a comment on the query's last line.
-    return f"SELECT {columns} FROM (\n{query}\n) AS {ROW} WHERE {where} ORDER BY {order} LIMIT {limit}"  # noqa: S608  names are quoted, values bound
+    return f"SELECT {columns} FROM (\n{query}\n) AS {ROW} WHERE {where} ORDER BY {order} LIMIT {limit}"
 
 
 def advance(cursor: KeyCursor, keys: Sequence[tuple[Any, ...]], limit: int) -> tuple[KeyCursor, bool]:
@@ -106,18 +113,43 @@ def ordinals(keys: Sequence[tuple[Any, ...]]) -> list[int]:
     return counted
 
 
-def position(names: Sequence[str], values: Sequence[Any], ordinal: int) -> str:
-    """`id=42`, `region=eu, id=42`; the second row of a key is `id=42 #2`."""
-    shown = ", ".join(f"{name}={'NULL' if value is None else value}" for name, value in zip(names, values, strict=True))
-    return shown if ordinal == 1 else f"{shown} #{ordinal}"
+def record(keys: Sequence[str], data: dict[str, Any], ordinal: int) -> ReadRecord:
+    """A row of a page as a record: at `id=42`, the second row of a key at `id=42 #2`, told apart by their text where
+    the key is NULL."""
+    text = data.pop(ROW_TEXT, None)
+    place = ", ".join(f"{key}={'NULL' if data[key] is None else data[key]}" for key in keys)
+    if text is not None:
+        place += f" ~{md5(text.encode(), usedforsecurity=False).hexdigest()[:8]}"
+    return ReadRecord(place if ordinal == 1 else f"{place} #{ordinal}", data)
 
 
-def key_columns_missing(keys: Sequence[str], columns: Sequence[str], place: str) -> str | None:
-    """What to say of a key that the query does not give; None where it gives all."""
-    missing = [key for key in keys if key not in columns]
-    if not missing:
-        return None
-    return (
-        f"extract.key: {place} gives no column '{missing[0]}'; its columns are {', '.join(columns)}. "
-        "Name one of them, or select the key."
+def see_columns(columns: Sequence[str], keys: Sequence[str], place: str) -> None:
+    """Raise `ConfigurationError` for two columns of one name, and for a key that is no column."""
+    if twice := next((name for at, name in enumerate(columns) if name in columns[:at]), None):
+        raise ConfigurationError(
+            f"extract.query: two columns are called '{twice}'. Give one another name: AS other_{twice}."
+        )
+    if missing := [key for key in keys if key not in columns]:
+        near = closest(missing[0], list(columns))
+        hint = f" Did you mean '{near}'?" if near else ""
+        raise ConfigurationError(
+            f"extract.key: {place} has no column '{missing[0]}'; its columns are {', '.join(columns)}.{hint} "
+            "Name one of them, or select the key."
+        )
+
+
+def see_query_or_table(query: str | None, table: object, place: str) -> None:
+    """Raise `ConfigurationError` unless there is one of the two."""
+    if (query is None) == (table is None):
+        raise ConfigurationError(
+            f"extract: {place} needs either a `query` or a table (`?table=name` at the end of `source`), not both and "
+            "not neither."
+        )
+
+
+def no_order(what: str) -> ConfigurationError:
+    """What has no key and no order of its own cannot be read in pages."""
+    return ConfigurationError(
+        f"extract.key: found nothing; expected the column (or columns) that order the rows. {what} has no order of its "
+        "own, so without a key it cannot be read in pages: add extract.key."
     )

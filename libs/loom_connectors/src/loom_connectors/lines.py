@@ -13,7 +13,7 @@ from loom_common.errors import RecordError
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes of a line that are held in memory. A longer one is no record."""
 _KEPT = 64 * 1024
-"""Bytes that are kept of a line that is too long."""
+"""Characters that are kept of a line that is too long."""
 _CHUNK = 256 * 1024
 
 _MARKS = (
@@ -43,7 +43,9 @@ def usable(name: str) -> str:
         codec = codecs.lookup(name).name
         probe = "a\n".encode(codec)
     except LookupError:
-        raise ValueError(f"a text encoding Python knows, such as utf-8, cp1252, latin-1 or utf-16; not {name!r}") from None
+        raise ValueError(
+            f"a text encoding Python knows, such as utf-8, cp1252, latin-1 or utf-16; not {name!r}"
+        ) from None
     if probe != b"a\n" and not codec.startswith(("utf-16", "utf-32", "utf-8")):
         raise ValueError(f"an encoding that extends ASCII, or utf-16 or utf-32; not {name!r}")
     return codec
@@ -83,20 +85,23 @@ class Lines:
         pieces = iter(readline, b"") if newline == b"\n" else _split(self._stream, newline)
         for raw in pieces:
             size = len(raw)
-            if size >= LONGEST_LINE and not raw.endswith(newline):
-                size += _rest_of_line(pieces, newline)
-                raw = raw[:_KEPT]
-                words = f"{size:,} bytes without a line end, more than {LONGEST_LINE:,}; the first {_KEPT:,} are kept."
-                self._note("line_too_long", words)
             try:
                 text = raw.decode(codec)
             except UnicodeDecodeError as error:
                 text = raw.decode(codec, "backslashreplace")
                 self._note_encoding(raw, error)
+            if size >= LONGEST_LINE and not raw.endswith(newline):
+                size += _rest_of_line(pieces, newline)
+                text = text[:_KEPT]
+                self._note(
+                    "line_too_long", f"{size:,} bytes without a line end; the first {_KEPT:,} characters are kept."
+                )
             self.offset += size
             self.number += 1
             if "\0" in text:
-                self._note("nul_byte", "a NUL byte. Remove it, or name the file's encoding: `options: {encoding: ...}`.", at=0)
+                self._note(
+                    "nul_byte", "a NUL byte. Remove it, or name the file's encoding: `options: {encoding: ...}`.", at=0
+                )
             yield text
         self.exhausted = True
 

@@ -97,7 +97,7 @@ class FileDestination:
         return LoadResult(loaded=len(batch.rows))
 
     async def finalize(self, run_id: str, *, complete: bool) -> None:
-        await asyncio.to_thread(self._finalize, run_id, complete)
+        await asyncio.to_thread(self._finalize, run_id, complete=complete)
 
     async def close(self) -> None:
         return
@@ -126,7 +126,7 @@ class FileDestination:
             temporary.write_bytes(self._form.part([row.values for row in batch.rows]))
             temporary.replace(folder / name)
 
-    def _finalize(self, run_id: str, complete: bool) -> None:
+    def _finalize(self, run_id: str, *, complete: bool) -> None:
         with self._trouble(), self._alone():
             manifest = self._manifest(run_id)
             if manifest.publishing is not None and self._shows(manifest.publishing):

@@ -1,12 +1,10 @@
 """Postgres: a `Source` that reads by key or in physical order, and a `Destination` with a load ledger."""
 
+# ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from hashlib import md5
+from dataclasses import replace
 from typing import Any, Literal
 
 import asyncpg
@@ -15,20 +13,18 @@ from loom_common.domain.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DestinationError, SourceError
 from loom_connectors import keyset
 from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
-from loom_connectors.copy_text import copy_text
 from loom_connectors.keyset import Dialect, KeyCursor
 from loom_connectors.options import options_of
 from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
 from loom_connectors.ports import (
-    FailedRow,
     Guarantee,
     LoadBatch,
     LoadResult,
     Page,
     ReadRecord,
-    Row,
     Surroundings,
 )
+from loom_connectors.postgres_rows import Target, Write, write, write_apart
 from loom_connectors.postgres_server import Address, Server, TableName, is_a_rows_fault
 from loom_connectors.postgres_tables import (
     LEDGER,
@@ -57,13 +53,10 @@ class PostgresSource:
         self._keys = config.keys
         self._table = address.table
         self._columns: dict[str, str] = {}
-        if (config.query is None) == (address.table is None):
-            raise ConfigurationError(
-                f"extract: {address.shown} needs either a `query` or a table (`?table=name` at the end of `source`), "
-                "not both and not neither."
-            )
+        self._values: list[Any] = []
+        keyset.see_query_or_table(config.query, address.table, address.shown)
         if address.table is not None:
-            self._query, self._values = f"SELECT * FROM {address.table.sql}", []
+            self._query = f"SELECT * FROM {address.table.sql}"
         else:
             self._query, self._values = bound(config.query or "", surroundings.params, lambda number: f"${number}")
 
@@ -74,7 +67,7 @@ class PostgresSource:
                 await self._see_physical_order(connection)
 
     async def count(self) -> int | None:
-        sql = f"SELECT count(*) FROM (\n{self._query}\n) AS {keyset.ROW}"  # noqa: S608  # values are bound
+        sql = f"SELECT count(*) FROM (\n{self._query}\n) AS {keyset.ROW}"
         async with self._server.connection() as connection:
             try:
                 return int(await connection.fetchval(sql, *self._values, timeout=self._timeouts.count))
@@ -96,7 +89,9 @@ class PostgresSource:
         dialect = Dialect(
             row_text=f'{keyset.ROW}::text COLLATE "C"',
             key=lambda name: f"{keyset.ROW}.{quoted(name)}",
-            value=lambda number, name: f'${number}::text COLLATE "C"' if not name else f"${number}::text::{types[name]}",
+            value=lambda number, name: (
+                f'${number}::text COLLATE "C"' if not name else f"${number}::text::{types[name]}"
+            ),
         )
         records: list[ReadRecord] = []
         while True:
@@ -107,21 +102,13 @@ class PostgresSource:
             found = [tuple(row[name] for name in names) for row in rows]
             ordinals = keyset.ordinals(found)
             for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
-                records.append(self._record(row, ordinal))
+                records.append(keyset.record(self._keys, _as_data(row), ordinal))
             cursor, over = keyset.advance(cursor, found, room)
             if not over or cursor.nulls:
                 if cursor.last is not None:
                     cursor = replace(cursor, last=tuple(map(as_json, cursor.last)))
                 return Page(records, cursor.json, end=over)
             cursor = KeyCursor(nulls=True)
-
-    def _record(self, row: Any, ordinal: int) -> ReadRecord:
-        data = {name: as_json(value) for name, value in row.items()}
-        text = data.pop(keyset.ROW_TEXT, None)
-        position = keyset.position(self._keys, [data[key] for key in self._keys], ordinal)
-        if text is not None:
-            position += f" ~{md5(text.encode(), usedforsecurity=False).hexdigest()[:8]}"
-        return ReadRecord(position, data)
 
     async def _by_place(self, connection: Any, table: TableName, cursor: dict[str, int], limit: int) -> Page:
         """Rows as they lie on disk, some blocks at a time: Postgres reads a range of row ids without a scan."""
@@ -131,14 +118,14 @@ class PostgresSource:
         sql = f"""
             SELECT ctid AS loom_place, {keyset.ROW}.* FROM {table.sql} AS {keyset.ROW}
             WHERE ctid > $1 AND ctid < $2 ORDER BY ctid LIMIT $3
-        """  # noqa: S608  # the name is quoted, values are bound
+        """
         place, width = (cursor["block"], cursor["item"]), _BLOCKS[0]
         records: list[ReadRecord] = []
         while place[0] < blocks:
             room, upto = limit - len(records), (min(place[0] + width, blocks), 0)
             rows = await connection.fetch(sql, place, upto, room)
             for row in rows:
-                data = {name: as_json(value) for name, value in row.items()}
+                data = _as_data(row)
                 block, item = data.pop("loom_place")
                 records.append(ReadRecord(f"row ({block},{item})", data))
             if len(rows) == room:
@@ -150,49 +137,33 @@ class PostgresSource:
     async def _see_columns(self, connection: Any) -> dict[str, str]:
         """The SQL type of each column. Raises `ConfigurationError` for a key that is none of them."""
         if not self._columns:
-            sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"  # noqa: S608  # values are bound
+            sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"
             attributes = (await connection.prepare(sql)).get_attributes()
             names = [each.name for each in attributes]
-            if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
-                raise ConfigurationError(
-                    f"extract.query: two columns are called '{twice}'. Give one another name: AS other_{twice}."
-                )
-            place = f"the table {self._table}" if self._table else "the query"
-            if problem := keyset.key_columns_missing(self._keys, names, place):
-                raise ConfigurationError(problem)
-            self._columns = {
-                each.name: f"{quoted(each.type.schema)}.{quoted(each.type.name)}" for each in attributes
-            }
+            keyset.see_columns(names, self._keys, f"the table {self._table}" if self._table else "the query")
+            self._columns = {each.name: f"{quoted(each.type.schema)}.{quoted(each.type.name)}" for each in attributes}
         return self._columns
 
     async def _see_physical_order(self, connection: Any) -> TableName:
         if self._table is None:
-            raise ConfigurationError(
-                "extract.key: found nothing; expected the column (or columns) that order the query's rows. Without a "
-                "key, a query cannot be read in pages: add extract.key."
-            )
+            raise keyset.no_order("A query")
         kind = await connection.fetchval("SELECT relkind FROM pg_class WHERE oid = to_regclass($1)", self._table.sql)
         if kind is None:
-            raise SourceError(f"{self._server.address.shown} has no table {self._table}. Correct `?table=` in `source`.")
-        if kind not in (b"r", b"m"):
-            raise ConfigurationError(
-                f"extract.key: {self._table} is no plain table (a view, or one in partitions), so its rows have no "
-                "order of their own: add extract.key."
+            raise SourceError(
+                f"{self._server.address.shown} has no table {self._table}. Correct `?table=` in `source`."
             )
+        if kind not in (b"r", b"m"):
+            raise keyset.no_order(f"{self._table} (a view, or a table in partitions)")
         return self._table
+
+
+def _as_data(row: Any) -> dict[str, Any]:
+    return {name: as_json(value) for name, value in row.items()}
 
 
 def _as_text(value: Any) -> str:
     """A key of a cursor as text that Postgres reads back into the column's type."""
     return ("true" if value else "false") if isinstance(value, bool) else str(as_json(value))
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where rows go: the table, or the staging table of a replacing run."""
-
-    table: TableName
-    columns: dict[str, str]
 
 
 class PostgresDestination:
@@ -211,7 +182,7 @@ class PostgresDestination:
         self._schema = surroundings.output_schema
         self._expected = list(dict.fromkeys([*config.key, *config.include, *kinds(self._schema, ())]))
         self._has_ledger = False
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[str, Target] = {}
 
     @property
     def guarantee(self) -> Guarantee:
@@ -225,7 +196,9 @@ class PostgresDestination:
         async with self._server.connection() as connection:
             may = await rights(connection, self._table, self._mode)
             if may.read_only:
-                raise AccessRefused(f"{self._place} is read-only (a standby, or set so). Name a server that takes writes.")
+                raise AccessRefused(
+                    f"{self._place} is read-only (a standby, or set so). Name a server that takes writes."
+                )
             if not may.exists and not self._options.create_table:
                 raise self._no_table()
             if not may.exists and not may.may_create:
@@ -243,23 +216,21 @@ class PostgresDestination:
             await self._see_ledger(connection)
             try:
                 try:
-                    return await self._load(connection, batch, self._write)
+                    return await self._load(connection, batch, write)
                 except asyncpg.PostgresError as error:
                     if not is_a_rows_fault(error):
                         raise
-                    return await self._load(connection, batch, self._write_apart)
+                    return await self._load(connection, batch, write_apart)
             except BaseException:
                 self._targets.clear()  # what this transaction made is gone with it
                 raise
 
-    async def _load(
-        self, connection: Any, batch: LoadBatch, write: Callable[..., Awaitable[list[FailedRow]]]
-    ) -> LoadResult:
+    async def _load(self, connection: Any, batch: LoadBatch, write_rows: Write) -> LoadResult:
         """One transaction: the ledger's row and the batch's rows. A batch that is in the ledger was loaded before."""
         run, name = batch.run_id, batch.batch_id
         async with connection.transaction():
             if not await self._enter(connection, run, name, len(batch.rows)):
-                sql = f"SELECT loaded, failed FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = $2"  # noqa: S608
+                sql = f"SELECT loaded, failed FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = $2"
                 stored = await connection.fetchrow(sql, run, name)
                 return stored_result(stored["loaded"], stored["failed"])
             if not batch.rows:
@@ -267,57 +238,14 @@ class PostgresDestination:
             target = await self._target(connection, batch)
             rows, failed = sorted_out(batch.rows, list(target.columns), self._key)
             if rows:
-                failed += await write(connection, target, rows)
+                failed += await write_rows(connection, target, rows, self._options.timeouts.load)
             result = result_of(batch.rows, failed)
             if failed:
                 await connection.execute(
-                    f"UPDATE {self._ledger.sql} SET loaded = $3, failed = $4 WHERE run_id = $1 AND batch_id = $2",  # noqa: S608
+                    f"UPDATE {self._ledger.sql} SET loaded = $3, failed = $4 WHERE run_id = $1 AND batch_id = $2",
                     run, name, result.loaded, failed_as_json(result.failed),
                 )  # fmt: skip
         return result
-
-    async def _write(self, connection: Any, target: _Target, rows: Sequence[Row]) -> list[FailedRow]:
-        """All at once. Raises the database's error where it refuses one of them."""
-        timeout = self._options.timeouts.load
-        columns = columns_of(rows)
-        data = copy_text(rows, columns, target.columns)
-        if self._mode != "upsert":
-            await connection.copy_to_table(
-                target.table.name, schema_name=target.table.schema, columns=columns, source=data, timeout=timeout
-            )
-            return []
-        names, key = name_list(columns), name_list(self._key)
-        order, batch = "loom_order", "loom_batch"
-        lines = data.rstrip(b"\n").split(b"\n")
-        numbered = b"".join(b"%d\t%b\n" % (at, line) for at, line in enumerate(lines))
-        await connection.execute(
-            f"CREATE TEMP TABLE {batch} ON COMMIT DROP AS SELECT 0::bigint AS {order}, {names} FROM {target.table.sql} "  # noqa: S608
-            "WITH NO DATA"
-        )
-        await connection.copy_to_table(batch, columns=[order, *columns], source=numbered, timeout=timeout)
-        changed = ", ".join(f"{quoted(each)} = EXCLUDED.{quoted(each)}" for each in columns if each not in self._key)
-        await connection.execute(
-            f"INSERT INTO {target.table.sql} ({names}) SELECT DISTINCT ON ({key}) {names} FROM {batch} "  # noqa: S608
-            f"ORDER BY {key}, {order} DESC ON CONFLICT ({key}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}",
-            timeout=timeout,
-        )
-        await connection.execute(f"DROP TABLE {batch}")
-        return []
-
-    async def _write_apart(self, connection: Any, target: _Target, rows: Sequence[Row]) -> list[FailedRow]:
-        """In halves, each in a savepoint, until the rows at fault stand alone."""
-        await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        try:
-            async with connection.transaction():
-                return await self._write(connection, target, rows)
-        except asyncpg.PostgresError as error:
-            if not is_a_rows_fault(error):
-                raise
-            if len(rows) == 1:
-                return [_failed(rows[0], error)]
-        half = len(rows) // 2
-        first = await self._write_apart(connection, target, rows[:half])
-        return first + await self._write_apart(connection, target, rows[half:])
 
     async def finalize(self, run_id: str, *, complete: bool) -> None:
         """Mode `replace` puts the run's rows in place of the old ones, in one transaction."""
@@ -332,13 +260,14 @@ class PostgresDestination:
                     return
                 exists = bool(await columns_of_table(connection, self._table))
                 if exists:
-                    await connection.execute(f"DELETE FROM {self._table.sql}", timeout=seconds)  # noqa: S608
+                    await connection.execute(f"DELETE FROM {self._table.sql}", timeout=seconds)
                 elif self._options.create_table and self._expected:
                     await make_table(connection, self._table, kinds(self._schema, self._expected), ())
                 if staged := await columns_of_table(connection, staging):
                     names = name_list(list(staged))
                     await connection.execute(
-                        f"INSERT INTO {self._table.sql} ({names}) SELECT {names} FROM {staging.sql}",  # noqa: S608
+                        f"INSERT INTO {self._table.sql} ({names}) OVERRIDING SYSTEM VALUE "
+                        f"SELECT {names} FROM {staging.sql}",
                         timeout=seconds,
                     )
                     await connection.execute(f"DROP TABLE {staging.sql}")
@@ -349,7 +278,7 @@ class PostgresDestination:
     async def _enter(self, connection: Any, run_id: str, batch_id: str, loaded: int) -> bool:
         """Enter a batch into the ledger; False where it stands there already. Waits for another who is at it."""
         status = await connection.execute(
-            f"INSERT INTO {self._ledger.sql} (run_id, batch_id, loaded, failed) VALUES ($1, $2, $3, '[]') "  # noqa: S608
+            f"INSERT INTO {self._ledger.sql} (run_id, batch_id, loaded, failed) VALUES ($1, $2, $3, '[]') "
             "ON CONFLICT DO NOTHING",
             run_id, batch_id, loaded,
         )  # fmt: skip
@@ -360,9 +289,10 @@ class PostgresDestination:
             await make_ledger(connection, self._ledger)
             self._has_ledger = True
 
-    async def _target(self, connection: Any, batch: LoadBatch) -> _Target:
+    async def _target(self, connection: Any, batch: LoadBatch) -> Target:
         """The table as it is, made where it is missing. Raises `DestinationError` for a column it lacks."""
-        target = self._targets.get(batch.run_id)
+        kept_as = batch.run_id if self._mode == "replace" else ""
+        target = self._targets.get(kept_as)
         if target is None:
             if not await columns_of_table(connection, self._table):
                 if not self._options.create_table:
@@ -374,7 +304,7 @@ class PostgresDestination:
             if self._mode == "replace":
                 table = table.beside(staging_name(table.name, batch.run_id))
                 await make_staging(connection, table, self._table)
-            target = self._targets[batch.run_id] = _Target(table, columns)
+            target = self._targets[kept_as] = Target(table, columns, self._key)
         if missing := unknown_everywhere(batch.rows, list(target.columns)):
             raise lacking(missing, str(self._table), list(target.columns))
         return target
@@ -399,21 +329,6 @@ class PostgresDestination:
     @property
     def _place(self) -> str:
         return f"{self._server.address.shown}, table {self._table}"
-
-
-def _failed(row: Row, error: asyncpg.PostgresError) -> FailedRow:
-    """A row the database refused, in the database's words."""
-    state, words = error.sqlstate or "", str(error).splitlines()[0]
-    column = getattr(error, "column_name", None) or _column_in(getattr(error, "context", None) or "")
-    where = f"column {column}: " if column and f'"{column}"' not in words else ""
-    detail = f" ({error.detail})" if state in ("23503", "23505") and getattr(error, "detail", None) else ""
-    return FailedRow(row.record_id, "type" if state.startswith(("22", "54")) else "constraint", f"{where}{words}{detail}")
-
-
-def _column_in(context: str) -> str | None:
-    """The column that COPY names: `COPY scores, line 3, column score: "high"`."""
-    found = re.search(r", column ([^:]+):", context)
-    return found[1] if found else None
 
 
 def open_source(config: ExtractConfig, surroundings: Surroundings) -> PostgresSource:

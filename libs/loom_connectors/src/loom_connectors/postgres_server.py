@@ -26,10 +26,10 @@ from loom_connectors.sql import Timeouts, quoted
 
 _CONNECTIONS = 4
 _SETTINGS = (
-    "application_name client_encoding options passfile search_path service sslcert sslcrl sslkey sslmode sslnegotiation "
-    "sslpassword sslrootcert ssl_max_protocol_version ssl_min_protocol_version statement_timeout "
-    "target_session_attrs timezone"
-).split()
+    *("application_name", "client_encoding", "options", "passfile", "search_path", "service", "statement_timeout"),
+    *("sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert"),
+    *("ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs", "timezone"),
+)
 _REFUSED = ("28", "42501", "25006")
 _AWAY = ("08", "40", "53", "55P03", "57", "58")
 _ROW = ("22", "23", "44", "54", "P0001")

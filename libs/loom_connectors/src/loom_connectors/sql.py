@@ -74,7 +74,9 @@ def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], st
             near = closest(name, list(params))
             hint = f" Did you mean '{near}'?" if near else ""
             known = ", ".join(params) or "none"
-            raise ConfigurationError(f"extract.query: {match[0]} names no parameter; declared in `params`: {known}.{hint}")
+            raise ConfigurationError(
+                f"extract.query: {match[0]} names no parameter; declared in `params`: {known}.{hint}"
+            )
         if name not in numbers or placeholder(1) == placeholder(2):  # unnumbered ones need their value every time
             values.append(params[name])
             numbers[name] = len(values)

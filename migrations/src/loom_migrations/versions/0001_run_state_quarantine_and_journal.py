@@ -285,7 +285,7 @@ def upgrade() -> None:
         sa.Column("error_details", Json, nullable=True),
         sa.Column("evaluation_scores", Json, nullable=True),
         sa.Column("quarantined_at", UtcDateTime(), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
-        sa.Column("resolved", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("resolved", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("resolved_at", UtcDateTime(), nullable=True),
         sa.Column(
             "resolution_action", sa.String(length=100), nullable=True, comment="reprocessed, discarded, manual_fix"

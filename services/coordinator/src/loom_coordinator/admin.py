@@ -16,7 +16,12 @@ from loom_coordinator.service import build
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
 
-app = typer.Typer(help="Loom's coordinator and its administration.", no_args_is_help=False, add_completion=False)
+app = typer.Typer(
+    help="Loom's coordinator and its administration.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 db = typer.Typer(help="The state database.", no_args_is_help=True)
 topology = typer.Typer(help="The broker's exchanges and queues.", no_args_is_help=True)
 app.add_typer(db, name="db")

@@ -62,8 +62,9 @@ async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
         return
     if run["status"] != runs.RUNNING:
         return
-    finalized = any(isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"] for fact in facts)
+    finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"]]
     if finalized:
+        await runs.change(unit, run["run_id"], destination=finalized[-1].location)
         await completion.succeed(unit, run)
         return
     if run["notice"] and any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts):

@@ -61,12 +61,19 @@ async def accept_replay(unit: Unit, payloads: PayloadStore, request: ReplayReque
     original = (await runs.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
         raise ConfigurationError(f"There is no run {request.run_id}.")
-    plan = Plan.decoded(await payloads.get(original["plan"])).model_copy(
-        update={"replay": Replay(run_id=request.run_id, record_ids=request.record_ids), "limit": None}
-    )
+    replay = Replay(run_id=request.run_id, record_ids=request.record_ids)
+    plan = replayed(Plan.decoded(await payloads.get(original["plan"])), replay)
     run_id = new_run_id()
     await start(unit, payloads, run_id, plan, original["definition"], request.requested_by, None)
     return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=runs.RUNNING)
+
+
+def replayed(plan: Plan, replay: Replay) -> Plan:
+    """The plan of a replay: over all the records named, and adding to the result where the original replaced it."""
+    load = plan.pipeline.load
+    adding = load if load.mode == "upsert" else load.model_copy(update={"mode": "append"})
+    pipeline = plan.pipeline.model_copy(update={"load": adding})
+    return plan.model_copy(update={"pipeline": pipeline, "replay": replay, "limit": None})
 
 
 async def start(

@@ -41,7 +41,7 @@ def list_pipelines(
 
 
 def status(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 digits.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")],
     cluster: Cluster = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,

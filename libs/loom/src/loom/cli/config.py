@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,11 +83,11 @@ def set_value(
 
     path = config or LoomConfig.load().file or Path(FILE_NAME)
     text = _changed(path.read_text(encoding="utf-8") if path.exists() else "", key.split("."), value)
-    LoomConfig.parse(text, str(path))
+    LoomConfig.parse(text, os.path.relpath(path))
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
-    say(f"{key} set in {path}.")
+    say(f"{key} set in {os.path.relpath(path)}.")
 
 
 def _changed(text: str, keys: list[str], value: str) -> str:
@@ -97,13 +98,13 @@ def _changed(text: str, keys: list[str], value: str) -> str:
 
     from loom_common.errors import ConfigurationError
 
-    try:
-        parsed = YAML(typ="safe", pure=True).load(value)
-    except YAMLError:
-        parsed = value
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
+    try:
+        parsed = yaml.load(value)
+    except YAMLError:
+        parsed = value
     document = yaml.load(text)
     # A file of comments alone is no document to put a key into: the key follows it.
     head, document = (text, CommentedMap()) if document is None else ("", document)
@@ -135,8 +136,6 @@ def _rows(config: LoomConfig) -> list[dict[str, Any]]:
 
 def _from_environment() -> list[dict[str, Any]]:
     """`LOOM_*` variables that outweigh the file."""
-    import os
-
     from loom_common.domain.urls import redacted
 
     names = ("BUS_URL", "STATE_URL", "JOURNAL_URL", "PAYLOADS_URL", "LOG_LEVEL", "PROJECT_DIR", "CREDENTIAL_PREFIX")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loom.definition_file import LoadedPipeline
     from loom_common.contracts.v1 import RunRequest
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 digits.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
 
 
 def run(

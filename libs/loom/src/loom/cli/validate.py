@@ -26,7 +26,7 @@ def validate(
 ) -> None:
     """Check pipeline files: what is written, credentials, source and destination. Exits with 0, or 2.
 
-    Prints how often a destination holds a record that is loaded twice: its guarantee."""
+    Prints each destination's guarantee: what it makes of a batch that arrives twice."""
     from loom.cli import running, terminal
 
     settings = configuration(config)

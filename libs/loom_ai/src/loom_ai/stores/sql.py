@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import sqlite3
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
@@ -47,12 +48,19 @@ class SqlJournal:
     def _trouble(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, OSError) as error:
-            raise DependencyUnavailable(f"The journal at {self._place} cannot be {what}: {_cause(error)}.") from error
-        except exc.SQLAlchemyError as error:
-            raise PermanentError(
-                f"The journal at {self._place} cannot be {what}: {_cause(error)}. See that its migrations have run."
-            ) from error
+        except (exc.SQLAlchemyError, OSError) as error:
+            words = f"The journal at {self._place} cannot be {what}: {_cause(error)}."
+            if _may_pass(error):
+                raise DependencyUnavailable(words) from error
+            raise PermanentError(f"{words} See that its migrations have run.") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database is away or busy, rather than unable to do what it was asked. SQLite calls both
+    "operational" and tells them apart by its code: `SQLITE_ERROR` is a fault of the statement or the schema."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return False
+    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError | OSError)
 
 
 def _upsert(dialect: ModuleType) -> sa.Insert:

@@ -23,10 +23,14 @@ class Retry:
         return RETRY_LADDER[self.step]
 
 
-def decide(error: Exception, attempt: int) -> Retry | None:
+def decide(error: Exception, attempt: int, *, lasting: bool = False) -> Retry | None:
     """What follows the `attempt`-th failure (1-based); None for: no more attempts.
 
-    A `retry_after` that the other side asked for is obeyed by the first rung that is long enough."""
+    A `retry_after` that the other side asked for is obeyed by the first rung that is long enough. `lasting` is for
+    messages that nobody else could take over, such as records on their way into quarantine: while their trouble is
+    transient they stay on the last rung for as long as it takes."""
+    if lasting and isinstance(error, TransientError):
+        attempt = min(attempt, len(RETRY_LADDER))
     rungs = len(RETRY_LADDER) if isinstance(error, TransientError) else UNEXPECTED_RETRIES
     if attempt > rungs:
         return None

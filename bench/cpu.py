@@ -1,0 +1,38 @@
+"""CPU seconds of processes, by their pids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import psutil
+
+
+def seconds(pid: int) -> float:
+    """User and system time of a process and its descendants, ended ones included; NaN where it cannot be seen."""
+    try:
+        process = psutil.Process(pid)
+        own = process.cpu_times()
+        total = own.user + own.system + own.children_user + own.children_system
+        for child in process.children(recursive=True):
+            times = child.cpu_times()
+            total += times.user + times.system
+    except psutil.Error:  # in a container of another machine, or ended meanwhile
+        return float("nan")
+    return total
+
+
+class Meter:
+    """What named processes have used since it was made."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._before = {name: seconds(pid) for name, pid in pids.items()}
+
+    def used(self) -> dict[str, float]:
+        """CPU seconds by name."""
+        return {name: seconds(pid) - self._before[name] for name, pid in self._pids.items()}
+
+
+def total(used: Mapping[str, float], names: Iterable[str] | None = None) -> float:
+    """The sum of some or all of them."""
+    return sum(used[name] for name in (used if names is None else names))

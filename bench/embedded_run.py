@@ -1,0 +1,36 @@
+"""One embedded run in this process: CSV -> passthrough -> SQLite, timed from the request to the run's end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from bench.pipeline import definition
+from loom.config import LoomConfig
+from loom.session import open_session
+from loom_common.contracts.v1 import RunFinished, RunRequest
+from loom_common.settings import LogSettings
+from loom_common.telemetry import configure_logging
+
+
+async def run(source: str, database: str, batch_size: int) -> dict[str, float]:
+    """Seconds and CPU seconds. State lies below the working directory."""
+    request = RunRequest(definition=definition(source, f"sqlite:///{database}?table=reviews", batch_size))
+    async with open_session(LoomConfig(), cluster=False) as session:
+        began, cpu = time.perf_counter(), time.process_time()
+        accepted = await session.start(request)
+        async for event in session.follow(accepted.run_id):
+            if isinstance(event, RunFinished):
+                measured = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+                if event.report.status != "succeeded":
+                    sys.exit(f"the run ended {event.report.status}: {event.report.error}")
+                return measured
+    sys.exit(f"the run was paused below {Path.cwd()}")
+
+
+if __name__ == "__main__":
+    configure_logging(LogSettings(level="warning"), service="bench")
+    print(json.dumps(asyncio.run(run(*sys.argv[1:3], batch_size=int(sys.argv[3])))))

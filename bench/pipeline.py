@@ -1,0 +1,16 @@
+"""The pipeline that does nothing but move records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def definition(source: str, destination: str, batch_size: int) -> dict[str, Any]:
+    """As a pipeline file would say it: no key, no evaluation."""
+    return {
+        "name": f"passthrough_{batch_size}",
+        "version": "1.0.0",
+        "extract": {"source": source, "batch_size": batch_size},
+        "transform": {"type": "passthrough"},
+        "load": {"destination": destination, "mode": "append"},
+    }

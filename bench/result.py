@@ -1,0 +1,29 @@
+"""What one timed passage of the file gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class BenchError(Exception):
+    """The measurement is worth nothing: records are missing, a process ended, or time ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """How long it took, and what it used."""
+
+    records: int
+    seconds: float
+    cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by process."""
+
+    @property
+    def rate(self) -> float:
+        """Records a second."""
+        return self.records / self.seconds
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of all processes."""
+        return sum(self.cpu.values())

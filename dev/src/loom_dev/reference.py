@@ -1,0 +1,216 @@
+"""docs/pipeline.md and docs/cli.md, generated from the models and the command line itself.
+
+`python -m loom_dev.reference` writes them; with `--check` it writes nothing, and fails where they differ. What no
+model can say stands in `reference_text.py`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import AliasChoices, BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from loom.cli.app import app
+from loom.config import LoomConfig
+from loom_common.domain import evaluators, pipeline
+from loom_common.domain.params import ParamSpec
+from loom_connectors.csv import CsvDestinationOptions, CsvSourceOptions
+from loom_connectors.jsonl import JsonLinesOptions
+from loom_connectors.options import NoOptions
+from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions
+from loom_dev import reference_text as text
+
+FOLDER = Path("docs")
+EXAMPLES = Path("examples/customer_sentiment")
+_BAR = re.compile(r"(?<!\\)\|")
+"""A bar that would end a table's cell."""
+
+
+def pipeline_page() -> str:
+    """The reference of the pipeline file."""
+    sections: list[tuple[str, type[BaseModel], str]] = [
+        ("Top level", pipeline.Pipeline, ""),
+        ("`params`", ParamSpec, text.PARAMS),
+        ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
+        ("`transform`", pipeline.TransformConfig, text.TRANSFORM),
+        ("`transform.cache`", pipeline.CacheConfig, ""),
+        ("`evaluate`", pipeline.EvaluateConfig, text.EVALUATE),
+        ("`load`", pipeline.LoadConfig, text.LOAD),
+    ]
+    parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]
+    parts += [f"## {title}\n\n{_doc(model)}\n\n{_fields(model)}{more}" for title, model, more in sections]
+    parts += [text.OUTPUT, text.GATES, _evaluators(), _connectors(), text.IDENTITY, text.FILES, text.CREDENTIALS]
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def cli_page() -> str:
+    """The reference of the command line and of `loom.yaml`."""
+    root = typer.main.get_command(app)
+    parts = [text.CLI_INTRO, *_commands(root, "loom")]
+    parts += [text.CONFIG, _fields(LoomConfig)]
+    for name, field in LoomConfig.model_fields.items():
+        model = _model_in(field.annotation)
+        if model is not None:
+            parts.append(f"### `{name}`\n\n{_doc(model)}\n\n{_fields(model)}")
+    parts.append(text.ENVIRONMENT)
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def _commands(command: Any, name: str) -> Iterable[str]:
+    children = getattr(command, "commands", None)
+    if children:
+        for child_name, child in children.items():
+            yield from _commands(child, f"{name} {child_name}")
+        return
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    options = [param for param in command.params if param.param_type_name == "option"]
+    usage = " ".join([name, *(argument.metavar or argument.name.upper() for argument in arguments), "[options]"])
+    rows = [(f"`{argument.metavar or argument.name.upper()}`", argument.help or "") for argument in arguments]
+    rows += [(_option_words(option), _option_help(option)) for option in options]
+    yield f"## `{name}`\n\n{_paragraphs(command.help)}\n\n```\n{usage}\n```\n\n" + _table(("", "meaning"), rows)
+
+
+def _option_words(option: Any) -> str:
+    if option.is_flag:
+        return f"`{option.opts[0]}`"
+    if isinstance(option.default, Enum):
+        return f"`{option.opts[0]} {'|'.join(choice.value for choice in type(option.default))}`"
+    return f"`{option.opts[0]} {option.metavar}`"
+
+
+def _option_help(option: Any) -> str:
+    default = option.default
+    if option.is_flag or default in (None, [], ()) or "Default" in (option.help or ""):
+        return option.help or ""
+    shown = default.value if isinstance(default, Enum) else default
+    return f"{option.help} Default: `{shown}`."
+
+
+def _evaluators() -> str:
+    models = get_args(get_args(evaluators.EvaluatorConfig)[0])
+    shared = set(models[0].model_fields)
+    for model in models[1:]:
+        shared &= set(model.model_fields)
+    shared -= {"type"}
+    parts = [text.EVALUATORS, _fields(models[0], only=shared)]
+    for model in models:
+        name = get_args(model.model_fields["type"].annotation)[0]
+        own = set(model.model_fields) - shared - {"type"}
+        parts.append(f"### `{name}`\n\n{_doc(model)}\n" + (f"\n{_fields(model, only=own)}" if own else ""))
+    return "\n".join(parts)
+
+
+def _connectors() -> str:
+    parts = [text.CONNECTORS]
+    options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
+        "CSV files": (CsvSourceOptions, CsvDestinationOptions),
+        "JSON Lines files": (JsonLinesOptions, NoOptions),
+        "SQLite and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+    }
+    for title, (source, destination) in options.items():
+        parts.append(f"### {title}\n\n{text.CONNECTOR[title].strip()}\n")
+        for section, model in (("extract.options", source), ("load.options", destination)):
+            if model.model_fields:
+                parts.append(f"`{section}`:\n\n{_fields(model)}")
+                parts += [
+                    f"`{section}.{name}`:\n\n{_fields(inner)}"
+                    for name, field in model.model_fields.items()
+                    if (inner := _model_in(field.annotation)) and section == "extract.options"
+                ]
+    return "\n".join(parts)
+
+
+def _fields(model: type[BaseModel], only: set[str] | None = None) -> str:
+    """A table of a model's keys: name, type, default, meaning."""
+    rows = [
+        (f"`{_key(name, field)}`", _type_words(field.annotation), _default(field), field.description or "")
+        for name, field in model.model_fields.items()
+        if only is None or name in only
+    ]
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    if isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])
+    return field.alias or name
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value in (None, "", [], {}) or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`[{', '.join(value)}]`" if isinstance(value, list) else f"`{value}`"
+
+
+def _type_words(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_words(arguments[0])
+    if origin is Literal:
+        return " \\| ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_type_words(one) for one in arguments if one is not type(None)))
+    if origin is list:
+        return f"list of {_type_words(arguments[0])}"
+    if origin is dict or annotation is dict:
+        return "section"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "evaluator" if annotation.__module__ == evaluators.__name__ else "section"
+    names = {str: "text", int: "integer", float: "number", bool: "boolean", Any: "value"}
+    return names.get(annotation, str(annotation))
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def _doc(model: type[BaseModel]) -> str:
+    return _paragraphs(model.__doc__)
+
+
+def _paragraphs(words: str | None) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in (words or "").split("\n\n"))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join('---' for _ in head)}|"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(words: str) -> str:
+    return _BAR.sub(r"\\|", " ".join(words.split()))
+
+
+def main(arguments: list[str]) -> int:
+    wanted = {FOLDER / "pipeline.md": pipeline_page(), FOLDER / "cli.md": cli_page()}
+    if "--check" in arguments:
+        stale = [
+            path for path, page in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != page
+        ]
+        for path in stale:
+            print(f"{path}: differs from the code. Run `make docs`.", file=sys.stderr)
+        return 1 if stale else 0
+    for path, page in wanted.items():
+        path.write_text(page, encoding="utf-8")
+    print(", ".join(map(str, wanted)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""Rows into a Postgres table: all at once by COPY, or in halves until those at fault stand alone."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from loom_connectors.columns import columns_of
+from loom_connectors.copy_text import copy_text
+from loom_connectors.ports import FailedRow, Row
+from loom_connectors.postgres_server import TableName, is_a_rows_fault
+from loom_connectors.sql import name_list, quoted
+
+_BATCH, _ORDER = "loom_batch", "loom_order"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where rows go: the table, or the staging table of a replacing run."""
+
+    table: TableName
+    columns: dict[str, str]
+    """How values are written for each column: `json`, `array` or `text`."""
+    key: tuple[str, ...]
+    """What a row is updated by; empty where rows are only added."""
+
+
+Write = Callable[[Any, Target, Sequence[Row], float], Awaitable[list[FailedRow]]]
+"""Writes rows in the connection's transaction, each statement within so many seconds."""
+
+
+async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> list[FailedRow]:
+    """All at once. Raises the database's error where it refuses one of them."""
+    columns = columns_of(rows)
+    if target.key:
+        await _upsert(connection, target, rows, columns, seconds)
+    else:
+        data = memoryview(copy_text(rows, columns, target.columns))  # the driver takes bytes for a path
+        table = target.table
+        await connection.copy_to_table(
+            table.name, schema_name=table.schema, columns=columns, source=data, timeout=seconds
+        )
+    return []
+
+
+async def write_apart(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> list[FailedRow]:
+    """In halves, each in a savepoint, until the rows at fault stand alone. The others are written."""
+    await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    try:
+        async with connection.transaction():
+            return await write(connection, target, rows, seconds)
+    except asyncpg.PostgresError as error:
+        if not is_a_rows_fault(error):
+            raise
+        if len(rows) == 1:
+            return [_failed(rows[0], error)]
+    half = len(rows) // 2
+    first = await write_apart(connection, target, rows[:half], seconds)
+    return first + await write_apart(connection, target, rows[half:], seconds)
+
+
+async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns: Sequence[str], seconds: float) -> None:
+    """By way of a temporary table, whose rows are one for each key: the batch's last."""
+    names, key, table = name_list(columns), name_list(target.key), target.table.sql
+    changed = ", ".join(f"{quoted(each)} = EXCLUDED.{quoted(each)}" for each in columns if each not in target.key)
+    await connection.execute(
+        f"CREATE TEMP TABLE {_BATCH} ON COMMIT DROP AS SELECT 0::bigint AS {_ORDER}, {names} FROM {table} WITH NO DATA"
+    )
+    data = memoryview(copy_text(rows, columns, target.columns, numbered=True))
+    await connection.copy_to_table(_BATCH, columns=[_ORDER, *columns], source=data, timeout=seconds)
+    await connection.execute(
+        f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({key}) {names} FROM {_BATCH} "
+        f"ORDER BY {key}, {_ORDER} DESC ON CONFLICT ({key}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}",
+        timeout=seconds,
+    )
+    await connection.execute(f"DROP TABLE {_BATCH}")
+
+
+def _failed(row: Row, error: asyncpg.PostgresError) -> FailedRow:
+    """A row the database refused, in the database's words."""
+    state, words = error.sqlstate or "", str(error).splitlines()[0]
+    column = getattr(error, "column_name", None) or _column_in(getattr(error, "context", None) or "")
+    where = f"column {column}: " if column and f'"{column}"' not in words else ""
+    detail = f" ({error.detail})" if state in ("23503", "23505") and getattr(error, "detail", None) else ""
+    code = "type" if state.startswith(("22", "54")) else "constraint"
+    return FailedRow(row.record_id, code, f"{where}{words}{detail}")
+
+
+def _column_in(context: str) -> str | None:
+    """The column that COPY names: `COPY scores, line 3, column score: "high"`."""
+    found = re.search(r", column ([^:]+):", context)
+    return found[1] if found else None

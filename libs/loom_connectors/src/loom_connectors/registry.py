@@ -1,0 +1,81 @@
+"""Which connector a location belongs to: by its scheme, or by the suffix of its path.
+
+A connector's module is imported when it is first asked for: a run over CSV files needs no Postgres driver."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.urls import redacted, scheme_of
+from loom_common.errors import ConfigurationError
+from loom_connectors.options import closest
+from loom_connectors.ports import Destination, Source, Surroundings
+
+if TYPE_CHECKING:
+    from loom_connectors.custom import DataConnector
+
+_MODULES = {
+    "csv": "csv",
+    "tsv": "csv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "sqlite": "sqlite",
+    "postgres": "postgres",
+    "postgresql": "postgres",
+}
+_registered: dict[str, type[DataConnector]] = {}
+
+
+def register_connector(scheme: str, connector: type[DataConnector]) -> None:
+    """Let locations of `scheme://...` be read and written by a connector of the user's own."""
+    _registered[scheme.lower()] = connector
+
+
+def known_schemes() -> list[str]:
+    """Every scheme and suffix a location may have."""
+    return sorted({*_MODULES, *_registered})
+
+
+def open_source(config: ExtractConfig, surroundings: Surroundings) -> Source:
+    """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
+    scheme = _scheme(config.source, surroundings, "extract.source")
+    if connector := _registered.get(scheme):
+        from loom_connectors.custom import ConnectorSource
+
+        return ConnectorSource(connector, config, surroundings)
+    source: Source = _module(scheme).open_source(config, surroundings)
+    return source
+
+
+def open_destination(config: LoadConfig, surroundings: Surroundings) -> Destination:
+    """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
+    scheme = _scheme(config.destination, surroundings, "load.destination")
+    if connector := _registered.get(scheme):
+        from loom_connectors.custom import ConnectorDestination
+
+        return ConnectorDestination(connector, config, surroundings)
+    destination: Destination = _module(scheme).open_destination(config, surroundings)
+    return destination
+
+
+def _scheme(location: str, surroundings: Surroundings, key: str) -> str:
+    written = scheme_of(location)
+    if "${" in written or not written:  # the whole URL may be a reference: ${DATABASE_URL}
+        written = scheme_of(surroundings.credentials.expand(location))
+    scheme = written.partition("?")[0].partition("+")[0]
+    if scheme in _MODULES or scheme in _registered:
+        return scheme
+    known = known_schemes()
+    near = closest(scheme, known)
+    hint = f" Did you mean '{near}'?" if near else ""
+    raise ConfigurationError(
+        f"{key}: found '{redacted(location)}'; expected a path that ends in one of "
+        f"{', '.join(f'.{each}' for each in ('csv', 'tsv', 'jsonl', 'ndjson'))}, or a URL that begins with one of "
+        f"{', '.join(f'{each}://' for each in known if each not in ('csv', 'tsv', 'jsonl', 'ndjson'))}.{hint}"
+    )
+
+
+def _module(scheme: str) -> Any:
+    return import_module(f"loom_connectors.{_MODULES[scheme]}")

@@ -1,0 +1,141 @@
+"""What a SQLite destination asks and makes: columns, indexes, tables, the load ledger; and how rows get in."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from loom_connectors.columns import Kind, columns_of
+from loom_connectors.ports import FailedRow, Row
+from loom_connectors.sql import name_list, quoted
+
+_TYPES = {
+    Kind.TEXT: "TEXT",
+    Kind.INTEGER: "INTEGER",
+    Kind.NUMBER: "REAL",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.JSON: "TEXT",
+}
+_CREATED = re.compile(
+    r"""CREATE\s+TABLE\s+("(?:[^"]|"")*"|\[[^\]]*\]|`(?:[^`]|``)*`|'(?:[^']|'')*'|[^\s("\[`']+)""", re.IGNORECASE
+)
+_ROW_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+
+
+def columns_of_table(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns that can be written. Empty where there is no table."""
+    rows = db.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (table,))
+    return [name for (name,) in rows]
+
+
+def is_view(db: sqlite3.Connection, table: str) -> bool:
+    """Whether `table` has no rowid: a view, a virtual table, or one made WITHOUT ROWID."""
+    sql = "SELECT type <> 'table' OR wr FROM pragma_table_list(?)"
+    row = db.execute(sql, (table,)).fetchone()
+    return bool(row and row[0])
+
+
+def unique_keys(db: sqlite3.Connection, table: str) -> list[tuple[str, ...]]:
+    """The columns of the primary key and of each unique index that an upsert can go by."""
+    primary = db.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,))
+    keys = [tuple(name for (name,) in primary)]
+    for (index,) in db.execute(
+        'SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial', (table,)
+    ).fetchall():
+        names = tuple(name for (name,) in db.execute("SELECT name FROM pragma_index_info(?)", (index,)))
+        if None not in names:
+            keys.append(names)
+    return [key for key in keys if key]
+
+
+def make_ledger(db: sqlite3.Connection) -> None:
+    """Make the load ledger where it is missing."""
+    db.execute(
+        """
+        CREATE TABLE IF NOT EXISTS loom_load_ledger (
+            run_id TEXT NOT NULL, batch_id TEXT NOT NULL, loaded INTEGER NOT NULL, failed TEXT NOT NULL,
+            loaded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (run_id, batch_id)
+        )
+        """
+    )
+
+
+def make_table(db: sqlite3.Connection, table: str, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
+    """Make the table."""
+    columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
+    primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
+    db.execute(f"CREATE TABLE {quoted(table)} ({', '.join([*columns, *primary])})")
+
+
+def make_staging(db: sqlite3.Connection, staging: str, table: str) -> None:
+    """Make an empty table like `table`, with its constraints, where it is missing."""
+    if columns_of_table(db, staging):
+        return
+    (sql,) = db.execute(
+        "SELECT sql FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)", (table,)
+    ).fetchone()
+    db.execute(_CREATED.sub(lambda _: f"CREATE TABLE {quoted(staging)}", sql, count=1))
+    for number, key in enumerate(unique_keys(db, table)):
+        name = quoted(f"{staging}_{number}")
+        db.execute(f"CREATE UNIQUE INDEX {name} ON {quoted(staging)} ({name_list(key)})")
+
+
+def copy_rows(db: sqlite3.Connection, source: str, target: str) -> None:
+    """All rows of one table into another like it."""
+    names = name_list(columns_of_table(db, source))
+    db.execute(f"INSERT INTO {quoted(target)} ({names}) SELECT {names} FROM {quoted(source)}")
+
+
+def write(db: sqlite3.Connection, table: str, rows: Sequence[Row], key: Sequence[str]) -> list[FailedRow]:
+    """Write rows: all at once, and if SQLite refuses one, each by itself. Returns those it refused."""
+    if not rows:
+        return []
+    columns = columns_of(rows)
+    sql = _insert(table, columns, key)
+    values = [[_bound(row.values.get(name)) for name in columns] for row in rows]
+    db.execute("SAVEPOINT loom_batch")
+    try:
+        db.executemany(sql, values)
+    except _ROW_ERRORS:
+        db.execute("ROLLBACK TO loom_batch")
+        return _each(db, sql, rows, values)
+    finally:
+        if db.in_transaction:
+            db.execute("RELEASE loom_batch")
+    return []
+
+
+def _each(db: sqlite3.Connection, sql: str, rows: Sequence[Row], values: Sequence[Sequence[Any]]) -> list[FailedRow]:
+    failed = []
+    for row, bound in zip(rows, values, strict=True):
+        try:
+            db.execute(sql, bound)
+        except _ROW_ERRORS as error:
+            name = getattr(error, "sqlite_errorname", "")
+            constraint = name.startswith("SQLITE_CONSTRAINT") and name != "SQLITE_CONSTRAINT_DATATYPE"
+            failed.append(FailedRow(row.record_id, "constraint" if constraint else "type", str(error)))
+    return failed
+
+
+def _insert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
+    sql = f"INSERT INTO {quoted(table)} ({name_list(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    if not key:
+        return sql
+    changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in columns if name not in key)
+    return f"{sql} ON CONFLICT ({name_list(key)}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}"
+
+
+def _bound(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, dict | list) else value

@@ -1,0 +1,191 @@
+"""What every source must do: the same records whatever the page size, and the same page for the same cursor."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import Any
+
+import asyncpg
+import pytest
+
+from loom_common.credentials import Credentials, EnvProvider
+from loom_common.domain.pipeline import ExtractConfig
+from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
+from loom_connectors.ports import Page, ReadRecord, Source, Surroundings
+from loom_connectors.registry import open_source, register_connector
+
+ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in range(23)]
+"""`half` stands twice each, but for the last."""
+
+
+def surroundings(folder, **environ: str) -> Surroundings:
+    return Surroundings(folder, Credentials({"env": EnvProvider(environ)}))
+
+
+def write_csv(path, rows):
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, ROWS[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+async def csv_file(folder, _):
+    write_csv(folder / "in.csv", ROWS)
+    return open_source(ExtractConfig(source="in.csv"), surroundings(folder))
+
+
+async def csv_pattern(folder, _):
+    for part, (start, end) in enumerate([(0, 5), (5, 5), (5, 23)]):
+        write_csv(folder / f"part{part}.csv", ROWS[start:end])
+    return open_source(ExtractConfig(source="part*.csv"), surroundings(folder))
+
+
+async def utf16_csv(folder, _):
+    write_csv(folder / "in.csv", ROWS)
+    text = (folder / "in.csv").read_bytes().decode()
+    (folder / "in.csv").write_bytes(text.encode("utf-16"))
+    return open_source(ExtractConfig(source="in.csv"), surroundings(folder))
+
+
+async def jsonl_pattern(folder, _):
+    for part, (start, end) in enumerate([(0, 7), (7, 23)]):
+        write_jsonl(folder / f"part{part}.jsonl", ROWS[start:end])
+    return open_source(ExtractConfig(source="part*.jsonl"), surroundings(folder))
+
+
+SQL_TABLE = "CREATE TABLE t (id integer, text text, half integer)"
+
+
+def sqlite_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+    async def make(folder, _):
+        with closing(sqlite3.connect(folder / "in.db")) as db, db:
+            db.execute(SQL_TABLE)
+            db.executemany("INSERT INTO t VALUES (:id, :text, :half)", ROWS)
+        source = "sqlite:///in.db" if "query" in extract else "sqlite:///in.db?table=t"
+        return open_source(ExtractConfig(source=source, **extract), surroundings(folder))
+
+    return make
+
+
+def postgres_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+    async def make(folder, url):
+        connection = await asyncpg.connect(url)
+        await connection.execute(SQL_TABLE)
+        await connection.executemany("INSERT INTO t VALUES ($1, $2, $3)", [tuple(row.values()) for row in ROWS])
+        await connection.close()
+        source = "${DB}" if "query" in extract else "${DB}?table=t"
+        return open_source(ExtractConfig(source=source, **extract), surroundings(folder, DB=url))
+
+    return make
+
+
+class Crm(DataConnector):
+    """A user's connector that gives more than it is asked for."""
+
+    async def connect(self) -> None: ...
+
+    async def disconnect(self) -> None: ...
+
+    async def extract(self, query: str, batch_size: int = 100, cursor: str | None = None) -> ExtractResult:
+        start = int(cursor or 0)
+        rows = ROWS[start : start + 10]
+        records = [Record(str(row["id"]), row) for row in rows]
+        return ExtractResult(records, len(ROWS), start + 10 < len(ROWS), str(start + 10))
+
+    async def load(self, records: list[Record], destination: str) -> LoadResult:
+        raise NotImplementedError
+
+    async def validate_connection(self) -> bool:
+        return True
+
+
+async def custom(folder, _):
+    register_connector("crm", Crm)
+    return open_source(ExtractConfig(source="crm://reviews"), surroundings(folder))
+
+
+MAKERS = {
+    "csv": csv_file,
+    "csv-pattern": csv_pattern,
+    "csv-utf16": utf16_csv,
+    "jsonl-pattern": jsonl_pattern,
+    "sqlite-rowid": sqlite_source(),
+    "sqlite-key": sqlite_source(key="id"),
+    "sqlite-duplicate-key": sqlite_source(key="half"),
+    "sqlite-two-keys": sqlite_source(key=["half", "id"]),
+    "sqlite-query": sqlite_source(query="SELECT * FROM t WHERE id >= 0", key="text"),
+    "sqlite-null-key": sqlite_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
+    "postgres-place": postgres_source(),
+    "postgres-key": postgres_source(key="id"),
+    "postgres-duplicate-key": postgres_source(key="half"),
+    "postgres-two-keys": postgres_source(key=["half", "id"]),
+    "postgres-query": postgres_source(query="SELECT * FROM t WHERE id >= 0 -- all\n;", key="text"),
+    "postgres-null-key": postgres_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
+    "custom": custom,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request, tmp_path) -> Callable[[], Awaitable[Source]]:
+    url = request.getfixturevalue("postgres_url") if request.param.startswith("postgres") else ""
+    return lambda: MAKERS[request.param](tmp_path, url)
+
+
+@pytest.fixture
+async def source(make):
+    source = await make()
+    yield source
+    await source.close()
+
+
+async def pages(source: Source, limit: int) -> list[tuple[Any, Page]]:
+    """Every page, with the cursor it was read from, after a way through JSON."""
+    found, cursor = [], None
+    while not found or not found[-1][1].end:
+        page = await source.read(cursor, limit)
+        assert len(page.records) <= limit
+        found.append((cursor, page))
+        cursor = json.loads(json.dumps(page.cursor))
+    return found
+
+
+def records_of(pages: list[tuple[Any, Page]]) -> list[ReadRecord]:
+    return [record for _, page in pages for record in page.records]
+
+
+async def test_every_record_is_read_once(source):
+    await source.check()
+    records = records_of(await pages(source, 5))
+    assert sorted(int(record.data["id"]) for record in records) == [row["id"] for row in ROWS]
+    assert {record.data["text"] for record in records} == {row["text"] for row in ROWS}
+    assert not [record.error for record in records if record.error]
+
+
+async def test_the_page_size_changes_nothing(source):
+    whole = records_of(await pages(source, 1000))
+    assert len({record.position for record in whole}) == len(ROWS)
+    for limit in (1, 2, 3, 7, 22, 23, 24):
+        assert records_of(await pages(source, limit)) == whole
+
+
+async def test_the_same_cursor_gives_the_same_page(source):
+    for cursor, page in reversed(await pages(source, 4)):
+        assert await source.read(cursor, 4) == page
+
+
+async def test_the_last_cursor_gives_nothing_more(source):
+    *_, (_, last) = await pages(source, 4)
+    if last.cursor != {"at": "30", "skip": 0}:  # a user's connector decides that itself
+        assert await source.read(last.cursor, 4) == Page([], last.cursor, end=True)
+
+
+async def test_the_count_is_that_of_the_records(source):
+    assert await source.count() in (len(ROWS), None)

@@ -1,0 +1,65 @@
+"""Finding pipelines by path, by name, and by registration."""
+
+import pytest
+
+from loom import catalog
+from loom.config import LoomConfig
+from loom_common.errors import ConfigurationError, InvalidDefinition
+
+PIPELINE = """\
+name: {name}
+version: 2.0
+extract: {{source: a.csv}}
+transform: {{type: passthrough}}
+load: {{destination: b.csv}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two pipelines, and YAML files that are none."""
+    monkeypatch.chdir(tmp_path)
+    for path, name in [("pipelines/one.yaml", "one"), ("two/pipeline.yml", "two")]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(PIPELINE.format(name=name))
+    (tmp_path / "compose.yaml").write_text("name: x\nservices: {}\n")
+    (tmp_path / "broken.yaml").write_text("name: x\nextract: [\n")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden/p.yaml").write_text(PIPELINE.format(name="hidden"))
+    return tmp_path
+
+
+def test_pipelines_of_the_folders_are_listed_once_by_name(project):
+    assert [(one.name, one.version) for one in catalog.entries(LoomConfig.load())] == [("one", "2.0"), ("two", "2.0")]
+
+
+def test_a_name_means_the_file_that_says_it(project):
+    found = catalog.find("two", LoomConfig.load())
+    assert found.path == project / "two/pipeline.yml"
+
+
+def test_a_path_is_taken_as_it_is(project):
+    assert catalog.find("pipelines/one.yaml", LoomConfig.load()).pipeline.name == "one"
+    with pytest.raises(InvalidDefinition, match="no such file"):
+        catalog.find("pipelines/absent.yaml", LoomConfig.load())
+
+
+def test_a_registered_name_is_given_back(project):
+    assert catalog.find("elsewhere", LoomConfig.load(), ["elsewhere"]) == "elsewhere"
+
+
+def test_an_unknown_name_is_told_with_the_nearest(project):
+    with pytest.raises(ConfigurationError, match=r"no pipeline named 'twoo'. Did you mean 'two'\? Known: one, two"):
+        catalog.find("twoo", LoomConfig.load())
+
+
+def test_a_name_that_two_files_say_is_refused_with_both(project):
+    (project / "pipelines/again.yaml").write_text(PIPELINE.format(name="two"))
+    with pytest.raises(ConfigurationError, match=r"pipelines/again\.yaml, two/pipeline\.yml"):
+        catalog.find("two", LoomConfig.load())
+
+
+def test_without_any_pipeline_init_is_pointed_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="loom init NAME"):
+        catalog.find("x", LoomConfig.load())

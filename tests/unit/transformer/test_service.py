@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from loom_common import flow
+from loom_common.bootstrap import open_platform
+from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BatchTransformed
+from loom_common.errors import ConfigurationError
+from loom_common.flow import Stage
+from loom_common.settings import JournalSettings, Settings
+from loom_transformer.service import build
+from support.plans import batch_of, plan_of
+
+
+async def test_a_batch_on_the_bus_comes_out_transformed(tmp_path):
+    settings = Settings(project_dir=tmp_path, journal=JournalSettings(url="memory://"))
+    plan = plan_of({"type": "scorer", "scorer": "vader", "field": "review"})
+    async with open_platform(settings, "transformer") as platform, asyncio.timeout(20):
+        await platform.payloads.put(plan.encoded())
+        stop = asyncio.Event()
+        running = asyncio.create_task(build(platform).run(stop))
+        batch = Outgoing(flow.work(Stage.TRANSFORM, "reviews"), batch_of(plan, [{"review": "Lovely."}]))
+        await platform.bus.publish([encode(batch, "test")])
+        subscription = await platform.bus.subscribe(flow.work_queue(Stage.EVALUATE), 1)
+        delivery = await anext(aiter(subscription))
+        await delivery.ack()
+        stop.set()
+        await running
+        await subscription.close()
+    message = decode(delivery, BatchTransformed)
+    assert message.records[0].output["sentiment"] == "positive"
+
+
+async def test_a_journal_address_that_cannot_be_read_is_said_at_the_start(tmp_path):
+    settings = Settings(project_dir=tmp_path, journal=JournalSettings(url="mysql://db/x"))
+    async with open_platform(settings, "transformer") as platform:
+        with pytest.raises(ConfigurationError, match="LOOM_JOURNAL_URL"):
+            build(platform)
