@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from sqlalchemy import Float, RowMapping, case, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain import latency as histogram
 from loom_common.domain.definition import parse
@@ -27,9 +28,9 @@ from loom_coordinator.unit import Unit
 _SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]
 
 
-async def tally(unit: Unit, run_id: str) -> Tally:
+async def tally(connection: AsyncConnection, run_id: str) -> Tally:
     """The run's tally: the sum of its batches'."""
-    row = (await unit.connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
+    row = (await connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
     return Tally(**row)
 
 

@@ -37,7 +37,7 @@ async def succeed(unit: Unit, run: RowMapping) -> None:
     """The load is finalized: check that the ledger balances, judge the whole, and end the run.
 
     Where records are unaccounted for, the run may not be called succeeded: it fails, and says how many."""
-    tally = await accounts.tally(unit, run["run_id"])
+    tally = await accounts.tally(unit.connection, run["run_id"])
     if not tally.balanced:
         await fail(unit, run, f"the ledger does not balance: {tally.underway} of {tally.extracted} records unaccounted")
         return
@@ -48,14 +48,14 @@ async def succeed(unit: Unit, run: RowMapping) -> None:
 async def fail(unit: Unit, run: RowMapping, reason: str) -> None:
     """End a run that cannot go on. What was loaded stays; `loom resume` goes on where it stopped."""
     epoch = await runs.raise_epoch(unit, run)
-    tally = cancelled(await accounts.tally(unit, run["run_id"]))
+    tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
     await _end(unit, run, runs.FAILED, tally, error=reason, epoch=epoch)
 
 
 async def cancel(unit: Unit, run: RowMapping) -> None:
     """End a run at the user's word. What was loaded stays and is shown; the rest counts as cancelled."""
     epoch = await runs.raise_epoch(unit, run)
-    tally = cancelled(await accounts.tally(unit, run["run_id"]))
+    tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
     await _end(unit, run, runs.CANCELLED, tally, error=None, epoch=epoch)
     ask_to_finalize(unit, run, epoch, complete=False)
 
@@ -63,7 +63,7 @@ async def cancel(unit: Unit, run: RowMapping) -> None:
 async def correct(unit: Unit, run: RowMapping) -> None:
     """A fact came after the end: a batch that was in a worker's hands when the run was cancelled or failed."""
     if run["status"] in (runs.CANCELLED, runs.FAILED):
-        tally = cancelled(await accounts.tally(unit, run["run_id"]))
+        tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
         await runs.change(unit, run["run_id"], **accounts.columns(tally))
 
 

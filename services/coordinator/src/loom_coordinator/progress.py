@@ -14,7 +14,7 @@ from loom_coordinator.unit import Unit
 async def progress(unit: Unit, run: RowMapping) -> RunProgress:
     """Where a run stands now."""
     run_id = run["run_id"]
-    tally = await accounts.tally(unit, run_id)
+    tally = await accounts.tally(unit.connection, run_id)
     worked = await _seconds(unit, run_id)
     counts = {
         Stage.EXTRACT: (tally.extracted, tally.extracted),

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import EvaluatorSummary, RunReport
 from loom_common.domain.tally import Tally
+from loom_coordinator.accounts import tally as sum_of_batches
 from loom_coordinator.tables import evaluation_results, pipeline_runs
 
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
-    """The report of a run that has ended; None where there is no such run."""
+    """The report of a run, as far as it has come; None where there is no such run."""
     run = (
         (await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id)))
         .mappings()
@@ -24,12 +25,14 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     scores = await connection.execute(
         select(evaluation_results).where(evaluation_results.c.run_id == run_id).order_by(evaluation_results.c.id)
     )
-    return build(run, {row["evaluator_name"]: summary(row) for row in scores.mappings()})
+    evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
+    # The row's own tally is written at the end; until then, and after a resume, the batches tell.
+    ended = run["completed_at"] is not None and run["tally"]
+    return build(run, Tally(**run["tally"]) if ended else await sum_of_batches(connection, run_id), evaluation)
 
 
-def build(run: RowMapping, evaluation: dict[str, EvaluatorSummary]) -> RunReport:
-    """The report of a run row. Pure."""
-    tally = Tally(**(run["tally"] or {}))
+def build(run: RowMapping, tally: Tally, evaluation: dict[str, EvaluatorSummary]) -> RunReport:
+    """The report of a run row and its tally. Pure."""
     return RunReport(
         run_id=run["run_id"],
         pipeline=run["pipeline_name"],
