@@ -99,7 +99,7 @@ docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 bench: $(VENV)/.dev ## records a second over RabbitMQ into Postgres, beside a bare loop
 	@$(BIN)/python -m bench
 
-clean: ## end the local cluster; remove its .venv and caches' data
+clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

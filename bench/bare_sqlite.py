@@ -9,11 +9,15 @@ import sys
 import time
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
 
 def run(path: str, database: str, batch_size: int) -> dict[str, float]:
     """Seconds and CPU seconds from the first record read to the last batch committed."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as db, open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
+    with (
+        closing(sqlite3.connect(database, isolation_level=None)) as db,
+        Path(path).open(newline="", encoding="utf-8") as file,
+    ):
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("CREATE TABLE reviews (id TEXT, product TEXT, review TEXT, rating TEXT)")

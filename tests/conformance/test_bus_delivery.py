@@ -200,7 +200,9 @@ async def test_a_message_in_a_waiting_room_goes_back_to_work_unchanged_when_its_
     began = time.monotonic()
     await bus.publish(
         [
-            Wire("", "test.work.retry", body, type="loom.test.v1", message_id=body.decode(), headers={"loom-attempt": 2})
+            Wire(
+                "", "test.work.retry", body, type="loom.test.v1", message_id=body.decode(), headers={"loom-attempt": 2}
+            )
             for body in (b"1", b"2")
         ]
     )

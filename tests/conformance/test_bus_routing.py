@@ -1,4 +1,4 @@
-"""Where messages go, what they carry, and what is said when there is no way: the same in one process and on RabbitMQ."""
+"""Where messages go, what they carry, what is said when there is no way: the same in one process and on RabbitMQ."""
 
 import asyncio
 

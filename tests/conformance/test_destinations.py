@@ -161,6 +161,14 @@ async def test_a_batch_loaded_by_many_at_once_is_there_once(at):
 
 
 @places(*EVERY)
+async def test_many_batches_at_once_are_all_there(at):
+    async with at.opened() as one, at.opened() as other:
+        await asyncio.gather(*((one, other)[n % 2].load(batch(n, row(n))) for n in range(12)))
+    await at.finalize()
+    assert await at.rows() == [row(n) for n in range(12)]
+
+
+@places(*EVERY)
 async def test_finalizing_twice_is_once(at):
     await at.load(batch(0, row(1)))
     await at.finalize()
@@ -291,5 +299,3 @@ async def test_a_column_that_some_rows_have_beyond_the_table_fails_those_rows(at
     (result,) = await at.load(batch(0, row(1), {**row(2), "extra": "x"}))
     assert (result.loaded, result.failed[0].record_id, result.failed[0].code) == (1, "r0.1", "missing_column")
     assert "id, text" in result.failed[0].reason
-
-

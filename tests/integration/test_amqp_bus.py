@@ -20,6 +20,12 @@ REMEMBER_QUORUM_QUEUES = "dets:sync(ra_directory_reverse)."
 """RabbitMQ 3.10 writes the list of its quorum queues to disk only every three minutes and at an orderly stop. Killed
 before that, it takes a queue it finds for one that was never started, and it answers to nothing any more."""
 
+AWAIT_DEAD_LETTER_WORKERS = (
+    "[sys:get_state(Worker) || {_, Worker, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup), is_pid(Worker)]."
+)
+"""RabbitMQ 3.10 can hold no more dead-lettering quorum queues, until it is restarted, once such a queue was deleted
+while its worker was starting: which the end of a test, and of its virtual host, could do right after a restart."""
+
 
 def work(*names: object) -> list[Wire]:
     return [Wire("loom.work", "load.reviews", str(name).encode(), message_id=str(name)) for name in names]
@@ -33,7 +39,7 @@ async def take(subscription: Subscription, count: int = 1) -> list[Delivery]:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - a broker has no event to wait for
             await asyncio.sleep(0.05)
 
 
@@ -136,19 +142,19 @@ async def test_publishing_and_consuming_go_on_after_the_broker_was_away(rabbitmq
     redelivered, new = await take(subscription, 2)
     assert (redelivered.body, redelivered.redelivered) == (b"before", True)
     assert new.body == b"while away"
+    await asyncio.to_thread(rabbitmq.ctl, "eval", AWAIT_DEAD_LETTER_WORKERS)
 
 
 async def test_publishing_gives_up_when_the_broker_stays_away(rabbitmq, amqp_url):
     bus = await AmqpBus.connect(amqp_url, name="test", patience=0.5)
-    subscription = None
+    queue = await bus.temporary_queue()
+    subscription = await bus.subscribe(queue, prefetch=1)
     try:
-        await bus.declare(TOPOLOGY)
-        subscription = await bus.subscribe("test.work", prefetch=1)
         await asyncio.to_thread(rabbitmq.stop)
         with pytest.raises(DependencyUnavailable, match=rf"127\.0\.0\.1:{rabbitmq.port}.*Check that it runs"):
-            await bus.publish(work(1))
+            await bus.publish([Wire("", queue, b"1", message_id="1")])
         with pytest.raises(DependencyUnavailable):
-            await bus.depth("test.work")
+            await bus.depth(queue)
     finally:
         await bus.close()
         await asyncio.to_thread(rabbitmq.start)
@@ -180,7 +186,9 @@ async def test_a_queue_that_is_full_makes_publishing_wait(rabbitmq, amqp_url, bu
     arguments = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
     path = f"/queues{URL(amqp_url).path}/test.full"
     await asyncio.to_thread(rabbitmq.api, "PUT", path, {"durable": True, "arguments": arguments})
-    publishing = asyncio.create_task(bus.publish([Wire("", "test.full", b"%d" % n, message_id=str(n)) for n in range(9)]))
+    publishing = asyncio.create_task(
+        bus.publish([Wire("", "test.full", b"%d" % n, message_id=str(n)) for n in range(9)])
+    )
 
     subscription = await bus.subscribe("test.full", prefetch=1)
     seen = set()
@@ -207,7 +215,7 @@ async def test_a_wrong_password_is_refused_by_host_and_not_shown(amqp_url):
 
 
 async def test_a_virtual_host_that_is_not_there_is_refused(amqp_url):
-    with pytest.raises(AccessRefused, match="virtual host.*no-such-vhost"):
+    with pytest.raises(AccessRefused, match=r"/no-such-vhost did not open the virtual host"):
         await AmqpBus.connect(str(URL(amqp_url).with_path("/no-such-vhost")), name="test")
 
 

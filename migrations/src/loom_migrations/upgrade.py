@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_migrations.engine import open_engine
 
 _HERE = Path(__file__).parent
 _LOCK = 7_310_116  # any number that is ours: the Postgres advisory lock of migrations
@@ -20,6 +23,16 @@ async def upgrade(engine: AsyncEngine) -> None:
     """Apply what is missing."""
     async with engine.begin() as connection:
         await connection.run_sync(_upgrade)
+
+
+async def upgrade_all(urls: Iterable[str]) -> None:
+    """Apply what is missing in each of these databases."""
+    for url in urls:
+        engine = open_engine(url)
+        try:
+            await upgrade(engine)
+        finally:
+            await engine.dispose()
 
 
 async def is_current(engine: AsyncEngine) -> bool:

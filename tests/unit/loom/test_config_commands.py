@@ -79,7 +79,7 @@ def test_show_tells_values_and_origins_and_no_secret(loom, tmp_path, monkeypatch
     lines = {line.split()[0]: line.split() for line in out.splitlines()}
     assert code == 0
     assert lines["mode"] == ["mode", "distributed", "loom.yaml"]
-    assert lines["log.level"] == ["log.level", "warning", "default"]
+    assert lines["log.level"] == ["log.level", "error", "default"]
     assert lines["LOOM_BUS_URL"][-1] == "environment"
     assert "hush" not in out
     code, out, _ = loom("config", "show", "--format", "json")

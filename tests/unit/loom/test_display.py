@@ -63,7 +63,10 @@ def test_notices_stand_below():
     seen = picture(
         console(tty=True), progress(notice="transform waits: no answer from h; retry in 5 s"), note="stopping"
     )
-    assert seen.splitlines()[-2:] == ["  transform waits: no answer from h; retry in 5 s", "  stopping"]
+    assert [line.rstrip() for line in seen.splitlines()[-2:]] == [
+        "  transform waits: no answer from h; retry in 5 s",
+        "  stopping",
+    ]
 
 
 def test_a_terminal_that_knows_ascii_only_gets_ascii():

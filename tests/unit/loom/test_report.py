@@ -44,7 +44,7 @@ def test_the_report_says_everything_about_a_run():
         "3,708    2,220      1,488",
         "0.599   0.490   0.000   1.000           1       59.9%",
         "4.0 s (927 records/s)",
-        "p50 0.12 ms  p95 0.4 ms  p99 -",
+        "p50 0.12 ms  p95 0.40 ms  p99 -",
         "$0.0000",
         "0 made, 0 from cache",
         "results/scores.csv",

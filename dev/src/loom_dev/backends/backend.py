@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -82,6 +83,7 @@ class Backend(ABC):
         """Start, and wait until it serves. Raises `BackendUnavailable` with the server's last words."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._host is None:
+            atexit.register(self._remove)
             self._host = ContainerHost(self.image()) if docker_answers() else LocalHost(self.programs())
         host = self._host
         host.start()
@@ -112,7 +114,12 @@ class Backend(ABC):
         self.kill()
         if isinstance(self._host, ContainerHost):
             self._host.remove()
-        if self._temporary:
+        self._remove()
+
+    def _remove(self) -> None:
+        """Remove a temporary folder: also when nobody closed what was stopped, and no keeper is there to do it."""
+        atexit.unregister(self._remove)
+        if self._temporary and not self.running:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -69,9 +70,11 @@ class Process:
         self._release()
 
     def _signal(self, number: signal.Signals) -> None:
-        if self.running and self.pid:
+        if not (self.running and self.pid):
+            return
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
             os.kill(self.pid, number)
-            os.kill(self.pid, signal.SIGCONT)  # one that a test has stopped would not hear it
+            os.kill(self.pid, signal.SIGCONT)  # one that a test has stopped would not hear the other
 
     def _release(self) -> None:
         for pipe in (self._keeper.stdin, self._keeper.stdout):

@@ -57,7 +57,7 @@ def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> Loa
 
 
 def _nothing_named(target: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(target, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(target, known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     names = f"Known: {', '.join(sorted(known))}." if known else "This project has none yet: `loom init NAME` makes one."
     return f"There is no pipeline named '{target}'.{hint} {names}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from loom.config import LoomConfig
 from loom.definition_file import LoadedPipeline
-from loom_common.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.credentials import Credentials, EnvProvider, FileProvider, references
 from loom_common.domain.output import json_schema
 from loom_common.domain.params import typed
 from loom_common.domain.urls import redacted
@@ -32,9 +32,12 @@ class Check:
 async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None) -> list[Check]:
     """Look at the surroundings of a pipeline. Nothing is read but the source's first page, nothing is written."""
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
-    missing = {str(error): error for text in _texts(loaded.definition) for error in credentials.missing(text)}
+    texts = list(_texts(loaded))
+    missing = dict.fromkeys(str(error) for text in texts for error in credentials.missing(text))
     if missing:
-        return [Check("credentials", ok=False, detail=" ".join(missing))]
+        return [Check("credentials", ok=False, detail=error) for error in missing]
+    named = sorted({reference for text in texts for reference in references(text)})
+    found = Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
     schema = loaded.pipeline.transform.output
     surroundings = Surroundings(
         folder=loaded.folder,
@@ -42,7 +45,7 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
         params=_params(loaded, params or {}),
         output_schema=json_schema(schema) if schema else None,
     )
-    return [await _source(loaded, surroundings), await _destination(loaded, surroundings)]
+    return [found, await _source(loaded, surroundings), await _destination(loaded, surroundings)]
 
 
 async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
@@ -84,15 +87,8 @@ def _params(loaded: LoadedPipeline, given: dict[str, Any]) -> dict[str, Any]:
     return typed(specs, given)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for key, item in value.items():
-                # A prompt may speak about ${...}; only places and keys are expanded.
-                if key != "prompt":
-                    yield from _texts(item)
-        case list():
-            for item in value:
-                yield from _texts(item)
+def _texts(loaded: LoadedPipeline) -> Iterator[str]:
+    """Everything that credentials are put into."""
+    pipeline = loaded.pipeline
+    yield from (pipeline.extract.source, pipeline.load.destination)
+    yield from (text for text in (pipeline.transform.base_url, pipeline.transform.api_key) if text is not None)

@@ -86,7 +86,7 @@ class PipelineDefaults(Section):
 class LogConfig(Section):
     """How much the command line logs on stderr."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("warning", description="`--verbose` makes it `info`.")
+    level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
 
 
 class LoomConfig(Section):

@@ -27,28 +27,34 @@ async def embedded(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
         async with open_platform(settings, "embedded") as platform:
             services = _services(platform, owner)
             stops = [asyncio.Event() for _ in services]
-            running = [asyncio.create_task(service.run(stop)) for service, stop in zip(services, stops, strict=True)]
-            failed = asyncio.gather(*running)
             try:
-                yield platform, owner
-                await _until_idle(platform)
-            finally:
-                for stop, task in zip(stops, running, strict=True):
-                    stop.set()
-                    await asyncio.wait({task})
-                await failed
+                # A service that dies takes the conversation with it: nobody may wait for what cannot come any more.
+                async with asyncio.TaskGroup() as tasks:
+                    running = [
+                        tasks.create_task(service.run(stop)) for service, stop in zip(services, stops, strict=True)
+                    ]
+                    try:
+                        yield platform, owner
+                        await _until_idle(platform)
+                    finally:
+                        for stop, task in zip(stops, running, strict=True):
+                            stop.set()
+                            await asyncio.wait({task})
+            except BaseExceptionGroup as group:
+                raise _cause(group) from group
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended the engine: the first error of the group, however deep."""
+    first = group.exceptions[0]
+    return _cause(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def prepare(settings: Settings) -> None:
-    """Bring the state database to the newest schema."""
-    from loom_migrations.engine import open_engine
-    from loom_migrations.upgrade import upgrade
+    """Bring the databases of state and journal to the newest schema."""
+    from loom_migrations.upgrade import upgrade_all
 
-    engine = open_engine(settings.state.url.get_secret_value())
-    try:
-        await upgrade(engine)
-    finally:
-        await engine.dispose()
+    await upgrade_all(settings.databases)
 
 
 def _services(platform: Platform, owner: str) -> list[Service]:

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,16 +19,21 @@ import structlog
 from loom_common.adapters.folder_payloads import FolderPayloads
 from loom_common.adapters.memory_bus import MemoryBus
 from loom_common.adapters.postgres_payloads import PostgresPayloads
+from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.domain.breaker import Policy
 from loom_common.epochs import EpochGuard
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import TOPOLOGY
+from loom_common.isolation import Room
 from loom_common.plans import PlanCache
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.payloads import PayloadStore
 from loom_common.settings import Settings
 from loom_common.telemetry import configure_logging
+from loom_common.threads import Threads
+from loom_common.vitals import Vitals
 from loom_common.worker import Duty, Worker
 
 log = structlog.get_logger()
@@ -44,6 +49,13 @@ class Platform:
     plans: PlanCache
     credentials: Credentials
     clock: Clock
+    breakers: Breakers = field(default_factory=Breakers)
+    """Of everything this process calls; `snapshot()` tells how they stand."""
+    threads: Threads = field(default_factory=Threads)
+    room: Room = field(default_factory=Room)
+    """Where user code runs: one room, because it is one process that such code can take down."""
+    vitals: Vitals = field(default_factory=Vitals)
+    """How it goes, for those who ask over HTTP. A service says here what it consumes, needs and can tell."""
 
     @property
     def project(self) -> Path:
@@ -76,12 +88,17 @@ class StageService:
         self._name = name
         self._duties = duties
         self._platform = platform
+        self._vitals = [platform.vitals.duty(duty.queue) for duty in duties]
         self._close = close or contextlib.nullcontext
 
     async def run(self, stop: asyncio.Event) -> None:
         guard = EpochGuard()
-        drain = self._platform.settings.worker.drain_seconds
-        workers = [Worker(self._name, duty, self._platform.bus, guard, drain) for duty in self._duties]
+        settings = self._platform.settings
+        drain = settings.worker.drain_seconds
+        workers = [
+            Worker(self._name, duty, self._platform.bus, guard, drain, vitals, replaceable=not settings.embedded)
+            for duty, vitals in zip(self._duties, self._vitals, strict=True)
+        ]
         following = asyncio.create_task(guard.follow(self._platform.bus, self._name))
         async with self._close():
             try:
@@ -107,6 +124,8 @@ async def open_platform(settings: Settings, name: str, clock: Clock | None = Non
             plans=PlanCache(payloads),
             credentials=Credentials({"env": EnvProvider(prefix=settings.credential_prefix), "file": FileProvider()}),
             clock=clock or SystemClock(),
+            breakers=Breakers(Policy(**settings.breaker.model_dump()), clock),
+            threads=Threads(settings.worker.leaked_threads),
         )
     finally:
         await bus.close()
@@ -161,8 +180,19 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_platform(settings, name) as platform:
+    async with open_platform(settings, name) as platform, _health(platform, stop):
         await platform.bus.check(TOPOLOGY)
         log.info("service started", project=str(platform.project))
         await build(platform).run(stop)
         log.info("service stopped")
+
+
+def _health(platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:
+    """Says how it goes where `LOOM_HEALTH_PORT` is set. "Not ready" is told from the instant `stop` is set, before
+    anything is stopped; "alive" until everything is."""
+    settings = platform.settings.health
+    if settings.port is None:
+        return contextlib.nullcontext()
+    from loom_common.health import Health, serving
+
+    return serving(Health(platform.vitals, platform.bus, platform.clock, stop, settings.stall_seconds), settings)

@@ -16,6 +16,11 @@ from loom_common.errors import MissingCredential
 _REFERENCE = re.compile(r"\$\{(?:(?P<provider>[a-z_]+):)?(?P<name>[^}]+)\}")
 
 
+def references(text: str) -> list[str]:
+    """Every reference in `text`, as it is written."""
+    return [match[0] for match in _REFERENCE.finditer(text)]
+
+
 class CredentialProvider(Protocol):
     """Somewhere secrets are kept."""
 

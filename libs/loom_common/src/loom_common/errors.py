@@ -6,6 +6,8 @@
     │   └── MissingCredential        a ${NAME} that resolves to nothing
     ├── TransientError               may succeed if tried again
     │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
+    │   │   ├── RateLimited          it is there, and asks to slow down
+    │   │   └── BreakerOpen          it was away so often that nobody asks it for a while
     │   └── Timeout
     ├── PermanentError               will fail the same way again
     │   ├── SourceError              the source as a whole cannot be read
@@ -14,6 +16,7 @@
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── RecordError                  this one record is at fault; its neighbours are not
     ├── UnreadableMessage            bad JSON, unknown type, future version: goes to loom.dead
+    ├── WorkerWornOut                this process holds too much that hangs: it must be replaced
     ├── TopologyMissing              a service found an exchange or queue undeclared
     └── Unroutable                   a published message reached no queue
 
@@ -98,6 +101,25 @@ class DependencyUnavailable(TransientError):
     """Something Loom stands on is away: a database, the broker, a model endpoint."""
 
 
+class RateLimited(DependencyUnavailable):
+    """The other side is well, and asks to slow down."""
+
+
+class BreakerOpen(DependencyUnavailable):
+    """An upstream failed so often that nobody asks it before the next probe. Waiting for it is no failed attempt."""
+
+    def __init__(self, upstream: str, *, probe_in: float, opened_for: float, opening: int) -> None:
+        self.upstream = upstream
+        """As it may be shown: `model gpt-4o-mini at https://...`."""
+        self.probe_in = probe_in
+        """Seconds until it is tried again."""
+        self.opened_for = opened_for
+        """Seconds since it was given up on."""
+        self.opening = opening
+        """How often it was given up on, so that each time is told once."""
+        super().__init__(f"{upstream} is away. It is tried again in {probe_in:.0f} s.", retry_after=probe_in)
+
+
 class Timeout(TransientError):
     """An answer did not come in time."""
 
@@ -134,6 +156,15 @@ class RecordError(LoomError):
 
 class UnreadableMessage(LoomError):
     """A message no one can read. It goes to `loom.dead` with this reason, and is never retried."""
+
+
+class WorkerWornOut(LoomError):
+    """Threads of this process hang in code that cannot be ended. Its messages belong to a fresh process."""
+
+    def __init__(self, message: str, hung: Sequence[Any] = ()) -> None:
+        self.hung = tuple(hung)
+        """What this piece of work hung on: records, or their ids."""
+        super().__init__(message)
 
 
 class TopologyMissing(LoomError):

@@ -59,6 +59,47 @@ class WorkerSettings(BaseSettings):
 
     prefetch: int = Field(8, ge=1, description="Batches in hand at once, per replica.")
     drain_seconds: float = Field(30.0, ge=0, description="How long to finish what is in hand when asked to stop.")
+    leaked_threads: int = Field(8, ge=1, description="Threads hanging in user code until the process is replaced.")
+
+
+class BreakerSettings(BaseSettings):
+    """When a model endpoint, a source or a destination is given up on for a while."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True)
+
+    failures: int = Field(5, ge=1, description="In a row, until it opens.")
+    open_seconds: float = Field(60.0, gt=0, description="Until it is tried again.")
+    successes: int = Field(3, ge=1, description="Probes in a row, until it closes.")
+
+
+class DatabaseSettings(BaseSettings):
+    """How long the databases of state, journal and payloads may take. In seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True)
+
+    connect_timeout: float = Field(3.0, gt=0, description="A connection.")
+    query_timeout: float = Field(10.0, gt=0, description="One statement.")
+    complex_timeout: float = Field(30.0, gt=0, description="One statement of the coordinator's, over a whole run.")
+    transaction_timeout: float = Field(60.0, gt=0, description="Idle inside a transaction: the server ends it.")
+
+
+class CacheSettings(BaseSettings):
+    """How long Redis may take. In seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True)
+
+    connect_timeout: float = Field(1.0, gt=0, description="A connection.")
+    operation_timeout: float = Field(2.0, gt=0, description="One operation. Past it, work goes on without.")
+
+
+class HealthSettings(BaseSettings):
+    """Where a service says over HTTP how it is: `/healthz`, `/readyz`, `/metrics`."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Elsewhere than loopback only where a network policy guards it.")
+    port: int | None = Field(None, ge=1, le=65535, description="None: not at all, as in the embedded engine.")
+    stall_seconds: float = Field(10.0, gt=0, description="An event loop that is stuck for so long is not alive.")
 
 
 class Settings(BaseSettings):
@@ -74,3 +115,19 @@ class Settings(BaseSettings):
     payloads: PayloadSettings = Field(default_factory=PayloadSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    breaker: BreakerSettings = Field(default_factory=BreakerSettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether all services share this one process, and nobody starts it again when it ends."""
+        return self.bus.url.get_secret_value().startswith("memory:")
+
+    @property
+    def databases(self) -> list[str]:
+        """The databases that hold tables of Loom's, each once: state, journal and payloads may share one."""
+        journal = self.journal.url.get_secret_value()
+        if journal.startswith("sqlite:///"):  # a relative path starts at the project folder
+            journal = f"sqlite:///{self.project_dir / journal.removeprefix('sqlite:///')}"
+        urls = [self.state.url.get_secret_value(), self.payloads.url.get_secret_value(), journal]
+        return list(dict.fromkeys(url for url in urls if url.startswith(("sqlite:", "postgres:", "postgresql:"))))

@@ -16,7 +16,9 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 def configure_logging(settings: LogSettings, **bound: Any) -> None:
     """Set up logging for this process; `bound` stands in every line (e.g. `service="loader"`)."""
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if settings.format == "json" else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     errors: list[structlog.typing.Processor] = (
         [structlog.processors.dict_tracebacks] if settings.format == "json" else []

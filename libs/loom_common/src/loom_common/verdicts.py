@@ -16,6 +16,7 @@ from loom_common.contracts.v1 import (
     TransformedRecord,
 )
 from loom_common.domain.recovery import Retry
+from loom_common.errors import BreakerOpen
 from loom_common.flow import Stage
 from loom_common.stage_result import StageResult
 
@@ -51,6 +52,23 @@ def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> l
         reason=str(error),
         attempt=attempt,
         delay=retry.delay,
+    )
+    return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
+
+
+def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
+    """Tell that the message's run waits for an upstream: once per worker (`by`) and opening of the breaker."""
+    stage = stage_of(message)
+    if stage is None:
+        return []
+    fact = StageDelayed(
+        run_id=message.correlation_id,
+        stage=stage,
+        cause=f"{by}/{away.upstream}/{away.opening}",
+        reason=str(away.__cause__ or away),
+        attempt=1,
+        delay=away.probe_in,
+        upstream=away.upstream,
     )
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 

@@ -14,14 +14,25 @@ from typing import Any
 
 import structlog
 
-from loom_common import flow, verdicts
+from loom_common import attempts, flow, verdicts
+from loom_common.attempts import Attempt
 from loom_common.contracts.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.domain.recovery import decide
+from loom_common.domain.recovery import decide, rung_until
 from loom_common.epochs import EpochGuard
-from loom_common.errors import DependencyUnavailable, LoomError, PermanentError, UnreadableMessage
+from loom_common.errors import (
+    BreakerOpen,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+    TransientError,
+    UnreadableMessage,
+    WorkerWornOut,
+)
 from loom_common.flow import Exchange
+from loom_common.pausing import Pause
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
+from loom_common.vitals import DutyVitals, Outcome
 
 log = structlog.get_logger()
 
@@ -42,14 +53,29 @@ class Duty:
 class Worker:
     """Carries out a `Duty` until told to stop, then finishes what it has in hand."""
 
-    def __init__(self, service: str, duty: Duty, bus: Bus, guard: EpochGuard, drain_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        service: str,
+        duty: Duty,
+        bus: Bus,
+        guard: EpochGuard,
+        drain_seconds: float = 30.0,
+        vitals: DutyVitals | None = None,
+        *,
+        replaceable: bool = True,
+    ) -> None:
+        """`replaceable`: whether somebody starts this process again when it ends, so that a worn-out one may."""
         self._service = service
         self._duty = duty
         self._bus = bus
         self._guard = guard
         self._drain_seconds = drain_seconds
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._vitals = vitals or DutyVitals(duty.queue)
+        self._vitals.in_hand = self._in_hand
         self._broken: asyncio.Future[None] | None = None
+        self._pause = Pause()
+        self._replaceable = replaceable
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then drain. Raises what no verdict covers, e.g. `TopologyMissing`."""
@@ -60,6 +86,7 @@ class Worker:
         try:
             waited: set[asyncio.Future[Any]] = {taking, stopping, self._broken}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            self._pause.end()
             await subscription.stop()
             await self._drain()
         finally:
@@ -75,6 +102,7 @@ class Worker:
 
     async def _take(self, subscription: Subscription) -> None:
         async for delivery in subscription:
+            await self._pause.over()
             task = asyncio.create_task(self._settle(delivery))
             self._in_hand.add(task)
             task.add_done_callback(self._settled)
@@ -101,25 +129,61 @@ class Worker:
             message = decode(delivery, *self._duty.accepts)
         except UnreadableMessage as error:
             log.error("unreadable message set aside", queue=self._duty.queue, reason=str(error))
+            self._vitals.count(Outcome.FAILED)
             await self._bus.publish([dead(delivery, str(error), self._service)])
             return
         if self._guard.stale(message):
+            self._vitals.count(Outcome.STALE)
             return
         with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
             await self._publish(await self._outcome(message, delivery))
 
     async def _outcome(self, message: Message, delivery: Delivery) -> Sequence[Outgoing | Wire]:
-        try:
-            return await self._duty.handler(message)
-        except PermanentError as error:
-            log.error("run cannot go on", error=str(error))
-            return verdicts.run_failed(message, str(error))
-        except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
-            return self._later_or_aside(message, error, delivery)
+        attempts.current.set(_attempt(delivery))
+        while not self._guard.stale(message):
+            try:
+                with self._vitals.timed():
+                    outgoing = await self._duty.handler(message)
+            except BreakerOpen as away:
+                if not await self._waited(message, away):
+                    return self._parked(message, away, delivery)
+                continue
+            except WorkerWornOut as error:
+                if self._replaceable:
+                    raise
+                return self._failed(message, f"{error} Then: loom resume {message.correlation_id}.")
+            except PermanentError as error:
+                return self._failed(message, str(error))
+            except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
+                return self._later_or_aside(message, error, delivery)
+            self._pause.handled()
+            self._vitals.count(Outcome.HANDLED)
+            return outgoing
+        self._vitals.count(Outcome.STALE)
+        return ()
+
+    def _failed(self, message: Message, reason: str) -> Sequence[Outgoing]:
+        log.error("run cannot go on", error=reason)
+        self._vitals.count(Outcome.FAILED)
+        return verdicts.run_failed(message, reason)
+
+    async def _waited(self, message: Message, away: BreakerOpen) -> bool:
+        """Whether the message may be handled again: it waited in hand until its upstream's next probe."""
+        if self._pause.first_notice(message.correlation_id, away):
+            await self._publish(verdicts.paused(message, away, by=self._pause.name))
+        return await self._pause.sit_out(away, len(self._in_hand))
+
+    def _parked(self, message: Message, away: BreakerOpen, delivery: Delivery) -> Sequence[Outgoing]:
+        """Out of the way of messages that get through. Its upstream's trouble is no failed attempt of its own."""
+        self._vitals.count(Outcome.RETRIED)
+        rung = rung_until(away.probe_in)
+        room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, rung.step))
+        return [Outgoing(room, message, attempt=attempt_of(delivery))]
 
     def _later_or_aside(self, message: Message, error: Exception, delivery: Delivery) -> Sequence[Outgoing | Wire]:
         attempt = attempt_of(delivery)
         retry = decide(error, attempt, lasting=verdicts.stage_of(message) is None)
+        self._vitals.count(Outcome.RETRIED if retry else Outcome.FAILED)
         expected = isinstance(error, LoomError)
         log.warning(
             "attempt failed",
@@ -146,6 +210,12 @@ def attempt_of(delivery: Delivery) -> int:
     """Which attempt this delivery is, 1-based, by the `loom-attempt` header."""
     value = delivery.headers.get("loom-attempt", 1)
     return value if isinstance(value, int) else 1
+
+
+def _attempt(delivery: Delivery) -> Attempt:
+    number = attempt_of(delivery)
+    last = decide(TransientError(""), number) is None
+    return Attempt(number, last=last, redelivered=delivery.deliveries)
 
 
 def dead(delivery: Delivery, reason: str, service: str) -> Wire:

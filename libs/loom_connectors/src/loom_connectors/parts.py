@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from loom_common.domain.pipeline import LoadConfig
-from loom_common.errors import AccessRefused, ConfigurationError, DestinationError
-from loom_connectors.places import file_trouble, host, resolved
+from loom_common.errors import ConfigurationError, DestinationError
+from loom_connectors.places import file_trouble, resolved, see_that_it_can_be_written
 from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Surroundings
 
 
@@ -90,7 +90,7 @@ class FileDestination:
         return str(self._path)
 
     async def check(self) -> None:
-        await asyncio.to_thread(self._check)
+        await asyncio.to_thread(see_that_it_can_be_written, self._path)
 
     async def load(self, batch: LoadBatch) -> LoadResult:
         await asyncio.to_thread(self._load, batch)
@@ -101,19 +101,6 @@ class FileDestination:
 
     async def close(self) -> None:
         return
-
-    def _check(self) -> None:
-        if self._path.is_dir():
-            raise DestinationError(f"{self._path} on {host()} is a folder; load.destination must name a file.")
-        ground = next(parent for parent in (self._folder, *self._path.parents) if parent.exists())
-        if not ground.is_dir():
-            raise DestinationError(f"{ground} on {host()} is a file, so {self._path} cannot be written under it.")
-        for place in (ground, self._path):
-            if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
-                raise AccessRefused(
-                    f"{place} on {host()} cannot be written by this user. Give the permission, or name another place "
-                    "in load.destination."
-                )
 
     def _load(self, batch: LoadBatch) -> None:
         with self._trouble():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError
+from loom_common.errors import AccessRefused, DependencyUnavailable, DestinationError, PermanentError
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -38,3 +39,19 @@ def file_trouble(path: Path, trouble: type[PermanentError], remedy: str) -> Iter
         if error.errno in _ABSENT:
             raise trouble(f"{place}: {reason}. {remedy}") from error
         raise DependencyUnavailable(f"{place}: {reason}.") from error
+
+
+def see_that_it_can_be_written(path: Path) -> None:
+    """Without touching it, nor making its folder. Raises `AccessRefused`, `DestinationError`."""
+    with file_trouble(path, DestinationError, "Correct load.destination."):
+        if path.is_dir():
+            raise DestinationError(f"{path} on {host()} is a folder; load.destination must name a file.")
+        ground = next(parent for parent in path.parents if parent.exists())
+        if not ground.is_dir():
+            raise DestinationError(f"{ground} on {host()} is a file, so {path} cannot be written under it.")
+        for place in (ground, path):
+            if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
+                raise AccessRefused(
+                    f"{place} on {host()} cannot be written by this user. Give the permission, or name another place "
+                    "in load.destination."
+                )

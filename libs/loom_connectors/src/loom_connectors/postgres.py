@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -40,6 +41,15 @@ from loom_connectors.values import as_json
 
 _BLOCKS = (8, 4096)
 """Blocks of a table that are looked through at once: at first, and at most where they turn out empty."""
+
+
+def dialect(types: Mapping[str, str]) -> Dialect:
+    """How Postgres reads by key, given the SQL types of the columns."""
+
+    def value(number: int, name: str) -> str:
+        return f"${number}::text::{types[name]}" if name else f'${number}::text COLLATE "C"'
+
+    return Dialect(f'{keyset.ROW}::text COLLATE "C"', lambda name: f"{keyset.ROW}.{quoted(name)}", value)
 
 
 class PostgresSource:
@@ -86,17 +96,10 @@ class PostgresSource:
 
     async def _by_key(self, connection: Any, cursor: KeyCursor, limit: int) -> Page:
         types = await self._see_columns(connection)
-        dialect = Dialect(
-            row_text=f'{keyset.ROW}::text COLLATE "C"',
-            key=lambda name: f"{keyset.ROW}.{quoted(name)}",
-            value=lambda number, name: (
-                f'${number}::text COLLATE "C"' if not name else f"${number}::text::{types[name]}"
-            ),
-        )
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            sql = keyset.page_sql(self._query, self._keys, cursor, room, dialect, len(self._values))
+            sql = keyset.page_sql(self._query, self._keys, cursor, room, dialect(types), len(self._values))
             rows = await connection.fetch(sql, *self._values, *map(_as_text, cursor.last or ()))
             names = (keyset.ROW_TEXT,) if cursor.nulls else self._keys
             found = [tuple(row[name] for name in names) for row in rows]
@@ -138,7 +141,14 @@ class PostgresSource:
         """The SQL type of each column. Raises `ConfigurationError` for a key that is none of them."""
         if not self._columns:
             sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"
-            attributes = (await connection.prepare(sql)).get_attributes()
+            statement = await connection.prepare(sql)
+            try:
+                await statement.fetch(*self._values)
+            except asyncpg.DataError as error:
+                raise ConfigurationError(
+                    f"extract.query: a parameter is not of the type it is used as: {error}"
+                ) from error
+            attributes = statement.get_attributes()
             names = [each.name for each in attributes]
             keyset.see_columns(names, self._keys, f"the table {self._table}" if self._table else "the query")
             self._columns = {each.name: f"{quoted(each.type.schema)}.{quoted(each.type.name)}" for each in attributes}
@@ -215,15 +225,12 @@ class PostgresDestination:
         async with self._server.connection() as connection, asyncio.timeout(self._options.timeouts.transaction):
             await self._see_ledger(connection)
             try:
-                try:
-                    return await self._load(connection, batch, write)
-                except asyncpg.PostgresError as error:
-                    if not is_a_rows_fault(error):
-                        raise
-                    return await self._load(connection, batch, write_apart)
-            except BaseException:
-                self._targets.clear()  # what this transaction made is gone with it
-                raise
+                return await self._load(connection, batch, write)
+            except asyncpg.PostgresError as error:
+                self._targets.clear()  # the table may be another than it was
+                if not is_a_rows_fault(error):
+                    raise
+            return await self._load(connection, batch, write_apart)
 
     async def _load(self, connection: Any, batch: LoadBatch, write_rows: Write) -> LoadResult:
         """One transaction: the ledger's row and the batch's rows. A batch that is in the ledger was loaded before."""
@@ -245,6 +252,7 @@ class PostgresDestination:
                     f"UPDATE {self._ledger.sql} SET loaded = $3, failed = $4 WHERE run_id = $1 AND batch_id = $2",
                     run, name, result.loaded, failed_as_json(result.failed),
                 )  # fmt: skip
+        self._targets[self._kept_as(run)] = target  # now that what was made for it is there for every connection
         return result
 
     async def finalize(self, run_id: str, *, complete: bool) -> None:
@@ -271,6 +279,7 @@ class PostgresDestination:
                         timeout=seconds,
                     )
                     await connection.execute(f"DROP TABLE {staging.sql}")
+        self._targets.pop(self._kept_as(run_id), None)
 
     async def close(self) -> None:
         await self._server.close()
@@ -291,23 +300,26 @@ class PostgresDestination:
 
     async def _target(self, connection: Any, batch: LoadBatch) -> Target:
         """The table as it is, made where it is missing. Raises `DestinationError` for a column it lacks."""
-        kept_as = batch.run_id if self._mode == "replace" else ""
-        target = self._targets.get(kept_as)
-        if target is None:
+        names = columns_of(batch.rows)
+        target = self._targets.get(self._kept_as(batch.run_id))
+        if target is None or not set(names) <= set(target.columns):
             if not await columns_of_table(connection, self._table):
                 if not self._options.create_table:
                     raise self._no_table()
-                wanted = list(dict.fromkeys([*self._key, *columns_of(batch.rows)]))
+                wanted = list(dict.fromkeys([*self._key, *names]))
                 await make_table(connection, self._table, kinds(self._schema, wanted), self._key)
             columns = await self._see_columns(connection)
             table = self._table
             if self._mode == "replace":
                 table = table.beside(staging_name(table.name, batch.run_id))
                 await make_staging(connection, table, self._table)
-            target = self._targets[kept_as] = Target(table, columns, self._key)
+            target = Target(table, columns, self._key)
         if missing := unknown_everywhere(batch.rows, list(target.columns)):
             raise lacking(missing, str(self._table), list(target.columns))
         return target
+
+    def _kept_as(self, run_id: str) -> str:
+        return run_id if self._mode == "replace" else ""
 
     async def _see_columns(self, connection: Any) -> dict[str, str]:
         columns = await columns_of_table(connection, self._table)

@@ -10,13 +10,14 @@ from typing import Any
 
 import asyncpg
 
+from loom_common.domain.ids import content_hash
 from loom_connectors.columns import columns_of
 from loom_connectors.copy_text import copy_text
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.postgres_server import TableName, is_a_rows_fault
 from loom_connectors.sql import name_list, quoted
 
-_BATCH, _ORDER = "loom_batch", "loom_order"
+_ORDER = "loom_order"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +66,23 @@ async def write_apart(connection: Any, target: Target, rows: Sequence[Row], seco
 
 
 async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns: Sequence[str], seconds: float) -> None:
-    """By way of a temporary table, whose rows are one for each key: the batch's last."""
+    """By way of a temporary table, whose rows are one for each key: the batch's last.
+
+    The connection keeps that table, empty: to make it anew for each batch takes longer than all the rest."""
     names, key, table = name_list(columns), name_list(target.key), target.table.sql
-    changed = ", ".join(f"{quoted(each)} = EXCLUDED.{quoted(each)}" for each in columns if each not in target.key)
+    batch = f"loom_batch_{content_hash(table.encode())[:16]}"
     await connection.execute(
-        f"CREATE TEMP TABLE {_BATCH} ON COMMIT DROP AS SELECT 0::bigint AS {_ORDER}, {names} FROM {table} WITH NO DATA"
+        f"CREATE TEMP TABLE IF NOT EXISTS {batch} ON COMMIT DELETE ROWS AS SELECT 0::bigint AS {_ORDER}, "
+        f"{name_list(list(target.columns))} FROM {table} WITH NO DATA; DELETE FROM {batch}"
     )
     data = memoryview(copy_text(rows, columns, target.columns, numbered=True))
-    await connection.copy_to_table(_BATCH, columns=[_ORDER, *columns], source=data, timeout=seconds)
+    await connection.copy_to_table(batch, columns=[_ORDER, *columns], source=data, timeout=seconds)
+    changed = ", ".join(f"{quoted(each)} = EXCLUDED.{quoted(each)}" for each in columns if each not in target.key)
     await connection.execute(
-        f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({key}) {names} FROM {_BATCH} "
+        f"INSERT INTO {table} ({names}) SELECT DISTINCT ON ({key}) {names} FROM {batch} "
         f"ORDER BY {key}, {_ORDER} DESC ON CONFLICT ({key}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}",
         timeout=seconds,
     )
-    await connection.execute(f"DROP TABLE {_BATCH}")
 
 
 def _failed(row: Row, error: asyncpg.PostgresError) -> FailedRow:

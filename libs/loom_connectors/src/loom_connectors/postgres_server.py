@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -112,6 +112,10 @@ class Server:
         try:
             with self._translated("no answer in time; see options.timeouts", Timeout):
                 yield connection
+        except DependencyUnavailable:
+            with suppress(asyncpg.InterfaceError):  # where it is gone already
+                connection.terminate()  # nobody should be given what is left of it
+            raise
         finally:
             with self._translated("no connection", DependencyUnavailable):
                 await pool.release(connection)
@@ -149,6 +153,8 @@ class Server:
             if isinstance(error, ValueError):  # a value or a setting that the driver could not send
                 raise ConfigurationError(f"{place}: {error}") from error
             raise DependencyUnavailable(f"{place}: {error}") from error
+        except asyncpg.InternalClientError as error:  # the server ended the connection in the midst of things
+            raise DependencyUnavailable(f"{place}: the connection is broken.") from error
         except TimeoutError as error:
             raise lateness(f"{place}: {late}.") from error
         except OSError as error:

@@ -19,6 +19,7 @@ from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhe
 from loom_connectors.keyset import Dialect, KeyCursor
 from loom_connectors.options import options_of
 from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
+from loom_connectors.places import see_that_it_can_be_written
 from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Page, ReadRecord, Surroundings
 from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions, bound, quoted
 from loom_connectors.sqlite_file import SqliteFile
@@ -188,7 +189,7 @@ class SqliteDestination:
         await asyncio.to_thread(self._file.close)
 
     def _check(self) -> None:
-        self._file.see_that_it_can_be_written()
+        see_that_it_can_be_written(self._file.path)
         columns: list[str] = []
         if self._file.path.exists():
             with closing(self._file.opened_to_read()) as db, self._file.trouble():

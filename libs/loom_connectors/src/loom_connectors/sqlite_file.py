@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -99,20 +98,6 @@ class SqliteFile:
             if self._writer is not None:
                 self._writer.close()
             self._writer = None
-
-    def see_that_it_can_be_written(self) -> None:
-        """Without touching it. Raises `AccessRefused`, `DestinationError`."""
-        if self.path.is_dir():
-            raise self.trouble_is(f"{self.path} on {host()} is a folder; name a file.")
-        ground = next(parent for parent in self.path.parents if parent.exists())
-        if not ground.is_dir():
-            raise self.trouble_is(f"{ground} on {host()} is a file, so {self.path} cannot be written under it.")
-        for place in (ground, self.path):
-            if place.exists() and not os.access(place, os.W_OK, effective_ids=True):
-                raise AccessRefused(
-                    f"{place} on {host()} cannot be written by this user. Give the permission (SQLite needs it for the "
-                    "folder too), or name another place."
-                )
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:

@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("notice", sa.Text(), nullable=True),
         sa.Column("slice_batches", sa.Integer(), nullable=False),
         sa.Column("credit_window", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Integer(), server_default="5", nullable=False),
         sa.Column("finalizing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.ForeignKeyConstraint(
             ["pipeline_name"],
@@ -266,6 +267,7 @@ def upgrade() -> None:
         sa.Column("slice", sa.Integer(), nullable=False),
         sa.Column("cursor", Json, nullable=True),
         sa.Column("record_limit", sa.Integer(), nullable=True),
+        sa.Column("max_batches", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("issued_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(

@@ -13,8 +13,7 @@ from loom_common.errors import LoomError
 from loom_common.flow import TOPOLOGY
 from loom_common.settings import Settings
 from loom_coordinator.service import build
-from loom_migrations.engine import open_engine
-from loom_migrations.upgrade import upgrade
+from loom_migrations.upgrade import upgrade_all
 
 app = typer.Typer(
     help="Loom's coordinator and its administration.",
@@ -22,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-db = typer.Typer(help="The state database.", no_args_is_help=True)
+db = typer.Typer(help="The databases of state and journal.", no_args_is_help=True)
 topology = typer.Typer(help="The broker's exchanges and queues.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(topology, name="topology")
@@ -37,16 +36,10 @@ def serve(context: typer.Context) -> None:
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database of LOOM_STATE_URL to the newest schema. Safe to repeat."""
+    """Bring the databases of LOOM_STATE_URL, LOOM_PAYLOADS_URL and LOOM_JOURNAL_URL to the newest schema.
 
-    async def run() -> None:
-        engine = open_engine(Settings().state.url.get_secret_value())
-        try:
-            await upgrade(engine)
-        finally:
-            await engine.dispose()
-
-    asyncio.run(run())
+    Safe to repeat."""
+    asyncio.run(upgrade_all(Settings().databases))
     typer.echo("The state database has the newest schema.")
 
 

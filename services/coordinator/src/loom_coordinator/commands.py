@@ -1,4 +1,4 @@
-"""Cancel, pause and resume. Each raises the run's epoch, so that what is on its way becomes stale."""
+"""Cancel, pause, resume, priority. The first three raise the run's epoch, so that what is on its way becomes stale."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
             status = await pause(unit, run)
         case "resume":
             status = await resume(unit, run)
+        case "priority":
+            status = await prioritize(unit, run, command.priority)
     return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status)
 
 
@@ -66,3 +68,11 @@ async def resume(unit: Unit, run: RowMapping) -> str:
     await slicing.reissue(unit, fresh)
     await facts.advance(unit, fresh)
     return runs.RUNNING
+
+
+async def prioritize(unit: Unit, run: RowMapping, priority: int | None) -> str:
+    """Change the run's share beside other runs; effective with its next slice."""
+    if priority is None:
+        raise ConfigurationError("A priority command needs `priority`: 1 to 10.")
+    await runs.change(unit, run["run_id"], priority=priority)
+    return str(run["status"])

@@ -103,7 +103,7 @@ def _inbox_id(delivery: Delivery) -> str:
     return message_id(delivery.routing_key, delivery.message_id)
 
 
-_COMMANDS = ("cancel", "pause", "resume")
+_COMMANDS = ("cancel", "pause", "resume", "priority")
 
 
 def read(delivery: Delivery) -> Message:

@@ -52,7 +52,16 @@ async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> Run
         reuse=request.reuse,
     )
     await _register(unit, plan, given)
-    await start(unit, payloads, run_id, plan, given.definition, request.requested_by, request.idempotency_key)
+    await start(
+        unit,
+        payloads,
+        run_id,
+        plan,
+        definition=given.definition,
+        requested_by=request.requested_by,
+        idempotency_key=request.idempotency_key,
+        priority=request.priority,
+    )
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=runs.RUNNING)
 
 
@@ -64,7 +73,15 @@ async def accept_replay(unit: Unit, payloads: PayloadStore, request: ReplayReque
     replay = Replay(run_id=request.run_id, record_ids=request.record_ids)
     plan = replayed(Plan.decoded(await payloads.get(original["plan"])), replay)
     run_id = new_run_id()
-    await start(unit, payloads, run_id, plan, original["definition"], request.requested_by, None)
+    await start(
+        unit,
+        payloads,
+        run_id,
+        plan,
+        definition=original["definition"],
+        requested_by=request.requested_by,
+        priority=original["priority"],
+    )
     return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=runs.RUNNING)
 
 
@@ -81,9 +98,11 @@ async def start(
     payloads: PayloadStore,
     run_id: str,
     plan: Plan,
+    *,
     definition: Mapping[str, Any],
     requested_by: str | None,
-    idempotency_key: str | None,
+    priority: int,
+    idempotency_key: str | None = None,
 ) -> None:
     """Enter the run and ask for its first slice."""
     pipeline = plan.pipeline
@@ -110,6 +129,7 @@ async def start(
             destination=redacted(pipeline.load.destination),
             epoch=1,
             owner=unit.owner,
+            priority=priority,
             slice_batches=batches_per_slice,
             credit_window=credit.window(batches_per_slice),
         )

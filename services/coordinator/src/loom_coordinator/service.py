@@ -7,11 +7,14 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.bootstrap import Platform
+from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_coordinator.desk import RequestDesk
+from loom_coordinator.gauges import Gauges
 from loom_coordinator.intake import FactIntake
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.pulse import Pulse
 from loom_migrations.engine import open_engine
+from loom_migrations.reachable import reachable
 
 
 class Coordinator:
@@ -45,4 +48,9 @@ class Coordinator:
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:
     """The service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
-    return Coordinator(platform, open_engine(platform.settings.state.url.get_secret_value()), owner)
+    engine = open_engine(platform.settings.state.url.get_secret_value())
+    platform.vitals.queues |= {RUNS_QUEUE, FACTS_QUEUE}
+    platform.vitals.needs["state database"] = lambda: reachable(engine)
+    gauges = Gauges(engine, platform.bus, platform.clock)
+    platform.vitals.gauges += [gauges.runs, gauges.queues]
+    return Coordinator(platform, engine, owner)

@@ -14,8 +14,8 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
 from loom_common.flow import Stage
 from loom_coordinator.batches import UNDERWAY
-from loom_coordinator.credit import may_release
-from loom_coordinator.tables import batches, partitions, slices
+from loom_coordinator.credit import Standing, next_slice, shared_windows
+from loom_coordinator.tables import batches, partitions, pipeline_runs, slices
 from loom_coordinator.unit import Unit
 
 ISSUED = "issued"
@@ -39,20 +39,38 @@ async def release(unit: Unit, run: RowMapping) -> None:
     open_ones = await unit.connection.execute(
         select(partitions).where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False))
     )
+    waiting = [row for row in open_ones.mappings() if row["partition"] not in outstanding]
+    if not waiting:
+        return
     in_flight = await underway(unit, run_id)
-    for partition in open_ones.mappings().all():
-        if partition["partition"] in outstanding:
-            continue
-        allowed = may_release(
+    credit_window = (await windows(unit))[run_id]
+    for partition in waiting:
+        asked = next_slice(
             in_flight=in_flight,
-            outstanding=len(outstanding),
+            outstanding=sum(outstanding.values()),
             batches_per_slice=run["slice_batches"],
-            credit_window=run["credit_window"],
+            credit_window=credit_window,
         )
-        if not allowed:
+        if not asked:
             return
-        outstanding.add(partition["partition"])
-        await _issue(unit, run, partition)
+        outstanding[partition["partition"]] = asked
+        await _issue(unit, run, partition, asked)
+
+
+async def windows(unit: Unit) -> dict[str, int]:
+    """The window of every running run, shared among those that run together."""
+    runs = pipeline_runs.c
+    released = (
+        select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()
+    )
+    rows = await unit.connection.execute(
+        select(runs.run_id, runs.priority, runs.credit_window, released.label("released")).where(
+            runs.status == "running", runs.owner.is_not_distinct_from(unit.owner)
+        )
+    )
+    return shared_windows(
+        {row["run_id"]: Standing(row["priority"], row["released"], row["credit_window"]) for row in rows.mappings()}
+    )
 
 
 async def underway(unit: Unit, run_id: str) -> int:
@@ -67,12 +85,13 @@ async def exhausted(unit: Unit, run_id: str) -> bool:
     return not (await unit.connection.execute(still_open)).scalar_one() and not await _outstanding(unit, run_id)
 
 
-async def _outstanding(unit: Unit, run_id: str) -> set[int]:
-    rows = select(slices.c.partition).where(slices.c.run_id == run_id, slices.c.state == ISSUED)
-    return set((await unit.connection.execute(rows)).scalars())
+async def _outstanding(unit: Unit, run_id: str) -> dict[int, int]:
+    """Partition -> batches that were asked of it and not answered yet."""
+    rows = select(slices.c.partition, slices.c.max_batches).where(slices.c.run_id == run_id, slices.c.state == ISSUED)
+    return {partition: asked for partition, asked in await unit.connection.execute(rows)}
 
 
-async def _issue(unit: Unit, run: RowMapping, partition: RowMapping) -> None:
+async def _issue(unit: Unit, run: RowMapping, partition: RowMapping, max_batches: int) -> None:
     number, limit = partition["next_slice"], partition["remaining"]
     await unit.connection.execute(
         slices.insert().values(
@@ -81,6 +100,7 @@ async def _issue(unit: Unit, run: RowMapping, partition: RowMapping) -> None:
             slice=number,
             cursor=partition["cursor"],
             record_limit=limit,
+            max_batches=max_batches,
             state=ISSUED,
             issued_at=unit.now,
         )
@@ -90,7 +110,7 @@ async def _issue(unit: Unit, run: RowMapping, partition: RowMapping) -> None:
         .where(partitions.c.run_id == run["run_id"], partitions.c.partition == partition["partition"])
         .values(next_slice=number + 1)
     )
-    _ask(unit, run, partition["partition"], number, partition["cursor"], limit)
+    _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches)
 
 
 def _ask(
@@ -100,6 +120,7 @@ def _ask(
     number: int,
     cursor: Any,
     limit: int | None,
+    max_batches: int,
     positions: Sequence[int] | None = None,
 ) -> None:
     pipeline = run["pipeline_name"]
@@ -111,7 +132,7 @@ def _ask(
         partition=partition,
         slice=number,
         cursor=cursor,
-        max_batches=run["slice_batches"],
+        max_batches=max_batches,
         limit=limit,
         positions=tuple(positions) if positions is not None else None,
     )
@@ -164,9 +185,9 @@ async def reissue(unit: Unit, run: RowMapping) -> int:
     for row in rows.mappings().all():
         place = (row["partition"], row["slice"])
         if row["state"] == ISSUED:
-            _ask(unit, run, *place, row["cursor"], row["record_limit"])
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"])
         elif place in positions:
-            _ask(unit, run, *place, row["cursor"], row["record_limit"], sorted(positions[place]))
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], sorted(positions[place]))
         else:
             continue
         asked += 1

@@ -86,6 +86,7 @@ pipeline_runs = Table(
     Column("notice", Text),
     Column("slice_batches", Integer, nullable=False),
     Column("credit_window", Integer, nullable=False),
+    Column("priority", Integer, nullable=False, server_default="5"),
     Column("finalizing", Boolean, nullable=False, server_default=text("false")),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
@@ -111,6 +112,7 @@ slices = Table(
     Column("slice", Integer, primary_key=True),
     Column("cursor", Json),
     Column("record_limit", Integer),
+    Column("max_batches", Integer, nullable=False),
     Column("state", String(20), nullable=False),
     Column("issued_at", UtcDateTime, nullable=False),
 )

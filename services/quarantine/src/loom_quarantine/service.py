@@ -10,6 +10,7 @@ from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import ExtractSlice, RecordsQuarantined, RunFinished
 from loom_common.worker import Duty
 from loom_migrations.engine import open_engine
+from loom_migrations.reachable import reachable
 from loom_quarantine.handler import Quarantine
 from loom_quarantine.replay import Replay
 from loom_quarantine.run_ends import RunEnds
@@ -18,6 +19,7 @@ from loom_quarantine.run_ends import RunEnds
 def build(platform: Platform) -> Service:
     """The quarantine service on `platform`: it keeps records, replays them, and resolves what a replay got through."""
     engine = open_engine(platform.settings.state.url.get_secret_value())
+    platform.vitals.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
     duties = [
         Duty(flow.QUARANTINE_QUEUE, (RecordsQuarantined,), Quarantine(engine, platform.clock), prefetch),

@@ -22,7 +22,7 @@ def list_pipelines(
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """List the pipelines of the project's folders, and those that have run here."""
+    """List the project's pipelines, and those that have run here."""
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
 
@@ -34,7 +34,7 @@ def list_pipelines(
         Column("version", "version", keep=True),
         Column("last_status", "last status", keep=True),
         Column("last_started_at", "last run (UTC)", terminal.moment, keep=True),
-        Column("file", "file"),
+        Column("file", "file", keep=True),
         Column("description", "description"),
     ]
     print_rows(rows, columns, form, "This project has no pipelines yet: `loom init NAME` makes one.")
@@ -97,7 +97,9 @@ def lineage(
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """Show from where to where records went: source, prompt and model versions, counts, destination."""
+    """Show where records came from and went.
+
+    Source, model and prompt version, counts, destination of each run."""
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
 

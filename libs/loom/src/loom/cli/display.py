@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -153,7 +154,7 @@ def picture(
     for stage in Stage:
         stages.add_row(*_stage_cells(stage, pace))
     rows: list[RenderableType] = [head, stages, Text("  " + _money_and_kept(progress, f" {symbols.dot} "))]
-    rows += [Text(f"  {text}", style="yellow") for text in (progress.notice, note) if text]
+    rows += [Padding(Text(text, style="yellow"), (0, 0, 0, 2)) for text in (progress.notice, note) if text]
     return Group(*rows)
 
 

@@ -32,7 +32,6 @@ def list_records(
         Column("record_id", "record"),
         Column("failure_stage", "stage", keep=True),
         Column("failure_reason", "reason"),
-        Column("evaluation_scores", "scores"),
         Column("record_data", "data"),
         Column("run_id", "run", keep=True),
     ]
@@ -56,7 +55,8 @@ def retry(
 
     settings = configuration(config, cluster=cluster)
     chosen = tuple(name.strip() for name in record_ids.split(",") if name.strip()) if record_ids else None
+    flags = " --cluster" if cluster else ""
     code = running.wait_for(
-        running.carry_out(settings, lambda session: session.replay(run_id, chosen), form, verbose=verbose)
+        running.carry_out(settings, lambda session: session.replay(run_id, chosen), form, verbose=verbose, flags=flags)
     )
     raise typer.Exit(code)

@@ -84,14 +84,16 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
     cost, calls, latency = report["cost"], report["calls"], report["latency"]
     seconds, extracted = report["duration_seconds"], report["records"].get("extracted", 0)
     speed = f" ({terminal.count(extracted / seconds)} records/s)" if seconds and extracted else ""
+    percentiles = "  ".join(f"{name} {terminal.latency(latency.get(name))}" for name in ("p50", "p95", "p99"))
     facts = {
-        "Duration": f"{terminal.duration(seconds)}{speed}",
-        "Latency": "  ".join(f"{name} {terminal.latency(latency.get(name))}" for name in ("p50", "p95", "p99"))
-        + "  per record, transform",
+        # A run that has not ended has no duration and no percentiles yet.
+        **({"Duration": f"{terminal.duration(seconds)}{speed}"} if seconds else {}),
+        **({"Latency": f"{percentiles}  per record, transform"} if latency.get("p50") is not None else {}),
+        **({"Notice": str(report["notice"])} if report.get("notice") else {}),
         "Cost": f"{terminal.money(cost['total'])}  (transform {terminal.money(cost['transform'])}, "
         f"evaluate {terminal.money(cost['evaluate'])})",
         "Calls": f"{terminal.count(calls['made'])} made, {terminal.count(calls['from_cache'])} from cache",
-        "Results": str(report["destination"]),
+        "Results": terminal.place(report["destination"]),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
 

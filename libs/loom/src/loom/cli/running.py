@@ -43,13 +43,10 @@ async def carry_out(
     The first Ctrl-C pauses the run, the second ends this process at once. `flags` are added to suggested commands;
     `expected` is how many records there will be, where that is known."""
     from loom.session import open_session
-    from loom_common.telemetry import configure_logging
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
-    settings = config.settings()
     with screen:
-        logs = settings.log.model_copy(update={"format": "console", **({"level": "info"} if verbose else {})})
-        configure_logging(logs)
+        _log(config, verbose=verbose)
         async with open_session(config, cluster=config.distributed) as session:
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
@@ -94,12 +91,21 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
     from loom.session import open_session
 
     screen = display.choose(terminal.stderr(), Format.JSON, verbose=verbose)
+    _log(config, verbose=verbose)
     async with open_session(config, cluster=config.distributed) as session:
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:
             return accepted
         finished = await _follow(session, run_id, screen)
     return accepted if finished is None else accepted.model_copy(update={"status": finished.report.status})
+
+
+def _log(config: LoomConfig, *, verbose: bool) -> None:
+    """Log on what stderr is now: within a live display, lines stand above it."""
+    from loom_common.telemetry import configure_logging
+
+    changed: dict[str, Any] = {"format": "console", **({"level": "info"} if verbose else {})}
+    configure_logging(config.settings().log.model_copy(update=changed))
 
 
 def _print(document: dict[str, Any], form: Format, flags: str) -> None:

@@ -1,4 +1,4 @@
-"""Lists as tables for people: fixed columns, long values cut. JSON has them whole."""
+"""Lists as tables for people: long values cut to the width of the terminal. JSON has them whole."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import JustifyMethod, OverflowMethod
-from rich.table import Table
 from rich.text import Text
 
 from loom.cli import terminal
 from loom.cli.forms import Format
+
+GAP = 2
+"""Blanks between columns."""
+NARROWEST = 8
+"""Characters that even the least column keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Column:
     title: str
     show: Callable[[Any], str] = terminal.compact
     number: bool = False
+    """Whether it stands to the right."""
     keep: bool = False
     """Whether it is shown whole whatever the width: ids, which people copy."""
 
@@ -35,12 +39,38 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], for
         terminal.say(empty)
         return
     console = terminal.stdout()
-    overflow: OverflowMethod = "ellipsis" if terminal.symbols(console) is terminal.UNICODE else "crop"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        whole = max(len(column.show(row.get(column.key))) for row in rows) if column.keep else None
-        justify: JustifyMethod = "right" if column.number else "left"
-        table.add_column(column.title, justify=justify, no_wrap=True, overflow=overflow, min_width=whole)
-    for row in rows:
-        table.add_row(*(Text(column.show(row.get(column.key))) for column in columns))
-    console.print(table)
+    head, *body = lay_out(rows, columns, console.width, terminal.symbols(console).cut)
+    console.print(Text(head, style="bold"), soft_wrap=True)
+    for line in body:
+        console.print(Text(line), soft_wrap=True)
+
+
+def lay_out(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int, cut: str) -> list[str]:
+    """The table as lines, the first with the titles. `cut` stands at the end of what was cut."""
+    cells = [[column.show(row.get(column.key)) for column in columns] for row in rows]
+    natural = [
+        max(len(column.title), *(len(row[position]) for row in cells)) for position, column in enumerate(columns)
+    ]
+    widths = shared_out(natural, [column.keep for column in columns], width - GAP * (len(columns) - 1))
+    return [_line(row, columns, widths, cut) for row in [[column.title for column in columns], *cells]]
+
+
+def shared_out(natural: Sequence[int], keep: Sequence[bool], room: int) -> list[int]:
+    """A width for each column: kept ones and short ones get what they need, the others share the rest."""
+    widths = list(natural)
+    left = room - sum(width for width, kept in zip(natural, keep, strict=True) if kept)
+    hungry = sorted((position for position, kept in enumerate(keep) if not kept), key=lambda one: natural[one])
+    while hungry:
+        share = max(NARROWEST, left // len(hungry))
+        position = hungry.pop(0)
+        widths[position] = min(natural[position], share)
+        left -= widths[position]
+    return widths
+
+
+def _line(row: Sequence[str], columns: Sequence[Column], widths: Sequence[int], cut: str) -> str:
+    shown = []
+    for text, column, width in zip(row, columns, widths, strict=True):
+        whole = text if len(text) <= width else text[: width - len(cut)] + cut
+        shown.append(whole.rjust(width) if column.number else whole.ljust(width))
+    return (" " * GAP).join(shown).rstrip()

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -80,12 +81,20 @@ def latency(seconds: float | None) -> str:
     """In milliseconds below a second."""
     if seconds is None:
         return "-"
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+    milliseconds = seconds * 1000
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{milliseconds:.{0 if milliseconds >= 10 else 2}f} ms"
 
 
 def moment(value: Any) -> str:
     """A time as `2025-01-31 14:05:09` (UTC, as it is stored)."""
     return "-" if value is None else str(value)[:19].replace("T", " ")
+
+
+def place(location: str) -> str:
+    """A path as one would write it here: relative where it lies below the working directory."""
+    here = Path.cwd()
+    path = Path(location)
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else location
 
 
 def compact(value: Any) -> str:

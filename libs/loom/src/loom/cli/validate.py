@@ -24,9 +24,10 @@ def validate(
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """Check pipeline files: what is written, credentials, source and destination. Exits with 0, or 2.
+    """Check pipeline files and what they need. Exits with 0, or 2.
 
-    Prints each destination's guarantee: what it makes of a batch that arrives twice."""
+    Reports every mistake at once; then looks for credentials, source and destination, and prints the destination's
+    guarantee: what it makes of a batch that arrives twice."""
     from loom.cli import running, terminal
 
     settings = configuration(config)

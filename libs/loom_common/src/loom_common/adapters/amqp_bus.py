@@ -11,7 +11,7 @@ from loom_common.adapters.amqp_publisher import AmqpPublisher
 from loom_common.adapters.amqp_subscription import AmqpSubscription
 from loom_common.adapters.amqp_topology import AmqpTopology
 from loom_common.flow import Binding, Topology
-from loom_common.ports.bus import Wire
+from loom_common.ports.bus import Consumer, Standing, Wire
 
 PATIENCE = 60.0
 """Seconds an operation waits for a broker that is away."""
@@ -74,6 +74,10 @@ class AmqpBus:
 
     async def depth(self, queue: str) -> int:
         return await self._topology.depth(queue)
+
+    def standing(self) -> Standing:
+        consumers = (Consumer(each.queue, each.prefetch, each.active) for each in self._subscriptions)
+        return Standing(self._consuming.connected and self._publishing.connected, tuple(consumers))
 
     async def close(self) -> None:
         for subscription in self._subscriptions:

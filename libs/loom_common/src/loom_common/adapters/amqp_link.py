@@ -14,8 +14,13 @@ from typing import Any
 
 import aiormq
 from aio_pika import RobustConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed, ConnectionClosed
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    AuthenticationError,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
 from loom_common.domain.urls import redacted
@@ -27,8 +32,6 @@ heartbeat failed: `ours` tells that from a cancellation of the task itself."""
 
 RECONNECT_EVERY = 1.0
 """Seconds between attempts."""
-NOT_ALLOWED = 530
-"""AMQP reply code: the virtual host does not exist, or the user may not enter it."""
 
 
 def cancelled_by_us() -> bool:
@@ -71,6 +74,11 @@ class AmqpLink:
             await connection.close()
             raise
         return cls(connection, place)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands, as far as this end knows: a silent loss shows with the next heartbeats."""
+        return self._connection.connected.is_set() and not self._connection.close_called
 
     @asynccontextmanager
     async def errand(self, patience: float) -> AsyncIterator[aiormq.Channel]:
@@ -138,10 +146,9 @@ def _refusal(place: str, error: BaseException) -> AccessRefused | DependencyUnav
         return AccessRefused(
             f"RabbitMQ at {place} refused the login. Check the user and the password in the broker's address."
         )
-    if isinstance(error, ConnectionClosed) and error.args[:1] == (NOT_ALLOWED,):
+    if isinstance(error, InvalidFrameError):  # all that aiormq lets through of the broker's `not allowed`
         return AccessRefused(
-            f"RabbitMQ at {place} refused access to the virtual host: {error.args[-1]}. "
-            "Check that it exists and that the user has permissions on it."
+            f"RabbitMQ at {place} did not open the virtual host. Check that it exists and that the user may enter it."
         )
     reason = str(error) or type(error).__name__
     return DependencyUnavailable(

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-import aiormq
-from aiormq import spec
-from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, PublishError
 
 from loom_common.adapters.amqp_link import LOST, AmqpLink, cancelled_by_us
+from loom_common.adapters.amqp_outlet import AmqpOutlet, Failures
 from loom_common.adapters.bus_errors import no_exchange, unroutable
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
 from loom_common.ports.bus import Wire
 
-PERSISTENT = 2
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds before the n-th time a message goes out again; the last one from then on."""
-
-Failures = list[tuple[Wire, BaseException]]
 
 
 class AmqpPublisher:
@@ -32,7 +28,7 @@ class AmqpPublisher:
     def __init__(self, link: AmqpLink, patience: float) -> None:
         self._link = link
         self._patience = patience
-        self._channel: aiormq.Channel | None = None
+        self._outlet: AmqpOutlet | None = None
         self._opening = asyncio.Lock()
         self._under_way: set[str] = set()
 
@@ -84,13 +80,13 @@ class AmqpPublisher:
 
     async def _on_shared_channel(self, messages: list[Wire], patience: float) -> Failures:
         try:
-            channel = self._channel
-            if channel is None or channel.is_closed:
+            outlet = self._outlet
+            if outlet is None or outlet.is_closed:
                 async with self._opening:
-                    if self._channel is None or self._channel.is_closed:
-                        self._channel = await self._link.channel(confirms=True, patience=patience)
-                    channel = self._channel
-            return await _send(channel, messages)
+                    if self._outlet is None or self._outlet.is_closed:
+                        self._outlet = AmqpOutlet(await self._link.channel(confirms=True, patience=patience))
+                    outlet = self._outlet
+            return await outlet.send(messages)
         except LOST as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_by_us():
                 raise
@@ -98,11 +94,11 @@ class AmqpPublisher:
 
     async def _on_own_channel(self, message: Wire, patience: float) -> Failures:
         try:
-            channel = await self._link.channel(confirms=True, patience=patience)
+            outlet = AmqpOutlet(await self._link.channel(confirms=True, patience=patience))
             try:
-                failures = await _send(channel, [message])
+                failures = await outlet.send([message])
             finally:
-                await channel.close()
+                await outlet.close()
         except LOST as error:
             if isinstance(error, asyncio.CancelledError) and cancelled_by_us():
                 raise
@@ -131,56 +127,6 @@ class AmqpPublisher:
             f"RabbitMQ at {self._link.place} did not confirm {len(failures)} message(s) for {self._patience:.0f} s, "
             f"the first to {message.exchange}/{message.routing_key}: {error}. Check the broker's log and its queues."
         )
-
-
-async def _send(channel: aiormq.Channel, messages: list[Wire]) -> Failures:
-    """Publish all at once, in order, and wait for their confirms; those that got none, with the reason.
-
-    The tasks end with the channel: aiormq leaves a publisher that waits for its turn to write waiting for ever when
-    the connection breaks."""
-    tasks = [asyncio.create_task(_publish_one(channel, message)) for message in messages]
-    closing = channel.closing
-    closing.add_done_callback(lambda _: [task.cancel() for task in tasks])
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    if not channel.is_closed:
-        closing.cancel()
-    failures: Failures = []
-    for message, result in zip(messages, results, strict=True):
-        if isinstance(result, DeliveryError):
-            failures.append((message, result))
-        elif isinstance(result, BaseException):
-            if not channel.is_closed:
-                raise result
-            failures.append((message, _reason(channel)))
-    return failures
-
-
-async def _publish_one(channel: aiormq.Channel, message: Wire) -> object:
-    return await channel.basic_publish(
-        message.body,
-        exchange=message.exchange,
-        routing_key=message.routing_key,
-        mandatory=message.mandatory,
-        properties=spec.Basic.Properties(
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
-            headers=dict(message.headers),
-            delivery_mode=PERSISTENT,
-            correlation_id=message.correlation_id or None,
-            reply_to=message.reply_to,
-            message_id=message.message_id or None,
-            message_type=message.type or None,
-            app_id=message.app_id,
-        ),
-        wait=False,  # for the socket; the confirm is awaited all the same
-    )
-
-
-def _reason(channel: aiormq.Channel) -> BaseException:
-    """Why a closed channel was closed."""
-    closing = channel.closing
-    error = None if closing.cancelled() else closing.exception()
-    return error or ConnectionError("the channel was closed")
 
 
 def _pauses() -> Iterator[float]:

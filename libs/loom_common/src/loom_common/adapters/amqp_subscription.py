@@ -42,6 +42,19 @@ class AmqpSubscription:
         self._stopped = False
         self.closed = False
 
+    @property
+    def queue(self) -> str:
+        return self._queue
+
+    @property
+    def prefetch(self) -> int:
+        return self._prefetch
+
+    @property
+    def active(self) -> bool:
+        """Whether the broker knows of the consumer, as far as this end knows."""
+        return self._consumer is not None and not self._stopped
+
     async def start(self, patience: float) -> None:
         """Consume. Raises `TopologyMissing` where there is no such queue, and what `AmqpLink.errand` raises."""
         try:

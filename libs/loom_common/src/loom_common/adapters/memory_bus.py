@@ -10,7 +10,7 @@ from loom_common.adapters.bus_errors import unroutable
 from loom_common.adapters.memory_broker import MemoryBroker
 from loom_common.adapters.memory_subscription import MemorySubscription
 from loom_common.flow import Binding, Queue, Topology
-from loom_common.ports.bus import Wire
+from loom_common.ports.bus import Consumer, Standing, Wire
 from loom_common.ports.clock import Clock
 
 
@@ -53,6 +53,10 @@ class MemoryBus:
 
     async def depth(self, queue: str) -> int:
         return len(self._broker.queue(queue))
+
+    def standing(self) -> Standing:
+        consumers = (Consumer(each.queue, each.prefetch, each.active) for each in self._subscriptions)
+        return Standing(not self._closed, tuple(consumers))
 
     async def close(self) -> None:
         if self._closed:

@@ -65,6 +65,18 @@ class MemorySubscription:
         queue.attach(self)
 
     @property
+    def queue(self) -> str:
+        return self._queue.name
+
+    @property
+    def prefetch(self) -> int:
+        return self._prefetch
+
+    @property
+    def active(self) -> bool:
+        return not self._stopped
+
+    @property
     def has_room(self) -> bool:
         return len(self._held) < self._prefetch
 

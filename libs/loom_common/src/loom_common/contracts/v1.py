@@ -32,6 +32,7 @@ class RunRequest(Message):
     base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
     sample: int | None = Field(None, ge=1, description="Extract at most so many records.")
     reuse: bool = Field(True, description="False: take no result of an earlier run.")
+    priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
 
     @property
     def message_id(self) -> str:
@@ -39,12 +40,13 @@ class RunRequest(Message):
 
 
 class RunCommand(Message):
-    """Cancel, pause or resume a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`."""
+    """A word about a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
 
     type: ClassVar[str] = "loom.run.command.v1"
 
     run_id: str
-    verb: Literal["cancel", "pause", "resume"]
+    verb: Literal["cancel", "pause", "resume", "priority"]
+    priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
     requested_by: str | None = None
 
     @property
@@ -117,6 +119,7 @@ class TransformedRecord(Part):
     id: str
     input: dict[str, Any]
     output: dict[str, Any] | None = Field(description="Null: the output is the input (passthrough).")
+    answered_by: str | None = Field(None, description="Which fallback gave the output, where one did.")
 
     @property
     def result(self) -> dict[str, Any]:
@@ -308,6 +311,7 @@ class StageDelayed(Message):
     reason: str
     attempt: int
     delay: float = Field(description="Seconds until the next attempt.")
+    upstream: str | None = Field(None, description="What is away, where its breaker is open: the stage pauses for it.")
 
     @property
     def message_id(self) -> str:

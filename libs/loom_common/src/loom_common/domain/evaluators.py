@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.durations import Limit
+
 
 class _Evaluator(BaseModel):
     """What every evaluator has."""
@@ -99,6 +101,7 @@ class PythonEvaluator(_Evaluator):
         pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="`module:name` of `def f(output: dict, record: dict) -> float`; or `(score, explanation)`.",
     )
+    timeout: Limit = Field("30s", description="What one record may take. Past it: an evaluator error.")
 
 
 EvaluatorConfig = Annotated[

@@ -69,11 +69,8 @@ def typed(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str,
     """The value of every declared parameter as a Python object of its type, for binding into SQL.
 
     Raises `InvalidDefinition` with every unknown, missing or ill-typed parameter."""
-    problems = [
-        Problem(("params", name), f"the parameter '{name}'", f"one of {', '.join(specs) or 'none: none is declared'}")
-        for name in given
-        if name not in specs
-    ]
+    expected = f"one of {', '.join(specs)}" if specs else "none: the pipeline declares no parameter"
+    problems = [Problem(("params", name), f"the parameter '{name}'", expected) for name in given if name not in specs]
     values: dict[str, Any] = {}
     for name, spec in specs.items():
         raw = given.get(name, spec.default)

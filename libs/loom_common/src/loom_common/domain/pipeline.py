@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.durations import Duration, Limit, seconds
 from loom_common.domain.evaluators import EvaluatorConfig
 from loom_common.domain.output import OutputSpec
 from loom_common.domain.params import ParamSpec
@@ -15,13 +16,16 @@ from loom_common.domain.urls import clear_text_password
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
 _FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-OnFailure = Literal["quarantine", "skip", "abort"]
+OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
+OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
+"""Of a stage that has nothing to fall back on."""
 ON_FAILURE = (
     "What becomes of a record that fails here: `quarantine` keeps it with its reason, `skip` counts it as skipped "
-    "(and keeps it too), `abort` fails the run."
+    "(and keeps it too), `retry` tries it `max_attempts` times before it is quarantined, `abort` fails the run."
+)
+ON_FAILURE_OR_FALLBACK = (
+    f"{ON_FAILURE[:-1]}, `fallback` goes on with `fallback`, whose being there is enough to say so."
 )
 
 
@@ -58,7 +62,37 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ExtractConfig(Section):
+class Recovery(Section):
+    """How much failing a stage takes. Each of the four stages has these keys."""
+
+    max_attempts: int = Field(
+        3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
+    )
+    max_failures: int | None = Field(
+        None, ge=0, description="More failed records than this end the run: `partial` if any are loaded, else `failed`."
+    )
+    max_failure_rate: float | None = Field(
+        None, ge=0, le=1, description="So does a larger share of failed records, once 20 have been through this stage."
+    )
+
+
+def _meant_by_presence(section: Any) -> Any:
+    """`fallback:` alone says `on_failure: fallback`."""
+    if isinstance(section, dict) and section.get("fallback") is not None and "on_failure" not in section:
+        return {**section, "on_failure": "fallback"}
+    return section
+
+
+def _fallback_fits(on_failure: OnFailure, fallback: Any) -> None:
+    if on_failure == "fallback" and fallback is None:
+        raise PydanticCustomError("missing_for_type", "`fallback`, which on_failure: fallback needs")
+    if on_failure != "fallback" and fallback is not None:
+        raise PydanticCustomError(
+            "strange_for_type", "no `fallback` with on_failure: {on_failure}", {"on_failure": on_failure}
+        )
+
+
+class ExtractConfig(Recovery):
     """Where records come from."""
 
     source: Location = Field(
@@ -74,7 +108,7 @@ class ExtractConfig(Section):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
     )
-    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE)
+    on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -88,27 +122,46 @@ class CacheConfig(Section):
     """Whether results are reused between runs. Within a run they always are: no call is paid twice."""
 
     enabled: bool = Field(True, description="Reuse results that earlier runs paid for.")
-    ttl: str | None = Field(None, description="How old a reused result may be: `30m`, `12h`, `7d`. Default: any age.")
-
-    @field_validator("ttl")
-    @classmethod
-    def _readable(cls, value: str | None) -> str | None:
-        if value is not None and not _DURATION.match(value):
-            raise PydanticCustomError("duration", "a number and a unit: 30s, 15m, 12h or 7d")
-        return value
+    ttl: Duration | None = Field(
+        None, description="How old a reused result may be: `30m`, `12h`, `7d`. Default: any age."
+    )
 
     @property
     def max_age(self) -> float | None:
         """Seconds a reused result may be old; None for any age."""
-        if self.ttl is None:
-            return None
-        number, unit = _DURATION.match(self.ttl).groups()  # type: ignore[union-attr]  # validated above
-        return float(number) * _UNIT_SECONDS[unit]
+        return None if self.ttl is None else seconds(self.ttl)
+
+
+class FallbackConfig(Section):
+    """What answers for a record that the transform fails on. Written short, `[model, ...]` are models."""
+
+    models: list[str] = Field(
+        default_factory=list,
+        description="`ai`: other models, asked in this order; also at once where the one before is away.",
+    )
+    value: dict[str, Any] | None = Field(None, description="Always this output.")
+    cached: bool = Field(
+        False, description="`ai`: the last good answer for the same record, by its key, of this or an earlier run."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"models": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if bool(self.models) + (self.value is not None) + self.cached != 1:
+            raise PydanticCustomError("missing_for_type", "one of a list of models, `value: {...}` and `cached: true`")
+        return self
 
 
 _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
     "ai": frozenset(
-        {"prompt", "prompt_version", "model", "temperature", "max_tokens", "context", "cache", "base_url", "api_key"}
+        {
+            *("prompt", "prompt_version", "model", "temperature", "max_tokens", "context", "cache", "base_url"),
+            *("api_key", "timeout"),
+        }
     ),
     "scorer": frozenset({"scorer", "field"}),
     "python": frozenset({"function"}),
@@ -122,7 +175,7 @@ _REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
 }
 
 
-class TransformConfig(Section):
+class TransformConfig(Recovery):
     """How a record's output is made from its input."""
 
     type: Literal["ai", "scorer", "python", "passthrough"] = Field(
@@ -145,6 +198,9 @@ class TransformConfig(Section):
         None, description="`ai`: a credential reference. Default: `${OPENAI_API_KEY}` where that is set."
     )
     cache: CacheConfig = Field(default_factory=CacheConfig, description="`ai`: reuse of results between runs.")
+    timeout: Limit | None = Field(
+        None, description="`ai`: what one question may take, e.g. `65s` for large models. Default: 35 s, 30 s unheard."
+    )
     scorer: str | None = Field(None, description="`scorer`: `vader`, or `module:name` of your own.")
     field: str | None = Field(None, description="`scorer`: the input field to score.")
     function: FunctionRef | None = Field(
@@ -153,7 +209,24 @@ class TransformConfig(Section):
     output: OutputSpec | None = Field(
         None, description="The shape of the output, short form or JSON Schema. Enforced; misfits are quarantined."
     )
-    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE)
+    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
+    fallback: FallbackConfig | None = Field(
+        None, description="`[gpt-4o]`, `{value: {...}}` or `{cached: true}`: what answers in place of a failure."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fallback_is_meant(cls, value: Any) -> Any:
+        return _meant_by_presence(value)
+
+    @model_validator(mode="after")
+    def _falls_back(self) -> Self:
+        _fallback_fits(self.on_failure, self.fallback)
+        if self.type != "ai" and self.fallback is not None and self.fallback.value is None:
+            raise PydanticCustomError(
+                "strange_for_type", "`fallback: {value: {...}}`: only a transform of type ai asks models"
+            )
+        return self
 
     @model_validator(mode="after")
     def _keys_fit_type(self) -> Self:
@@ -190,7 +263,7 @@ class GateConfig(Section):
         return self
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(Recovery):
     """How each output is scored, and which scores let it through."""
 
     evaluators: list[EvaluatorConfig] = Field(min_length=1, description="Each gives one score in [0, 1] per record.")
@@ -202,7 +275,7 @@ class EvaluateConfig(Section):
     batch_threshold: float | None = Field(
         None, ge=0, le=1, description="Share of judged records that must pass, over the whole run; else `partial`."
     )
-    on_failure: OnFailure = Field("quarantine", description="For evaluator errors. " + ON_FAILURE)
+    on_failure: OnFailureHere = Field("quarantine", description="For evaluator errors. " + ON_FAILURE)
 
     @field_validator("quality_gate", mode="before")
     @classmethod
@@ -229,7 +302,7 @@ class EvaluateConfig(Section):
         return self
 
 
-class LoadConfig(Section):
+class LoadConfig(Recovery):
     """Where records that passed go."""
 
     destination: Location = Field(
@@ -243,7 +316,21 @@ class LoadConfig(Section):
         default_factory=list, description="Input fields to load beside the output. The extract key always is."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
-    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE)
+    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
+    fallback: Location | None = Field(
+        None,
+        description="A second destination: for rows that the first refuses, and for batches once it cannot be written.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fallback_is_meant(cls, value: Any) -> Any:
+        return _meant_by_presence(value)
+
+    @model_validator(mode="after")
+    def _falls_back(self) -> Self:
+        _fallback_fits(self.on_failure, self.fallback)
+        return self
 
     @field_validator("key", mode="before")
     @classmethod
@@ -255,6 +342,18 @@ class LoadConfig(Section):
         if self.mode == "upsert" and not self.key:
             raise PydanticCustomError("missing_for_type", "`key`, which mode upsert needs")
         return self
+
+
+class Timeouts(Section):
+    """What may take how long: `30s`, `15m`, `12h`, `7d`."""
+
+    record: Limit = Field("2m", description="One record in the transform, or in the evaluators. Past it: quarantined.")
+    batch: Limit = Field("30m", description="One batch in a worker's hands. Past it, it is tried again later.")
+    run: Limit = Field("1h", description="The run, from its start or from being resumed. Past it, it fails.")
+    extract: Limit = Field("15m", description="A slice being read. Where none is heard of for so long: asked again.")
+    transform: Limit = Field("45m", description="Where no batch leaves the transform for so long: sent again.")
+    evaluate: Limit = Field("30m", description="Where no batch leaves the evaluators for so long: sent again.")
+    load: Limit = Field("15m", description="Where no batch is loaded for so long: sent again.")
 
 
 class Pipeline(Section):
@@ -270,6 +369,7 @@ class Pipeline(Section):
     transform: TransformConfig
     evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
     load: LoadConfig
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
 
     @field_validator("version", mode="before")
     @classmethod

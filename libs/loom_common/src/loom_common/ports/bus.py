@@ -81,6 +81,31 @@ class Subscription(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A subscription as it stands: its queue, its limit, and whether the broker gives to it just now."""
+
+    queue: str
+    prefetch: int
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a process stands with its broker."""
+
+    connected: bool
+    consumers: tuple[Consumer, ...] = ()
+
+    def consumes(self, queue: str) -> bool:
+        """Whether messages of `queue` are being taken."""
+        return self.connected and any(each.active for each in self.consumers if each.queue == queue)
+
+    def prefetch(self, queue: str) -> int:
+        """Messages of `queue` in hand at most; 0 where it is not consumed."""
+        return sum(each.prefetch for each in self.consumers if each.queue == queue and each.active)
+
+
 class Bus(Protocol):
     """A connection to the broker. Lives as long as its process; comes back by itself when the broker does."""
 
@@ -106,6 +131,10 @@ class Bus(Protocol):
 
     async def depth(self, queue: str) -> int:
         """Messages ready in a queue."""
+        ...
+
+    def standing(self) -> Standing:
+        """How it is just now, from memory: the broker is not asked."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,94 @@
+"""`python -m bench`, which is `make bench`: Loom beside the bare loop, in turns, in one call.
+
+The ratio is the result. What is a record a second here says nothing about another machine, or about this one while it
+does something else; what both sides reach in turns does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import embedded, report, reviews
+from bench.distributed import bare_passage, cluster, loom_passage, servers
+from bench.report import Pair
+from bench.result import BenchError
+from loom_dev.errors import SetupError
+
+_BATCH_SIZES = (50, 100, 500)
+
+
+def main() -> None:
+    """Exit code 1 where the measurement is worth nothing."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
+    parser.add_argument("--records", type=int, default=100_000, help="rows of the CSV file (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of both sides per batch size")
+    parser.add_argument("--batch", type=int, nargs="+", default=_BATCH_SIZES, help="batch sizes")
+    parser.add_argument("--only", choices=("distributed", "embedded"), help="one half alone")
+    parser.add_argument("--patience", type=float, default=180.0, help="seconds a single passage may take")
+    options = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        source = Path(folder, "reviews.csv")
+        reviews.write(source, options.records)
+        print(f"{options.records:,} records, {source.stat().st_size / options.records:.0f} bytes each\n", flush=True)
+        try:
+            if options.only != "embedded":
+                results = asyncio.run(_distributed(source, options))
+                print(report.table("RabbitMQ into Postgres, beside one bare process", results))
+                print(report.shares(results) + "\n", flush=True)
+            if options.only != "distributed":
+                results = asyncio.run(_embedded(source, options))
+                print(report.table("Embedded into SQLite, beside a bare executemany", results) + "\n")
+        except (BenchError, SetupError) as error:
+            sys.exit(f"bench: {error}")
+    print(f"{time.monotonic() - began:.0f} s in all")
+
+
+async def _distributed(source: Path, options: argparse.Namespace) -> dict[int, list[Pair]]:
+    results: dict[int, list[Pair]] = {batch: [] for batch in options.batch}
+    with servers() as backends:
+        async with backends.postgres.database() as dsn:
+            with backends.rabbitmq.vhost() as amqp:
+                async with cluster(amqp, dsn, source.parent) as services:
+                    await loom_passage(amqp, dsn, *_warm_up(source), services, options.patience)
+                    for _ in range(options.rounds):
+                        for batch, pairs in results.items():
+                            passage = (amqp, dsn, str(source), options.records, batch)
+                            loom = await loom_passage(*passage, {**services, **backends.pids}, options.patience)
+                            bare = await bare_passage(*passage, backends.pids, options.patience)
+                            pairs.append((loom, bare))
+                            _tell(batch, (loom, bare))
+    return results
+
+
+def _warm_up(source: Path) -> tuple[str, int, int]:
+    """A small run first, so that none pays for what a process does only once."""
+    small = source.with_name("warm_up.csv")
+    reviews.write(small, 1000)
+    return str(small), 1000, 50
+
+
+async def _embedded(source: Path, options: argparse.Namespace) -> dict[int, list[Pair]]:
+    results: dict[int, list[Pair]] = {batch: [] for batch in options.batch}
+    for _ in range(options.rounds):
+        for batch, pairs in results.items():
+            loom, bare = [
+                await embedded.passage(module, source, options.records, batch, options.patience)
+                for module in ("bench.embedded_run", "bench.bare_sqlite")
+            ]
+            pairs.append((loom, bare))
+            _tell(batch, (loom, bare))
+    return results
+
+
+def _tell(batch: int, pair: Pair) -> None:
+    loom, bare = pair
+    print(f"  batch {batch}: Loom {loom.rate:,.0f}/s, bare {bare.rate:,.0f}/s", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

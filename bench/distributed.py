@@ -1,0 +1,184 @@
+"""Loom as a cluster of its own: a broker, a database and the six services, for as long as the bench runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import asyncpg
+
+from bench.cpu import Meter
+from bench.pipeline import definition
+from bench.result import BenchError, Passage
+from bench.reviews import COLUMNS
+from loom_dev.backends import Postgres, RabbitMQ, start_all
+from loom_dev.cluster.services import SERVICES, missing
+from loom_dev.waiting import INTERVAL
+
+_UP_SECONDS = 60.0
+_END_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The private broker and database."""
+
+    rabbitmq: RabbitMQ
+    postgres: Postgres
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """For measuring."""
+        return {"broker": self.rabbitmq.pid, "database": self.postgres.pid}
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Start both; end both, and leave nothing behind. The database flushes its log, as one in use does."""
+    rabbitmq, postgres = RabbitMQ(), Postgres(durable=True)
+    start_all(rabbitmq, postgres)
+    try:
+        yield Servers(rabbitmq, postgres)
+    finally:
+        rabbitmq.close()
+        postgres.close()
+
+
+@asynccontextmanager
+async def cluster(amqp: str, dsn: str, folder: Path) -> AsyncIterator[dict[str, int]]:
+    """The six services, ready; their pids by name. Ended by pid. Raises `BenchError`."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
+        "LOOM_BUS_URL": amqp,
+        "LOOM_STATE_URL": dsn,
+        "LOOM_PAYLOADS_URL": dsn,
+        "LOOM_JOURNAL_URL": dsn,
+        "LOOM_PROJECT_DIR": str(folder),
+        "LOOM_LOG_LEVEL": "warning",
+        "BENCH_DATABASE": dsn,  # a definition names no password, only where it is found
+    }
+    for step in (("db", "upgrade"), ("topology", "apply")):
+        command = [sys.executable, "-m", "loom_coordinator", *step]
+        await asyncio.to_thread(subprocess.run, command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with contextlib.ExitStack() as running:
+        started = {each.name: running.enter_context(_process(each.name, environment, folder)) for each in SERVICES}
+        await _in_service(amqp, started)
+        yield {name: process.pid for name, process in started.items()}
+
+
+async def _in_service(amqp: str, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + _UP_SECONDS
+    while away := await missing(amqp, dict.fromkeys(started, 1)):
+        fallen = [name for name in away if started[name].poll() is not None]
+        if fallen or time.monotonic() > deadline:
+            raise BenchError(f"not in service: {', '.join(fallen or away)}")
+        await asyncio.sleep(INTERVAL)
+
+
+@contextmanager
+def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", f"loom_{name}"], env=environment, cwd=folder)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def loom_passage(
+    amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
+) -> Passage:
+    """One run, from the publishing of its request to `run.finished`. Raises `BenchError`."""
+    async with _emptied(dsn, "loom_reviews"), await aio_pika.connect(amqp) as connection:
+        channel = await connection.channel()
+        ends = await channel.declare_queue(exclusive=True)
+        await ends.bind("loom.events", "run.finished.*")
+        runs = await channel.get_exchange("loom.runs", ensure=False)
+        request = {"definition": definition(source, "${BENCH_DATABASE}?table=loom_reviews", batch_size)}
+        meter, began = Meter(pids), time.perf_counter()
+        await runs.publish(aio_pika.Message(json.dumps(request).encode(), reply_to=ends.name), "run.request")
+        try:
+            report = await asyncio.wait_for(_report(ends), patience)
+        except TimeoutError:
+            raise BenchError(f"no run.finished within {patience:.0f} s at batch {batch_size}") from None
+        seconds = time.perf_counter() - began
+        used = meter.used()
+        if report["status"] != "succeeded":
+            raise BenchError(f"the run ended {report['status']}: {report['error']}")
+        await _see_that_all_are_there(dsn, "loom_reviews", records)
+    return Passage(records, seconds, used)
+
+
+async def _report(ends: aio_pika.abc.AbstractQueue) -> dict[str, Any]:
+    async with ends.iterator() as messages:
+        async for message in messages:
+            body = json.loads(message.body)
+            if message.type == "loom.run.rejected.v1":
+                raise BenchError(f"the request was rejected: {body['error']}")
+            if message.type == "loom.run.finished.v1":
+                report: dict[str, Any] = body["report"]
+                return report
+    raise BenchError("the broker ended the subscription")
+
+
+async def bare_passage(
+    amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
+) -> Passage:
+    """The same file through the bare loop, in a process of its own. Raises `BenchError`."""
+    async with _emptied(dsn, "bare_reviews"):
+        meter = Meter(pids)
+        words = [sys.executable, "-m", "bench.bare_rabbitmq", amqp, dsn, source, "bare_reviews", str(batch_size)]
+        process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), patience)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise BenchError(f"the bare loop did not end within {patience:.0f} s at batch {batch_size}") from None
+        if process.returncode:
+            raise BenchError("the bare loop failed")
+        measured = json.loads(output)
+        used = {**meter.used(), "loop": measured["cpu"]}
+        await _see_that_all_are_there(dsn, "bare_reviews", records)
+    return Passage(records, measured["seconds"], used)
+
+
+@asynccontextmanager
+async def _emptied(dsn: str, table: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        columns = ", ".join(f"{name} TEXT" for name in COLUMNS)
+        await connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS bare_ledger (run_id TEXT, batch_id TEXT, PRIMARY KEY (run_id, batch_id))"
+        )
+        await connection.execute(f"TRUNCATE {table}")
+        await connection.execute("CHECKPOINT")  # so that neither side pays for what the other wrote
+        yield
+    finally:
+        await connection.close()
+
+
+async def _see_that_all_are_there(dsn: str, table: str, records: int) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        found = await connection.fetchrow(f"SELECT count(*), count(DISTINCT id) FROM {table}")
+    finally:
+        await connection.close()
+    if tuple(found) != (records, records):
+        raise BenchError(f"{table} holds {found[0]} rows of {found[1]} records, not {records}")

@@ -1,0 +1,47 @@
+"""The results as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from bench.result import Passage
+
+Pair = tuple[Passage, Passage]
+"""Loom and the bare loop, one after the other."""
+
+
+def ratio(rounds: Sequence[Pair]) -> float:
+    """Loom's rate as a share of the bare loop's: the median over the rounds."""
+    return median(loom.rate / bare.rate for loom, bare in rounds)
+
+
+def table(title: str, results: Mapping[int, Sequence[Pair]]) -> str:
+    """Records a second of each round, their ratio, and what both used, per batch size."""
+    heads = ("batch", "round", "Loom rec/s", "bare rec/s", "ratio", "Loom CPU us/rec", "bare CPU us/rec")
+    lines = [title, "  ".join(heads)]
+    for batch_size, rounds in results.items():
+        for number, (loom, bare) in enumerate(rounds, 1):
+            lines.append(
+                f"{batch_size:>5}  {number:>5}  {loom.rate:>10,.0f}  {bare.rate:>10,.0f}  "
+                f"{loom.rate / bare.rate:>5.2f}  {_micros(loom):>15}  {_micros(bare):>15}"
+            )
+        lines.append(f"{batch_size:>5}  median ratio {ratio(rounds):>25.2f}")
+    return "\n".join(lines)
+
+
+def shares(results: Mapping[int, Sequence[Pair]]) -> str:
+    """CPU microseconds a record by process: where the time goes."""
+    lines = ["CPU us/rec by process (median of the rounds)"]
+    for batch_size, rounds in results.items():
+        for side, passages in zip(("Loom", "bare"), zip(*rounds, strict=True), strict=True):
+            parts = "  ".join(
+                f"{name} {median(each.cpu[name] / each.records for each in passages) * 1e6:.1f}"
+                for name in passages[0].cpu
+            )
+            lines.append(f"{batch_size:>6}  {side}: {parts}")
+    return "\n".join(lines)
+
+
+def _micros(passage: Passage) -> str:
+    return f"{passage.cpu_seconds / passage.records * 1e6:.1f}"

@@ -1,0 +1,24 @@
+"""What a handler may know of how often its message was tried."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt that is under way."""
+
+    number: int = 1
+    """1-based: how often the message came, its waits on the retry ladder counted, its redeliveries not."""
+    last: bool = False
+    """Whether transient trouble ends it: what cannot be done now is kept in quarantine."""
+    redelivered: int = 0
+    """How often it was delivered before and not acknowledged, where the broker counts."""
+
+
+_FIRST = Attempt()
+
+current: ContextVar[Attempt] = ContextVar("loom_attempt", default=_FIRST)
+"""Set by the worker for the time of a handler."""

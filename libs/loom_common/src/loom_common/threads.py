@@ -1,0 +1,117 @@
+"""The user's synchronous code, in threads that can be given up on.
+
+Python cannot end a thread. One whose record does not come back is left behind: it is a daemon, so it does not keep
+the process from ending. How many may be left behind is bounded; then the process must be replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from loom_common.errors import WorkerWornOut
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+log = structlog.get_logger()
+
+LEAKED_THREADS = 8
+"""Threads left behind, and still alive, until the process must be replaced."""
+
+
+class _Walk(Generic[T, R]):
+    """One thread's way through a list of items."""
+
+    def __init__(self, items: Sequence[T], work: Callable[[T], R]) -> None:
+        self.results: list[R] = []
+        self.error: BaseException | None = None
+        self.began = time.monotonic()
+        """When the item under way was begun."""
+        self.given_up = False
+        self.ended = asyncio.Event()
+        self._items = items
+        self._work = work
+        self._loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        self.thread = threading.Thread(target=context.run, args=(self._go,), daemon=True, name="loom-user-code")
+        self.thread.start()
+
+    def _go(self) -> None:
+        try:
+            for item in self._items:
+                if self.given_up:
+                    return
+                self.began = time.monotonic()
+                self.results.append(self._work(item))
+        except BaseException as error:  # noqa: BLE001 - raised where the walk is awaited
+            self.error = error
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self.ended.set)
+
+    async def overdue(self, seconds: float) -> int | None:
+        """Wait for the end; the position of an item as soon as that one takes longer than `seconds`."""
+        while not self.ended.is_set():
+            # In this order: an item is begun before it is done, so an old beginning belongs to the item at `done`.
+            done, began = len(self.results), self.began
+            left = began + seconds - time.monotonic()
+            if left <= 0 and len(self.results) == done:
+                return done
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.001, left)):
+                    await self.ended.wait()
+        return None
+
+
+class Threads:
+    """Runs user code. One per process, because what it leaves behind weighs on the process."""
+
+    def __init__(self, limit: int = LEAKED_THREADS) -> None:
+        self._limit = limit
+        self._left_behind: list[threading.Thread] = []
+
+    @property
+    def leaked(self) -> int:
+        """Threads that were given up on and have not come back."""
+        self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
+        return len(self._left_behind)
+
+    async def each(self, items: Sequence[T], work: Callable[[T], R], seconds: float, late: Callable[[T], R]) -> list[R]:
+        """`work` of every item in order, in one thread; for an item that takes longer than `seconds`, what `late` makes
+        of it, and another thread for the rest. Raises what `work` raises, and `WorkerWornOut`."""
+        results: list[R] = []
+        hung: list[T] = []
+        while len(results) < len(items):
+            if self.leaked >= self._limit:
+                raise WorkerWornOut(
+                    f"{self.leaked} threads of this process hang in user code that took longer than {seconds:g} s a "
+                    "record, and cannot be ended. Mend the function, or see `timeouts.record`.",
+                    hung,
+                )
+            walk = _Walk(items[len(results) :], work)
+            try:
+                overdue = await walk.overdue(seconds)
+            except BaseException:
+                self._give_up(walk)
+                raise
+            if walk.error is not None:
+                raise walk.error
+            results += walk.results[:overdue]
+            if overdue is not None:
+                self._give_up(walk)
+                item = items[len(results)]
+                log.warning("user code does not come back: its thread is left behind", leaked=self.leaked)
+                hung.append(item)
+                results.append(late(item))
+        return results
+
+    def _give_up(self, walk: _Walk[T, R]) -> None:
+        walk.given_up = True
+        self._left_behind.append(walk.thread)

@@ -1,0 +1,21 @@
+"""Whether a database answers."""
+
+from __future__ import annotations
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.domain.urls import redacted
+from loom_common.errors import DependencyUnavailable
+
+
+async def reachable(engine: AsyncEngine) -> None:
+    """Ask it for nothing. Raises `DependencyUnavailable`; how long it waits is its caller's to say."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except (SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        place = redacted(engine.url.render_as_string(hide_password=False))
+        raise DependencyUnavailable(f"The database {place} does not answer: {type(error).__name__}.") from error

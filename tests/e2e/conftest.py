@@ -1,0 +1,70 @@
+"""A cluster for everyone who only uses it, and `loom` as it is typed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+import structlog
+
+from support.cluster import Cluster, running
+from support.command import Ended
+from support.simulated_model import SimulatedModel
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
+    servers.serve(servers.rabbitmq)
+    servers.serve(servers.postgres)
+    with servers.rabbitmq.vhost() as bus_url:
+        async with servers.postgres.database() as state_url:
+            folder = tmp_path_factory.mktemp("e2e") / "project"
+            async with running(Cluster(folder, bus_url=bus_url, state_url=state_url)) as cluster:
+                yield cluster
+
+
+@pytest.fixture
+async def cluster(serving, monkeypatch) -> AsyncIterator[Cluster]:
+    """Six services with a RabbitMQ virtual host and a Postgres database of their own."""
+    for name, value in serving.credentials.items():
+        monkeypatch.setenv(name, value)
+    await serving.serve()
+    serving.forget_troubles()
+    yield serving
+    print(serving.troubles())
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[SimulatedModel]:
+    """A model that answers at once."""
+    async with SimulatedModel() as server:
+        yield server
+
+
+@pytest.fixture
+def clean_environ(monkeypatch) -> None:
+    """No setting of whoever runs the tests."""
+    for name in ("LOOM_BUS_URL", "LOOM_STATE_URL", "LOOM_JOURNAL_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Iterator[Callable[..., Ended]]:
+    """Runs `loom ...` in this process, in the folder `tmp_path`."""
+    from loom.cli.app import main
+
+    handlers = logging.root.handlers[:]
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as exited:
+            main(arguments)
+        out, err = capsys.readouterr()
+        code = exited.value.code
+        return Ended(code if isinstance(code, int) else 0, out, err)
+
+    yield run
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers

@@ -1,0 +1,100 @@
+"""`loom validate` and `loom init`: what a pipeline file says, and a first one to begin with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.command import loom
+
+EXAMPLE = Path(__file__).parents[2] / "examples/customer_sentiment"
+BAD = """\
+name: Bad Name
+extract: {source: numbers.csv, batchsize: 3}
+transform: {type: pasthrough}
+load: {destination: 'postgres://me:hush@h/db?table=t'}
+"""
+
+
+async def test_validate_tells_every_mistake_of_every_file_and_exits_with_2(tmp_path):
+    (tmp_path / "bad.yaml").write_text(BAD)
+    (tmp_path / "worse.yaml").write_text("name: [\n")
+    ran = await loom(tmp_path, "validate", "bad.yaml", "worse.yaml", "absent.yaml", "--format", "json")
+    bad, worse, absent = ran.report
+    assert (ran.code, [one["valid"] for one in ran.report]) == (2, [False] * 3)
+    assert [(one["line"], one["key"]) for one in bad["problems"]] == [
+        (1, "name"),
+        (2, "extract.batchsize"),
+        (3, "transform.type"),
+        (4, "load.destination"),
+    ]
+    assert bad["problems"][1]["suggestion"] == "batch_size"
+    assert (worse["problems"][0]["file"], worse["problems"][0]["line"]) == ("worse.yaml", 2)
+    assert absent["problems"][0]["found"] == "no such file"
+    assert "hush" not in ran.out + ran.err
+
+
+async def test_validate_shows_problems_to_people_by_place(tmp_path):
+    (tmp_path / "bad.yaml").write_text(BAD)
+    ran = await loom(tmp_path, "validate", "bad.yaml", environ={"COLUMNS": "300"})
+    assert ran.code == 2
+    assert "bad.yaml:2:32: extract.batchsize: found the unknown key 'batchsize'" in ran.out
+
+
+async def test_validate_looks_at_source_destination_and_credentials(tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nextract: {source: absent.csv, options: {delimitr: ';'}}\ntransform: {type: passthrough}\n"
+        "load: {destination: 'out.csv'}\n"
+    )
+    ran = await loom(tmp_path, "validate", "p.yaml", "--format", "json")
+    checks = {check["check"]: check for check in ran.report[0]["checks"]}
+    assert (ran.code, checks["source"]["ok"], checks["destination"]["ok"]) == (2, False, True)
+    assert checks["source"]["detail"].startswith("p.yaml:2:41: extract.options.delimitr: found the unknown key")
+    assert "exactly once" in checks["destination"]["detail"]
+    (tmp_path / "p.yaml").write_text((tmp_path / "p.yaml").read_text().replace(", options: {delimitr: ';'}", ""))
+    ran = await loom(tmp_path, "validate", "p.yaml", "--format", "json")
+    assert "absent.csv" in {check["check"]: check for check in ran.report[0]["checks"]}["source"]["detail"]
+
+
+async def test_the_example_with_a_model_needs_its_credentials_and_nothing_else(tmp_path):
+    path = str(EXAMPLE / "pipeline-llm.yaml")
+    ran = await loom(tmp_path, "validate", path, "--format", "json")
+    assert ran.code == 2
+    assert [check["check"] for check in ran.report[0]["checks"]] == ["credentials", "credentials"]
+    environ = {"OPENAI_BASE_URL": "http://127.0.0.1:20001/v1", "OPENAI_API_KEY": "hush"}
+    ran = await loom(tmp_path, "validate", path, environ=environ)
+    assert (ran.code, "hush" in ran.out + ran.err) == (0, False)
+
+
+@pytest.mark.parametrize("template", ["basic", "rag", "sentiment"])
+async def test_a_template_validates_and_runs_as_it_is(tmp_path, template):
+    assert (await loom(tmp_path, "init", "mine", "--template", template)).code == 0
+    assert (await loom(tmp_path, "validate", "mine/pipeline.yaml")).code == 0
+    ran = await loom(tmp_path, "run", "mine", "--format", "json")
+    records = ran.report["records"]
+    assert (ran.code, ran.report["pipeline"]) == (0, "mine")
+    assert records["loaded"] > 0
+    assert records["rejected"] > 0
+
+
+async def test_init_refuses_to_overwrite_and_names_no_pipeline_badly(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("keep")
+    ran = await loom(tmp_path, "init", "mine")
+    assert (ran.code, "not empty" in ran.err) == (2, True)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    ran = await loom(tmp_path, "init", "Mine!")
+    assert (ran.code, "lower case" in ran.err) == (2, True)
+    assert not (tmp_path / "Mine!").exists()
+
+
+async def test_the_model_variant_of_the_rag_template_validates(tmp_path):
+    await loom(tmp_path, "init", "mine", "--template", "rag")
+    path = tmp_path / "mine/pipeline.yaml"
+    text = path.read_text()
+    shown = text[text.index("# transform:") : text.index("evaluate:")].replace("# ", "")
+    path.write_text(text[: text.index("transform:")] + shown + text[text.index("evaluate:") :])
+    environ = {"OPENAI_BASE_URL": "http://127.0.0.1:20001/v1", "OPENAI_API_KEY": "hush"}
+    ran = await loom(tmp_path, "validate", "mine/pipeline.yaml", "--format", "json", environ=environ)
+    assert (ran.code, json.dumps(ran.report[0]["problems"])) == (0, "[]")
+    assert ran.report[0]["summary"].startswith("mine 1.0.0: ai gpt-4o-mini")

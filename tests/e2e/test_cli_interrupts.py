@@ -1,0 +1,83 @@
+"""Ctrl-C: once to pause cleanly, twice to stop at once."""
+
+import pytest
+
+from support.command import Command, loom, runs
+
+WORK = """\
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def wait(record):
+    (HERE / "begun").touch()
+    while not (HERE / "go").exists():
+        time.sleep(0.01)
+    return {"twice": 2 * int(record["number"])}
+"""
+PIPELINE = """\
+name: slow
+extract: {source: numbers.csv, key: id, batch_size: 5}
+transform: {type: python, function: 'work:wait'}
+load: {destination: out.jsonl}
+"""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """A project whose transform waits until the file `go` is there, and tells by the file `begun` that it waits."""
+    (tmp_path / "numbers.csv").write_text("id,number\n" + "".join(f"{n},{n}\n" for n in range(2000)))
+    (tmp_path / "work.py").write_text(WORK)
+    (tmp_path / "pipeline.yaml").write_text(PIPELINE)
+    return tmp_path
+
+
+async def begun(folder) -> Command:
+    command = await Command.begin(folder, "run", "pipeline.yaml")
+    assert await command.reach((folder / "begun").exists)
+    return command
+
+
+async def test_the_first_ctrl_c_pauses_and_resume_finishes_with_every_record_once(slow):
+    command = await begun(slow)
+    command.interrupt()
+    (slow / "go").touch()
+    ended = await command.end()
+    (run_id,) = runs(slow)
+    assert (ended.code, ended.out) == (130, "")
+    assert f"loom resume {run_id}" in ended.err
+    refused = await loom(slow, "run", "pipeline.yaml")
+    assert refused.code == 2
+    assert f"loom resume {run_id}" in refused.err
+    assert f"loom cancel {run_id}" in refused.err
+    finished = await loom(slow, "resume", run_id, "--format", "json")
+    assert (finished.code, finished.report["records"]["loaded"]) == (0, 2000)
+    lines = (slow / "out.jsonl").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 2000
+
+
+async def test_ctrl_c_again_stops_at_once(slow):
+    command = await begun(slow)
+
+    def again() -> bool:
+        command.interrupt()
+        return False
+
+    assert not await command.reach(again)
+    ended = await command.end()
+    assert (ended.code, ended.out) == (130, "")
+    assert not (slow / "out.jsonl").exists()
+
+
+async def test_an_interrupted_run_can_be_dropped_and_another_begun(slow):
+    command = await begun(slow)
+    await command.kill()
+    (run_id,) = runs(slow)
+    refused = await loom(slow, "run", "pipeline.yaml")
+    assert (refused.code, f"{run_id} was interrupted" in refused.err) == (2, True)
+    dropped = await loom(slow, "cancel", run_id)
+    assert (dropped.code, "cancelled" in dropped.err) == (0, True)
+    (slow / "go").touch()
+    again = await loom(slow, "run", "pipeline.yaml", "--sample", "10", "--format", "json")
+    assert (again.code, again.report["records"]["loaded"]) == (0, 10)

@@ -1,0 +1,77 @@
+"""What `loom` refuses to do, and how it says so: exit code 2, one message on stderr, nothing on stdout."""
+
+import pytest
+
+from loom.cli.app import main
+
+PIPELINE = """\
+name: numbers
+params: {least: 0}
+extract: {source: numbers.csv, key: id}
+transform: {type: passthrough}
+load: {destination: out.jsonl}
+"""
+
+
+@pytest.fixture
+def loom(tmp_path, monkeypatch, capsys):
+    """Runs `loom ...` in a project with one pipeline; gives (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOOM_BUS_URL", raising=False)
+    monkeypatch.delenv("LOOM_STATE_URL", raising=False)
+    (tmp_path / "numbers.csv").write_text("id,number\na,1\n")
+    (tmp_path / "numbers.yaml").write_text(PIPELINE)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "number"), "Did you mean 'numbers'?"),
+        (("run", "absent.yaml"), "no such file"),
+        (("run", "numbers.yaml", "--param", "leest=3"), "found the parameter 'leest'; expected one of least"),
+        (("run", "numbers.yaml", "--param", "least=x"), "params.least: found 'x'"),
+        (("run", "numbers.yaml", "--param", "least"), "not KEY=VALUE"),
+        (("run", "numbers.yaml", "--sample", "0"), "--sample"),
+        (("run", "numbers.yaml", "--cluster"), "make up"),
+        (("run", "numbers.yaml", "--config", "absent.yaml"), "absent.yaml"),
+        (("status", "run_0123456789ab"), "no run run_0123456789ab"),
+        (("resume", "run_0123456789ab"), "no run run_0123456789ab"),
+        (("runn",), "runn"),
+    ],
+)
+def test_bad_usage_and_configuration_say_why_and_exit_with_2(loom, arguments, words):
+    code, out, err = loom(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_source_stops_a_run_before_it_begins(loom, tmp_path):
+    (tmp_path / "numbers.csv").unlink()
+    code, out, err = loom("run", "numbers.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert "numbers.csv" in err
+    assert loom("history", "numbers", "--format", "json")[:2] == (0, "[]\n")
+
+
+def test_verbose_shows_where_an_error_comes_from(loom):
+    assert "Traceback" in loom("run", "absent.yaml", "--verbose")[2]
+
+
+def test_an_error_nobody_foresaw_is_told_without_a_traceback(loom, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("loom.catalog.find", broken)
+    code, out, err = loom("run", "numbers")
+    assert (code, out) == (1, "")
+    assert err == "error: unexpected RuntimeError: boom. Run it again with --verbose to see where.\n"

@@ -1,0 +1,135 @@
+"""The same pipeline over the same data: embedded and on RabbitMQ, byte for byte the same."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from loom import Loom
+from loom.api import RunResult
+from support.books import assert_balanced
+from support.cluster import Cluster
+from support.projects import Project, ai, project, python, reviews
+
+RECORDS = 250
+
+CODE = '''
+"""What the pipeline under test does to a review."""
+
+
+def judged(record):
+    number = int(record["id"][1:])
+    if number % 50 == 3:
+        raise ValueError(f"review {number} cannot be judged")
+    stars = int(record["stars"])
+    return {"stars": stars, "words": len(record["review"].split()), "share": stars / 7, "label": record["review"][:5]}
+'''
+
+GATED = {
+    "evaluators": [
+        {"type": "range", "name": "enough_stars", "field": "stars", "min": 2, "threshold": 1.0},
+        {"type": "length", "name": "labelled", "field": "label", "min": 1, "threshold": 1.0},
+    ]
+}
+
+FROM_AND_TO = {
+    "csv": ("reviews.csv", "out.csv"),
+    "jsonl": ("reviews.jsonl", "out.jsonl"),
+    "sqlite": ("sqlite:///reviews.db?table=reviews", "sqlite:///out.db?table=judged"),
+    "postgres": ("${RESULTS}?table=reviews", "${RESULTS}?table=judged"),
+}
+
+
+async def fill(source: str, folder: Path, results_url: str) -> None:
+    """Put the reviews where the pipeline will read them."""
+    rows = list(reviews(RECORDS))
+    values = [tuple(row.values()) for row in rows]
+    if source.endswith(".jsonl"):
+        (folder / source).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    elif source.startswith("sqlite:"):
+        with closing(sqlite3.connect(folder / "reviews.db")) as database, database:
+            database.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
+            database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
+    elif source.startswith("${RESULTS}"):
+        connection = await asyncpg.connect(results_url)
+        await connection.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
+        await connection.copy_records_to_table("reviews", records=values)
+        await connection.close()
+
+
+async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping[str, str]) -> bytes:
+    """All that a run leaves: the destination, ordered by key, and the records kept back, with reasons and scores."""
+    kept = await loom.get_quarantined_records(run_id=result.run_id, limit=RECORDS)
+    told = [
+        {name: record[name] for name in ("record_id", "failure_stage", "failure_reason", "record_data", "evaluation_scores")}
+        for record in kept
+    ]
+    report = result.report.model_dump()
+    return json.dumps(
+        {
+            "status": report["status"],
+            "records": report["records"],
+            "evaluation": {name: round(each["mean"], 12) for name, each in report["evaluation"].items()},
+            "rows": await made.loaded(environ),
+            "kept": sorted(told, key=lambda record: str(record["record_id"])),
+        },
+        sort_keys=True,
+    ).encode()
+
+
+async def both(
+    place: str, cluster: Cluster, tmp_path: Path, monkeypatch, postgres_url: str, **settings: object
+) -> tuple[bytes, bytes, list[RunResult]]:
+    source, destination = FROM_AND_TO[place]
+    results = []
+    outcomes = []
+    for folder, environ, loom_yaml, clustered in (
+        (tmp_path / place, {"RESULTS": postgres_url}, tmp_path / "loom.yaml", False),
+        (cluster.project / place, cluster.credentials, cluster.project / "loom.yaml", True),
+    ):
+        made = project(
+            folder, RECORDS, name=f"same_{place}", source=source, destination=destination, extract={"batch_size": 20},
+            **settings,
+        )  # fmt: skip
+        await fill(source, folder, environ["RESULTS"])
+        loom_yaml.touch()
+        monkeypatch.setenv("RESULTS", environ["RESULTS"])
+        loom = Loom(loom_yaml)
+        results.append(await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=clustered))
+        outcomes.append(await outcome(made, results[-1], loom, environ))
+        if place in ("csv", "jsonl"):
+            outcomes[-1] += made.path(destination).read_bytes()
+    return outcomes[0], outcomes[1], results
+
+
+@pytest.mark.parametrize("place", FROM_AND_TO)
+async def test_python_evaluators_and_a_gate(place, cluster, tmp_path, monkeypatch, postgres_url, clean_environ):
+    embedded, distributed, results = await both(
+        place, cluster, tmp_path, monkeypatch, postgres_url, transform=python(), evaluate=GATED, code=CODE,
+        load={"include": ["review"]},
+    )  # fmt: skip
+
+    assert embedded == distributed
+    for result in results:
+        assert result.status == "succeeded"
+        assert_balanced(result.report.model_dump())
+        records = result.report.records
+        assert (records["extracted"], records["quarantined"]) == (RECORDS, 5)
+        assert records["rejected"] > 0
+        assert records["loaded"] == RECORDS - 5 - records["rejected"]
+
+
+async def test_a_model(cluster, tmp_path, monkeypatch, postgres_url, model, clean_environ):
+    embedded, distributed, results = await both(
+        "csv", cluster, tmp_path, monkeypatch, postgres_url, transform=ai(model.base_url)
+    )
+
+    assert embedded == distributed
+    assert [result.report.calls["made"] for result in results] == [RECORDS, RECORDS]
+    assert model.calls == 2 * RECORDS

@@ -1,0 +1,47 @@
+"""A cluster to break. It is whole again when the next test begins."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, running
+from support.simulated_model import SimulatedModel
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
+    servers.serve(servers.rabbitmq)
+    servers.serve(servers.postgres)
+    servers.serve(servers.redis)
+    with servers.rabbitmq.vhost() as bus_url, servers.redis.database() as journal_url:
+        async with servers.postgres.database() as state_url:
+            cluster = Cluster(
+                tmp_path_factory.mktemp("faults") / "project",
+                bus_url=bus_url,
+                state_url=state_url,
+                journal_url=journal_url,
+                environ={"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE)},
+            )
+            async with running(cluster):
+                yield cluster
+
+
+@pytest.fixture
+async def cluster(breakable, monkeypatch) -> AsyncIterator[Cluster]:
+    """Six services with a RabbitMQ virtual host, a Postgres database and a Redis journal of their own."""
+    for name, value in breakable.credentials.items():
+        monkeypatch.setenv(name, value)
+    await breakable.serve()
+    breakable.forget_troubles()
+    yield breakable
+    print(breakable.troubles())
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[SimulatedModel]:
+    """A model that answers after 50 ms."""
+    async with SimulatedModel(latency=0.05) as server:
+        yield server

@@ -1,0 +1,74 @@
+"""`loom run` killed with SIGKILL, again and again, and finished with `loom resume`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+
+import pytest
+
+from support.books import assert_complete
+from support.command import Command, Ended, loom, runs
+from support.projects import ai, project, review_ids
+
+RECORDS = 240
+MODEL_CALLS_AT_ONCE = 8
+KILLS = 10 if os.environ.get("LOOM_FAULTS") == "long" else 3
+ENVIRON = {"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE)}
+
+
+async def begin(folder, pipeline) -> Command:
+    """Run the pipeline; where a run of it was begun, resume that."""
+    begun = runs(folder)
+    arguments = ["resume", begun[-1]] if begun else ["run", pipeline.name]
+    return await Command.begin(folder, *arguments, "--format", "json", environ=ENVIRON)
+
+
+async def finish(folder, pipeline) -> Ended:
+    """Bring the run to its end; where the last kill came too late, ask for its report."""
+    command = await begin(folder, pipeline)
+    ended = await command.end()
+    if ended.code == 2 and "nothing to resume" in ended.err:
+        return await loom(folder, "status", runs(folder)[-1], "--format", "json")
+    return ended
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("destination", ["sqlite:///out.db?table=moods", "out.csv"])
+async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_once(tmp_path, model, destination):
+    chance = random.Random(destination)
+    made = project(
+        tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract={"batch_size": 10}
+    )
+    moments = sorted(chance.sample(range(RECORDS), KILLS))
+
+    for moment in moments:
+        command = await begin(made.folder, made.pipeline)
+        await command.reach(lambda: bool(runs(made.folder)) and model.calls >= moment)  # noqa: B023
+        await asyncio.sleep(chance.uniform(0, 0.1))
+        await command.kill()
+    ended = await finish(made.folder, made.pipeline)
+
+    assert len(runs(made.folder)) == 1
+    rows = await made.loaded()
+    assert_complete(ended.report, rows, review_ids(RECORDS))
+    assert all(row["mood"] in ("good", "bad") for row in rows)
+    assert model.calls <= RECORDS + KILLS * MODEL_CALLS_AT_ONCE
+    assert "Traceback" not in ended.err
+
+
+async def test_killed_while_the_result_is_put_in_place_it_shows_every_record_once(tmp_path):
+    """The end of a file load - joining the parts, naming the file - is a moment like any other."""
+    made = project(tmp_path, 3000, destination="out.jsonl", extract={"batch_size": 10})
+    parts = made.path("out.jsonl.loom")
+
+    def joining() -> bool:
+        return any(parts.glob("*.new")) or any(parts.glob("*.json"))
+
+    command = await Command.begin(made.folder, "run", "pipeline.yaml", "--format", "json")
+    await command.reach(joining)
+    await command.kill()
+    ended = await finish(made.folder, made.pipeline)
+
+    assert_complete(ended.report, await made.loaded(), review_ids(3000))

@@ -1,0 +1,167 @@
+"""The six services as real processes against real servers: to be used, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from loom.engine import prepare
+from loom_common.bootstrap import open_bus
+from loom_common.flow import TOPOLOGY
+from loom_common.settings import BusSettings, Settings, StateSettings
+from loom_dev.cluster.services import SERVICES, missing
+
+NAMES = tuple(service.name for service in SERVICES)
+MODEL_CALLS_AT_ONCE = 8
+"""What the tests' clusters are limited to, where a test counts calls."""
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
+_LOOK_SECONDS = 0.1
+
+
+class Cluster:
+    """One process per service. `project` is the folder they and their clients share."""
+
+    def __init__(
+        self,
+        project: Path,
+        *,
+        bus_url: str,
+        state_url: str,
+        journal_url: str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environ` goes to the services beside what they need, e.g. limits and credentials."""
+        self.project = project
+        self.bus_url = bus_url
+        self.state_url = state_url
+        self._journal_url = journal_url or state_url
+        self._environ = dict(environ or {})
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What the `${REFERENCES}` of `loom.yaml` and of pipelines stand for."""
+        return {"CLUSTER_BUS": self.bus_url, "CLUSTER_STATE": self.state_url, "RESULTS": self.state_url}
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            project_dir=self.project,
+            bus=BusSettings(url=SecretStr(self.bus_url)),
+            state=StateSettings(url=SecretStr(self.state_url)),
+        )
+
+    async def start(self) -> None:
+        """Schema, topology, a `loom.yaml` for clients, and the services; returns when all of them consume."""
+        self.project.mkdir(parents=True, exist_ok=True)
+        (self.project / "loom.yaml").write_text(
+            "mode: distributed\nbus: {url: '${CLUSTER_BUS}'}\nstorage: {type: postgres, url: '${CLUSTER_STATE}'}\n"
+        )
+        await prepare(self.settings)
+        bus = await open_bus(self.settings, "test")
+        await bus.declare(TOPOLOGY)
+        await bus.close()
+        await self.serve()
+
+    async def serve(self) -> None:
+        """Start what does not run, and wait until everything consumes."""
+        for name in NAMES:
+            if name not in self._processes or self._processes[name].poll() is not None:
+                self._start(name)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while await missing(self.bus_url, dict.fromkeys(NAMES, 1)):
+                    for name in NAMES:
+                        assert self._processes[name].poll() is None, f"{name} ended:\n{self.words(name)}"
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            absent = await missing(self.bus_url, dict.fromkeys(NAMES, 1))
+            words = "\n".join(f"{name}:\n{self.words(name)}" for name in absent)
+            raise AssertionError(f"After {START_SECONDS:g} s these do not serve:\n{words}") from None
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, as a crash or the kernel's memory killer would."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    async def terminate(self, name: str) -> int:
+        """SIGTERM, as a deployment would; the exit code."""
+        self._processes[name].send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self._processes[name].wait, STOP_SECONDS)
+
+    def close(self) -> None:
+        """End every process."""
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def peaks(self) -> dict[str, float]:
+        """The most memory each process ever held, in MB."""
+        return {name: peak_memory(process.pid) for name, process in self._processes.items()}
+
+    def words(self, name: str, lines: int = 20) -> str:
+        """The last lines of a service's log."""
+        return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-lines:])
+
+    def troubles(self) -> str:
+        """What the services logged above `info`."""
+        return "\n".join(
+            f"{name}: {line[:2000]}"
+            for name in NAMES
+            for line in self._log(name).read_text(errors="replace").splitlines()
+            if '"level": "info"' not in line
+        )
+
+    def forget_troubles(self) -> None:
+        for name in NAMES:
+            if self._log(name).exists():
+                os.truncate(self._log(name), 0)
+
+    def _start(self, name: str) -> None:
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("LOOM_")}
+        environ |= {
+            **self.credentials,
+            "LOOM_BUS_URL": self.bus_url,
+            "LOOM_STATE_URL": self.state_url,
+            "LOOM_PAYLOADS_URL": self.state_url,
+            "LOOM_JOURNAL_URL": self._journal_url,
+            "LOOM_PROJECT_DIR": str(self.project),
+            **self._environ,
+        }
+        with self._log(name).open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", f"loom_{name}"], env=environ, stdout=log, stderr=log, cwd=self.project
+            )
+
+    def _log(self, name: str) -> Path:
+        return self.project.with_name(f"{self.project.name}-{name}.log")
+
+
+@asynccontextmanager
+async def running(cluster: Cluster) -> AsyncIterator[Cluster]:
+    """The cluster, started; its processes end with the block."""
+    try:
+        await cluster.start()
+        yield cluster
+    finally:
+        await asyncio.to_thread(cluster.close)
+
+
+def peak_memory(pid: int) -> float:
+    """The most memory a process ever held, in MB (VmHWM)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))

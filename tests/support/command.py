@@ -1,0 +1,106 @@
+"""The `loom` command as a process of its own, which can be killed like one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 90.0
+"""Seconds a command may take."""
+_LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The document on stdout."""
+        assert self.out, f"exit code {self.code}, nothing on stdout; on stderr:\n{self.err}"
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+
+class Command:
+    """A running `loom ...`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._ending = asyncio.create_task(process.communicate())
+
+    @classmethod
+    async def begin(cls, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Command:
+        """Start it in `folder`, with nothing of this process's `LOOM_*` settings but those of `environ`."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "loom",
+            *arguments,
+            cwd=folder,
+            env={**clean, **(environ or {})},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    async def reach(self, condition: Callable[[], bool]) -> bool:
+        """Wait until `condition` holds, or the command has ended. Returns whether it still runs."""
+        async with asyncio.timeout(PATIENCE):
+            while self.running and not condition():
+                await asyncio.sleep(_LOOK_SECONDS)
+        return self.running
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        if self.running:
+            self._process.kill()
+        await self._ending
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(2)
+
+    async def end(self) -> Ended:
+        """Wait for it."""
+        async with asyncio.timeout(PATIENCE):
+            out, err = await self._ending
+        assert self._process.returncode is not None
+        return Ended(self._process.returncode, out.decode(), err.decode())
+
+
+async def loom(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:
+    """Run a command to its end."""
+    return await (await Command.begin(folder, *arguments, environ=environ)).end()
+
+
+def runs(folder: Path) -> list[str]:
+    """The runs that the project's own state database knows, oldest first; none where there is no database yet."""
+    path = folder / ".loom" / "loom.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'pipeline_runs'").fetchone():
+            return []
+        return [run_id for (run_id,) in database.execute("SELECT run_id FROM pipeline_runs ORDER BY started_at")]

@@ -1,0 +1,78 @@
+"""Columns of a table that is not there yet, and of rows that do not fit one."""
+
+from __future__ import annotations
+
+import pytest
+
+from loom_connectors.columns import Kind, columns_of, kind_of, kinds, unknown_everywhere
+from loom_connectors.outcome import result_of, sorted_out, staging_name
+from loom_connectors.ports import FailedRow, LoadResult, Row
+from loom_connectors.values import as_json
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"type": "string"}, Kind.TEXT),
+        ({"type": "integer"}, Kind.INTEGER),
+        ({"type": ["number", "null"]}, Kind.NUMBER),
+        ({"type": ["number", "integer"]}, Kind.NUMBER),
+        ({"type": ["string", "integer"]}, Kind.TEXT),
+        ({"type": "boolean"}, Kind.BOOLEAN),
+        ({"type": "object"}, Kind.JSON),
+        ({"type": "array"}, Kind.JSON),
+        ({"enum": ["a", "b"]}, Kind.TEXT),
+        ({}, Kind.TEXT),
+    ],
+)
+def test_a_declared_type_becomes_a_kind(schema, kind):
+    assert kind_of(schema) is kind
+
+
+def test_a_new_table_has_what_rows_bring_and_what_is_declared():
+    schema = {"properties": {"score": {"type": "number"}, "why": {"type": "string"}}}
+    assert kinds(schema, ["id", "score"]) == {"id": Kind.TEXT, "score": Kind.NUMBER, "why": Kind.TEXT}
+    assert kinds(None, ["id"]) == {"id": Kind.TEXT}
+
+
+def test_columns_stand_in_the_order_they_are_first_seen():
+    assert columns_of([Row("1", {"b": 1}), Row("2", {"a": 1, "b": 2})]) == ["b", "a"]
+
+
+def test_only_a_column_that_every_row_has_is_trouble_of_the_table():
+    rows = [Row("1", {"a": 1, "x": 1}), Row("2", {"a": 2, "x": 2, "y": 3})]
+    assert unknown_everywhere(rows, ["a"]) == ["x"]
+    assert unknown_everywhere(rows, ["a", "x", "y"]) == []
+    assert unknown_everywhere([], ["a"]) == []
+
+
+def test_rows_that_no_table_could_take_are_sorted_out():
+    rows = [Row("1", {"a": 1}), Row("2", {"a": None}), Row("3", {"a": 3, "b": 1}), Row("4", {})]
+    fit, failed = sorted_out(rows, ["a"], ["a"])
+    assert [row.record_id for row in fit] == ["1"]
+    assert [(row.record_id, row.code) for row in failed] == [
+        ("2", "missing_key"),
+        ("3", "missing_column"),
+        ("4", "missing_key"),
+    ]
+    assert [row.code for row in sorted_out(rows[3:], ["a"], [])[1]] == ["empty"]
+
+
+def test_failed_rows_stand_in_the_order_of_the_batch():
+    rows = [Row("1", {}), Row("2", {}), Row("3", {})]
+    first, third = FailedRow("1", "type", "a"), FailedRow("3", "type", "b")
+    assert result_of(rows, [third, first]) == LoadResult(1, (first, third))
+
+
+@pytest.mark.parametrize("table", ["t", "a" * 80, "ü" * 60])
+@pytest.mark.parametrize("run", ["run_0123456789ab", "r" * 100])
+def test_a_staging_table_has_a_name_postgres_keeps(table, run):
+    name = staging_name(table, run)
+    assert "__loom_" in name
+    assert len(name.encode()) <= 63
+    assert name != staging_name(table, f"{run}x")
+
+
+def test_what_json_cannot_say_becomes_text():
+    assert as_json(float("nan")) == "nan"
+    assert as_json([b"\x00\xff", (1, 2)]) == ["\\x00ff", [1, 2]]

@@ -1,0 +1,96 @@
+"""Which connector a location belongs to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from loom_common.credentials import Credentials, EnvProvider
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import ConfigurationError, MissingCredential
+from loom_connectors.ports import Guarantee, Surroundings
+from loom_connectors.registry import open_destination, open_source
+
+
+def surroundings(folder, **environ: str) -> Surroundings:
+    return Surroundings(folder, Credentials({"env": EnvProvider(environ)}))
+
+
+@pytest.mark.parametrize(
+    ("location", "guarantee"),
+    [
+        ("out.csv", Guarantee.OBJECT),
+        ("OUT.TSV", Guarantee.OBJECT),
+        ("deep/out.jsonl", Guarantee.OBJECT),
+        ("out.ndjson", Guarantee.OBJECT),
+        ("sqlite:///out.db?table=t", Guarantee.LEDGER),
+        ("postgres://u:${PASSWORD}@h/d?table=t", Guarantee.LEDGER),
+        ("postgresql://h/d?table=s.t", Guarantee.LEDGER),
+        ("${URL}", Guarantee.LEDGER),
+        ("${URL_BARE}?table=t", Guarantee.LEDGER),
+    ],
+)
+async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
+    environ = {"PASSWORD": "p@ss/word", "URL": "sqlite:///o.db?table=t", "URL_BARE": "postgres://u:p@h:1/d"}
+    destination = open_destination(LoadConfig(destination=location), surroundings(tmp_path, **environ))
+    assert destination.guarantee is guarantee
+    for secret in ("p@ss", "p%40ss", "u:"):
+        assert secret not in destination.location
+    await destination.close()
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("reviews.cvs", "Did you mean 'csv'?"),
+        ("postgre://h/d", "Did you mean 'postgres'?"),
+        ("reviews", "sqlite://"),
+        ("sqlite://out.db", "three slashes"),
+        ("sqlite:///out.db?tabel=t", "Did you mean 'table'?"),
+        ("postgres://h/d?tabel=t", "Did you mean 'table'?"),
+    ],
+)
+def test_a_location_nobody_knows_is_a_mistake(tmp_path, location, words):
+    with pytest.raises(ConfigurationError) as raised:
+        open_source(ExtractConfig(source=location), surroundings(tmp_path))
+    assert words in str(raised.value)
+
+
+def test_an_error_shows_no_secret(tmp_path):
+    with pytest.raises(ConfigurationError) as raised:
+        open_source(ExtractConfig(source="${URL}"), surroundings(tmp_path, URL="nosuch://user:hunter2@h/d"))
+    assert "hunter2" not in str(raised.value)
+    with pytest.raises(ConfigurationError) as raised:
+        open_source(ExtractConfig(source="${URL}?table=t"), surroundings(tmp_path, URL="postgres://u:hunt/er2@h/d"))
+    assert "er2" not in str(raised.value)
+
+
+def test_a_credential_that_is_not_set_is_named(tmp_path):
+    with pytest.raises(MissingCredential, match="NOWHERE"):
+        open_source(ExtractConfig(source="postgres://${NOWHERE}@h/d?table=t"), surroundings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        ({"destination": "out.csv", "mode": "upsert", "key": "id"}, "upsert"),
+        ({"destination": "out*.csv"}, "pattern"),
+        ({"destination": "sqlite:///out.db"}, "?table="),
+        ({"destination": "postgres://h/d"}, "?table="),
+        ({"destination": "out.csv", "options": {"delimeter": ";"}}, "Did you mean 'delimiter'?"),
+        ({"destination": "out.jsonl", "options": {"x": 1}}, "unknown key 'x'"),
+        ({"destination": "sqlite:///o.db?table=t", "options": {"timeouts": {"quary": 1}}}, "Did you mean 'query'?"),
+    ],
+)
+def test_a_load_that_cannot_be_is_a_mistake(tmp_path, load, words):
+    with pytest.raises(ConfigurationError) as raised:
+        open_destination(LoadConfig(**load), surroundings(tmp_path))
+    assert words in str(raised.value)
+
+
+def test_asking_for_the_registry_imports_no_driver():
+    code = "import sys, loom_connectors.registry as r; print([m for m in ('asyncpg', 'sqlite3') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

@@ -1,0 +1,59 @@
+"""Parameters are bound; names are quoted."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from loom_common.errors import ConfigurationError
+from loom_connectors.sql import bound, quoted
+
+PARAMS = {"since": dt.date(2024, 1, 1), "name": "x' OR 1=1 --"}
+
+
+def dollars(query: str):
+    return bound(query, PARAMS, lambda number: f"${number}")
+
+
+@pytest.mark.parametrize(
+    ("query", "sql", "values"),
+    [
+        ("SELECT 1", "SELECT 1", []),
+        ("SELECT 1 ; \n", "SELECT 1", []),
+        ("a > {{ since }}", "a > $1", [PARAMS["since"]]),
+        ("a > {{params.since}}", "a > $1", [PARAMS["since"]]),
+        ("{{ name }} {{ since }} {{ name }}", "$1 $2 $1", [PARAMS["name"], PARAMS["since"]]),
+        ("'it''s' {{ name }}", "'it''s' $1", [PARAMS["name"]]),
+        ("a -- not {{ this }}\n{{ name }}", "a -- not {{ this }}\n$1", [PARAMS["name"]]),
+        ("/* nor {{ this }} */ {{ name }}", "/* nor {{ this }} */ $1", [PARAMS["name"]]),
+        ("'{1,2}'::int[]", "'{1,2}'::int[]", []),
+    ],
+)
+def test_parameters_become_placeholders(query, sql, values):
+    assert dollars(query) == (sql, values)
+
+
+def test_unnumbered_placeholders_take_their_value_each_time():
+    assert bound("{{ name }} {{ name }}", PARAMS, lambda _: "?") == ("? ?", [PARAMS["name"]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("a > {{ sinse }}", "Did you mean 'since'"),
+        ("a > '{{ since }}'", "without quotes"),
+        ('SELECT "{{ name }}"', "without quotes"),
+        ("a > {{ since | upper }}", "expected {{ name }}"),
+        ("{% if since %}a{% endif %}", "expected {{ name }}"),
+        ("{{ input.id }}", "expected {{ name }}"),
+    ],
+)
+def test_anything_else_in_braces_is_a_mistake(query, words):
+    with pytest.raises(ConfigurationError) as raised:
+        dollars(query)
+    assert words in str(raised.value)
+
+
+def test_a_name_is_nothing_but_a_name():
+    assert quoted('a"; DROP TABLE b; --') == '"a""; DROP TABLE b; --"'

@@ -1,0 +1,42 @@
+"""The generated pages say everything the code knows."""
+
+import re
+
+import pytest
+
+from loom_common.domain.evaluators import EvaluatorConfig
+from loom_common.domain.pipeline import EvaluateConfig, ExtractConfig, LoadConfig, Pipeline, TransformConfig
+from loom_dev import reference
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Both pages, generated from the repository's root."""
+    return reference.pipeline_page(), reference.cli_page()
+
+
+@pytest.mark.parametrize("model", [Pipeline, ExtractConfig, TransformConfig, EvaluateConfig, LoadConfig])
+def test_every_key_of_the_pipeline_file_is_in_the_reference(pages, model):
+    assert [name for name in model.model_fields if f"| `{name}` |" not in pages[0]] == []
+
+
+def test_every_evaluator_has_its_section(pages):
+    kinds = {str(model.model_fields["type"].annotation) for model in EvaluatorConfig.__args__[0].__args__}
+    names = {re.findall(r"'(\w+)'", kind)[0] for kind in kinds}
+    assert [name for name in names if f"### `{name}`" not in pages[0]] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["run", "resume", "cancel", "validate", "init", "list", "status", "history", "lineage", "quarantine list",
+     "quarantine retry", "config init", "config show", "config validate", "config set"],
+)  # fmt: skip
+def test_every_command_has_its_section(pages, command):
+    assert f"## `loom {command}`" in pages[1]
+
+
+def test_a_bar_does_not_end_a_cell(pages):
+    for page in pages:
+        for line in page.splitlines():
+            if line.startswith("| ") and "---" not in line:
+                assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5), line
