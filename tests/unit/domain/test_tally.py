@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from loom_common.domain.tally import Tally
 
 counts = st.integers(min_value=0, max_value=1000)
-ends = st.fixed_dictionaries({name: counts for name in ("loaded", "rejected", "skipped", "quarantined", "cancelled")})
+ends = st.fixed_dictionaries(dict.fromkeys(("loaded", "rejected", "skipped", "quarantined", "cancelled"), counts))
 
 
 @given(ends)

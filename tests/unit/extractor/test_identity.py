@@ -38,10 +38,10 @@ def test_a_long_key_is_cut_and_still_tells_records_apart():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"name": "x"}, "The key field 'id' is missing; the record has name."),
-        ({"id": None, "name": "x"}, "The key field 'id' is null; the record has id, name."),
-        ({"id": ""}, "The key field 'id' is empty; the record has id."),
-        ({}, "The key field 'id' is missing; the record has no field at all."),
+        ({"name": "x"}, "The key field 'id' is missing at line 7; the record has name."),
+        ({"id": None, "name": "x"}, "The key field 'id' is null at line 7; the record has id, name."),
+        ({"id": ""}, "The key field 'id' is empty at line 7; the record has id."),
+        ({}, "The key field 'id' is missing at line 7; the record has no field at all."),
     ],
 )
 def test_a_record_without_its_key_is_kept_out_and_says_why(data, words):

@@ -73,7 +73,7 @@ class Loom:
 
     def load_pipeline(self, path: str | Path) -> Pipeline:
         """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
-        loaded = load(Path(path))
+        loaded = load(Path(path), self._config.applied_to)
         pipeline = Pipeline.model_validate(loaded.definition)
         pipeline._folder = loaded.path.parent.resolve()
         return pipeline
@@ -96,7 +96,7 @@ class Loom:
             sample=sample,
             reuse=reuse,
         )
-        async with open_session(self._config, cluster=cluster) as session:
+        async with open_session(self._config, cluster=cluster or self._config.distributed) as session:
             accepted = await session.start(request)
             async for event in session.follow(accepted.run_id):
                 if isinstance(event, RunFinished):

@@ -63,8 +63,12 @@ def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
         expected = "the path of a pipeline file, or a pipeline's name"
         raise InvalidDefinition([Problem((), "no such file", expected, near, file=shown)])
     document = yaml_positions.parse(yaml_positions.read_text(path, shown), shown)
-    pipeline = parse(fill(document.data), document.locate)
-    files, problems = _Files(pipeline, path.resolve().parent, document).gather()
+    try:
+        pipeline = parse(fill(document.data), document.locate)
+    except InvalidDefinition as error:
+        _, more = _Files(_named_files(document.data), path.resolve().parent, document).gather()
+        raise InvalidDefinition([*error.problems, *more]) from None
+    files, problems = _Files(_Named.by(pipeline), path.resolve().parent, document).gather()
     problems += _functions(document, pipeline, path.resolve().parent)
     if problems:
         raise InvalidDefinition(problems)
@@ -74,7 +78,7 @@ def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
 
 def gather_files(pipeline: Pipeline, folder: Path) -> dict[str, str]:
     """The prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
-    files, problems = _Files(pipeline, folder, None).gather()
+    files, problems = _Files(_Named.by(pipeline), folder, None).gather()
     if problems:
         raise InvalidDefinition(problems)
     return files
@@ -87,12 +91,37 @@ def is_path(prompt: str, folder: Path) -> bool:
     return "\n" not in prompt and len(prompt) < 255 and (folder / prompt).is_file()
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a definition says of files."""
+
+    prompt: str | None
+    context: list[str]
+    params: list[str]
+
+    @classmethod
+    def by(cls, pipeline: Pipeline) -> _Named:
+        return cls(pipeline.transform.prompt, pipeline.transform.context, list(pipeline.params))
+
+
+def _named_files(definition: Any) -> _Named:
+    """What a definition with mistakes elsewhere says of files, so that theirs are reported with the others."""
+    transform, params = (
+        part if isinstance(part := definition.get(name), Mapping) else {} for name in ("transform", "params")
+    )
+    prompt, context = transform.get("prompt", transform.get("prompt_path")), transform.get("context")
+    return _Named(
+        prompt=prompt if isinstance(prompt, str) else None,
+        context=[name for name in context if isinstance(name, str)] if isinstance(context, list) else [],
+        params=[str(name) for name in params],
+    )
+
+
 class _Files:
     """The prompt and the context files of one pipeline."""
 
-    def __init__(self, pipeline: Pipeline, folder: Path, document: Document | None) -> None:
-        self._transform = pipeline.transform
-        self._params = pipeline.params
+    def __init__(self, named: _Named, folder: Path, document: Document | None) -> None:
+        self._named = named
         self._folder = folder
         self._document = document
         self._files: dict[str, str] = {}
@@ -100,12 +129,12 @@ class _Files:
 
     def gather(self) -> tuple[dict[str, str], list[Problem]]:
         """Every file as text, and every mistake in naming or writing one."""
-        for position, name in enumerate(self._transform.context):
+        for position, name in enumerate(self._named.context):
             at = ("transform", "context", position)
             self._read(name, at)
             self._say_if_twice(position, name, at)
-        if self._transform.prompt is not None:
-            self._prompt(self._transform.prompt)
+        if self._named.prompt is not None:
+            self._prompt(self._named.prompt)
         return self._files, self._problems
 
     def _prompt(self, prompt: str) -> None:
@@ -115,8 +144,8 @@ class _Files:
         text = self._read(prompt, at) if in_file else prompt
         if text is None:
             return
-        names = [Path(name).stem for name in self._transform.context]
-        for mistake in check_prompt(text, names, list(self._params)):
+        names = [Path(name).stem for name in self._named.context]
+        for mistake in check_prompt(text, names, self._named.params):
             if in_file:
                 file = os.path.relpath(self._folder / prompt)
                 problem = Problem((), mistake.found, mistake.expected, mistake.suggestion, file, mistake.line)
@@ -139,7 +168,7 @@ class _Files:
         return text
 
     def _say_if_twice(self, position: int, name: str, at: KeyPath) -> None:
-        earlier = [other for other in self._transform.context[:position] if Path(other).stem == Path(name).stem]
+        earlier = [other for other in self._named.context[:position] if Path(other).stem == Path(name).stem]
         if earlier:
             found = f"a second file that the prompt would see as `context.{Path(name).stem}`"
             self._say(at, found, f"another name than {earlier[0]!r} has")

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
+import structlog
+
 from loom.config import LoomConfig
 from loom.engine import alive, embedded
 from loom.views import open_views
@@ -26,6 +28,7 @@ from loom_common.contracts.v1 import (
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_common.telemetry import configure_logging
 
 ANSWER_SECONDS = 30.0
 """How long the coordinator may take to answer."""
@@ -93,7 +96,8 @@ class Session:
 
     async def _ask(self, verb: str, message: Message) -> RunAccepted:
         question = uuid4().hex
-        answer = self._answers[question] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[RunAccepted | RunRejected] = asyncio.get_running_loop().create_future()
+        self._answers[question] = answer
         outgoing = Outgoing(flow.run_command(verb), message, reply_to=self._queue, correlation_id=question)
         try:
             await self._bus.publish([encode(outgoing, "loom")])
@@ -123,6 +127,8 @@ def _rejection(said: RunRejected) -> ConfigurationError:
 @asynccontextmanager
 async def open_session(config: LoomConfig, *, cluster: bool) -> AsyncIterator[Session]:
     """Embedded: the six services run in this process until the session ends. Cluster: a client of its bus."""
+    if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
+        configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     if cluster:
         settings = config.for_cluster().settings()
         async with open_platform(settings, "loom-cli") as platform, _conversation(platform.bus, Session) as session:

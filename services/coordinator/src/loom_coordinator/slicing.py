@@ -88,7 +88,7 @@ async def exhausted(unit: Unit, run_id: str) -> bool:
 async def _outstanding(unit: Unit, run_id: str) -> dict[int, int]:
     """Partition -> batches that were asked of it and not answered yet."""
     rows = select(slices.c.partition, slices.c.max_batches).where(slices.c.run_id == run_id, slices.c.state == ISSUED)
-    return {partition: asked for partition, asked in await unit.connection.execute(rows)}
+    return {row.partition: row.max_batches for row in await unit.connection.execute(rows)}
 
 
 async def _issue(unit: Unit, run: RowMapping, partition: RowMapping, max_batches: int) -> None:

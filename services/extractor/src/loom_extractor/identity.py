@@ -23,18 +23,18 @@ def identified(record: ReadRecord, keys: Sequence[str]) -> SliceRecord:
     if not keys:
         return SliceRecord(record_hash(record.data, record.position), record.data)
     try:
-        return SliceRecord(key_of(record.data, keys), record.data)
+        return SliceRecord(key_of(record.data, keys, record.position), record.data)
     except RecordError as error:
         return _kept_out(record, keys, error)
 
 
-def key_of(data: Mapping[str, Any], keys: Sequence[str]) -> str:
+def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place") -> str:
     """The key fields as text, joined by `|`. Raises `RecordError` where one is missing, null or empty."""
     for key in keys:
         if data.get(key) in (None, ""):
             state = "missing" if key not in data else "null" if data[key] is None else "empty"
             fields = ", ".join(map(str, data)) or "no field at all"
-            raise RecordError(f"The key field '{key}' is {state}; the record has {fields}.", code="missing_key")
+            raise RecordError(f"The key field '{key}' is {state} at {place}; the record has {fields}.", code="missing_key")
     parts = [_text(data[key]) for key in keys]
     if len(parts) > 1:  # so that ("a|b", "c") and ("a", "b|c") are two keys
         parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]

@@ -103,9 +103,9 @@ class AmqpPublisher:
             if isinstance(error, asyncio.CancelledError) and cancelled_by_us():
                 raise
             return [(message, error)]
-        for _, error in failures:
-            if isinstance(error, ChannelClosed):
-                raise self._refusal(message, error) from error
+        for _, failure in failures:
+            if isinstance(failure, ChannelClosed):
+                raise self._refusal(message, failure) from failure
         return failures
 
     def _refusal(self, message: Wire, error: ChannelClosed) -> LoomError:
