@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.adapters.claim_check import ClaimCheckBus
+from loom_common.adapters.folder_payloads import FolderPayloads
 from loom_common.adapters.memory_broker import MemoryBroker
 from loom_common.adapters.memory_bus import MemoryBus
 from loom_common.flow import Binding, Exchange, Queue, Topology
@@ -60,14 +63,18 @@ class Buses:
                 await asyncio.sleep(0.02)
 
 
-@pytest.fixture(params=["memory", "rabbitmq"])
-async def buses(request: pytest.FixtureRequest) -> AsyncIterator[Buses]:
-    """An empty broker: the one in this process, and RabbitMQ."""
+@pytest.fixture(params=["memory", "memory with claim checks", "rabbitmq"])
+async def buses(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Buses]:
+    """An empty broker: the one in this process, bare and behind a claim check, and RabbitMQ."""
+    broker = MemoryBroker()
     if request.param == "memory":
-        broker = MemoryBroker()
 
         async def open_one() -> Bus:
             return MemoryBus(broker)
+    elif request.param == "memory with claim checks":
+
+        async def open_one() -> Bus:
+            return ClaimCheckBus(MemoryBus(broker), FolderPayloads(tmp_path))
     else:
         url = request.getfixturevalue("amqp_url")
 

@@ -1,4 +1,4 @@
-"""The coordinator: four loops over one database."""
+"""The coordinator: its loops over one database."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from loom_common.bootstrap import Platform
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_coordinator.desk import RequestDesk
 from loom_coordinator.gauges import Gauges
+from loom_coordinator.housekeeping import Housekeeping
 from loom_coordinator.intake import FactIntake
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.pulse import Pulse
@@ -27,6 +28,7 @@ class Coordinator:
             RequestDesk(platform.bus, outbox, platform.payloads),
             FactIntake(platform.bus, outbox),
             Pulse(platform.bus, outbox, platform.clock, owner),
+            Housekeeping(outbox, platform.payloads),
         )
         self._relay = outbox
 

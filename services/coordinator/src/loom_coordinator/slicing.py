@@ -191,4 +191,11 @@ async def reissue(unit: Unit, run: RowMapping) -> int:
         else:
             continue
         asked += 1
+    # Asked for now: the sweep counts their silence from here.
+    await unit.connection.execute(
+        update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
+    )
+    await unit.connection.execute(
+        update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
+    )
     return asked

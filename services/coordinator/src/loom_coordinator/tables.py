@@ -258,7 +258,8 @@ outbox = Table(
 payloads = Table(
     "payloads",
     metadata,
-    Column("hash", String(64), primary_key=True),
+    Column("name", String(330), primary_key=True),
+    Column("run_id", String(255), index=True),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
 )

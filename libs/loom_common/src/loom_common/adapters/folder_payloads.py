@@ -1,9 +1,11 @@
-"""The payload store as a folder: one file per payload, named by its hash."""
+"""The payload store as a folder: one file per payload, named by its hash; a run's own in a folder of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from loom_common.domain.ids import content_hash
@@ -15,15 +17,15 @@ class FolderPayloads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def put(self, data: bytes) -> str:
-        return await asyncio.to_thread(self._put, data)
+    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
+        return await asyncio.to_thread(self._put, data, run_id)
 
-    def _put(self, data: bytes) -> str:
-        name = content_hash(data)
+    def _put(self, data: bytes, run_id: str | None) -> str:
+        name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
         target = self._folder / name
         if not target.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as part:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
                 part.write(data)
             Path(part.name).replace(target)
         return name
@@ -36,6 +38,15 @@ class FolderPayloads:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
             raise KeyError(name) from None
+
+    async def runs(self) -> Sequence[str]:
+        return await asyncio.to_thread(self._runs)
+
+    def _runs(self) -> list[str]:
+        return [path.name for path in self._folder.iterdir() if path.is_dir()] if self._folder.exists() else []
+
+    async def forget(self, run_id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder / run_id, ignore_errors=True)
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -1,8 +1,10 @@
-"""The payload store as a table of the state database: `payloads(hash, body, created_at)`."""
+"""The payload store as a table of the state database: `payloads(name, run_id, body, created_at)`."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -21,36 +23,53 @@ class PostgresPayloads:
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
-    async def put(self, data: bytes) -> str:
-        name = content_hash(data)
-        pool = await self._open()
-        try:
-            await pool.execute("INSERT INTO payloads (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, data)
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-            raise DependencyUnavailable(f"The payload store went away: {error}") from error
+    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
+        name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
+        async with self._connection() as connection:
+            await connection.execute(
+                "INSERT INTO payloads (name, run_id, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                name,
+                run_id,
+                data,
+            )
         return name
 
     async def get(self, name: str) -> bytes:
-        pool = await self._open()
-        try:
-            body = await pool.fetchval("SELECT body FROM payloads WHERE hash = $1", name)
-        except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-            raise DependencyUnavailable(f"The payload store went away: {error}") from error
+        async with self._connection() as connection:
+            body = await connection.fetchval("SELECT body FROM payloads WHERE name = $1", name)
         if body is None:
             raise KeyError(name)
         return bytes(body)
 
-    async def _open(self) -> asyncpg.Pool:
-        async with self._opening:
-            if self._pool is None:
-                try:
+    async def runs(self) -> Sequence[str]:
+        async with self._connection() as connection:
+            rows = await connection.fetch("SELECT DISTINCT run_id FROM payloads WHERE run_id IS NOT NULL")
+        return [row["run_id"] for row in rows]
+
+    async def forget(self, run_id: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute("DELETE FROM payloads WHERE run_id = $1", run_id)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        """A connection of the pool. What says that the server is away becomes `DependencyUnavailable`."""
+        try:
+            async with self._opening:
+                if self._pool is None:
                     self._pool = await asyncpg.create_pool(
                         self._dsn, min_size=0, max_size=4, timeout=_CONNECT_SECONDS, command_timeout=_QUERY_SECONDS
                     )
-                except (OSError, asyncpg.PostgresError) as error:
-                    raise DependencyUnavailable(f"The payload store (LOOM_PAYLOADS_URL) is away: {error}") from error
-            return self._pool
+            async with self._pool.acquire() as connection:
+                yield connection
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            raise _away(error) from error
+        except asyncpg.OperatorInterventionError as error:  # the server is shutting down, or starting
+            raise _away(error) from error
 
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.close()
+
+
+def _away(error: Exception) -> DependencyUnavailable:
+    return DependencyUnavailable(f"The payload store (LOOM_PAYLOADS_URL) is away: {type(error).__name__}.")

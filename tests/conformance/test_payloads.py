@@ -1,0 +1,65 @@
+"""What every payload store does."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.postgres_payloads import PostgresPayloads
+from loom_common.errors import DependencyUnavailable
+from loom_common.ports.payloads import PayloadStore
+from loom_migrations.engine import open_engine
+from loom_migrations.upgrade import upgrade
+
+
+@pytest.fixture(params=["folder", "postgres"])
+def url(request):
+    return None if request.param == "folder" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+async def payloads(url, tmp_path) -> AsyncIterator[PayloadStore]:
+    if url is None:
+        store: PayloadStore = FolderPayloads(tmp_path / "payloads")
+    else:
+        engine = open_engine(url)
+        await upgrade(engine)
+        await engine.dispose()
+        store = PostgresPayloads(url)
+    yield store
+    await store.close()
+
+
+async def test_what_is_put_comes_back_by_its_name(payloads):
+    assert await payloads.get(await payloads.put(b"a plan")) == b"a plan"
+
+
+async def test_putting_twice_is_once(payloads):
+    assert await payloads.put(b"a plan") == await payloads.put(b"a plan")
+
+
+async def test_what_was_never_put_is_a_key_error(payloads):
+    with pytest.raises(KeyError):
+        await payloads.get("0" * 64)
+
+
+async def test_a_run_that_ended_takes_its_own_data_with_it_and_no_other(payloads):
+    plan = await payloads.put(b"body")
+    mine, yours = [await payloads.put(b"body", run_id=run_id) for run_id in ("run_1", "run_2")]
+    assert sorted(await payloads.runs()) == ["run_1", "run_2"]
+    await payloads.forget("run_1")
+    assert await payloads.runs() == ["run_2"]
+    with pytest.raises(KeyError):
+        await payloads.get(mine)
+    assert await payloads.get(yours) == await payloads.get(plan) == b"body"
+
+
+async def test_forgetting_nothing_is_no_error(payloads):
+    await payloads.forget("run_none")
+
+
+async def test_a_postgres_that_is_away_is_a_dependency_unavailable():
+    store = PostgresPayloads("postgresql://nobody:secret@127.0.0.1:9/none")
+    with pytest.raises(DependencyUnavailable) as caught:
+        await store.get("x")
+    assert "secret" not in str(caught.value)
