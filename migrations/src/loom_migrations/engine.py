@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-CONNECT_SECONDS = 3.0
-STATEMENT_SECONDS = 30.0
+from loom_common.settings import DatabaseSettings
+
 SQLITE_BUSY_SECONDS = 15.0
 
 
@@ -23,6 +23,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, read_only=read_only)
+    limits = DatabaseSettings()
     async_url = parsed.set(drivername="postgresql+asyncpg")
     return create_async_engine(
         async_url,
@@ -30,9 +31,9 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
         max_overflow=0,
         pool_pre_ping=True,
         connect_args={
-            "timeout": CONNECT_SECONDS,
-            "command_timeout": STATEMENT_SECONDS,
-            "server_settings": {"statement_timeout": str(int(STATEMENT_SECONDS * 1000))},
+            "timeout": limits.connect_timeout,
+            "command_timeout": limits.complex_timeout,
+            "server_settings": limits.on_the_server(limits.complex_timeout),
         },
     )
 

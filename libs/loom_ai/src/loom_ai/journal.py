@@ -6,15 +6,21 @@ already being asked waits for that answer instead of paying for another."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from loom_ai.grouped import Grouped
-from loom_ai.keys import key_of
+from loom_ai.keys import key_of, last_answer_of
 from loom_ai.ports import Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
 from loom_ai.spending import Spent
+from loom_common.domain.urls import redacted
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.time_limits import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +64,37 @@ class JournalledModels:
         self._look_up = Grouped(self._get_group)
         self._write = Grouped(self._put_group)
 
-    async def complete(self, call: ModelCall, payer: Payer, reuse: Reuse | None = None) -> Settled:
-        """The answer; durable in the journal when this returns.
+    async def complete(
+        self, call: ModelCall, payer: Payer, reuse: Reuse | None = None, patience: float | None = None
+    ) -> Settled:
+        """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
+        it is its turn to be asked for.
 
-        Raises what the client and the journal raise. Being cancelled stops the waiting, not a call already paid."""
+        Raises what the client and the journal raise, and `Timeout`. Being cancelled stops the waiting, not a call
+        already paid."""
         reuse = reuse or Reuse()
         key = key_of(call, None if reuse.enabled else payer)
         while True:
             if (task := self._in_flight.get(key)) is not None:
-                entry = await asyncio.shield(task)
+                async with _patient(call, patience):
+                    entry = await asyncio.shield(task)
             else:
-                async with self._slots:
+                async with self._slots, _patient(call, patience):
                     entry = await asyncio.shield(self._in_flight.get(key) or self._start(key, call, payer, reuse))
             if self._may_use(entry, payer, reuse):
                 return _settled(entry, payer)
+
+    async def remember(self, pipeline: str, payer: Payer, call: ModelCall, output: Mapping[str, Any]) -> None:
+        """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
+        text = orjson.dumps(output).decode()
+        answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
+        key = last_answer_of(pipeline, payer.record_id)
+        await self._write(Entry(key, payer, "remembered", call.provider, call.model, answer, 0.0, self._clock.now()))
+
+    async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
+        """What was answered before, at any age: to the same question, and last for the same record."""
+        found = [await self._look_up(key) for key in (key_of(call), last_answer_of(pipeline, payer.record_id))]
+        return [entry for entry in found if entry is not None]
 
     async def close(self) -> None:
         """Abandon what is in flight, then release client and journal."""
@@ -125,6 +148,12 @@ class JournalledModels:
     async def _put_group(self, entries: Sequence[Entry]) -> Sequence[None]:
         await self._journal.put_many(entries)
         return [None] * len(entries)
+
+
+def _patient(call: ModelCall, seconds: float | None) -> AbstractAsyncContextManager[None]:
+    if seconds is None:
+        return nullcontext()
+    return within(seconds, f"model {call.model} at {redacted(call.base_url)}: an answer", "timeouts.record")
 
 
 def _settled(entry: Entry, payer: Payer) -> Settled:

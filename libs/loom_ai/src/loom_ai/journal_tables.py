@@ -1,4 +1,4 @@
-"""The journal's table, as the migrations create it."""
+"""The tables of the journal and of the marks beside it, as the migrations create them."""
 
 from __future__ import annotations
 
@@ -22,4 +22,12 @@ journal = sa.Table(
     sa.Column("cost", sa.Float, nullable=False),  # USD
     sa.Column("latency_seconds", sa.Float, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
+batch_marks = sa.Table(
+    "batch_marks",
+    metadata,
+    sa.Column("batch", sa.String(100), primary_key=True),  # stage:batch id
+    sa.Column("mark", sa.Text, nullable=False),  # JSON: loom_common.domain.marks
+    sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
 )

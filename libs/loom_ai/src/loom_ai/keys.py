@@ -11,7 +11,7 @@ from loom_ai.ports import ModelCall, Payer
 
 def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
     """64 hexadecimal digits (SHA-256). `bound_to` makes it one record's own, so that nothing else may reuse it."""
-    identity = [
+    identity: list[object] = [
         call.provider,
         call.base_url,
         call.model,
@@ -20,4 +20,11 @@ def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
         None if call.schema is None else dict(call.schema),
         None if bound_to is None else [bound_to.run_id, bound_to.record_id],
     ]
+    if call.again:
+        identity.append(call.again)
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def last_answer_of(pipeline: str, record_id: str) -> str:
+    """Where the last good output of a record is kept, whatever was asked for it."""
+    return hashlib.sha256(orjson.dumps(["last answer", pipeline, record_id])).hexdigest()

@@ -16,9 +16,12 @@ from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.refusals import Place, refusal
 from loom_ai.retry import RetryPolicy, delay_after, retry_after_of
 from loom_ai.settings import ModelSettings
+from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
+from loom_common.domain.urls import redacted
 from loom_common.errors import (
     AccessRefused,
+    BreakerOpen,
     DependencyUnavailable,
     MissingCredential,
     PermanentError,
@@ -41,11 +44,13 @@ class OpenAICompatible:
         credentials: Credentials | None = None,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
+        breakers: Breakers | None = None,
     ) -> None:
         self._settings = settings or ModelSettings()
         self._credentials = credentials or Credentials()
         self._clock = clock or SystemClock()
         self._jitter = jitter
+        self._breakers = breakers or Breakers(clock=clock)
         self._policy = RetryPolicy(self._settings.attempts, self._settings.retry_delay, self._settings.retry_ceiling)
         self._forms: dict[bytes, tuple[Form, ...]] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -54,7 +59,10 @@ class OpenAICompatible:
         failed = 0
         while True:
             try:
-                return await self._in_strongest_form(call)
+                async with self._breakers.guarding(f"model {call.model} at {redacted(call.base_url)}"):
+                    return await self._in_strongest_form(call)
+            except BreakerOpen:
+                raise
             except TransientError as error:
                 failed += 1
                 delay = delay_after(failed, self._policy, error.retry_after, self._jitter())
@@ -89,15 +97,17 @@ class OpenAICompatible:
         url, headers, secret = self._rim(call)
         started = self._clock.monotonic()
         try:
-            async with self._connected().post(url, data=request_body(call, form), headers=headers) as response:
+            async with self._connected().post(
+                url, data=request_body(call, form), headers=headers, timeout=self._limits(call)
+            ) as response:
                 body = await response.read()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
         except TimeoutError as error:
-            limits = self._settings
+            limits = self._limits(call)
             raise Timeout(
-                f"{place} did not answer in time (connect {limits.connect_timeout:g} s, read "
-                f"{limits.read_timeout:g} s, {limits.total_timeout:g} s in all)."
+                f"{place} did not answer in time (connect {limits.sock_connect:g} s, read "
+                f"{limits.sock_read:g} s, {limits.total:g} s in all)."
             ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise DependencyUnavailable(
@@ -130,15 +140,19 @@ class OpenAICompatible:
             return None
         return self._credentials.expand(call.api_key or OPENAI_KEY).strip()
 
+    def _limits(self, call: ModelCall) -> aiohttp.ClientTimeout:
+        """A limit of the call's own is one for all of it: how long it may be silent then follows."""
+        settings = self._settings
+        return aiohttp.ClientTimeout(
+            total=call.timeout or settings.total_timeout,
+            sock_connect=settings.connect_timeout,
+            sock_read=call.timeout or settings.read_timeout,
+        )
+
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._settings.concurrency, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(
-                    total=self._settings.total_timeout,
-                    sock_connect=self._settings.connect_timeout,
-                    sock_read=self._settings.read_timeout,
-                ),
             )
         return self._session

@@ -8,9 +8,12 @@ from loom_ai.journal import JournalledModels
 from loom_ai.openai_compatible import OpenAICompatible
 from loom_ai.ports import Journal
 from loom_ai.settings import ModelSettings
+from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
+from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
+from loom_common.ports.marks import Marks
 
 
 def open_models(
@@ -18,10 +21,11 @@ def open_models(
     credentials: Credentials | None = None,
     clock: Clock | None = None,
     settings: ModelSettings | None = None,
+    breakers: Breakers | None = None,
 ) -> JournalledModels:
     """Models behind `journal`, which is closed with them."""
     settings = settings or ModelSettings()
-    client = OpenAICompatible(settings, credentials, clock)
+    client = OpenAICompatible(settings, credentials, clock, breakers=breakers)
     return JournalledModels(client, journal, clock=clock, concurrency=settings.concurrency)
 
 
@@ -48,7 +52,38 @@ def open_journal(url: str, folder: Path | None = None) -> Journal:
 
             return RedisJournal(url)
         case _:
-            raise ConfigurationError(
-                f"The journal's address begins with '{scheme}:'; expected sqlite:///, postgresql://, redis:// or "
-                "memory://. Set LOOM_JOURNAL_URL."
-            )
+            raise _unknown(scheme)
+
+
+def open_marks(url: str, folder: Path | None = None) -> Marks:
+    """The marks that lie beside the journal that `url` names. Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            from loom_ai.stores.memory_marks import MemoryMarks
+
+            return MemoryMarks()
+        case "sqlite":
+            from loom_ai.stores.sql_marks import SqlMarks
+            from loom_ai.stores.sqlite import sqlite_engine
+
+            path = (folder or Path()) / url.removeprefix("sqlite:///")
+            return SqlMarks(sqlite_engine(path), str(path))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.postgres import postgres_engine
+            from loom_ai.stores.sql_marks import SqlMarks
+
+            return SqlMarks(postgres_engine(url), redacted(url))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis_marks import RedisMarks
+
+            return RedisMarks(url)
+        case _:
+            raise _unknown(scheme)
+
+
+def _unknown(scheme: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The journal's address begins with '{scheme}:'; expected sqlite:///, postgresql://, redis:// or memory://. "
+        "Set LOOM_JOURNAL_URL."
+    )

@@ -18,7 +18,8 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One question to a model. Everything but `api_key` and `purpose` decides the answer, and so makes its key."""
+    """One question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose`,
+    `timeout`."""
 
     model: str
     messages: tuple[ChatMessage, ...]
@@ -33,6 +34,10 @@ class ModelCall:
     """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set."""
     purpose: str = "transform"
     """What it is paid for: `transform`, `evaluate`, `repair`."""
+    again: int = 0
+    """How often the same was asked before, and its answer was of no use. Part of the key: it is asked anew."""
+    timeout: float | None = None
+    """Seconds one attempt may take; None for the client's own limits. Not part of the key."""
 
 
 @dataclass(frozen=True, slots=True)

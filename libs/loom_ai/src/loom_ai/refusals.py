@@ -8,7 +8,14 @@ from typing import Any
 import orjson
 
 from loom_common.domain.urls import redacted
-from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError, RecordError
+from loom_common.errors import (
+    AccessRefused,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+    RateLimited,
+    RecordError,
+)
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _SHOWN = 300
@@ -43,7 +50,7 @@ def refusal(status: int, body: bytes, place: Place, retry_after: float | None = 
     if status == 404:
         return PermanentError(f"{place} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
     if status == 429:
-        return DependencyUnavailable(f"{place} asks to slow down ({said}).", retry_after=retry_after)
+        return RateLimited(f"{place} asks to slow down ({said}).", retry_after=retry_after)
     if status in _TRANSIENT or status >= 500:
         return DependencyUnavailable(f"{place} is in trouble ({said}).", retry_after=retry_after)
     if status >= 400:

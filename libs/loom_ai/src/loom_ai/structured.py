@@ -30,26 +30,32 @@ class Reply:
 
 
 async def ask(
-    models: JournalledModels, call: ModelCall, payer: Payer, shape: Shape | None, reuse: Reuse | None = None
+    models: JournalledModels,
+    call: ModelCall,
+    payer: Payer,
+    shape: Shape | None,
+    reuse: Reuse | None = None,
+    patience: float | None = None,
 ) -> Reply:
     """Ask, read, and have a misfit repaired once. Without a shape the output is `{"text": answer}`.
 
     A failure is the record's own and stands in the reply (codes `invalid_output`, `truncated_output`, `refused`,
-    `model_refused`). A failure that an earlier run paid for is not believed: it is asked anew."""
+    `model_refused`). A failure that an earlier run paid for is not believed: it is asked anew. `patience` is how many
+    seconds one answer may take. Raises what `JournalledModels.complete` raises."""
     reuse = reuse or Reuse()
-    reply, earlier_run = await _asked_and_repaired(models, call, payer, shape, reuse)
+    reply, earlier_run = await _asked_and_repaired(models, call, payer, shape, reuse, patience)
     if reply.error is not None and earlier_run:
-        reply, _ = await _asked_and_repaired(models, call, payer, shape, replace(reuse, max_age=0.0))
+        reply, _ = await _asked_and_repaired(models, call, payer, shape, replace(reuse, max_age=0.0), patience)
     return reply
 
 
 async def _asked_and_repaired(
-    models: JournalledModels, call: ModelCall, payer: Payer, shape: Shape | None, reuse: Reuse
+    models: JournalledModels, call: ModelCall, payer: Payer, shape: Shape | None, reuse: Reuse, patience: float | None
 ) -> tuple[Reply, bool]:
     spent, earlier_run = NOTHING, False
     for again in (True, False):
         try:
-            settled = await models.complete(call, payer, reuse)
+            settled = await models.complete(call, payer, reuse, patience)
             spent, earlier_run = spent + settled.spent, earlier_run or settled.earlier_run
             return Reply(read(settled.answer, shape), None, spent), earlier_run
         except RecordError as error:

@@ -1,7 +1,7 @@
 """Circuit breakers of one process, by upstream. What guards a call here is told of how it ended.
 
-While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up behind the
-probe under way, so that a batch in hand goes on by itself as soon as its upstream is back."""
+While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up for a while
+behind the probe under way, so that a batch in hand goes on by itself as soon as its upstream is back."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from loom_common.ports.clock import Clock, SystemClock
 
 log = structlog.get_logger()
 
+PATIENCE_SECONDS = 5.0
+"""How long a call queues up behind a probe. It may hold a place that calls of other upstreams want."""
 _REMEMBERED = 1000
 """Upstreams. Beyond, the one not called for longest is forgotten."""
 
@@ -99,7 +101,11 @@ class Breakers:
         while (ticket := guarded.breaker.admit(self._clock.monotonic())) is None:
             if guarded.breaker.state is State.OPEN:
                 raise self._open(upstream, guarded.breaker)
-            await guarded.changed.wait()
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await guarded.changed.wait()
+            except TimeoutError:
+                raise self._open(upstream, guarded.breaker) from None
         return ticket
 
     def _failed(self, upstream: str, breaker: Breaker, ticket: Ticket) -> None:
@@ -118,7 +124,7 @@ class Breakers:
         now = self._clock.monotonic()
         return BreakerOpen(
             upstream,
-            probe_in=breaker.probe_in(now),
+            probe_in=max(1.0, breaker.probe_in(now)),
             opened_for=now - breaker.opened_at,
             opening=breaker.opening,
         )

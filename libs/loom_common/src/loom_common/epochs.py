@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from loom_common.contracts.codec import decode, epoch_of
+from loom_common.contracts.codec import epoch_of
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import RunEpoch
-from loom_common.flow import Binding, Exchange
-from loom_common.ports.bus import Bus, Subscription
 
 _REMEMBERED_RUNS = 10_000
 
@@ -20,7 +18,6 @@ class EpochGuard:
 
     def __init__(self) -> None:
         self._epochs: OrderedDict[str, int] = OrderedDict()
-        self._subscription: Subscription | None = None
 
     def learn(self, run_id: str, epoch: int) -> None:
         """Take note of an epoch."""
@@ -38,19 +35,6 @@ class EpochGuard:
             self.learn(message.correlation_id, epoch)
         return epoch < known
 
-    async def follow(self, bus: Bus, service: str) -> None:
-        """Listen to the coordinator's broadcasts until `stop`."""
-        queue = await bus.temporary_queue(
-            [Binding(Exchange.CONTROL, "control.all"), Binding(Exchange.CONTROL, f"control.{service}")]
-        )
-        self._subscription = await bus.subscribe(queue, prefetch=100)
-        async for delivery in self._subscription:
-            message = decode(delivery, RunEpoch)
-            assert isinstance(message, RunEpoch)
-            self.learn(message.run_id, message.epoch)
-            await delivery.ack()
-
-    async def stop(self) -> None:
-        """End `follow`."""
-        if self._subscription is not None:
-            await self._subscription.close()
+    async def hear(self, said: RunEpoch) -> None:
+        """Take note of what the coordinator broadcasts."""
+        self.learn(said.run_id, said.epoch)

@@ -10,8 +10,10 @@ the in-process bus and the wire-format document are all derived from these value
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Stage(StrEnum):
@@ -97,6 +99,22 @@ RUN_ENDS_QUEUE = "loom.quarantine.run-ends"
 DEAD_QUEUE = "loom.dead"
 
 
+CONSUMERS: Mapping[str, str] = MappingProxyType(
+    {
+        RUNS_QUEUE: "coordinator",
+        FACTS_QUEUE: "coordinator",
+        "loom.extract": "extractor",
+        "loom.transform": "transformer",
+        "loom.evaluate": "evaluator",
+        "loom.load": "loader",
+        QUARANTINE_QUEUE: "quarantine",
+        REPLAY_QUEUE: "quarantine",
+        RUN_ENDS_QUEUE: "quarantine",
+    }
+)
+"""Which service takes from each queue, in the order a record meets them. `loom.dead` is for people."""
+
+
 def work_queue(stage: Stage) -> str:
     """The one queue of a stage, shared by all its replicas."""
     return f"loom.{stage}"
@@ -127,8 +145,13 @@ def fact(entity: str, what: str, pipeline: str) -> Route:
     return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")
 
 
+def beat(service: str) -> Route:
+    """A replica's word that it is there, and how it goes."""
+    return fact("worker", "beat", service)
+
+
 def run_command(verb: str) -> Route:
-    """A command to the coordinator: `request`, `cancel`, `pause`, `resume`."""
+    """A command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`, `replay`."""
     return Route(Exchange.RUNS, f"run.{verb}")
 
 

@@ -10,6 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from loom_common.breakers import Snapshot
+from loom_common.domain.breaker import State
 from loom_common.ports.bus import Bus
 from loom_common.vitals import BOUNDS, DutyVitals, Reading, Vitals
 
@@ -73,6 +75,14 @@ def duty_families(duties: Iterable[DutyVitals]) -> Iterator[Metric]:
         buckets = list(zip(bounds, map(float, accumulate(duty.durations.counts)), strict=True))
         seconds.add_metric((duty.queue,), buckets, duty.durations.total)
     return iter((in_hand, outcomes, seconds))
+
+
+def breaker_readings(snapshots: Iterable[Snapshot]) -> list[Reading]:
+    """Of every upstream called lately, whether calls to it are held back."""
+    return [
+        Reading("loom_breaker_open", "1 while not closed.", each.state is not State.CLOSED, {"upstream": each.upstream})
+        for each in snapshots
+    ]
 
 
 def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:

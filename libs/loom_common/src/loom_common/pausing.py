@@ -1,4 +1,4 @@
-"""When a worker stops taking messages, because nothing it could do would succeed (docs/adr/0003).
+"""When a worker stops taking messages, because nothing it could do would succeed (docs/adr/0005).
 
 A message that meets an open breaker costs no attempt. Where other messages get through, it waits on the retry ladder
 while they do: one run's dead endpoint must not hold up another run. Where nothing does, the worker takes nothing more

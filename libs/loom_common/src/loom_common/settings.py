@@ -82,6 +82,13 @@ class DatabaseSettings(BaseSettings):
     complex_timeout: float = Field(30.0, gt=0, description="One statement of the coordinator's, over a whole run.")
     transaction_timeout: float = Field(60.0, gt=0, description="Idle inside a transaction: the server ends it.")
 
+    def on_the_server(self, statement_timeout: float) -> dict[str, str]:
+        """The same limits as settings of a Postgres session, so that no statement outlives its client."""
+        return {
+            "statement_timeout": str(int(statement_timeout * 1000)),
+            "idle_in_transaction_session_timeout": str(int(self.transaction_timeout * 1000)),
+        }
+
 
 class CacheSettings(BaseSettings):
     """How long Redis may take. In seconds."""

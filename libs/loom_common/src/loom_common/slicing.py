@@ -17,7 +17,7 @@ from loom_common.contracts.v1 import (
     SliceExtracted,
 )
 from loom_common.domain import ids
-from loom_common.domain.pipeline import OnFailure
+from loom_common.domain.failing import OnFailure
 from loom_common.domain.tally import Tally
 from loom_common.errors import RecordError
 from loom_common.flow import Stage

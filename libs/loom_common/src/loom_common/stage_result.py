@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation, KeptRecord, RecordsQuarantined
-from loom_common.domain.pipeline import OnFailure
+from loom_common.domain.failing import OnFailure
 from loom_common.domain.tally import Tally
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage

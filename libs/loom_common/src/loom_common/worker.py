@@ -18,6 +18,7 @@ from loom_common import attempts, flow, verdicts
 from loom_common.attempts import Attempt
 from loom_common.contracts.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import PrefetchLimit
 from loom_common.domain.recovery import decide, rung_until
 from loom_common.epochs import EpochGuard
 from loom_common.errors import (
@@ -74,12 +75,14 @@ class Worker:
         self._vitals = vitals or DutyVitals(duty.queue)
         self._vitals.in_hand = self._in_hand
         self._broken: asyncio.Future[None] | None = None
+        self._prefetch = duty.prefetch
+        self._subscription: Subscription | None = None
         self._pause = Pause()
         self._replaceable = replaceable
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then drain. Raises what no verdict covers, e.g. `TopologyMissing`."""
-        subscription = await self._bus.subscribe(self._duty.queue, self._duty.prefetch)
+        subscription = self._subscription = await self._bus.subscribe(self._duty.queue, self._prefetch)
         self._broken = asyncio.get_running_loop().create_future()
         taking = asyncio.create_task(self._take(subscription))
         stopping = asyncio.create_task(stop.wait())
@@ -99,6 +102,15 @@ class Worker:
             await subscription.close()
         if self._broken.done():
             self._broken.result()
+
+    async def heed(self, limit: PrefetchLimit) -> None:
+        """Hold at most as many messages as the coordinator says, where it speaks of this worker's queue."""
+        if limit.queue != self._duty.queue or limit.prefetch == self._prefetch:
+            return
+        log.info("prefetch limited", queue=limit.queue, prefetch=limit.prefetch, before=self._prefetch)
+        self._prefetch = limit.prefetch
+        if self._subscription is not None:
+            await self._subscription.set_prefetch(limit.prefetch)
 
     async def _take(self, subscription: Subscription) -> None:
         async for delivery in subscription:

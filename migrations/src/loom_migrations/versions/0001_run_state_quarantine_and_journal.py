@@ -49,11 +49,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "payloads",
-        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=330), nullable=False),
+        sa.Column("run_id", sa.String(length=255), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", UtcDateTime(), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
-        sa.PrimaryKeyConstraint("hash"),
+        sa.PrimaryKeyConstraint("name"),
     )
+    op.create_index("ix_payloads_run_id", "payloads", ["run_id"], unique=False)
     op.create_table(
         "pipelines",
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -359,6 +361,7 @@ def downgrade() -> None:
     op.drop_table("record_evaluations")
     op.drop_table("prompt_versions")
     op.drop_table("pipelines")
+    op.drop_index("ix_payloads_run_id", table_name="payloads")
     op.drop_table("payloads")
     op.drop_table("outbox")
     op.drop_index("idx_inbox_run", table_name="inbox")

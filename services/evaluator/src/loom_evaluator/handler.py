@@ -9,15 +9,24 @@ from pathlib import Path
 from time import perf_counter
 from typing import cast
 
+from loom_ai.stores.memory_marks import MemoryMarks
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
+from loom_common.domain import durations
+from loom_common.domain.failing import OnFailure
 from loom_common.domain.gates import Verdict
-from loom_common.domain.pipeline import OnFailure
+from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.pipeline import EvaluateConfig
 from loom_common.domain.plan import Plan
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
+from loom_common.isolation import Isolation
 from loom_common.plans import PlanCache
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.retrying import retried
 from loom_common.stage_result import StageResult, kept_for_error
+from loom_common.threads import Threads
+from loom_common.time_limits import within
 from loom_evaluator.panel import Judgement, Panel
 
 _PANELS = 32
@@ -27,24 +36,39 @@ _PANELS = 32
 class Evaluator:
     """Scores records and lets their gate decide. Without an `evaluate` section everything passes, unscored."""
 
-    def __init__(self, plans: PlanCache, project: Path) -> None:
+    def __init__(
+        self,
+        plans: PlanCache,
+        project: Path,
+        isolation: Isolation | None = None,
+        threads: Threads | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._plans = plans
+        self._isolation = isolation or Isolation(MemoryMarks(), Stage.EVALUATE)
+        self._threads = threads or Threads()
+        self._clock = clock or SystemClock()
         self._project = project
         self._panels: OrderedDict[str, Panel | None] = OrderedDict()
 
     async def __call__(self, message: Message) -> list[Outgoing]:
-        """Raises `PermanentError` where an evaluator or gate cannot be made, or a record fails under `abort`."""
+        """Raises `PermanentError` where an evaluator or gate cannot be made, or a record fails under `abort`;
+        `Timeout` where the batch takes too long; `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchTransformed", message)
         plan = await self._plans.get(batch.header.plan)
         panel = await self._panel(batch.header.plan, plan)
+        limits, config = plan.pipeline.timeouts, plan.pipeline.evaluate
+        if panel is None or config is None:
+            return _let_through(batch)
         began = perf_counter()
-        judgements = await panel.judge(batch.records) if panel else [_unjudged(record) for record in batch.records]
-        on_failure = plan.pipeline.evaluate.on_failure if plan.pipeline.evaluate else "quarantine"
+        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.evaluate))
+        async with within(seconds, f"A batch of {len(batch.records)} records", "timeouts.batch"):
+            judgements = await self._judged(batch, panel, config)
         result = StageResult(
             batch.header,
             Stage.EVALUATE,
             seconds=perf_counter() - began,
-            kept=[kept for judgement in judgements if (kept := _kept(judgement, on_failure)) is not None],
+            kept=[kept for judgement in judgements if (kept := _kept(judgement, config.on_failure)) is not None],
             evaluations=[evaluation for judgement in judgements for evaluation in judgement.evaluations],
         )
         passed = _passed(judgements)
@@ -52,19 +76,54 @@ class Evaluator:
         forward = BatchEvaluated(header=result.next_header, records=passed) if passed else None
         return result.messages(forward)
 
+    async def _judged(self, batch: BatchTransformed, panel: Panel, config: EvaluateConfig) -> list[Judgement]:
+        async def attempt(records: Sequence[TransformedRecord], _: int) -> list[Judgement]:
+            return await panel.judge(records)
+
+        async def work(records: Sequence[TransformedRecord]) -> list[Judgement]:
+            return await retried(
+                records,
+                attempt,
+                failed=_may_be_tried_again,
+                joined=lambda _, later: later,
+                max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
+                clock=self._clock,
+            )
+
+        if panel.risk is None:
+            return await work(batch.records)
+        return await self._isolation.each(batch.header.batch_id, batch.records, work, _kept_away, panel.risk)
+
     async def _panel(self, plan_hash: str, plan: Plan) -> Panel | None:
         if plan_hash in self._panels:
             return self._panels[plan_hash]
         evaluate = plan.pipeline.evaluate
-        panel = await asyncio.to_thread(Panel, evaluate, self._project / plan.base) if evaluate else None
+        seconds = durations.seconds(plan.pipeline.timeouts.record)
+        folder = self._project / plan.base
+        panel = await asyncio.to_thread(Panel, evaluate, folder, self._threads, seconds) if evaluate else None
         self._panels[plan_hash] = panel
         if len(self._panels) > _PANELS:
             self._panels.popitem(last=False)
         return panel
 
 
-def _unjudged(record: TransformedRecord) -> Judgement:
-    return Judgement(record, (), (), Verdict(passed=True))
+def _kept_away(record: TransformedRecord, error: RecordError) -> Judgement:
+    return Judgement(record, (), (), error)
+
+
+def _may_be_tried_again(judgement: Judgement) -> bool:
+    """Not what hung: each further try would leave one more thread behind."""
+    return isinstance(judgement.outcome, RecordError) and judgement.outcome.code != TIMEOUT
+
+
+def _let_through(batch: BatchTransformed) -> list[Outgoing]:
+    """Every record, unscored."""
+    passed = tuple(
+        EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
+        for record in batch.records
+    )
+    result = StageResult(batch.header, Stage.EVALUATE, advanced={"passed": len(passed)})
+    return result.messages(BatchEvaluated(header=result.next_header, records=passed) if passed else None)
 
 
 def _passed(judgements: Sequence[Judgement]) -> tuple[EvaluatedRecord, ...]:
@@ -73,6 +132,7 @@ def _passed(judgements: Sequence[Judgement]) -> tuple[EvaluatedRecord, ...]:
             id=judgement.record.id,
             input=judgement.record.input,
             output=judgement.record.output,
+            answered_by=judgement.record.answered_by,
             scores=_values(judgement),
         )
         for judgement in judgements

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from loom_ai.opening import open_marks
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchTransformed
 from loom_common.flow import Stage
+from loom_common.isolation import Isolation
 from loom_common.worker import Duty
 from loom_evaluator.handler import Evaluator
 
 
 def build(platform: Platform) -> Service:
-    """The evaluator service on `platform`."""
-    evaluator = Evaluator(platform.plans, platform.project)
+    """The evaluator service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await marks.close()
+
+    isolation = Isolation(marks, Stage.EVALUATE, platform.room, platform.clock)
+    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, platform.clock)
     queue = flow.work_queue(Stage.EVALUATE)
     duty = Duty(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
-    return StageService("evaluator", [duty], platform)
+    return StageService("evaluator", [duty], platform, closing)

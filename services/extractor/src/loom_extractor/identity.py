@@ -34,7 +34,9 @@ def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place
         if data.get(key) in (None, ""):
             state = "missing" if key not in data else "null" if data[key] is None else "empty"
             fields = ", ".join(map(str, data)) or "no field at all"
-            raise RecordError(f"The key field '{key}' is {state} at {place}; the record has {fields}.", code="missing_key")
+            raise RecordError(
+                f"The key field '{key}' is {state} at {place}; the record has {fields}.", code="missing_key"
+            )
     parts = [_text(data[key]) for key in keys]
     if len(parts) > 1:  # so that ("a|b", "c") and ("a", "b|c") are two keys
         parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]

@@ -33,7 +33,7 @@ def build(platform: Platform) -> Service:
         async with sources.closing(), duplicates.closing():
             yield
 
-    extractor = Extractor(platform.plans, sources, open_planned, duplicates)
+    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, platform.clock)
     queue = flow.work_queue(Stage.EXTRACT)
     duty = Duty(queue, (ExtractSlice,), extractor, platform.settings.worker.prefetch)
     return StageService("extractor", [duty], platform, closing)

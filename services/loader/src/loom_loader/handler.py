@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
-from loom_common import flow
+import structlog
+
+from loom_common import attempts, failpoints, flow
+from loom_common.breakers import Breakers
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord, FinalizeLoad, KeptRecord, LoadFinalized
-from loom_common.domain.pipeline import OnFailure
+from loom_common.domain import durations, ids
+from loom_common.domain.failing import OnFailure
 from loom_common.domain.plan import Plan
-from loom_common.errors import DestinationError, RecordError, UnreadableMessage
+from loom_common.domain.recovery import pause_after
+from loom_common.errors import (
+    BreakerOpen,
+    DestinationError,
+    PermanentError,
+    RecordError,
+    TransientError,
+    UnreadableMessage,
+)
 from loom_common.flow import Stage
 from loom_common.leases import Leases
 from loom_common.plans import PlanCache
+from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
+from loom_common.time_limits import within
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, LoadResult
 from loom_loader.rows import row_of
 
 OpenDestination = Callable[[Plan], Destination]
 
+log = structlog.get_logger()
+
 
 class Loader:
     """Writes batches, each once in effect: the destination sees to that, by its guarantee."""
 
-    def __init__(self, plans: PlanCache, destinations: Leases[Destination], open_destination: OpenDestination) -> None:
+    def __init__(
+        self,
+        plans: PlanCache,
+        destinations: Leases[Destination],
+        open_destination: OpenDestination,
+        breakers: Breakers | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._plans = plans
+        self._breakers = breakers or Breakers()
+        self._clock = clock or SystemClock()
         self._destinations = destinations
         self._open_destination = open_destination
 
@@ -44,22 +71,89 @@ class Loader:
         plan = await self._plans.get(header.plan)
         rows = [row_of(record, plan.pipeline) for record in batch.records]
         place = LoadBatch(header.run_id, header.batch_id, header.partition, header.slice, header.position, rows)
+        limits = plan.pipeline.timeouts
+        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         began = perf_counter()
-        async with self._destinations.of(header.plan, lambda: self._open_destination(plan)) as destination:
-            loaded = await destination.load(place)
+        async with within(seconds, f"Loading a batch of {len(rows)} records", "timeouts.load"):
+            loaded = await self._recovered(place, header.plan, plan)
         seconds = perf_counter() - began
         kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
         return StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced={"loaded": loaded.loaded}).messages(
             None
         )
 
+    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan) -> LoadResult:
+        """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
+        says. So does the whole batch where the first cannot be written, or is still away at the last attempt."""
+        load = plan.pipeline.load
+        try:
+            result = await self._written(place, plan_hash, plan)
+        except BreakerOpen:
+            raise
+        except (PermanentError, TransientError) as error:
+            if load.fallback is None or (isinstance(error, TransientError) and not attempts.current.get().last):
+                raise
+            log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
+            return await self._written(place, _second(plan_hash), fallen_back(plan))
+        if load.on_failure == "retry":
+            result = await self._tried_again(place, result, plan_hash, plan)
+        if load.fallback is not None and result.failed:
+            rest = _rows_of(place, result.failed)
+            second = await self._written(rest, _second(plan_hash), fallen_back(plan))
+            result = LoadResult(result.loaded + second.loaded, second.failed)
+        return result
+
+    async def _tried_again(self, place: LoadBatch, result: LoadResult, plan_hash: str, plan: Plan) -> LoadResult:
+        """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""
+        for attempt in range(1, plan.pipeline.load.max_attempts):
+            if not result.failed:
+                break
+            await self._clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
+            rest = replace(_rows_of(place, result.failed), batch_id=ids.message_id(place.batch_id, "again", attempt))
+            again = await self._written(rest, plan_hash, plan)
+            result = LoadResult(result.loaded + again.loaded, again.failed)
+        return result
+
+    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> LoadResult:
+        async with (
+            self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
+            self._breakers.guarding(f"destination {destination.location}"),
+        ):
+            await failpoints.reach("before_load_commit")
+            result = await destination.load(place)
+            await failpoints.reach("after_load_commit")
+            return result
+
     async def _finalize(self, message: FinalizeLoad) -> list[Outgoing]:
         plan = await self._plans.get(message.plan)
-        async with self._destinations.of(message.plan, lambda: self._open_destination(plan)) as destination:
-            await destination.finalize(message.run_id, complete=message.complete)
-            location = destination.location
+        if plan.pipeline.load.fallback is not None:
+            await self._finalized(message, _second(message.plan), fallen_back(plan))
+        location = await self._finalized(message, message.plan, plan)
         fact = LoadFinalized(run_id=message.run_id, epoch=message.epoch, location=location)
         return [Outgoing(flow.fact("load", "finalized", message.pipeline), fact)]
+
+    async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan) -> str:
+        async with (
+            self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
+            self._breakers.guarding(f"destination {destination.location}"),
+        ):
+            await destination.finalize(message.run_id, complete=message.complete)
+            return destination.location
+
+
+def fallen_back(plan: Plan) -> Plan:
+    """The plan with its second destination for its first."""
+    return plan.model_copy(update={"pipeline": plan.pipeline.model_copy(update={"load": plan.pipeline.load.second})})
+
+
+def _second(plan_hash: str) -> str:
+    return f"{plan_hash}/fallback"
+
+
+def _rows_of(place: LoadBatch, failed: Sequence[FailedRow]) -> LoadBatch:
+    """The batch with only the rows that failed."""
+    wanted = {row.record_id for row in failed}
+    return replace(place, rows=[row for row in place.rows if row.record_id in wanted])
 
 
 def _refused(records: Sequence[EvaluatedRecord], result: LoadResult, on_failure: OnFailure) -> list[KeptRecord]:

@@ -24,7 +24,7 @@ def build(platform: Platform) -> Service:
     def open_planned(plan: Plan) -> Destination:
         return open_destination_of(plan, platform)
 
-    loader = Loader(platform.plans, destinations, open_planned)
+    loader = Loader(platform.plans, destinations, open_planned, platform.breakers, platform.clock)
     queue = flow.work_queue(Stage.LOAD)
     duty = Duty(queue, (BatchEvaluated, FinalizeLoad), loader, platform.settings.worker.prefetch)
     return StageService("loader", [duty], platform, destinations.closing)

@@ -9,14 +9,22 @@ from time import perf_counter
 from typing import Protocol, cast
 
 from loom_ai.spending import NOTHING
+from loom_ai.stores.memory_marks import MemoryMarks
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchTransformed, ExtractedRecord, TransformedRecord
+from loom_common.domain import durations
+from loom_common.domain.failing import OnFailure
 from loom_common.domain.latency import histogram
-from loom_common.domain.pipeline import OnFailure
+from loom_common.domain.pipeline import TransformConfig
 from loom_common.domain.plan import Plan
+from loom_common.errors import RecordError
 from loom_common.flow import Stage
+from loom_common.isolation import Isolation
+from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
+from loom_common.time_limits import within
 from loom_transformer.outcome import Outcome, Transform
+from loom_transformer.recovered import fallen_back, recovered
 
 _TRANSFORMS = 32
 """Transforms kept ready, one per plan."""
@@ -33,23 +41,46 @@ class Plans(Protocol):
 class Transformer:
     """Applies each plan's transform to its batches."""
 
-    def __init__(self, plans: Plans, transform_of: Callable[[Plan], Transform]) -> None:
+    def __init__(
+        self,
+        plans: Plans,
+        transform_of: Callable[[Plan], Transform],
+        isolation: Isolation | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._plans = plans
+        self._isolation = isolation or Isolation(MemoryMarks(), Stage.TRANSFORM)
+        self._clock = clock or SystemClock()
         self._transform_of = transform_of
         self._transforms: OrderedDict[str, Transform] = OrderedDict()
         self._making = asyncio.Lock()
 
     async def __call__(self, message: Message) -> list[Outgoing]:
-        """Raises `TransientError` where a model or the journal is away for now; `PermanentError` where the transform
-        cannot be made, a model refuses access, or a record fails under `abort`."""
+        """Raises `TransientError` where a model or the journal is away for now, or the batch takes too long;
+        `PermanentError` where the transform cannot be made, a model refuses access, or a record fails under `abort`;
+        `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchExtracted", message)
         plan = await self._plans.get(batch.header.plan)
         transform = await self._transform(batch.header.plan, plan)
         began = perf_counter()
-        outcomes = await transform.apply(batch.header.run_id, batch.records)
+        limits = plan.pipeline.timeouts
+        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.transform))
+        async with within(seconds, f"A batch of {len(batch.records)} records", "timeouts.batch"):
+            outcomes = await self._outcomes(batch, plan.pipeline.transform, transform)
         result = _result(batch, outcomes, plan.pipeline.transform.on_failure, perf_counter() - began)
         records = _transformed(batch.records, outcomes)
         return result.messages(BatchTransformed(header=result.next_header, records=records) if records else None)
+
+    async def _outcomes(self, batch: BatchExtracted, config: TransformConfig, transform: Transform) -> list[Outcome]:
+        async def work(records: Sequence[ExtractedRecord]) -> list[Outcome]:
+            return await recovered(transform, batch.header.run_id, records, config, self._clock)
+
+        def kept_away(_: ExtractedRecord, error: RecordError) -> Outcome:
+            return fallen_back(Outcome(None, 0.0, error), config)
+
+        if transform.risk is None:
+            return await work(batch.records)
+        return await self._isolation.each(batch.header.batch_id, batch.records, work, kept_away, transform.risk)
 
     async def _transform(self, plan_hash: str, plan: Plan) -> Transform:
         async with self._making:
@@ -63,14 +94,14 @@ class Transformer:
 
 def _transformed(records: Sequence[ExtractedRecord], outcomes: Sequence[Outcome]) -> tuple[TransformedRecord, ...]:
     return tuple(
-        TransformedRecord(id=record.id, input=record.input, output=outcome.output)
+        TransformedRecord(id=record.id, input=record.input, output=outcome.output, answered_by=outcome.answered_by)
         for record, outcome in zip(records, outcomes, strict=True)
         if outcome.error is None
     )
 
 
 def _result(batch: BatchExtracted, outcomes: Sequence[Outcome], on_failure: OnFailure, seconds: float) -> StageResult:
-    spent = sum((outcome.spent for outcome in outcomes), NOTHING)
+    spent = sum((outcome.spent for outcome in outcomes if outcome.spent is not NOTHING), NOTHING)
     return StageResult(
         batch.header,
         Stage.TRANSFORM,

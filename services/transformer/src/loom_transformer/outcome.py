@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from loom_ai.spending import NOTHING, Spent
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.errors import RecordError
+from loom_common.isolation import Risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,22 @@ class Outcome:
     seconds: float
     error: RecordError | None = None
     spent: Spent = NOTHING
+    answered_by: str | None = None
+    """Which fallback gave the output, where one did."""
 
 
 class Transform(Protocol):
     """Makes outputs. One per plan; shared by all its batches."""
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord]) -> list[Outcome]:
-        """One outcome per record, in order. Raises `TransientError` where the batch should come again later,
-        `PermanentError` where the run cannot go on; a record's own trouble is its outcome."""
+    @property
+    def risk(self) -> Risk | None:
+        """What it is to the process it runs in; None for none."""
+        ...
+
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+        """One outcome per record, in order. `again` is how often these records were tried before in this worker's
+        hands: what was answered then is not taken for an answer.
+
+        Raises `TransientError` where the batch should come again later, `PermanentError` where the run cannot go on,
+        `WorkerWornOut`; a record's own trouble is its outcome."""
         ...

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_journal, open_models
+from loom_ai.opening import open_journal, open_marks, open_models
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchExtracted
 from loom_common.flow import Stage
+from loom_common.isolation import Isolation
 from loom_common.worker import Duty
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
@@ -18,7 +19,8 @@ from loom_transformer.transforms.catalog import Catalog
 def build(platform: Platform) -> Service:
     """The transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     journal = open_journal(platform.settings.journal.url.get_secret_value(), platform.project)
-    models = open_models(journal, platform.credentials, platform.clock)
+    models = open_models(journal, platform.credentials, platform.clock, breakers=platform.breakers)
+    marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
@@ -26,8 +28,11 @@ def build(platform: Platform) -> Service:
             yield
         finally:
             await models.close()
+            await marks.close()
 
-    transformer = Transformer(platform.plans, Catalog(models, platform.project).transform_of)
+    catalog = Catalog(models, platform.project, platform.threads)
+    isolation = Isolation(marks, Stage.TRANSFORM, platform.room, platform.clock)
+    transformer = Transformer(platform.plans, catalog.transform_of, isolation, platform.clock)
     queue = flow.work_queue(Stage.TRANSFORM)
     duty = Duty(queue, (BatchExtracted,), transformer, platform.settings.worker.prefetch)
     return StageService("transformer", [duty], platform, closing)

@@ -18,9 +18,8 @@ from redis.exceptions import RedisError
 from loom_ai.ports import Entry, ModelAnswer, Payer
 from loom_common.domain.urls import redacted
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.settings import CacheSettings
 
-CONNECT_SECONDS = 1.0
-OPERATION_SECONDS = 2.0
 KEPT_SECONDS = 30 * 86400
 """Redis forgets an entry after this time: it must outlive the longest run, and not fill the memory for ever."""
 _QUIET_SECONDS = 60.0
@@ -35,12 +34,9 @@ class RedisJournal:
     """A `Journal` that goes on without Redis when it must, and says so once a minute."""
 
     def __init__(self, url: str, clock: Clock | None = None) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=OPERATION_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        limits = CacheSettings()
+        self._redis = redis_at(url, limits)
+        self._seconds = limits.operation_timeout
         self._place = redacted(url)
         self._clock = clock or SystemClock()
         self._quiet_until = 0.0
@@ -66,7 +62,7 @@ class RedisJournal:
 
     async def _or_without(self, operation: Callable[[], Awaitable[T]]) -> T | None:
         try:
-            async with asyncio.timeout(OPERATION_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return await operation()
         except (RedisError, OSError, TimeoutError) as error:
             if self._clock.monotonic() >= self._quiet_until:
@@ -77,6 +73,16 @@ class RedisJournal:
                     error=type(error).__name__,
                 )
             return None
+
+
+def redis_at(url: str, limits: CacheSettings) -> Redis:
+    """Connects at the first use, and gives up soon."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=limits.connect_timeout,
+        socket_timeout=limits.operation_timeout,
+        retry=Retry(NoBackoff(), 1),
+    )
 
 
 def _value(entry: Entry) -> bytes:

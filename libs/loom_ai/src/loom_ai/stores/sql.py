@@ -29,7 +29,7 @@ class SqlJournal:
         self._upsert = _upsert(postgresql if engine.dialect.name == "postgresql" else sqlite)
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
-        with self._trouble("read"):
+        with trouble("The journal", self._place, "read"):
             async with self._engine.connect() as connection:
                 rows = await connection.execute(sa.select(journal).where(journal.c.key.in_(keys)))
                 return {row["key"]: _entry(row) for row in rows.mappings()}
@@ -37,22 +37,24 @@ class SqlJournal:
     async def put_many(self, entries: Sequence[Entry]) -> None:
         # In one order everywhere, so that two replicas that write the same keys cannot lock each other out.
         rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
-        with self._trouble("written"):
+        with trouble("The journal", self._place, "written"):
             async with self._engine.begin() as connection:
                 await connection.execute(self._upsert, rows)
 
     async def close(self) -> None:
         await self._engine.dispose()
 
-    @contextlib.contextmanager
-    def _trouble(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (exc.SQLAlchemyError, OSError) as error:
-            words = f"The journal at {self._place} cannot be {what}: {_cause(error)}."
-            if _may_pass(error):
-                raise DependencyUnavailable(words) from error
-            raise PermanentError(f"{words} See that its migrations have run.") from error
+
+@contextlib.contextmanager
+def trouble(what: str, place: str, done: str) -> Iterator[None]:
+    """The driver's errors as Loom's: `what` at `place` cannot be `done`."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError) as error:
+        words = f"{what} at {place} cannot be {done}: {_cause(error)}."
+        if _may_pass(error):
+            raise DependencyUnavailable(words) from error
+        raise PermanentError(f"{words} See that its migrations have run.") from error
 
 
 def _may_pass(error: Exception) -> bool:

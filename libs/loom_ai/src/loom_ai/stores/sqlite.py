@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loom_ai.stores.sql import SqlJournal
 
@@ -16,10 +16,15 @@ _BUSY_SECONDS = 10
 
 def open_sqlite(path: Path) -> SqlJournal:
     """The journal in the file `path`, whose folder is made where it is missing."""
+    return SqlJournal(sqlite_engine(path), str(path))
+
+
+def sqlite_engine(path: Path) -> AsyncEngine:
+    """An engine on the file `path`, whose folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _prepare)
-    return SqlJournal(engine, str(path))
+    return engine
 
 
 def _prepare(connection: Any, _record: object) -> None:

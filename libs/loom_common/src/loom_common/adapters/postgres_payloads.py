@@ -10,9 +10,7 @@ import asyncpg
 
 from loom_common.domain.ids import content_hash
 from loom_common.errors import DependencyUnavailable
-
-_CONNECT_SECONDS = 3.0
-_QUERY_SECONDS = 10.0
+from loom_common.settings import DatabaseSettings
 
 
 class PostgresPayloads:
@@ -56,8 +54,14 @@ class PostgresPayloads:
         try:
             async with self._opening:
                 if self._pool is None:
+                    limits = DatabaseSettings()
                     self._pool = await asyncpg.create_pool(
-                        self._dsn, min_size=0, max_size=4, timeout=_CONNECT_SECONDS, command_timeout=_QUERY_SECONDS
+                        self._dsn,
+                        min_size=0,
+                        max_size=4,
+                        timeout=limits.connect_timeout,
+                        command_timeout=limits.query_timeout,
+                        server_settings=limits.on_the_server(limits.query_timeout),
                     )
             async with self._pool.acquire() as connection:
                 yield connection

@@ -26,6 +26,8 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.RunAccepted,
     v1.RunRejected,
     v1.RunEpoch,
+    v1.WorkerBeat,
+    v1.PrefetchLimit,
 )
 
 BY_TYPE: dict[str, type[Message]] = {message.type: message for message in MESSAGES}

@@ -5,10 +5,12 @@ about what happened, answers and control. Seconds are floats, money is USD, time
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import uuid4
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.domain.ids import message_id
@@ -106,20 +108,29 @@ class BatchHeader(Part):
     tally: Tally = Field(description="What became of its records so far.")
 
 
-class ExtractedRecord(Part):
+_EXACT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedRecord:
     """A record as the source gave it."""
 
+    __pydantic_config__ = _EXACT
+
     id: str
     input: dict[str, Any]
 
 
-class TransformedRecord(Part):
+@dataclass(frozen=True, slots=True)
+class TransformedRecord:
     """A record with its output."""
 
+    __pydantic_config__ = _EXACT
+
     id: str
     input: dict[str, Any]
-    output: dict[str, Any] | None = Field(description="Null: the output is the input (passthrough).")
-    answered_by: str | None = Field(None, description="Which fallback gave the output, where one did.")
+    output: Annotated[dict[str, Any] | None, Field(description="Null: the output is the input (passthrough).")]
+    answered_by: Annotated[str | None, Field(description="Which fallback gave the output, where one did.")] = None
 
     @property
     def result(self) -> dict[str, Any]:
@@ -127,10 +138,11 @@ class TransformedRecord(Part):
         return self.input if self.output is None else self.output
 
 
+@dataclass(frozen=True, slots=True)
 class EvaluatedRecord(TransformedRecord):
     """A record that its gate let through."""
 
-    scores: dict[str, float] = Field(default_factory=dict)
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class _Batch(Message):
@@ -404,6 +416,48 @@ class RunFinished(Message):
         return message_id("finished", self.run_id, self.epoch)
 
 
+class QueueBeat(Part):
+    """How a replica stands with one queue. Counts are since it started."""
+
+    queue: str
+    prefetch: int = Field(description="Messages in hand at most, as it is now; 0 while it does not consume.")
+    in_hand: int = Field(description="Delivered and not acknowledged.")
+    handled: int
+    failed: int = Field(description="Set aside: in quarantine, in `loom.dead`, or with it its run.")
+    retried: int = Field(description="Sent to a rung of the retry ladder.")
+    attempts: int = Field(description="Times the handler ended, however it ended.")
+    seconds_busy: float = Field(description="Time in the handler, all attempts added up.")
+
+
+class BreakerBeat(Part):
+    """A circuit breaker that is not at rest."""
+
+    upstream: str
+    state: str
+    failures: int = Field(description="In a row.")
+    probe_in: float = Field(description="Seconds until the next probe; 0 where it is not open.")
+
+
+class WorkerBeat(Message):
+    """A replica is there, about every two seconds: `worker.beat.<service>`."""
+
+    type: ClassVar[str] = "loom.worker.beat.v1"
+
+    service: str
+    replica: str = Field(description="Its host, its process id and a word of chance: another after each start.")
+    uptime: float = Field(description="Seconds since it started.")
+    configured_prefetch: int = Field(description="What it takes at once where nobody says otherwise.")
+    queues: tuple[QueueBeat, ...]
+    rss_bytes: int = Field(description="Memory it holds.")
+    memory_limit_bytes: int | None = Field(description="Memory it may hold; null where nothing limits it.")
+    breakers: tuple[BreakerBeat, ...] = Field(description="Those that are not at rest.")
+    draining: bool = Field(description="Asked to stop; it finishes what it has in hand.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("beat", self.replica, self.uptime)
+
+
 # --- answers and control ------------------------------------------------------------------------------------------
 
 
@@ -454,3 +508,19 @@ class RunEpoch(Message):
     @property
     def message_id(self) -> str:
         return message_id("epoch", self.run_id, self.epoch)
+
+
+class PrefetchLimit(Message):
+    """To every replica of a service: hold at most so many messages of a queue. `loom.control` / `control.<service>`.
+
+    Said again every few seconds, so that a replica that starts later learns it too."""
+
+    type: ClassVar[str] = "loom.prefetch.limit.v1"
+
+    service: str
+    queue: str
+    prefetch: int = Field(ge=1, le=1000)
+
+    @property
+    def message_id(self) -> str:
+        return message_id("prefetch", self.queue, self.prefetch)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
+import orjson
+
 _NAMESPACE = UUID("6b3f0a52-7c1e-5d5e-9a4b-1f6f0c9b7a11")
 
 
@@ -39,5 +41,11 @@ def content_hash(data: bytes) -> str:
 
 def record_hash(data: Mapping[str, Any], position: str) -> str:
     """The identity of a record without a key: its content, and its position in the source to tell equal rows apart."""
-    canonical = json.dumps(data, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(f"{position}\n{canonical}".encode()).hexdigest()[:32]
+    return hashlib.sha256(position.encode() + b"\n" + _canonical(data)).hexdigest()[:32]
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer beyond 64 bits, half a surrogate pair, a value that is no JSON
+        return json.dumps(data, sort_keys=True, default=str).encode()

@@ -6,6 +6,7 @@ percentile is exact to within that share (here 5 %), and two histograms merge by
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 _GROWTH = math.log(1.1)
@@ -20,9 +21,9 @@ def bucket_of(seconds: float) -> int:
 def histogram(durations: Iterable[float]) -> dict[int, int]:
     """Count durations (seconds) per bucket."""
     counts: dict[int, int] = {}
-    for seconds in durations:
+    for seconds, count in Counter(durations).items():
         bucket = bucket_of(seconds)
-        counts[bucket] = counts.get(bucket, 0) + 1
+        counts[bucket] = counts.get(bucket, 0) + count
     return counts
 
 

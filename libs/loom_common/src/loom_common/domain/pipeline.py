@@ -3,93 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.durations import Duration, Limit, seconds
 from loom_common.domain.evaluators import EvaluatorConfig
+from loom_common.domain.failing import (
+    ON_FAILURE,
+    ON_FAILURE_OR_FALLBACK,
+    FallbackConfig,
+    OnFailure,
+    OnFailureHere,
+    Recovery,
+    fallback_fits,
+    meant_by_presence,
+)
 from loom_common.domain.output import OutputSpec
 from loom_common.domain.params import ParamSpec
-from loom_common.domain.urls import clear_text_password
+from loom_common.domain.section import FunctionRef, Location, SecretRef, Section
+from loom_common.domain.timeouts import Timeouts
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
-_FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-
-OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
-OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
-"""Of a stage that has nothing to fall back on."""
-ON_FAILURE = (
-    "What becomes of a record that fails here: `quarantine` keeps it with its reason, `skip` counts it as skipped "
-    "(and keeps it too), `retry` tries it `max_attempts` times before it is quarantined, `abort` fails the run."
-)
-ON_FAILURE_OR_FALLBACK = (
-    f"{ON_FAILURE[:-1]}, `fallback` goes on with `fallback`, whose being there is enough to say so."
-)
-
-
-def _location(value: str) -> str:
-    if clear_text_password(value):
-        raise PydanticCustomError(
-            "clear_text_password",
-            "a credential reference instead of a password in clear: ${NAME}, resolved where it is needed",
-        )
-    return value
-
-
-def _function(value: str) -> str:
-    if not _FUNCTION.match(value):
-        raise PydanticCustomError("function_reference", "a function written module:name")
-    return value
-
-
-def _secret_reference(value: str) -> str:
-    if not re.fullmatch(r"\$\{[^}]+\}", value):
-        raise PydanticCustomError("clear_text_secret", "a credential reference: ${NAME} or ${provider:name}")
-    return value
-
-
-Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
-"""A path or URL. Credentials in it stay references: `${NAME}`."""
-FunctionRef = Annotated[str, AfterValidator(_function)]
-SecretRef = Annotated[str, AfterValidator(_secret_reference)]
-
-
-class Section(BaseModel):
-    """A part of the pipeline file. Unknown keys are mistakes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Recovery(Section):
-    """How much failing a stage takes. Each of the four stages has these keys."""
-
-    max_attempts: int = Field(
-        3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
-    )
-    max_failures: int | None = Field(
-        None, ge=0, description="More failed records than this end the run: `partial` if any are loaded, else `failed`."
-    )
-    max_failure_rate: float | None = Field(
-        None, ge=0, le=1, description="So does a larger share of failed records, once 20 have been through this stage."
-    )
-
-
-def _meant_by_presence(section: Any) -> Any:
-    """`fallback:` alone says `on_failure: fallback`."""
-    if isinstance(section, dict) and section.get("fallback") is not None and "on_failure" not in section:
-        return {**section, "on_failure": "fallback"}
-    return section
-
-
-def _fallback_fits(on_failure: OnFailure, fallback: Any) -> None:
-    if on_failure == "fallback" and fallback is None:
-        raise PydanticCustomError("missing_for_type", "`fallback`, which on_failure: fallback needs")
-    if on_failure != "fallback" and fallback is not None:
-        raise PydanticCustomError(
-            "strange_for_type", "no `fallback` with on_failure: {on_failure}", {"on_failure": on_failure}
-        )
 
 
 class ExtractConfig(Recovery):
@@ -130,30 +66,6 @@ class CacheConfig(Section):
     def max_age(self) -> float | None:
         """Seconds a reused result may be old; None for any age."""
         return None if self.ttl is None else seconds(self.ttl)
-
-
-class FallbackConfig(Section):
-    """What answers for a record that the transform fails on. Written short, `[model, ...]` are models."""
-
-    models: list[str] = Field(
-        default_factory=list,
-        description="`ai`: other models, asked in this order; also at once where the one before is away.",
-    )
-    value: dict[str, Any] | None = Field(None, description="Always this output.")
-    cached: bool = Field(
-        False, description="`ai`: the last good answer for the same record, by its key, of this or an earlier run."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"models": value} if isinstance(value, list) else value
-
-    @model_validator(mode="after")
-    def _one_of_three(self) -> Self:
-        if bool(self.models) + (self.value is not None) + self.cached != 1:
-            raise PydanticCustomError("missing_for_type", "one of a list of models, `value: {...}` and `cached: true`")
-        return self
 
 
 _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
@@ -217,11 +129,11 @@ class TransformConfig(Recovery):
     @model_validator(mode="before")
     @classmethod
     def _fallback_is_meant(cls, value: Any) -> Any:
-        return _meant_by_presence(value)
+        return meant_by_presence(value)
 
     @model_validator(mode="after")
     def _falls_back(self) -> Self:
-        _fallback_fits(self.on_failure, self.fallback)
+        fallback_fits(self.on_failure, self.fallback)
         if self.type != "ai" and self.fallback is not None and self.fallback.value is None:
             raise PydanticCustomError(
                 "strange_for_type", "`fallback: {value: {...}}`: only a transform of type ai asks models"
@@ -325,12 +237,20 @@ class LoadConfig(Recovery):
     @model_validator(mode="before")
     @classmethod
     def _fallback_is_meant(cls, value: Any) -> Any:
-        return _meant_by_presence(value)
+        return meant_by_presence(value)
 
     @model_validator(mode="after")
     def _falls_back(self) -> Self:
-        _fallback_fits(self.on_failure, self.fallback)
+        fallback_fits(self.on_failure, self.fallback)
         return self
+
+    @property
+    def second(self) -> Self | None:
+        """The same for the second destination, where there is one. Rows are added there, whatever the mode here."""
+        if self.fallback is None:
+            return None
+        place = {"destination": self.fallback, "mode": "append", "options": dict[str, Any]()}
+        return self.model_copy(update={**place, "fallback": None, "on_failure": "quarantine"})
 
     @field_validator("key", mode="before")
     @classmethod
@@ -342,18 +262,6 @@ class LoadConfig(Recovery):
         if self.mode == "upsert" and not self.key:
             raise PydanticCustomError("missing_for_type", "`key`, which mode upsert needs")
         return self
-
-
-class Timeouts(Section):
-    """What may take how long: `30s`, `15m`, `12h`, `7d`."""
-
-    record: Limit = Field("2m", description="One record in the transform, or in the evaluators. Past it: quarantined.")
-    batch: Limit = Field("30m", description="One batch in a worker's hands. Past it, it is tried again later.")
-    run: Limit = Field("1h", description="The run, from its start or from being resumed. Past it, it fails.")
-    extract: Limit = Field("15m", description="A slice being read. Where none is heard of for so long: asked again.")
-    transform: Limit = Field("45m", description="Where no batch leaves the transform for so long: sent again.")
-    evaluate: Limit = Field("30m", description="Where no batch leaves the evaluators for so long: sent again.")
-    load: Limit = Field("15m", description="Where no batch is loaded for so long: sent again.")
 
 
 class Pipeline(Section):

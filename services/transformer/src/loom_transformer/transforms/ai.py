@@ -67,8 +67,8 @@ class AiTransform:
             call = self._call(endpoint, prompt, again)
             try:
                 reply = await ask(self._models, call, payer, self._shape, self._reuse, self._patience)
-            except TransientError as error:
-                trouble = trouble or error
+            except TransientError as away:
+                trouble = trouble or away
                 continue
             spent += reply.spent
             if reply.output is not None:

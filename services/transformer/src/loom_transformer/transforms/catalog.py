@@ -6,9 +6,14 @@ from pathlib import Path
 
 from loom_ai.journal import JournalledModels
 from loom_ai.shape import Shape
+from loom_common.domain.durations import seconds
+from loom_common.domain.pipeline import TransformConfig
 from loom_common.domain.plan import Plan
+from loom_common.errors import PermanentError
+from loom_common.threads import Threads
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
+from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
 from loom_transformer.transforms.python import python_transform
 from loom_transformer.transforms.scorer import Scorers, scorer_transform
@@ -17,22 +22,32 @@ from loom_transformer.transforms.scorer import Scorers, scorer_transform
 class Catalog:
     """Makes transforms. What is costly to load (scorers) or shared (models) is the worker's, not the plan's."""
 
-    def __init__(self, models: JournalledModels, project: Path) -> None:
+    def __init__(self, models: JournalledModels, project: Path, threads: Threads | None = None) -> None:
         self._models = models
         self._project = project
         self._scorers = Scorers()
+        self._threads = threads or Threads()
 
     def transform_of(self, plan: Plan) -> Transform:
         """The plan's transform. Blocks while it imports user code. Raises `PermanentError`, `UserCodeError`."""
         config, folder = plan.pipeline.transform, self._project / plan.base
         shape = Shape(config.output) if config.output else None
+        _see_that_it_fits(config, shape)
+        bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
         match config.type:
             case "ai":
                 return AiTransform(plan, self._models, shape)
             case "scorer":
                 scorer, field = config.scorer or "", config.field or ""
-                return scorer_transform(scorer, field, self._scorers.get(scorer, folder), shape)
+                return scorer_transform(scorer, field, self._scorers.get(scorer, folder), shape, bounds)
             case "python":
-                return python_transform(config.function or "", folder, shape)
+                return python_transform(config.function or "", folder, shape, bounds)
             case "passthrough":
                 return Passthrough(shape)
+
+
+def _see_that_it_fits(config: TransformConfig, shape: Shape | None) -> None:
+    """A fixed output that does not fit would be loaded unseen. Raises `PermanentError`."""
+    value = config.fallback.value if config.fallback else None
+    if value is not None and shape is not None and (misfit := shape.misfit(value)) is not None:
+        raise PermanentError(f"`transform.fallback.value` does not fit the declared `output` ({misfit}).")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,10 @@ import orjson
 
 from loom_ai.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import PermanentError, RecordError, TransientError
+from loom_common.isolation import USER_CODE, Risk
+from loom_common.threads import Threads
 from loom_transformer.outcome import Outcome
 
 Compute = Callable[[dict[str, Any]], Any]
@@ -20,16 +24,37 @@ _AT_ONCE = 32
 """Records that one asynchronous function works on concurrently."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What keeps code that does not come back from holding everything up."""
+
+    threads: Threads = field(default_factory=Threads)
+    seconds: float = 120.0
+    """For one record."""
+
+
 class Computed:
     """A synchronous function over the records of a batch, in one thread, so that the event loop stays free."""
 
-    def __init__(self, name: str, function: Compute, shape: Shape | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        function: Compute,
+        shape: Shape | None,
+        bounds: Bounds | None = None,
+        risk: Risk | None = USER_CODE,
+    ) -> None:
+        self.risk = risk
         self._name = name
         self._function = function
         self._shape = shape
+        self._bounds = bounds or Bounds()
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord]) -> list[Outcome]:
-        return await asyncio.to_thread(lambda: [self._one(record) for record in records])
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+        seconds = self._bounds.seconds
+        return await self._bounds.threads.each(
+            records, self._one, seconds, late=lambda _: Outcome(None, seconds, late(self._name, seconds))
+        )
 
     def _one(self, record: ExtractedRecord) -> Outcome:
         began = perf_counter()
@@ -44,23 +69,41 @@ class Computed:
 class Awaited:
     """An asynchronous function over the records of a batch, some at a time."""
 
-    def __init__(self, name: str, function: Callable[[dict[str, Any]], Awaitable[Any]], shape: Shape | None) -> None:
+    risk = USER_CODE
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[dict[str, Any]], Awaitable[Any]],
+        shape: Shape | None,
+        bounds: Bounds | None = None,
+    ) -> None:
         self._name = name
         self._function = function
         self._shape = shape
+        self._seconds = (bounds or Bounds()).seconds
         self._room = asyncio.Semaphore(_AT_ONCE)
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord]) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         return await asyncio.gather(*map(self._one, records))
 
     async def _one(self, record: ExtractedRecord) -> Outcome:
         async with self._room:
             began = perf_counter()
+            limit = asyncio.timeout(self._seconds)
             try:
-                output = output_of(await self._function(copy.deepcopy(record.input)), self._name, self._shape)
+                async with limit:
+                    value = await self._function(copy.deepcopy(record.input))
+                output = output_of(value, self._name, self._shape)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the function may raise anything
-                return Outcome(None, perf_counter() - began, at_fault(error, self._name))
+                fault = late(self._name, self._seconds) if limit.expired() else at_fault(error, self._name)
+                return Outcome(None, perf_counter() - began, fault)
             return Outcome(output, perf_counter() - began)
+
+
+def late(name: str, seconds: float) -> RecordError:
+    """The error of a record on which the function did not come back."""
+    return RecordError(f"{name} did not come back within {seconds:g} s; see `timeouts.record`", code=TIMEOUT)
 
 
 def output_of(value: Any, name: str, shape: Shape | None) -> dict[str, Any]:

@@ -17,10 +17,12 @@ _UNCHANGED = Outcome(None, 0.0)
 class Passthrough:
     """Copies nothing; checks the declared shape where there is one."""
 
+    risk = None
+
     def __init__(self, shape: Shape | None) -> None:
         self._shape = shape
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord]) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         if (shape := self._shape) is None:
             return [_UNCHANGED] * len(records)
         return await asyncio.to_thread(lambda: [_checked(record, shape) for record in records])

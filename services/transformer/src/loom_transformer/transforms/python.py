@@ -8,11 +8,11 @@ from pathlib import Path
 from loom_ai.shape import Shape
 from loom_common.functions import load_function
 from loom_transformer.outcome import Transform
-from loom_transformer.transforms.local import Awaited, Computed
+from loom_transformer.transforms.local import Awaited, Bounds, Computed
 
 
-def python_transform(reference: str, folder: Path, shape: Shape | None) -> Transform:
+def python_transform(reference: str, folder: Path, shape: Shape | None, bounds: Bounds | None = None) -> Transform:
     """The function `module:name`. Raises `UserCodeError`."""
     function = load_function(reference, folder)
     awaits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-    return (Awaited if awaits else Computed)(reference, function, shape)
+    return (Awaited if awaits else Computed)(reference, function, shape, bounds)

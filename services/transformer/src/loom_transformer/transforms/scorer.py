@@ -10,8 +10,9 @@ from typing import Any
 from loom_ai.shape import Shape
 from loom_common.errors import RecordError, UserCodeError
 from loom_common.functions import load_function
+from loom_common.isolation import USER_CODE
 from loom_transformer.outcome import Transform
-from loom_transformer.transforms.local import Computed
+from loom_transformer.transforms.local import Bounds, Computed
 from loom_transformer.transforms.vader import vader
 
 Score = Callable[[str], Any]
@@ -51,7 +52,9 @@ def _load(reference: str, folder: Path) -> Score:
     return scorer  # type: ignore[no-any-return]
 
 
-def scorer_transform(reference: str, field: str, score: Score, shape: Shape | None) -> Transform:
+def scorer_transform(
+    reference: str, field: str, score: Score, shape: Shape | None, bounds: Bounds | None = None
+) -> Transform:
     """`score` over the text in `field`."""
 
     def of_record(data: dict[str, Any]) -> Any:
@@ -63,4 +66,4 @@ def scorer_transform(reference: str, field: str, score: Score, shape: Shape | No
             raise RecordError(f"The field '{field}' is empty: there is nothing to score", code="missing_field")
         return score(str(data[field]))
 
-    return Computed(reference, of_record, shape)
+    return Computed(reference, of_record, shape, bounds, risk=None if reference in BUILTIN else USER_CODE)

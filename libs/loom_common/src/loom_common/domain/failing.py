@@ -1,0 +1,76 @@
+"""What a pipeline file says about failing: what becomes of a record, and how much of it a run takes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from loom_common.domain.section import Section
+
+OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
+OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
+"""Of a stage that has nothing to fall back on."""
+ON_FAILURE = (
+    "What becomes of a record that fails here: `quarantine` keeps it with its reason, `skip` counts it as skipped "
+    "(and keeps it too), `retry` tries it `max_attempts` times before it is quarantined, `abort` fails the run."
+)
+ON_FAILURE_OR_FALLBACK = (
+    f"{ON_FAILURE[:-1]}, `fallback` takes what `fallback` names, whose presence is enough to say so."
+)
+
+
+class Recovery(Section):
+    """How much failing a stage takes. Each of the four stages has these keys."""
+
+    max_attempts: int = Field(
+        3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
+    )
+    max_failures: int | None = Field(
+        None, ge=0, description="More failed records than this end the run: `partial` if any are loaded, else `failed`."
+    )
+    max_failure_rate: float | None = Field(
+        None, ge=0, le=1, description="So does a larger share of failed records, once 20 have been through this stage."
+    )
+
+
+def meant_by_presence(section: Any) -> Any:
+    """`fallback:` alone says `on_failure: fallback`."""
+    if isinstance(section, dict) and section.get("fallback") is not None and "on_failure" not in section:
+        return {**section, "on_failure": "fallback"}
+    return section
+
+
+def fallback_fits(on_failure: OnFailure, fallback: Any) -> None:
+    """Raises where one is there without the other."""
+    if on_failure == "fallback" and fallback is None:
+        raise PydanticCustomError("missing_for_type", "`fallback`, which on_failure: fallback needs")
+    if on_failure != "fallback" and fallback is not None:
+        raise PydanticCustomError(
+            "strange_for_type", "no `fallback` with on_failure: {on_failure}", {"on_failure": on_failure}
+        )
+
+
+class FallbackConfig(Section):
+    """What answers for a record that the transform fails on. Written short, `[model, ...]` are models."""
+
+    models: list[str] = Field(
+        default_factory=list,
+        description="`ai`: other models, asked in this order; also at once where the one before is away.",
+    )
+    value: dict[str, Any] | None = Field(None, description="Always this output.")
+    cached: bool = Field(
+        False, description="`ai`: the last good answer for the same record, by its key, of this or an earlier run."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"models": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if bool(self.models) + (self.value is not None) + self.cached != 1:
+            raise PydanticCustomError("missing_for_type", "one of a list of models, `value: {...}` and `cached: true`")
+        return self

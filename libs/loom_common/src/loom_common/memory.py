@@ -1,0 +1,36 @@
+"""How much memory this process holds, and how much it may. From the kernel: nothing is guessed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Of a container's control group, versions 2 and 1."""
+_NO_LIMIT = 1 << 60
+"""Version 1 has no word for "none", only a number that no machine has."""
+
+
+def held() -> int:
+    """Resident memory in bytes. Where there is no /proc, the most that was ever held."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def limit(files: Iterable[Path] = _LIMITS) -> int | None:
+    """What the process's container may hold, in bytes; None where nothing limits it."""
+    for path in files:
+        try:
+            text = path.read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if text.isdecimal() and int(text) < _NO_LIMIT:
+            return int(text)
+    return None
