@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom_coordinator.admin import main
+from loom_coordinator.admin.app import main
 
 if __name__ == "__main__":
     main()

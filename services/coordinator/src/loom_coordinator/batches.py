@@ -35,6 +35,8 @@ class Batch:
     tally: Tally = field(default_factory=Tally)
     kept: int = 0
     """Records of it that the quarantine holds."""
+    unread: int = -1
+    """Records of it that the extraction kept back; -1 until its slice has told."""
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
 
@@ -70,6 +72,7 @@ class Batch:
             "state": self.state,
             **self.tally.model_dump(),
             "kept": self.kept,
+            "unread": self.unread,
             "seconds": self.seconds,
             "latency": self.latency,
             "updated_at": now,
@@ -87,6 +90,7 @@ def from_row(row: RowMapping) -> Batch:
         stage=Stage(row["stage"]),
         tally=Tally(**{name: row[name] for name in Tally.model_fields}),
         kept=row["kept"],
+        unread=row["unread"],
         seconds=row["seconds"],
         latency=row["latency"],
     )
@@ -103,6 +107,7 @@ async def apply(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | Records
                     batch = known.setdefault((fact.run_id, sliced.batch_id), Batch(fact.run_id, sliced.batch_id))
                     batch.place(fact.partition, fact.slice, sliced.position)
                     batch.advance(Stage.EXTRACT, sliced.tally)
+                    batch.unread = sliced.tally.kept
             case BatchFact(header=header):
                 batch = known.setdefault((header.run_id, header.batch_id), Batch(header.run_id, header.batch_id))
                 batch.place(header.partition, header.slice, header.position)
@@ -117,8 +122,10 @@ async def apply(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | Records
 
 
 async def _read(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | RecordsKept]) -> dict[tuple[str, str], Batch]:
+    run_ids: set[str] = set()
     names: set[str] = set()
     for fact in facts:
+        run_ids.add(fact.correlation_id)
         match fact:
             case SliceExtracted():
                 names.update(sliced.batch_id for sliced in fact.batches)
@@ -126,6 +133,7 @@ async def _read(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | Records
                 names.add(header.batch_id)
             case RecordsKept():
                 names.add(fact.batch_id)
-    # Batch ids are derived from the run id: they are unique across runs.
-    rows = await unit.connection.execute(select(batches).where(batches.c.batch_id.in_(names)))
+    # Batch ids are unique across runs; the runs are named because the key, and so its index, begins with them.
+    mentioned = unit.among(batches.c.run_id, run_ids), unit.among(batches.c.batch_id, names)
+    rows = await unit.connection.execute(select(batches).where(*mentioned))
     return {(row["run_id"], row["batch_id"]): from_row(row) for row in rows.mappings()}

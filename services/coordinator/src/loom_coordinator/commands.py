@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from sqlalchemy import RowMapping
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
+from loom_common.domain.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator import completion, facts, runs, slicing
+from loom_coordinator import completion, facts, runs, slicing, stalls
 from loom_coordinator.progress import progress
 from loom_coordinator.unit import Unit
 
@@ -50,7 +53,7 @@ async def pause(unit: Unit, run: RowMapping) -> str:
 
 
 async def resume(unit: Unit, run: RowMapping) -> str:
-    """Ask again for everything that has not ended. Takes over a run whose engine is gone."""
+    """Ask again for everything that has not ended; the run has its time again. Takes over one whose engine is gone."""
     if run["status"] not in runs.RESUMABLE:
         raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
     await runs.raise_epoch(
@@ -63,6 +66,7 @@ async def resume(unit: Unit, run: RowMapping) -> str:
         owner=unit.owner,
         error_message=None,
         completed_at=None,
+        deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run)),
     )
     fresh = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
     await slicing.reissue(unit, fresh)

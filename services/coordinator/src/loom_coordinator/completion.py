@@ -10,16 +10,14 @@ from loom_common.contracts.v1 import FinalizeLoad, RunFinished, RunReport
 from loom_common.domain.gates import below_batch_threshold
 from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator import accounts, report, runs, slicing
+from loom_coordinator import accounts, report, runs, slicing, stalls
 from loom_coordinator.tables import inbox
 from loom_coordinator.unit import Unit
 
 
 async def finalize_if_ended(unit: Unit, run: RowMapping) -> None:
-    """Ask the loader to publish the result, once nothing of the run is on the way any more."""
-    if run["finalizing"] or not await slicing.exhausted(unit, run["run_id"]):
-        return
-    if await slicing.underway(unit, run["run_id"]):
+    """All is extracted: ask the loader to publish the result, once nothing of the run is on the way any more."""
+    if run["finalizing"] or await slicing.underway(unit, run["run_id"]):
         return
     await runs.change(unit, run["run_id"], finalizing=True)
     ask_to_finalize(unit, run, int(run["epoch"]), complete=True)
@@ -52,6 +50,28 @@ async def fail(unit: Unit, run: RowMapping, reason: str) -> None:
     await _end(unit, run, runs.FAILED, tally, error=reason, epoch=epoch)
 
 
+async def stop(unit: Unit, run: RowMapping, limit: str) -> None:
+    """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
+    epoch = await runs.raise_epoch(unit, run)
+    tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
+    await _end(unit, run, runs.PARTIAL if tally.loaded else runs.FAILED, tally, error=limit, epoch=epoch)
+    ask_to_finalize(unit, run, epoch, complete=False)
+
+
+async def late(unit: Unit, run: RowMapping) -> bool:
+    """End a run whose time is over; False where it is not."""
+    if run["deadline"] is None or unit.now < run["deadline"]:
+        return False
+    held_up = f" At its end, {run['notice']}" if run["notice"] else ""
+    await fail(
+        unit,
+        run,
+        f"the run took longer than {stalls.timeouts_of(run).run}, its `timeouts.run`.{held_up} What is loaded stays; "
+        f"`loom resume` gives it as long again.",
+    )
+    return True
+
+
 async def cancel(unit: Unit, run: RowMapping) -> None:
     """End a run at the user's word. What was loaded stays and is shown; the rest counts as cancelled."""
     epoch = await runs.raise_epoch(unit, run)
@@ -61,8 +81,8 @@ async def cancel(unit: Unit, run: RowMapping) -> None:
 
 
 async def correct(unit: Unit, run: RowMapping) -> None:
-    """A fact came after the end: a batch that was in a worker's hands when the run was cancelled or failed."""
-    if run["status"] in (runs.CANCELLED, runs.FAILED):
+    """A fact came after the end: a batch that was in a worker's hands when the run was cancelled, stopped or failed."""
+    if run["status"] in (runs.CANCELLED, runs.FAILED, runs.PARTIAL):
         tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
         await runs.change(unit, run["run_id"], **accounts.columns(tally))
 

@@ -7,6 +7,7 @@ beside a hundredfold larger one is done before the large one would notice."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ SLICE_RECORDS = 2_000
 """A slice is about so many records: large enough that asking for it costs nothing beside reading it."""
 MOST_BATCHES = 32
 WINDOW_SLICES = 4
+OPENING_SECONDS = 10.0
+"""A run is young for so long; then `pacing.py` knows what the fleet can do."""
+OPENING_BATCHES = 16
+OPENING_AHEAD = 0.5
 NEWCOMER_WINDOWS = 4
 """How many of its windows a run is a newcomer for."""
 NEWCOMER_FACTOR = 4.0
@@ -27,6 +32,12 @@ def slice_batches(batch_size: int) -> int:
 def window(batches_per_slice: int) -> int:
     """Batches of a run that may be in flight while it is alone."""
     return max(8, WINDOW_SLICES * batches_per_slice)
+
+
+def opening_window(done: int, seconds: float) -> int:
+    """Batches of a young run that may be in flight: `done` of it have ended in the `seconds` since it began. It begins
+    with enough to see how fast it goes, then has what is worked off in `OPENING_AHEAD` seconds."""
+    return OPENING_BATCHES + math.ceil(OPENING_AHEAD * done / max(seconds, OPENING_AHEAD))
 
 
 @dataclass(frozen=True, slots=True)

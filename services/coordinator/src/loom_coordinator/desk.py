@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from pydantic import ValidationError
 
+from loom_common import failpoints
 from loom_common.contracts.codec import body_of
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import ReplayRequest, RunAccepted, RunCommand, RunRequest
@@ -25,7 +26,7 @@ from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_common.worker import dead
 from loom_coordinator import commands, requests
-from loom_coordinator.intake import groups
+from loom_coordinator.groups import groups
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.unit import NAME, Unit
 
@@ -78,6 +79,8 @@ class RequestDesk:
                 accepted = await self._action(message)(unit)
                 requests.answer(unit, delivery, accepted)
                 requests.announce(unit, accepted)
+                await failpoints.reach("before_commit")
+            await failpoints.reach("after_commit")
             log.info("accepted", run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status)
         except ConfigurationError as error:
             await self._refuse(delivery, error, message if isinstance(message, RunRequest) else None)

@@ -18,7 +18,7 @@ from loom_common.contracts.v1 import (
     StageDelayed,
     StageFailed,
 )
-from loom_coordinator import batches, completion, runs, slicing
+from loom_coordinator import batches, completion, limits, runs, slicing
 from loom_coordinator.tables import record_evaluations
 from loom_coordinator.unit import Unit
 
@@ -62,20 +62,24 @@ async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
         return
     if run["status"] != runs.RUNNING:
         return
+    moved = any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts)
+    if moved and (limit := await limits.passed(unit, run)) is not None:
+        await completion.stop(unit, run, limit)
+        return
     finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"]]
     if finalized:
         await runs.change(unit, run["run_id"], destination=finalized[-1].location)
         await completion.succeed(unit, run)
         return
-    if run["notice"] and any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts):
+    if run["notice"] and moved:
         await runs.change(unit, run["run_id"], notice=None)
     await advance(unit, run)
 
 
 async def advance(unit: Unit, run: RowMapping) -> None:
     """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time."""
-    await slicing.release(unit, run)
-    await completion.finalize_if_ended(unit, run)
+    if not await slicing.release(unit, run):
+        await completion.finalize_if_ended(unit, run)
 
 
 async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
@@ -97,4 +101,6 @@ async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
 
 
 def _waiting(fact: StageDelayed) -> str:
+    if fact.upstream is not None:
+        return f"{fact.stage} pauses: {fact.upstream} is away; next probe in {fact.delay:.0f} s"
     return f"{fact.stage} waits {fact.delay:g} s (attempt {fact.attempt}): {fact.reason}"

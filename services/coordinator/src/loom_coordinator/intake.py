@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import structlog
 
+from loom_common import failpoints
 from loom_common.contracts.codec import decode
 from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, StageFailed
 from loom_common.errors import DependencyUnavailable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE
-from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_common.ports.bus import Bus, Delivery
 from loom_common.worker import dead
 from loom_coordinator import facts
+from loom_coordinator.groups import GROUP, groups
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.unit import NAME
 
 log = structlog.get_logger()
 
-GROUP = 200
-"""Facts per transaction at most. Under light load a group is one fact, and waits for nobody."""
+PACE_SECONDS = 0.05
+"""From one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty facts:
+under load, few large ones leave the machine to the records."""
+_URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})
+"""What somebody waits for: the extractor for its next slice, a user for the end."""
 _PAUSE_SECONDS = 1.0
 
 
@@ -35,7 +41,7 @@ class FactIntake:
         """Until `stop`. While the database is away, hold what is in hand and take no more."""
         subscription = await self._bus.subscribe(FACTS_QUEUE, prefetch=GROUP)
         try:
-            async for group in groups(subscription, stop):
+            async for group in groups(subscription, stop, pace=PACE_SECONDS, urgent=_URGENT):
                 await self._take(group)
         finally:
             await subscription.close()
@@ -56,6 +62,8 @@ class FactIntake:
         try:
             async with self._outbox.unit() as unit:
                 await facts.take(unit, [message for _, message in readable])
+                await failpoints.reach("before_commit")
+            await failpoints.reach("after_commit")
         except DependencyUnavailable:
             raise
         except Exception as error:
@@ -77,30 +85,3 @@ class FactIntake:
                 log.warning("unreadable fact set aside", reason=str(error))
                 await self._bus.publish([dead(delivery, str(error), NAME)])
         return readable
-
-
-async def groups(subscription: Subscription, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
-    """What has arrived, at once, as soon as anything has; ends when `stop` is set."""
-    arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-
-    async def pump() -> None:
-        async for delivery in subscription:
-            arrived.put_nowait(delivery)
-
-    pumping = asyncio.create_task(pump())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        while not stop.is_set():
-            getting = asyncio.create_task(arrived.get())
-            await asyncio.wait({getting, stopping, pumping}, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                break
-            group = [getting.result()]
-            while len(group) < GROUP and not arrived.empty():
-                group.append(arrived.get_nowait())
-            yield group
-    finally:
-        pumping.cancel()
-        stopping.cancel()
-        await asyncio.gather(pumping, stopping, return_exceptions=True)

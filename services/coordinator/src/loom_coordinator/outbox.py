@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common import failpoints
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock
@@ -82,6 +83,7 @@ class Outbox:
             )
             if rows:
                 await self._bus.publish([_wire(row) for row in rows])
+                await failpoints.reach("mid_relay")
                 await unit.connection.execute(delete(outbox).where(outbox.c.id.in_([row["id"] for row in rows])))
         return len(rows) == _GROUP
 

@@ -6,10 +6,9 @@ speaks of any more, a command left in the database by another process."""
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 
 import structlog
-from sqlalchemy import RowMapping, exists, select
+from sqlalchemy import RowMapping, select
 
 from loom_common import flow
 from loom_common.contracts.codec import encode
@@ -17,19 +16,18 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
-from loom_coordinator import commands, facts, runs, slicing
-from loom_coordinator.batches import UNDERWAY
+from loom_coordinator import commands, completion, facts, runs, slicing, stalls
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.progress import progress
-from loom_coordinator.tables import batches, pipeline_runs, slices
+from loom_coordinator.tables import pipeline_runs
 from loom_coordinator.unit import NAME, Unit
 
 log = structlog.get_logger()
 
 PULSE_SECONDS = 0.5
 SWEEP_SECONDS = 3.0
-STUCK_SECONDS = 45 * 60.0
-"""A batch of which nothing was heard for so long is asked for again. Journal and ledger make that free."""
+REST = 9
+"""Times a beat's own duration: it adds up all batches of its runs, and of a long run there are many."""
 
 
 class Pulse:
@@ -45,6 +43,7 @@ class Pulse:
         """Until `stop`."""
         swept = self._clock.monotonic()
         while not stop.is_set():
+            began = self._clock.monotonic()
             try:
                 await self._beat()
                 if self._clock.monotonic() - swept >= SWEEP_SECONDS:
@@ -52,7 +51,7 @@ class Pulse:
                     swept = self._clock.monotonic()
             except DependencyUnavailable as error:
                 log.warning("pulse waits", error=str(error))
-            await _wait(stop, PULSE_SECONDS)
+            await _wait(stop, pause_after(self._clock.monotonic() - began))
 
     async def _beat(self) -> None:
         async with self._outbox.unit() as unit:
@@ -92,20 +91,18 @@ class Pulse:
                 locked = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
                 if locked["status"] != runs.RUNNING:
                     continue
+                if await completion.late(unit, locked):
+                    continue
                 await facts.advance(unit, locked)
-                if await self._stuck(unit, locked):
+                if (stage := await stalls.look(unit, locked)) is not None:
                     asked = await slicing.reissue(unit, locked)
-                    log.warning("stuck batches asked for again", run_id=run["run_id"], slices=asked)
+                    await stalls.asked_again(unit, locked)
+                    log.warning("stalled: batches asked for again", run_id=run["run_id"], stage=stage, slices=asked)
 
-    async def _stuck(self, unit: Unit, run: RowMapping) -> bool:
-        since = unit.now - dt.timedelta(seconds=STUCK_SECONDS)
-        silent = exists().where(
-            batches.c.run_id == run["run_id"], batches.c.state == UNDERWAY, batches.c.updated_at < since
-        )
-        unanswered = exists().where(
-            slices.c.run_id == run["run_id"], slices.c.state == slicing.ISSUED, slices.c.issued_at < since
-        )
-        return bool((await unit.connection.execute(select(silent | unanswered))).scalar_one())
+
+def pause_after(spent: float) -> float:
+    """Seconds to the next beat, so that beating never takes more than a tenth of the time."""
+    return max(PULSE_SECONDS, REST * spent)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

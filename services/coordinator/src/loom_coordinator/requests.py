@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import Mistake, ReplayRequest, RunAccepted, RunRejected, RunRequest
 from loom_common.domain.definition import parse
+from loom_common.domain.durations import seconds
 from loom_common.domain.ids import content_hash, new_run_id, run_id_for
 from loom_common.domain.params import resolved
 from loom_common.domain.plan import Plan, Replay
@@ -130,6 +132,7 @@ async def start(
             epoch=1,
             owner=unit.owner,
             priority=priority,
+            deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
             slice_batches=batches_per_slice,
             credit_window=credit.window(batches_per_slice),
         )

@@ -9,11 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom_common.bootstrap import Platform
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_coordinator.desk import RequestDesk
+from loom_coordinator.fleet import Fleet
 from loom_coordinator.gauges import Gauges
 from loom_coordinator.housekeeping import Housekeeping
 from loom_coordinator.intake import FactIntake
+from loom_coordinator.lost import LostWork
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.pulse import Pulse
+from loom_coordinator.settings import CoordinatorSettings
+from loom_coordinator.throttle import Throttle
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 
@@ -29,6 +33,7 @@ class Coordinator:
             FactIntake(platform.bus, outbox),
             Pulse(platform.bus, outbox, platform.clock, owner),
             Housekeeping(outbox, platform.payloads),
+            *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox
 
@@ -46,6 +51,13 @@ class Coordinator:
                     relay_stop.set()
         finally:
             await self._engine.dispose()
+
+
+def _of_a_cluster(platform: Platform, outbox: Outbox) -> tuple[Fleet | Throttle | LostWork, ...]:
+    """What only a broker and replicas of their own make necessary."""
+    patience = CoordinatorSettings().stuck_seconds
+    bus = platform.bus
+    return Fleet(bus, outbox), Throttle(bus, outbox), LostWork(bus, outbox, platform.clock, patience)
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:

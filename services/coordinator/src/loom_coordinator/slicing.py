@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, false, func, select, true, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
 from loom_common.flow import Stage
-from loom_coordinator.batches import UNDERWAY
-from loom_coordinator.credit import Standing, next_slice, shared_windows
+from loom_coordinator.batches import DONE, UNDERWAY
+from loom_coordinator.credit import OPENING_SECONDS, Standing, next_slice, opening_window, shared_windows
 from loom_coordinator.tables import batches, partitions, pipeline_runs, slices
 from loom_coordinator.unit import Unit
 
@@ -31,30 +31,32 @@ async def open_partition(unit: Unit, run_id: str, partition: int, limit: int | N
     )
 
 
-async def release(unit: Unit, run: RowMapping) -> None:
+async def release(unit: Unit, run: RowMapping) -> bool:
     """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
-    answer tells where the next one begins."""
+    answer tells where the next one begins. Returns whether there is anything left to extract."""
     run_id = run["run_id"]
-    outstanding = await _outstanding(unit, run_id)
-    open_ones = await unit.connection.execute(
-        select(partitions).where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False))
-    )
-    waiting = [row for row in open_ones.mappings() if row["partition"] not in outstanding]
+    places = await _open_places(unit, run_id)
+    waiting = [row for row in places if row["asked"] is None]
     if not waiting:
-        return
+        return bool(places)
+    outstanding = sum(row["asked"] or 0 for row in places)
     in_flight = await underway(unit, run_id)
     credit_window = (await windows(unit))[run_id]
+    age = (unit.now - run["started_at"]).total_seconds()
+    if unit.owner is None and age < OPENING_SECONDS:
+        credit_window = min(credit_window, opening_window(await _done(unit, run_id), age))
     for partition in waiting:
         asked = next_slice(
             in_flight=in_flight,
-            outstanding=sum(outstanding.values()),
+            outstanding=outstanding,
             batches_per_slice=run["slice_batches"],
             credit_window=credit_window,
         )
         if not asked:
-            return
-        outstanding[partition["partition"]] = asked
+            break
+        outstanding += asked
         await _issue(unit, run, partition, asked)
+    return True
 
 
 async def windows(unit: Unit) -> dict[str, int]:
@@ -79,16 +81,25 @@ async def underway(unit: Unit, run_id: str) -> int:
     return int((await unit.connection.execute(count)).scalar_one())
 
 
+async def _done(unit: Unit, run_id: str) -> int:
+    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
+    return int((await unit.connection.execute(count)).scalar_one())
+
+
 async def exhausted(unit: Unit, run_id: str) -> bool:
     """Whether every partition is sealed and every slice answered."""
-    still_open = select(func.count()).where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False))
-    return not (await unit.connection.execute(still_open)).scalar_one() and not await _outstanding(unit, run_id)
+    return not await _open_places(unit, run_id)
 
 
-async def _outstanding(unit: Unit, run_id: str) -> dict[int, int]:
-    """Partition -> batches that were asked of it and not answered yet."""
-    rows = select(slices.c.partition, slices.c.max_batches).where(slices.c.run_id == run_id, slices.c.state == ISSUED)
-    return {row.partition: row.max_batches for row in await unit.connection.execute(rows)}
+async def _open_places(unit: Unit, run_id: str) -> Sequence[RowMapping]:
+    """Partitions that are not sealed, or of which a slice is `asked` (so many batches) and not answered yet."""
+    unanswered = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
+    statement = (
+        select(partitions, slices.c.max_batches.label("asked"))
+        .outerjoin(slices, unanswered & (slices.c.state == ISSUED))
+        .where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None))
+    )
+    return (await unit.connection.execute(statement)).mappings().all()
 
 
 async def _issue(unit: Unit, run: RowMapping, partition: RowMapping, max_batches: int) -> None:
@@ -149,20 +160,15 @@ async def answered(unit: Unit, fact: SliceExtracted) -> None:
     if not changed.rowcount:
         return
     extracted = sum(batch.tally.extracted for batch in fact.batches)
-    row = (
-        (
-            await unit.connection.execute(
-                select(partitions).where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
-            )
-        )
-        .mappings()
-        .one()
-    )
-    remaining = None if row["remaining"] is None else row["remaining"] - extracted
+    remaining = partitions.c.remaining - extracted  # NULL where all are wanted
     await unit.connection.execute(
         update(partitions)
         .where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
-        .values(cursor=fact.cursor, remaining=remaining, sealed=fact.end or (remaining is not None and remaining <= 0))
+        .values(
+            cursor=fact.cursor,
+            remaining=remaining,
+            sealed=true() if fact.end else func.coalesce(remaining <= 0, false()),
+        )
     )
 
 

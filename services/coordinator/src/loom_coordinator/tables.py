@@ -1,7 +1,8 @@
 """Run state. The names and columns that users query are those of docs/architecture.md; the migrations build them.
 
 `pipeline_runs` tells of runs, `partitions`, `slices` and `batches` where each stands; `inbox` and `outbox` make
-a message's effect and its consequences one transaction with the state."""
+a message's effect and its consequences one transaction with the state; `replicas` and `prefetch_limits` tell of the
+fleet."""
 
 from __future__ import annotations
 
@@ -87,6 +88,7 @@ pipeline_runs = Table(
     Column("slice_batches", Integer, nullable=False),
     Column("credit_window", Integer, nullable=False),
     Column("priority", Integer, nullable=False, server_default="5"),
+    Column("deadline", UtcDateTime),
     Column("finalizing", Boolean, nullable=False, server_default=text("false")),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
@@ -131,6 +133,7 @@ batches = Table(
     Column("state", String(20), nullable=False),
     *_TALLY,
     Column("kept", Integer, nullable=False),
+    Column("unread", Integer, nullable=False, server_default="0"),
     Column("seconds", Json, nullable=False),
     Column("latency", Json, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
@@ -253,6 +256,31 @@ outbox = Table(
     Column("body", LargeBinary, nullable=False),
     Column("properties", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("replica", String(255), primary_key=True),
+    Column("service", String(50), nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("beat", Json, nullable=False, comment="the newest WorkerBeat"),
+    Column("before", Json, comment="one of some seconds earlier: what changed between the two is a rate"),
+)
+
+prefetch_limits = Table(
+    "prefetch_limits",
+    metadata,
+    Column("queue", String(100), primary_key=True),
+    Column("service", String(50), nullable=False),
+    Column("prefetch", Integer, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("streak", Integer, nullable=False),
+    Column("hold", Integer, nullable=False),
+    Column("unhindered", Float, comment="seconds a message takes where it waits for no other"),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
 )
 
 payloads = Table(

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Insert, Table
+from sqlalchemy import ColumnElement, Insert, Table, any_, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,6 +37,12 @@ class Unit:
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+    def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+        """Whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
+        if self.connection.dialect.name == "sqlite":
+            return column.in_(values)
+        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
 
     async def upsert(
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, update: Iterable[str] | None = None

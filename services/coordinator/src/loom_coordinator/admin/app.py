@@ -1,0 +1,71 @@
+"""`loom-coordinator`: the commands together, and what becomes of an error that reaches the top.
+
+Exit codes: 0 done, 1 it could not be done, or something is amiss, 2 bad usage or configuration."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from loom_common.errors import ConfigurationError, LoomError
+from loom_coordinator.admin import db, dead, orders, prefetch, quarantine, reconcile, runs, scale, status, topology
+
+app = typer.Typer(
+    name="loom-coordinator",
+    help="Loom's coordinator. Without a command it is the service; with one, the cluster's administration.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("status")(status.status)
+app.command("runs")(runs.runs)
+app.command("run")(runs.run)
+app.command("batches")(runs.batches)
+app.command("pause")(orders.pause)
+app.command("resume")(orders.resume)
+app.command("cancel")(orders.cancel)
+app.command("priority")(orders.priority)
+app.add_typer(dead.app, name="dead")
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(prefetch.app, name="prefetch")
+app.add_typer(scale.app, name="scale")
+app.command("reconcile")(reconcile.reconcile)
+app.add_typer(topology.app, name="topology")
+app.add_typer(db.app, name="db")
+
+
+@app.callback(invoke_without_command=True)
+def serve(context: typer.Context) -> None:
+    """Run the service, where no command is given."""
+    if context.invoked_subcommand is None:
+        from loom_common.bootstrap import main as serve_service
+        from loom_coordinator.service import build
+
+        serve_service("coordinator", build)
+    else:
+        from loom_common.settings import LogSettings
+        from loom_common.telemetry import configure_logging
+
+        configure_logging(LogSettings(level="error", format="console"))
+        logging.disable()  # what a library has to say reaches the person as the error it leads to
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point. Ends the process: every way out is an exit code, every error a line."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="loom-coordinator")
+    except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
+        sys.exit(tell(error))
+
+
+def tell(error: Exception) -> int:
+    """Say what went wrong on stderr, in a line. Returns the exit code."""
+    if isinstance(error, LoomError | OSError):
+        words = str(error)
+    else:
+        words = f"unexpected {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    typer.echo(f"error: {' '.join(words.split())}", err=True)
+    return 2 if isinstance(error, ConfigurationError) else 1

@@ -1,0 +1,28 @@
+"""`loom-coordinator db`: the databases' schema."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format
+
+app = typer.Typer(help="The databases of state, payloads and journal.", no_args_is_help=True)
+
+
+@app.command("upgrade")
+def upgrade(form: Form = Format.TABLE) -> None:
+    """Bring the databases of LOOM_STATE_URL, LOOM_PAYLOADS_URL and LOOM_JOURNAL_URL to the newest schema.
+
+    Safe to repeat."""
+    from loom_common.settings import Settings
+    from loom_coordinator.admin import show, words
+    from loom_migrations.upgrade import newest, upgrade_all
+
+    databases = Settings().databases
+    asyncio.run(upgrade_all(databases))
+    if form is Format.JSON:
+        show.document({"databases": len(databases), "schema": newest()})
+    else:
+        typer.echo(f"{words.several(len(databases), 'database')} at schema {newest()}.")

@@ -1,0 +1,120 @@
+"""`loom-coordinator prefetch`: how many messages a replica may have in hand."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format
+
+if TYPE_CHECKING:
+    from loom_coordinator.unit import Unit
+
+app = typer.Typer(help="How many messages a replica may have in hand.", no_args_is_help=True)
+
+
+class Limited(StrEnum):
+    """The services whose prefetch can be set."""
+
+    EXTRACTOR = "extractor"
+    TRANSFORMER = "transformer"
+    EVALUATOR = "evaluator"
+    LOADER = "loader"
+    QUARANTINE = "quarantine"
+
+
+Service = Annotated[
+    Limited, typer.Argument(metavar="SERVICE", help="extractor, transformer, evaluator, loader, quarantine.")
+]
+
+
+@app.command("show")
+def show_limits(form: Form = Format.TABLE) -> None:
+    """Show the limits, whether a person set them, and why they are what they are."""
+    from loom_coordinator.admin import show, words
+    from loom_coordinator.admin.opening import ask
+    from loom_coordinator.admin.show import Column
+
+    rows = asyncio.run(ask(_limits))
+    if form is Format.JSON:
+        show.document(rows)
+        return
+    columns = [
+        Column("service", "service"),
+        Column("queue", "queue", lambda queue: queue.removeprefix("loom.")),
+        Column("prefetch", "limit", number=True),
+        Column("in_force", "in force", lambda limits: ", ".join(map(str, limits)) or "-", number=True),
+        Column("by_hand", "by", lambda by_hand: "hand" if by_hand else "auto"),
+        Column("changed_at", "since (UTC)", words.moment),
+        Column("reason", "why", cut=True),
+    ]
+    show.print_rows(rows, columns, "No limit is set yet: a coordinator sets them once it has heard of replicas.")
+
+
+@app.command("set")
+def set_limit(
+    service: Service,
+    limit: Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="Messages in hand, per replica.")],
+    form: Form = Format.TABLE,
+) -> None:
+    """Set it by hand. It stays so until `prefetch auto`; replicas that start later learn it too."""
+    from loom_coordinator.throttle import set_by_hand
+
+    _change(service, lambda unit, queue: set_by_hand(unit, queue, limit), form, limit)
+
+
+@app.command("auto")
+def auto(service: Service, form: Form = Format.TABLE) -> None:
+    """Let the coordinator find it again, from where it stands."""
+    from loom_coordinator.throttle import set_free
+
+    _change(service, set_free, form, None)
+
+
+def _change(service: Limited, change: Any, form: Format, limit: int | None) -> None:
+    from loom_common import flow
+    from loom_common.settings import Settings
+    from loom_coordinator.admin import show
+    from loom_coordinator.admin.opening import broker, now, state
+    from loom_coordinator.throttle import told
+    from loom_coordinator.unit import begin
+
+    queues = [queue for queue, consumer in flow.CONSUMERS.items() if consumer == service]
+
+    async def settle() -> None:
+        settings = Settings()
+        async with state(settings, read_only=False) as engine, broker(settings) as bus:
+            async with begin(engine, now(), None) as unit:
+                for queue in queues:
+                    await change(unit, queue)
+            if limit is not None:  # at once; the coordinator says it again every few seconds
+                await bus.publish([told(queue, limit) for queue in queues])
+
+    asyncio.run(settle())
+    if form is Format.JSON:
+        show.document({"service": service.value, "queues": queues, "prefetch": limit, "by_hand": limit is not None})
+    else:
+        typer.echo(
+            f"{service.value}: " + ("found by the coordinator" if limit is None else f"prefetch {limit}, by hand")
+        )
+
+
+async def _limits(unit: Unit) -> list[dict[str, Any]]:
+    from sqlalchemy import select
+
+    from loom_common import flow
+    from loom_coordinator import load
+    from loom_coordinator.tables import prefetch_limits
+
+    loads = load.loads(await load.read(unit.connection, unit.now))
+    rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
+    order = list(flow.CONSUMERS)
+    names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")
+    return [
+        {name: row[name] for name in names}
+        | {"in_force": list(loads[row["queue"]].prefetch) if row["queue"] in loads else []}
+        for row in sorted(rows, key=lambda row: order.index(row["queue"]))
+    ]

@@ -1,0 +1,61 @@
+"""`loom-coordinator reconcile`: whether everything that is written of a run says the same."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format, Run
+
+if TYPE_CHECKING:
+    from loom_coordinator.reconciling import Books
+
+
+def reconcile(
+    run_id: Run,
+    destination: Annotated[
+        str | None,
+        typer.Option(
+            "--destination", metavar="URL", help="Also the load ledger there: postgres://... or sqlite:///..."
+        ),
+    ] = None,
+    form: Form = Format.TABLE,
+) -> None:
+    """Compare what a run's row, its batches, the quarantine and the load ledger say; exit code 1 where they differ.
+
+    `${NAME}` in the URL is taken from the environment. Quote it, so that the shell leaves it alone."""
+    from loom_coordinator import runs
+    from loom_coordinator.admin import show
+    from loom_coordinator.reconciling import differences
+
+    books = asyncio.run(_read(run_id, destination))
+    found = differences(books)
+    if form is Format.JSON:
+        show.document(
+            {
+                "run_id": run_id,
+                "status": books.status,
+                "ledger": books.ledger is not None,
+                "differences": [dataclasses.asdict(each) for each in found],
+            }
+        )
+    else:
+        places = "run, batches and quarantine" + (" and load ledger" if books.ledger is not None else "")
+        for each in found:
+            typer.echo(f"{each.what}: {each.expected} against {each.found}")
+        typer.echo(f"{run_id} ({books.status}): " + (f"{len(found)} differences" if found else f"{places} agree"))
+    if books.status not in runs.TERMINAL:
+        show.say("The run has not ended: what is on its way stands in one place and not yet in the other.")
+    if found:
+        raise typer.Exit(1)
+
+
+async def _read(run_id: str, destination: str | None) -> Books:
+    from loom_coordinator import bookkeeping
+    from loom_coordinator.admin.opening import ask
+
+    ledger = await bookkeeping.ledger(destination, run_id) if destination else None
+    return await ask(lambda unit: bookkeeping.books(unit, run_id, ledger))

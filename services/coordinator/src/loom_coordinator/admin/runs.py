@@ -1,0 +1,170 @@
+"""`loom-coordinator runs | run | batches`: what is running, how far it is, and what holds it up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format, Limit, Run, seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class Status(StrEnum):
+    """Of a run."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+def runs(
+    status: Annotated[
+        list[Status] | None,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only these: running, paused, succeeded ... May be given again."
+        ),
+    ] = None,
+    pipeline: Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline's.")] = None,
+    limit: Limit = 20,
+    form: Form = Format.TABLE,
+) -> None:
+    """List runs, newest first."""
+    from loom_coordinator import inspection
+    from loom_coordinator.admin import show, words
+    from loom_coordinator.admin.opening import ask
+    from loom_coordinator.admin.show import Column
+
+    rows = asyncio.run(
+        ask(lambda unit: inspection.listing(unit, [each.value for each in status or ()], pipeline, limit))
+    )
+    if form is Format.JSON:
+        show.document(rows)
+        return
+    columns = [
+        Column("run_id", "run"),
+        Column("pipeline_name", "pipeline", cut=True),
+        Column("status", "status"),
+        Column("priority", "prio", number=True),
+        Column("started_at", "started (UTC)", words.moment),
+        Column("seconds", "took", words.span, number=True),
+        Column("extracted", "read", words.count, number=True),
+        Column("loaded", "loaded", words.count, number=True),
+        Column("cost", "cost", words.money, number=True),
+    ]
+    show.print_rows(rows, columns, "No such run.")
+
+
+def run(run_id: Run, form: Form = Format.TABLE) -> None:
+    """Show one run: stages, batches, rates, when it will be done, cost, and what was kept back last."""
+    from loom_coordinator import inspection
+    from loom_coordinator.admin import show
+    from loom_coordinator.admin.opening import ask
+
+    known = asyncio.run(ask(lambda unit: inspection.details(unit, run_id)))
+    if form is Format.JSON:
+        show.document(known)
+        return
+    console = show.console()
+    for part in _parts(known):
+        console.print(part, soft_wrap=isinstance(part, str), markup=False)
+
+
+def batches(
+    run_id: Run,
+    stuck: Annotated[bool, typer.Option("--stuck", help="Only those of which nothing was heard for a while.")] = False,
+    after: Annotated[str, typer.Option("--after", metavar="TIME", help="With `--stuck`: for how long.")] = "2m",
+    limit: Limit = 50,
+    form: Form = Format.TABLE,
+) -> None:
+    """List a run's batches in flight, the longest without news first.
+
+    A stage that tells nothing of a run for as long as its timeout is asked again, by itself."""
+    from loom_coordinator import inspection
+    from loom_coordinator.admin import show, words
+    from loom_coordinator.admin.opening import ask
+    from loom_coordinator.admin.show import Column
+
+    silent = seconds(after) if stuck else 0.0
+    rows = asyncio.run(ask(lambda unit: inspection.waiting_batches(unit, run_id, silent, limit)))
+    if form is Format.JSON:
+        show.document(rows)
+        return
+    columns = [
+        Column("batch_id", "batch"),
+        Column("partition", "partition", number=True),
+        Column("slice", "slice", number=True),
+        Column("position", "position", number=True),
+        Column("records", "records", words.count, number=True),
+        Column("waits_for", "waits for"),
+        Column("silent_seconds", "no news for", words.span, number=True),
+    ]
+    show.print_rows(rows, columns, "No batch of it is stuck." if stuck else "No batch of it is in flight.")
+
+
+def _parts(known: Mapping[str, Any]) -> Iterator[RenderableType]:
+    from loom_coordinator.admin import words
+    from loom_coordinator.admin.show import Column, table
+
+    yield f"{known['run_id']}  {known['pipeline_name']} {known['pipeline_version']}  {known['status'].upper()}"
+    by = f" by {known['requested_by']}" if known["requested_by"] else ""
+    took = words.span(known["seconds"])
+    yield f"started {words.moment(known['started_at'])} UTC{by}, {took}, priority {known['priority']}"
+    yield f"to {known['destination']}"
+    if known["notice"]:
+        yield f"notice: {known['notice']}"
+    yield ""
+    yield table(
+        known["stages"],
+        [
+            Column("stage", "stage"),
+            Column("records_in", "in", words.count, number=True),
+            Column("records_out", "out", words.count, number=True),
+            Column("batches_waiting", "batches waiting", words.count, number=True),
+            Column("seconds", "worked", words.span, number=True),
+        ],
+    )
+    yield ""
+    ends = ", ".join(f"{words.count(number)} {name}" for name, number in known["records"].items() if number)
+    yield f"records: {ends or 'none yet'}"
+    flight = known["batches"]
+    window = f" of {known['credit_window']} that may be" if known["credit_window"] is not None else ""
+    yield f"batches: {words.count(flight['done'])} done, {words.count(flight['in_flight'])} in flight{window}"
+    if known["status"] == "running":
+        yield f"pace: {words.rate(known['records_per_second'])} records/s in the last minute; {_eta(known)}"
+    calls, costs = known["calls"], known["cost_by_stage"]
+    yield (
+        f"cost: {words.money(known['cost'])} (transform {words.money(costs['transform'])}, evaluate "
+        f"{words.money(costs['evaluate'])}); calls: {words.count(calls['made'])} made, "
+        f"{words.count(calls['from_cache'])} from the journal"
+    )
+    if known["last_kept"]:
+        yield ""
+        yield table(
+            known["last_kept"],
+            [
+                Column("quarantined_at", "kept back last", words.moment),
+                Column("failure_stage", "stage"),
+                Column("code", "code"),
+                Column("record_id", "record", cut=True),
+                Column("failure_reason", "reason", cut=True),
+            ],
+        )
+
+
+def _eta(known: Mapping[str, Any]) -> str:
+    from loom_coordinator.admin import words
+
+    if known["remaining"] is None:
+        return "how many are to come is known once the source is read to its end"
+    if known["eta_seconds"] is None:
+        return f"{words.count(known['remaining'])} to go"
+    return f"{words.count(known['remaining'])} to go, done in about {words.span(known['eta_seconds'])}"

@@ -1,0 +1,87 @@
+"""`loom-coordinator scale`: what to scale, by which number."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format, Run, seconds
+
+if TYPE_CHECKING:
+    from loom_coordinator.scaling import Measured
+
+app = typer.Typer(help="How many replicas a run needs.", no_args_is_help=True)
+
+
+@app.command("advice")
+def advice(
+    run_id: Run,
+    within: Annotated[str, typer.Option("--within", metavar="TIME", help="When it is to be done: 30m, 2h.")],
+    records: Annotated[
+        int | None,
+        typer.Option("--records", metavar="N", min=1, help="How many the run has in all, where Loom cannot know yet."),
+    ] = None,
+    form: Form = Format.TABLE,
+) -> None:
+    """Say how many transformers finish a run in time, from what it did in the last minute.
+
+    Reckons that each transformer adds as much as those there now; what a model's rate limit allows is yours to know."""
+    from loom_coordinator.admin import show, words
+    from loom_coordinator.scaling import advise
+
+    span = seconds(within)
+    measured = asyncio.run(_measured(run_id, records))
+    advised = advise(measured, span)
+    if form is Format.JSON:
+        show.document({"run_id": run_id, "within_seconds": span, **_plain(measured), **_plain(advised)})
+        return
+    typer.echo(f"{run_id}: {words.count(measured.remaining)} records to go, {words.rate(measured.rate)} records/s")
+    if advised.per_transformer is not None and advised.seconds is not None:
+        typer.echo(
+            f"{words.several(measured.transformers, 'transformer')} now, {advised.per_transformer:.1f} records/s each: "
+            f"done in {words.span(advised.seconds)}"
+        )
+    if advised.transformers is not None:
+        typer.echo(f"within {words.span(span)}: {words.several(advised.transformers, 'transformer')}")
+    typer.echo(advised.words)
+
+
+async def _measured(run_id: str, records: int | None) -> Measured:
+    from loom_common import flow
+    from loom_common.errors import ConfigurationError
+    from loom_common.settings import Settings
+    from loom_coordinator import accounts, inspection, load, slicing
+    from loom_coordinator.admin.opening import broker, now, state
+    from loom_coordinator.overview import depths
+    from loom_coordinator.scaling import Measured
+    from loom_coordinator.unit import begin
+
+    settings = Settings()
+    async with state(settings) as engine, broker(settings) as bus:
+        ready = await depths(bus)
+        async with begin(engine, now(), None) as unit:
+            run = await inspection.run_row(unit, run_id)
+            tally = await accounts.tally(unit.connection, run_id)
+            loads = load.loads(await load.read(unit.connection, unit.now))
+            known = await slicing.exhausted(unit, run_id)
+            rate = await inspection.lately(unit, run)
+    if records is None and not known:
+        raise ConfigurationError(
+            f"How many records {run_id} will have is not known before its source is read to the end: say --records N."
+        )
+    waiting = {stage: ready.get(flow.work_queue(stage)) or 0 for stage in flow.Stage}
+    most = max(waiting, key=lambda stage: waiting[stage])
+    transformers = loads.get(flow.work_queue(flow.Stage.TRANSFORM))
+    return Measured(
+        remaining=(tally.extracted if records is None else max(records, tally.extracted)) - tally.ended,
+        rate=rate,
+        transformers=transformers.replicas if transformers else 0,
+        waits_for=most if waiting[most] else None,
+    )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}

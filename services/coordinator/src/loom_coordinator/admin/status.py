@@ -1,0 +1,191 @@
+"""`loom-coordinator status`: the fleet at one look, or all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom_coordinator.admin.forms import Form, Format, seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Until Ctrl-C; with `json`, one document a line.")] = False,
+    every: Annotated[str, typer.Option("--every", metavar="TIME", help="With `--watch`: how often to look.")] = "2s",
+    replicas: Annotated[bool, typer.Option("--replicas", help="Also every single process.")] = False,
+    form: Form = Format.TABLE,
+) -> None:
+    """Show services, replicas, prefetch limits, queues, rates, breakers, and what waits longest.
+
+    Rates and times are over the last ten seconds, from what every replica says of itself each two seconds. In hand is
+    what replicas hold and have not acknowledged; retrying is what waits on the retry ladder."""
+    from loom_coordinator.admin import show
+
+    pause = seconds(every)
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_watch(form, pause, replicas=replicas))
+        return
+    seen = asyncio.run(_once())
+    if form is Format.JSON:
+        show.document(seen)
+    else:
+        show.console().print(picture(seen, replicas=replicas), markup=False)
+
+
+@contextlib.asynccontextmanager
+async def _opened() -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """A function that looks, over connections that stay."""
+    from loom_common.settings import Settings
+    from loom_coordinator.admin.opening import broker, now, state
+    from loom_coordinator.overview import depths, overview
+    from loom_coordinator.unit import begin
+
+    settings = Settings()
+    async with state(settings) as engine, broker(settings) as bus:
+
+        async def look() -> dict[str, Any]:
+            ready = await depths(bus)
+            async with begin(engine, now(), None) as unit:
+                return await overview(unit, ready)
+
+        yield look
+
+
+async def _once() -> dict[str, Any]:
+    async with _opened() as look:
+        return await look()
+
+
+async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
+    """A broker or a database that goes away is told of, and looked for again."""
+    from rich.live import Live
+
+    from loom_common.errors import DependencyUnavailable
+    from loom_coordinator.admin import show
+
+    console = show.console()
+    picturing = form is Format.TABLE
+    live = Live(console=console, auto_refresh=False, screen=console.is_terminal) if picturing else None
+    async with _opened() as look:
+        with live or contextlib.nullcontext():
+            while True:
+                try:
+                    seen = await look()
+                except DependencyUnavailable as error:
+                    seen = {"away": str(error)}
+                if live is None:
+                    show.line(seen)
+                else:
+                    live.update(picture(seen, replicas=replicas), refresh=True)
+                await asyncio.sleep(pause)
+
+
+def picture(seen: Mapping[str, Any], *, replicas: bool) -> RenderableType:
+    """What `overview` tells, for a terminal of 100 columns."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if "away" in seen:
+        return Text(seen["away"])
+    parts: list[RenderableType] = [_queues(seen["queues"]), "", *map(Text, _notes(seen))]
+    if replicas:
+        parts += ["", _replicas(seen["replicas"])]
+    return Group(*parts)
+
+
+def _queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    from loom_coordinator.admin import words
+    from loom_coordinator.admin.show import Column, table
+
+    shown = [
+        {
+            **row,
+            "queue": row["queue"].removeprefix("loom."),
+            "replicas": f"{row['replicas']}" + (f" (-{row['lost']})" if row["lost"] else ""),
+            "prefetch": _range(row["prefetch"]) + (" fixed" if row["by_hand"] else ""),
+        }
+        for row in rows
+    ]
+    columns = [
+        Column("service", "service"),
+        Column("queue", "queue"),
+        Column("replicas", "up", number=True),
+        Column("prefetch", "prefetch", number=True),
+        Column("ready", "ready", words.count, number=True),
+        Column("in_hand", "in hand", words.count, number=True),
+        Column("retrying", "retrying", words.count, number=True),
+        Column("handled_per_second", "msg/s", words.rate, number=True),
+        Column("seconds", "each", words.span, number=True),
+        Column("memory", "mem", words.share, number=True),
+    ]
+    return table(shown, columns)
+
+
+def _replicas(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    from loom_coordinator.admin import words
+    from loom_coordinator.admin.show import Column, table
+
+    shown = [{**row, "prefetch": _range(sorted(set(row["prefetch"].values())))} for row in rows]
+    columns = [
+        Column("service", "service"),
+        Column("replica", "replica", cut=True),
+        Column("state", "state"),
+        Column("uptime_seconds", "up for", words.span, number=True),
+        Column("prefetch", "prefetch", number=True),
+        Column("in_hand", "in hand", words.count, number=True),
+        Column("handled", "handled", words.count, number=True),
+        Column("retried", "retried", words.count, number=True),
+        Column("failed", "failed", words.count, number=True),
+        Column("rss_bytes", "memory", words.size, number=True),
+    ]
+    return table(shown, columns)
+
+
+def _notes(seen: Mapping[str, Any]) -> Iterator[str]:
+    """What a person must know besides: one line each."""
+    from loom_coordinator.admin import words
+
+    running = ", ".join(f"{count} {status}" for status, count in sorted(seen["runs"].items()))
+    yield f"runs: {running or 'none yet'}"
+    if (oldest := seen["oldest"]) is not None:
+        silence = words.span(oldest["seconds"])
+        yield f"longest without news: {silence}, a batch of {oldest['run_id']} that waits for {oldest['waits_for']}"
+    if seen["outbox"]:
+        yield f"committed and not yet said: {words.count(seen['outbox'])} messages"
+    if seen["dead"]:
+        yield f"dead letters: {words.count(seen['dead'])} (loom-coordinator dead list)"
+    yield from (
+        f"queue {row['queue']} is missing: loom-coordinator topology apply"
+        for row in seen["queues"]
+        if row["ready"] is None
+    )
+    yield from _troubles(seen["replicas"])
+    if not seen["replicas"]:
+        yield "No replica has been heard of: is a coordinator running, and LOOM_BUS_URL the cluster's?"
+
+
+def _troubles(replicas: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    from loom_coordinator.admin import words
+
+    for replica in replicas:
+        name = f"{replica['service']} {replica['replica']}"
+        if replica["state"] == "lost":
+            yield f"{name}: silent for {words.span(replica['silent_seconds'])}"
+        for breaker in replica["breakers"]:
+            again = f", tried again in {words.span(breaker['probe_in'])}" if breaker["probe_in"] else ""
+            if breaker["state"] != "closed":
+                yield f"{name}: breaker {breaker['state']} for {breaker['upstream']}{again}"
+
+
+def _range(limits: Sequence[int]) -> str:
+    """8, or 4-8 while a new limit is on its way."""
+    if not limits:
+        return "-"
+    return f"{limits[0]}" if limits[0] == limits[-1] else f"{limits[0]}-{limits[-1]}"

@@ -1,0 +1,18 @@
+"""What only the coordinator can be told, from the environment: `LOOM_COORDINATOR_...`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CoordinatorSettings(BaseSettings):
+    """All times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True)
+
+    stuck_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="Of silence, while nothing is on the bus, until what a run waits for is asked for again.",
+    )
