@@ -1,7 +1,7 @@
 """The bare loop: CSV -> three quorum queues -> Postgres, in one process, with nothing of Loom in it.
 
-It keeps what no honest pipeline can leave out: publishes are confirmed before the message that caused them is
-acknowledged, and a batch and its ledger row are one transaction. Bodies are passed on as they are."""
+It keeps what no honest pipeline can leave out: every hop has the records in hand, publishes are confirmed before the
+message that caused them is acknowledged, and a batch and its ledger row are one transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import aio_pika
 import asyncpg
 import orjson
 import uvloop
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from bench.reviews import COLUMNS
 
@@ -43,8 +43,7 @@ async def run(amqp: str, dsn: str, path: str, table: str, batch_size: int) -> di
         began, cpu = time.perf_counter(), time.process_time()
         await flow.feed(path, batch_size, queues[0])
         measured = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-        for name in queues:
-            await publisher.queue_delete(name)
+        await flow.close()
     return measured
 
 
@@ -58,6 +57,7 @@ class _Flow:
         self._ended = asyncio.Event()
         self._read_all = False
         self._failure: BaseException | None = None
+        self._consumers: list[tuple[AbstractQueue, str]] = []
 
     async def consume(self, channel: AbstractChannel, name: str, following: str | None) -> None:
         """Pass on what arrives in a queue to the next one, or into the table."""
@@ -65,7 +65,7 @@ class _Flow:
 
         async def forward(message: AbstractIncomingMessage) -> None:
             assert following is not None
-            await self._publish(following, message.body, message.message_id)
+            await self._publish(following, orjson.dumps(orjson.loads(message.body)), message.message_id)
             await message.ack()
 
         async def load(message: AbstractIncomingMessage) -> None:
@@ -75,7 +75,14 @@ class _Flow:
             self._see_the_end()
 
         queue = await channel.get_queue(name)
-        await queue.consume(self._watched(forward if following else load))
+        tag = await queue.consume(self._watched(forward if following else load))
+        self._consumers.append((queue, tag))
+
+    async def close(self) -> None:
+        """Take nothing more, and leave no queue behind."""
+        for queue, tag in self._consumers:
+            await queue.cancel(tag)
+            await queue.delete(if_unused=False, if_empty=False)
 
     async def feed(self, path: str, batch_size: int, queue: str) -> None:
         """Publish the file's rows and wait until all are loaded."""

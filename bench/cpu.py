@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import psutil
 
@@ -22,17 +22,22 @@ def seconds(pid: int) -> float:
 
 
 class Meter:
-    """What named processes have used since it was made."""
+    """What named processes have used since it was made, and the machine as a whole."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
         self._before = {name: seconds(pid) for name, pid in pids.items()}
+        self._machine = _busy()
 
     def used(self) -> dict[str, float]:
         """CPU seconds by name."""
         return {name: seconds(pid) - self._before[name] for name, pid in self._pids.items()}
 
+    def machine(self) -> float:
+        """CPU seconds of everything that runs here."""
+        return _busy() - self._machine
 
-def total(used: Mapping[str, float], names: Iterable[str] | None = None) -> float:
-    """The sum of some or all of them."""
-    return sum(used[name] for name in (used if names is None else names))
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))

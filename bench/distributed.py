@@ -117,11 +117,11 @@ async def loom_passage(
         except TimeoutError:
             raise BenchError(f"no run.finished within {patience:.0f} s at batch {batch_size}") from None
         seconds = time.perf_counter() - began
-        used = meter.used()
+        used, machine = meter.used(), meter.machine()
         if report["status"] != "succeeded":
             raise BenchError(f"the run ended {report['status']}: {report['error']}")
         await _see_that_all_are_there(dsn, "loom_reviews", records)
-    return Passage(records, seconds, used)
+    return Passage(records, seconds, used, machine)
 
 
 async def _report(ends: aio_pika.abc.AbstractQueue) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from statistics import median
 
 from bench.result import Passage
@@ -18,13 +19,13 @@ def ratio(rounds: Sequence[Pair]) -> float:
 
 def table(title: str, results: Mapping[int, Sequence[Pair]]) -> str:
     """Records a second of each round, their ratio, and what both used, per batch size."""
-    heads = ("batch", "round", "Loom rec/s", "bare rec/s", "ratio", "Loom CPU us/rec", "bare CPU us/rec")
+    heads = ("batch", "round", "Loom rec/s", "bare rec/s", "ratio", "Loom CPU us/rec", "bare CPU us/rec", "other work")
     lines = [title, "  ".join(heads)]
     for batch_size, rounds in results.items():
         for number, (loom, bare) in enumerate(rounds, 1):
             lines.append(
                 f"{batch_size:>5}  {number:>5}  {loom.rate:>10,.0f}  {bare.rate:>10,.0f}  "
-                f"{loom.rate / bare.rate:>5.2f}  {_micros(loom):>15}  {_micros(bare):>15}"
+                f"{loom.rate / bare.rate:>5.2f}  {_micros(loom):>15}  {_micros(bare):>15}  {_cores(loom)}"
             )
         lines.append(f"{batch_size:>5}  median ratio {ratio(rounds):>25.2f}")
     return "\n".join(lines)
@@ -41,6 +42,10 @@ def shares(results: Mapping[int, Sequence[Pair]]) -> str:
             )
             lines.append(f"{batch_size:>6}  {side}: {parts}")
     return "\n".join(lines)
+
+
+def _cores(passage: Passage) -> str:
+    return "" if isnan(passage.elsewhere) else f"{passage.elsewhere:.1f} cores"
 
 
 def _micros(passage: Passage) -> str:

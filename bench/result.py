@@ -17,6 +17,8 @@ class Passage:
     seconds: float
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by process."""
+    machine: float = float("nan")
+    """CPU seconds of the whole machine meanwhile."""
 
     @property
     def rate(self) -> float:
@@ -27,3 +29,8 @@ class Passage:
     def cpu_seconds(self) -> float:
         """Of all processes."""
         return sum(self.cpu.values())
+
+    @property
+    def elsewhere(self) -> float:
+        """Cores that other work on this machine took: above a tenth or so, the rate says little."""
+        return (self.machine - self.cpu_seconds) / self.seconds
