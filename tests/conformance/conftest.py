@@ -59,7 +59,7 @@ class Buses:
     async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait until `condition` holds. Raises `TimeoutError`."""
         async with asyncio.timeout(20):
-            while not await condition():  # noqa: ASYNC110 - a broker has no event to wait for
+            while not await condition():
                 await asyncio.sleep(0.02)
 
 

@@ -67,7 +67,10 @@ async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping
     """All that a run leaves: the destination, ordered by key, and the records kept back, with reasons and scores."""
     kept = await loom.get_quarantined_records(run_id=result.run_id, limit=RECORDS)
     told = [
-        {name: record[name] for name in ("record_id", "failure_stage", "failure_reason", "record_data", "evaluation_scores")}
+        {
+            name: record[name]
+            for name in ("record_id", "failure_stage", "failure_reason", "record_data", "evaluation_scores")
+        }
         for record in kept
     ]
     report = result.report.model_dump()

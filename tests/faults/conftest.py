@@ -23,7 +23,7 @@ async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
                 bus_url=bus_url,
                 state_url=state_url,
                 journal_url=journal_url,
-                environ={"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE)},
+                environ={"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE), "LOOM_BREAKER_OPEN_SECONDS": "3"},
             )
             async with running(cluster):
                 yield cluster

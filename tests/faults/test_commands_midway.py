@@ -113,8 +113,8 @@ async def test_an_embedded_run_is_cancelled_from_a_second_process_then_resumed(t
     model.latency = 1.0  # so that the run cannot end before the second process is there
 
     told = await loom(made.folder, "cancel", run_id)
-    cancelled = await running.end()
     model.latency = 0.0
+    cancelled = await running.end()
 
     assert (told.code, cancelled.code) == (0, 4), told.err + cancelled.err
     assert cancelled.report["status"] == "cancelled"

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from support.books import assert_complete
-from support.command import Command, Ended, loom, runs
+from support.command import PATIENCE, Command, Ended, loom, runs
+from support.length import LONG
 from support.projects import ai, project, review_ids
 
 RECORDS = 240
 MODEL_CALLS_AT_ONCE = 8
-KILLS = 10 if os.environ.get("LOOM_FAULTS") == "long" else 3
+KILLS = 10 if LONG else 3
 ENVIRON = {"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE)}
 
 
@@ -38,9 +44,7 @@ async def finish(folder, pipeline) -> Ended:
 @pytest.mark.parametrize("destination", ["sqlite:///out.db?table=moods", "out.csv"])
 async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_once(tmp_path, model, destination):
     chance = random.Random(destination)
-    made = project(
-        tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract={"batch_size": 10}
-    )
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract={"batch_size": 10})
     moments = sorted(chance.sample(range(RECORDS), KILLS))
 
     for moment in moments:
@@ -54,8 +58,44 @@ async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_o
     rows = await made.loaded()
     assert_complete(ended.report, rows, review_ids(RECORDS))
     assert all(row["mood"] in ("good", "bad") for row in rows)
+    print(f"{model.calls} calls for {RECORDS} records, killed {KILLS} times")
     assert model.calls <= RECORDS + KILLS * MODEL_CALLS_AT_ONCE
     assert "Traceback" not in ended.err
+
+
+async def test_killed_the_instant_a_batch_is_in_the_destination_it_does_not_load_it_again(tmp_path):
+    """Between the destination's commit and the note of it lie milliseconds: this kills there."""
+    chance = random.Random("the instant")
+    made = project(tmp_path, 600, destination="sqlite:///out.db?table=reviews", extract={"batch_size": 10})
+
+    for _ in range(KILLS):
+        before = len(await made.loaded())
+        command = await begin(made.folder, made.pipeline)
+        commits = chance.randrange(1, 6)
+        await asyncio.to_thread(kill_at_commit, made.path("out.db"), command.pid, commits)
+        await command.kill()
+        assert before < len(await made.loaded()) < 600
+    ended = await finish(made.folder, made.pipeline)
+
+    assert_complete(ended.report, await made.loaded(), review_ids(600))
+
+
+def kill_at_commit(path: Path, pid: int, number: int) -> None:
+    """Watch a SQLite file as closely as can be; kill the process when it has committed rows so many times."""
+    deadline = time.monotonic() + PATIENCE
+    with closing(sqlite3.connect(path, timeout=10)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        rows = "SELECT count(*) FROM reviews"
+        while not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'reviews'").fetchone():
+            assert time.monotonic() < deadline, "nothing is loaded"
+            time.sleep(0.0005)
+        (seen,) = database.execute(rows).fetchone()
+        while number:
+            assert time.monotonic() < deadline, "nothing more is loaded"
+            (now,) = database.execute(rows).fetchone()
+            number -= now > seen
+            seen = now
+        os.kill(pid, signal.SIGKILL)
 
 
 async def test_killed_while_the_result_is_put_in_place_it_shows_every_record_once(tmp_path):

@@ -39,7 +39,7 @@ async def take(subscription: Subscription, count: int = 1) -> list[Delivery]:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(30):
-        while not await condition():  # noqa: ASYNC110 - a broker has no event to wait for
+        while not await condition():
             await asyncio.sleep(0.05)
 
 

@@ -93,6 +93,25 @@ class Cluster:
         self._processes[name].kill()
         self._processes[name].wait()
 
+    def pid(self, name: str) -> int:
+        """The service's process, which may have ended."""
+        return self._processes[name].pid
+
+    def ended(self) -> dict[str, int]:
+        """The services whose process has ended, and its exit code; negative for the signal that ended it."""
+        codes = {name: process.poll() for name, process in self._processes.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def begin(self, name: str, environ: Mapping[str, str] | None = None) -> None:
+        """Start a service that does not run, with this in its environment beside what all have; does not wait.
+        `coordinator.2` is a second coordinator."""
+        self._start(name, environ or {})
+
+    def drop(self, name: str) -> None:
+        """End a second replica with SIGKILL, and forget it."""
+        self.kill(name)
+        del self._processes[name]
+
     async def terminate(self, name: str) -> int:
         """SIGTERM, as a deployment would; the exit code."""
         self._processes[name].send_signal(signal.SIGTERM)
@@ -131,7 +150,7 @@ class Cluster:
             if self._log(name).exists():
                 os.truncate(self._log(name), 0)
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str, more: Mapping[str, str] | None = None) -> None:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LOOM_")}
         environ |= {
             **self.credentials,
@@ -141,10 +160,15 @@ class Cluster:
             "LOOM_JOURNAL_URL": self._journal_url,
             "LOOM_PROJECT_DIR": str(self.project),
             **self._environ,
+            **(more or {}),
         }
         with self._log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"loom_{name}"], env=environ, stdout=log, stderr=log, cwd=self.project
+                [sys.executable, "-m", f"loom_{name.partition('.')[0]}"],
+                env=environ,
+                stdout=log,
+                stderr=log,
+                cwd=self.project,
             )
 
     def _log(self, name: str) -> Path:

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from loom_ai.refusals import Place, refusal
-from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RecordError
+from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited, RecordError
 
 PLACE = Place("https://user:pass@models.example/v1", "gpt-4o-mini", "${MY_KEY}")
 
@@ -20,7 +20,7 @@ def _body(message: str, code: str | None = None) -> bytes:
         (403, _body("no"), AccessRefused),
         (402, _body("pay first"), PermanentError),
         (404, _body("no such model"), PermanentError),
-        (429, _body("slow down"), DependencyUnavailable),
+        (429, _body("slow down"), RateLimited),
         (429, _body("You exceeded your current quota", "insufficient_quota"), PermanentError),
         (408, b"", DependencyUnavailable),
         (500, b"oops", DependencyUnavailable),

@@ -84,7 +84,7 @@ async def memory_bus():
 
 async def eventually(condition) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - a plain count has no event to wait for
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.credit import Standing, next_slice, shared_windows, slice_batches, window
+from loom_coordinator.credit import Standing, next_slice, opening_window, shared_windows, slice_batches, window
 
 standings = st.builds(
     Standing, priority=st.integers(1, 10), released=st.integers(0, 10_000), window=st.integers(8, 128)
@@ -49,3 +49,11 @@ def test_runs_together_have_about_what_the_largest_has_alone(runs):
 )
 def test_newcomers_and_priority_weigh_more(small, large, share):
     assert shared_windows({"small": small, "large": large})["small"] == round(40 * share)
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "batches"),
+    [(0, 0.0, 16), (20, 0.2, 36), (60, 1.0, 46), (40, 2.0, 26), (1000, 4.0, 141)],
+)
+def test_a_young_run_has_what_it_works_off_in_half_a_second(done, seconds, batches):
+    assert opening_window(done, seconds) == batches

@@ -1,5 +1,6 @@
 """What may be delivered twice has a derived id."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,3 +22,9 @@ def test_the_same_idempotency_key_is_the_same_run():
 def test_equal_rows_at_different_places_are_different_records():
     assert record_hash({"a": 1}, "line 1") != record_hash({"a": 1}, "line 2")
     assert record_hash({"a": 1, "b": 2}, "line 1") == record_hash({"b": 2, "a": 1}, "line 1")
+
+
+@pytest.mark.parametrize("value", [2**70, "half a pair: \ud800"])
+def test_a_record_with_a_value_that_fits_no_machine_word_or_encoding_has_an_id_too(value):
+    assert record_hash({"a": value}, "line 1") == record_hash({"a": value}, "line 1")
+    assert record_hash({"a": value}, "line 1") != record_hash({"a": value}, "line 2")

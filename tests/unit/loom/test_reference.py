@@ -35,6 +35,16 @@ def test_every_command_has_its_section(pages, command):
     assert f"## `loom {command}`" in pages[1]
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["status", "runs", "run", "batches", "pause", "resume", "cancel", "priority", "dead list", "dead show",
+     "dead replay", "dead discard", "quarantine stats", "prefetch show", "prefetch set", "prefetch auto",
+     "scale advice", "reconcile", "topology apply", "topology check", "db upgrade"],
+)  # fmt: skip
+def test_every_command_for_operators_has_its_section(pages, command):
+    assert f"## `loom-coordinator {command}`" in pages[1]
+
+
 def test_a_bar_does_not_end_a_cell(pages):
     for page in pages:
         for line in page.splitlines():

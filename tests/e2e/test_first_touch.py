@@ -1,0 +1,57 @@
+"""What it costs to touch Loom: an import, a glance at the help."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+IMPORT_WITHOUT_NETWORK = """
+import sys
+
+def refuse(event, arguments):
+    if event.startswith("socket."):
+        raise AssertionError(f"{event} {arguments}")
+
+sys.addaudithook(refuse)
+
+import importlib, pkgutil
+import loom
+
+for found in pkgutil.walk_packages(loom.__path__, "loom."):
+    if found.name != "loom.__main__" and ".templates." not in found.name:
+        importlib.import_module(found.name)
+print("imported", loom.Loom.__name__)
+"""
+"""Every module of the package, with any use of a socket - opening one, looking up a name - an error."""
+
+HEAVY = ("aio_pika", "aiohttp", "asyncpg", "jinja2", "litellm", "pydantic", "sqlalchemy", "structlog")
+HELP_SECONDS = 1.0
+"""Half a second is promised. Twice that is a change for the worse on any machine, not a busy neighbour."""
+
+
+def test_importing_loom_touches_no_network():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_WITHOUT_NETWORK], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "imported Loom\n"), done.stderr
+
+
+def test_the_help_is_there_at_once():
+    def once() -> float:
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "loom", "--help"], capture_output=True, text=True, check=True)
+        assert "quarantine" in done.stdout
+        return time.perf_counter() - began
+
+    median = statistics.median(once() for _ in range(5))
+    print(f"loom --help: {median:.2f} s")
+    assert median < HELP_SECONDS
+
+
+def test_the_light_commands_import_no_heavy_library():
+    """Drivers, clients and validators wait until a run needs them."""
+    code = f"import loom.cli.app, sys; print(*sorted(set(sys.modules) & set({HEAVY})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

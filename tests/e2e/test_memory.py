@@ -1,0 +1,101 @@
+"""Memory does not grow with the number of records: six times (in the long form ten times) as many, the same peak.
+
+The long form measures 30,000 and 300,000 rows. The short one has fewer and longer ones, whose difference would
+still show: 50,000 rows of 600 characters take 30 MB as text alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from loom import Loom
+from support.cluster import NAMES, Cluster, running
+from support.length import LONG
+from support.projects import Project, project, reviews
+
+FEW, MANY = (30_000, 300_000) if LONG else (10_000, 60_000)
+WIDTH = 100 if LONG else 600
+"""Characters added to each record."""
+LIMIT_MB = 200.0
+TOLERANCE_MB = 16.0
+"""Between two runs of the same size, peaks differ by a few MB: what the allocator happens to keep."""
+
+
+def rows(folder: Path, count: int, destination: str) -> Project:
+    return project(
+        folder,
+        reviews(count, width=WIDTH),
+        name=f"memory_{count}",
+        destination=destination,
+        extract={"batch_size": 100},
+    )
+
+
+@pytest.mark.timeout(900)
+async def test_embedded_into_sqlite(tmp_path):
+    peaks = {}
+    for count in (FEW, MANY):
+        made = rows(tmp_path / str(count), count, "sqlite:///out.db?table=reviews")
+        out, peaks[count] = await measured(made)
+        assert f'"loaded": {count}' in out
+        print(f"embedded, {count} rows: {peaks[count]:.0f} MB")
+
+    assert peaks[MANY] < LIMIT_MB
+    assert peaks[MANY] < peaks[FEW] + TOLERANCE_MB
+
+
+async def measured(made: Project) -> tuple[str, float]:
+    """Run the pipeline in a process of its own; what it printed, and its peak in MB."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    command = ["-m", "support.measured_loom", "peak", "run", "pipeline.yaml", "--format", "json"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        cwd=made.folder,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode(), float(made.path("peak").read_text())
+
+
+@pytest.mark.timeout(1200)
+async def test_distributed_into_postgres(tmp_path, amqp_url, postgres_url, monkeypatch):
+    """Each size with fresh processes, so that one does not hide behind what the other left."""
+    peaks = {}
+    for count in (FEW, MANY):
+        cluster = Cluster(tmp_path / str(count), bus_url=amqp_url, state_url=postgres_url)
+        for name, value in cluster.credentials.items():
+            monkeypatch.setenv(name, value)
+        async with running(cluster):
+            made = rows(cluster.project, count, f"${{RESULTS}}?table=reviews_{count}")
+            loom = Loom(cluster.project / "loom.yaml")
+            result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=True)
+            peaks[count] = cluster.peaks()
+        shown = ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks[count].items())
+        print(f"distributed, {count} rows in {result.report.duration_seconds:.1f} s: {shown}")
+        assert (result.status, result.report.records["loaded"]) == ("succeeded", count)
+        assert await distinct(postgres_url, f"reviews_{count}") == count
+
+    for service in NAMES:
+        few, many = peaks[FEW][service], peaks[MANY][service]
+        assert many < LIMIT_MB, service
+        assert many < few + TOLERANCE_MB, service
+
+
+async def distinct(url: str, table: str) -> int:
+    """How many ids the table holds; every row has its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        ids, rows = await connection.fetchrow(f'SELECT count(DISTINCT id), count(*) FROM "{table}"')
+    finally:
+        await connection.close()
+    assert ids == rows
+    return int(ids)

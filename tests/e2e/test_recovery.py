@@ -1,0 +1,142 @@
+"""What a pipeline says about failing: tried again, answered by another, limited in number and in time."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from support.books import assert_balanced
+from support.command import loom
+from support.projects import ai, ids, project, python, review_ids, rows_at
+from support.simulated_model import SimulatedModel
+
+CODE = """
+import pathlib
+
+def fails_once(record):
+    seen = pathlib.Path("seen") / record["id"]
+    if record["id"] in ("r000003", "r000007") and not seen.exists():
+        seen.parent.mkdir(exist_ok=True)
+        seen.write_text("")
+        raise ValueError("not yet")
+    return {"mood": "good"}
+
+def fails_on_five(record):
+    if int(record["id"][1:]) % 5 == 0:
+        raise ValueError("five")
+    return {"mood": "good"}
+
+def slow(record):
+    import time
+    time.sleep(0.5)
+    return {"mood": "good"}
+"""
+
+
+def counts(report, *names):
+    return {name: report["records"][name] for name in names}
+
+
+async def run(made, *arguments, environ=None):
+    return await loom(made.folder, "run", "pipeline.yaml", "--format", "json", *arguments, environ=environ)
+
+
+async def test_retry_brings_through_what_fails_now_and_then(tmp_path):
+    made = project(tmp_path, 20, transform={**python("transforms:fails_once"), "on_failure": "retry"}, code=CODE)
+    end = await run(made)
+    assert counts(end.report, "loaded", "quarantined") == {"loaded": 20, "quarantined": 0}, end.err
+
+
+async def test_a_fixed_output_stands_in_for_a_failure(tmp_path):
+    transform = {**python("transforms:fails_on_five"), "fallback": {"value": {"mood": "unknown"}}}
+    made = project(tmp_path, 20, transform=transform, code=CODE)
+    end = await run(made)
+    assert counts(end.report, "loaded", "quarantined") == {"loaded": 20, "quarantined": 0}, end.err
+    assert [row["id"] for row in await made.loaded() if row["mood"] == "unknown"] == review_ids(20)[::5]
+
+
+async def test_too_many_failures_end_a_run_and_say_which_limit(tmp_path):
+    transform = {**python("transforms:fails_on_five"), "max_failures": 8}
+    made = project(tmp_path, 400, transform=transform, code=CODE, extract={"batch_size": 10})
+    end = await run(made)
+    report = end.report
+    assert report["status"] in ("partial", "failed"), end.err
+    assert report["status"] == ("partial" if report["records"]["loaded"] else "failed")
+    assert "records failed; max_failures is 8" in report["error"]
+    assert report["records"]["quarantined"] > 8
+    assert_balanced(report)
+
+
+async def test_a_rate_of_failures_ends_a_run(tmp_path):
+    transform = {**python("transforms:fails_on_five"), "max_failure_rate": 0.1}
+    made = project(tmp_path, 400, transform=transform, code=CODE, extract={"batch_size": 10})
+    end = await run(made)
+    assert end.report["status"] in ("partial", "failed")
+    assert "max_failure_rate is 10.0%" in end.report["error"]
+    assert_balanced(end.report)
+
+
+async def test_within_its_limits_a_run_succeeds(tmp_path):
+    transform = {**python("transforms:fails_on_five"), "max_failures": 80, "max_failure_rate": 0.2}
+    made = project(tmp_path, 400, transform=transform, code=CODE, extract={"batch_size": 10})
+    end = await run(made)
+    assert (end.report["status"], counts(end.report, "quarantined")) == ("succeeded", {"quarantined": 80}), end.err
+
+
+async def test_a_run_that_takes_too_long_fails_and_resumes(tmp_path):
+    made = project(tmp_path, 40, transform=python("transforms:slow"), code=CODE, extract={"batch_size": 5})
+    made.say(timeouts={"run": "2s"})
+    end = await run(made, environ={"LOOM_WORKER_PREFETCH": "1"})
+    assert (end.code, end.report["status"]) == (1, "failed"), end.err
+    assert "took longer than 2s" in end.report["error"]
+    assert_balanced(end.report)
+
+
+async def test_another_model_answers_where_the_first_refuses(tmp_path):
+    async with SimulatedModel() as model:
+        model.faults.extend(["refused"] * 3)
+        made = project(tmp_path, 12, transform=ai(model.base_url, fallback=["gpt-4.1"]))
+        end = await run(made)
+        asked = [body["model"] for body in model.bodies]
+    assert counts(end.report, "loaded", "quarantined") == {"loaded": 12, "quarantined": 0}, end.err
+    assert (asked.count("gpt-4o-mini"), asked.count("gpt-4.1")) == (12, 3)
+
+
+async def test_a_row_that_the_destination_refuses_goes_to_the_second_one(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "out.db")) as database:
+        database.execute("CREATE TABLE moods (id TEXT PRIMARY KEY, mood TEXT CHECK (mood <> 'odd'))")
+    code = "def judged(record):\n    return {'mood': 'odd' if record['id'] == 'r000004' else 'good'}"
+    made = project(
+        tmp_path,
+        10,
+        transform=python(),
+        code=code,
+        destination="sqlite:///out.db?table=moods",
+        load={"fallback": "refused.jsonl"},
+    )
+    end = await run(made)
+    assert counts(end.report, "loaded", "quarantined") == {"loaded": 10, "quarantined": 0}, end.err
+    assert len(await made.loaded()) == 9
+    assert await rows_at("refused.jsonl", made.folder, {}) == [{"id": "r000004", "mood": "odd"}]
+
+
+async def test_a_second_destination_that_is_not_needed_is_not_made(tmp_path):
+    made = project(tmp_path, 10, load={"fallback": "refused.csv"})
+    end = await run(made)
+    assert end.report["status"] == "succeeded", end.err
+    assert ids(await made.loaded()) == review_ids(10)
+    assert not made.path("refused.csv").exists()
+
+
+async def test_validate_looks_at_the_second_destination_too(tmp_path):
+    made = project(tmp_path, 10, load={"fallback": "sqlite:///second.db"})
+    end = await loom(made.folder, "validate", "pipeline.yaml")
+    assert end.code == 2
+    assert "names no table" in end.out
+
+
+async def test_contradictory_wishes_are_told_with_their_place(tmp_path):
+    made = project(tmp_path, 10, transform={"type": "passthrough", "on_failure": "fallback"})
+    end = await loom(made.folder, "validate", "pipeline.yaml")
+    assert end.code == 2
+    assert "expected `fallback`, which on_failure: fallback needs" in " ".join(end.out.split())

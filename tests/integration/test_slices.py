@@ -1,0 +1,136 @@
+"""Slices under credit on SQLite and Postgres: asked for one at a time, answered once, exhausted at the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import select
+
+from loom_common.contracts.v1 import BatchFact, BatchHeader, SlicedBatch, SliceExtracted
+from loom_common.domain.ids import batch_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+from loom_coordinator import batches, runs, slicing
+from loom_coordinator.tables import batches as batches_table
+from loom_coordinator.tables import metadata, pipeline_runs, pipelines, slices
+from loom_coordinator.unit import begin
+from loom_migrations.engine import open_engine
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+RUN = "run_1"
+BATCHES, WINDOW = 2, 4
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/loom.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+async def engine(url):
+    engine = open_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def unit(engine):
+    """A transaction in which a run has begun."""
+    async with begin(engine, NOW, None) as unit:
+        named = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
+        await unit.connection.execute(pipelines.insert().values(**named, created_at=NOW, updated_at=NOW))
+        await unit.connection.execute(
+            pipeline_runs.insert().values(
+                run_id=RUN, pipeline_name="p", pipeline_version="1", execution_date=NOW, started_at=NOW,
+                status=runs.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
+                priority=5, slice_batches=BATCHES, credit_window=WINDOW,
+            )
+        )  # fmt: skip
+        yield unit
+
+
+async def release(unit) -> bool:
+    return await slicing.release(unit, (await runs.lock(unit, [RUN]))[RUN])
+
+
+async def asked(unit) -> list[int]:
+    rows = await unit.connection.execute(select(slices.c.slice).where(slices.c.run_id == RUN).order_by(slices.c.slice))
+    return list(rows.scalars())
+
+
+def answer(number: int, records: int, *, end: bool = False, each: int = 5) -> SliceExtracted:
+    sizes = [min(each, records - start) for start in range(0, records, each)]
+    made = tuple(
+        SlicedBatch(batch_id=batch_id(RUN, 0, number, at), position=at, tally=Tally(extracted=size))
+        for at, size in enumerate(sizes)
+    )
+    return SliceExtracted(
+        run_id=RUN, pipeline="p", epoch=1, partition=0, slice=number, batches=made, cursor={"at": number + 1}, end=end
+    )
+
+
+async def take(unit, *facts: SliceExtracted) -> None:
+    await batches.apply(unit, facts)
+    for fact in facts:
+        await slicing.answered(unit, fact)
+
+
+async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
+    await slicing.open_partition(unit, RUN, 0, limit=None)
+
+    assert await release(unit)
+    assert await release(unit)
+    assert await asked(unit) == [0]
+
+
+async def test_slices_are_asked_for_while_the_window_has_room(unit):
+    await slicing.open_partition(unit, RUN, 0, limit=None)
+    for number in range(WINDOW // BATCHES):
+        await release(unit)
+        await take(unit, answer(number, records=10))
+
+    assert await release(unit)
+    assert await asked(unit) == [0, 1]
+    assert await slicing.underway(unit, RUN) == WINDOW
+
+
+async def test_an_answer_counts_once(unit):
+    await slicing.open_partition(unit, RUN, 0, limit=12)
+    await release(unit)
+    await take(unit, answer(0, records=10))
+    await slicing.answered(unit, answer(0, records=10))
+    await unit.connection.execute(batches_table.delete())
+    await release(unit)
+
+    rows = await unit.connection.execute(select(slices.c.slice, slices.c.cursor, slices.c.record_limit))
+    assert sorted(rows.all()) == [(0, None, 12), (1, {"at": 1}, 2)]
+
+
+@pytest.mark.parametrize(("limit", "end"), [(10, False), (None, True), (8, False)])
+async def test_a_run_is_exhausted_by_the_source_s_end_or_by_its_own_limit(unit, limit, end):
+    await slicing.open_partition(unit, RUN, 0, limit=limit)
+    await release(unit)
+    assert not await slicing.exhausted(unit, RUN)
+    await take(unit, answer(0, records=10, end=end))
+
+    assert await slicing.exhausted(unit, RUN)
+    assert not await release(unit)
+
+
+async def test_a_later_fact_finds_the_batch_that_an_earlier_one_told_of(unit):
+    await slicing.open_partition(unit, RUN, 0, limit=None)
+    told = answer(0, records=10)
+    await take(unit, told)
+    header = BatchHeader(
+        run_id=RUN, pipeline="p", plan="plan", epoch=1, batch_id=told.batches[1].batch_id, partition=0, slice=0,
+        position=1, tally=Tally(extracted=5, transformed=5, passed=5, loaded=5),
+    )  # fmt: skip
+    await batches.apply(unit, [BatchFact(header=header, stage=Stage.LOAD, seconds=0.1)])
+
+    rows = await unit.connection.execute(select(batches_table.c.state).order_by(batches_table.c.position))
+    assert list(rows.scalars()) == [batches.UNDERWAY, batches.DONE]

@@ -1,0 +1,200 @@
+"""What the faults are tried on: three servers, six services that are started again when they end, and a model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+from urllib.parse import quote, urlsplit
+
+import asyncpg
+import redis.asyncio
+
+from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.flow import DEAD_QUEUE, TOPOLOGY
+from loom_dev.backends import Postgres, RabbitMQ, Redis, start_all
+from loom_dev.cluster.services import missing
+from support.cluster import MODEL_CALLS_AT_ONCE, NAMES, Cluster, running
+from support.proxy import Proxy
+from support.simulated_model import SimulatedModel
+
+HEARTBEAT_SECONDS = 5
+STUCK_SECONDS = 8
+WHOLE_SECONDS = 90.0
+_START_AGAIN_AFTER = 1.0
+_LOOK = 0.05
+USER = "loom"
+MARKS = "loom:mark:"
+
+
+@dataclass
+class Arena:
+    """Everything of one cluster. A fault does to it what it likes; `whole` makes it whole again."""
+
+    rabbitmq: RabbitMQ
+    postgres: Postgres
+    redis: Redis
+    bus_url: str
+    state_url: str
+    journal_url: str
+    cluster: Cluster
+    model: SimulatedModel
+    broker_proxy: Proxy | None = None
+    database_proxy: Proxy | None = None
+    deaths: list[tuple[str, int]] = field(default_factory=list)
+    """Services that ended, and their exit codes, since the list was emptied last."""
+    _begun: dict[str, float] = field(default_factory=dict)
+    _orders: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def vhost(self) -> str:
+        return urlsplit(self.bus_url).path.lstrip("/")
+
+    async def keep(self) -> None:
+        """Start again what ends, as a container's supervisor does: at once, then after a moment."""
+        while True:
+            for name, code in self.cluster.ended().items():
+                since = time.monotonic() - self._begun.get(name, float("-inf"))
+                if since < _START_AGAIN_AFTER:
+                    continue
+                self.deaths.append((name, code))
+                self._begin(name, {})
+            await asyncio.sleep(_LOOK)
+
+    def _begin(self, name: str, environ: Mapping[str, str]) -> None:
+        self._begun[name] = time.monotonic()
+        self.cluster.begin(name, environ)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL. The keeper starts it again."""
+        self.signal(name, signal.SIGKILL)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.cluster.pid(name), number)
+
+    async def arm(self, orders: Mapping[str, str]) -> None:
+        """Start services again, each with its failpoint."""
+        for name in orders:
+            self._begun[name] = time.monotonic() + 3600  # the keeper shall let it be
+            self.signal(name, signal.SIGTERM)
+        for name, order in orders.items():
+            while name not in self.cluster.ended():
+                await asyncio.sleep(_LOOK)
+            self._orders[name] = order
+            self._begin(name, {"LOOM_FAILPOINT": order})
+        await self.whole()
+
+    async def whole(self) -> None:
+        """Return when all services consume."""
+        async with asyncio.timeout(WHOLE_SECONDS):
+            while True:
+                with contextlib.suppress(Exception):
+                    if not self.cluster.ended() and not await missing(self.bus_url, dict.fromkeys(NAMES, 1)):
+                        return
+                await asyncio.sleep(_LOOK)
+
+    async def disarm(self) -> None:
+        """Start again, without it, whatever still has a failpoint."""
+        for name in list(self._orders):
+            self.signal(name, signal.SIGCONT)
+            self.signal(name, signal.SIGKILL)
+            del self._orders[name]
+        await asyncio.sleep(2 * _LOOK)
+
+    async def declare(self) -> None:
+        """What `loom-coordinator topology apply` does."""
+        bus = await AmqpBus.connect(self.bus_url, name="matrix")
+        try:
+            await bus.declare(TOPOLOGY)
+        finally:
+            await bus.close()
+
+    async def waiting(self) -> dict[str, int]:
+        """Messages ready in each queue that has any."""
+        bus = await AmqpBus.connect(self.bus_url, name="matrix")
+        try:
+            depths = {queue.name: await bus.depth(queue.name) for queue in TOPOLOGY.queues}
+        finally:
+            await bus.close()
+        return {name: depth for name, depth in depths.items() if depth}
+
+    async def marks(self) -> int:
+        """Batches that are marked as begun."""
+        async with redis.asyncio.Redis.from_url(self.journal_url) as journal:
+            return len([key async for key in journal.scan_iter(f"{MARKS}*")])
+
+    async def dead(self) -> int:
+        return (await self.waiting()).get(DEAD_QUEUE, 0)
+
+    def purge_dead(self) -> None:
+        self.rabbitmq.api("DELETE", f"/queues/{quote(self.vhost)}/{DEAD_QUEUE}/contents")
+
+    def make_vhost(self) -> None:
+        self.rabbitmq.api("PUT", f"/vhosts/{self.vhost}", {})
+        self.rabbitmq.api("PUT", f"/permissions/{self.vhost}/{USER}", {"configure": ".*", "write": ".*", "read": ".*"})
+
+    async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """What the state database holds; waits while it is away."""
+        while True:
+            try:
+                connection = await asyncpg.connect(self.state_url, timeout=5)
+                try:
+                    return await connection.fetch(query, *arguments, timeout=10)
+                finally:
+                    await connection.close(timeout=2)
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError,
+                    asyncpg.AdminShutdownError, asyncpg.InterfaceError, asyncpg.TooManyConnectionsError):  # fmt: skip
+                await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def arena(folder: Path | None = None, *, proxied: bool = False) -> AsyncIterator[Arena]:
+    """Started, and gone with the block. `proxied`: the services reach broker and database through proxies."""
+    rabbitmq, postgres, journal = RabbitMQ(), Postgres(), Redis()
+    async with AsyncExitStack() as stack:
+        folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loom-matrix-")))
+        for server in (rabbitmq, postgres, journal):
+            stack.callback(server.close)
+        await asyncio.to_thread(start_all, rabbitmq, postgres, journal)
+        bus_url = stack.enter_context(rabbitmq.vhost())
+        journal_url = stack.enter_context(journal.database())
+        state_url = postgres.url
+        model = await stack.enter_async_context(SimulatedModel(latency=0.02))
+        proxies: list[Proxy] = []
+        if proxied:
+            proxies = [await stack.enter_async_context(Proxy(url)) for url in (bus_url, state_url)]
+        seen_bus, seen_state = [proxy.url for proxy in proxies] or [bus_url, state_url]
+        cluster = Cluster(
+            folder / "project",
+            bus_url=f"{seen_bus}?heartbeat={HEARTBEAT_SECONDS}",
+            state_url=seen_state,
+            journal_url=journal_url,
+            environ={
+                "LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE),
+                "LOOM_BREAKER_OPEN_SECONDS": "3",
+                "LOOM_COORDINATOR_STUCK_SECONDS": str(STUCK_SECONDS),
+            },
+        )
+        told = {"CLUSTER_BUS": bus_url, "CLUSTER_STATE": state_url, "RESULTS": state_url}
+        stack.enter_context(patch.dict(os.environ, told))
+        made = Arena(
+            rabbitmq, postgres, journal, bus_url, state_url, journal_url, cluster, model, *(proxies or (None, None))
+        )
+        await stack.enter_async_context(running(cluster))
+        keeping = asyncio.create_task(made.keep())
+        try:
+            yield made
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            for name in NAMES:
+                made.signal(name, signal.SIGCONT)

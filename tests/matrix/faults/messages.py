@@ -1,0 +1,183 @@
+"""What can be wrong with messages: twice, in another order, unreadable, stale, large."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+from loom_common import flow
+from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.contracts.codec import decode
+from loom_common.errors import UnreadableMessage
+from loom_common.flow import FACTS_QUEUE, QUARANTINE_QUEUE, RUNS_QUEUE, Binding, Exchange
+from loom_common.ports.bus import Wire
+from matrix.invariants import books, compare
+from matrix.trial import RECORDS, Trial
+from support.cluster import NAMES
+from support.projects import PASSTHROUGH, project
+
+_MB = 1_000_000
+_FUZZED = 1000
+_QUEUES = (*(flow.work_queue(stage) for stage in flow.Stage), QUARANTINE_QUEUE, FACTS_QUEUE)
+FUTURE = "loom.batch.extracted.v9"
+
+
+async def duplicated(trial: Trial) -> None:
+    """Everything any service publishes goes out twice, in a random order."""
+    trial.settle_seconds = 120.0  # a message has been doubled five times when it reaches the coordinator
+    await _from_everyone(trial, "before_publish:*:twice", records=120)
+
+
+async def reordered(trial: Trial) -> None:
+    """Everything any service publishes is held back for up to half a second, so that all overtake each other."""
+    await _from_everyone(trial, "before_publish:*:late=0.5")
+
+
+async def _from_everyone(trial: Trial, order: str, records: int = RECORDS) -> None:
+    await trial.arena.arm({name: f"{name}:{order}" for name in NAMES})
+    trial.struck()
+    await trial.begin(records)
+
+
+async def malformed(trial: Trial) -> None:
+    """Into every queue: bad JSON, an unknown type, a future version, a missing field, a stale epoch, and a thousand
+    fuzzed messages. A run goes on among them."""
+    bus = await AmqpBus.connect(trial.arena.bus_url, name="matrix")
+    try:
+        tap = await bus.temporary_queue(
+            [Binding(Exchange.WORK, "#"), Binding(Exchange.QUARANTINE, "#"), Binding(Exchange.EVENTS, "batch.#")]
+        )
+        tapped = await bus.subscribe(tap, prefetch=50)
+        await trial.begin()
+        samples = []
+        async for delivery in tapped:
+            samples.append(delivery)
+            await delivery.ack()
+            if len(samples) == 40:
+                break
+        await tapped.close()
+        trial.struck()
+        wires = _malformed(trial, samples)
+        trial.dead = len(wires)
+        trial.never_logged = ("attempt failed",)
+        stale = [
+            replace(_wire(each), body=_at_epoch(each.body, 0)) for each in samples if each.content_encoding is None
+        ]
+        for start in range(0, len(wires), 100):
+            await bus.publish(wires[start : start + 100])
+        await bus.publish([each for each in stale if each.exchange == Exchange.WORK])
+    finally:
+        await bus.close()
+    trial.notes.append(f"{len(wires)} to loom.dead")
+
+
+def _wire(delivery) -> Wire:
+    headers = {key: value for key, value in delivery.headers.items() if isinstance(value, str | int)}
+    return Wire(
+        exchange=delivery.exchange, routing_key=delivery.routing_key, body=delivery.body, type=delivery.type,
+        message_id=delivery.message_id, correlation_id=delivery.correlation_id,
+        content_encoding=delivery.content_encoding, headers=headers,
+    )  # fmt: skip
+
+
+def _at_epoch(body: bytes, epoch: int) -> bytes:
+    document = json.loads(body)
+    document.get("header", document)["epoch"] = epoch
+    return json.dumps(document).encode()
+
+
+def _malformed(trial: Trial, samples) -> list[Wire]:
+    """All of it goes to a queue directly, so that its place in the flow is no excuse."""
+    plain = next(each for each in samples if each.content_encoding is None and each.exchange == Exchange.WORK)
+    document = json.loads(plain.body)
+    wires = []
+    for queue in _QUEUES:
+        there = replace(_wire(plain), exchange="", routing_key=queue, message_id=f"malformed-{queue}")
+        short = {key: value for key, value in document.items() if key != "header"} | {"header": {}}
+        wires += [
+            replace(there, body=b'{"header": '),
+            replace(there, type="loom.nonsense.v1"),
+            replace(there, type=FUTURE),
+            replace(there, body=json.dumps(short).encode()),
+        ]
+    wires.append(Wire("", RUNS_QUEUE, b"{", message_id="malformed-request"))
+    while len(wires) < _FUZZED + 4 * len(_QUEUES) + 1:
+        wire = _fuzzed(trial, replace(_wire(trial.chance.choice(samples)), exchange=""), len(wires))
+        if not _readable(wire):
+            wires.append(wire)
+    return wires
+
+
+def _fuzzed(trial: Trial, wire: Wire, number: int) -> Wire:
+    """With some bytes changed, cut out or put in; or with other properties."""
+    chance = trial.chance
+    body = bytearray(wire.body)
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(body) or 1)
+        match chance.randrange(4):
+            case 0:
+                body[place : place + 1] = bytes([chance.randrange(256)])
+            case 1:
+                del body[place : place + chance.randint(1, 50)]
+            case 2:
+                body[place:place] = chance.randbytes(chance.randint(1, 50))
+            case 3:
+                del body[place:]
+    headers = dict(wire.headers)
+    headers[chance.choice(["loom-attempt", "loom-epoch", "traceparent", "x-\u00e9", "loom-dead-reason"])] = (
+        chance.choice([-1, 0, 2**40, "", "x" * 300, "\u0000", "NaN"])
+    )
+    kinds = [wire.type, wire.type, "", "loom", FUTURE, "loom.run.request.v1", "x" * 200]
+    encodings = [wire.content_encoding, wire.content_encoding, "zstd", "gzip", "x" * 100]
+    return replace(
+        wire,
+        routing_key=chance.choice(_QUEUES),
+        body=bytes(body),
+        headers=headers,
+        type=chance.choice(kinds),
+        content_encoding=chance.choice(encodings),
+        message_id=f"fuzz-{number}" if chance.random() < 0.9 else "",
+    )
+
+
+def _readable(wire: Wire) -> bool:
+    try:
+        decode(SimpleNamespace(type=wire.type, body=wire.body, content_encoding=wire.content_encoding))
+    except UnreadableMessage:
+        return False
+    return True
+
+
+async def large(trial: Trial, megabytes: int) -> None:
+    """One record of so many megabytes among small ones, from a database and into one."""
+    source = f"{trial.name}_source"
+    await trial.arena.rows(f'CREATE TABLE "{source}" (id text PRIMARY KEY, review text)')
+    size = f"CASE WHEN n = 3 THEN {megabytes * _MB} ELSE 20 END"
+    # Random letters: what compresses well would not be large any more.
+    await trial.arena.rows(
+        f"""INSERT INTO "{source}" SELECT 'r' || n, (SELECT string_agg(md5(random()::text || i || n), '')
+        FROM generate_series(1, {size} / 32 + 1) i) FROM generate_series(1, 6) n"""
+    )
+    digests = {
+        row["id"]: row["digest"] for row in await trial.arena.rows(f'SELECT id, md5(review) digest FROM "{source}"')
+    }
+    trial.made = project(
+        trial.arena.cluster.project / trial.name,
+        0,
+        name=trial.name,
+        source="${RESULTS}",
+        transform=PASSTHROUGH,
+        destination=f"${{RESULTS}}?table={trial.table}",
+        extract={"batch_size": 2, "query": f'SELECT id, review FROM "{source}"'},
+    )
+
+    async def check(trial: Trial) -> list[str]:
+        report = await trial.report()
+        wrong = [] if report["status"] == "succeeded" else [f"{report['status']}: {report['error']}"]
+        loaded = await trial.arena.rows(f'SELECT id, md5(review) digest FROM "{trial.table}"')
+        return wrong + books(report) + compare(digests, [(row["id"], row["digest"]) for row in loaded])
+
+    trial.check = check
+    trial.struck()
+    trial.run_id = await trial.start(trial.made)

@@ -1,0 +1,68 @@
+"""What came of the faults, as rows to keep and as a table to read."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One fault, tried once."""
+
+    fault: str
+    seed: int
+    troubles: tuple[str, ...]
+    recovery: float
+    """Seconds from the beginning of the fault to the end of the run."""
+    repeated_calls: int
+    exits: int = 0
+    """Processes that ended, and were started again."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.troubles
+
+
+def append(path: Path, outcome: Outcome) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(outcome)) + "\n")
+
+
+def read(path: Path) -> list[Outcome]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [json.loads(line) for line in lines]
+    return [Outcome(**{**each, "troubles": tuple(each["troubles"]), "notes": tuple(each["notes"])}) for each in found]
+
+
+def table(outcomes: Iterable[Outcome], order: Iterable[str] = ()) -> str:
+    """Markdown: a line for each fault."""
+    by_fault: dict[str, list[Outcome]] = {name: [] for name in order}
+    for outcome in outcomes:
+        by_fault.setdefault(outcome.fault, []).append(outcome)
+    lines = ["| fault | times | passed | recovery, median s | repeated model calls |", "|---|--:|--:|--:|--:|"]
+    total = passed = 0
+    for fault, each in by_fault.items():
+        if not each:
+            continue
+        good = sum(outcome.passed for outcome in each)
+        total, passed = total + len(each), passed + good
+        recovery = statistics.median(outcome.recovery for outcome in each)
+        repeated = sum(outcome.repeated_calls for outcome in each)
+        lines.append(f"| {fault} | {len(each)} | {good} | {recovery:.1f} | {repeated} |")
+    lines.append(f"| **all** | **{total}** | **{passed}** | | |")
+    return "\n".join(lines)
+
+
+def write(path: Path, markdown: str) -> None:
+    """Put the table between its marks in a document."""
+    text = path.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    path.write_text(f"{before}{BEGIN}\n{markdown}\n{END}{after}", encoding="utf-8")

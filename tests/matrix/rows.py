@@ -1,0 +1,78 @@
+"""The matrix as data: each fault, how often it is tried, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from matrix.faults import behaviour, broker, crashes, messages, network, stores
+from matrix.trial import Trial
+from support.cluster import NAMES
+
+STAGE_SERVICES = ("extractor", "transformer", "evaluator", "loader", "quarantine")
+WORKER_POINTS = ("before_publish", "mid_publish", "after_confirm", "before_ack", "after_ack")
+LOADER_POINTS = ("before_load_commit", "after_load_commit")
+COORDINATOR_POINTS = ("before_commit", "after_commit", "mid_publish", "mid_relay", "before_ack", "after_ack")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault."""
+
+    fault: str
+    times: int
+    """How often in the full matrix."""
+    how: Callable[[Trial], Awaitable[None]]
+    proxied: bool = False
+    """Whether it needs proxies between the services and what they stand on."""
+    short: bool = False
+    """Whether the short matrix tries it, once."""
+
+
+def _rows() -> Iterator[Row]:
+    points = [(service, point) for service in STAGE_SERVICES for point in WORKER_POINTS]
+    points += [("loader", point) for point in LOADER_POINTS]
+    points += [("coordinator", point) for point in COORDINATOR_POINTS]
+    for number, (service, point) in enumerate(points):
+        how = partial(crashes.at_a_failpoint, service=service, point=point)
+        yield Row(f"`{service}` exits at {point.replace('_', ' ')}", 5, how, short=number % 6 == 0)
+    for name in NAMES:
+        yield Row(f"`{name}` SIGKILL at random", 20, partial(crashes.killed, service=name), short=name == "loader")
+    for name in NAMES:
+        times = 10 if name == "transformer" else 2
+        how = partial(crashes.told_to_go, service=name)
+        yield Row(f"`{name}` SIGTERM mid-batch", times, how, short=name == "transformer")
+    for name in NAMES:
+        how = partial(crashes.frozen, service=name)
+        yield Row(f"`{name}` SIGSTOP beyond the heartbeat, SIGCONT", 3, how)
+    yield Row("coordinator SIGKILL as the last batches land", 20, crashes.coordinator_at_the_end, short=True)
+    yield Row("two coordinators at work, one SIGKILL", 5, crashes.one_of_two_coordinators, short=True)
+    yield Row("broker SIGKILL and restart", 5, broker.killed, short=True)
+    yield Row("all connections closed", 5, broker.connections_closed, short=True)
+    yield Row("a stage's queue deleted", 5, broker.queue_deleted)
+    yield Row("broker wiped", 5, broker.wiped, short=True)
+    yield Row("broker wiped as the last batches land", 5, broker.wiped_at_the_end)
+    yield Row("broker wiped as the load is finalized", 5, broker.wiped_while_finalizing)
+    yield Row("memory alarm for 30 s", 2, broker.memory_alarm)
+    yield Row("Postgres away for 10 s", 5, stores.postgres_away)
+    yield Row("Postgres killed, restarted", 5, stores.postgres_killed, short=True)
+    yield Row("Postgres backends terminated, for 3 s", 5, stores.backends_terminated, short=True)
+    yield Row("Redis killed, back empty after 5 s", 3, stores.redis_killed)
+    yield Row("Redis flushed", 3, stores.redis_flushed, short=True)
+    yield Row("every message twice", 2, messages.duplicated, short=True)
+    yield Row("messages reordered", 2, messages.reordered)
+    yield Row("malformed and 1,000 fuzzed messages", 2, messages.malformed, short=True)
+    yield Row("a record of 10 MB", 2, partial(messages.large, megabytes=10))
+    yield Row("a record of 20 MB", 2, partial(messages.large, megabytes=20))
+    for poison in ("raises", "kills", "hangs"):
+        yield Row(f"a record that {poison}", 5, partial(behaviour.poison, how=poison), short=poison == "kills")
+    yield Row("cancelled and resumed three times", 3, behaviour.cancelled_and_resumed, short=True)
+    yield Row("paused for an hour of virtual time", 3, behaviour.paused_for_an_hour, short=True)
+    yield Row("a run beside one 100 times larger", 3, behaviour.small_beside_large)
+    for towards in ("broker", "database"):
+        for name, how in (("reset", network.reset), ("black hole", network.black_hole), ("500 ms", network.slow)):
+            yield Row(f"{name} between services and {towards}", 5, partial(how, towards=towards), proxied=True)
+
+
+ROWS = tuple(_rows())

@@ -1,0 +1,7 @@
+"""Short by default; `make faults` measures what was promised."""
+
+from __future__ import annotations
+
+import os
+
+LONG = os.environ.get("LOOM_FAULTS") == "long"

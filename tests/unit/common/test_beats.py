@@ -1,0 +1,122 @@
+"""A replica tells how it goes, as often as it should, whatever becomes of the broker."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from loom_common import memory
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.beats import BEAT_SECONDS, Heart, beating
+from loom_common.breakers import Breakers
+from loom_common.contracts.codec import decode
+from loom_common.contracts.v1 import WorkerBeat
+from loom_common.domain.breaker import Policy
+from loom_common.errors import DependencyUnavailable, LoomError, TransientError
+from loom_common.flow import Binding, Exchange, Queue, Topology
+from loom_common.ports.clock import SystemClock
+from loom_common.vitals import Outcome, Vitals
+
+QUEUE = "loom.load"
+
+
+class QuickClock(SystemClock):
+    """Sleeps as long as it takes others to go on, and writes down for how long it was asked to."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def bus():
+    bus = MemoryBus()
+    await bus.declare(Topology(queues=(Queue(QUEUE),)))
+    yield bus
+    await bus.close()
+
+
+def heart(bus, *, vitals=None, breakers=None, stop=None, clock=None) -> Heart:
+    return Heart(
+        "loader",
+        bus,
+        vitals or Vitals(),
+        breakers or Breakers(),
+        clock or QuickClock(),
+        stop or asyncio.Event(),
+        configured_prefetch=8,
+    )
+
+
+async def test_a_beat_tells_what_was_done(bus):
+    vitals = Vitals()
+    duty = vitals.duty(QUEUE)
+    duty.in_hand = {"one", "two"}
+    for outcome, times in ((Outcome.HANDLED, 5), (Outcome.RETRIED, 2), (Outcome.FAILED, 1), (Outcome.STALE, 7)):
+        for _ in range(times):
+            duty.count(outcome)
+    for _ in range(8):
+        duty.durations.add(0.5)
+    await bus.subscribe(QUEUE, prefetch=3)
+
+    beat = heart(bus, vitals=vitals).beat()
+
+    [queue] = beat.queues
+    assert (queue.queue, queue.prefetch, queue.in_hand) == (QUEUE, 3, 2)
+    assert (queue.handled, queue.retried, queue.failed, queue.attempts) == (5, 2, 1, 8)
+    assert queue.seconds_busy == pytest.approx(4.0)
+    assert (beat.service, beat.configured_prefetch, beat.draining) == ("loader", 8, False)
+    assert beat.rss_bytes == pytest.approx(memory.held(), rel=0.2)
+    assert beat.memory_limit_bytes == memory.limit()
+
+
+async def test_only_breakers_that_are_not_at_rest_are_told(bus):
+    breakers = Breakers(Policy(failures=2))
+    for upstream, failures in (("calm", 0), ("shaken", 1), ("gone", 2)):
+        async with breakers.guarding(upstream):
+            pass
+        for _ in range(failures):
+            with suppress(LoomError):
+                async with breakers.guarding(upstream):
+                    raise TransientError("no")
+    told = heart(bus, breakers=breakers).beat().breakers
+    assert [(each.upstream, each.state) for each in told] == [("gone", "open"), ("shaken", "closed")]
+    assert 0 < told[0].probe_in <= 60
+
+
+async def test_who_was_asked_to_stop_says_so(bus):
+    stop = asyncio.Event()
+    beating_one = heart(bus, stop=stop)
+    stop.set()
+    assert beating_one.beat().draining
+
+
+async def test_every_start_has_a_name_of_its_own(bus):
+    assert heart(bus).beat().replica != heart(bus).beat().replica
+
+
+async def test_beats_are_heard_by_whoever_binds_a_queue_to_them(bus):
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "worker.beat.loader")])
+    heard = await bus.subscribe(queue, prefetch=10)
+    clock = QuickClock()
+    async with beating(heart(bus, clock=clock)):
+        beats = [decode(await asyncio.wait_for(anext(heard), 5), WorkerBeat) for _ in range(3)]
+    assert len({beat.message_id for beat in beats}) == 3
+    assert len({beat.replica for beat in beats}) == 1
+    assert set(clock.slept) == {BEAT_SECONDS}
+
+
+async def test_a_broker_that_is_away_does_not_stop_the_heart(bus, monkeypatch):
+    tried = asyncio.Queue()
+
+    async def away(_):
+        tried.put_nowait(1)
+        raise DependencyUnavailable("no broker")
+
+    monkeypatch.setattr(bus, "publish", away)
+    async with beating(heart(bus)):
+        for _ in range(3):
+            await asyncio.wait_for(tried.get(), 5)

@@ -1,0 +1,186 @@
+"""A worker whose upstream is away: what it takes, what it holds, what it lets pass."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from loom_common import flow
+from loom_common.adapters.memory_broker import MemoryBroker
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BatchExtracted, StageDelayed
+from loom_common.epochs import EpochGuard
+from loom_common.errors import BreakerOpen, WorkerWornOut
+from loom_common.flow import Stage
+from loom_common.pausing import sits_out
+from loom_common.worker import Duty, Worker
+from support.plans import batch_of, plan_of
+
+QUEUE = flow.work_queue(Stage.TRANSFORM)
+PLAN = plan_of({"type": "passthrough"})
+
+
+def away(*, opened_for: float, probe_in: float) -> BreakerOpen:
+    return BreakerOpen("model m at http://m", probe_in=probe_in, opened_for=opened_for, opening=1)
+
+
+@pytest.mark.parametrize(
+    ("opened_for", "idle", "got_through", "sits"),
+    [
+        (5.0, True, 60.0, True),
+        (5.0, True, float("inf"), True),
+        (0.5, True, 60.0, False),  # the queue is looked through first
+        (5.0, False, 60.0, False),  # something else is being worked on
+        (5.0, True, 3.0, False),  # something got through while it was away
+    ],
+)
+def test_it_sits_out_only_where_nothing_else_is_to_be_done(opened_for, idle, got_through, sits):
+    assert sits_out(away(opened_for=opened_for, probe_in=30), idle=idle, got_through=got_through) is sits
+
+
+class Plant:
+    """A worker on a bus in this process. `handled` are the runs it handled, in order."""
+
+    def __init__(self, bus: MemoryBus, **worker) -> None:
+        self.bus = bus
+        self.handled: list[str] = []
+        self.tried: list[str] = []
+        self.trouble: dict[str, list[Exception]] = {}
+        self.stop = asyncio.Event()
+        self._worker = Worker(
+            "test", Duty(QUEUE, (BatchExtracted,), self._handle, prefetch=4), bus, EpochGuard(), **worker
+        )
+
+    async def _handle(self, message):
+        self.tried.append(message.header.run_id)
+        if self.trouble.get(message.header.run_id):
+            raise self.trouble[message.header.run_id].pop(0)
+        self.handled.append(message.header.run_id)
+        return []
+
+    async def send(self, *runs: str) -> None:
+        outgoing = [Outgoing(flow.work(Stage.TRANSFORM, "reviews"), batch_of(PLAN, [{"a": 1}], run)) for run in runs]
+        await self.bus.publish([encode(each, "test") for each in outgoing])
+
+    @asynccontextmanager
+    async def working(self):
+        running = asyncio.create_task(self._worker.run(self.stop))
+        try:
+            yield running
+        finally:
+            self.stop.set()
+            await asyncio.wait({running})
+
+    async def eventually(self, condition) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def told(self) -> list[StageDelayed]:
+        """What was said of waiting so far."""
+        subscription = await self.bus.subscribe(flow.FACTS_QUEUE, prefetch=100)
+        count, facts = await self.bus.depth(flow.FACTS_QUEUE), []
+        async with asyncio.timeout(5):
+            deliveries = aiter(subscription)
+            while len(facts) < max(count, 1):
+                facts.append(decode(await anext(deliveries), StageDelayed))
+        return facts
+
+
+@pytest.fixture
+async def bus():
+    bus = MemoryBus(MemoryBroker())
+    await bus.declare(flow.TOPOLOGY)
+    yield bus
+    await bus.close()
+
+
+async def test_a_paused_worker_takes_nothing_and_goes_on_by_itself(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=0.6)]
+    await plant.send("a")
+    async with plant.working():
+        await plant.eventually(lambda: plant.tried == ["a"])
+        began = time.monotonic()
+        await plant.send("b", "c")
+        await plant.eventually(lambda: sorted(plant.handled) == ["a", "b", "c"])
+    assert time.monotonic() - began >= 0.5
+    assert plant.tried[:1] == ["a"]
+    assert sorted(plant.tried[1:]) == ["a", "b", "c"]
+
+
+async def test_the_run_is_told_once_what_it_waits_for(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=0.1), away(opened_for=6, probe_in=0.1)]
+    await plant.send("a")
+    async with plant.working():
+        await plant.eventually(lambda: plant.handled == ["a"])
+    [fact] = await plant.told()
+    assert (fact.run_id, fact.stage, fact.upstream) == ("a", Stage.TRANSFORM, "model m at http://m")
+
+
+async def test_while_others_get_through_it_waits_on_the_ladder_at_the_same_attempt(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=0.2, probe_in=30)]
+    async with plant.working():
+        await plant.send("a", "b")
+        await plant.eventually(lambda: plant.handled == ["b"])
+        room = flow.retry_queue(QUEUE, 1)
+        async with asyncio.timeout(5):
+            while not await bus.depth(room):
+                await asyncio.sleep(0.01)
+    assert (await bus.depth(room), await bus.depth(QUEUE)) == (1, 0)
+    parked = await anext(aiter(await bus.subscribe(room, prefetch=1)))
+    assert parked.headers["loom-attempt"] == 1
+
+
+async def test_a_paused_worker_that_is_told_to_stop_ends_at_once_and_loses_nothing(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=600)]
+    await plant.send("a")
+    async with plant.working() as running:
+        await plant.eventually(lambda: plant.tried == ["a"])
+        plant.stop.set()
+        async with asyncio.timeout(5):
+            await asyncio.wait({running})
+    rooms = [flow.retry_queue(QUEUE, step) for step in range(len(flow.RETRY_LADDER))]
+    assert sum([await bus.depth(name) for name in (QUEUE, *rooms)]) == 1
+
+
+async def test_a_run_that_ends_while_its_message_waits_is_not_handled(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=0.3)]
+    await plant.send("a")
+    async with plant.working():
+        await plant.eventually(lambda: plant.tried == ["a"])
+        plant._worker._guard.learn("a", 2)
+        await plant.send("b")
+        await plant.eventually(lambda: plant.handled == ["b"])
+    assert plant.tried.count("a") == 1
+
+
+async def test_a_worn_out_worker_ends_and_its_message_goes_back(bus):
+    plant = Plant(bus)
+    plant.trouble["a"] = [WorkerWornOut("8 threads hang")]
+    await plant.send("a")
+    async with plant.working() as running:
+        await asyncio.wait({running}, timeout=5)
+        assert isinstance(running.exception(), WorkerWornOut)
+    assert await bus.depth(QUEUE) == 1
+
+
+async def test_a_worn_out_worker_that_nobody_replaces_fails_the_run(bus):
+    plant = Plant(bus, replaceable=False)
+    plant.trouble["a"] = [WorkerWornOut("8 threads hang.")]
+    await plant.send("a", "b")
+    async with plant.working():
+        await plant.eventually(lambda: plant.handled == ["b"])
+    assert await bus.depth(QUEUE) == 0
+    failed = await anext(aiter(await bus.subscribe(flow.FACTS_QUEUE, prefetch=1)))
+    assert failed.type == "loom.stage.failed.v1"
+    assert b"8 threads hang. Then: loom resume a." in failed.body

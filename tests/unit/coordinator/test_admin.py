@@ -1,0 +1,123 @@
+"""`loom-coordinator` without a cluster: what cannot be done is said in a line, and numbers are for people."""
+
+import datetime as dt
+import io
+import logging
+
+import pytest
+import structlog
+from rich.console import Console
+
+from loom_coordinator.admin import words
+from loom_coordinator.admin.app import main
+from loom_coordinator.admin.show import Column, table
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs `loom-coordinator ...` in an empty folder; its exit code and what it said."""
+    handlers = logging.root.handlers[:]
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments, **environ):
+        for name, value in {"LOOM_BUS_URL": "memory://", "LOOM_STATE_URL": "sqlite:///missing.db", **environ}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as exited:
+            main(arguments)
+        out, err = capsys.readouterr()
+        return exited.value.code, out, err
+
+    yield command
+    structlog.reset_defaults()
+    logging.disable(logging.NOTSET)
+    logging.root.handlers[:] = handlers
+
+
+NOWHERE = "postgresql://nobody:secret@127.0.0.1:1/x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "said"),
+    [
+        (("runs",), {"LOOM_STATE_URL": NOWHERE}, 1, "does not answer"),
+        (("runs",), {}, 2, "There is no state database"),
+        (("runs",), {"LOOM_STATE_URL": "somewhere"}, 2, "LOOM_STATE_URL is no URL"),
+        (("dead", "list"), {}, 2, "LOOM_BUS_URL names no broker"),
+        (("dead", "list"), {"LOOM_BUS_URL": "amqp://nobody:secret@127.0.0.1:1/"}, 1, "cannot be reached"),
+        (("reconcile", "run_1", "--destination", "s3://key:secret@x"), {}, 2, "has no load ledger"),
+        (("reconcile", "run_1", "--destination", "sqlite:///none.db?table=t"), {}, 2, "there is no such file"),
+        (("reconcile", "run_1", "--destination", NOWHERE), {}, 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(run, arguments, environ, code, said):
+    ended, out, err = run(*arguments, **environ)
+    assert (ended, out, err.count("\n")) == (code, "", 1), err
+    assert err.startswith("error: ")
+    assert said in err
+    assert "secret" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("dead", "replay"), "Name the dead letters, or say --all."),
+        (("dead", "replay", "abc", "--all"), "Name the dead letters, or say --all."),
+        (("priority", "run_1", "11"), "Invalid value"),
+        (("prefetch", "set", "coordinator", "4"), "Invalid value"),
+        (("prefetch", "set", "loader", "0"), "Invalid value"),
+        (("status", "--every", "often"), "'often' is no span of time"),
+        (("scale", "advice", "run_1", "--within", "0s"), "'0s' is no span of time"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_what_is_said_wrong_is_told(run, arguments, said):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_looking_makes_no_database(run, tmp_path):
+    run("runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_that_may_be_cut_give_way_and_others_do_not():
+    rows = [{"id": "run_123456789012", "name": "n" * 80, "number": 1234567, "nothing": None}]
+    columns = [
+        Column("id", "id"),
+        Column("name", "name", cut=True),
+        Column("number", "number", words.count, number=True),
+        Column("nothing", "nothing"),
+    ]
+    console = Console(width=60, file=io.StringIO())
+    console.print(table(rows, columns))
+    head, row = console.file.getvalue().splitlines()
+    assert "run_123456789012" in row
+    assert "1,234,567" in row
+    assert "n…" in row
+    assert row.rstrip().endswith("-")
+    assert max(len(head), len(row)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (words.span(0.0123), "12 ms"),
+        (words.span(12.34), "12.3 s"),
+        (words.span(245), "4 min 05 s"),
+        (words.span(7380), "2 h 03 min"),
+        (words.span(100_000), "1 d 03 h"),
+        (words.rate(0), "0"),
+        (words.rate(0.34), "0.3"),
+        (words.rate(1234.5), "1,234"),
+        (words.money(0.5), "$0.5000"),
+        (words.money(1234.5), "$1,234.50"),
+        (words.several(1, "transformer"), "1 transformer"),
+        (words.several(2, "transformer"), "2 transformers"),
+        (words.share(0.876), "88%"),
+        (words.size(3 * 2**30), "3,072 MiB"),
+        (words.moment(dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC)), "2020-01-02 03:04"),
+    ],
+)
+def test_numbers_are_for_people(told, words):
+    assert told == words

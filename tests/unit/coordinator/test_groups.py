@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.flow import Queue, Topology
+from loom_common.ports.bus import Wire
+from loom_coordinator.groups import GROUP, groups
+
+QUEUE = "facts"
+LONG = 60.0
+"""Seconds: a test that waits so long fails by its timeout."""
+
+
+class Facts:
+    """A queue whose messages come in groups."""
+
+    def __init__(self, bus: MemoryBus) -> None:
+        self.bus = bus
+        self.stop = asyncio.Event()
+        self.acknowledged = 0
+
+    async def say(self, *types: str) -> None:
+        await self.bus.publish([Wire("", QUEUE, b"{}", type=each) for each in types])
+
+    async def grouped(self, pace: float) -> AsyncIterator[list[str]]:
+        subscription = await self.bus.subscribe(QUEUE, prefetch=GROUP)
+        async for group in groups(subscription, self.stop, pace=pace, urgent={"urgent"}):
+            for delivery in group:
+                await delivery.ack()
+            yield [delivery.type or "" for delivery in group]
+
+
+@pytest.fixture
+async def facts() -> AsyncIterator[Facts]:
+    bus = MemoryBus()
+    await bus.declare(Topology((Queue(QUEUE),)))
+    yield Facts(bus)
+    await bus.close()
+
+
+async def soon(coming: AsyncIterator[list[str]]) -> Sequence[str]:
+    async with asyncio.timeout(5):
+        return await anext(coming)
+
+
+async def test_the_first_fact_after_a_silence_waits_for_nobody(facts):
+    await facts.say("plain")
+
+    assert await soon(facts.grouped(pace=LONG)) == ["plain"]
+
+
+async def test_facts_that_follow_a_group_closely_come_together(facts):
+    coming = facts.grouped(pace=0.3)
+    await facts.say("plain")
+    await soon(coming)
+    began = time.monotonic()
+    following = asyncio.create_task(soon(coming))
+    for _ in range(3):
+        await facts.say("plain")
+        await asyncio.sleep(0)
+
+    assert await following == ["plain"] * 3
+    assert time.monotonic() - began >= 0.29
+
+
+async def test_an_urgent_fact_waits_for_nobody_and_takes_the_others_along(facts):
+    coming = facts.grouped(pace=LONG)
+    await facts.say("plain")
+    await soon(coming)
+    await facts.say("plain", "urgent")
+
+    assert await soon(coming) == ["plain", "urgent"]
+
+
+async def test_a_full_group_waits_for_nobody(facts):
+    coming = facts.grouped(pace=LONG)
+    await facts.say("plain")
+    await soon(coming)
+    await facts.say(*["plain"] * GROUP)
+
+    assert len(await soon(coming)) == GROUP
+
+
+async def test_a_group_that_waits_is_given_when_told_to_stop(facts):
+    coming = facts.grouped(pace=LONG)
+    await facts.say("plain")
+    await soon(coming)
+    following = asyncio.create_task(soon(coming))
+    await facts.say("plain")
+    for _ in range(20):  # until it is the pace that the group waits for
+        await asyncio.sleep(0)
+    facts.stop.set()
+
+    assert await following == ["plain"]
+    with pytest.raises(StopAsyncIteration):
+        await soon(coming)
+
+
+async def test_what_was_taken_when_it_is_told_to_stop_still_comes(facts):
+    coming = facts.grouped(pace=LONG)
+    await facts.say("first")
+    await soon(coming)
+    await facts.say("second", "third")
+    resting = asyncio.ensure_future(soon(coming))
+    await asyncio.sleep(0)
+    facts.stop.set()
+
+    rest = [*await resting, *[each for group in [group async for group in coming] for each in group]]
+
+    assert rest == ["second", "third"]
