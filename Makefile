@@ -64,6 +64,7 @@ compile = $(BIN)/python -m loom_dev.requirements $(2) | $(BIN)/uv pip compile - 
 .PHONY: demo up down
 demo: $(VENV)/.base ## run the example pipeline: no key, no server
 	@$(BIN)/loom run examples/customer_sentiment/pipeline.yaml
+	@echo "(loom is in $(BIN): source $(BIN)/activate)"
 
 up: $(VENV)/.dev ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
 	@$(REPLICAS) $(BIN)/python -m loom_dev.cluster up
@@ -73,9 +74,19 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test lint types imports schemas docs docs-check bench clean
+.PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench clean
 test: $(VENV)/.dev ## every test, on servers of its own (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --ignore=tests/matrix $(ARGS)
+
+faults: $(VENV)/.dev ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
+	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py
+	@PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)
+
+faults-short: $(VENV)/.dev ## some faults of every kind, once each (minutes)
+	@$(BIN)/python -m pytest tests/matrix $(ARGS)
+
+soak: $(VENV)/.dev ## half an hour of random faults while run follows run (ARGS='--minutes 5' for less)
+	@PYTHONPATH=tests $(BIN)/python -m matrix.soak $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check .

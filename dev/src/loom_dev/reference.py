@@ -21,11 +21,14 @@ from pydantic_core import PydanticUndefined
 from loom.cli.app import app
 from loom.config import LoomConfig
 from loom_common.domain import evaluators, pipeline
+from loom_common.domain.failing import FallbackConfig, Recovery
 from loom_common.domain.params import ParamSpec
+from loom_common.domain.timeouts import Timeouts
 from loom_connectors.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.jsonl import JsonLinesOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions
+from loom_coordinator.admin.app import app as coordinator
 from loom_dev import reference_text as text
 
 FOLDER = Path("docs")
@@ -42,19 +45,22 @@ def pipeline_page() -> str:
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
         ("`transform`", pipeline.TransformConfig, text.TRANSFORM),
         ("`transform.cache`", pipeline.CacheConfig, ""),
+        ("`transform.fallback`", FallbackConfig, ""),
         ("`evaluate`", pipeline.EvaluateConfig, text.EVALUATE),
         ("`load`", pipeline.LoadConfig, text.LOAD),
+        ("`timeouts`", Timeouts, text.TIMEOUTS),
     ]
     parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]
     parts += [f"## {title}\n\n{_doc(model)}\n\n{_fields(model)}{more}" for title, model, more in sections]
+    parts.append(text.FAILING)
     parts += [text.OUTPUT, text.GATES, _evaluators(), _connectors(), text.IDENTITY, text.FILES, text.CREDENTIALS]
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 
 def cli_page() -> str:
-    """The reference of the command line and of `loom.yaml`."""
-    root = typer.main.get_command(app)
-    parts = [text.CLI_INTRO, *_commands(root, "loom")]
+    """The reference of both command lines and of `loom.yaml`."""
+    parts = [text.CLI_INTRO, *_commands(typer.main.get_command(app), "loom")]
+    parts += [text.COORDINATOR, *_commands(typer.main.get_command(coordinator), "loom-coordinator")]
     parts += [text.CONFIG, _fields(LoomConfig)]
     for name, field in LoomConfig.model_fields.items():
         model = _model_in(field.annotation)
@@ -130,9 +136,11 @@ def _connectors() -> str:
 
 def _fields(model: type[BaseModel], only: set[str] | None = None) -> str:
     """A table of a model's keys: name, type, default, meaning."""
+    # What a section shares with others comes last.
+    own = sorted(model.model_fields.items(), key=lambda item: item[0] in Recovery.model_fields)
     rows = [
         (f"`{_key(name, field)}`", _type_words(field.annotation), _default(field), field.description or "")
-        for name, field in model.model_fields.items()
+        for name, field in own
         if only is None or name in only
     ]
     return _table(("key", "type", "default", "meaning"), rows)

@@ -53,6 +53,46 @@ A loaded row is the key of the record, the fields of `include`, and the output. 
 destination guarantees where a batch arrives twice.
 """
 
+TIMEOUTS = """
+Other limits stand where they belong: `transform.timeout` and LOOM_MODELS_* for a question to a model, `timeout` of a
+`python` evaluator, `options.timeouts` of a database source or destination.
+"""
+
+FAILING = """
+## When something fails
+
+**A record** that fails in a stage is kept in quarantine with its reason, alone; its neighbours go on. `on_failure` of
+the stage says otherwise: `skip`, `retry`, `fallback`, `abort`.
+
+```yaml
+transform:
+  fallback: [gpt-4o]             # or {value: {sentiment: neutral}}, or {cached: true}
+  max_failures: 500
+load:
+  fallback: results/refused.jsonl
+  max_failure_rate: 0.05
+```
+
+Other models answer as soon as the first refuses or is away. A fixed output and a cached answer stand in only for a
+record's own failure: where the endpoint is away, the run waits for it. What answered is noted with the record
+(`answered_by`). A second destination gets the rows that the first refuses for good; whole batches, where the first
+cannot be written, or is still away at the last attempt. If it was away between its commit and its answer, both may
+then hold a batch.
+
+**A record that takes its worker down** (it kills the process, or memory runs out) is found by taking the records of
+its batch one by one; after the second time it is started and never finished it is quarantined as `poison`. An
+embedded run dies with its process: `loom resume` does the same, and may have to be called three times. **A record
+that hangs** for longer than `timeouts.record` is quarantined as `timeout`. The thread it hangs in cannot be ended:
+after 8 of them (`LOOM_WORKER_LEAKED_THREADS`) the worker ends, to be started again; an embedded run fails, and `loom
+resume` goes on without them.
+
+**An upstream that is away** - a model endpoint, a source, a destination - is given up on after 5 failures in a row,
+for 60 s; then it is probed, and used again after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`,
+`LOOM_BREAKER_SUCCESSES`). What needs it waits, without an attempt being counted, and the run says what it waits for:
+`transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s`. Everything else that
+is transient is tried again after 5 s, 30 s, 2 min and 10 min.
+"""
+
 OUTPUT = """
 ## The shape of an output
 
@@ -166,6 +206,22 @@ Every command takes `--verbose`, which shows the traceback of an error.
 """
 )
 
+COORDINATOR = """
+# `loom-coordinator`
+
+The administration of a cluster, for its operators; run where a service runs, as it reads the same `LOOM_BUS_URL` and
+`LOOM_STATE_URL`. Without a command it is the coordinator itself. [Operations](operations.md) says what to look at when.
+
+Results go to stdout, everything else to stderr, an error as one line. Tables fit a terminal of 100 columns;
+`--format json` prints one JSON document with everything in it.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | it could not be done, or something is amiss: a difference, a missing queue, a server that does not answer |
+| 2 | bad usage or configuration; something of that name is not there |
+"""
+
 CONFIG = """
 # `loom.yaml`
 
@@ -179,4 +235,11 @@ ENVIRONMENT = """
 These outweigh `loom.yaml`, and are what services read: `LOOM_BUS_URL`, `LOOM_STATE_URL`, `LOOM_JOURNAL_URL`,
 `LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither they nor `loom.yaml`
 name a broker, `--cluster` uses the addresses that `make up` left in `.loom/cluster/env`.
+
+Limits, in seconds where they are times: `LOOM_MODELS_CONCURRENCY` 64, `LOOM_MODELS_CONNECT_TIMEOUT` 5,
+`LOOM_MODELS_READ_TIMEOUT` 30, `LOOM_MODELS_TOTAL_TIMEOUT` 35; `LOOM_BREAKER_FAILURES` 5, `LOOM_BREAKER_OPEN_SECONDS`
+60, `LOOM_BREAKER_SUCCESSES` 3; `LOOM_DATABASE_CONNECT_TIMEOUT` 3, `LOOM_DATABASE_QUERY_TIMEOUT` 10,
+`LOOM_DATABASE_COMPLEX_TIMEOUT` 30, `LOOM_DATABASE_TRANSACTION_TIMEOUT` 60; `LOOM_CACHE_CONNECT_TIMEOUT` 1,
+`LOOM_CACHE_OPERATION_TIMEOUT` 2; `LOOM_WORKER_PREFETCH` 8, `LOOM_WORKER_DRAIN_SECONDS` 30,
+`LOOM_WORKER_LEAKED_THREADS` 8.
 """

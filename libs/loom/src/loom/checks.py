@@ -11,6 +11,7 @@ from loom.definition_file import LoadedPipeline
 from loom_common.credentials import Credentials, EnvProvider, FileProvider, references
 from loom_common.domain.output import json_schema
 from loom_common.domain.params import typed
+from loom_common.domain.pipeline import LoadConfig
 from loom_common.domain.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError
 from loom_connectors import registry
@@ -22,7 +23,7 @@ class Check:
     """One thing that was looked at."""
 
     what: str
-    """`credentials`, `source` or `destination`."""
+    """`credentials`, `source`, `destination` or `second destination`."""
     ok: bool
     detail: str
     records: int | None = None
@@ -45,7 +46,11 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
         params=_params(loaded, params or {}),
         output_schema=json_schema(schema) if schema else None,
     )
-    return [found, await _source(loaded, surroundings), await _destination(loaded, surroundings)]
+    load = loaded.pipeline.load
+    checks = [found, await _source(loaded, surroundings), await _destination(loaded, load, surroundings)]
+    if load.second is not None:
+        checks.append(await _destination(loaded, load.second, surroundings, "second destination"))
+    return checks
 
 
 async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
@@ -63,18 +68,18 @@ async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
     return Check("source", ok=True, detail=f"{redacted(extract.source)}{counted}", records=number)
 
 
-async def _destination(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
+async def _destination(
+    loaded: LoadedPipeline, load: LoadConfig, surroundings: Surroundings, what: str = "destination"
+) -> Check:
     try:
-        destination = registry.open_destination(loaded.pipeline.load, surroundings)
+        destination = registry.open_destination(load, surroundings)
         try:
             await destination.check()
         finally:
             await destination.close()
     except LoomError as error:
-        return Check("destination", ok=False, detail=_told(error, loaded))
-    return Check(
-        "destination", ok=True, detail=f"{redacted(loaded.pipeline.load.destination)}: {destination.guarantee}"
-    )
+        return Check(what, ok=False, detail=_told(error, loaded))
+    return Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}")
 
 
 def _told(error: LoomError, loaded: LoadedPipeline) -> str:
@@ -91,4 +96,5 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Everything that credentials are put into."""
     pipeline = loaded.pipeline
     yield from (pipeline.extract.source, pipeline.load.destination)
-    yield from (text for text in (pipeline.transform.base_url, pipeline.transform.api_key) if text is not None)
+    optional = (pipeline.load.fallback, pipeline.transform.base_url, pipeline.transform.api_key)
+    yield from (text for text in optional if text is not None)

@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 from loom import yaml_positions
 from loom_common.credentials import Credentials
 from loom_common.domain.definition import validated
-from loom_common.domain.pipeline import GateConfig, Location, Section
+from loom_common.domain.pipeline import GateConfig
+from loom_common.domain.section import Location, Section
 from loom_common.errors import ConfigurationError
 from loom_common.settings import (
     BusSettings,

@@ -25,13 +25,17 @@ from loom_common.contracts.v1 import (
     RunRejected,
     RunRequest,
 )
-from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem
+from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_common.telemetry import configure_logging
 
+log = structlog.get_logger()
+
 ANSWER_SECONDS = 30.0
 """How long the coordinator may take to answer."""
+_LOOK_SECONDS = 0.1
+"""How often to look whether another process has done what it was asked."""
 
 Event = RunProgress | RunFinished
 
@@ -76,9 +80,13 @@ class Session:
                 return
 
     async def listen(self) -> None:
-        """Hand out what arrives. Runs beside the conversation, in `open_session`."""
+        """Hand out what arrives. Runs beside the conversation, in `open_session`. Anyone may publish events, so what
+        cannot be read is passed over."""
         async for delivery in self._events:
-            self._hand_out(decode(delivery), delivery)
+            try:
+                self._hand_out(decode(delivery), delivery)
+            except UnreadableMessage as error:
+                log.warning("event not understood", reason=str(error))
             await delivery.ack()
 
     def _hand_out(self, message: Message, delivery: Delivery) -> None:
@@ -158,11 +166,22 @@ class EmbeddedSession(Session):
         return await super().resume(run_id)
 
     async def cancel(self, run_id: str) -> RunAccepted:
-        """Leave word for the process that is at work on the run, where there is one."""
-        if not await self._busy(run_id):
-            return await super().cancel(run_id)
-        async with open_views(self._config) as views:
-            return await views.want(run_id, "cancel")
+        """Where another process is at work on the run: leave word for it, and wait until it has heeded it."""
+        if await self._busy(run_id):
+            async with open_views(self._config) as views:
+                await views.want(run_id, "cancel")
+            await self._until_heeded(run_id)
+        return await super().cancel(run_id)  # of a run that has ended meanwhile, this tells its status
+
+    async def _until_heeded(self, run_id: str) -> None:
+        deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        while await self._busy(run_id):
+            if asyncio.get_running_loop().time() > deadline:
+                raise DependencyUnavailable(
+                    f"The process that runs {run_id} has not cancelled it within {ANSWER_SECONDS:g} s. "
+                    f"`loom status {run_id}` tells when it has."
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _busy(self, run_id: str) -> bool:
         async with open_views(self._config) as views:

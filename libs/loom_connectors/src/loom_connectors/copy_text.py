@@ -34,7 +34,7 @@ def copy_text(
 def _text(value: Any) -> str:
     match value:
         case str():
-            return value.translate(_ESCAPES)
+            return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
         case bool():
             return "true" if value else "false"
         case dict() | list():

@@ -114,6 +114,8 @@ class FileDestination:
             temporary.replace(folder / name)
 
     def _finalize(self, run_id: str, *, complete: bool) -> None:
+        if self._append and not self._folder.exists():
+            return  # nothing was ever loaded here, so there is nothing to add
         with self._trouble(), self._alone():
             manifest = self._manifest(run_id)
             if manifest.publishing is not None and self._shows(manifest.publishing):

@@ -264,6 +264,7 @@ class PostgresDestination:
         async with self._server.connection() as connection, asyncio.timeout(seconds):
             await self._see_ledger(connection)
             async with connection.transaction():
+                await connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
                 if not await self._enter(connection, run_id, "finalize", 0):
                     return
                 exists = bool(await columns_of_table(connection, self._table))

@@ -138,9 +138,17 @@ class Server:
                     max_size=_CONNECTIONS,
                     timeout=self._timeouts.connect,
                     command_timeout=self._timeouts.query,
+                    server_settings=self._server_settings(),
                     init=_read_json,
+                    reset=_as_it_is,
                 )
             return self._pool
+
+    def _server_settings(self) -> dict[str, str]:
+        """So that no statement and no transaction outlives its client for long. What the URL says comes first."""
+        limit = str(int(self._timeouts.transaction * 1000))
+        settings = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+        return {name: value for name, value in settings.items() if f"{name}=" not in self.address.dsn}
 
     @contextmanager
     def _translated(self, late: str, lateness: type[LoomError]) -> Iterator[None]:
@@ -177,6 +185,10 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
 def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
     """Whether a row's values were refused: a constraint, a type, a trigger that raised."""
     return (error.sqlstate or "").startswith(_ROW)
+
+
+async def _as_it_is(connection: Any) -> None:
+    """Given back without a query: transactions are ended by then, and connectors change nothing else of a session."""
 
 
 async def _read_json(connection: Any) -> None:
