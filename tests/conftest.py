@@ -5,12 +5,25 @@ so a test may stop, kill or restart what it was given; the next test finds it in
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import structlog
 
 from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A test that sets up logging, as every command does, sets it up for itself."""
+    handlers, disabled = logging.root.handlers[:], logging.root.manager.disable
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    logging.disable(disabled)
+    logging.root.handlers[:] = handlers
 
 
 @dataclass

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
-import structlog
 
 from support.cluster import Cluster, running
 from support.command import Ended
@@ -51,11 +49,10 @@ def clean_environ(monkeypatch) -> None:
 
 
 @pytest.fixture
-def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Iterator[Callable[..., Ended]]:
+def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
     """Runs `loom ...` in this process, in the folder `tmp_path`."""
     from loom.cli.app import main
 
-    handlers = logging.root.handlers[:]
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ended:
@@ -65,6 +62,4 @@ def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Iterator[Callable[...,
         code = exited.value.code
         return Ended(code if isinstance(code, int) else 0, out, err)
 
-    yield run
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
+    return run

@@ -53,7 +53,7 @@ def mode(request, tmp_path, monkeypatch):
             {},
         )
     cluster = request.getfixturevalue("cluster")
-    made = judging(cluster.project / "judging", "judging", "${RESULTS}?table=judged")
+    made = judging(cluster.project / "judging", "judging", "${RESULTS}?table=replayed")
     return made, LoomConfig.load(cluster.project / "loom.yaml"), cluster.credentials
 
 

@@ -42,7 +42,7 @@ FROM_AND_TO = {
     "csv": ("reviews.csv", "out.csv"),
     "jsonl": ("reviews.jsonl", "out.jsonl"),
     "sqlite": ("sqlite:///reviews.db?table=reviews", "sqlite:///out.db?table=judged"),
-    "postgres": ("${RESULTS}?table=reviews", "${RESULTS}?table=judged"),
+    "postgres": ("${RESULTS}?table=same_reviews", "${RESULTS}?table=same_judged"),
 }
 
 
@@ -58,8 +58,8 @@ async def fill(source: str, folder: Path, results_url: str) -> None:
             database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
     elif source.startswith("${RESULTS}"):
         connection = await asyncpg.connect(results_url)
-        await connection.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
-        await connection.copy_records_to_table("reviews", records=values)
+        await connection.execute("CREATE TABLE same_reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
+        await connection.copy_records_to_table("same_reviews", records=values)
         await connection.close()
 
 

@@ -3,18 +3,10 @@
 import io
 import json
 
-import pytest
 import structlog
 
 from loom_common.settings import LogSettings
 from loom_common.telemetry import configure_logging
-
-
-@pytest.fixture
-def logging():
-    yield configure_logging
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def fall_over(record):
@@ -29,8 +21,8 @@ def log_a_failure():
         structlog.get_logger().warning("attempt failed", exc_info=True)
 
 
-def test_a_traceback_for_programs_has_places_but_no_records(logging, capsys):
-    logging(LogSettings(format="json"), service="loader")
+def test_a_traceback_for_programs_has_places_but_no_records(capsys):
+    configure_logging(LogSettings(format="json"), service="loader")
     log_a_failure()
     line = capsys.readouterr().err
     event = json.loads(line)
@@ -39,24 +31,24 @@ def test_a_traceback_for_programs_has_places_but_no_records(logging, capsys):
     assert "secret" not in line
 
 
-def test_a_traceback_for_people_has_no_records(logging, capsys):
-    logging(LogSettings(format="console", level="info"))
+def test_a_traceback_for_people_has_no_records(capsys):
+    configure_logging(LogSettings(format="console", level="info"))
     log_a_failure()
     line = capsys.readouterr().err
     assert "ValueError: it broke" in line
     assert "secret" not in line
 
 
-def test_people_see_no_traceback_unless_they_ask_for_more(logging, capsys):
-    logging(LogSettings(format="console", level="warning"))
+def test_people_see_no_traceback_unless_they_ask_for_more(capsys):
+    configure_logging(LogSettings(format="console", level="warning"))
     log_a_failure()
     shown = capsys.readouterr().err
     assert "attempt failed" in shown
     assert "Traceback" not in shown
 
 
-def test_lines_go_where_stderr_is_now(logging, capsys, monkeypatch):
-    logging(LogSettings(format="json"))
+def test_lines_go_where_stderr_is_now(capsys, monkeypatch):
+    configure_logging(LogSettings(format="json"))
     monkeypatch.setattr("sys.stderr", other := io.StringIO())
     structlog.get_logger().warning("here")
     assert "here" in other.getvalue()

@@ -2,10 +2,8 @@
 
 import datetime as dt
 import io
-import logging
 
 import pytest
-import structlog
 from rich.console import Console
 
 from loom_coordinator.admin import words
@@ -16,7 +14,6 @@ from loom_coordinator.admin.show import Column, table
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     """Runs `loom-coordinator ...` in an empty folder; its exit code and what it said."""
-    handlers = logging.root.handlers[:]
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments, **environ):
@@ -27,10 +24,7 @@ def run(tmp_path, monkeypatch, capsys):
         out, err = capsys.readouterr()
         return exited.value.code, out, err
 
-    yield command
-    structlog.reset_defaults()
-    logging.disable(logging.NOTSET)
-    logging.root.handlers[:] = handlers
+    return command
 
 
 NOWHERE = "postgresql://nobody:secret@127.0.0.1:1/x"
