@@ -1,4 +1,5 @@
-# One image for all six services: `docker run IMAGE python -m loom_extractor`.
+# One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators that need more than Loom
+# brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings .`
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'
@@ -11,6 +12,9 @@ COPY services services
 COPY migrations migrations
 RUN uv pip install --no-cache --python /opt/loom/bin/python --no-deps --no-build-isolation \
     ./libs/* ./services/* ./migrations
+ARG EVALUATOR_EXTRAS=
+RUN test -z "$EVALUATOR_EXTRAS" || uv pip install --no-cache --python /opt/loom/bin/python \
+    --constraint requirements.lock "./services/evaluator[$EVALUATOR_EXTRAS]"
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin loom \

@@ -116,6 +116,37 @@ async def test_another_connection_finds_what_this_one_put(journal, url):
         await other.close()
 
 
+async def test_it_tells_what_it_holds_by_model(journal):
+    later = NOW + dt.timedelta(hours=1)
+    await journal.put_many(
+        [
+            entry_of("k1"),
+            entry_of("k2", created_at=later),
+            entry_of("k3", model="claude", provider="anthropic"),
+            entry_of("k4", purpose="remembered"),
+        ]
+    )
+    claude, gpt = await journal.kept()
+    assert (claude.provider, claude.model, claude.answers, claude.oldest) == ("anthropic", "claude", 1, NOW)
+    assert (gpt.answers, gpt.tokens_in, gpt.tokens_out) == (2, 2000, 200)
+    assert gpt.cost == pytest.approx(0.00042)
+    assert (gpt.oldest, gpt.newest) == (NOW, later)
+
+
+async def test_an_empty_one_holds_nothing(journal):
+    assert await journal.kept() == []
+    assert await journal.clear() == 0
+
+
+async def test_it_forgets_what_it_is_told_to(journal):
+    later = NOW + dt.timedelta(hours=1)
+    await journal.put_many([entry_of("k1"), entry_of("k2", created_at=later), entry_of("k3", model="claude")])
+    assert await journal.clear(before=later, model="gpt-4o-mini") == 1
+    assert set(await journal.get_many(["k1", "k2", "k3"])) == {"k2", "k3"}
+    assert await journal.clear() == 2
+    assert await journal.kept() == []
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(),

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from support.cluster import Cluster, running
 from support.command import Ended
+from support.places import Place
 from support.simulated_model import SimulatedModel
 
 
@@ -63,3 +64,28 @@ def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
         return Ended(code if isinstance(code, int) else 0, out, err)
 
     return run
+
+
+@pytest.fixture
+def here(tmp_path, clean_environ) -> Place:
+    """One process."""
+    (tmp_path / "loom.yaml").touch()
+    return Place(tmp_path, clustered=False, environ={})
+
+
+@pytest.fixture
+async def fleet(cluster) -> AsyncIterator[Place]:
+    """The cluster of all tests, with three more transformers and a second evaluator."""
+    names = ("transformer.2", "transformer.3", "transformer.4", "evaluator.2")
+    for name in names:
+        cluster.begin(name)
+    yield Place(cluster.project, clustered=True, environ=cluster.credentials)
+    for name in names:
+        cluster.drop(name)
+
+
+@pytest.fixture
+async def judge() -> AsyncIterator[SimulatedModel]:
+    """The endpoint of the evaluators, so that its counts stand apart."""
+    async with SimulatedModel() as server:
+        yield server

@@ -23,7 +23,11 @@ async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
                 bus_url=bus_url,
                 state_url=state_url,
                 journal_url=journal_url,
-                environ={"LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE), "LOOM_BREAKER_OPEN_SECONDS": "3"},
+                environ={
+                    "LOOM_MODELS_CONCURRENCY": str(MODEL_CALLS_AT_ONCE),
+                    "LOOM_BREAKER_OPEN_SECONDS": "3",
+                    "LOOM_BUDGET_LEASE_SECONDS": "3",
+                },
             )
             async with running(cluster):
                 yield cluster

@@ -63,6 +63,24 @@ async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_o
     assert "Traceback" not in ended.err
 
 
+async def test_killed_while_a_model_judges_it_pays_for_no_judgement_twice(tmp_path, model):
+    judge = {"type": "semantic", "field": "stars", "reference_field": "review", "threshold": 0.5}
+    evaluate = {"model": "gpt-4o-mini", "base_url": model.base_url, "evaluators": [judge]}
+    made = project(tmp_path, RECORDS, evaluate=evaluate, destination="out.jsonl", extract={"batch_size": 10})
+    model.latency = 0.02
+
+    command = await begin(made.folder, made.pipeline)
+    await command.reach(lambda: model.calls >= RECORDS // 2)
+    await command.kill()
+    ended = await finish(made.folder, made.pipeline)
+
+    records = ended.report["records"]
+    assert (records["loaded"] + records["rejected"], records["quarantined"]) == (RECORDS, 0)
+    assert ended.report["calls"]["made"] == RECORDS
+    print(f"{model.calls} judgements for {RECORDS} records, killed once")
+    assert RECORDS <= model.calls <= RECORDS + MODEL_CALLS_AT_ONCE
+
+
 async def test_killed_the_instant_a_batch_is_in_the_destination_it_does_not_load_it_again(tmp_path):
     """Between the destination's commit and the note of it lie milliseconds: this kills there."""
     chance = random.Random("the instant")

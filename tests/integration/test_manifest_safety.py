@@ -83,10 +83,10 @@ NAMES, BROKER, DATABASE, REDIS, MODELS = 53, 5672, 5432, 6379, 443
 @pytest.mark.parametrize(
     ("who", "egress", "ingress"),
     [
-        ("coordinator", {NAMES, BROKER, DATABASE}, {8080}),
+        ("coordinator", {NAMES, BROKER, DATABASE, MODELS}, {8080}),
         ("extractor", {NAMES, BROKER, DATABASE}, {8080}),
         ("transformer", {NAMES, BROKER, DATABASE, REDIS, MODELS}, {8080}),
-        ("evaluator", {NAMES, BROKER, DATABASE, REDIS}, {8080}),
+        ("evaluator", {NAMES, BROKER, DATABASE, REDIS, MODELS}, {8080}),
         ("loader", {NAMES, BROKER, DATABASE}, {8080}),
         ("quarantine", {NAMES, BROKER, DATABASE}, {8080}),
         ("migrate", {NAMES, DATABASE}, set()),

@@ -14,6 +14,7 @@ from loom_common.contracts.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import (
     BatchExtracted,
+    DiscardRequest,
     ExtractSlice,
     KeptRecord,
     RecordsKept,
@@ -31,8 +32,9 @@ from loom_common.plans import PlanCache
 from loom_common.ports.clock import SystemClock
 from loom_common.settings import PayloadSettings, Settings, StateSettings
 from loom_migrations.engine import open_engine
-from loom_quarantine import store
+from loom_quarantine import looking, resolving, store
 from loom_quarantine.handler import Quarantine
+from loom_quarantine.looking import Chosen
 from loom_quarantine.replay import Replay
 from loom_quarantine.run_ends import RunEnds
 from loom_quarantine.service import build
@@ -68,15 +70,15 @@ def message(*records, run_id="run_1", batch_id="b1", stage=Stage.EVALUATE, pipel
     return RecordsQuarantined(run_id=run_id, pipeline=pipeline, batch_id=batch_id, stage=stage, records=records)
 
 
-async def listed_ids(engine, **chosen):
-    return [row["record_id"] for row in await store.listing(engine, **chosen)]
+async def listed_ids(engine, limit=100, **chosen):
+    return [row["record_id"] for row in await looking.listing(engine, Chosen(**chosen), limit)]
 
 
 async def test_what_is_kept_is_listed_with_all_its_columns(engine):
     record = kept("1", scores={"a": 0.5}, details={"position": "line 2"}, output={"label": "x"})
     await store.keep(engine, message(record), NOW)
-    [row] = await store.listing(engine, limit=10)
-    assert list(row) == list(store.LISTED)
+    [row] = await looking.listing(engine, Chosen(), limit=10)
+    assert list(row) == list(looking.LISTED)
     assert {**row, "id": 0} == {
         "id": 0,
         "run_id": "run_1",
@@ -96,9 +98,9 @@ async def test_what_is_kept_is_listed_with_all_its_columns(engine):
 async def test_keeping_twice_is_once(engine):
     both = message(kept("1"), kept("2"))
     assert await store.keep(engine, both, NOW) == 2
-    once = await store.listing(engine, limit=10)
+    once = await looking.listing(engine, Chosen(), limit=10)
     assert await store.keep(engine, both, LATER) == 2
-    assert await store.listing(engine, limit=10) == once
+    assert await looking.listing(engine, Chosen(), limit=10) == once
 
 
 async def test_the_count_is_that_of_the_batch_over_all_stages(engine):
@@ -112,14 +114,17 @@ async def test_a_later_stage_has_the_last_word_on_a_record(engine):
     await store.keep(engine, message(kept("1"), stage=Stage.TRANSFORM), NOW)
     constraint = kept("1", outcome="quarantined", code="constraint", reason="n too large")
     assert await store.keep(engine, message(constraint, stage=Stage.LOAD), LATER) == 1
-    [row] = await store.listing(engine, limit=10)
+    [row] = await looking.listing(engine, Chosen(), limit=10)
     assert (row["failure_stage"], row["failure_reason"]) == ("load", "n too large")
 
 
 async def test_what_the_database_cannot_hold_does_not_hold_up_its_neighbours(engine):
     odd = kept("a\x00", input={"text": "x\x00", "emoji": "🧵"}, reason="r\x00")
     assert await store.keep(engine, message(odd, kept("2")), NOW) == 2
-    assert {row["record_data"].get("emoji") for row in await store.listing(engine, limit=10)} == {"🧵", None}
+    assert {row["record_data"].get("emoji") for row in await looking.listing(engine, Chosen(), limit=10)} == {
+        "🧵",
+        None,
+    }
 
 
 async def test_a_listing_is_by_pipeline_and_run_and_newest_first(engine):
@@ -142,14 +147,14 @@ async def test_the_handler_tells_how_many_are_kept_once_they_are(engine):
 class Bench:
     """A replay of run_1 as run_2."""
 
-    def __init__(self, engine, folder, record_ids=None, **extract):
+    def __init__(self, engine, folder, record_ids=None, edits=None, **extract):
         pipeline = {
             "name": "p",
             "extract": {"source": "x.csv", "batch_size": 2, **extract},
             "transform": {"type": "passthrough"},
             "load": {"destination": "y.csv"},
         }
-        replay = ReplayOf(run_id="run_1", record_ids=record_ids)
+        replay = ReplayOf(run_id="run_1", record_ids=record_ids, edits=edits or {})
         self.plan = Plan(pipeline=parse(pipeline), replay=replay)
         self.payloads = FolderPayloads(folder)
         self.replay = Replay(PlanCache(self.payloads), engine)
@@ -241,7 +246,7 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
     await Bench(engine, tmp_path, record_ids=("0", "1", "2")).slice()
     await store.keep(engine, message(kept("1"), run_id="run_2", batch_id="b2"), NOW)
     await RunEnds(engine, SystemClock())(finished(extracted=3, loaded=2, rejected=1))
-    rows = {row["record_id"]: row for row in await store.listing(engine, run_id="run_1", limit=10)}
+    rows = {row["record_id"]: row for row in await looking.listing(engine, Chosen(run_id="run_1"), limit=10)}
     assert {name: row["resolved"] for name, row in rows.items()} == {"0": True, "1": False, "2": True, "3": False}
     assert {row["resolution_action"] for row in rows.values() if row["resolved"]} == {"reprocessed"}
     assert all((row["resolved_at"] is not None) == row["resolved"] for row in rows.values())
@@ -250,8 +255,8 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
 async def test_what_is_resolved_is_not_replayed_again(engine, tmp_path):
     await store.keep(engine, message(kept("0"), kept("1")), NOW)
     await Bench(engine, tmp_path, record_ids=("0",)).slice()
-    assert await store.mark_resolved(engine, "run_1", "run_2", "reprocessed", NOW) == 1
-    rows = await store.page(engine, "run_1", None, None, 10, replay_run_id="run_3")
+    assert await resolving.mark_resolved(engine, "run_1", "run_2", NOW) == 1
+    rows = await store.page(engine, "run_1", None, None, 10, replay_run_id="run_3", action="reprocessed")
     assert [row["record_id"] for row in rows] == ["1"]
 
 
@@ -259,7 +264,7 @@ async def test_the_same_slice_again_is_the_same_even_after_another_replay_resolv
     await store.keep(engine, message(*(kept(str(number)) for number in range(3))), NOW)
     bench = Bench(engine, tmp_path)
     first, _ = await bench.slice()
-    assert await store.mark_resolved(engine, "run_1", "run_2", "reprocessed", NOW) == 3
+    assert await resolving.mark_resolved(engine, "run_1", "run_2", NOW) == 3
     again, _ = await bench.slice()
     assert again == first
 
@@ -269,8 +274,80 @@ async def test_a_replay_cut_short_and_a_run_that_is_none_resolve_nothing(engine,
     await store.keep(engine, message(kept("0")), NOW)
     await Bench(engine, tmp_path).slice()
     assert await RunEnds(engine, SystemClock())(end) == []
-    [row] = await store.listing(engine, limit=10)
+    [row] = await looking.listing(engine, Chosen(), limit=10)
     assert not row["resolved"]
+
+
+async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_them_so(engine, tmp_path):
+    unread = kept("1", outcome="quarantined", code="ragged_row")
+    await store.keep(engine, message(unread, stage=Stage.EXTRACT), NOW)
+    batch, _ = await Bench(engine, tmp_path, edits={"n": "7", "id": "one"}).slice()
+    assert [record.input for record in batch[0].message.records] == [{"id": "one", "n": 7}]
+    await RunEnds(engine, SystemClock())(finished(extracted=1, loaded=1))
+    [row] = await looking.listing(engine, Chosen(), limit=10)
+    assert (row["resolution_action"], row["record_data"]) == ("manual_fix", {"id": "1", "n": 1.5})
+
+
+async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
+    await store.keep(engine, message(kept("0"), kept("1"), kept("2")), NOW)
+    await store.keep(engine, message(kept("0"), run_id="run_9"), NOW)
+    discard = Quarantine(engine, SystemClock())
+    assert await discard(DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
+    rows = {row["record_id"]: row for row in await looking.listing(engine, Chosen(run_id="run_1"))}
+    assert {name: row["resolution_action"] for name, row in rows.items()} == {
+        "0": "discarded",
+        "1": "discarded",
+        "2": None,
+    }
+    page = await store.page(engine, "run_1", None, None, 10, replay_run_id="run_3", action="reprocessed")
+    assert [row["record_id"] for row in page] == ["2"]
+    await discard(DiscardRequest(run_id="run_1"))
+    assert await listed_ids(engine, unresolved=True) == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ids"),
+    [
+        ({"stage": Stage.TRANSFORM}, ["t"]),
+        ({"reason": "no evaluators"}, ["low", "mid"]),
+        ({"reason": "100%_"}, []),
+        ({"reason": "invalid_output"}, ["t"]),
+        ({"evaluator": "semantic"}, ["error", "low", "mid"]),
+        ({"evaluator": "semantic", "max_score": 0.4}, ["low"]),
+        ({"evaluator": "semantic", "min_score": 0.2, "max_score": 0.5}, ["low", "mid"]),
+        ({"evaluator": "sem'antic"}, []),
+        ({"record_ids": ("t", "low")}, ["low", "t"]),
+    ],
+)
+async def test_records_are_chosen_by_what_is_known_of_them(engine, chosen, ids):
+    await store.keep(engine, message(kept("low", scores={"semantic": 0.2}), kept("mid", scores={"semantic": 0.5})), NOW)
+    failed = kept(
+        "error", outcome="quarantined", code="timeout", reason="Evaluator semantic: no score", scores={"a": 0.3}
+    )
+    await store.keep(engine, message(failed, batch_id="b2"), NOW)
+    unread = kept("t", outcome="quarantined", code="invalid_output", reason="The answer is no JSON")
+    await store.keep(engine, message(unread, batch_id="b3", stage=Stage.TRANSFORM), NOW)
+    assert sorted(await listed_ids(engine, **chosen)) == ids
+
+
+async def test_the_history_of_a_record_follows_its_replays(engine, tmp_path):
+    await store.keep(engine, message(kept("0")), NOW)
+    await Bench(engine, tmp_path).slice()
+    await store.keep(engine, message(kept("0", attempts=3), run_id="run_2", batch_id="b2"), LATER)
+    await store.keep(engine, message(kept("0"), run_id="run_7", batch_id="b3"), LATER)
+    line = await looking.history(engine, "0", "run_1")
+    assert [(row["run_id"], row["attempts"]) for row in line] == [("run_2", 3), ("run_1", None)]
+    assert len(await looking.history(engine, "0")) == 3
+
+
+async def test_statistics_count_by_cause_and_what_became_of_them(engine):
+    await store.keep(engine, message(kept("0"), kept("1"), kept("2")), NOW)
+    unread = kept("t", outcome="quarantined", code="invalid_output")
+    await store.keep(engine, message(unread, stage=Stage.TRANSFORM, batch_id="b2"), NOW)
+    await resolving.discard(engine, "run_1", ("0",), LATER)
+    gate, output = await looking.stats(engine, Chosen(pipeline="p"))
+    assert (gate["code"], gate["records"], gate["unresolved"], gate["discarded"]) == ("gate", 3, 2, 1)
+    assert (output["failure_stage"], output["records"], output["unresolved"]) == ("transform", 1, 1)
 
 
 async def test_a_database_that_is_away_is_said_without_its_password():
@@ -278,7 +355,7 @@ async def test_a_database_that_is_away_is_said_without_its_password():
     with pytest.raises(
         DependencyUnavailable, match=r"database postgresql.*127\.0\.0\.1:1/loom cannot be used"
     ) as raised:
-        await store.listing(engine, limit=1)
+        await looking.listing(engine, Chosen(), limit=1)
     await engine.dispose()
     assert "topsecret" not in str(raised.value)
 
@@ -286,7 +363,7 @@ async def test_a_database_that_is_away_is_said_without_its_password():
 async def test_a_refused_password_is_said_without_the_password(postgres_url):
     engine = open_engine(make_url(postgres_url).set(password="topsecret").render_as_string(hide_password=False))
     with pytest.raises(DependencyUnavailable, match="password authentication failed") as raised:
-        await store.listing(engine, limit=1)
+        await looking.listing(engine, Chosen(), limit=1)
     await engine.dispose()
     assert "topsecret" not in str(raised.value)
 
@@ -294,7 +371,7 @@ async def test_a_refused_password_is_said_without_the_password(postgres_url):
 async def test_a_schema_that_is_not_there_yet_is_waited_for(url):
     engine = open_engine(url)
     with pytest.raises(DependencyUnavailable, match=r"quarantined_records.* and that the migrations were applied"):
-        await store.listing(engine, limit=1)
+        await looking.listing(engine, Chosen(), limit=1)
     await engine.dispose()
 
 

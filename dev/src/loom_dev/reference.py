@@ -20,9 +20,11 @@ from pydantic_core import PydanticUndefined
 
 from loom.cli.app import app
 from loom.config import LoomConfig
-from loom_common.domain import evaluators, pipeline
+from loom_common.domain import caching, evaluation, evaluators, monitoring, pipeline, transform
 from loom_common.domain.failing import FallbackConfig, Recovery
 from loom_common.domain.params import ParamSpec
+from loom_common.domain.pricing import ModelPrice
+from loom_common.domain.providers import ProviderConfig, RateLimit
 from loom_common.domain.timeouts import Timeouts
 from loom_connectors.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.jsonl import JsonLinesOptions
@@ -43,11 +45,20 @@ def pipeline_page() -> str:
         ("Top level", pipeline.Pipeline, ""),
         ("`params`", ParamSpec, text.PARAMS),
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
-        ("`transform`", pipeline.TransformConfig, text.TRANSFORM),
-        ("`transform.cache`", pipeline.CacheConfig, ""),
+        ("`transform`", transform.TransformConfig, text.TRANSFORM),
+        ("`transform.cache`", caching.CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
-        ("`evaluate`", pipeline.EvaluateConfig, text.EVALUATE),
+        ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
         ("`load`", pipeline.LoadConfig, text.LOAD),
+        ("`providers`", ProviderConfig, text.PROVIDERS),
+        ("`rate_limit`", RateLimit, text.RATE_LIMIT),
+        ("`monitoring`", monitoring.MonitoringConfig, text.MONITORING),
+        ("`monitoring.quality_threshold`", monitoring.QualityThreshold, ""),
+        ("`monitoring.latency_sla`", monitoring.LatencySla, ""),
+        ("`monitoring.cost_spike`", monitoring.CostSpike, ""),
+        ("`monitoring.score_degradation`", monitoring.ScoreDegradation, ""),
+        ("`monitoring.alerts`", monitoring.AlertsConfig, ""),
+        ("`prices`", ModelPrice, ""),
         ("`timeouts`", Timeouts, text.TIMEOUTS),
     ]
     parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]

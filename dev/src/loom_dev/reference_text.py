@@ -40,17 +40,44 @@ Every model call is journalled before its result is used: a crash, a retry or a 
 `cache` decides only whether *later runs* reuse it.
 """
 
+PROVIDERS = """
+`model: anthropic:claude-haiku-4-5` names the provider before the colon; a bare name is OpenAI's. Known by name are
+`openai`, `anthropic`, `google`, `deepseek`, `fireworks`, `groq`, `mistral`, `openrouter`, `together`, `xai`, and on
+this machine `ollama`, `vllm`, `llamacpp` and `simulated`. What stands here changes one of them, or adds one:
+
+```yaml
+providers:
+  openai: {api_key: "${OUR_KEY}", rate_limit: {requests_per_minute: 3000}}
+  ours: {base_url: http://gpu-1:8000/v1}       # then `model: ours:llama-3.1-8b`
+```
+
+The `providers` of `loom.yaml` are every pipeline's; a pipeline's own of the same name come first.
+[Models](models.md) says more.
+"""
+
+RATE_LIMIT = """
+One bucket for all workers and runs that name the same model at the same endpoint, kept in Redis or Postgres where the
+journal is; in an embedded run, in its process. Requests are spread evenly over the minute: in no 60 s do more go out.
+Where the shared bucket cannot be reached, each worker keeps to the limit by itself, and the run goes on.
+"""
+
 EVALUATE = """
 Every evaluator gives one score in [0, 1]; it passes if `score >= threshold`. The gate decides from all of them
 whether the record goes on. What does not pass is *rejected*: kept in quarantine with its reason and scores, to be
 looked at with `loom quarantine list` and tried again with `loom quarantine retry`. An evaluator that fails on a record
 quarantines it: an error never counts as a pass. `batch_threshold` is judged at the end of the run; below it the run's
-status is `partial`, what passed stays loaded.
+status is `partial`, what passed stays loaded. Which evaluator to choose, what judging by models takes and what is kept
+of it: [evaluation.md](evaluation.md); what to do with records that were kept back: [quarantine.md](quarantine.md).
 """
 
 LOAD = """
 A loaded row is the key of the record, the fields of `include`, and the output. `loom validate` prints what the
 destination guarantees where a batch arrives twice.
+"""
+
+MONITORING = """
+How a budget is kept, what `loom resume --budget` does and how alerts look: [cost.md](cost.md). Alerts are looked for
+while a run goes and at its end, and stand in `monitoring_alerts`, in `loom status` and in the report.
 """
 
 TIMEOUTS = """
@@ -237,9 +264,9 @@ These outweigh `loom.yaml`, and are what services read: `LOOM_BUS_URL`, `LOOM_ST
 name a broker, `--cluster` uses the addresses that `make up` left in `.loom/cluster/env`.
 
 Limits, in seconds where they are times: `LOOM_MODELS_CONCURRENCY` 64, `LOOM_MODELS_CONNECT_TIMEOUT` 5,
-`LOOM_MODELS_READ_TIMEOUT` 30, `LOOM_MODELS_TOTAL_TIMEOUT` 35; `LOOM_BREAKER_FAILURES` 5, `LOOM_BREAKER_OPEN_SECONDS`
-60, `LOOM_BREAKER_SUCCESSES` 3; `LOOM_DATABASE_CONNECT_TIMEOUT` 3, `LOOM_DATABASE_QUERY_TIMEOUT` 10,
-`LOOM_DATABASE_COMPLEX_TIMEOUT` 30, `LOOM_DATABASE_TRANSACTION_TIMEOUT` 60; `LOOM_CACHE_CONNECT_TIMEOUT` 1,
-`LOOM_CACHE_OPERATION_TIMEOUT` 2; `LOOM_WORKER_PREFETCH` 8, `LOOM_WORKER_DRAIN_SECONDS` 30,
-`LOOM_WORKER_LEAKED_THREADS` 8.
+`LOOM_MODELS_READ_TIMEOUT` 30, `LOOM_MODELS_TOTAL_TIMEOUT` 35; `LOOM_BUDGET_LEASE_SECONDS` 60; `LOOM_BREAKER_FAILURES`
+5, `LOOM_BREAKER_OPEN_SECONDS` 60, `LOOM_BREAKER_SUCCESSES` 3; `LOOM_DATABASE_CONNECT_TIMEOUT` 3,
+`LOOM_DATABASE_QUERY_TIMEOUT` 10, `LOOM_DATABASE_COMPLEX_TIMEOUT` 30, `LOOM_DATABASE_TRANSACTION_TIMEOUT` 60;
+`LOOM_CACHE_CONNECT_TIMEOUT` 1, `LOOM_CACHE_OPERATION_TIMEOUT` 2; `LOOM_WORKER_PREFETCH` 8,
+`LOOM_WORKER_DRAIN_SECONDS` 30, `LOOM_WORKER_LEAKED_THREADS` 8.
 """

@@ -14,8 +14,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-BUILD = ("editables>=0.5", "hatchling>=1.27")
-"""With these in the lock, installing the packages themselves fetches nothing."""
+BUILD = ("editables>=0.5", "hatchling>=1.27", "packaging<26")
+"""With these in the lock, installing the packages themselves fetches nothing. What Arbiter needs, an extra that only
+the developer's lock has, takes no newer `packaging`, and the two locks must agree."""
 
 OWN = re.compile(r"loom-[a-z]+")
 PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)

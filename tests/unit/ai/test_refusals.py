@@ -64,3 +64,12 @@ def test_slowing_down_carries_how_long():
 
 def test_long_pages_are_cut():
     assert len(str(refusal(500, b"x" * 100_000, PLACE))) < 500
+
+
+def test_google_says_in_the_body_what_others_say_by_status_and_header():
+    bad_key = {"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}}
+    assert isinstance(refusal(400, orjson.dumps(bad_key), PLACE), AccessRefused)
+    slow = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "37s"}]}}
+    error = refusal(429, orjson.dumps(slow, option=orjson.OPT_INDENT_2), PLACE)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 37.0

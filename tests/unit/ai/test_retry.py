@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.retry import RetryPolicy, delay_after, retry_after_of
+from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 
 POLICY = RetryPolicy(attempts=4, first_delay=1.0, ceiling=60.0)
 NOW = dt.datetime(2026, 3, 1, 12, 0, 0, tzinfo=dt.UTC)
@@ -58,3 +58,19 @@ def test_what_the_endpoint_asks_for_is_never_undercut(failed, retry_after, jitte
 )
 def test_retry_after_is_read_in_all_its_forms(headers, seconds):
     assert retry_after_of(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("refused", "retry_after", "jitter", "delay"),
+    [
+        (1, 2.0, 0.0, 2.0),
+        (1, 2.0, 0.5, 2.5),
+        (4, 0.0, 0.0, 2.0),
+        (8, 1.0, 0.0, 32.0),
+        (9, 1.0, 0.0, None),
+        (1, 61.0, 0.0, None),
+        (2, None, 0.0, 1.0),
+    ],
+)
+def test_an_endpoint_that_only_asks_to_wait_is_asked_more_often(refused, retry_after, jitter, delay):
+    assert delay_when_limited(refused, RetryPolicy(), retry_after, jitter) == delay

@@ -2,8 +2,8 @@
 
 import pytest
 
+from loom_common.domain.evaluation import GateConfig
 from loom_common.domain.gates import Score, Verdict, decide
-from loom_common.domain.pipeline import GateConfig
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_evaluator.custom_gates import gate_of, register_gate
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.pipeline import EvaluateConfig
+from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.errors import RecordError
 from loom_common.isolation import USER_CODE
 from loom_evaluator.panel import Panel

@@ -4,8 +4,11 @@ import re
 
 import pytest
 
+from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.evaluators import EvaluatorConfig
-from loom_common.domain.pipeline import EvaluateConfig, ExtractConfig, LoadConfig, Pipeline, TransformConfig
+from loom_common.domain.monitoring import MonitoringConfig
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.transform import TransformConfig
 from loom_dev import reference
 
 
@@ -15,7 +18,9 @@ def pages():
     return reference.pipeline_page(), reference.cli_page()
 
 
-@pytest.mark.parametrize("model", [Pipeline, ExtractConfig, TransformConfig, EvaluateConfig, LoadConfig])
+@pytest.mark.parametrize(
+    "model", [Pipeline, ExtractConfig, TransformConfig, EvaluateConfig, LoadConfig, MonitoringConfig]
+)
 def test_every_key_of_the_pipeline_file_is_in_the_reference(pages, model):
     assert [name for name in model.model_fields if f"| `{name}` |" not in pages[0]] == []
 
@@ -28,7 +33,8 @@ def test_every_evaluator_has_its_section(pages):
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "resume", "cancel", "validate", "init", "list", "status", "history", "lineage", "quarantine list",
+    ["run", "resume", "cancel", "validate", "init", "list", "status", "history", "lineage", "cost", "quarantine list",
+     "simulate-model", "cache stats", "cache clear",
      "quarantine retry", "config init", "config show", "config validate", "config set"],
 )  # fmt: skip
 def test_every_command_has_its_section(pages, command):

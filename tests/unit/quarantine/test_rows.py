@@ -32,6 +32,7 @@ def test_a_row_holds_all_that_is_known():
         "outcome": "quarantined",
         "code": "x",
         "output": {"b": 2},
+        "attempts": None,
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from loom_ai.journal import JournalledModels
 from loom_ai.stores.memory import MemoryJournal
+from loom_common import bills
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
 from loom_common.errors import DependencyUnavailable, PermanentError, UserCodeError
 from loom_transformer.handler import Transformer
@@ -77,7 +78,8 @@ async def test_under_abort_a_failing_record_ends_the_run_and_is_named(tmp_path):
 async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
     plan = plan_of(AI)
     batch = batch_of(plan, [{"review": "good"}, {"review": "bad"}, {"review": "good"}])
-    _, fact = await _transformer(plan, tmp_path)(batch)
+    with bills.opened():
+        _, fact = await _transformer(plan, tmp_path)(batch)
     tally = fact.message.header.tally
     assert (tally.calls_made, tally.calls_from_cache, tally.tokens_in, tally.tokens_out) == (2, 1, 2000, 200)
     assert tally.cost_transform == pytest.approx(0.00042)
@@ -85,7 +87,9 @@ async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
 
 async def test_a_failed_records_calls_are_in_the_tally_too(tmp_path):
     plan = plan_of({**AI, "output": {"mood": "string"}})
-    *_, fact = await _transformer(plan, tmp_path, ScriptedModel(answer_of("odd")))(batch_of(plan, [{"review": "x"}]))
+    transformer = _transformer(plan, tmp_path, ScriptedModel(answer_of("odd")))
+    with bills.opened():
+        *_, fact = await transformer(batch_of(plan, [{"review": "x"}]))
     assert (fact.message.header.tally.calls_made, fact.message.header.tally.quarantined) == (2, 1)
 
 

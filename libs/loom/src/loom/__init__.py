@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from loom.api import Loom, Pipeline, RunResult
     from loom.connectors import DataConnector, register_connector
     from loom.quality_gates import QualityGate, register_quality_gate
-    from loom_common.domain.pipeline import EvaluateConfig, ExtractConfig, LoadConfig, TransformConfig
+    from loom_common.domain.evaluation import EvaluateConfig
+    from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+    from loom_common.domain.transform import TransformConfig
     from loom_common.errors import LoomError
 
 _HOME = {
@@ -26,10 +28,10 @@ _HOME = {
     "register_connector": "loom.connectors",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
-    "EvaluateConfig": "loom_common.domain.pipeline",
+    "EvaluateConfig": "loom_common.domain.evaluation",
     "ExtractConfig": "loom_common.domain.pipeline",
     "LoadConfig": "loom_common.domain.pipeline",
-    "TransformConfig": "loom_common.domain.pipeline",
+    "TransformConfig": "loom_common.domain.transform",
     "LoomError": "loom_common.errors",
 }
 

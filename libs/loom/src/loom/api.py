@@ -16,6 +16,7 @@ from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain import pipeline as domain
 from loom_common.errors import PermanentError
+from loom_quarantine.looking import Chosen
 
 
 class Pipeline(domain.Pipeline):
@@ -98,9 +99,13 @@ class Loom:
         )
         async with open_session(self._config, cluster=cluster or self._config.distributed) as session:
             accepted = await session.start(request)
+            notice = None
             async for event in session.follow(accepted.run_id):
                 if isinstance(event, RunFinished):
                     return RunResult(event.report)
+                notice = event.notice if event.reason else None
+        if notice:
+            raise PermanentError(notice)
         raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
 
     async def get_status(self, run_id: str) -> dict[str, Any] | None:
@@ -113,9 +118,15 @@ class Loom:
         async with open_views(self._config) as views:
             return await views.lineage(pipeline_name, run_id)
 
-    async def get_quarantined_records(
-        self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50
-    ) -> list[dict[str, Any]]:
-        """What `loom quarantine list --format json` prints."""
+    async def get_costs(self, pipeline_name: str, by: str = "day") -> list[dict[str, Any]]:
+        """What the pipeline's runs cost by `day`, `week` or `month`: the spans of `loom cost --format json`."""
         async with open_views(self._config) as views:
-            return await views.quarantined(pipeline_name, run_id, limit)
+            return await views.costs(pipeline_name, by)
+
+    async def get_quarantined_records(
+        self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
+    ) -> list[dict[str, Any]]:
+        """What `loom quarantine list --format json` prints. `more` are the other fields of `Chosen`: `stage`, `reason`,
+        `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
+        async with open_views(self._config) as views:
+            return await views.quarantined(Chosen(pipeline_name, run_id, **more), limit)

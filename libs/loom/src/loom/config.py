@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from loom import yaml_positions
 from loom_common.credentials import Credentials
 from loom_common.domain.definition import validated
-from loom_common.domain.pipeline import GateConfig
+from loom_common.domain.evaluation import GateConfig
+from loom_common.domain.pricing import ModelPrice
+from loom_common.domain.providers import ProviderConfig, check_providers
 from loom_common.domain.section import Location, Section
 from loom_common.errors import ConfigurationError
 from loom_common.settings import (
@@ -101,6 +103,15 @@ class LoomConfig(Section):
     cache: CacheDefaults = Field(default_factory=CacheDefaults)
     credentials: CredentialsConfig = Field(default_factory=CredentialsConfig)
     defaults: PipelineDefaults = Field(default_factory=PipelineDefaults)
+    providers: Annotated[dict[str, ProviderConfig], AfterValidator(check_providers)] = Field(
+        default_factory=dict,
+        description="Connections to model providers, by name, for every pipeline; its own `providers` come first.",
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="USD per million tokens by model, for every pipeline: `my-model: {input: 0.2, output: 0.8}`. A "
+        "pipeline's own `prices` come first, the bundled price list last.",
+    )
     pipelines: list[str] = Field(
         default_factory=lambda: ["pipelines", "examples", "."],
         description="Folders, and the folders in them, where `loom run NAME` and `loom list` look for pipelines.",
@@ -217,6 +228,15 @@ class LoomConfig(Section):
         if self.defaults.quality_gate is not None:
             gate = self.defaults.quality_gate.model_dump(exclude_none=True)
             _fill(filled, "evaluate", "quality_gate", gate)
+        if self.providers:
+            own = filled.get("providers") or {}
+            if isinstance(own, Mapping):
+                mine = {name: each.model_dump(exclude_unset=True) for name, each in self.providers.items()}
+                filled["providers"] = {**mine, **own}
+        if self.prices:
+            said = filled.get("prices") or {}
+            if isinstance(said, Mapping):
+                filled["prices"] = {name: each.model_dump() for name, each in self.prices.items()} | dict(said)
         transform = filled.get("transform")
         if self.cache.ttl_days is not None and isinstance(transform, Mapping) and transform.get("type") == "ai":
             _fill(filled, "transform", "cache", {"ttl": f"{self.cache.ttl_days:g}d"})

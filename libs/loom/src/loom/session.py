@@ -17,6 +17,7 @@ from loom_common.bootstrap import open_platform
 from loom_common.contracts.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
+    DiscardRequest,
     ReplayRequest,
     RunAccepted,
     RunCommand,
@@ -25,6 +26,7 @@ from loom_common.contracts.v1 import (
     RunRejected,
     RunRequest,
 )
+from loom_common.domain.replaying import Changes
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
@@ -54,9 +56,9 @@ class Session:
         """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected."""
         return await self._ask("request", request)
 
-    async def resume(self, run_id: str) -> RunAccepted:
-        """Go on with a run that was interrupted, paused, cancelled or failed."""
-        return await self._ask("resume", RunCommand(run_id=run_id, verb="resume"))
+    async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
+        """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
+        return await self._ask("resume", RunCommand(run_id=run_id, verb="resume", budget=budget))
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """End a run; what is loaded stays."""
@@ -66,9 +68,17 @@ class Session:
         """Pause a run, so that nothing of it is on its way when this process ends."""
         await self._ask("pause", RunCommand(run_id=run_id, verb="pause"))
 
-    async def replay(self, run_id: str, record_ids: tuple[str, ...] | None) -> RunAccepted:
-        """Run again over a run's quarantined records, as a run of its own."""
-        return await self._ask("replay", ReplayRequest(run_id=run_id, record_ids=record_ids))
+    async def replay(
+        self, run_id: str, record_ids: tuple[str, ...] | None, changes: Changes | None = None
+    ) -> RunAccepted:
+        """Run again over a run's quarantined records, as a run of its own. Raises `InvalidDefinition` where the
+        changes do not fit its pipeline."""
+        return await self._ask("replay", ReplayRequest(run_id=run_id, record_ids=record_ids, changes=changes))
+
+    async def discard(self, run_id: str, pipeline: str, record_ids: tuple[str, ...] | None) -> None:
+        """Give up a run's quarantined records. The quarantine service does so when it comes to it."""
+        request = DiscardRequest(run_id=run_id, record_ids=record_ids)
+        await self._bus.publish([encode(Outgoing(flow.discard(pipeline), request), "loom")])
 
     async def follow(self, run_id: str) -> AsyncIterator[Event]:
         """Progress as it comes; ends with `RunFinished`, or with progress of status `paused`."""
@@ -159,11 +169,11 @@ class EmbeddedSession(Session):
         self._config = config
         self._owner = owner
 
-    async def resume(self, run_id: str) -> RunAccepted:
+    async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
         """Raises `ConfigurationError` where another process is at work on the run."""
         if await self._busy(run_id):
             raise ConfigurationError(f"Run {run_id} is running in another process; there is nothing to resume.")
-        return await super().resume(run_id)
+        return await super().resume(run_id, budget)
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """Where another process is at work on the run: leave word for it, and wait until it has heeded it."""

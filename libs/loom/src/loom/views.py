@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom import cost_views, kept_record
 from loom.config import LoomConfig
 from loom.engine import alive
 from loom_common.contracts.v1 import RunAccepted
@@ -17,10 +18,17 @@ from loom_coordinator import report
 from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import is_current, upgrade
-from loom_quarantine import store as quarantine
+from loom_quarantine import looking
+from loom_quarantine.looking import Chosen
+
+if TYPE_CHECKING:
+    from loom.estimating import Estimate
 
 INTERRUPTED = "interrupted"
 """Shown for a run that says it is running, while the embedded engine that ran it is gone."""
+
+_PAGE = 1000
+"""Quarantined records read at once."""
 
 _HISTORY = (
     "run_id",
@@ -132,11 +140,42 @@ class Views:
             rows = (await connection.execute(statement)).mappings().all()
         return [{name: _plain(row[name]) for name in names} for row in rows]
 
-    async def quarantined(
-        self, pipeline: str | None = None, run_id: str | None = None, limit: int = 50
-    ) -> list[dict[str, Any]]:
+    async def quarantined(self, chosen: Chosen | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
         """Records that did not get through, newest first, with stage, reason, data and scores."""
-        return await quarantine.listing(self._engine, pipeline=pipeline, run_id=run_id, limit=limit)
+        return await looking.listing(self._engine, chosen or Chosen(), limit)
+
+    async def quarantined_ids(self, chosen: Chosen) -> tuple[str, ...]:
+        """The ids of all records chosen."""
+        rows = await looking.listing(self._engine, chosen, None, columns=("record_id",))
+        return tuple(row["record_id"] for row in rows)
+
+    async def quarantined_whole(self, chosen: Chosen) -> AsyncIterator[dict[str, Any]]:
+        """Every column of every record chosen, newest first, a page at a time."""
+        before = None
+        while page := await looking.listing(self._engine, chosen, _PAGE, columns=looking.WHOLE, before=before):
+            for row in page:
+                yield row
+            before = page[-1]["id"]
+
+    async def quarantine_stats(self, chosen: Chosen) -> list[dict[str, Any]]:
+        """How many records did not get through for what, and what became of them."""
+        return await looking.stats(self._engine, chosen)
+
+    async def quarantined_record(self, record_id: str, run_id: str | None = None) -> dict[str, Any] | None:
+        """All that is known of one record that did not get through; None where there is none."""
+        return await kept_record.account(self._engine, self._config, record_id, run_id)
+
+    async def costs(self, pipeline: str, span: str) -> list[dict[str, Any]]:
+        """What the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+        return await cost_views.by_span(self._engine, pipeline, span)
+
+    async def answered(self, pipeline: str) -> dict[tuple[str, str], float]:
+        """Tokens per answer in the pipeline's runs so far, by purpose and model."""
+        return await cost_views.answered(self._engine, pipeline)
+
+    async def keep_estimate(self, estimate: Estimate) -> None:
+        """So that the next run can be held against it."""
+        await cost_views.keep(self._engine, estimate)
 
     async def unfinished(self, pipeline: str) -> list[dict[str, Any]]:
         """Runs of the pipeline that were interrupted or paused: `loom resume` finishes them."""

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from loom_ai.flight import Flight
 from loom_ai.grouped import Grouped
 from loom_ai.keys import key_of, last_answer_of
-from loom_ai.ports import Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
+from loom_ai.pacing.waiting import Waiting, watch
+from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
+from loom_ai.purse import Purse, bounded
 from loom_ai.spending import Spent
-from loom_common.domain.urls import redacted
+from loom_common import bills
+from loom_common.domain.calls import Calls
+from loom_common.errors import PermanentError
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.time_limits import within
+
+_BEGUN = 4
+"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +59,18 @@ class JournalledModels:
         prices: Prices | None = None,
         clock: Clock | None = None,
         concurrency: int = 64,
+        purse: Purse | None = None,
     ) -> None:
-        """`concurrency` is how many calls are in flight at once; what waits its turn can still be cancelled unpaid."""
+        """`concurrency` is how many calls are in flight at once, until they are written down.
+        `purse` keeps the budgets of runs that have one."""
         self._client = client
         self._journal = journal
         self._prices = prices or Prices()
         self._clock = clock or SystemClock()
+        self._begun = asyncio.Semaphore(_BEGUN * concurrency)
         self._slots = asyncio.Semaphore(concurrency)
-        self._in_flight: dict[str, asyncio.Task[Entry]] = {}
+        self._purse = purse
+        self._in_flight: dict[str, Flight] = {}
         self._look_up = Grouped(self._get_group)
         self._write = Grouped(self._put_group)
 
@@ -70,26 +80,41 @@ class JournalledModels:
         """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
         it is its turn to be asked for.
 
-        Raises what the client and the journal raise, and `Timeout`. Being cancelled stops the waiting, not a call
+        The open bill (`loom_common.bills`) has it, whoever paid. Raises what client and journal raise, `Timeout`, and
+        `BudgetExhausted` where the bill's budget does not cover the call. Being cancelled stops the waiting, not a call
         already paid."""
         reuse = reuse or Reuse()
         key = key_of(call, None if reuse.enabled else payer)
         while True:
-            if (task := self._in_flight.get(key)) is not None:
-                async with _patient(call, patience):
-                    entry = await asyncio.shield(task)
+            if (flight := self._joined(key)) is not None:
+                entry = await flight.landed(call, patience)
             else:
-                async with self._slots, _patient(call, patience):
-                    entry = await asyncio.shield(self._in_flight.get(key) or self._start(key, call, payer, reuse))
+                async with self._begun:
+                    flight = self._joined(key) or self._start(key, call, payer, reuse)
+                    entry = await flight.landed(call, patience)
             if self._may_use(entry, payer, reuse):
+                self._bill(call, entry, payer)
                 return _settled(entry, payer)
 
     async def remember(self, pipeline: str, payer: Payer, call: ModelCall, output: Mapping[str, Any]) -> None:
         """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
-        text = orjson.dumps(output).decode()
+        await self.note(last_answer_of(pipeline, payer.record_id), payer, call, orjson.dumps(output).decode())
+
+    async def note(self, key: str, payer: Payer, call: ModelCall, text: str) -> None:
+        """Keep a text of one's own under a key of one's own. Costs nothing in the books."""
         answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
-        key = last_answer_of(pipeline, payer.record_id)
-        await self._write(Entry(key, payer, "remembered", call.provider, call.model, answer, 0.0, self._clock.now()))
+        await self._write(Entry(key, payer, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
+
+    async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
+        """What the journal holds under a key, where `reuse` lets the payer use it. An answer is on the open bill as if
+        it were given now; another record's of the same run is on that one's."""
+        entry = await self._look_up(key)
+        if entry is None or not self._may_use(entry, payer, reuse):
+            return None
+        own = entry.payer == payer or entry.payer.run_id != payer.run_id
+        if entry.purpose != NOTED and own:
+            self._bill(call, entry, payer)
+        return _settled(entry, payer)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
         """What was answered before, at any age: to the same question, and last for the same record."""
@@ -98,31 +123,64 @@ class JournalledModels:
 
     async def close(self) -> None:
         """Abandon what is in flight, then release client and journal."""
-        tasks = list(self._in_flight.values())
+        tasks = [flight.task for flight in self._in_flight.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._look_up.close()
         await self._write.close()
+        if self._purse is not None:
+            await self._purse.close()
         await self._client.close()
         await self._journal.close()
 
-    def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> asyncio.Task[Entry]:
-        task = asyncio.create_task(self._obtain(key, call, payer, reuse))
-        self._in_flight[key] = task
-        task.add_done_callback(lambda done: self._landed(key, done))
-        return task
+    def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Flight:
+        flight = self._in_flight[key] = Flight(Waiting(self._slots))
+        task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
+        if (bill := bills.current.get()) is not None:
+            bill.under_way.add(task)
+            task.add_done_callback(bill.under_way.discard)
+        task.add_done_callback(lambda _: self._landed(key, flight))
+        return flight
 
-    def _landed(self, key: str, task: asyncio.Task[Entry]) -> None:
-        del self._in_flight[key]
-        if not task.cancelled():
-            task.exception()  # marks it as seen, where everyone who waited was cancelled
+    def _joined(self, key: str) -> Flight | None:
+        flight = self._in_flight.get(key)
+        return None if flight is None or flight.abandoned else flight
 
-    async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Entry:
+    def _landed(self, key: str, flight: Flight) -> None:
+        if self._in_flight.get(key) is flight:
+            del self._in_flight[key]
+        if not flight.task.cancelled():
+            flight.task.exception()  # marks it as seen, where everyone who waited was cancelled
+
+    async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, flight: Flight) -> Entry:
+        watch(flight.waiting)
         entry = await self._look_up(key)
         if entry is not None and self._may_use(entry, payer, reuse):
             return entry
-        answer = await self._client.complete(call)
+        async with flight.waiting.under_way():
+            entry = await self._paid_for(key, call, payer)
+        self._bill(call, entry, payer)
+        return entry
+
+    async def _paid_for(self, key: str, call: ModelCall, payer: Payer) -> Entry:
+        """A new answer, in the journal; under a budget its worst case is reserved before, and settled after."""
+        bill = bills.current.get()
+        if bill is None or bill.budget is None:
+            return await self._journalled(key, call, payer, await self._client.complete(call))
+        if self._purse is None:
+            raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
+        reservation = await self._purse.reserve(call, payer.run_id, bill.budget, bill)
+        try:
+            answer = await self._client.complete(bounded(call))
+        except Exception:
+            await self._purse.settle(reservation, 0.0)
+            raise
+        await self._purse.settle(reservation, self._prices.of(call, answer, bill.prices).usd)
+        return await self._journalled(key, call, payer, answer)
+
+    async def _journalled(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
+        bill = bills.current.get()
         entry = Entry(
             key=key,
             payer=payer,
@@ -130,11 +188,18 @@ class JournalledModels:
             provider=call.provider,
             model=call.model,
             answer=answer,
-            cost=self._prices.of(call, answer).usd,
+            cost=self._prices.of(call, answer, None if bill is None else bill.prices).usd,
             created_at=self._clock.now(),
         )
         await self._write(entry)
         return entry
+
+    def _bill(self, call: ModelCall, entry: Entry, payer: Payer) -> None:
+        """Once for each record and answer, however often it is met: on the bill of who is at work on the record."""
+        bill = bills.current.get()
+        if bill is not None and not bill.has(entry.key, payer.record_id, paid=entry.payer == payer):
+            known = self._prices.knows(call, bill.prices, entry.answer.model)
+            bill.enter(entry.key, payer.record_id, _counted(entry, payer, known=known))
 
     def _may_use(self, entry: Entry, payer: Payer, reuse: Reuse) -> bool:
         if entry.payer.run_id == payer.run_id or reuse.max_age is None:
@@ -150,12 +215,6 @@ class JournalledModels:
         return [None] * len(entries)
 
 
-def _patient(call: ModelCall, seconds: float | None) -> AbstractAsyncContextManager[None]:
-    if seconds is None:
-        return nullcontext()
-    return within(seconds, f"model {call.model} at {redacted(call.base_url)}: an answer", "timeouts.record")
-
-
 def _settled(entry: Entry, payer: Payer) -> Settled:
     """A record that meets what it paid for itself (it was delivered twice) counts it again as its own."""
     if entry.payer != payer:
@@ -163,3 +222,21 @@ def _settled(entry: Entry, payer: Payer) -> Settled:
     answer = entry.answer
     spent = Spent(calls_made=1, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, cost=entry.cost)
     return Settled(answer, spent, earlier_run=False)
+
+
+def _counted(entry: Entry, payer: Payer, *, known: bool) -> Calls:
+    if entry.payer != payer:
+        return Calls(purpose=entry.purpose, provider=entry.provider, model=entry.model, reused=1)
+    answer = entry.answer
+    return Calls(
+        purpose=entry.purpose,
+        provider=entry.provider,
+        model=entry.model,
+        made=1,
+        unpriced=0 if known else 1,
+        tokens_in=answer.tokens_in,
+        tokens_cached=answer.tokens_cached,
+        tokens_out=answer.tokens_out,
+        cost=entry.cost,
+        seconds=answer.latency,
+    )

@@ -1,4 +1,4 @@
-"""The tables of the journal and of the marks beside it, as the migrations create them."""
+"""The tables of the journal, of the marks, budgets and limits beside it, as the migrations create them."""
 
 from __future__ import annotations
 
@@ -30,4 +30,32 @@ batch_marks = sa.Table(
     sa.Column("batch", sa.String(100), primary_key=True),  # stage:batch id
     sa.Column("mark", sa.Text, nullable=False),  # JSON: loom_common.domain.marks
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
+run_budgets = sa.Table(
+    "run_budgets",
+    metadata,
+    sa.Column("run_id", sa.String(255), primary_key=True),
+    sa.Column("spent", sa.Float, nullable=False),  # USD
+    sa.Column("lost", sa.Float, nullable=False),  # USD
+    sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
+model_buckets = sa.Table(
+    "model_buckets",
+    metadata,
+    sa.Column("bucket", sa.String(64), primary_key=True),  # SHA-256 of endpoint, model and key reference
+    sa.Column("requests_until", sa.Double, nullable=False),  # seconds since 1970
+    sa.Column("tokens_until", sa.Double, nullable=False),
+    sa.Column("paused_until", sa.Double, nullable=False),
+)
+
+budget_reservations = sa.Table(
+    "budget_reservations",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("run_id", sa.String(255), nullable=False, index=True),
+    sa.Column("holder", sa.String(32), nullable=False, index=True),
+    sa.Column("worst", sa.Float, nullable=False),  # USD
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),  # UTC
 )

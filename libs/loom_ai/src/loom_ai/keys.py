@@ -28,3 +28,8 @@ def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
 def last_answer_of(pipeline: str, record_id: str) -> str:
     """Where the last good output of a record is kept, whatever was asked for it."""
     return hashlib.sha256(orjson.dumps(["last answer", pipeline, record_id])).hexdigest()
+
+
+def shared_by(key: str) -> str:
+    """Where it is noted in which shared call the question of that key was answered."""
+    return hashlib.sha256(orjson.dumps(["shared", key])).hexdigest()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from loom_ai.budgets import BudgetLedger
+from loom_ai.http_models import HttpModels
 from loom_ai.journal import JournalledModels
-from loom_ai.openai_compatible import OpenAICompatible
+from loom_ai.pacing.buckets import Buckets
+from loom_ai.pacing.fallback import FallingBack
 from loom_ai.ports import Journal
-from loom_ai.settings import ModelSettings
+from loom_ai.prices import Prices
+from loom_ai.purse import Purse
+from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
 from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
 from loom_common.ports.marks import Marks
+from loom_common.settings import Settings
 
 
 def open_models(
@@ -22,11 +28,31 @@ def open_models(
     clock: Clock | None = None,
     settings: ModelSettings | None = None,
     breakers: Breakers | None = None,
+    budgets: BudgetLedger | None = None,
+    buckets: Buckets | None = None,
 ) -> JournalledModels:
-    """Models behind `journal`, which is closed with them."""
+    """Models behind `journal`, within `budgets`; both are closed with them. Without the latter, a run with a budget
+    fails."""
     settings = settings or ModelSettings()
-    client = OpenAICompatible(settings, credentials, clock, breakers=breakers)
-    return JournalledModels(client, journal, clock=clock, concurrency=settings.concurrency)
+    client = HttpModels(settings, credentials, clock, breakers=breakers, buckets=buckets)
+    prices = Prices()
+    purse = None if budgets is None else Purse(budgets, prices)
+    return JournalledModels(client, journal, prices, clock, settings.concurrency, purse)
+
+
+def open_budgets(settings: Settings) -> BudgetLedger:
+    """The ledger of budgets, in the database that all replicas share."""
+    from loom_ai.stores.sql_budgets import SqlBudgets
+
+    url, lease = settings.budgets, BudgetSettings().lease_seconds
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlBudgets(sqlite_engine(path), str(path), lease=lease)
+    from loom_ai.stores.postgres import postgres_engine
+
+    return SqlBudgets(postgres_engine(url), redacted(url), lease=lease)
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:
@@ -51,6 +77,32 @@ def open_journal(url: str, folder: Path | None = None) -> Journal:
             from loom_ai.stores.redis import RedisJournal
 
             return RedisJournal(url)
+        case _:
+            raise _unknown(scheme)
+
+
+def open_buckets(url: str, folder: Path | None = None) -> Buckets | None:
+    """Where the limits are kept that all workers share, beside the journal that `url` names; None for its own in each.
+    Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            return None
+        case "sqlite":
+            from loom_ai.stores.sql_buckets import SqlBuckets
+            from loom_ai.stores.sqlite import sqlite_engine
+
+            path = (folder or Path()) / url.removeprefix("sqlite:///")
+            return FallingBack(SqlBuckets(sqlite_engine(path), str(path)))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.postgres import postgres_engine
+            from loom_ai.stores.sql_buckets import SqlBuckets
+
+            return FallingBack(SqlBuckets(postgres_engine(url), redacted(url)))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis_buckets import RedisBuckets
+
+            return FallingBack(RedisBuckets(url))
         case _:
             raise _unknown(scheme)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from loom_common.domain.providers import RateLimit
+
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
@@ -18,26 +20,33 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose`,
-    `timeout`."""
+    """One question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose`
+    or limits."""
 
     model: str
     messages: tuple[ChatMessage, ...]
     base_url: str
     """The endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
-    temperature: float = 0.0
+    """One of `loom_common.domain.providers.PROVIDERS`, which says how it is spoken to."""
+    temperature: float | None = 0.0
+    """None leaves it to the model."""
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     """JSON Schema that the answer must fit; None for free text."""
     api_key: str | None = None
-    """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set."""
+    """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
+    empty: none."""
     purpose: str = "transform"
     """What it is paid for: `transform`, `evaluate`, `repair`."""
     again: int = 0
     """How often the same was asked before, and its answer was of no use. Part of the key: it is asked anew."""
     timeout: float | None = None
     """Seconds one attempt may take; None for the client's own limits. Not part of the key."""
+    rate_limit: RateLimit | None = None
+    """How much all workers together may ask. Not part of the key."""
+    concurrency: int | None = None
+    """Such calls in flight at once, at most; None for the client's own limit. Not part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,25 @@ class Entry:
     """UTC, aware."""
 
 
+NOTED = "remembered"
+"""The purpose of entries that are no paid answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a journal holds of one model's answers."""
+
+    provider: str
+    model: str
+    answers: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    """USD that were paid for them."""
+    oldest: dt.datetime
+    newest: dt.datetime
+
+
 class ModelClient(Protocol):
     """Asks models."""
 
@@ -106,6 +134,16 @@ class Journal(Protocol):
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
         """Keep `entries`, all or none; an entry takes the place of an older one of its key.
+
+        Raises `DependencyUnavailable`."""
+        ...
+
+    async def kept(self) -> list[Kept]:
+        """What is there, by provider and model. Raises `DependencyUnavailable`."""
+        ...
+
+    async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
+        """Forget all entries: those older than `before` and of `model`, where they are given. Gives how many.
 
         Raises `DependencyUnavailable`."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ from loom_common.errors import (
 )
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
+_BAD_KEY = b"API_KEY_INVALID"
+"""Google's reason for a 400 that others answer with 401."""
+_DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
+"""Where Google says how long to wait, instead of in a header."""
 _SHOWN = 300
 """Characters of the endpoint's own words that stand in an error."""
 
@@ -39,7 +44,7 @@ def refusal(status: int, body: bytes, place: Place, retry_after: float | None = 
     """The error of a response whose status is not 200."""
     code, words = _said(body)
     said = f"HTTP {status}{f': {words}' if words else ''}"
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and _BAD_KEY in body):
         # The endpoint's words are left out: some repeat the key.
         return AccessRefused(
             f"{place} refused access (HTTP {status}). Set the credential {place.key} to a key that may use this "
@@ -50,6 +55,8 @@ def refusal(status: int, body: bytes, place: Place, retry_after: float | None = 
     if status == 404:
         return PermanentError(f"{place} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
     if status == 429:
+        if retry_after is None and (delay := _DELAY.search(body)):
+            retry_after = float(delay[1])
         return RateLimited(f"{place} asks to slow down ({said}).", retry_after=retry_after)
     if status in _TRANSIENT or status >= 500:
         return DependencyUnavailable(f"{place} is in trouble ({said}).", retry_after=retry_after)
@@ -58,7 +65,7 @@ def refusal(status: int, body: bytes, place: Place, retry_after: float | None = 
             f"{place} refused the request ({said})", code="model_refused", details={"status": status, "error": words}
         )
     return DependencyUnavailable(
-        f"{place} answered with {said}. See that `base_url` is an OpenAI-compatible endpoint (it often ends in /v1)."
+        f"{place} answered with {said}. See that `base_url` is the provider's endpoint (it often ends in /v1)."
     )
 
 

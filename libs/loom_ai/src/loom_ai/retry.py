@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+
+_WHEN_LIMITED = 3
+"""Times the attempts where it is only the rate that is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,16 @@ def delay_after(failed: int, policy: RetryPolicy, retry_after: float | None, jit
     if retry_after > policy.ceiling:
         return None
     return max(backoff, retry_after + jitter * policy.first_delay)
+
+
+def delay_when_limited(refused: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float | None:
+    """The same after the `refused`-th 429 (1-based): an endpoint that is well and asks to wait is asked more often, and
+    where it says how long, it is taken at its word."""
+    patient = replace(policy, attempts=_WHEN_LIMITED * policy.attempts)
+    if retry_after is None or retry_after > policy.ceiling or refused >= patient.attempts:
+        return delay_after(refused, patient, retry_after, jitter)
+    least = min(policy.ceiling, policy.first_delay * 2.0 ** (refused - _WHEN_LIMITED))
+    return max(least, retry_after) * (1 + jitter / 2)
 
 
 def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:

@@ -18,3 +18,13 @@ class ModelSettings(BaseSettings):
     attempts: int = Field(3, ge=1, description="Tries of one call before its batch is set back for later.")
     retry_delay: float = Field(1.0, gt=0, description="Before the second attempt; doubles from there.")
     retry_ceiling: float = Field(60.0, gt=0, description="The longest wait between two attempts.")
+
+
+class BudgetSettings(BaseSettings):
+    """How replicas share the budget of a run."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True)
+
+    lease_seconds: float = Field(
+        60.0, gt=0, description="Until the reservations of a replica that died count as lost. Clocks may differ less."
+    )

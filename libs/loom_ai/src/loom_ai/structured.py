@@ -79,7 +79,7 @@ def read(answer: ModelAnswer, shape: Shape | None) -> dict[str, Any]:
     if shape is None:
         return {"text": answer.text}
     try:
-        output = orjson.loads(_without_fence(answer.text))
+        output = orjson.loads(without_fence(answer.text))
     except orjson.JSONDecodeError as error:
         raise RecordError(f"The answer is no JSON ({error})", code=INVALID, details=raw) from None
     if (misfit := shape.misfit(output)) is not None:
@@ -89,7 +89,8 @@ def read(answer: ModelAnswer, shape: Shape | None) -> dict[str, Any]:
     return output
 
 
-def _without_fence(text: str) -> str:
+def without_fence(text: str) -> str:
+    """What stands in a code fence, where all of the text does."""
     fenced = _FENCE.match(text)
     return fenced["json"] if fenced else text
 

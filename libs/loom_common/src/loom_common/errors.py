@@ -14,6 +14,7 @@
     │   ├── DestinationError         the destination as a whole cannot be written
     │   ├── AccessRefused            a key, password or permission was refused
     │   └── UserCodeError            a Python function of the user's could not be loaded
+    ├── BudgetExhausted              the run's budget does not cover the next model call
     ├── RecordError                  this one record is at fault; its neighbours are not
     ├── UnreadableMessage            bad JSON, unknown type, future version: goes to loom.dead
     ├── WorkerWornOut                this process holds too much that hangs: it must be replaced
@@ -142,6 +143,23 @@ class AccessRefused(PermanentError):
 
 class UserCodeError(PermanentError):
     """A Python function named in the pipeline could not be loaded."""
+
+
+class BudgetExhausted(LoomError):
+    """The run's budget does not cover the next model call, which was not made. The run pauses for more."""
+
+    def __init__(self, limit: float, gone: float, worst: float, lost: float = 0.0) -> None:
+        self.limit = limit
+        """USD."""
+        self.gone = gone
+        """USD spent, and possibly spent, so far."""
+        self.lost = lost
+        """Of `gone`: the worst case of calls that died with their process, which the provider may have charged."""
+        self.worst = worst
+        """USD that the call would have cost at most."""
+        super().__init__(
+            f"${gone:.6f} of the budget of ${limit:.6f} is spent, and the next call may cost up to ${worst:.6f}."
+        )
 
 
 class RecordError(LoomError):

@@ -140,6 +140,11 @@ def quarantine(stage: Stage, pipeline: str) -> Route:
     return Route(Exchange.QUARANTINE, f"quarantine.{stage}.{pipeline}")
 
 
+def discard(pipeline: str) -> Route:
+    """Quarantined records to give up."""
+    return Route(Exchange.QUARANTINE, f"quarantine.discard.{pipeline}")
+
+
 def fact(entity: str, what: str, pipeline: str) -> Route:
     """Something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
     return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")

@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_SQL = ("sqlite:", "postgres:", "postgresql:")
+
 
 class BusSettings(BaseSettings):
     """`memory://` for in-process, `amqp://user:password@host/vhost` for RabbitMQ."""
@@ -131,10 +133,17 @@ class Settings(BaseSettings):
         return self.bus.url.get_secret_value().startswith("memory:")
 
     @property
+    def budgets(self) -> str:
+        """The database that keeps the budgets of runs: the journal's; where that is none (Redis may forget), the
+        payload store's, else that of the run state. All replicas must share it."""
+        urls = [each.url.get_secret_value() for each in (self.journal, self.payloads, self.state)]
+        return next((url for url in urls if url.startswith(_SQL)), urls[-1])
+
+    @property
     def databases(self) -> list[str]:
         """The databases that hold tables of Loom's, each once: state, journal and payloads may share one."""
         journal = self.journal.url.get_secret_value()
         if journal.startswith("sqlite:///"):  # a relative path starts at the project folder
             journal = f"sqlite:///{self.project_dir / journal.removeprefix('sqlite:///')}"
         urls = [self.state.url.get_secret_value(), self.payloads.url.get_secret_value(), journal]
-        return list(dict.fromkeys(url for url in urls if url.startswith(("sqlite:", "postgres:", "postgresql:"))))
+        return list(dict.fromkeys(url for url in urls if url.startswith(_SQL)))

@@ -90,6 +90,7 @@ def _result(request: ExtractSlice, position: int, chunk: Sequence[SliceRecord], 
         slice=request.slice,
         position=position,
         tally=Tally(extracted=len(chunk)),
+        budget=request.budget,
     )
     kept = [
         kept_for_error(record.id, record.error, on_failure, input=record.input)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from loom_common import flow
+from loom_common import attempts, bills, flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation, KeptRecord, RecordsQuarantined
+from loom_common.domain.calls import Calls, advanced
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.tally import Tally
 from loom_common.errors import PermanentError, RecordError
@@ -18,8 +19,8 @@ from loom_common.flow import Stage
 class StageResult:
     """Collects what became of a batch's records in one stage.
 
-    `advanced` raises the tally by what this stage itself achieved, e.g. `{"transformed": 48, "calls_made": 48}`;
-    the kept records are counted here."""
+    `advanced` raises the tally by what this stage itself achieved, e.g. `{"transformed": 48}`; the kept records are
+    counted here, and the model calls come from the bill that is open as this is made."""
 
     header: BatchHeader
     stage: Stage
@@ -28,11 +29,12 @@ class StageResult:
     kept: list[KeptRecord] = field(default_factory=list)
     evaluations: Sequence[Evaluation] = ()
     advanced: dict[str, float] = field(default_factory=dict)
+    calls: tuple[Calls, ...] = field(default_factory=bills.lines)
 
     @property
     def tally(self) -> Tally:
         """The batch's tally after this stage."""
-        counts = dict(self.advanced)
+        counts = {**self.advanced, **advanced(self.calls, self.stage)}
         for record in self.kept:
             counts[record.outcome] = counts.get(record.outcome, 0) + 1
         return self.header.tally.plus(**counts)
@@ -59,6 +61,7 @@ class StageResult:
             seconds=self.seconds,
             latency=self.latency,
             evaluations=tuple(self.evaluations),
+            calls=self.calls,
         )
         outgoing.append(Outgoing(flow.fact("batch", self.stage.done, header.pipeline), fact))
         return outgoing
@@ -66,8 +69,10 @@ class StageResult:
 
 def quarantined(header: BatchHeader, stage: Stage, kept: Sequence[KeptRecord]) -> RecordsQuarantined:
     """The message that hands kept records to the quarantine service."""
+    number = attempts.current.get().number
+    counted = [each if each.attempts else each.model_copy(update={"attempts": number}) for each in kept]
     return RecordsQuarantined(
-        run_id=header.run_id, pipeline=header.pipeline, batch_id=header.batch_id, stage=stage, records=tuple(kept)
+        run_id=header.run_id, pipeline=header.pipeline, batch_id=header.batch_id, stage=stage, records=tuple(counted)
     )
 
 
@@ -78,8 +83,10 @@ def kept_for_error(
     *,
     input: dict[str, object],  # noqa: A002 - the field's own term
     output: dict[str, object] | None = None,
+    tries: int = 1,
 ) -> KeptRecord:
-    """A record kept for an error, as its stage's `on_failure` says. `abort` raises `PermanentError`."""
+    """A record kept for an error, as its stage's `on_failure` says, after so many `tries` in the worker's hands.
+    `abort` raises `PermanentError`."""
     if on_failure == "abort":
         raise PermanentError(f"Record {record_id}: {error} (on_failure: abort)") from error
     return KeptRecord(
@@ -90,4 +97,5 @@ def kept_for_error(
         input=input,
         output=output,
         details=error.details,
+        attempts=tries if tries > 1 else None,
     )

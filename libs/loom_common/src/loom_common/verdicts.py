@@ -8,6 +8,8 @@ from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchExtracted,
     BatchTransformed,
+    BudgetSpent,
+    CallsPaid,
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
@@ -15,8 +17,9 @@ from loom_common.contracts.v1 import (
     StageFailed,
     TransformedRecord,
 )
+from loom_common.domain.calls import Calls
 from loom_common.domain.recovery import Retry
-from loom_common.errors import BreakerOpen
+from loom_common.errors import BreakerOpen, BudgetExhausted
 from loom_common.flow import Stage
 from loom_common.stage_result import StageResult
 
@@ -81,6 +84,33 @@ def run_failed(message: Message, reason: str) -> list[Outgoing]:
     epoch = getattr(getattr(message, "header", message), "epoch", 0)
     fact = StageFailed(run_id=message.correlation_id, epoch=epoch, stage=stage, reason=reason)
     return [Outgoing(flow.fact("stage", "failed", pipeline_of(message)), fact)]
+
+
+def paid(message: Message, calls: tuple[Calls, ...]) -> list[Outgoing]:
+    """Tell what a batch took that its stage is not done with, so that it is booked whatever becomes of the batch."""
+    stage = stage_of(message)
+    if stage is None or not calls or not isinstance(message, Batch):
+        return []
+    fact = CallsPaid(header=message.header, stage=stage, calls=calls)
+    return [Outgoing(flow.fact("batch", "paid", message.header.pipeline), fact)]
+
+
+def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
+    """Tell the coordinator that the run can go no further on its budget. The batch comes again when it is resumed."""
+    stage = stage_of(message)
+    if stage is None or not isinstance(message, Batch):
+        return []
+    header = message.header
+    fact = BudgetSpent(
+        run_id=header.run_id,
+        epoch=header.epoch,
+        stage=stage,
+        limit=error.limit,
+        gone=error.gone,
+        lost=error.lost,
+        needed=error.worst,
+    )
+    return [Outgoing(flow.fact("stage", "exhausted", header.pipeline), fact)]
 
 
 def set_aside(message: Message, error: Exception, code: str) -> list[Outgoing]:

@@ -14,15 +14,18 @@ from typing import Any
 
 import structlog
 
-from loom_common import attempts, flow, verdicts
+from loom_common import attempts, bills, flow, verdicts
 from loom_common.attempts import Attempt
+from loom_common.bills import Bill
 from loom_common.contracts.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
+from loom_common.domain.budget import Budget
 from loom_common.domain.recovery import decide, rung_until
 from loom_common.epochs import EpochGuard
 from loom_common.errors import (
     BreakerOpen,
+    BudgetExhausted,
     DependencyUnavailable,
     LoomError,
     PermanentError,
@@ -38,6 +41,9 @@ from loom_common.vitals import DutyVitals, Outcome
 log = structlog.get_logger()
 
 Handler = Callable[[Message], Awaitable[Sequence[Outgoing]]]
+
+_PAYING_SECONDS = 60.0
+"""How long a batch that is given up waits for the calls it has begun, so that what they cost is on its bill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,26 +159,55 @@ class Worker:
     async def _outcome(self, message: Message, delivery: Delivery) -> Sequence[Outgoing | Wire]:
         attempts.current.set(_attempt(delivery))
         while not self._guard.stale(message):
-            try:
-                with self._vitals.timed():
-                    outgoing = await self._duty.handler(message)
-            except BreakerOpen as away:
-                if not await self._waited(message, away):
-                    return self._parked(message, away, delivery)
-                continue
-            except WorkerWornOut as error:
-                if self._replaceable:
-                    raise
-                return self._failed(message, f"{error} Then: loom resume {message.correlation_id}.")
-            except PermanentError as error:
-                return self._failed(message, str(error))
-            except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
-                return self._later_or_aside(message, error, delivery)
-            self._pause.handled()
-            self._vitals.count(Outcome.HANDLED)
-            return outgoing
+            with bills.opened(_budget_of(message)) as bill:
+                try:
+                    outgoing = await self._handled(message, bill)
+                except BudgetExhausted as spent:
+                    return self._unpaid(message, spent, await self._paid(message, bill))
+                except BreakerOpen as away:
+                    if not await self._waited(message, away):
+                        return [*await self._paid(message, bill), *self._parked(message, away, delivery)]
+                    continue
+                except WorkerWornOut as error:
+                    if self._replaceable:
+                        raise
+                    return self._failed(message, f"{error} Then: loom resume {message.correlation_id}.")
+                except PermanentError as error:
+                    return [*await self._paid(message, bill), *self._failed(message, str(error))]
+                except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
+                    paid = await self._paid(message, bill)
+                    return [*paid, *self._later_or_aside(message, error, delivery)]
+                self._pause.handled()
+                self._vitals.count(Outcome.HANDLED)
+                return outgoing
         self._vitals.count(Outcome.STALE)
         return ()
+
+    async def _handled(self, message: Message, bill: Bill) -> Sequence[Outgoing]:
+        """What the handler gives back. A call that was not made for want of money says more than what came of that."""
+        try:
+            with self._vitals.timed():
+                outgoing = await self._duty.handler(message)
+        except (PermanentError, WorkerWornOut):
+            raise
+        except Exception:
+            if bill.exhausted is not None:
+                raise bill.exhausted from None
+            raise
+        if bill.exhausted is not None:
+            raise bill.exhausted
+        return outgoing
+
+    async def _paid(self, message: Message, bill: Bill) -> list[Outgoing]:
+        """What the batch took so far: told at once, because nobody knows when, or whether, it comes again."""
+        await bill.settled(_PAYING_SECONDS)
+        return verdicts.paid(message, bill.lines())
+
+    def _unpaid(self, message: Message, spent: BudgetExhausted, paid: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """The batch is left as it is: its run pauses, and asks for it again when it is resumed."""
+        log.warning("budget exhausted", limit_usd=spent.limit, gone_usd=spent.gone)
+        self._vitals.count(Outcome.STALE)
+        return [*paid, *verdicts.exhausted(message, spent)]
 
     def _failed(self, message: Message, reason: str) -> Sequence[Outgoing]:
         log.error("run cannot go on", error=reason)
@@ -243,6 +278,11 @@ def dead(delivery: Delivery, reason: str, service: str) -> Wire:
         content_encoding=delivery.content_encoding,
         headers={**headers, "loom-dead-reason": reason, "loom-dead-by": service, "loom-exchange": delivery.exchange},
     )
+
+
+def _budget_of(message: Message) -> Budget | None:
+    header = getattr(message, "header", None)
+    return None if header is None else header.budget
 
 
 def _batch_of(message: Message) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from typing import Any
 
@@ -18,7 +17,6 @@ from loom_common.flow import Stage
 from loom_coordinator.tables import (
     batches,
     evaluation_results,
-    pipeline_costs,
     pipeline_lineage,
     pipeline_runs,
     record_evaluations,
@@ -37,13 +35,12 @@ async def tally(connection: AsyncConnection, run_id: str) -> Tally:
 def columns(total: Tally) -> dict[str, Any]:
     """The columns of `pipeline_runs` that show a tally."""
     cost = total.cost_transform + total.cost_evaluate
-    judged = total.passed + total.rejected
     return {
         "tally": total.model_dump(),
         "records_processed": total.extracted,
         "records_validated": total.passed,
         "records_rejected": total.rejected,
-        "rejection_rate": total.rejected / judged if judged else None,
+        "rejection_rate": total.rejected / total.judged if total.judged else None,
         "cost_total": cost,
         "cost_breakdown": {"transform": total.cost_transform, "evaluate": total.cost_evaluate},
     }
@@ -86,7 +83,7 @@ async def summarize_evaluations(unit: Unit, run: RowMapping) -> None:
                     func.avg(case((scores.c.passed, 1.0), else_=0.0)).label("pass_rate"),
                     func.avg(cast(scores.c.score * scores.c.score, Float)).label("mean_square"),
                 )
-                .where(scores.c.run_id == run["run_id"])
+                .where(scores.c.run_id == run["run_id"], scores.c.score.is_not(None))
                 .group_by(scores.c.evaluator_name)
             )
         ).mappings()
@@ -110,6 +107,9 @@ async def summarize_evaluations(unit: Unit, run: RowMapping) -> None:
                 "pass_rate": float(row["pass_rate"]),
                 "passed": evaluator.threshold is None or float(row["mean"]) >= evaluator.threshold,
                 "sample_size": row["size"],
+                "weight": evaluator.weight,
+                "quality_gate": pipeline.evaluate.quality_gate.type,
+                "gate_threshold": pipeline.evaluate.quality_gate.threshold,
                 "created_at": unit.now,
             }
         )
@@ -143,33 +143,3 @@ async def enter_lineage(unit: Unit, run: RowMapping, total: Tally) -> None:
         "created_at": unit.now,
     }
     await unit.upsert(pipeline_lineage, [row])
-
-
-async def add_up_costs(unit: Unit, pipeline: str) -> None:
-    """The pipeline's cost of today, from the runs that ended today (UTC)."""
-    midnight = dt.datetime.combine(unit.now.date(), dt.time(), dt.UTC)
-    rows = (
-        await unit.connection.execute(
-            select(pipeline_runs.c.cost_total, pipeline_runs.c.cost_breakdown, pipeline_runs.c.records_processed).where(
-                pipeline_runs.c.pipeline_name == pipeline, pipeline_runs.c.completed_at >= midnight
-            )
-        )
-    ).all()
-    total = math.fsum(cost or 0.0 for cost, _, _ in rows)
-    records = sum(processed for _, _, processed in rows)
-    stages: dict[str, float] = {}
-    for _, breakdown, _ in rows:
-        for stage, cost in (breakdown or {}).items():
-            stages[stage] = stages.get(stage, 0.0) + cost
-    row = {
-        "pipeline_name": pipeline,
-        "date": unit.now.date(),
-        "total_runs": len(rows),
-        "total_records_processed": records,
-        "total_cost": total,
-        "cost_by_stage": stages,
-        "avg_cost_per_run": total / len(rows) if rows else None,
-        "avg_cost_per_record": total / records if records else None,
-        "updated_at": unit.now,
-    }
-    await unit.upsert(pipeline_costs, [row])

@@ -4,13 +4,14 @@ facts may come twice, and in any order."""
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import RowMapping, select
 
-from loom_common.contracts.v1 import BatchFact, RecordsKept, SliceExtracted
+from loom_common.contracts.v1 import BatchFact, CallsPaid, RecordsKept, SliceExtracted
+from loom_common.domain.calls import Calls, advanced, difference
 from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
 from loom_coordinator.tables import batches
@@ -20,6 +21,38 @@ UNDERWAY = "underway"
 DONE = "done"
 
 _ORDER = {stage: rank for rank, stage in enumerate(Stage)}
+_BEFORE = {stage.next: stage for stage in Stage if stage.next is not None}
+
+
+_MONEY = ("calls_made", "calls_from_cache", "tokens_in", "tokens_out", "cost_transform", "cost_evaluate")
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one stage paid for one batch."""
+
+    calls: tuple[Calls, ...] = ()
+    whole: bool = False
+    """Whether the stage is done with the batch; else more may come."""
+
+    def better_than(self, other: Bill) -> bool:
+        """Whether `other` tells nothing new: words about a batch come twice, and in any order."""
+        if self.whole != other.whole:
+            return self.whole
+        return not self.whole and self._told > other._told
+
+    @property
+    def _told(self) -> tuple[int, int]:
+        return (sum(each.made for each in self.calls), sum(each.reused for each in self.calls))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the batch's row."""
+        return {"whole": self.whole, "calls": [each.model_dump() for each in self.calls]}
+
+    @staticmethod
+    def of_json(said: Mapping[str, Any]) -> Bill:
+        """What `as_json` gave."""
+        return Bill(tuple(Calls(**each) for each in said["calls"]), said["whole"])
 
 
 @dataclass(slots=True)
@@ -39,6 +72,25 @@ class Batch:
     """Records of it that the extraction kept back; -1 until its slice has told."""
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
+    bills: dict[str, Bill] = field(default_factory=dict)
+    """What each stage paid for it."""
+
+    def pay(self, stage: Stage, bill: Bill) -> tuple[Calls, ...]:
+        """Take a stage's bill, unless a better one is known; what that adds to the books."""
+        known = self.bills.get(stage.value, Bill())
+        if known.better_than(bill):
+            return ()
+        self.bills[stage.value] = bill
+        return difference(bill.calls, known.calls)
+
+    @property
+    def paid(self) -> Tally:
+        """The tally, with the money of all bills: also of stages that are not done with the batch."""
+        money: dict[str, float] = dict.fromkeys(_MONEY, 0)
+        for stage, bill in self.bills.items():
+            for name, amount in advanced(bill.calls, stage).items():
+                money[name] += amount
+        return self.tally.model_copy(update=money)
 
     def advance(self, stage: Stage, tally: Tally) -> None:
         """Take the tally of a stage, unless a later stage's is known."""
@@ -70,11 +122,12 @@ class Batch:
             "position": self.position,
             "stage": self.stage.value,
             "state": self.state,
-            **self.tally.model_dump(),
+            **self.paid.model_dump(),
             "kept": self.kept,
             "unread": self.unread,
             "seconds": self.seconds,
             "latency": self.latency,
+            "calls": {stage: bill.as_json() for stage, bill in self.bills.items()} or None,
             "updated_at": now,
         }
 
@@ -93,11 +146,19 @@ def from_row(row: RowMapping) -> Batch:
         unread=row["unread"],
         seconds=row["seconds"],
         latency=row["latency"],
+        bills={stage: Bill.of_json(said) for stage, said in (row["calls"] or {}).items()},
     )
 
 
-async def apply(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | RecordsKept]) -> None:
-    """Bring the rows of all batches these facts speak of up to date. The runs are locked by the caller."""
+Fact = SliceExtracted | BatchFact | CallsPaid | RecordsKept
+Paid = tuple[str, Stage, tuple[Calls, ...]]
+"""A run, a stage, and calls that must be added to what is booked on them."""
+
+
+async def apply(unit: Unit, facts: Iterable[Fact]) -> list[Paid]:
+    """Bring the rows of all batches these facts speak of up to date; what they add to the books of their runs. The
+    runs are locked by the caller."""
+    paid: list[Paid] = []
     facts = list(facts)
     known = await _read(unit, facts)
     for fact in facts:
@@ -115,13 +176,20 @@ async def apply(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | Records
                 batch.seconds = {**batch.seconds, fact.stage.value: fact.seconds}
                 if fact.latency:
                     batch.latency = {str(bucket): count for bucket, count in fact.latency.items()}
+                paid.append((header.run_id, fact.stage, batch.pay(fact.stage, Bill(fact.calls, whole=True))))
+            case CallsPaid(header=header):
+                batch = known.setdefault((header.run_id, header.batch_id), Batch(header.run_id, header.batch_id))
+                batch.place(header.partition, header.slice, header.position)
+                batch.advance(_BEFORE[fact.stage], header.tally)
+                paid.append((header.run_id, fact.stage, batch.pay(fact.stage, Bill(fact.calls))))
             case RecordsKept():
                 batch = known.setdefault((fact.run_id, fact.batch_id), Batch(fact.run_id, fact.batch_id))
                 batch.kept = max(batch.kept, fact.kept)
     await unit.upsert(batches, [batch.row(unit.now) for batch in known.values()])
+    return [each for each in paid if each[2]]
 
 
-async def _read(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | RecordsKept]) -> dict[tuple[str, str], Batch]:
+async def _read(unit: Unit, facts: Iterable[Fact]) -> dict[tuple[str, str], Batch]:
     run_ids: set[str] = set()
     names: set[str] = set()
     for fact in facts:
@@ -129,7 +197,7 @@ async def _read(unit: Unit, facts: Iterable[SliceExtracted | BatchFact | Records
         match fact:
             case SliceExtracted():
                 names.update(sliced.batch_id for sliced in fact.batches)
-            case BatchFact(header=header):
+            case BatchFact(header=header) | CallsPaid(header=header):
                 names.add(header.batch_id)
             case RecordsKept():
                 names.add(fact.batch_id)

@@ -11,7 +11,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator import completion, facts, runs, slicing, stalls
+from loom_coordinator import budgets, completion, facts, runs, slicing, spending, stalls
 from loom_coordinator.progress import progress
 from loom_coordinator.unit import Unit
 
@@ -27,7 +27,7 @@ async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
         case "pause":
             status = await pause(unit, run)
         case "resume":
-            status = await resume(unit, run)
+            status = await resume(unit, run, command.budget)
         case "priority":
             status = await prioritize(unit, run, command.priority)
     return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status)
@@ -44,7 +44,7 @@ async def cancel(unit: Unit, run: RowMapping) -> str:
 async def pause(unit: Unit, run: RowMapping) -> str:
     """Stop asking for more, and let workers drop what is on its way. Nothing is lost: resume asks again."""
     if run["status"] == runs.RUNNING:
-        await runs.raise_epoch(unit, run, status=runs.PAUSED, finalizing=False, notice=None)
+        await runs.raise_epoch(unit, run, status=runs.PAUSED, finalizing=False, notice=None, reason=None)
         paused = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
         told = await progress(unit, paused)
         unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
@@ -52,13 +52,16 @@ async def pause(unit: Unit, run: RowMapping) -> str:
     return str(run["status"])
 
 
-async def resume(unit: Unit, run: RowMapping) -> str:
-    """Ask again for everything that has not ended; the run has its time again. Takes over one whose engine is gone."""
+async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> str:
+    """Ask again for everything that has not ended; the run has its time again, and `budget` USD in all where that is
+    given. Takes over one whose engine is gone."""
     if run["status"] not in runs.RESUMABLE:
         raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
+    booked = await spending.cost_of_run(unit.connection, run["run_id"])
     await runs.raise_epoch(
         unit,
         run,
+        **budgets.resumed(run, budget, booked),
         status=runs.RUNNING,
         finalizing=False,
         notice=None,

@@ -10,7 +10,7 @@ from loom_common.contracts.v1 import FinalizeLoad, RunFinished, RunReport
 from loom_common.domain.gates import below_batch_threshold
 from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator import accounts, report, runs, slicing, stalls
+from loom_coordinator import accounts, report, runs, slicing, spending, stalls, watching
 from loom_coordinator.tables import inbox
 from loom_coordinator.unit import Unit
 
@@ -39,7 +39,7 @@ async def succeed(unit: Unit, run: RowMapping) -> None:
     if not tally.balanced:
         await fail(unit, run, f"the ledger does not balance: {tally.underway} of {tally.extracted} records unaccounted")
         return
-    message = below_batch_threshold(tally.passed, tally.passed + tally.rejected, await _batch_threshold(unit, run))
+    message = below_batch_threshold(tally.passed - tally.unscored, tally.judged, await _batch_threshold(unit, run))
     await _end(unit, run, runs.PARTIAL if message else runs.SUCCEEDED, tally, error=message)
 
 
@@ -85,6 +85,7 @@ async def correct(unit: Unit, run: RowMapping) -> None:
     if run["status"] in (runs.CANCELLED, runs.FAILED, runs.PARTIAL):
         tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
         await runs.change(unit, run["run_id"], **accounts.columns(tally))
+        await spending.add_up(unit, run)
 
 
 def cancelled(tally: Tally) -> Tally:
@@ -113,6 +114,7 @@ async def _end(
         completed_at=unit.now,
         duration_seconds=duration,
         notice=None,
+        reason=None,
         wanted=None,
         finalizing=False,
         latency_p50=percentiles["p50"],
@@ -121,7 +123,8 @@ async def _end(
         **accounts.columns(tally),
     )
     await accounts.enter_lineage(unit, run, tally)
-    await accounts.add_up_costs(unit, run["pipeline_name"])
+    await spending.add_up(unit, run)
+    await watching.look(unit, run, at_end=True)
     await unit.connection.execute(delete(inbox).where(inbox.c.run_id == run_id))
     finished = await report.of(unit.connection, run_id)
     assert finished is not None

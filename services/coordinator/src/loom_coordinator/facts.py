@@ -12,19 +12,23 @@ from sqlalchemy import RowMapping
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
     BatchFact,
+    BudgetSpent,
+    CallsPaid,
     LoadFinalized,
     RecordsKept,
     SliceExtracted,
     StageDelayed,
     StageFailed,
 )
-from loom_coordinator import batches, completion, limits, runs, slicing
+from loom_coordinator import batches, budgets, completion, limits, runs, slicing, spending
 from loom_coordinator.tables import record_evaluations
 from loom_coordinator.unit import Unit
 
 ACCEPTED: tuple[type[Message], ...] = (
     SliceExtracted,
     BatchFact,
+    CallsPaid,
+    BudgetSpent,
     RecordsKept,
     LoadFinalized,
     StageDelayed,
@@ -40,7 +44,8 @@ async def take(unit: Unit, messages: Sequence[Message]) -> None:
     new = [message for name, message in by_id.items() if name in fresh]
     known = await runs.lock(unit, {message.correlation_id for message in new})
     new = [message for message in new if message.correlation_id in known]
-    await batches.apply(unit, [fact for fact in new if isinstance(fact, SliceExtracted | BatchFact | RecordsKept)])
+    paid = await batches.apply(unit, [fact for fact in new if isinstance(fact, batches.Fact)])
+    await spending.book(unit, paid)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
     for fact in new:
         if isinstance(fact, SliceExtracted):
@@ -61,6 +66,10 @@ async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
         await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
         return
     if run["status"] != runs.RUNNING:
+        return
+    spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run["epoch"]), None)
+    if spent is not None:
+        await budgets.pause(unit, run, spent)
         return
     moved = any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts)
     if moved and (limit := await limits.passed(unit, run)) is not None:
@@ -93,6 +102,8 @@ async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
             "explanation": evaluation.explanation,
             "evaluated_at": unit.now,
             "latency_ms": evaluation.seconds * 1000,
+            "confidence": evaluation.confidence,
+            "interactions": [asked.model_dump() for asked in evaluation.interactions] or None,
         }
         for fact in facts
         for evaluation in fact.evaluations

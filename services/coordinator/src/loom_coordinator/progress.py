@@ -34,6 +34,7 @@ async def progress(unit: Unit, run: RowMapping) -> RunProgress:
         },
         elapsed=(unit.now - run["started_at"]).total_seconds(),
         notice=run["notice"],
+        reason=run["reason"],
     )
 
 

@@ -16,7 +16,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
-from loom_coordinator import commands, completion, facts, runs, slicing, stalls
+from loom_coordinator import commands, completion, facts, runs, slicing, stalls, watching
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.progress import progress
 from loom_coordinator.tables import pipeline_runs
@@ -38,6 +38,7 @@ class Pulse:
         self._outbox = outbox
         self._clock = clock
         self._owner = owner
+        self._watched: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
@@ -94,10 +95,21 @@ class Pulse:
                 if await completion.late(unit, locked):
                     continue
                 await facts.advance(unit, locked)
+                await self._watch(unit, locked)
                 if (stage := await stalls.look(unit, locked)) is not None:
                     asked = await slicing.reissue(unit, locked)
                     await stalls.asked_again(unit, locked)
                     log.warning("stalled: batches asked for again", run_id=run["run_id"], stage=stage, slices=asked)
+
+    async def _watch(self, unit: Unit, run: RowMapping) -> None:
+        """Its figures, as often as looking at them costs a twentieth of the time at most."""
+        now = self._clock.monotonic()
+        if now < self._watched.get(run["run_id"], 0.0):
+            return
+        await watching.look(unit, run)
+        took = self._clock.monotonic() - now
+        self._watched = {run_id: due for run_id, due in self._watched.items() if due > now}
+        self._watched[run["run_id"]] = now + max(SWEEP_SECONDS, 20 * took)
 
 
 def pause_after(spent: float) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from loom_common.contracts.v1 import EvaluatorSummary, RunReport
+from loom_common.contracts.v1 import Alert, EvaluatorSummary, RunBudget, RunReport, StageCalls
 from loom_common.domain.tally import Tally
+from loom_coordinator import alerts, estimates, spending
 from loom_coordinator.accounts import tally as sum_of_batches
 from loom_coordinator.tables import evaluation_results, pipeline_runs
 
@@ -26,12 +28,21 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
         select(evaluation_results).where(evaluation_results.c.run_id == run_id).order_by(evaluation_results.c.id)
     )
     evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
+    spent = await spending.of_run(connection, run_id)
+    told = await alerts.of_run(connection, run_id)
     # The row's own tally is written at the end; until then, and after a resume, the batches tell.
     ended = run["completed_at"] is not None and run["tally"]
-    return build(run, Tally(**run["tally"]) if ended else await sum_of_batches(connection, run_id), evaluation)
+    tally = Tally(**run["tally"]) if ended else await sum_of_batches(connection, run_id)
+    return build(run, tally, evaluation, spent, told)
 
 
-def build(run: RowMapping, tally: Tally, evaluation: dict[str, EvaluatorSummary]) -> RunReport:
+def build(
+    run: RowMapping,
+    tally: Tally,
+    evaluation: dict[str, EvaluatorSummary],
+    spent: Sequence[StageCalls] = (),
+    told: Sequence[Alert] = (),
+) -> RunReport:
     """The report of a run row and its tally. Pure."""
     return RunReport(
         run_id=run["run_id"],
@@ -45,6 +56,7 @@ def build(run: RowMapping, tally: Tally, evaluation: dict[str, EvaluatorSummary]
                 "extracted",
                 "transformed",
                 "passed",
+                "unscored",
                 "rejected",
                 "quarantined",
                 "skipped",
@@ -62,7 +74,18 @@ def build(run: RowMapping, tally: Tally, evaluation: dict[str, EvaluatorSummary]
         latency={"p50": run["latency_p50"], "p95": run["latency_p95"], "p99": run["latency_p99"]},
         duration_seconds=run["duration_seconds"] or 0.0,
         destination=run["destination"],
+        reason=run["reason"],
+        spending=tuple(spent),
+        budget=_budget(run, sum(each.cost for each in spent)),
+        estimate=estimates.compared(run["estimate"], spent, tally.extracted),
+        alerts=tuple(told),
     )
+
+
+def _budget(run: RowMapping, spent: float) -> RunBudget | None:
+    if run["budget"] is None:
+        return None
+    return RunBudget(limit=run["budget"], spent=spent, left=max(0.0, run["budget"] - spent))
 
 
 def summary(row: Any) -> EvaluatorSummary:

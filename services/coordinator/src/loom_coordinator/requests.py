@@ -17,12 +17,13 @@ from loom_common.domain.durations import seconds
 from loom_common.domain.ids import content_hash, new_run_id, run_id_for
 from loom_common.domain.params import resolved
 from loom_common.domain.plan import Plan, Replay
+from loom_common.domain.replaying import Changes, changed
 from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
 from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
-from loom_coordinator import credit, facts, runs, slicing
+from loom_coordinator import credit, estimates, facts, runs, slicing
 from loom_coordinator.tables import context_versions, pipeline_runs, pipelines, prompt_versions, rejected_requests
 from loom_coordinator.unit import Unit
 
@@ -68,19 +69,26 @@ async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> Run
 
 
 async def accept_replay(unit: Unit, payloads: PayloadStore, request: ReplayRequest) -> RunAccepted:
-    """Start a run over another run's quarantined records. Raises `ConfigurationError` for an unknown run."""
+    """Start a run over another run's quarantined records, with the changes that are asked for.
+
+    Raises `ConfigurationError` for an unknown run, `InvalidDefinition` for changes that do not fit its pipeline."""
     original = (await runs.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
         raise ConfigurationError(f"There is no run {request.run_id}.")
-    replay = Replay(run_id=request.run_id, record_ids=request.record_ids)
-    plan = replayed(Plan.decoded(await payloads.get(original["plan"])), replay)
+    changes = request.changes or Changes()
+    replay = Replay(run_id=request.run_id, record_ids=request.record_ids, edits=changes.edits)
+    plan = Plan.decoded(await payloads.get(original["plan"]))
+    definition = changed(original["definition"], changes)
+    plan = replayed(plan.model_copy(update={"pipeline": parse(definition)}), replay)
+    if changes.prompt is not None:
+        await _register_prompt(unit, plan)
     run_id = new_run_id()
     await start(
         unit,
         payloads,
         run_id,
         plan,
-        definition=original["definition"],
+        definition=definition,
         requested_by=request.requested_by,
         priority=original["priority"],
     )
@@ -132,6 +140,8 @@ async def start(
             epoch=1,
             owner=unit.owner,
             priority=priority,
+            budget=pipeline.monitoring.cost_budget,
+            estimate=await estimates.newest(unit, pipeline.name),
             deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
             slice_batches=batches_per_slice,
             credit_window=credit.window(batches_per_slice),
@@ -218,17 +228,22 @@ async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
         ],
         update=("version", "description", "definition", "files", "base", "updated_at"),
     )
-    transform = pipeline.transform
-    if transform.prompt is not None:
-        text = plan.text_of(transform.prompt)
-        row = _content_row(f"{pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
-        row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
-        await unit.upsert(prompt_versions, [row], update=())
+    await _register_prompt(unit, plan)
     contexts = []
-    for path in transform.context:
+    for path in pipeline.transform.context:
         row = _content_row(f"{pipeline.name}/{path[:200]}", None, plan.files.get(path, ""), unit)
         contexts.append(row | {"context_name": row.pop("name"), "format": path.rsplit(".", 1)[-1]})
     await unit.upsert(context_versions, contexts, update=())
+
+
+async def _register_prompt(unit: Unit, plan: Plan) -> None:
+    transform = plan.pipeline.transform
+    if transform.prompt is None:
+        return
+    text = plan.text_of(transform.prompt)
+    row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
+    row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
+    await unit.upsert(prompt_versions, [row], update=())
 
 
 def _content_row(name: str, version: str | None, text: str, unit: Unit) -> dict[str, Any]:

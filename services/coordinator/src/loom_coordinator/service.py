@@ -14,6 +14,7 @@ from loom_coordinator.gauges import Gauges
 from loom_coordinator.housekeeping import Housekeeping
 from loom_coordinator.intake import FactIntake
 from loom_coordinator.lost import LostWork
+from loom_coordinator.notifying import Notifying
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.pulse import Pulse
 from loom_coordinator.settings import CoordinatorSettings
@@ -33,6 +34,7 @@ class Coordinator:
             FactIntake(platform.bus, outbox),
             Pulse(platform.bus, outbox, platform.clock, owner),
             Housekeeping(outbox, platform.payloads),
+            Notifying(outbox, platform.credentials, platform.clock),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox

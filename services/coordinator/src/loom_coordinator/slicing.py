@@ -12,7 +12,9 @@ from sqlalchemy import RowMapping, false, func, select, true, update
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
+from loom_common.domain.budget import Budget
 from loom_common.flow import Stage
+from loom_coordinator import spending
 from loom_coordinator.batches import DONE, UNDERWAY
 from loom_coordinator.credit import OPENING_SECONDS, Standing, next_slice, opening_window, shared_windows
 from loom_coordinator.tables import batches, partitions, pipeline_runs, slices
@@ -121,7 +123,15 @@ async def _issue(unit: Unit, run: RowMapping, partition: RowMapping, max_batches
         .where(partitions.c.run_id == run["run_id"], partitions.c.partition == partition["partition"])
         .values(next_slice=number + 1)
     )
-    _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches)
+    budget = await budget_of(unit, run)
+    _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches, budget=budget)
+
+
+async def budget_of(unit: Unit, run: RowMapping) -> Budget | None:
+    """What the run may spend, with what is booked on it now; None without a budget."""
+    if run["budget"] is None:
+        return None
+    return Budget(limit=run["budget"], spent=await spending.cost_of_run(unit.connection, run["run_id"]))
 
 
 def _ask(
@@ -133,6 +143,8 @@ def _ask(
     limit: int | None,
     max_batches: int,
     positions: Sequence[int] | None = None,
+    *,
+    budget: Budget | None,
 ) -> None:
     pipeline = run["pipeline_name"]
     message = ExtractSlice(
@@ -146,6 +158,7 @@ def _ask(
         max_batches=max_batches,
         limit=limit,
         positions=tuple(positions) if positions is not None else None,
+        budget=budget,
     )
     route = flow.replay(pipeline) if run["replay_of"] else flow.work(Stage.EXTRACT, pipeline)
     unit.send(Outgoing(route, message))
@@ -188,12 +201,14 @@ async def reissue(unit: Unit, run: RowMapping) -> int:
         select(slices).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
     )
     asked = 0
+    budget = await budget_of(unit, run)
     for row in rows.mappings().all():
         place = (row["partition"], row["slice"])
         if row["state"] == ISSUED:
-            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"])
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], budget=budget)
         elif place in positions:
-            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], sorted(positions[place]))
+            wanted = sorted(positions[place])
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], wanted, budget=budget)
         else:
             continue
         asked += 1

@@ -25,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 
+from loom_common.domain.calls import AMOUNTS
 from loom_common.domain.tally import Tally
 from loom_migrations.types import Json, UtcDateTime
 
@@ -82,6 +83,9 @@ pipeline_runs = Table(
     # how it is being run
     Column("destination", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("budget", Float),
+    Column("reason", String(50)),
+    Column("estimate", Json),
     Column("owner", String(100)),
     Column("wanted", String(20)),
     Column("notice", Text),
@@ -136,6 +140,7 @@ batches = Table(
     Column("unread", Integer, nullable=False, server_default="0"),
     Column("seconds", Json, nullable=False),
     Column("latency", Json, nullable=False),
+    Column("calls", Json),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(
         "idx_batches_underway",
@@ -161,6 +166,9 @@ evaluation_results = Table(
     Column("passed", Boolean),
     Column("sample_size", Integer),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("weight", Float),
+    Column("quality_gate", Text, comment="the run's gate"),
+    Column("gate_threshold", Float, comment="of a weighted gate"),
     UniqueConstraint("run_id", "evaluator_name"),
     Index("idx_evaluation_results_evaluator", "evaluator_name"),
 )
@@ -177,6 +185,7 @@ record_evaluations = Table(
     Column("explanation", Text),
     Column("evaluated_at", UtcDateTime, nullable=False),
     Column("latency_ms", Float),
+    Column("interactions", Json, comment="each question to a model, answered"),
 )
 
 pipeline_lineage = Table(
@@ -192,6 +201,16 @@ pipeline_lineage = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
+run_calls = Table(
+    "run_calls",
+    metadata,
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), primary_key=True),
+    Column("date", Date, primary_key=True),
+    Column("stage", String(20), primary_key=True),
+    *(Column(name, String(200), primary_key=True) for name in ("purpose", "provider", "model")),
+    *(Column(name, Float if name in ("cost", "seconds") else BigInteger, nullable=False) for name in AMOUNTS),
+)
+
 pipeline_costs = Table(
     "pipeline_costs",
     metadata,
@@ -201,9 +220,56 @@ pipeline_costs = Table(
     Column("total_records_processed", Integer),
     Column("total_cost", _Usd),
     Column("cost_by_stage", Json),
+    Column("cost_by_model", Json),
+    Column("cost_by_purpose", Json),
+    Column("calls", BigInteger),
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
     Column("avg_cost_per_run", _Usd),
     Column("avg_cost_per_record", _Usd),
     Column("updated_at", UtcDateTime, nullable=False),
+    Index("idx_pipeline_costs_date", "date"),
+)
+
+cost_estimates = Table(
+    "cost_estimates",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("pipeline_name", String(255), nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("cost_by_stage", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("idx_cost_estimates_pipeline", "pipeline_name"),
+)
+
+monitoring_alerts = Table(
+    "monitoring_alerts",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("pipeline_name", String(255), ForeignKey("pipelines.name"), nullable=False),
+    Column("run_id", String(255), ForeignKey("pipeline_runs.run_id"), nullable=False),
+    Column("alert_type", String(100), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("severity", String(50), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", Json),
+    Column("threshold_value", Float),
+    Column("actual_value", Float),
+    Column("triggered_at", UtcDateTime, nullable=False),
+    Column("acknowledged", Boolean, nullable=False, server_default=text("false")),
+    Column("acknowledged_at", UtcDateTime),
+    Column("acknowledged_by", String(255)),
+    Column("notification_channel", String(100)),
+    Column("notification_url", Text),
+    Column("notification_attempts", Integer, nullable=False, server_default="0"),
+    Column("notification_due", UtcDateTime),
+    Column("notification_error", Text),
+    Column("notified_at", UtcDateTime),
+    UniqueConstraint("run_id", "alert_type", "subject"),
+    Index("idx_monitoring_alerts_pipeline", "pipeline_name"),
+    Index("idx_monitoring_alerts_triggered", "triggered_at"),
+    Index("idx_monitoring_alerts_acknowledged", "acknowledged"),
 )
 
 

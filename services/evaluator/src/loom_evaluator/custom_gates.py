@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from loom_common.domain.evaluation import GateConfig
 from loom_common.domain.gates import BUILTIN, QualityGate, Score, Verdict, weighted
-from loom_common.domain.pipeline import GateConfig
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.functions import load_function
 

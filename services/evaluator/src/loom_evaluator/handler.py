@@ -9,14 +9,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import cast
 
+from loom_ai.journal import JournalledModels
 from loom_ai.stores.memory_marks import MemoryMarks
+from loom_common import bills
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
 from loom_common.domain import durations
-from loom_common.domain.failing import OnFailure
+from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.gates import Verdict
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.pipeline import EvaluateConfig
 from loom_common.domain.plan import Plan
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
@@ -27,7 +28,8 @@ from loom_common.retrying import retried
 from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.threads import Threads
 from loom_common.time_limits import within
-from loom_evaluator.panel import Judgement, Panel
+from loom_evaluator.judgement import Judgement
+from loom_evaluator.panel import Panel
 
 _PANELS = 32
 """Panels kept ready, one per plan."""
@@ -43,19 +45,25 @@ class Evaluator:
         isolation: Isolation | None = None,
         threads: Threads | None = None,
         clock: Clock | None = None,
+        models: JournalledModels | None = None,
     ) -> None:
+        """`models`: for evaluators that ask one."""
         self._plans = plans
+        self._models = models
         self._isolation = isolation or Isolation(MemoryMarks(), Stage.EVALUATE)
         self._threads = threads or Threads()
         self._clock = clock or SystemClock()
         self._project = project
         self._panels: OrderedDict[str, Panel | None] = OrderedDict()
+        self._making = asyncio.Lock()
 
     async def __call__(self, message: Message) -> list[Outgoing]:
-        """Raises `PermanentError` where an evaluator or gate cannot be made, or a record fails under `abort`;
-        `Timeout` where the batch takes too long; `WorkerWornOut` where too much of it hangs."""
+        """Raises `PermanentError` where an evaluator or gate cannot be made, a model refuses access, or a record fails
+        under `abort`; `TransientError` where a model or the journal is away for now, or the batch takes too long;
+        `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchTransformed", message)
         plan = await self._plans.get(batch.header.plan)
+        bills.priced(plan.pipeline.prices)
         panel = await self._panel(batch.header.plan, plan)
         limits, config = plan.pipeline.timeouts, plan.pipeline.evaluate
         if panel is None or config is None:
@@ -68,17 +76,20 @@ class Evaluator:
             batch.header,
             Stage.EVALUATE,
             seconds=perf_counter() - began,
-            kept=[kept for judgement in judgements if (kept := _kept(judgement, config.on_failure)) is not None],
+            kept=[kept for judgement in judgements if (kept := _kept(judgement, config)) is not None],
             evaluations=[evaluation for judgement in judgements for evaluation in judgement.evaluations],
         )
         passed = _passed(judgements)
-        result.advanced["passed"] = len(passed)
+        result.advanced |= {
+            "passed": len(passed),
+            "unscored": sum(not judgement.scored for judgement in judgements),
+        }
         forward = BatchEvaluated(header=result.next_header, records=passed) if passed else None
         return result.messages(forward)
 
     async def _judged(self, batch: BatchTransformed, panel: Panel, config: EvaluateConfig) -> list[Judgement]:
-        async def attempt(records: Sequence[TransformedRecord], _: int) -> list[Judgement]:
-            return await panel.judge(records)
+        async def attempt(records: Sequence[TransformedRecord], again: int) -> list[Judgement]:
+            return await panel.judge(records, batch.header.run_id, again)
 
         async def work(records: Sequence[TransformedRecord]) -> list[Judgement]:
             return await retried(
@@ -95,16 +106,29 @@ class Evaluator:
         return await self._isolation.each(batch.header.batch_id, batch.records, work, _kept_away, panel.risk)
 
     async def _panel(self, plan_hash: str, plan: Plan) -> Panel | None:
-        if plan_hash in self._panels:
+        async with self._making:
+            if plan_hash not in self._panels:
+                self._panels[plan_hash] = await asyncio.to_thread(self._made, plan)
+                if len(self._panels) > _PANELS:
+                    self._panels.popitem(last=False)
+            self._panels.move_to_end(plan_hash)
             return self._panels[plan_hash]
-        evaluate = plan.pipeline.evaluate
+
+    def _made(self, plan: Plan) -> Panel | None:
+        """Blocks while it imports what the evaluators are made of."""
+        if (evaluate := plan.pipeline.evaluate) is None:
+            return None
         seconds = durations.seconds(plan.pipeline.timeouts.record)
-        folder = self._project / plan.base
-        panel = await asyncio.to_thread(Panel, evaluate, folder, self._threads, seconds) if evaluate else None
-        self._panels[plan_hash] = panel
-        if len(self._panels) > _PANELS:
-            self._panels.popitem(last=False)
-        return panel
+        return Panel(
+            evaluate,
+            self._project / plan.base,
+            self._threads,
+            seconds,
+            models=self._models,
+            reuse=plan.reuse,
+            providers=plan.pipeline.providers,
+            pipeline=plan.pipeline.name,
+        )
 
 
 def _kept_away(record: TransformedRecord, error: RecordError) -> Judgement:
@@ -140,11 +164,14 @@ def _passed(judgements: Sequence[Judgement]) -> tuple[EvaluatedRecord, ...]:
     )
 
 
-def _kept(judgement: Judgement, on_failure: OnFailure) -> KeptRecord | None:
+def _kept(judgement: Judgement, config: EvaluateConfig) -> KeptRecord | None:
     """The record as it is kept back; None where it passed."""
     record, outcome = judgement.record, judgement.outcome
     if isinstance(outcome, RecordError):
-        kept = kept_for_error(record.id, outcome, on_failure, input=record.input, output=record.result)
+        tries = config.max_attempts if config.on_failure == "retry" and outcome.code != TIMEOUT else 1
+        kept = kept_for_error(
+            record.id, outcome, config.on_failure, input=record.input, output=record.result, tries=tries
+        )
         return kept.model_copy(update={"scores": _values(judgement)})
     if outcome.passed:
         return None

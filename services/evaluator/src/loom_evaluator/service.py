@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_marks
+from loom_ai.opening import open_buckets, open_budgets, open_journal, open_marks, open_models
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchTransformed
@@ -17,6 +17,12 @@ from loom_evaluator.handler import Evaluator
 
 def build(platform: Platform) -> Service:
     """The evaluator service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    journal = open_journal(platform.settings.journal.url.get_secret_value(), platform.project)
+    budgets = open_budgets(platform.settings)
+    buckets = open_buckets(platform.settings.journal.url.get_secret_value(), platform.project)
+    models = open_models(
+        journal, platform.credentials, platform.clock, breakers=platform.breakers, budgets=budgets, buckets=buckets
+    )
     marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
 
     @asynccontextmanager
@@ -24,10 +30,11 @@ def build(platform: Platform) -> Service:
         try:
             yield
         finally:
+            await models.close()
             await marks.close()
 
     isolation = Isolation(marks, Stage.EVALUATE, platform.room, platform.clock)
-    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, platform.clock)
+    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, platform.clock, models)
     queue = flow.work_queue(Stage.EVALUATE)
     duty = Duty(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
     return StageService("evaluator", [duty], platform, closing)

@@ -32,7 +32,7 @@ def build(platform: Platform) -> Service:
 
 def open_destination_of(plan: Plan, platform: Platform) -> Destination:
     """The plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be used."""
-    output = plan.pipeline.transform.output
+    output = plan.pipeline.transform.shape
     try:
         surroundings = Surroundings(
             folder=platform.project / plan.base,

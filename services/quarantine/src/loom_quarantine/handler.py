@@ -8,13 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import RecordsKept, RecordsQuarantined
+from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsQuarantined
 from loom_common.ports.clock import Clock
-from loom_quarantine import store
+from loom_quarantine import resolving, store
 
 
 class Quarantine:
-    """Persists records before their message is acknowledged."""
+    """Persists records before their message is acknowledged; gives up those that somebody discards."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
@@ -22,6 +22,9 @@ class Quarantine:
 
     async def __call__(self, message: Message) -> list[Outgoing]:
         """Raises `DependencyUnavailable`."""
+        if isinstance(message, DiscardRequest):
+            await resolving.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
+            return []
         records = cast("RecordsQuarantined", message)
         kept = await store.keep(self._engine, records, self._clock.now())
         fact = RecordsKept(run_id=records.run_id, batch_id=records.batch_id, kept=kept)

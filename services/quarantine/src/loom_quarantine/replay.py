@@ -9,11 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import ExtractSlice
+from loom_common.domain.replaying import edited
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.plans import PlanCache
 from loom_common.slicing import SliceRecord, slice_messages, wanted
 from loom_quarantine import store
+from loom_quarantine.resolving import MANUAL_FIX, REPROCESSED
 
 
 class Replay:
@@ -38,10 +40,11 @@ class Replay:
             request.cursor,
             limit,
             replay_run_id=request.run_id,
+            action=MANUAL_FIX if plan.replay.edits else REPROCESSED,
         )
         return slice_messages(
             request,
-            [_record(row) for row in rows],
+            [_record(row, plan.replay.edits) for row in rows],
             batch_size=extract.batch_size,
             cursor=rows[-1]["id"] if rows else request.cursor,
             end=len(rows) < limit,
@@ -49,9 +52,10 @@ class Replay:
         )
 
 
-def _record(row: Mapping[str, Any]) -> SliceRecord:
-    """What the extractor could not read whole is no better for being read again: it is kept back, as before."""
+def _record(row: Mapping[str, Any], edits: Mapping[str, Any]) -> SliceRecord:
+    """What the extractor could not read whole is no better for being read again: it is kept back, as before, unless
+    somebody mends it."""
     error = None
-    if row["failure_stage"] == Stage.EXTRACT:
+    if row["failure_stage"] == Stage.EXTRACT and not edits:
         error = RecordError(row["failure_reason"], code=row["code"], details=row["error_details"])
-    return SliceRecord(row["record_id"], row["record_data"], error)
+    return SliceRecord(row["record_id"], edited(row["record_data"], edits), error)

@@ -31,6 +31,7 @@ def _row(message: RecordsQuarantined, record: KeptRecord, now: dt.datetime) -> d
         "outcome": record.outcome,
         "code": record.code,
         "output": record.output,
+        "attempts": record.attempts,
     }
 
 

@@ -10,11 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import RunFinished, RunReport
 from loom_common.ports.clock import Clock
-from loom_quarantine import store
+from loom_quarantine import resolving
 
 log = structlog.get_logger()
-
-REPROCESSED = "reprocessed"
 
 
 class RunEnds:
@@ -28,9 +26,7 @@ class RunEnds:
         """Raises `DependencyUnavailable`."""
         end = cast("RunFinished", message)
         if end.replay_of is not None and every_record_ended(end.report):
-            resolved = await store.mark_resolved(
-                self._engine, end.replay_of, end.run_id, REPROCESSED, self._clock.now()
-            )
+            resolved = await resolving.mark_resolved(self._engine, end.replay_of, end.run_id, self._clock.now())
             log.info("replay ended", replay_of=end.replay_of, resolved=resolved)
         return []
 

@@ -42,9 +42,12 @@ quarantined_records = Table(
     Column("code", String(100), nullable=False, comment="gate, ragged_row, invalid_output, constraint ..."),
     Column("output", Json),
     Column("replay_run_id", String(255), comment="the run that last took this record up again"),
+    Column("attempts", Integer, comment="how often its stage tried"),
+    Column("replay_action", String(100), comment="what resolves it if that run gets it through"),
     UniqueConstraint("run_id", "record_id", name="uq_quarantined_records_run_record"),
     Index("idx_quarantined_records_run", "run_id"),
     Index("idx_quarantined_records_resolved", "resolved"),
     Index("idx_quarantined_records_batch", "batch_id"),
     Index("idx_quarantined_records_pipeline", "pipeline_name"),
+    Index("idx_quarantined_records_record", "record_id"),
 )

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol, cast
 
-from loom_ai.spending import NOTHING
 from loom_ai.stores.memory_marks import MemoryMarks
+from loom_common import bills
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchTransformed, ExtractedRecord, TransformedRecord
 from loom_common.domain import durations
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.latency import histogram
-from loom_common.domain.pipeline import TransformConfig
 from loom_common.domain.plan import Plan
+from loom_common.domain.transform import TransformConfig
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.isolation import Isolation
@@ -61,6 +61,7 @@ class Transformer:
         `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchExtracted", message)
         plan = await self._plans.get(batch.header.plan)
+        bills.priced(plan.pipeline.prices)
         transform = await self._transform(batch.header.plan, plan)
         began = perf_counter()
         limits = plan.pipeline.timeouts
@@ -101,7 +102,6 @@ def _transformed(records: Sequence[ExtractedRecord], outcomes: Sequence[Outcome]
 
 
 def _result(batch: BatchExtracted, outcomes: Sequence[Outcome], on_failure: OnFailure, seconds: float) -> StageResult:
-    spent = sum((outcome.spent for outcome in outcomes if outcome.spent is not NOTHING), NOTHING)
     return StageResult(
         batch.header,
         Stage.TRANSFORM,
@@ -112,12 +112,5 @@ def _result(batch: BatchExtracted, outcomes: Sequence[Outcome], on_failure: OnFa
             for record, outcome in zip(batch.records, outcomes, strict=True)
             if outcome.error is not None
         ],
-        advanced={
-            "transformed": sum(outcome.error is None for outcome in outcomes),
-            "calls_made": spent.calls_made,
-            "calls_from_cache": spent.calls_from_cache,
-            "tokens_in": spent.tokens_in,
-            "tokens_out": spent.tokens_out,
-            "cost_transform": spent.cost,
-        },
+        advanced={"transformed": sum(outcome.error is None for outcome in outcomes)},
     )

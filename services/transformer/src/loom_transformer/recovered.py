@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.pipeline import TransformConfig
+from loom_common.domain.transform import TransformConfig
 from loom_common.ports.clock import Clock
 from loom_common.retrying import retried
 from loom_transformer.outcome import Outcome, Transform

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_journal, open_marks, open_models
+from loom_ai.opening import open_buckets, open_budgets, open_journal, open_marks, open_models
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchExtracted
@@ -19,7 +19,11 @@ from loom_transformer.transforms.catalog import Catalog
 def build(platform: Platform) -> Service:
     """The transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     journal = open_journal(platform.settings.journal.url.get_secret_value(), platform.project)
-    models = open_models(journal, platform.credentials, platform.clock, breakers=platform.breakers)
+    budgets = open_budgets(platform.settings)
+    buckets = open_buckets(platform.settings.journal.url.get_secret_value(), platform.project)
+    models = open_models(
+        journal, platform.credentials, platform.clock, breakers=platform.breakers, budgets=budgets, buckets=buckets
+    )
     marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
 
     @asynccontextmanager

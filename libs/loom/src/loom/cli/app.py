@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from loom.cli import browse, config, init, quarantine, run, validate
+from loom.cli import browse, cache, config, cost, init, quarantine, run, simulate, validate
 
 app = typer.Typer(
     name="loom",
@@ -28,7 +28,10 @@ app.command("list")(browse.list_pipelines)
 app.command("status")(browse.status)
 app.command("history")(browse.history)
 app.command("lineage")(browse.lineage)
+app.command("cost")(cost.cost)
+app.command("simulate-model")(simulate.simulate_model)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(cache.app, name="cache")
 app.add_typer(config.app, name="config")
 
 

@@ -1,21 +1,49 @@
-"""`loom quarantine`: the records that did not get through, and another try for them."""
+"""`loom quarantine`: the records that did not get through, and what to do about them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from loom.cli.choosing import (
+    AtStage,
+    ByEvaluator,
+    ForReason,
+    LeastScore,
+    MostScore,
+    OfPipeline,
+    OfRun,
+    RecordIds,
+    Unresolved,
+    chosen,
+    ids_of,
+    pairs_of,
+)
 from loom.cli.forms import Format
 from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
 
+if TYPE_CHECKING:
+    from loom.config import LoomConfig
+    from loom_common.domain.replaying import Changes
+    from loom_quarantine.looking import Chosen
+
 app = typer.Typer(help="Look at records that did not get through, and try them again.", no_args_is_help=True)
+
+TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose records are meant.")]
 
 
 @app.command("list")
 def list_records(
-    pipeline: Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline's.")] = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run's.")] = None,
+    pipeline: OfPipeline = None,
+    run_id: OfRun = None,
+    stage: AtStage = None,
+    reason: ForReason = None,
+    evaluator: ByEvaluator = None,
+    min_score: LeastScore = None,
+    max_score: MostScore = None,
+    unresolved: Unresolved = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 50,
     cluster: Cluster = False,
     config: ConfigPath = None,
@@ -27,36 +55,207 @@ def list_records(
     from loom.cli.tables import Column, print_rows
 
     settings = configuration(config, cluster=cluster)
-    rows = running.wait_for(state.ask(settings, lambda views: views.quarantined(pipeline, run_id, limit)))
+    meant = chosen(
+        pipeline=pipeline, run_id=run_id, stage=stage, reason=reason, evaluator=evaluator,
+        min_score=min_score, max_score=max_score, unresolved=unresolved,
+    )  # fmt: skip
+    rows = running.wait_for(state.ask(settings, lambda views: views.quarantined(meant, limit)))
     columns = [
         Column("record_id", "record"),
         Column("failure_stage", "stage", keep=True),
         Column("failure_reason", "reason"),
         Column("record_data", "data"),
+        Column("resolution_action", "resolved"),
         Column("run_id", "run", keep=True),
     ]
     print_rows(rows, columns, form, "No record is in quarantine.")
 
 
+@app.command("show")
+def show(
+    record_id: Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")],
+    run_id: OfRun = None,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Show all that is known of a record: input, prompt, output, scores with explanations, attempts, cost, replays."""
+    from loom.cli import kept_record, running, state, terminal
+    from loom_common.errors import ConfigurationError
+
+    settings = configuration(config, cluster=cluster)
+    record = running.wait_for(state.ask(settings, lambda views: views.quarantined_record(record_id, run_id)))
+    if record is None:
+        where = f" of run {run_id}" if run_id else ""
+        raise ConfigurationError(f"No record {record_id!r}{where} is in quarantine. See: loom quarantine list")
+    if form is Format.JSON:
+        terminal.print_json(record)
+    else:
+        kept_record.print_record(record, terminal.stdout())
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .csv file; `-` for JSON Lines on stdout.")],
+    pipeline: OfPipeline = None,
+    run_id: OfRun = None,
+    stage: AtStage = None,
+    reason: ForReason = None,
+    evaluator: ByEvaluator = None,
+    min_score: LeastScore = None,
+    max_score: MostScore = None,
+    unresolved: Unresolved = False,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Write records to a file, with everything that is kept of them."""
+    from loom.cli import exporting, running, state, terminal
+
+    settings = configuration(config, cluster=cluster)
+    meant = chosen(
+        pipeline=pipeline, run_id=run_id, stage=stage, reason=reason, evaluator=evaluator,
+        min_score=min_score, max_score=max_score, unresolved=unresolved,
+    )  # fmt: skip
+    number = running.wait_for(state.ask(settings, lambda views: exporting.write(file, views.quarantined_whole(meant))))
+    terminal.say(f"{number:,} records exported." if str(file) == "-" else f"{number:,} records written to {file}.")
+
+
 @app.command("retry")
 def retry(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run whose records are tried again.")],
-    record_ids: Annotated[
-        str | None,
-        typer.Option("--record-ids", metavar="ID,ID...", help="Only these. Default: all that are unresolved."),
+    run_id: TheRun,
+    record_ids: RecordIds = None,
+    stage: AtStage = None,
+    reason: ForReason = None,
+    evaluator: ByEvaluator = None,
+    min_score: LeastScore = None,
+    max_score: MostScore = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option("--prompt", metavar="FILE", exists=True, dir_okay=False, help="With the prompt of this file."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="With this model.")] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option("--threshold", metavar="NAME=X", help="With this threshold for an evaluator. Repeatable."),
+    ] = None,
+    edit: Annotated[
+        list[str] | None,
+        typer.Option("--edit", metavar="FIELD=VALUE", help="With this value in an input field. Repeatable."),
     ] = None,
     cluster: Cluster = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,
 ) -> None:
-    """Run a run's quarantined records through its pipeline again, as a run of its own."""
+    """Run a run's quarantined records through its pipeline again, as a run of its own: as they were, or changed.
+
+    What gets through is resolved: as `reprocessed`, or, with --edit, as `manual_fix`."""
     from loom.cli import running
 
     settings = configuration(config, cluster=cluster)
-    chosen = tuple(name.strip() for name in record_ids.split(",") if name.strip()) if record_ids else None
+    changes = _changes(prompt, model, threshold or [], edit or [])
+    meant = chosen(
+        run_id=run_id, record_ids=record_ids, stage=stage, reason=reason, evaluator=evaluator,
+        min_score=min_score, max_score=max_score, unresolved=True,
+    )  # fmt: skip
+    filtered = any(each is not None for each in (stage, reason, evaluator))
+    names = _names(settings, meant) if filtered else ids_of(record_ids)
     flags = " --cluster" if cluster else ""
     code = running.wait_for(
-        running.carry_out(settings, lambda session: session.replay(run_id, chosen), form, verbose=verbose, flags=flags)
+        running.carry_out(
+            settings, lambda session: session.replay(run_id, names, changes), form, verbose=verbose, flags=flags
+        )
     )
     raise typer.Exit(code)
+
+
+@app.command("discard")
+def discard(
+    run_id: TheRun,
+    record_ids: RecordIds = None,
+    stage: AtStage = None,
+    reason: ForReason = None,
+    evaluator: ByEvaluator = None,
+    min_score: LeastScore = None,
+    max_score: MostScore = None,
+    every: Annotated[bool, typer.Option("--all", help="All of the run that still wait.")] = False,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    verbose: Verbose = False,
+) -> None:
+    """Give up records: they stay readable, count as resolved (`discarded`), and are not retried."""
+    from loom.cli import running, terminal
+
+    if not every and all(each is None for each in (record_ids, stage, reason, evaluator)):
+        raise typer.BadParameter("say which records, e.g. --record-ids or --reason; or --all", param_hint="RUN")
+    settings = configuration(config, cluster=cluster)
+    meant = chosen(
+        run_id=run_id, record_ids=record_ids, stage=stage, reason=reason, evaluator=evaluator,
+        min_score=min_score, max_score=max_score, unresolved=True,
+    )  # fmt: skip
+    names = _names(settings, meant)
+    running.wait_for(running.discard(settings, run_id, names, verbose=verbose))
+    terminal.say(f"{len(names):,} records of {run_id} are discarded.")
+
+
+@app.command("stats")
+def stats(
+    pipeline: OfPipeline = None,
+    run_id: OfRun = None,
+    cluster: Cluster = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Count records by pipeline, stage and cause: how many wait, and what became of the others."""
+    from loom.cli import running, state, terminal
+    from loom.cli.tables import Column, print_rows
+
+    settings = configuration(config, cluster=cluster)
+    meant = chosen(pipeline=pipeline, run_id=run_id)
+    rows = running.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
+    numbers = ("records", "unresolved", "reprocessed", "manual_fix", "discarded")
+    columns = [
+        Column("pipeline_name", "pipeline"),
+        Column("failure_stage", "stage", keep=True),
+        Column("code", "cause"),
+        Column("outcome", "outcome", keep=True),
+        *(Column(name, name.replace("_", " "), terminal.count, number=True, keep=True) for name in numbers),
+        Column("newest", "newest (UTC)", terminal.moment, keep=True),
+    ]
+    print_rows(rows, columns, form, "No record is in quarantine.")
+
+
+def _changes(prompt: Path | None, model: str | None, thresholds: list[str], edits: list[str]) -> Changes | None:
+    from loom import yaml_positions
+    from loom_common.domain.replaying import Changes
+
+    changes = Changes(
+        prompt=None if prompt is None else yaml_positions.read_text(prompt, str(prompt)),
+        model=model,
+        thresholds={name: _number(value) for name, value in pairs_of(thresholds, "--threshold").items()},
+        edits=pairs_of(edits, "--edit"),
+    )
+    return None if changes == Changes() else changes
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no number", param_hint="--threshold") from None
+
+
+def _names(config: LoomConfig, meant: Chosen) -> tuple[str, ...]:
+    """The ids of the records chosen. Raises `ConfigurationError` where there are none."""
+    from loom.cli import running, state
+    from loom_common.errors import ConfigurationError
+
+    names = running.wait_for(state.ask(config, lambda views: views.quarantined_ids(meant)))
+    if not names:
+        raise ConfigurationError(
+            f"This means no record of {meant.run_id} that waits. See: loom quarantine list --run-id {meant.run_id}"
+        )
+    return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,7 @@ from rich.text import Text
 from loom.cli import terminal
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
-_COUNTS = ("extracted", "passed", "rejected", "quarantined", "skipped", "cancelled", "loaded")
+_COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "loaded")
 _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
 
@@ -27,6 +27,8 @@ def render(report: Mapping[str, Any], flags: str = "") -> RenderableType:
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
     parts.append(_facts(report))
+    if report.get("alerts"):
+        parts += [Text(), _alerts(report["alerts"])]
     if following := next_commands(report, flags):
         parts += [Text(), _commands(following)]
     return Group(*parts)
@@ -38,7 +40,8 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
     kept = sum(records.get(what, 0) for what in ("rejected", "quarantined", "skipped"))
     commands = []
     if report["status"] not in ("succeeded", "partial", "failed", "cancelled"):
-        commands.append((f"loom resume {run_id}", "finish it"))
+        more = " --budget USD" if report.get("reason") == "budget_exhausted" else ""
+        commands.append((f"loom resume {run_id}{more}", "finish it"))
     if kept:
         commands.append((f"loom quarantine list --pipeline {name}", f"the {terminal.count(kept)} records kept back"))
     commands.append((f"loom lineage {name}", "where records came from and went"))
@@ -92,10 +95,47 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         **({"Notice": str(report["notice"])} if report.get("notice") else {}),
         "Cost": f"{terminal.money(cost['total'])}  (transform {terminal.money(cost['transform'])}, "
         f"evaluate {terminal.money(cost['evaluate'])})",
+        **({"Budget": words} if (words := of_budget(report.get("budget"))) else {}),
+        **({"Estimate": words} if (words := of_estimate(report.get("estimate"))) else {}),
         "Calls": f"{terminal.count(calls['made'])} made, {terminal.count(calls['from_cache'])} from cache",
+        **(
+            {"No price": f"is known for {', '.join(unknown)}: say it in `prices`"}
+            if (unknown := _unknown_prices(report))
+            else {}
+        ),
         "Results": terminal.place(report["destination"]),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
+
+
+def of_budget(budget: Mapping[str, float] | None) -> str | None:
+    """A run's budget in words; None without one."""
+    if budget is None:
+        return None
+    limit, spent = budget["limit"], budget["spent"]
+    return f"{terminal.money(spent)} of {terminal.money(limit)} ({spent / limit:.0%})"
+
+
+def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
+    """What was estimated, and how far off it was; None without an estimate."""
+    if estimate is None:
+        return None
+    words = f"{terminal.money(estimate['cost'])} for {terminal.count(estimate['records'])} records"
+    if (error := estimate.get("error")) is None:
+        return words
+    return f"{words}; a record cost {abs(error):.1%} {'more' if error >= 0 else 'less'}"
+
+
+def _alerts(alerts: Sequence[Mapping[str, Any]]) -> RenderableType:
+    rows = []
+    for alert in alerts:
+        note = f" (not sent: {alert['error']})" if alert["error"] else ""
+        rows.append((Text(f"  {alert['severity']}", style="yellow"), Text(f"{alert['message']}{note}")))
+    return Group(Text("Alerts", style="bold"), _pairs(rows, None))
+
+
+def _unknown_prices(report: Mapping[str, Any]) -> list[str]:
+    return sorted({each["model"] for each in report.get("spending", ()) if each["unpriced"]})
 
 
 def _commands(commands: list[tuple[str, str]]) -> RenderableType:

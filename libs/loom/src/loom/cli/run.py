@@ -39,7 +39,7 @@ def run(
     from loom.cli import running, validate
 
     settings = configuration(config, cluster=cluster)
-    given = _params(param or [])
+    given = params_of(param or [])
     prepared = running.wait_for(_prepare(pipeline, settings, given))
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form)
@@ -62,18 +62,24 @@ def run(
 
 def resume(
     run_id: RunId,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
+    ] = None,
     cluster: Cluster = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,
 ) -> None:
-    """Finish a run that was interrupted, paused or killed. What was done is not done again."""
+    """Finish a run that was interrupted, paused or killed. What was done is not done again.
+
+    A run that spent its budget goes on with `--budget`."""
     from loom.cli import running
 
     settings = configuration(config, cluster=cluster)
     flags = " --cluster" if cluster else ""
     code = running.wait_for(
-        running.carry_out(settings, lambda session: session.resume(run_id), form, verbose=verbose, flags=flags)
+        running.carry_out(settings, lambda session: session.resume(run_id, budget), form, verbose=verbose, flags=flags)
     )
     raise typer.Exit(code)
 
@@ -118,7 +124,8 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str]) -> P
     return Prepared(request, loaded, expected)
 
 
-def _params(pairs: list[str]) -> dict[str, str]:
+def params_of(pairs: list[str]) -> dict[str, str]:
+    """`KEY=VALUE` as a mapping. Raises `typer.BadParameter`."""
     wrong = [pair for pair in pairs if "=" not in pair or pair.startswith("=")]
     if wrong:
         raise typer.BadParameter(f"'{wrong[0]}' is not KEY=VALUE", param_hint="--param")

@@ -22,6 +22,8 @@ EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 PAUSED = 3
 """Someone else paused the run: part of it is done."""
 
+_LOOK_SECONDS = 0.05
+
 Begin = Callable[["Session"], Awaitable[RunAccepted]]
 T = TypeVar("T")
 
@@ -51,22 +53,29 @@ async def carry_out(
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
             interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen)
-            finished = await _follow(session, accepted.run_id, screen)
+            finished, reason = await _followed(session, accepted.run_id, screen)
     if finished is not None:
         _print(finished.report.model_dump(mode="json"), form, flags)
         return EXIT_CODES.get(finished.report.status, 1)
     if form is Format.JSON:
-        terminal.print_json({"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused"})
-    terminal.say(f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{flags}")
+        paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}
+        terminal.print_json(paused)
+    more = " --budget USD" if reason == "budget_exhausted" else ""
+    terminal.say(
+        f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
+    )
     return INTERRUPTED if interrupted.is_set() else PAUSED
 
 
-async def _follow(session: Session, run_id: str, screen: display.Display) -> RunFinished | None:
+async def _followed(session: Session, run_id: str, screen: display.Display) -> tuple[RunFinished | None, str | None]:
+    """The end of a run; where it was paused instead, None and the reason, if it was Loom that paused it."""
+    reason = None
     async for message in session.follow(run_id):
         if isinstance(message, RunFinished):
-            return message
+            return message, None
         screen.show(message)
-    return None
+        reason = message.reason
+    return None, reason
 
 
 def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: display.Display) -> asyncio.Event:
@@ -96,8 +105,32 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:
             return accepted
-        finished = await _follow(session, run_id, screen)
+        finished, _ = await _followed(session, run_id, screen)
     return accepted if finished is None else accepted.model_copy(update={"status": finished.report.status})
+
+
+async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], *, verbose: bool) -> None:
+    """Discard quarantined records, and see it done. Raises `DependencyUnavailable` where nobody does it."""
+    from loom.cli import state
+    from loom.session import ANSWER_SECONDS, open_session
+    from loom_common.errors import ConfigurationError, DependencyUnavailable
+    from loom_quarantine.looking import Chosen
+
+    _log(config, verbose=verbose)
+    waiting = Chosen(run_id=run_id, record_ids=record_ids, unresolved=True)
+    async with state.opened(config) as views:
+        if (run := await views.row(run_id)) is None:
+            raise ConfigurationError(f"There is no run {run_id}.")
+        async with open_session(config, cluster=config.distributed) as session:
+            await session.discard(run_id, run["pipeline_name"], record_ids)
+            deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+            while await views.quarantined(waiting, 1):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise DependencyUnavailable(
+                        f"The records were not discarded within {ANSWER_SECONDS:g} s. The request waits in the queue "
+                        "loom.quarantine; is the quarantine service running?"
+                    )
+                await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _log(config: LoomConfig, *, verbose: bool) -> None:

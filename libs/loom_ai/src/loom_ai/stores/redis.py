@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -15,8 +16,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from loom_ai.ports import Entry, ModelAnswer, Payer
+from loom_ai.ports import Entry, Kept, ModelAnswer, Payer
+from loom_ai.stores.summing import Sums, meant
 from loom_common.domain.urls import redacted
+from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.settings import CacheSettings
 
@@ -56,6 +59,43 @@ class RedisJournal:
                 await pipeline.execute()
 
         await self._or_without(write)
+
+    async def kept(self) -> list[Kept]:
+        sums = Sums()
+        with self._trouble():
+            async for entry in self._all():
+                sums.add(entry)
+        return sums.all()
+
+    async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
+        gone = 0
+        with self._trouble():
+            async for entry in self._all():
+                if meant(entry, before, model):
+                    gone += await self._redis.unlink(_PREFIX + entry.key)
+        return gone
+
+    async def _all(self) -> AsyncIterator[Entry]:
+        """Every entry there is, while others come and go."""
+        cursor = 0
+        while True:
+            cursor, names = await self._redis.scan(cursor, match=f"{_PREFIX}*", count=1000)
+            for name, value in zip(names, await self._redis.mget(names) if names else [], strict=True):
+                if value is not None:
+                    text = name.decode() if isinstance(name, bytes) else name
+                    yield _entry(text.removeprefix(_PREFIX), value)
+            if not cursor:
+                return
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        """A person who asks wants to hear of it."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            raise DependencyUnavailable(
+                f"The journal at {self._place} cannot be reached: {type(error).__name__}."
+            ) from error
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal_tables import journal
-from loom_ai.ports import Entry, ModelAnswer, Payer
+from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
 from loom_common.errors import DependencyUnavailable, PermanentError
 
 
@@ -40,6 +40,34 @@ class SqlJournal:
         with trouble("The journal", self._place, "written"):
             async with self._engine.begin() as connection:
                 await connection.execute(self._upsert, rows)
+
+    async def kept(self) -> list[Kept]:
+        columns = journal.c
+        sums = [sa.func.sum(columns[name]) for name in ("tokens_in", "tokens_out", "cost")]
+        ends = [sa.func.min(columns.created_at), sa.func.max(columns.created_at)]
+        statement = (
+            sa.select(columns.provider, columns.model, sa.func.count(), *sums, *ends)
+            .where(columns.purpose != NOTED)
+            .group_by(columns.provider, columns.model)
+            .order_by(columns.provider, columns.model)
+        )
+        with trouble("The journal", self._place, "read"):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(statement)).all()
+        return [
+            Kept(provider, name, answers, tokens_in, tokens_out, cost, _aware(oldest), _aware(newest))
+            for provider, name, answers, tokens_in, tokens_out, cost, oldest, newest in rows
+        ]
+
+    async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
+        statement = sa.delete(journal)
+        if before is not None:
+            statement = statement.where(journal.c.created_at < before)
+        if model is not None:
+            statement = statement.where(journal.c.model == model)
+        with trouble("The journal", self._place, "written"):
+            async with self._engine.begin() as connection:
+                return (await connection.execute(statement)).rowcount
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -118,6 +146,10 @@ def _entry(row: sa.RowMapping) -> Entry:
             latency=row["latency_seconds"],
         ),
         cost=row["cost"],
-        # SQLite forgets the zone; what was written is UTC.
-        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=dt.UTC),
+        created_at=_aware(created_at),
     )
+
+
+def _aware(moment: dt.datetime) -> dt.datetime:
+    """SQLite forgets the zone; what was written is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -13,7 +13,10 @@ from uuid import uuid4
 from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
+from loom_common.domain.budget import Budget
+from loom_common.domain.calls import Calls
 from loom_common.domain.ids import message_id
+from loom_common.domain.replaying import Changes
 from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
 
@@ -49,6 +52,7 @@ class RunCommand(Message):
     run_id: str
     verb: Literal["cancel", "pause", "resume", "priority"]
     priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
+    budget: float | None = Field(None, gt=0, description="For `resume`: what the run may cost in all, in USD.")
     requested_by: str | None = None
 
     @property
@@ -63,11 +67,26 @@ class ReplayRequest(Message):
 
     run_id: str = Field(description="The run whose records are replayed.")
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    changes: Changes | None = Field(None, description="What is to be another this time.")
     requested_by: str | None = None
 
     @property
     def message_id(self) -> str:
         return message_id("replay", uuid4())
+
+
+class DiscardRequest(Message):
+    """Resolve quarantined records of a run as `discarded`: `loom.quarantine` / `quarantine.discard.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.records.discard.v1"
+
+    run_id: str = Field(description="The run whose records are given up.")
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("discard", uuid4())
 
 
 # --- work: stage to stage -----------------------------------------------------------------------------------------
@@ -88,6 +107,7 @@ class ExtractSlice(Message):
     max_batches: int
     limit: int | None = Field(None, description="Stop after so many records.")
     positions: tuple[int, ...] | None = Field(None, description="Publish only these batches; null for all.")
+    budget: Budget | None = Field(None, description="What the run may spend; null for no limit.")
 
     @property
     def message_id(self) -> str:
@@ -106,6 +126,7 @@ class BatchHeader(Part):
     slice: int
     position: int
     tally: Tally = Field(description="What became of its records so far.")
+    budget: Budget | None = Field(None, description="What the run may spend; null for no limit.")
 
 
 _EXACT = ConfigDict(extra="forbid")
@@ -205,6 +226,7 @@ class KeptRecord(Part):
     output: dict[str, Any] | None = None
     scores: dict[str, float] = Field(default_factory=dict)
     details: dict[str, Any] = Field(default_factory=dict)
+    attempts: int | None = Field(None, description="How often its stage tried it; null where nobody counted.")
 
 
 class RecordsQuarantined(Message):
@@ -253,15 +275,30 @@ class SliceExtracted(Message):
         return message_id("slice-extracted", self.run_id, self.partition, self.slice, self.epoch)
 
 
+class Interaction(Part):
+    """A question that an evaluator asked a model, and the answer it went by."""
+
+    model: str
+    prompt: str = Field(description="Without the evaluator's standing instructions; cut after 4,000 characters.")
+    answer: dict[str, Any] | None = Field(description="Null where none could be used.")
+    calls: int = Field(description="Calls the run paid for it: 0 where the answer was known, 2 where it was repaired.")
+    tokens_in: int
+    tokens_out: int
+    cost: float = Field(description="USD.")
+    seconds: float
+
+
 class Evaluation(Part):
     """One evaluator's word on one record."""
 
     record_id: str
     name: str
-    score: float
-    passed: bool
+    score: float | None = Field(description="Null where the evaluator failed; `explanation` says why.")
+    passed: bool | None = Field(description="Null where the evaluator failed, which never counts as a pass.")
     explanation: str | None = None
     seconds: float = 0.0
+    confidence: float | None = Field(None, description="How sure the judging model said it was, from 0 to 1.")
+    interactions: tuple[Interaction, ...] = ()
 
 
 class BatchFact(Message):
@@ -274,6 +311,7 @@ class BatchFact(Message):
     seconds: float = Field(description="How long the stage worked on the batch.")
     latency: dict[int, int] = Field(default_factory=dict, description="Per-record latency histogram (domain.latency).")
     evaluations: tuple[Evaluation, ...] = ()
+    calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
 
     @property
     def correlation_id(self) -> str:
@@ -282,6 +320,45 @@ class BatchFact(Message):
     @property
     def message_id(self) -> str:
         return message_id("fact", self.header.batch_id, self.stage)
+
+
+class CallsPaid(Message):
+    """What a stage paid for a batch that it is not done with: `batch.paid.<pipeline>`. The batch's fact, or a word of
+    this kind that tells of more, takes its place."""
+
+    type: ClassVar[str] = "loom.calls.paid.v1"
+
+    header: BatchHeader = Field(description="With the tally as it stood before this stage.")
+    stage: Stage
+    calls: tuple[Calls, ...]
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        told = (sum(getattr(each, name) for each in self.calls) for name in ("made", "reused", "tokens_out"))
+        return message_id("paid", self.header.batch_id, self.stage, *told)
+
+
+class BudgetSpent(Message):
+    """A stage left a batch undone, because the run's budget does not cover its next call: `stage.exhausted.<pipeline>`.
+    The coordinator pauses the run."""
+
+    type: ClassVar[str] = "loom.budget.spent.v1"
+
+    run_id: str
+    epoch: int
+    stage: Stage
+    limit: float = Field(description="The budget, in USD.")
+    gone: float = Field(description="USD spent, or possibly spent.")
+    lost: float = Field(0.0, description="Of these: for calls that died with their process, at their worst case.")
+    needed: float = Field(description="USD that the next call may cost.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("budget-spent", self.run_id, self.epoch)
 
 
 class RecordsKept(Message):
@@ -366,6 +443,7 @@ class RunProgress(Message):
     stages: dict[Stage, StageProgress]
     elapsed: float
     notice: str | None = Field(None, description="What holds it up, where something does.")
+    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
 
     @property
     def message_id(self) -> str:
@@ -383,6 +461,35 @@ class EvaluatorSummary(Part):
     pass_rate: float
 
 
+class StageCalls(Calls):
+    """Model calls of a run that share stage, purpose, provider and model."""
+
+    stage: str
+
+
+class RunBudget(Part):
+    """What a run may cost, and how far it is. USD."""
+
+    limit: float
+    spent: float
+    left: float
+
+
+class Alert(Part):
+    """Something people should hear of: a row of `monitoring_alerts`."""
+
+    type: str = Field(
+        description="`budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, `score_degradation`."
+    )
+    severity: str
+    message: str
+    threshold: float | None
+    actual: float | None
+    triggered_at: str
+    sent: bool | None = Field(description="Null where the pipeline names nobody to tell.")
+    error: str | None = Field(None, description="Why it could not be sent.")
+
+
 class RunReport(Part):
     """What `loom run --format json` prints."""
 
@@ -398,6 +505,15 @@ class RunReport(Part):
     latency: dict[str, float | None] = Field(description="Seconds a record's transform took: p50, p95, p99.")
     duration_seconds: float
     destination: str
+    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
+    spending: tuple[StageCalls, ...] = Field((), description="The model calls, by stage, purpose, provider and model.")
+    budget: RunBudget | None = None
+    estimate: dict[str, float] | None = Field(
+        None,
+        description="What `loom cost --estimate` said before: `cost`, `records`, and `error`, the share by which "
+        "the true cost per record is above it.",
+    )
+    alerts: tuple[Alert, ...] = ()
 
 
 class RunFinished(Message):

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.durations import Limit
+from loom_common.domain.section import Location, SecretRef
+
+_Text = Annotated[str, Field(min_length=1)]
+Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
+"""What a judge goes by, in words."""
 
 
 class _Evaluator(BaseModel):
@@ -104,6 +109,104 @@ class PythonEvaluator(_Evaluator):
     timeout: Limit = Field("30s", description="What one record may take. Past it: an evaluator error.")
 
 
+class EmbeddingSimilarity(_Evaluator):
+    """How much output and reference are about the same: the cosine of their vectors by a small model in the worker.
+    It asks nobody and costs nothing; it is made for English, and hardly tells a statement from its opposite."""
+
+    type: Literal["embedding_similarity"]
+    reference_field: str = Field(description="The input field that holds the expected text.")
+
+
+class ModelJudged(_Evaluator):
+    """What every evaluator that asks a model has. Arbiter words the question and reads the answer."""
+
+    model: str | None = Field(None, description="The model that judges. Default: `evaluate.model`.")
+    base_url: Location | None = Field(None, description="Its endpoint. Default: `evaluate.base_url`.")
+    api_key: SecretRef | None = Field(None, description="A credential reference. Default: `evaluate.api_key`.")
+    temperature: float | None = Field(0.0, ge=0, le=2, description="Sampling temperature; null leaves it to the model.")
+    timeout: Limit = Field("30s", description="What one answer may take. Past it, it is asked for again later.")
+
+
+class Semantic(ModelJudged):
+    """How much of the reference's meaning the output has."""
+
+    type: Literal["semantic"]
+    reference_field: str = Field(description="The input field that holds the expected text.")
+    timeout: Limit = Field("15s", description="What one answer may take. Past it, it is asked for again later.")
+
+
+class CustomCriteria(ModelJudged):
+    """How well the output meets criteria in your own words."""
+
+    type: Literal["custom_criteria"]
+    criteria: Criteria = Field(description="What to judge by: a text, or a list of texts.")
+    reference_field: str | None = Field(None, description="An input field that the judge sees as context.")
+
+
+class Factuality(ModelJudged):
+    """The share of the output's claims that are true: by the source, else by what the model knows."""
+
+    type: Literal["factuality"]
+    source_field: str | None = Field(None, description="The input field that holds the truth.")
+    criteria: Criteria | None = Field(None, description="Without a source: which claims to look at.")
+    timeout: Limit = Field("45s", description="What one answer may take. Past it, it is asked for again later.")
+
+    @model_validator(mode="after")
+    def _one_view(self) -> Self:
+        if self.source_field is not None and self.criteria is not None:
+            raise PydanticCustomError("strange_for_type", "no `criteria` beside `source_field`: the source decides")
+        return self
+
+
+class Groundedness(ModelJudged):
+    """The share of the output's statements that the source supports."""
+
+    type: Literal["groundedness"]
+    source_field: str = Field(description="The input field that holds the source: the document, the passages found.")
+    criteria: Criteria | None = Field(None, description="Which statements to look at.")
+    timeout: Limit = Field("45s", description="What one answer may take. Past it, it is asked for again later.")
+
+
+class Relevance(ModelJudged):
+    """How fully, and how much to the point, the output answers the query."""
+
+    type: Literal["relevance"]
+    query_field: str = Field(description="The input field that holds the question.")
+    criteria: Criteria | None = Field(None, description="What to look at most.")
+
+
+class Pairwise(ModelJudged):
+    """Whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each drawn towards
+    0.5 by a judge that is not sure."""
+
+    type: Literal["pairwise"]
+    baseline_field: str | None = Field(None, description="The input field that holds the other answer.")
+    baseline: Literal["previous_run"] | None = Field(
+        None, description="Instead: what the pipeline's run before made of the same record. Without one: a tie."
+    )
+    criteria: Criteria | None = Field(None, description="What to compare by.")
+
+    @model_validator(mode="after")
+    def _one_baseline(self) -> Self:
+        if (self.baseline_field is None) == (self.baseline is None):
+            raise PydanticCustomError("missing_for_type", "one of `baseline_field` and `baseline: previous_run`")
+        return self
+
+
 EvaluatorConfig = Annotated[
-    ExactMatch | Contains | Regex | JsonSchema | Range | Length | PythonEvaluator, Field(discriminator="type")
+    ExactMatch
+    | Contains
+    | Regex
+    | JsonSchema
+    | Range
+    | Length
+    | PythonEvaluator
+    | EmbeddingSimilarity
+    | Semantic
+    | CustomCriteria
+    | Factuality
+    | Groundedness
+    | Relevance
+    | Pairwise,
+    Field(discriminator="type"),
 ]

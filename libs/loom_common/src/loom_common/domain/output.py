@@ -7,17 +7,19 @@
       author: {name: string}      # a nested object
       note: string?               # may be null
 
-Short form means: exactly these fields, all present."""
+Short form means: exactly these fields, all present. `output: text` means free text, as the one field `text`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+TEXT = "text"
+"""Free text: the output is `{text: ...}`."""
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 _SCHEMA_WORDS = frozenset(
     """type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern format
@@ -61,7 +63,11 @@ def _field(spec: Any, at: str) -> dict[str, Any]:
             raise ValueError(f"{at}: {spec!r} is no type; one of {', '.join(_TYPES)}, a JSON Schema, or fields")
 
 
-def _readable(spec: dict[str, Any]) -> dict[str, Any]:
+def _readable(spec: Any) -> Any:
+    if spec == TEXT:
+        return spec
+    if not isinstance(spec, Mapping) or not spec:
+        raise PydanticCustomError("output_spec", "fields with their types, a JSON Schema, or `text`")
     try:
         jsonschema.Draft202012Validator.check_schema(json_schema(spec))
     except ValueError as error:
@@ -71,5 +77,5 @@ def _readable(spec: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-OutputSpec = Annotated[dict[str, Any], AfterValidator(_readable)]
+OutputSpec = Annotated[dict[str, Any] | Literal["text"], BeforeValidator(_readable)]
 """An output spec that has been shown to be readable."""

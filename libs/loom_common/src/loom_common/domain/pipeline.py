@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.durations import Duration, Limit, seconds
-from loom_common.domain.evaluators import EvaluatorConfig
+from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.failing import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
-    FallbackConfig,
     OnFailure,
     OnFailureHere,
     Recovery,
     fallback_fits,
     meant_by_presence,
 )
-from loom_common.domain.output import OutputSpec
+from loom_common.domain.monitoring import MonitoringConfig
 from loom_common.domain.params import ParamSpec
-from loom_common.domain.section import FunctionRef, Location, SecretRef, Section
+from loom_common.domain.pricing import ModelPrice
+from loom_common.domain.providers import ProviderConfig, check_providers
+from loom_common.domain.section import Location, Section
 from loom_common.domain.timeouts import Timeouts
+from loom_common.domain.transform import TransformConfig
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
 
@@ -52,166 +53,6 @@ class ExtractConfig(Recovery):
         if self.key is None:
             return ()
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
-
-
-class CacheConfig(Section):
-    """Whether results are reused between runs. Within a run they always are: no call is paid twice."""
-
-    enabled: bool = Field(True, description="Reuse results that earlier runs paid for.")
-    ttl: Duration | None = Field(
-        None, description="How old a reused result may be: `30m`, `12h`, `7d`. Default: any age."
-    )
-
-    @property
-    def max_age(self) -> float | None:
-        """Seconds a reused result may be old; None for any age."""
-        return None if self.ttl is None else seconds(self.ttl)
-
-
-_KEYS_OF_TYPE: dict[str, frozenset[str]] = {
-    "ai": frozenset(
-        {
-            *("prompt", "prompt_version", "model", "temperature", "max_tokens", "context", "cache", "base_url"),
-            *("api_key", "timeout"),
-        }
-    ),
-    "scorer": frozenset({"scorer", "field"}),
-    "python": frozenset({"function"}),
-    "passthrough": frozenset(),
-}
-_REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
-    "ai": ("prompt", "model"),
-    "scorer": ("scorer", "field"),
-    "python": ("function",),
-    "passthrough": (),
-}
-
-
-class TransformConfig(Recovery):
-    """How a record's output is made from its input."""
-
-    type: Literal["ai", "scorer", "python", "passthrough"] = Field(
-        description="`ai` asks a model, `scorer` runs a local model, `python` calls yours, `passthrough` copies."
-    )
-    prompt: str | None = Field(
-        None,
-        validation_alias=AliasChoices("prompt", "prompt_path"),
-        description="`ai`: a Jinja2 template, as a path or inline; it sees `input`, `context` and `params`.",
-    )
-    prompt_version: str | None = Field(None, description="`ai`: your name for this version. Default: its content hash.")
-    model: str | None = Field(None, description="`ai`: a model name, or `openai:name`.")
-    temperature: float = Field(0.0, ge=0, le=2, description="`ai`: sampling temperature.")
-    max_tokens: int | None = Field(None, ge=1, description="`ai`: the longest answer, in tokens.")
-    context: list[str] = Field(default_factory=list, description="`ai`: files the prompt sees as `context.<stem>`.")
-    base_url: Location | None = Field(
-        None, description="`ai`: an OpenAI-compatible endpoint. Default: `OPENAI_BASE_URL`, else OpenAI's."
-    )
-    api_key: SecretRef | None = Field(
-        None, description="`ai`: a credential reference. Default: `${OPENAI_API_KEY}` where that is set."
-    )
-    cache: CacheConfig = Field(default_factory=CacheConfig, description="`ai`: reuse of results between runs.")
-    timeout: Limit | None = Field(
-        None, description="`ai`: what one question may take, e.g. `65s` for large models. Default: 35 s, 30 s unheard."
-    )
-    scorer: str | None = Field(None, description="`scorer`: `vader`, or `module:name` of your own.")
-    field: str | None = Field(None, description="`scorer`: the input field to score.")
-    function: FunctionRef | None = Field(
-        None, description="`python`: `module:name` of `def f(record: dict) -> dict`, sync or async."
-    )
-    output: OutputSpec | None = Field(
-        None, description="The shape of the output, short form or JSON Schema. Enforced; misfits are quarantined."
-    )
-    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
-    fallback: FallbackConfig | None = Field(
-        None, description="`[gpt-4o]`, `{value: {...}}` or `{cached: true}`: what answers in place of a failure."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fallback_is_meant(cls, value: Any) -> Any:
-        return meant_by_presence(value)
-
-    @model_validator(mode="after")
-    def _falls_back(self) -> Self:
-        fallback_fits(self.on_failure, self.fallback)
-        if self.type != "ai" and self.fallback is not None and self.fallback.value is None:
-            raise PydanticCustomError(
-                "strange_for_type", "`fallback: {value: {...}}`: only a transform of type ai asks models"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _keys_fit_type(self) -> Self:
-        typed = frozenset().union(*_KEYS_OF_TYPE.values())
-        strange = (self.model_fields_set & typed) - _KEYS_OF_TYPE[self.type]
-        missing = [key for key in _REQUIRED_OF_TYPE[self.type] if getattr(self, key) is None]
-        if missing:
-            raise PydanticCustomError(
-                "missing_for_type",
-                "{keys}, which a transform of type {type} needs",
-                {"keys": " and ".join(f"`{key}`" for key in missing), "type": self.type},
-            )
-        if strange:
-            raise PydanticCustomError(
-                "strange_for_type",
-                "no {keys} in a transform of type {type}",
-                {"keys": " or ".join(f"`{key}`" for key in sorted(strange)), "type": self.type},
-            )
-        return self
-
-
-class GateConfig(Section):
-    """A gate with settings."""
-
-    type: str = Field(description="`all_pass`, `majority_pass`, `any_pass`, `weighted`, or a custom gate.")
-    threshold: float | None = Field(None, ge=0, le=1, description="`weighted`: the mean to reach.")
-
-    @model_validator(mode="after")
-    def _threshold_with_weighted(self) -> Self:
-        if self.type == "weighted" and self.threshold is None:
-            raise PydanticCustomError("missing_for_type", "`threshold`, which a weighted gate needs")
-        if self.type != "weighted" and self.threshold is not None:
-            raise PydanticCustomError("strange_for_type", "no `threshold`, which belongs to the weighted gate alone")
-        return self
-
-
-class EvaluateConfig(Recovery):
-    """How each output is scored, and which scores let it through."""
-
-    evaluators: list[EvaluatorConfig] = Field(min_length=1, description="Each gives one score in [0, 1] per record.")
-    quality_gate: GateConfig = Field(
-        default_factory=lambda: GateConfig(type="all_pass"),
-        description="`all_pass`, `majority_pass`, `any_pass`, `{type: weighted, threshold: 0.75}`, a registered "
-        "name, or `module:Class`.",
-    )
-    batch_threshold: float | None = Field(
-        None, ge=0, le=1, description="Share of judged records that must pass, over the whole run; else `partial`."
-    )
-    on_failure: OnFailureHere = Field("quarantine", description="For evaluator errors. " + ON_FAILURE)
-
-    @field_validator("quality_gate", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"type": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _names_and_thresholds(self) -> Self:
-        names = [evaluator.name for evaluator in self.evaluators]
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
-        if twice:
-            raise PydanticCustomError(
-                "duplicate_names",
-                "a different `name` for each evaluator ({names} stands twice)",
-                {"names": ", ".join(twice)},
-            )
-        bare = [evaluator.name for evaluator in self.evaluators if evaluator.threshold is None]
-        if self.quality_gate.type in ("all_pass", "majority_pass", "any_pass") and bare:
-            raise PydanticCustomError(
-                "missing_threshold",
-                "a `threshold` for {names}: only a weighted gate does without",
-                {"names": ", ".join(map(str, bare))},
-            )
-        return self
 
 
 class LoadConfig(Recovery):
@@ -277,6 +118,17 @@ class Pipeline(Section):
     transform: TransformConfig
     evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
     load: LoadConfig
+    monitoring: MonitoringConfig = Field(
+        default_factory=MonitoringConfig, description="What a run may cost, and what people are told of it."
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="USD per million tokens, for models whose price is not known or is yours: "
+        "`my-model: {input: 0.2, output: 0.8}`. Default: a bundled price list.",
+    )
+    providers: Annotated[dict[str, ProviderConfig], AfterValidator(check_providers)] = Field(
+        default_factory=dict, description="Connections to model providers, by the name before the colon of `model`."
+    )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
 
     @field_validator("version", mode="before")

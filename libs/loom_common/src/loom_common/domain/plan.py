@@ -5,12 +5,16 @@ content-addressed: messages carry its hash, workers keep the last few plans in m
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any
 
+import jinja2
 from pydantic import BaseModel, ConfigDict, Field
 
 from loom_common.domain.ids import content_hash
 from loom_common.domain.pipeline import Pipeline
+from loom_common.domain.prompt import Prompt
+from loom_common.errors import PermanentError
 
 
 class Replay(BaseModel):
@@ -20,6 +24,7 @@ class Replay(BaseModel):
 
     run_id: str
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    edits: dict[str, Any] = Field(default_factory=dict, description="Other values for fields of every record.")
 
 
 class Plan(BaseModel):
@@ -52,3 +57,17 @@ class Plan(BaseModel):
     def text_of(self, path_or_text: str) -> str:
         """A prompt as text: the travelling file of that path, or the text itself where it was written inline."""
         return self.files.get(path_or_text, path_or_text)
+
+
+def prompt_of(plan: Plan) -> Prompt:
+    """The prompt of a plan's transform, with its context and parameters. Raises `PermanentError` where it is no
+    template or a context file did not travel with the plan."""
+    config = plan.pipeline.transform
+    missing = [path for path in config.context if path not in plan.files]
+    if missing:
+        raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
+    context = {PurePath(path).stem: plan.files[path] for path in config.context}
+    try:
+        return Prompt(plan.text_of(config.prompt or ""), context, plan.params)
+    except jinja2.TemplateSyntaxError as error:
+        raise PermanentError(f"The prompt cannot be read: line {error.lineno}: {error.message}") from error

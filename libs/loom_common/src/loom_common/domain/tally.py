@@ -16,6 +16,8 @@ class Tally(BaseModel):
     extracted: int = 0
     transformed: int = 0
     passed: int = 0
+    unscored: int = 0
+    """Of those that passed: let through unseen, because `evaluate.sample` left them out."""
     rejected: int = 0
     skipped: int = 0
     quarantined: int = 0
@@ -36,6 +38,11 @@ class Tally(BaseModel):
 
     def __add__(self, other: Tally) -> Tally:
         return self.plus(**{name: getattr(other, name) for name in type(other).model_fields})
+
+    @property
+    def judged(self) -> int:
+        """Records that the gate decided about."""
+        return self.passed - self.unscored + self.rejected
 
     @property
     def kept(self) -> int:

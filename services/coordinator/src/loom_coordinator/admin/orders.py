@@ -16,9 +16,16 @@ def pause(run_id: Run, form: Form = Format.TABLE) -> None:
     _order(run_id, "pause", form)
 
 
-def resume(run_id: Run, form: Form = Format.TABLE) -> None:
+def resume(
+    run_id: Run,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
+    ] = None,
+    form: Form = Format.TABLE,
+) -> None:
     """Go on with a run that was paused, cancelled or failed, or that lost its way. What was done is not done again."""
-    _order(run_id, "resume", form)
+    _order(run_id, "resume", form, budget=budget)
 
 
 def cancel(run_id: Run, form: Form = Format.TABLE) -> None:
@@ -36,7 +43,12 @@ def priority(
 
 
 def _order(
-    run_id: str, verb: Literal["pause", "resume", "cancel", "priority"], form: Format, level: int | None = None
+    run_id: str,
+    verb: Literal["pause", "resume", "cancel", "priority"],
+    form: Format,
+    level: int | None = None,
+    *,
+    budget: float | None = None,
 ) -> None:
     from loom_common.contracts.v1 import RunAccepted, RunCommand
     from loom_common.settings import Settings
@@ -45,7 +57,7 @@ def _order(
     from loom_coordinator.admin.opening import broker
 
     async def order() -> RunAccepted:
-        command = RunCommand(run_id=run_id, verb=verb, priority=level, requested_by=_whoever())
+        command = RunCommand(run_id=run_id, verb=verb, priority=level, budget=budget, requested_by=_whoever())
         async with broker(Settings()) as bus:
             return await ask(bus, command)
 

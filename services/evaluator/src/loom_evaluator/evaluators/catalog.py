@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
 from loom_common.domain import evaluators as config
+from loom_common.domain.evaluation import EvaluateConfig
+from loom_common.domain.providers import ProviderConfig
+from loom_evaluator.evaluators.arbiter import arbiter_rule
 from loom_evaluator.evaluators.bounds import in_range, length
+from loom_evaluator.evaluators.embedding import embedding_similarity
 from loom_evaluator.evaluators.json_schema import json_schema
-from loom_evaluator.evaluators.opinion import AsyncRule, Rule
+from loom_evaluator.evaluators.opinion import AsyncRule, ModelRule, Rule
 from loom_evaluator.evaluators.python import python
 from loom_evaluator.evaluators.text import contains, exact_match, regex
+
+
+def model_rule_of(
+    settings: config.ModelJudged,
+    section: EvaluateConfig,
+    providers: Mapping[str, ProviderConfig] | None = None,
+    pipeline: str = "",
+) -> ModelRule:
+    """The evaluator ready to ask its model. Raises `PermanentError` where what it is made of is not installed."""
+    return arbiter_rule(settings, section, providers or {}, pipeline)
 
 
 def rule_of(settings: config.EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
@@ -30,5 +45,9 @@ def rule_of(settings: config.EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
             return length(settings)
         case config.PythonEvaluator():
             return python(settings, folder)
+        case config.EmbeddingSimilarity():
+            return embedding_similarity(settings)
+        case config.ModelJudged():
+            raise AssertionError(f"evaluator {settings.name} asks a model: see model_rule_of")
         case unreachable:
             assert_never(unreachable)

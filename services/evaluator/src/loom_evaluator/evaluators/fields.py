@@ -41,6 +41,15 @@ def reference_value(record: TransformedRecord, field: str) -> Any:
     return _named(record.input, field, "input")
 
 
+def input_text(record: TransformedRecord, field: str) -> str:
+    """An input field as text to judge by. Raises `RecordError` where it is missing, null or blank."""
+    value = reference_value(record, field)
+    text = "" if value is None else text_of(value)
+    if not text.strip():
+        raise cannot_score(f"the input field '{field}' is empty; expected text to judge by")
+    return text
+
+
 def text_of(value: Any) -> str:
     """Text as it is; anything else as canonical JSON: sorted keys, `true`, `null`."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.errors import RecordError
+from loom_evaluator.hearing import Hearing
 
 
 class Opinion(NamedTuple):
@@ -16,6 +17,8 @@ class Opinion(NamedTuple):
 
     value: float
     explanation: str | None = None
+    confidence: float | None = None
+    """How sure a judging model said it was, in [0, 1]."""
 
 
 YES = Opinion(1.0)
@@ -24,6 +27,8 @@ Rule = Callable[[TransformedRecord], Opinion]
 """Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
 AsyncRule = Callable[[TransformedRecord], Awaitable[Opinion]]
 """The same, for rules that wait for something."""
+ModelRule = Callable[[TransformedRecord, Hearing], Awaitable[Opinion]]
+"""The same, for rules that ask a model. Raises `TransientError` too, where the model is away for now."""
 
 
 def no(explanation: str) -> Opinion:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from pathlib import PurePath
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-import jinja2
-
-from loom_ai.endpoints import Endpoint, endpoint_of
+from loom_ai.endpoints import Endpoint, endpoints_of
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
 from loom_ai.structured import ask, read
+from loom_ai.together import Part, Question, ask_together
 from loom_common import attempts
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.plan import Plan
-from loom_common.domain.prompt import Prompt
+from loom_common.domain.plan import Plan, prompt_of
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
 from loom_common.isolation import MODEL_CALLS
 from loom_transformer.outcome import Outcome
@@ -38,8 +37,15 @@ class AiTransform:
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._config = config
-        self._prompt = _prompt(plan)
-        self._endpoints = [endpoint_of(model, config.base_url) for model in (config.model or "", *others)]
+        self._prompt = prompt_of(plan)
+        self._endpoints = endpoints_of(
+            (config.model or "", *others),
+            config.base_url,
+            config.api_key,
+            None if config.timeout is None else seconds(config.timeout),
+            config.rate_limit,
+            plan.pipeline.providers,
+        )
         self._models = models
         self._shape = shape
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
@@ -47,14 +53,49 @@ class AiTransform:
         self._remembers = config.fallback is not None and config.fallback.cached
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+        began = perf_counter()
+        parts = await self._together(run_id, records) if self._config.records_per_call > 1 and not again else {}
+        each = (perf_counter() - began) / max(1, len(parts))
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._one(Payer(run_id, record.id), record, again)) for record in records]
+                tasks = [
+                    group.create_task(self._after(parts[record.id], each, Payer(run_id, record.id), record))
+                    if record.id in parts
+                    else group.create_task(self._one(Payer(run_id, record.id), record, again))
+                    for record in records
+                ]
         except ExceptionGroup as failures:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.
             raise min(failures.exceptions, key=_rank) from None
         return [task.result() for task in tasks]
+
+    async def _together(self, run_id: str, records: Sequence[ExtractedRecord]) -> dict[str, Part]:
+        """What shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none at all
+        where the model is away and others may answer."""
+        questions = []
+        for record in records:
+            with contextlib.suppress(RecordError):
+                call = self._call(self._endpoints[0], self._prompt.render(record.input), 0)
+                questions.append(Question(call, Payer(run_id, record.id)))
+        count = self._config.records_per_call
+        try:
+            parts = await ask_together(self._models, questions, count, self._shape, self._reuse, self._patience)
+        except TransientError:
+            if len(self._endpoints) == 1 and not attempts.current.get().last:
+                raise
+            return {}
+        return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
+
+    async def _after(self, part: Part, took: float, payer: Payer, record: ExtractedRecord) -> Outcome:
+        """The outcome of a record that shared a call."""
+        if part.output is None:
+            alone = await self._one(payer, record, 0)
+            return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
+        if self._remembers:
+            call = self._call(self._endpoints[0], self._prompt.render(record.input), 0)
+            await self._models.remember(self._pipeline, payer, call, part.output)
+        return Outcome(part.output, took, spent=part.spent)
 
     async def _one(self, payer: Payer, record: ExtractedRecord, again: int) -> Outcome:
         began = perf_counter()
@@ -99,26 +140,17 @@ class AiTransform:
             provider=endpoint.provider,
             model=endpoint.model,
             base_url=endpoint.base_url,
-            api_key=self._config.api_key,
+            api_key=endpoint.api_key,
             messages=(ChatMessage("user", prompt),),
             temperature=self._config.temperature,
             max_tokens=self._config.max_tokens,
             schema=None if self._shape is None else self._shape.schema,
+            purpose="transform" if endpoint is self._endpoints[0] else "fallback",
             again=again,
-            timeout=None if self._config.timeout is None else seconds(self._config.timeout),
+            timeout=endpoint.timeout,
+            rate_limit=endpoint.rate_limit,
+            concurrency=endpoint.concurrency,
         )
-
-
-def _prompt(plan: Plan) -> Prompt:
-    config = plan.pipeline.transform
-    missing = [path for path in config.context if path not in plan.files]
-    if missing:
-        raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
-    context = {PurePath(path).stem: plan.files[path] for path in config.context}
-    try:
-        return Prompt(plan.text_of(config.prompt or ""), context, plan.params)
-    except jinja2.TemplateSyntaxError as error:
-        raise PermanentError(f"The prompt cannot be read: line {error.lineno}: {error.message}") from error
 
 
 def _rank(error: Exception) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 from loom_ai.journal import JournalledModels
 from loom_ai.shape import Shape
 from loom_common.domain.durations import seconds
-from loom_common.domain.pipeline import TransformConfig
+from loom_common.domain.output import TEXT
 from loom_common.domain.plan import Plan
+from loom_common.domain.transform import TransformConfig
 from loom_common.errors import PermanentError
 from loom_common.threads import Threads
 from loom_transformer.outcome import Transform
@@ -31,12 +32,12 @@ class Catalog:
     def transform_of(self, plan: Plan) -> Transform:
         """The plan's transform. Blocks while it imports user code. Raises `PermanentError`, `UserCodeError`."""
         config, folder = plan.pipeline.transform, self._project / plan.base
-        shape = Shape(config.output) if config.output else None
+        shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
         match config.type:
             case "ai":
-                return AiTransform(plan, self._models, shape)
+                return AiTransform(plan, self._models, None if config.output == TEXT else shape)
             case "scorer":
                 scorer, field = config.scorer or "", config.field or ""
                 return scorer_transform(scorer, field, self._scorers.get(scorer, folder), shape, bounds)

@@ -1,42 +1,35 @@
-"""The chat completions protocol, as values: a request's body, and what a response says. Pure.
-
-Endpoints differ in how they can be held to a schema. Loom asks in the strongest `Form` an endpoint takes and
-validates the answer whatever the form."""
+"""Chat completions: OpenAI's protocol, which most others speak."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
-
-
-class Form(StrEnum):
-    """How an answer is asked for, strongest first."""
-
-    JSON_SCHEMA = "json_schema"
-    JSON_OBJECT = "json_object"
-    PLAIN = "plain"
+from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.wire.form import Form, described
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
-    """The forms a call may take, strongest first."""
     return (Form.PLAIN,) if call.schema is None else tuple(Form)
 
 
+def url(base_url: str, _model: str) -> str:
+    return f"{base_url}/chat/completions"
+
+
+def headers(secret: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"} if secret else {}
+
+
 def request_body(call: ModelCall, form: Form) -> bytes:
-    """The JSON of a request."""
-    messages = call.messages
-    if call.schema is not None and form is not Form.JSON_SCHEMA:
-        messages = (_schema_in_words(call), *messages)
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
-        "temperature": call.temperature,
+        "messages": [{"role": message.role, "content": message.content} for message in described(call, form)],
     }
+    if call.temperature is not None:
+        body["temperature"] = call.temperature
     if call.max_tokens is not None:
         body[_limit_name(call.base_url)] = call.max_tokens
     if form is Form.JSON_SCHEMA:
@@ -47,20 +40,12 @@ def request_body(call: ModelCall, form: Form) -> bytes:
     return orjson.dumps(body)
 
 
-def _schema_in_words(call: ModelCall) -> ChatMessage:
-    schema = orjson.dumps(call.schema).decode()
-    return ChatMessage(
-        "system", f"Answer with one JSON object and nothing else. It must fit this JSON Schema: {schema}"
-    )
-
-
 def _limit_name(base_url: str) -> str:
     """OpenAI has renamed `max_tokens`, and newer models there refuse the old name; others know only the old one."""
     return "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
 
 
 def answer_of(body: bytes, call: ModelCall, latency: float) -> ModelAnswer:
-    """What a response says. Raises `ValueError` where it is no chat completion."""
     try:
         document = orjson.loads(body)
         choice = document["choices"][0]

@@ -1,6 +1,6 @@
-"""Any endpoint that speaks OpenAI's chat completions: OpenAI, Azure, vLLM, Ollama, llama.cpp, Groq ...
+"""Model endpoints over HTTP, whichever protocol they speak: keys, retries, breakers and refusals are the same for all.
 
-One aiohttp session, because it is the cheapest client per call and its pool stays linear (design.md 11)."""
+One aiohttp session, because it is the cheapest client per call and its pool stays linear (docs/adr/0007)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from collections.abc import Callable
 import aiohttp
 import orjson
 
-from loom_ai.chat import Form, answer_of, forms, request_body
-from loom_ai.endpoints import OPENAI_KEY
+from loom_ai.pacing import waiting
+from loom_ai.pacing.buckets import Buckets
+from loom_ai.pacing.pace import Pace, Turn
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.refusals import Place, refusal
-from loom_ai.retry import RetryPolicy, delay_after, retry_after_of
+from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.settings import ModelSettings
+from loom_ai.wire import anthropic, google, openai
+from loom_ai.wire.form import Form, Wire
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
+from loom_common.domain.providers import PROVIDERS
 from loom_common.domain.urls import redacted
 from loom_common.errors import (
     AccessRefused,
@@ -25,6 +29,7 @@ from loom_common.errors import (
     DependencyUnavailable,
     MissingCredential,
     PermanentError,
+    RateLimited,
     RecordError,
     Timeout,
     TransientError,
@@ -35,7 +40,10 @@ _IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
 
 
-class OpenAICompatible:
+_WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
+
+
+class HttpModels:
     """A `ModelClient` with at most `settings.concurrency` connections."""
 
     def __init__(
@@ -45,6 +53,7 @@ class OpenAICompatible:
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
         breakers: Breakers | None = None,
+        buckets: Buckets | None = None,
     ) -> None:
         self._settings = settings or ModelSettings()
         self._credentials = credentials or Credentials()
@@ -52,53 +61,73 @@ class OpenAICompatible:
         self._jitter = jitter
         self._breakers = breakers or Breakers(clock=clock)
         self._policy = RetryPolicy(self._settings.attempts, self._settings.retry_delay, self._settings.retry_ceiling)
+        self._pace = Pace(buckets, self._settings.concurrency, clock)
         self._forms: dict[bytes, tuple[Form, ...]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
-        failed = 0
+        failed = limited = 0
+        trouble: TransientError
         while True:
             try:
-                async with self._breakers.guarding(f"model {call.model} at {redacted(call.base_url)}"):
-                    return await self._in_strongest_form(call)
+                return await self._in_strongest_form(call)
             except BreakerOpen:
                 raise
+            except RateLimited as error:
+                limited += 1
+                tries, trouble = limited, error
+                delay = delay_when_limited(limited, self._policy, error.retry_after, self._jitter())
             except TransientError as error:
                 failed += 1
+                tries, trouble = failed, error
                 delay = delay_after(failed, self._policy, error.retry_after, self._jitter())
-                if delay is None:
-                    tries = "1 attempt" if failed == 1 else f"{failed} attempts"
-                    raise type(error)(f"{error} Gave up after {tries}.", retry_after=error.retry_after) from error
-            await self._clock.sleep(delay)
+            if delay is None:
+                words = "1 attempt" if tries == 1 else f"{tries} attempts"
+                raise type(trouble)(f"{trouble} Gave up after {words}.", retry_after=trouble.retry_after) from trouble
+            async with waiting.of_this_call().for_a_turn():
+                await self._clock.sleep(delay)
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        await self._pace.close()
 
     async def _in_strongest_form(self, call: ModelCall) -> ModelAnswer:
         """Until a form has worked, a refusal may be the form's fault: the next weaker one is tried. The one that
         worked is kept, per endpoint, model and schema, and from then on a refusal is the record's own."""
         schema_place = orjson.dumps([call.base_url, call.model, call.schema])
-        candidates = self._forms.get(schema_place) or forms(call)
+        candidates = self._forms.get(schema_place) or _wire(call).forms(call)
         for form in candidates[:-1]:
             try:
-                answer = await self._ask(call, form)
+                answer = await self._at_its_turn(call, form)
             except RecordError:
                 continue
             self._forms[schema_place] = (form,)
             return answer
-        answer = await self._ask(call, candidates[-1])
+        answer = await self._at_its_turn(call, candidates[-1])
         self._forms[schema_place] = candidates[-1:]
         return answer
 
-    async def _ask(self, call: ModelCall, form: Form) -> ModelAnswer:
-        place = Place(call.base_url, call.model, call.api_key or OPENAI_KEY)
-        url, headers, secret = self._rim(call)
+    async def _at_its_turn(self, call: ModelCall, form: Form) -> ModelAnswer:
+        async with self._pace.turn(call) as turn:
+            try:
+                async with self._breakers.guarding(f"model {call.model} at {redacted(call.base_url)}"):
+                    answer = await self._ask(call, form, turn)
+            except RateLimited as error:
+                await turn.refused(error)
+                raise
+            turn.answered(answer)
+            return answer
+
+    async def _ask(self, call: ModelCall, form: Form, turn: Turn) -> ModelAnswer:
+        place = Place(call.base_url, call.model, _key(call))
+        wire = _wire(call)
+        url, headers, secret = self._rim(call, wire)
         started = self._clock.monotonic()
         try:
             async with self._connected().post(
-                url, data=request_body(call, form), headers=headers, timeout=self._limits(call)
+                url, data=wire.request_body(call, form), headers=headers, timeout=self._limits(call)
             ) as response:
                 body = await response.read()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
@@ -114,31 +143,30 @@ class OpenAICompatible:
                 f"{place} cannot be reached ({type(error).__name__}). See that the server runs and `base_url` is right."
             ) from error
         latency = self._clock.monotonic() - started
+        await turn.heard(response.headers)
         if response.status == 200:
             try:
-                return answer_of(body, call, latency)
+                return wire.answer_of(body, call, latency)
             except ValueError:
                 pass
         if secret:
             body = body.replace(secret.encode(), b"***")
         raise refusal(response.status, body, place, retry_after_of(response.headers, self._clock.now()))
 
-    def _rim(self, call: ModelCall) -> tuple[str, dict[str, str], str | None]:
+    def _rim(self, call: ModelCall, wire: Wire) -> tuple[str, dict[str, str], str | None]:
         """URL, headers and key with every reference resolved: the only place that sees a secret."""
         try:
-            url = f"{self._credentials.expand(call.base_url, in_url=True).rstrip('/')}/chat/completions"
+            url = wire.url(self._credentials.expand(call.base_url, in_url=True).rstrip("/"), call.model)
             secret = self._secret(call)
         except MissingCredential as error:
             raise AccessRefused(f"model {call.model}: {error}") from error
-        headers = {"Content-Type": "application/json"}
-        if secret:
-            headers["Authorization"] = f"Bearer {secret}"
-        return url, headers, secret
+        return url, {"Content-Type": "application/json", **wire.headers(secret)}, secret
 
     def _secret(self, call: ModelCall) -> str | None:
-        if call.api_key is None and self._credentials.missing(OPENAI_KEY):
+        reference = _key(call)
+        if not reference or (call.api_key is None and self._credentials.missing(reference)):
             return None
-        return self._credentials.expand(call.api_key or OPENAI_KEY).strip()
+        return self._credentials.expand(reference).strip()
 
     def _limits(self, call: ModelCall) -> aiohttp.ClientTimeout:
         """A limit of the call's own is one for all of it: how long it may be silent then follows."""
@@ -156,3 +184,12 @@ class OpenAICompatible:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _wire(call: ModelCall) -> Wire:
+    return _WIRES[PROVIDERS[call.provider].wire]
+
+
+def _key(call: ModelCall) -> str:
+    """The credential reference that a call goes with; empty for none."""
+    return call.api_key if call.api_key is not None else PROVIDERS[call.provider].key or ""

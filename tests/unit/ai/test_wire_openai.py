@@ -3,7 +3,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from loom_ai.chat import Form, answer_of, forms, request_body
+from loom_ai.wire.form import Form
+from loom_ai.wire.openai import answer_of, forms, request_body
 from support.scripted_model import call_of
 
 SCHEMA = {"type": "object", "properties": {"mood": {"type": "string"}}}

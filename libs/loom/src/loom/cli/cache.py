@@ -1,0 +1,118 @@
+"""`loom cache`: what the journal of model calls holds, and forgetting it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.forms import Format
+from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+
+if TYPE_CHECKING:
+    from loom.config import LoomConfig
+    from loom_ai.ports import Journal, Kept
+
+app = typer.Typer(help="Answers of models that later runs reuse.", no_args_is_help=True)
+
+
+@app.command("stats")
+def stats(
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    cluster: Cluster = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Show how many answers are kept, by model: their tokens, what they cost, how old they are."""
+    from loom.cli.running import wait_for
+    from loom.cli.tables import Column, print_rows
+
+    rows = [
+        {
+            "provider": kept.provider,
+            "model": kept.model,
+            "answers": kept.answers,
+            "tokens_in": kept.tokens_in,
+            "tokens_out": kept.tokens_out,
+            "cost_usd": round(kept.cost, 6),
+            "oldest": kept.oldest.isoformat(timespec="seconds"),
+            "newest": kept.newest.isoformat(timespec="seconds"),
+        }
+        for kept in wait_for(_kept(configuration(config, cluster=cluster)))
+    ]
+    columns = [Column("model", "model", keep=True), Column("answers", "answers"), Column("tokens_in", "tokens in")]
+    columns += [Column("tokens_out", "tokens out"), Column("cost_usd", "cost USD"), Column("oldest", "oldest")]
+    print_rows(rows, columns, form, "No answer is kept.")
+
+
+@app.command("clear")
+def clear(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only answers older than this: `12h`, `7d`.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Only answers of this model.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    cluster: Cluster = False,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Forget answers: whoever asks the same again pays again. So do unfinished runs that are resumed."""
+    from loom.cli import terminal
+    from loom.cli.running import wait_for
+    from loom_common.errors import ConfigurationError
+
+    settings = configuration(config, cluster=cluster)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigurationError("Forgetting answers costs money when they are asked for again. Add --yes.")
+        typer.confirm("Forget answers, to be paid again when they are asked for again?", abort=True)
+    gone = wait_for(_clear(settings, older_than, model))
+    if form is Format.JSON:
+        terminal.print_json({"forgotten": gone})
+    else:
+        terminal.say(f"{gone:,} entries forgotten.")
+
+
+async def _kept(config: LoomConfig) -> list[Kept]:
+    journal = await _journal(config)
+    try:
+        return await journal.kept()
+    finally:
+        await journal.close()
+
+
+async def _clear(config: LoomConfig, older_than: str | None, model: str | None) -> int:
+    import datetime as dt
+
+    before = None if older_than is None else dt.datetime.now(dt.UTC) - dt.timedelta(seconds=_seconds(older_than))
+    journal = await _journal(config)
+    try:
+        return await journal.clear(before, model)
+    finally:
+        await journal.close()
+
+
+async def _journal(config: LoomConfig) -> Journal:
+    """The journal of the configured mode, its tables as they have to be."""
+    from loom.engine import prepare
+    from loom_ai.opening import open_journal
+
+    settings = config.settings()
+    if not config.distributed:
+        await prepare(settings)
+    return open_journal(settings.journal.url.get_secret_value(), settings.project_dir)
+
+
+def _seconds(age: str) -> float:
+    """Raises `ConfigurationError` where it is none."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from loom_common.domain.durations import Duration, seconds
+    from loom_common.errors import ConfigurationError
+
+    try:
+        return seconds(TypeAdapter(Duration).validate_python(age))
+    except ValidationError:
+        raise ConfigurationError(f"--older-than {age!r}: expected a number and a unit: 30m, 12h or 7d.") from None

@@ -1,0 +1,1 @@
+"""How fast models are asked: limits that all workers share, and as many calls at once as an endpoint takes well."""

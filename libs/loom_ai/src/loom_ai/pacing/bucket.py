@@ -1,0 +1,68 @@
+"""A limit per minute that holds in every minute, kept as one number: until when the next ones are spoken for. Pure.
+
+This is the generic cell rate algorithm: each request is given a moment, moments lie evenly apart, and `burst` of them
+may be taken at once after a quiet time. In any `WINDOW_SECONDS` at most `burst + rate * WINDOW_SECONDS` moments lie,
+and the rate is chosen so that this is the limit. `SLACK_SECONDS` is what requests may drift between their moment and
+their arrival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 60.0
+SLACK_SECONDS = 2.0
+_BURST_SHARE = 30
+"""The burst is a thirtieth of the limit, two seconds' worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So much in any sixty seconds."""
+
+    per_minute: int
+
+    @property
+    def burst(self) -> float:
+        """What may be taken at once after a quiet time; never less than one."""
+        return max(1.0, self.per_minute / _BURST_SHARE)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two."""
+        if self.per_minute == 1:
+            return WINDOW_SECONDS + SLACK_SECONDS
+        return (WINDOW_SECONDS + SLACK_SECONDS) / (self.per_minute - self.burst)
+
+    @property
+    def tolerance(self) -> float:
+        """Seconds that a request may come before its even share of the time."""
+        return self.interval * (self.burst - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is taken from a bucket: seconds of its time."""
+
+    requests: float
+    tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A bucket as it was when something was taken from it. Seconds of the clock of whoever keeps it."""
+
+    now: float
+    requests_from: float
+    """Until when requests were spoken for; never before `now`, nor before the end of a pause."""
+    tokens_from: float
+    """The same for tokens."""
+    paused_until: float
+
+    def wait(self, requests: Rate | None, tokens: Rate | None, before: Wish) -> float:
+        """Seconds until a request may go that stands behind `before`."""
+        waits = [0.0, self.paused_until - self.now]
+        if requests is not None:
+            waits.append(self.requests_from + before.requests - requests.tolerance - self.now)
+        if tokens is not None:
+            waits.append(self.tokens_from + before.tokens - tokens.tolerance - self.now)
+        return max(waits)

@@ -1,0 +1,208 @@
+"""When a call may go: not while its endpoint asks for a pause, not beyond its limits, not with too many others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+import structlog
+
+from loom_ai.counting import about
+from loom_ai.grouped import Grouped
+from loom_ai.pacing import waiting
+from loom_ai.pacing.bucket import Rate, Wish
+from loom_ai.pacing.buckets import Buckets, MemoryBuckets
+from loom_ai.pacing.concurrency import Concurrency
+from loom_ai.pacing.gate import Gate
+from loom_ai.pacing.headers import pause_of
+from loom_ai.ports import ModelAnswer, ModelCall
+from loom_common.errors import RateLimited
+from loom_common.ports.clock import Clock, SystemClock
+
+log = structlog.get_logger()
+
+_LOOK_SECONDS = 1.0
+"""How often to look whether another worker was asked to pause."""
+_LATE_SECONDS = 1.0
+"""Who wakes later than this after its moment takes another."""
+_LONGEST_PAUSE = 120.0
+_FIRST_ANSWER_TOKENS = 256
+"""What an answer is taken to have, before one came."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """A model at an endpoint, under one key."""
+
+    name: str
+    bucket: str
+    gate: Gate
+    paused_until: float = 0.0
+    looked_at: float = float("-inf")
+    tokens_out: float = float(_FIRST_ANSWER_TOKENS)
+    """Of an answer, of late."""
+    owed: float = 0.0
+    """Tokens by which answers have passed their estimates, and that the next estimate makes up for."""
+    limits: dict[tuple[int | None, int | None], _Limit] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Limit:
+    """The rates of a place, and the wishes that go to its bucket together."""
+
+    requests: Rate | None
+    tokens: Rate | None
+    take: Grouped[Wish, float]
+
+
+@dataclass(slots=True)
+class Turn:
+    """A call that may go. Tell it how the call ended."""
+
+    _pace: Pace
+    _place: _Place
+    _estimate: float
+
+    def answered(self, answer: ModelAnswer) -> None:
+        """With an answer, whatever it says."""
+        place = self._place
+        place.gate.concurrency.answered(answer.latency, busy=place.gate.busy)
+        place.tokens_out += 0.05 * (answer.tokens_out - place.tokens_out)
+        if self._estimate:
+            place.owed += answer.tokens_in + answer.tokens_out - self._estimate
+
+    async def heard(self, headers: Mapping[str, str]) -> None:
+        """The headers of a response: they may say that nothing is left."""
+        seconds = pause_of(headers, self._pace.clock.now())
+        if seconds:
+            await self._pace.pause(self._place, seconds)
+
+    async def refused(self, error: RateLimited) -> None:
+        """With 429. Where that says that too much is asked, everyone pauses for as long as the endpoint wants."""
+        if self._place.gate.concurrency.refused() and error.retry_after:
+            await self._pace.pause(self._place, min(_LONGEST_PAUSE, error.retry_after))
+
+
+class Pace:
+    """Of one process."""
+
+    def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
+        """`ceiling`: calls in flight at once to one model, at most."""
+        self.clock = clock or SystemClock()
+        self._buckets = buckets or MemoryBuckets(self.clock)
+        self._alone = buckets is None
+        self._ceiling = ceiling
+        self._places: dict[tuple[str, str, str | None], _Place] = {}
+
+    @asynccontextmanager
+    async def turn(self, call: ModelCall) -> AsyncIterator[Turn]:
+        """Around one request. Waits until it may go."""
+        place = self._place_of(call)
+        watch = waiting.of_this_call()
+        if not place.gate.enter_at_once():
+            async with watch.for_a_turn():
+                await place.gate.enter()
+        try:
+            estimate = await self._moment(place, call, watch)
+            yield Turn(self, place, estimate)
+        finally:
+            place.gate.leave()
+
+    async def pause(self, place: _Place, seconds: float) -> None:
+        """Nobody asks this model for so long, here and in the other workers."""
+        until = self.clock.monotonic() + seconds
+        if until <= place.paused_until + 0.05:
+            return
+        place.paused_until = until
+        log.info("pausing", model=place.name, for_s=round(seconds, 1))
+        await self._buckets.pause(place.bucket, seconds)
+
+    async def close(self) -> None:
+        """Release the buckets."""
+        for place in self._places.values():
+            for limit in place.limits.values():
+                await limit.take.close()
+        await self._buckets.close()
+
+    async def _moment(self, place: _Place, call: ModelCall, watch: waiting.Waiting) -> float:
+        """Wait for it; gives how many tokens were taken for the call."""
+        limit = self._limit_of(place, call)
+        estimate = _tokens(place, call) if limit is not None and limit.tokens is not None else 0.0
+        while True:
+            began = self.clock.monotonic()
+            if limit is not None:
+                tokens = max(0.0, estimate + place.owed)
+                place.owed += estimate - tokens
+                wait = await limit.take(_wish(limit, tokens))
+            else:
+                await self._look(place, began)
+                wait = place.paused_until - began
+            if wait <= 0:
+                return estimate
+            async with watch.for_a_turn():
+                await self.clock.sleep(wait)
+            now = self.clock.monotonic()
+            if limit is not None and now < began + wait + _LATE_SECONDS and place.paused_until <= now:
+                return estimate
+
+    async def _look(self, place: _Place, now: float) -> None:
+        """Whether another worker was asked to pause: once a second, by one call of those that would go."""
+        if self._alone or now - place.looked_at < _LOOK_SECONDS:
+            return
+        place.looked_at = now
+        left = await self._buckets.paused(place.bucket)
+        place.paused_until = max(place.paused_until, now + left if left else 0.0)
+
+    def _place_of(self, call: ModelCall) -> _Place:
+        key = (call.base_url, call.model, call.api_key)
+        place = self._places.get(key)
+        if place is None:
+            ceiling = min(call.concurrency or self._ceiling, self._ceiling)
+            bucket = hashlib.sha256(orjson.dumps(key)).hexdigest()
+            place = self._places[key] = _Place(call.model, bucket, Gate(Concurrency(ceiling)))
+        return place
+
+    def _limit_of(self, place: _Place, call: ModelCall) -> _Limit | None:
+        said = call.rate_limit
+        if said is None:
+            return None
+        key = (said.requests_per_minute, said.tokens_per_minute)
+        limit = place.limits.get(key)
+        if limit is None:
+            requests, tokens = (None if number is None else Rate(number) for number in key)
+
+            async def take(wishes: Sequence[Wish]) -> Sequence[float]:
+                return await self._taken(place, requests, tokens, wishes)
+
+            limit = place.limits[key] = _Limit(requests, tokens, Grouped(take))
+        return limit
+
+    async def _taken(
+        self, place: _Place, requests: Rate | None, tokens: Rate | None, wishes: Sequence[Wish]
+    ) -> Sequence[float]:
+        """Seconds until the moment of each, which were all taken at once."""
+        total = Wish(sum(wish.requests for wish in wishes), sum(wish.tokens for wish in wishes))
+        taken = await self._buckets.take(place.bucket, total)
+        waits, before = [], Wish(0.0, 0.0)
+        for wish in wishes:
+            waits.append(taken.wait(requests, tokens, before))
+            before = Wish(before.requests + wish.requests, before.tokens + wish.tokens)
+        return waits
+
+
+def _wish(limit: _Limit, tokens: float) -> Wish:
+    return Wish(
+        0.0 if limit.requests is None else limit.requests.interval,
+        0.0 if limit.tokens is None else limit.tokens.interval * tokens,
+    )
+
+
+def _tokens(place: _Place, call: ModelCall) -> float:
+    """What the call will take, about: its question, and an answer like the last ones."""
+    texts = (message.content for message in call.messages)
+    asked = sum(len(text) / 4 if text.isascii() else about(text) for text in texts)
+    answer = place.tokens_out if call.max_tokens is None else min(place.tokens_out, call.max_tokens)
+    return asked + answer

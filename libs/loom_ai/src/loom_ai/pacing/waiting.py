@@ -1,0 +1,77 @@
+"""Time that a call spends waiting for its turn, told to who counts how long it takes: a call that may not go yet is not
+a slow one, and holds no place that another could have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Of one call."""
+
+    slots: asyncio.Semaphore | None = None
+    """The places of calls under way, one of which it has but while it waits."""
+    _has_one: bool = False
+    _seconds: float = 0.0
+    _since: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of the call is under way."""
+        return not self._has_one
+
+    def seconds(self) -> float:
+        """How long it waited so far."""
+        return self._seconds + (0.0 if self._since is None else monotonic() - self._since)
+
+    @asynccontextmanager
+    async def under_way(self) -> AsyncIterator[None]:
+        """Around the call. Waits for a place."""
+        await self._take()
+        try:
+            yield
+        finally:
+            self._give()
+
+    @asynccontextmanager
+    async def for_a_turn(self) -> AsyncIterator[None]:
+        """Around the waiting. Waits for a place after it."""
+        self._since = self._since or monotonic()
+        self._give()
+        try:
+            yield
+            await self._take()
+        finally:
+            self._seconds += monotonic() - self._since
+            self._since = None
+
+    async def _take(self) -> None:
+        if not self._has_one:
+            if self.slots is not None:
+                await self.slots.acquire()
+            self._has_one = True
+
+    def _give(self) -> None:
+        if self._has_one:
+            self._has_one = False
+            if self.slots is not None:
+                self.slots.release()
+
+
+_current: ContextVar[Waiting | None] = ContextVar("loom_waiting", default=None)
+
+
+def of_this_call() -> Waiting:
+    """Of the call that this task makes."""
+    return _current.get() or Waiting()
+
+
+def watch(waiting: Waiting) -> None:
+    """From now on, what this task waits for a turn is told to `waiting`."""
+    _current.set(waiting)

@@ -1,0 +1,59 @@
+"""What a simulated model says: a value that fits the schema asked for, the same for the same question. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath")
+
+
+def answer_for(schema: Mapping[str, Any] | None, question: str) -> Any:
+    """A value that fits `schema` (JSON Schema), or a sentence where there is none."""
+    seed = int.from_bytes(hashlib.sha256(question.encode()).digest()[:8])
+    if not schema:
+        return f"An answer to {seed % 10_000}."
+    return _fitting(schema, random.Random(seed), schema.get("$defs", {}))  # noqa: S311 - no secret is made of it
+
+
+def tokens_of(text: str) -> int:
+    """About what a tokenizer would count."""
+    return len(text) // 4 + 1
+
+
+def _fitting(schema: Mapping[str, Any], chance: random.Random, definitions: Mapping[str, Any]) -> Any:
+    match schema:
+        case {"$ref": reference}:
+            return _fitting(definitions[reference.rpartition("/")[2]], chance, definitions)
+        case {"const": value}:
+            return value
+        case {"enum": values}:
+            return chance.choice(values)
+        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
+            return _fitting(first, chance, definitions)
+    kind = schema.get("type", "string")
+    match (kind[0] if isinstance(kind, list) else kind).lower():
+        case "object":
+            fields = schema.get("properties", {})
+            return {name: _fitting(each, chance, definitions) for name, each in fields.items()}
+        case "array":
+            count = max(schema.get("minItems", 1), 1)
+            return [_fitting(schema.get("items", {}), chance, definitions) for _ in range(count)]
+        case kind:
+            return _plain(kind, schema, chance)
+
+
+def _plain(kind: str, schema: Mapping[str, Any], chance: random.Random) -> Any:
+    match kind:
+        case "number":
+            return round(chance.uniform(schema.get("minimum", 0), schema.get("maximum", 1)), 3)
+        case "integer":
+            return chance.randint(schema.get("minimum", 0), schema.get("maximum", 100))
+        case "boolean":
+            return chance.random() < 0.5
+        case "null":
+            return None
+        case _:
+            return " ".join(chance.choices(_WORDS, k=3))

@@ -1,0 +1,218 @@
+"""The server: no model, but answers that fit, counts that can be trusted, faults on demand.
+
+    POST /v1/chat/completions                      as OpenAI, and most others, take it
+    POST /v1/messages                              as Anthropic takes it
+    POST /v1beta/models/{model}:generateContent    as Google takes it
+    GET  /stats                                    what it was asked, as JSON
+    POST /faults                                   `["500", "hang"]`: the next calls fail that way
+
+The answer to a conversation follows from its first user message and the schema alone, so that the same question has
+the same answer in every run, repaired or not. What is counted is counted when a call arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+
+from loom_ai.simulated.answers import answer_for, tokens_of
+from loom_ai.simulated.formats import AnthropicMessages, Asked, ChatCompletions, Format, GoogleContents, Said
+from loom_ai.simulated.latency import Latency
+from loom_ai.simulated.traffic import Traffic
+
+FAULTS = ("429", "500", "hang", "bad_json", "truncated", "refused", "not_chat")
+FORMS = ("json_schema", "json_object")
+
+
+@dataclass
+class SimulatedModel:
+    """What it does and what it has seen. Everything may be changed while it runs."""
+
+    latency: float | Latency = 0.0
+    """Seconds each answer takes."""
+    tokens_out: int = 0
+    """Completion tokens that were reported so far."""
+    tokens_per_answer: int | None = None
+    """Completion tokens that each answer reports; None for about as many as its text has."""
+    api_key: str | None = None
+    """Calls without this key are answered with 401."""
+    forms: Sequence[str] = FORMS
+    """The ways of asking for JSON it takes; others are answered with 400."""
+    models: Sequence[str] = ()
+    """The models it knows; none for any. Others are answered with 404."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Share of calls that meet each fault."""
+    retry_after: float = 0.2
+    """Seconds that a 429 asks to wait."""
+    requests_per_minute: int | None = None
+    """More in a minute than this are answered with 429."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every answer."""
+    seed: int = 0
+    faults: deque[str] = field(default_factory=deque)
+    """Faults of the next calls, before any rate."""
+    calls: int = 0
+    answered: int = 0
+    tokens_in: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
+    met: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    """Conversations by the SHA-256 of their texts."""
+    bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
+    """The last requests, as they came."""
+    base_url: str = ""
+    """Of its OpenAI-compatible side, ending in /v1."""
+
+    def __post_init__(self) -> None:
+        self.traffic = Traffic()
+        self._chance = random.Random(self.seed)  # noqa: S311 - no secret is made of it
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def root_url(self) -> str:
+        """Where the other providers' sides begin."""
+        return self.base_url.removesuffix("/v1")
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
+        """Listen; on any free port where none is given. Raises `OSError`."""
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
+        app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
+        app.router.add_post("/v1beta/models/{model}:generateContent", self._speaking(GoogleContents()))
+        app.router.add_get("/stats", self._stats)
+        app.router.add_post("/faults", self._take_faults)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        self.base_url = f"http://{host}:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """What it was asked so far. Tokens are those of answers that were given."""
+        return {
+            "simulated": True,
+            "calls": self.calls,
+            "answered": self.answered,
+            "distinct": len(self.asked),
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "most_at_once": self.most_at_once,
+            "most_in_a_minute": self.traffic.most,
+            "faults": dict(self.met),
+        }
+
+    async def _stats(self, _: web.Request) -> web.Response:
+        return web.json_response(self.stats)
+
+    async def _take_faults(self, request: web.Request) -> web.Response:
+        self.faults.extend(await request.json())
+        return web.json_response(list(self.faults))
+
+    def _speaking(self, wire: Format) -> Any:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = json.loads(await request.read())
+            self.calls += 1
+            in_a_minute = self.traffic.arrived(asyncio.get_running_loop().time())
+            self.bodies.append(body)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            try:
+                asked = wire.asked(body, request.match_info.get("model", ""))
+                refusal = self._refusal(request, wire, asked, in_a_minute)
+                return refusal or await self._answer(wire, asked)
+            finally:
+                self.at_once -= 1
+
+        return handle
+
+    def _refusal(self, request: web.Request, wire: Format, asked: Asked, in_a_minute: int) -> web.Response | None:
+        given = request.headers.get(wire.key_header, "none").removeprefix("Bearer ")
+        if self.api_key is not None and given != self.api_key:
+            return _error(wire, 401, f"Incorrect API key provided: {given}", "invalid_api_key")
+        if self.models and asked.model not in self.models:
+            return _error(wire, 404, f"The model {asked.model} does not exist", "model_not_found")
+        if asked.form is not None and asked.form not in self.forms:
+            return _error(wire, 400, f"response_format {asked.form} is not supported", "invalid_request_error")
+        if self.requests_per_minute is not None and in_a_minute > self.requests_per_minute:
+            self.met["over_limit"] += 1
+            return self._slow_down(wire)
+        return None
+
+    def _slow_down(self, wire: Format) -> web.Response:
+        headers = {"Retry-After": f"{self.retry_after:g}"}
+        return _error(wire, 429, "Slow down", "rate_limit_exceeded", headers)
+
+    async def _answer(self, wire: Format, asked: Asked) -> web.Response:
+        fault = self._fault()
+        latency = self.latency.draw(self._chance) if isinstance(self.latency, Latency) else self.latency
+        if latency:
+            await asyncio.sleep(latency)
+        match fault:
+            case "429":
+                return self._slow_down(wire)
+            case "500":
+                return _error(wire, 500, "The server had an error", "server_error")
+            case "hang":
+                await asyncio.sleep(3600)
+            case "not_chat":
+                return web.Response(text="<html>A proxy's page</html>", content_type="text/html")
+        return web.json_response(wire.answer(asked, self._said(asked, fault)), headers=self.headers)
+
+    def _fault(self) -> str | None:
+        fault = self.faults.popleft() if self.faults else None
+        if fault is None and self.rates:
+            draw = self._chance.random()
+            for name, rate in self.rates.items():
+                if draw < rate:
+                    fault = name
+                    break
+                draw -= rate
+        if fault is not None:
+            self.met[fault] += 1
+        return fault
+
+    def _said(self, asked: Asked, fault: str | None) -> Said:
+        answer = answer_for(asked.schema, asked.question)
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        if fault in ("bad_json", "truncated"):
+            text = text[: len(text) // 2]
+        elif fault == "refused":
+            text = "I cannot help with that."
+        conversation = "\n".join(asked.turns)
+        tokens_in = tokens_of(conversation)
+        tokens_out = tokens_of("" if fault == "refused" else text)
+        if self.tokens_per_answer is not None:
+            tokens_out = self.tokens_per_answer
+        self.answered += 1
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
+        return Said(text, tokens_in, tokens_out, self.calls, fault == "truncated", fault == "refused")
+
+
+def _error(
+    wire: Format, status: int, message: str, code: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.json_response(wire.error(status, message, code), status=status, headers=headers)

@@ -1,0 +1,52 @@
+"""How an answer is held to a schema. Endpoints differ in what they take: Loom asks in the strongest form an endpoint
+takes, and validates the answer whatever the form."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+import orjson
+
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
+
+
+class Form(StrEnum):
+    """How an answer is asked for, strongest first."""
+
+    JSON_SCHEMA = "json_schema"
+    JSON_OBJECT = "json_object"
+    PLAIN = "plain"
+
+
+class Wire(Protocol):
+    """A provider's protocol."""
+
+    def forms(self, call: ModelCall) -> tuple[Form, ...]:
+        """The forms a call may take, strongest first."""
+        ...
+
+    def url(self, base_url: str, _model: str, /) -> str:
+        """Where a call is sent."""
+        ...
+
+    def headers(self, secret: str | None) -> dict[str, str]:
+        """What is sent with every call; `secret` is the key."""
+        ...
+
+    def request_body(self, call: ModelCall, form: Form) -> bytes:
+        """The JSON of a request."""
+        ...
+
+    def answer_of(self, body: bytes, call: ModelCall, latency: float) -> ModelAnswer:
+        """What a response says. Raises `ValueError` where it is none of this protocol."""
+        ...
+
+
+def described(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]:
+    """The conversation, with the schema in the words of a system message where the form carries none itself."""
+    if call.schema is None or form is Form.JSON_SCHEMA:
+        return call.messages
+    schema = orjson.dumps(call.schema).decode()
+    words = f"Answer with one JSON object and nothing else. It must fit this JSON Schema: {schema}"
+    return (ChatMessage("system", words), *call.messages)

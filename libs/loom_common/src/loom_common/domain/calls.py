@@ -1,0 +1,78 @@
+"""Model calls, added up: how many, of whom, what for, and what they took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = tuple[str, str, str]
+"""Purpose, provider, model."""
+
+
+class Calls(BaseModel):
+    """The calls of one stage that share purpose, provider and model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    purpose: str = Field(description="`transform`, `evaluate`, `repair` or `fallback`.")
+    provider: str
+    model: str
+    made: int = Field(0, description="Calls paid for.")
+    reused: int = Field(0, description="Answers that another record, or another run, had paid for.")
+    unpriced: int = Field(0, description="Of those made: calls whose price nobody knows. They count as 0 USD.")
+    tokens_in: int = 0
+    tokens_cached: int = Field(0, description="Of `tokens_in`: what the provider had cached, and charges less for.")
+    tokens_out: int = 0
+    cost: float = Field(0.0, description="USD.")
+    seconds: float = Field(0.0, description="From question to answer, added up over the calls made.")
+
+    @property
+    def kind(self) -> Kind:
+        """What calls must share to be added up."""
+        return (self.purpose, self.provider, self.model)
+
+    def __add__(self, other: Calls) -> Self:
+        return self._joined(other, 1)
+
+    def __sub__(self, other: Calls) -> Self:
+        return self._joined(other, -1)
+
+    def _joined(self, other: Calls, sign: int) -> Self:
+        return self.model_copy(update={name: getattr(self, name) + sign * getattr(other, name) for name in AMOUNTS})
+
+
+AMOUNTS = tuple(name for name in Calls.model_fields if name not in ("purpose", "provider", "model"))
+"""The fields of `Calls` that are added up."""
+
+
+def summed(calls: Iterable[Calls]) -> tuple[Calls, ...]:
+    """One entry per kind, in a fixed order."""
+    found: dict[Kind, Calls] = {}
+    for each in calls:
+        found[each.kind] = found[each.kind] + each if each.kind in found else each
+    return tuple(found[kind] for kind in sorted(found))
+
+
+def difference(now: Iterable[Calls], before: Iterable[Calls]) -> tuple[Calls, ...]:
+    """What must be added to `before` to have `now`; kinds that are equal are left out."""
+    found = {each.kind: each for each in summed(now)}
+    for each in summed(before):
+        nothing = Calls(purpose=each.purpose, provider=each.provider, model=each.model)
+        found[each.kind] = found.get(each.kind, nothing) - each
+    return tuple(found[kind] for kind in sorted(found) if any(getattr(found[kind], name) for name in AMOUNTS))
+
+
+def advanced(calls: Iterable[Calls], stage: str) -> dict[str, float]:
+    """The same as fields of a `Tally`."""
+    calls = list(calls)
+    if not calls:
+        return {}
+    return {
+        "calls_made": sum(each.made for each in calls),
+        "calls_from_cache": sum(each.reused for each in calls),
+        "tokens_in": sum(each.tokens_in for each in calls),
+        "tokens_out": sum(each.tokens_out for each in calls),
+        f"cost_{stage}": sum(each.cost for each in calls),
+    }

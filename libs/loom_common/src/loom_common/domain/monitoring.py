@@ -1,0 +1,97 @@
+"""What a pipeline file says about money and about what people must hear of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from loom_common.domain.section import Location, Section
+
+
+class LatencySla(Section):
+    """Seconds a record's transform may take."""
+
+    p50: float | None = Field(None, gt=0, description="Seconds for half of the records.")
+    p95: float | None = Field(None, gt=0, description="Seconds for 95 of 100 records.")
+    p99: float | None = Field(None, gt=0, description="Seconds for 99 of 100 records.")
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise PydanticCustomError("nothing_named", "at least one of `p50`, `p95` and `p99`")
+        return self
+
+
+class QualityThreshold(Section):
+    """How good a run's scores must be."""
+
+    min_score: float = Field(ge=0, le=1, description="The least mean score, of every evaluator over the run.")
+
+
+class AgainstHistory(Section):
+    """How far a run may be from the pipeline's own earlier runs."""
+
+    runs: int = Field(10, ge=1, le=100, description="How many earlier runs count, the newest first.")
+    least: int = Field(3, ge=1, le=100, description="With fewer earlier runs than that nothing is said.")
+
+
+class CostSpike(AgainstHistory):
+    """A record costs much more than it did."""
+
+    factor: float = Field(2.0, gt=1, description="How many times the median cost per record of earlier runs.")
+
+
+class ScoreDegradation(AgainstHistory):
+    """An evaluator's scores are lower than they were."""
+
+    drop: float = Field(0.1, gt=0, le=1, description="How far the mean score may lie below that of earlier runs.")
+
+
+class AlertsConfig(Section):
+    """Who is told. A message that cannot be sent is kept in `monitoring_alerts`; it never fails a run."""
+
+    webhook: Location = Field(description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references.")
+    format: Literal["json", "slack"] = Field(
+        "json", description="`json`: the alert as an object. `slack`: `{text: ...}`, as Slack and its like take it."
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _secret_stays_out(cls, value: str) -> str:
+        if "hooks.slack.com" in value and "${" not in value:
+            raise PydanticCustomError("clear_text_secret", "a credential reference: a Slack address is a secret")
+        return value
+
+
+class MonitoringConfig(Section):
+    """What a run may cost, and what people are told of it."""
+
+    cost_budget: float | None = Field(
+        None, gt=0, description="USD for one run. No call is made that might pass it: the run pauses instead."
+    )
+    quality_threshold: QualityThreshold | None = Field(None, description="`{min_score: 0.7}`.")
+    latency_sla: LatencySla | None = Field(None, description="`{p95: 5.0}`: seconds per record in the transform.")
+    cost_spike: CostSpike | None = Field(
+        None, description="`2.0` or `{factor: 2.0, runs: 10, least: 3}`: against the pipeline's own history."
+    )
+    score_degradation: ScoreDegradation | None = Field(
+        None, description="`0.1` or `{drop: 0.1, runs: 10, least: 3}`: against the pipeline's own history."
+    )
+    alerts: AlertsConfig | None = Field(None, description="Where alerts are sent. They are always recorded.")
+
+    @field_validator("cost_spike", mode="before")
+    @classmethod
+    def _factor(cls, value: Any) -> Any:
+        return {"factor": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @field_validator("score_degradation", mode="before")
+    @classmethod
+    def _drop(cls, value: Any) -> Any:
+        return {"drop": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @property
+    def watches(self) -> bool:
+        """Whether anything but money is looked at."""
+        return any((self.quality_threshold, self.latency_sla, self.cost_spike, self.score_degradation))

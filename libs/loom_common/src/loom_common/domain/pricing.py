@@ -1,0 +1,32 @@
+"""What a model's tokens cost, as a user says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from loom_common.domain.section import Section
+
+_MILLION = 1_000_000
+
+
+class ModelPrice(Section):
+    """USD per million tokens."""
+
+    input: float = Field(ge=0, description="USD per million tokens of questions.")
+    output: float = Field(ge=0, description="USD per million tokens of answers.")
+    cached: float | None = Field(
+        None, ge=0, description="USD per million tokens the provider had cached. Default: as `input`."
+    )
+
+    def of(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float:
+        """USD. `tokens_cached` are among `tokens_in`."""
+        cached = self.input if self.cached is None else self.cached
+        fresh = tokens_in - tokens_cached
+        return (fresh * self.input + tokens_cached * cached + tokens_out * self.output) / _MILLION
+
+
+def price_named(prices: Mapping[str, ModelPrice], provider: str, model: str) -> ModelPrice | None:
+    """The price a user gave for a model: under `provider:model`, else under the model's name alone."""
+    return prices.get(f"{provider}:{model}") or prices.get(model)

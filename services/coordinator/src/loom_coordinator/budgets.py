@@ -1,0 +1,60 @@
+"""A run that has spent its budget: it pauses, says how far it came, and goes on when it is given more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BudgetSpent
+from loom_common.errors import ConfigurationError
+from loom_coordinator import accounts, alerts, runs, slicing, spending
+from loom_coordinator.progress import progress
+from loom_coordinator.unit import Unit
+
+EXHAUSTED = "budget_exhausted"
+"""The reason of a pause, as it stands in `pipeline_runs.reason`."""
+
+
+async def pause(unit: Unit, run: RowMapping, spent: BudgetSpent) -> None:
+    """Let workers drop what is on its way, and say what was done and what is left. Nothing is lost."""
+    run_id = run["run_id"]
+    tally = await accounts.tally(unit.connection, run_id)
+    whole = await slicing.exhausted(unit, run_id)
+    words = said(run_id, spent, tally.ended, tally.extracted if whole else None)
+    await runs.raise_epoch(unit, run, status=runs.PAUSED, finalizing=False, notice=words, reason=EXHAUSTED)
+    await alerts.raise_one(unit, run, alerts.budget_exhausted(spent))
+    await spending.add_up(unit, run)
+    paused = (await runs.lock(unit, [run_id]))[run_id]
+    told = await progress(unit, paused)
+    unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
+
+
+def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
+    """The pause in words. Pure."""
+    done = f"{ended:,} of {total:,} records are through" if total is not None else f"{ended:,} records are through"
+    left = f", {total - ended:,} are left" if total is not None else ", and more are left"
+    lost = f" (${spent.lost:.4f} of it maybe: calls that died with their process)" if spent.lost else ""
+    return (
+        f"{EXHAUSTED}: ${spent.gone:.4f} of the budget of ${spent.limit:.4f} is spent{lost}, and the next call may "
+        f"cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
+        f"Go on with `loom resume {run_id} --budget USD`."
+    )
+
+
+def resumed(run: RowMapping, given: float | None, booked: float) -> dict[str, Any]:
+    """The columns that a resumed run gets. Raises `ConfigurationError` for a budget that is no use. Pure."""
+    run_id = run["run_id"]
+    if given is not None and given <= booked:
+        raise ConfigurationError(
+            f"Run {run_id} has cost ${booked:.4f} already; a budget of ${given:.4f} lets it do nothing. "
+            f"Give it more: `loom resume {run_id} --budget USD`."
+        )
+    if given is None and run["reason"] == EXHAUSTED:
+        raise ConfigurationError(
+            f"Run {run_id} has spent its budget of ${run['budget']:.4f}. Say what it may cost in all: "
+            f"`loom resume {run_id} --budget USD`."
+        )
+    return {"reason": None, "budget": run["budget"] if given is None else given}

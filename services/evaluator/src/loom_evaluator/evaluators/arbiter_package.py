@@ -1,0 +1,61 @@
+"""The package `arbiter-ai`: there or not, and imported without a side effect.
+
+It is half a gigabyte and takes some ten seconds to import, so it is an extra, and imported where an evaluator of a
+pipeline needs it. Left to itself its import reads a `.env` file into the environment, fetches prices, and begins to
+send telemetry where a token for that is set."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from loom_common.errors import PermanentError
+
+_DURING_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHON_DOTENV_DISABLED": "1", "LOGFIRE_TOKEN": None}
+_importing = threading.Lock()
+"""One thread at a time changes the environment, and puts it back."""
+REMEDY = "Install it where the evaluators run: pip install 'loom-evaluator[arbiter]'"
+
+
+def installed() -> bool:
+    """Whether it is here. Imports nothing."""
+    return importlib.util.find_spec("arbiter_ai") is not None
+
+
+def arbiter() -> Any:
+    """The package. The first time takes seconds: call it from a thread. Raises `PermanentError` where it is not here.
+
+    Its log is turned off: what fails is told by Loom, and what it says of prices is not what Loom pays."""
+    if not installed():
+        raise PermanentError(f"This pipeline's evaluators are Arbiter's, which is not installed here. {REMEDY}.")
+    with _importing:
+        if "arbiter_ai" not in sys.modules:
+            with _environment(_DURING_IMPORT):
+                importlib.import_module("arbiter_ai")
+            logging.getLogger("arbiter").setLevel(logging.CRITICAL + 1)
+    return sys.modules["arbiter_ai"]
+
+
+@contextmanager
+def _environment(changes: dict[str, str | None]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(values: dict[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -1,0 +1,158 @@
+"""Arbiter's model, served by Loom: what its evaluators use of an `LLMClient`, over the journal.
+
+`create_agent` is the one seam through which every one of its evaluators gets its model. Behind it, tokens, cost,
+cache, limits and breakers are Loom's; through Arbiter's own client one question takes some 14 ms of CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from loom_ai.endpoints import Endpoint
+from loom_ai.ports import ChatMessage, ModelCall
+from loom_ai.shape import Shape
+from loom_evaluator.hearing import Hearing
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where an evaluator's model is served, and how it is asked."""
+
+    endpoint: Endpoint
+    timeout: float
+    """Seconds one answer may take."""
+    temperature: float | None = 0.0
+    """None leaves it to the model."""
+
+    def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
+        """A question to be asked here."""
+        endpoint = self.endpoint
+        return ModelCall(
+            provider=endpoint.provider,
+            model=endpoint.model,
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key,
+            messages=messages,
+            temperature=self.temperature,
+            schema=schema,
+            purpose="evaluate",
+            timeout=self.timeout,
+            rate_limit=endpoint.rate_limit,
+            concurrency=endpoint.concurrency,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts under the names that Arbiter reads."""
+
+    request_tokens: int
+    response_tokens: int
+    cached_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.request_tokens + self.response_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What an agent's run gives."""
+
+    output: BaseModel
+    took: Usage
+
+    def usage(self) -> Usage:
+        """Tokens that the run newly paid for."""
+        return self.took
+
+
+class Judge:
+    """Stands in for `LLMClient`, for one evaluator and one record."""
+
+    temperature = 0.0
+
+    def __init__(self, bench: Bench, hearing: Hearing) -> None:
+        self._bench = bench
+        self._hearing = hearing
+        self.model = bench.endpoint.model
+
+    def create_agent(self, system_prompt: str, result_type: type[BaseModel]) -> Agent:
+        """What answers with a `result_type`."""
+        return Agent(self._bench, self._hearing, system_prompt, result_type)
+
+
+class Agent:
+    """Asks one question."""
+
+    def __init__(self, bench: Bench, hearing: Hearing, system_prompt: str, result_type: type[BaseModel]) -> None:
+        self._bench = bench
+        self._hearing = hearing
+        self._system_prompt = system_prompt
+        self._result_type = result_type
+
+    async def run(self, prompt: str) -> Answered:
+        """Raises `RecordError` where no usable answer came, and what `JournalledModels.complete` raises."""
+        shape = shape_of(self._result_type)
+        messages = ChatMessage("system", self._system_prompt), ChatMessage("user", prompt)
+        call = self._bench.call(*messages, schema=shape.schema)
+        reply = await self._hearing.ask(call, shape)
+        if reply.error is not None:
+            raise reply.error
+        output = self._result_type.model_validate(reply.output)
+        return Answered(output, Usage(reply.spent.tokens_in, reply.spent.tokens_out))
+
+
+class ResultShape(Shape):
+    """The shape of a pydantic model, its validators included: they say what no JSON Schema can."""
+
+    def __init__(self, result_type: type[BaseModel]) -> None:
+        super().__init__(strict_schema(result_type.model_json_schema()))
+        self._type = result_type
+
+    def misfit(self, value: Any) -> str | None:
+        return super().misfit(value) or self._refused(value)
+
+    def _refused(self, value: Any) -> str | None:
+        try:
+            self._type.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(map(str, first["loc"]))
+            return f"{field}: {first['msg']}" if field else first["msg"]
+        return None
+
+
+@lru_cache(maxsize=64)
+def shape_of(result_type: type[BaseModel]) -> ResultShape:
+    """The shape, made once for each type of result."""
+    return ResultShape(result_type)
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema as endpoints that hold a model to one want it: every field named and required, no default, and
+    nothing referred to. A default would be a confidence that nobody stated."""
+    return cast("dict[str, Any]", _strict(schema, schema.get("$defs", {})))
+
+
+def _strict(part: Any, named: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_strict(each, named) for each in part]
+    if not isinstance(part, Mapping):
+        return part
+    if "$ref" in part:
+        return _strict(named[str(part["$ref"]).rsplit("/", 1)[-1]], named)
+    strict = {
+        name: {key: _strict(each, named) for key, each in value.items()}
+        if name == "properties"
+        else _strict(value, named)
+        for name, value in part.items()
+        if name not in ("$defs", "default", "title")
+    }
+    if "properties" in strict:
+        strict |= {"required": list(strict["properties"]), "additionalProperties": False}
+    return strict

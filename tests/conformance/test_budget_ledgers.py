@@ -1,0 +1,154 @@
+"""What every ledger of budgets keeps, whichever technology holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_ai.budgets import LEASE_SECONDS, Reserve, Settle
+from loom_ai.journal_tables import metadata
+from loom_ai.stores.memory_budgets import MemoryBudgets
+from loom_ai.stores.postgres import postgres_engine
+from loom_ai.stores.sql_budgets import SqlBudgets
+from loom_ai.stores.sqlite import sqlite_engine
+from loom_common.domain.budget import Verdict
+from loom_common.errors import DependencyUnavailable
+
+RUN = "run_1"
+
+
+class OwnTime:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+
+    def now(self) -> dt.datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    def pass_by(self, seconds: float) -> None:
+        self.time += dt.timedelta(seconds=seconds)
+
+
+class Place:
+    """A ledger, and as many hands on it as there are replicas."""
+
+    def __init__(self, clock, open_one) -> None:
+        self.clock = clock
+        self._open = open_one
+        self.hands: list = []
+
+    def hand(self):
+        self.hands.append(self._open())
+        return self.hands[-1]
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def place(request, tmp_path):
+    clock = OwnTime()
+    async with contextlib.AsyncExitStack() as stack:
+        match request.param:
+            case "memory":
+                place = Place(clock, MemoryBudgets(clock).sibling)
+            case "sqlite":
+                path = tmp_path / "journal.db"
+                await _create_tables(sqlite_engine(path))
+                place = Place(clock, lambda: SqlBudgets(sqlite_engine(path), str(path), clock))
+            case "postgres":
+                url = await stack.enter_async_context(request.getfixturevalue("postgres").database())
+                await _create_tables(postgres_engine(url))
+                place = Place(clock, lambda: SqlBudgets(postgres_engine(url), "postgres", clock))
+        yield place
+        for hand in place.hands:
+            await hand.close()
+
+
+async def _create_tables(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    await engine.dispose()
+
+
+def wish(name: str, worst: float = 0.25, limit: float = 1.0, booked: float = 0.0, run_id: str = RUN) -> Reserve:
+    return Reserve(name, run_id, worst, limit, booked)
+
+
+def verdicts(decisions) -> list[Verdict]:
+    return [decision.verdict for decision in decisions]
+
+
+async def test_wishes_are_granted_until_the_budget_is_full(place):
+    ledger = place.hand()
+    decisions = await ledger.exchange([wish(f"w{number}") for number in range(6)])
+    assert verdicts(decisions) == [Verdict.GRANTED] * 4 + [Verdict.WAITS] * 2
+
+
+async def test_what_a_call_did_not_cost_is_there_for_the_next(place):
+    ledger = place.hand()
+    await ledger.exchange([wish(f"w{number}") for number in range(4)])
+    [_, decision] = await ledger.exchange([Settle("w0", RUN, 0.25, 0.05), wish("w4", 0.2)])
+    assert (decision.verdict, decision.standing.spent) == (Verdict.GRANTED, 0.05)
+
+
+async def test_where_nothing_is_under_way_the_budget_is_exhausted(place):
+    ledger = place.hand()
+    await ledger.exchange([wish("w0", 0.9)])
+    await ledger.exchange([Settle("w0", RUN, 0.9, 0.9)])
+    assert verdicts(await ledger.exchange([wish("w1", 0.2)])) == [Verdict.EXHAUSTED]
+    assert verdicts(await ledger.exchange([wish("w2", 0.2, limit=2.0)])) == [Verdict.GRANTED]
+
+
+async def test_all_replicas_share_a_budget_and_runs_do_not(place):
+    hands = [place.hand() for _ in range(4)]
+    asked = [hand.exchange([wish(f"{n}-{m}", 0.1) for m in range(5)]) for n, hand in enumerate(hands)]
+    decisions = [each for group in await asyncio.gather(*asked) for each in verdicts(group)]
+    assert decisions.count(Verdict.GRANTED) == 10
+    assert verdicts(await hands[0].exchange([wish("other", 1.0, run_id="run_2")])) == [Verdict.GRANTED]
+
+
+async def test_what_a_dead_replica_had_reserved_counts_as_lost(place):
+    dead, alive = place.hand(), place.hand()
+    await dead.exchange([wish("w0", 0.6)])
+    place.clock.pass_by(LEASE_SECONDS + 1)
+    [decision] = await alive.exchange([wish("w1", 0.5)])
+    assert (decision.verdict, decision.standing.lost, decision.standing.reserved) == (Verdict.EXHAUSTED, 0.6, 0.0)
+
+
+async def test_a_replica_that_lives_keeps_what_it_has_reserved(place):
+    slow, other = place.hand(), place.hand()
+    await slow.exchange([wish("w0", 0.6)])
+    for _ in range(5):
+        place.clock.pass_by(LEASE_SECONDS / 2)
+        await slow.renew()
+    [decision] = await other.exchange([wish("w1", 0.5)])
+    assert (decision.verdict, decision.standing.lost) == (Verdict.WAITS, 0.0)
+
+
+async def test_a_call_that_was_given_up_and_came_back_is_found_again(place):
+    slow, other = place.hand(), place.hand()
+    await slow.exchange([wish("w0", 0.6)])
+    place.clock.pass_by(LEASE_SECONDS + 1)
+    await other.exchange([wish("w1", 0.5)])
+    await slow.exchange([Settle("w0", RUN, 0.6, 0.1)])
+    [decision] = await other.exchange([wish("w2", 0.5)])
+    assert decision.verdict is Verdict.GRANTED
+    assert (decision.standing.spent, decision.standing.lost) == (pytest.approx(0.1), pytest.approx(0.0))
+
+
+async def test_what_was_booked_before_the_ledger_knew_of_it_is_spent(place):
+    [decision] = await place.hand().exchange([wish("w0", 0.5, booked=0.7)])
+    assert (decision.verdict, decision.standing.spent) == (Verdict.EXHAUSTED, 0.7)
+
+
+async def test_a_ledger_that_is_away_grants_nothing(tmp_path):
+    ledger = SqlBudgets(postgres_engine("postgresql://nobody@127.0.0.1:1/none"), "127.0.0.1:1")
+    with pytest.raises(DependencyUnavailable, match="The ledger of budgets at"):
+        await ledger.exchange([wish("w0")])
+    await ledger.close()

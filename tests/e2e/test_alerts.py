@@ -1,0 +1,102 @@
+"""What people are told of a run that is out of the ordinary."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from loom.session import open_session
+from loom_dev.backends.ports import reserve_port
+from support.clients import ended, report_of, request_of
+from support.places import table, until
+from support.projects import ai, project
+
+LENGTH = {"type": "length", "name": "labelled", "field": "mood", "min": 1, "threshold": 1.0}
+
+
+@asynccontextmanager
+async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that takes alerts: its address, and what it was sent."""
+    sent: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        sent.append(await request.json())
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = reserve_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    yield f"http://127.0.0.1:{port}/hook", sent
+    await runner.cleanup()
+
+
+async def test_alerts_are_recorded_and_sent_and_one_that_cannot_be_sent_fails_nothing(
+    here, tmp_path, model, monkeypatch
+):
+    config = here.config
+    made = project(tmp_path, 40, transform=ai(model.base_url), evaluate={"evaluators": [{**LENGTH, "min": 4}]})
+    watched = {"latency_sla": {"p95": 0.000001}, "quality_threshold": {"min_score": 1.0}}
+    async with receiver() as (url, sent), receiver(500) as (broken, refused):
+        for address, form in ((url, "json"), (url, "slack"), (broken, "json")):
+            monkeypatch.setenv("ALERTS", address)
+            made.say(monitoring={**watched, "alerts": {"webhook": "${ALERTS}", "format": form}})
+            async with open_session(config, cluster=False) as session:
+                accepted = await session.start(request_of(made, config))
+                finished = await ended(session, accepted.run_id)
+            assert finished.report.status == "succeeded"
+            alerts = (await report_of(config, accepted.run_id))["alerts"]
+            assert {alert["type"] for alert in alerts} >= {"latency_sla"}
+            assert {alert["sent"] for alert in alerts} == {address == url}
+    assert {each["type"] for each in sent if "type" in each} >= {"latency_sla"}
+    assert any(each["text"].startswith("Loom: reviews (run_") for each in sent if "text" in each)
+    assert refused
+    assert all("HTTP 500" in alert["error"] and "/hook" not in alert["error"] for alert in alerts)
+    rows = await table(here, "SELECT * FROM monitoring_alerts")
+    assert all(row["notification_url"] == "${ALERTS}" for row in rows)
+
+
+async def test_a_run_is_held_against_the_pipelines_own_history(here, model):
+    """Three runs as usual, then one that costs three times as much and scores lower."""
+    made = project(here.folder, 30)
+    asking = ai(model.base_url, prompt="{{ input.id }}?", output={"words": "string"}, cache={"enabled": False})
+    watched = {"cost_spike": 2.0, "score_degradation": 0.2}
+
+    async def run(price: float, least: int) -> dict[str, Any]:
+        judged = {"evaluators": [{"type": "length", "name": "long", "field": "words", "min": least, "threshold": 0.5}]}
+        prices = {"gpt-4o-mini": {"input": price, "output": price}}
+        made.say(transform=asking, evaluate=judged, monitoring=watched, prices=prices)
+        async with open_session(here.config, cluster=False) as session:
+            return (
+                await ended(session, (await session.start(request_of(made, here.config))).run_id)
+            ).report.model_dump()
+
+    usual = [await run(1.0, least=1) for _ in range(3)]
+    assert [each["alerts"] for each in usual] == [()] * 3
+    told = await run(3.0, least=1000)
+    assert told["cost"]["total"] == pytest.approx(3 * usual[0]["cost"]["total"])
+    assert {(alert["type"], alert["sent"]) for alert in told["alerts"]} == {
+        ("cost_spike", None), ("score_degradation", None),
+    }  # fmt: skip
+
+
+async def test_an_alert_is_raised_while_the_run_goes(here, model, monkeypatch):
+    monkeypatch.setenv("LOOM_MODELS_CONCURRENCY", "8")
+    model.latency = 0.3
+    made = project(here.folder, 400, transform=ai(model.base_url), extract={"batch_size": 8})
+    made.say(monitoring={"latency_sla": {"p50": 0.1}})
+    async with open_session(here.config, cluster=False) as session:
+        accepted = await session.start(request_of(made, here.config))
+
+        async def alerts() -> int:
+            return len((await report_of(here.config, accepted.run_id))["alerts"])
+
+        await until(alerts, 1)
+        assert (await report_of(here.config, accepted.run_id))["status"] == "running"
+        await session.cancel(accepted.run_id)

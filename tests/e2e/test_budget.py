@@ -1,0 +1,87 @@
+"""A budget that is never passed, however many share it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from loom.session import open_session
+from loom_common.contracts.v1 import RunFinished, RunProgress
+from loom_common.flow import Exchange
+from loom_common.ports.bus import Wire
+from support.books import assert_complete
+from support.clients import report_of, request_of
+from support.places import Place, booked, outcome, spent, until
+from support.projects import ai, project, review_ids
+from support.simulated_model import SimulatedModel
+
+PER_CALL = 0.0000088
+"""USD: what an average question of these tests and its answer cost, at 15 and 60 cents per million tokens."""
+
+
+async def test_a_budget_worth_fifty_calls_is_never_passed_and_resumed_every_record_is_paid_once(here, model):
+    await budget_is_kept(here, model)
+
+
+async def test_so_it_is_on_rabbitmq_with_four_transformers(fleet, model):
+    await budget_is_kept(fleet, model)
+
+
+async def budget_is_kept(place: Place, model: SimulatedModel) -> None:
+    name = "budget"
+    made = project(
+        place.folder / name, 300, name=name, transform=ai(model.base_url, max_tokens=40), extract={"batch_size": 10},
+        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+    )  # fmt: skip
+    budget = 50 * PER_CALL
+    made.say(monitoring={"cost_budget": budget})
+    model.latency = 0.01
+    config = place.config
+    async with open_session(config, cluster=place.clustered) as session:
+        accepted = await session.start(request_of(made, config))
+        paused = await outcome(session, accepted.run_id)
+        assert isinstance(paused, RunProgress)
+        assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
+        assert "loom resume" in paused.notice
+        await until(lambda: booked(config, accepted.run_id), model.calls)
+        first = await report_of(config, accepted.run_id)
+        assert spent(model) <= budget
+        assert 25 <= model.calls <= 55
+        assert first["cost"]["total"] == pytest.approx(spent(model), abs=1e-9)
+        assert first["budget"]["limit"] == budget
+
+        await session.resume(accepted.run_id, budget=20)
+        finished = await outcome(session, accepted.run_id)
+
+    assert isinstance(finished, RunFinished)
+    assert_complete(finished.report.model_dump(), await made.loaded(place.environ), review_ids(300))
+    assert (model.calls, finished.report.calls["made"]) == (300, 300)
+    assert finished.report.cost["total"] == pytest.approx(spent(model), abs=1e-9)
+    assert finished.report.budget.limit == 20
+
+
+async def test_a_budget_may_be_raised_by_message(here, tmp_path, model):
+    config = here.config
+    made = project(tmp_path, 60, transform=ai(model.base_url, max_tokens=40), extract={"batch_size": 10})
+    made.say(monitoring={"cost_budget": 10 * PER_CALL})
+    async with open_session(config, cluster=False) as session:
+        accepted = await session.start(request_of(made, config))
+        assert (await outcome(session, accepted.run_id)).status == "paused"
+        body = json.dumps({"run_id": accepted.run_id, "budget": 1.0}).encode()
+        await session._bus.publish([Wire(Exchange.RUNS, "run.resume", body, type="", message_id="", correlation_id="")])
+        assert isinstance(await outcome(session, accepted.run_id), RunFinished)
+    assert model.calls == 60
+
+
+def test_a_model_without_a_price_is_said_and_stands_in_the_way_of_a_budget_only(loom, tmp_path):
+    made = project(tmp_path, 3, transform=ai("http://127.0.0.1:9/v1", model="our-own-7b"))
+    told = loom("validate", "pipeline.yaml")
+    assert (told.code, "no price is known for our-own-7b: their calls count as $0" in told.out) == (0, True)
+    made.say(monitoring={"cost_budget": 1})
+    told = loom("validate", "pipeline.yaml")
+    assert (told.code, "cost_budget cannot be kept" in told.out) == (2, True)
+    assert loom("run", "pipeline.yaml").code == 2
+    (tmp_path / "loom.yaml").write_text("prices:\n  our-own-7b: {input: 1.0, output: 2.0}\n")
+    told = loom("validate", "pipeline.yaml")
+    assert (told.code, "our-own-7b $1 in, $2 out per million tokens" in told.out) == (0, True)

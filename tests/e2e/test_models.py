@@ -1,0 +1,185 @@
+"""What a pipeline file says of its model, from the file to the rows: providers, shapes, shared calls, limits."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loom import Loom
+from loom.api import RunResult
+from support.books import assert_balanced, assert_complete
+from support.projects import ai, project, review_ids
+from support.simulated_model import simulated_process
+
+RECORDS = 60
+SHAPE = {
+    "mood": {"enum": ["good", "bad"]},
+    "score": {"type": "number", "minimum": 0, "maximum": 1},
+    "count": "integer",
+    "author": {"name": "string", "tags": ["string"]},
+}
+ROOTS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "ours": "/v1"}
+
+
+async def ran(folder: Path, loom_yaml: Path, *, cluster: bool = False, **transform: Any) -> tuple[RunResult, list[Any]]:
+    """The run of a pipeline with this transform, and its rows."""
+    made = project(folder, RECORDS, destination="out.jsonl", transform=transform, extract={"batch_size": 20})
+    loom = Loom(loom_yaml)
+    result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=cluster)
+    return result, await made.loaded()
+
+
+@pytest.fixture
+def places(request, tmp_path) -> tuple[Path, Path, bool]:
+    """A pipeline's folder, the configuration, and whether a cluster carries it out."""
+    if request.param == "embedded":
+        (tmp_path / "loom.yaml").touch()
+        return tmp_path / "p", tmp_path / "loom.yaml", False
+    cluster = request.getfixturevalue("cluster")
+    return cluster.project / request.node.name.replace("[", "_").strip("]"), cluster.project / "loom.yaml", True
+
+
+EVERYWHERE = pytest.mark.parametrize("places", ["embedded", "cluster"], indirect=True)
+
+
+@pytest.mark.parametrize("provider", ROOTS)
+async def test_any_provider_gives_nested_outputs(provider, tmp_path, model, clean_environ):
+    (tmp_path / "loom.yaml").write_text(
+        json.dumps({"providers": {provider: {"base_url": model.root_url + ROOTS[provider]}}})
+    )
+    transform = {**ai(""), "model": f"{provider}:m-1", "output": SHAPE}
+    del transform["base_url"]
+    result, rows = await ran(tmp_path / "p", tmp_path / "loom.yaml", **transform)
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    assert model.calls == RECORDS
+    for row in rows:
+        assert row["mood"] in ("good", "bad")
+        assert 0 <= row["score"] <= 1
+        assert isinstance(row["count"], int)
+        assert isinstance(row["author"]["tags"], list)
+
+
+@EVERYWHERE
+async def test_free_text_is_loaded_as_text(places, model, clean_environ):
+    folder, loom_yaml, cluster = places
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, **ai(model.base_url, output="text"))
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    assert all(row["text"].startswith("An answer to") for row in rows)
+    assert all("response_format" not in body for body in model.bodies)
+
+
+@EVERYWHERE
+async def test_records_that_share_a_call_are_told_apart(places, model, clean_environ):
+    folder, loom_yaml, cluster = places
+    transform = ai(model.base_url, records_per_call=5)
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, **transform)
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    assert model.calls == RECORDS / 5
+    assert result.report.calls["made"] == model.calls
+    paid = [(each.tokens_in, each.tokens_out) for each in result.report.spending]
+    assert paid == [(model.tokens_in, model.tokens_out)]
+
+    model.faults.append("truncated")
+    changed = {**transform, "prompt": "Say it anew: {{ input.id }}: {{ input.review }}"}
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, **changed)
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    assert model.calls == RECORDS / 5 + RECORDS / 5 + 5  # those of the truncated answer, singly
+
+
+@EVERYWHERE
+async def test_a_limit_holds_for_all_batches_together(places, model, clean_environ):
+    """600 a minute are 20 at once and ten a second."""
+    folder, loom_yaml, cluster = places
+    transform = ai(model.base_url, rate_limit={"requests_per_minute": 600})
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, **transform)
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    assert result.report.duration_seconds >= 3.5
+    assert model.calls == RECORDS
+
+
+def calls(base_url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(base_url.replace("/v1", "/stats")) as response:
+        return json.load(response)
+
+
+def test_what_is_kept_is_shown_and_forgotten(loom, tmp_path):
+    with simulated_process() as base_url:
+        project(tmp_path, RECORDS, transform=ai(base_url))
+        assert loom("cache", "stats", "--format", "json").report == []
+        assert loom("run", "pipeline.yaml", "--format", "json").code == 0
+        (kept,) = loom("cache", "stats", "--format", "json").report
+        assert (kept["model"], kept["answers"]) == ("gpt-4o-mini", RECORDS)
+        told = calls(base_url)
+        assert (kept["tokens_in"], kept["tokens_out"]) == (told["tokens_in"], told["tokens_out"])
+        assert "gpt-4o-mini" in loom("cache", "stats").out
+
+        assert loom("run", "pipeline.yaml", "--format", "json").code == 0
+        assert calls(base_url)["calls"] == RECORDS
+        refused = loom("cache", "clear")
+        assert (refused.code, "Add --yes" in refused.err) == (2, True)
+        for options, gone in ((("--older-than", "1h"), 0), (("--model", "other"), 0), ((), RECORDS)):
+            assert loom("cache", "clear", "--yes", *options, "--format", "json").report == {"forgotten": gone}
+        assert loom("run", "pipeline.yaml", "--format", "json").code == 0
+        assert calls(base_url)["calls"] == 2 * RECORDS
+
+
+def test_answers_older_than_the_pipeline_takes_are_asked_anew(loom, tmp_path):
+    with simulated_process() as base_url:
+        project(tmp_path, RECORDS, transform=ai(base_url, cache={"ttl": "1h"}))
+        for _ in range(2):
+            assert loom("run", "pipeline.yaml", "--format", "json").code == 0
+        assert calls(base_url)["calls"] == RECORDS
+        with closing(sqlite3.connect(tmp_path / ".loom" / "journal.db")) as journal, journal:
+            journal.execute("UPDATE journal SET created_at = datetime(created_at, '-2 hours')")
+        assert loom("run", "pipeline.yaml", "--format", "json").code == 0
+        assert calls(base_url)["calls"] == 2 * RECORDS
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (
+            {"output": "txt"},
+            "transform.output: found 'txt'; expected fields with their types, a JSON Schema, or `text`",
+        ),
+        ({"rate_limit": {}}, "transform.rate_limit: found the settings given; expected `requests_per_minute` or"),
+        ({"records_per_call": 0}, "transform.records_per_call: found 0; expected"),
+    ],
+)
+def test_a_mistake_is_said_with_its_place(loom, tmp_path, transform, words):
+    project(tmp_path, transform=ai("http://127.0.0.1:1/v1", **transform))
+    told = loom("validate", "pipeline.yaml")
+    assert told.code == 2
+    assert words in " ".join((told.out + told.err).split())
+
+
+def test_a_provider_of_ones_own_needs_an_address(loom, tmp_path):
+    (tmp_path / "loom.yaml").write_text("providers: {ours: {api_key: '${K}'}}")
+    told = loom("config", "validate")
+    assert (told.code, "`base_url` for the provider ours" in told.err) == (2, True)
+
+
+async def test_with_a_provider_that_misbehaves_every_record_and_call_is_accounted_for(tmp_path, model, clean_environ):
+    """`python -m bench.hostile` measures how much longer it takes."""
+    model.rates = {"429": 0.05, "500": 0.02, "hang": 0.01, "bad_json": 0.03, "truncated": 0.01}
+    model.seed = 11
+    made = project(tmp_path, 400, destination="out.jsonl", transform=ai(model.base_url, timeout="1s"))
+    (tmp_path / "loom.yaml").touch()
+    loom = Loom(tmp_path / "loom.yaml")
+    result = await loom.run_pipeline(loom.load_pipeline(made.pipeline))
+    report = result.report.model_dump()
+    assert_balanced(report)
+    rows, kept = await made.loaded(), await loom.get_quarantined_records(run_id=result.run_id, limit=400)
+    assert sorted([*(row["id"] for row in rows), *(each["record_id"] for each in kept)]) == review_ids(400)
+    assert {each["error_details"]["finish_reason"] for each in kept} >= {"length"}
+    assert len(kept) < 30
+    assert report["calls"]["made"] == model.answered
+    paid = [sum(getattr(each, name) for each in result.report.spending) for name in ("tokens_in", "tokens_out")]
+    assert paid == [model.tokens_in, model.tokens_out]
+    assert all(model.met[fault] for fault in model.rates)

@@ -1,0 +1,51 @@
+"""What a run would cost, by the real transform and the real evaluators, without a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from loom import estimating
+from loom.config import LoomConfig
+from loom.definition_file import load
+from loom_common.flow import Stage
+from support.projects import ai, project
+
+NOWHERE = "http://127.0.0.1:9/v1"
+JUDGES = {
+    "model": "gpt-4o",
+    "base_url": NOWHERE,
+    "evaluators": [
+        {"type": "semantic", "field": "mood", "reference_field": "review", "threshold": 0.4},
+        {"type": "custom_criteria", "field": "mood", "criteria": "Kind", "reference_field": "review", "threshold": 0.4},
+    ],
+}
+
+
+async def estimated(tmp_path, records=40, sample=10, answered=None, **settings):
+    made = project(tmp_path, records, **settings)
+    return await estimating.estimate(load(made.pipeline), LoomConfig(), sample, answered=answered)
+
+
+async def test_transform_and_evaluation_are_priced_apart_and_scaled_to_all_records(tmp_path):
+    made = await estimated(tmp_path, transform=ai(NOWHERE), evaluate=JUDGES)
+    assert (made.records, made.sampled) == (40, 10)
+    assert [(each.stage, each.model, each.made) for each in made.calls] == [
+        ("transform", "gpt-4o-mini", 40), ("evaluate", "gpt-4o", 80),
+    ]  # fmt: skip
+    assert made.cost_of(Stage.EVALUATE) > made.cost_of(Stage.TRANSFORM) > 0
+    assert made.cost == pytest.approx(made.cost_of(Stage.EVALUATE) + made.cost_of(Stage.TRANSFORM))
+
+
+async def test_answers_are_as_long_as_in_earlier_runs(tmp_path):
+    made = await estimated(tmp_path, transform=ai(NOWHERE), answered={("transform", "gpt-4o-mini"): 1000.0})
+    assert made.calls[0].tokens_out == 40_000
+
+
+async def test_a_source_that_does_not_know_how_many_records_it_has_is_counted(tmp_path):
+    made = await estimated(tmp_path, records=30, sample=7, transform=ai(NOWHERE))
+    assert (made.records, made.sampled) == (30, 7)
+
+
+async def test_what_asks_no_model_costs_nothing(tmp_path):
+    made = await estimated(tmp_path)
+    assert (made.calls, made.cost) == ((), 0)

@@ -1,0 +1,112 @@
+"""One client, three protocols: each spoken to a server that tells them apart."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from loom_ai.endpoints import Endpoint, endpoint_of
+from loom_ai.http_models import HttpModels
+from loom_ai.journal import JournalledModels
+from loom_ai.ports import ModelCall, Payer
+from loom_ai.settings import ModelSettings
+from loom_ai.shape import Shape
+from loom_ai.stores.memory import MemoryJournal
+from loom_ai.structured import ask
+from loom_common.credentials import Credentials, EnvProvider
+from loom_common.domain.providers import ProviderConfig
+from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited
+from support.scripted_model import call_of
+from support.simulated_model import SimulatedModel, answer_for
+
+SHAPE = Shape(
+    {
+        "mood": {"enum": ["good", "bad"]},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "count": "integer",
+        "sure": "boolean",
+        "who": {"name": "string", "tags": ["string"]},
+    }
+)
+KEYS = {"OPENAI_API_KEY": "sk-o", "ANTHROPIC_API_KEY": "sk-a", "GEMINI_API_KEY": "sk-g"}
+PROVIDERS = {"openai": "/v1", "anthropic": "", "google": "/v1beta"}
+
+
+@pytest.fixture
+async def server():
+    async with SimulatedModel() as server:
+        yield server
+
+
+@pytest.fixture
+async def client():
+    settings = ModelSettings(total_timeout=0.5, retry_delay=0.01, attempts=1)
+    client = HttpModels(settings, Credentials({"env": EnvProvider(KEYS)}))
+    yield client
+    await client.close()
+
+
+@pytest.fixture(params=PROVIDERS)
+def endpoint(request, server) -> Endpoint:
+    config = ProviderConfig(base_url=server.root_url + PROVIDERS[request.param])
+    return endpoint_of(f"{request.param}:m-1", None, {}, {request.param: config})
+
+
+def call_to(endpoint: Endpoint, prompt: str = "How is it?", **changes) -> ModelCall:
+    return call_of(prompt, provider=endpoint.provider, model=endpoint.model, base_url=endpoint.base_url, **changes)
+
+
+async def test_a_question_is_answered_and_its_tokens_are_counted(server, client, endpoint):
+    answer = await client.complete(call_to(endpoint))
+    assert (answer.text, answer.finish_reason, answer.model) == (answer_for(None, "How is it?"), "stop", "m-1")
+    assert (answer.tokens_in, answer.tokens_out) == (server.tokens_in, server.tokens_out)
+
+
+async def test_an_answer_has_the_shape_that_was_asked_for(client, server, endpoint):
+    answer = await client.complete(call_to(endpoint, schema=SHAPE.schema))
+    assert SHAPE.misfit(json.loads(answer.text)) is None
+    assert server.calls == 1  # held to it by the provider's own means, not by words
+
+
+async def test_an_endpoint_that_takes_no_schema_is_told_it_in_words(client, server, endpoint):
+    server.forms = ()
+    for number in range(2):
+        answer = await client.complete(call_to(endpoint, f"q{number}", schema=SHAPE.schema))
+        assert SHAPE.misfit(json.loads(answer.text)) is None
+    answers, refusals = 2, server.calls - 2
+    assert (server.answered, refusals) == (answers, {"openai": 2, "anthropic": 1, "google": 2}[endpoint.provider])
+
+
+async def test_the_usual_key_of_each_is_sent_where_it_belongs(client, server, endpoint):
+    server.api_key = {"openai": "sk-o", "anthropic": "sk-a", "google": "sk-g"}[endpoint.provider]
+    assert (await client.complete(call_to(endpoint))).text
+    server.api_key = "another"
+    with pytest.raises(AccessRefused, match=r"Set the credential \$\{\w+_API_KEY\}") as caught:
+        await client.complete(call_to(endpoint))
+    assert "sk-" not in str(caught.value)
+
+
+async def test_an_unknown_model_is_named(client, server, endpoint):
+    server.models = ["m-2"]
+    with pytest.raises(PermanentError, match=r"model m-1 at .* is not there .*The model m-1 does not exist"):
+        await client.complete(call_to(endpoint))
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("429", RateLimited), ("500", DependencyUnavailable)])
+async def test_trouble_is_told_apart(client, server, endpoint, fault, kind):
+    server.faults.extend([fault] * 5)
+    server.retry_after = 0.02
+    with pytest.raises(kind, match="model m-1 at"):
+        await client.complete(call_to(endpoint))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("truncated", "truncated_output"), ("refused", "refused"), ("bad_json", "invalid_output")]
+)
+async def test_answers_that_are_none_are_told_apart(client, server, endpoint, fault, code):
+    server.faults.extend([fault] * 2)
+    models = JournalledModels(client, MemoryJournal())
+    reply = await ask(models, call_to(endpoint, schema=SHAPE.schema), Payer("r", "1"), SHAPE)
+    assert reply.error is not None
+    assert reply.error.code == code

@@ -1,0 +1,76 @@
+"""Where the tests of money run, and what is looked up there afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from loom.config import LoomConfig
+from loom.session import Session
+from loom_ai.prices import Prices, Tokens
+from loom_common.contracts.v1 import RunFinished, RunProgress
+from support.clients import report_of
+from support.scripted_model import call_of
+from support.simulated_model import SimulatedModel
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pipeline runs."""
+
+    folder: Path
+    clustered: bool
+    environ: Mapping[str, str]
+
+    @property
+    def config(self) -> LoomConfig:
+        return LoomConfig.load(self.folder / "loom.yaml")
+
+
+def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
+    """USD, as the provider would put it on its bill."""
+    return Prices().quote(call_of(model=model), Tokens(given=server.tokens_in, answered=server.tokens_out)).usd
+
+
+async def outcome(session: Session, run_id: str) -> RunFinished | RunProgress:
+    """The run's end, or its pause."""
+    async with asyncio.timeout(60):
+        async for event in session.follow(run_id):
+            last = event
+    return last
+
+
+async def table(place: Place, query: str) -> list[dict[str, Any]]:
+    """Rows of the run state, as a user's own SQL would find them."""
+    if place.clustered:
+        connection = await asyncpg.connect(place.environ["CLUSTER_STATE"])
+        rows = [dict(row) for row in await connection.fetch(query)]
+        await connection.close()
+        return rows
+    with closing(sqlite3.connect(place.folder / ".loom" / "loom.db")) as database:
+        database.row_factory = sqlite3.Row
+        return [dict(row) for row in database.execute(query)]
+
+
+def journalled(place: Place, run_id: str) -> tuple[int, float]:
+    """How many answers the journal holds that this run paid for, and their cost."""
+    with closing(sqlite3.connect(place.folder / ".loom" / "journal.db")) as database:
+        return database.execute("SELECT count(*), sum(cost) FROM journal WHERE run_id = ?", [run_id]).fetchone()
+
+
+async def booked(config: LoomConfig, run_id: str) -> int:
+    return (await report_of(config, run_id))["calls"]["made"]
+
+
+async def until(ask: Callable[[], Awaitable[object]], value: object) -> None:
+    """Wait until what `ask` gives is `value`."""
+    async with asyncio.timeout(20):
+        while await ask() != value:
+            await asyncio.sleep(0.05)

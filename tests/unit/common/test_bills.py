@@ -1,0 +1,113 @@
+"""What a batch takes in model calls is told, whatever becomes of the batch."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from loom_common import bills, flow
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BatchExtracted, BatchFact, BudgetSpent, CallsPaid, StageDelayed, StageFailed
+from loom_common.domain.budget import Budget
+from loom_common.domain.calls import Calls
+from loom_common.epochs import EpochGuard
+from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
+from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
+from loom_common.worker import Duty, Worker
+from support.plans import batch_of, plan_of
+
+QUEUE = flow.work_queue(Stage.TRANSFORM)
+PLAN = plan_of({"type": "passthrough"})
+CALL = Calls(purpose="transform", provider="openai", model="m", made=1, tokens_in=10, tokens_out=2, cost=0.5)
+EXHAUSTED = BudgetExhausted(1.0, 0.9, 0.2)
+
+
+async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = False, late: bool = False):
+    """The facts that a worker tells of a batch whose handler paid for two calls, then raised `error`."""
+    bus = MemoryBus()
+    await bus.declare(TOPOLOGY)
+
+    async def handle(message):
+        bill = bills.current.get()
+        bill.enter("k1", "r1", CALL)
+        bill.enter("k1", "r1", CALL)  # met again: counts once
+        if late:  # begun, and still under way when the handler gives up
+
+            async def landing():
+                await asyncio.sleep(0)
+                bill.enter("k2", "r2", CALL)
+
+            bill.under_way.add(asyncio.create_task(landing()))
+        else:
+            bill.enter("k2", "r2", CALL)
+        if exhausted:
+            bill.exhausted = EXHAUSTED
+        if error is not None:
+            raise error
+        return []
+
+    batch = batch_of(PLAN, [{"n": 1}, {"n": 2}])
+    batch = batch.model_copy(update={"header": batch.header.model_copy(update={"budget": Budget(limit=1.0)})})
+    route = flow.work(Stage.TRANSFORM, "reviews")
+    await bus.publish([encode(Outgoing(route, batch, attempt=attempt), "test")])
+    stop = asyncio.Event()
+    working = asyncio.create_task(Worker("test", Duty(QUEUE, (BatchExtracted,), handle), bus, EpochGuard()).run(stop))
+    facts = []
+    subscription = await bus.subscribe(FACTS_QUEUE, 10)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            async for delivery in subscription:
+                facts.append(decode(delivery))
+                await delivery.ack()
+                if not isinstance(facts[-1], CallsPaid):
+                    break
+    stop.set()
+    await working
+    await bus.close()
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("error", "attempt", "follows"),
+    [
+        (DependencyUnavailable("away"), 1, StageDelayed),
+        (PermanentError("no"), 1, StageFailed),
+        (EXHAUSTED, 1, BudgetSpent),
+        (BreakerOpen("m", probe_in=900, opened_for=5, opening=1), 1, StageDelayed),
+    ],
+)
+async def test_a_batch_that_is_not_done_tells_what_it_took(error, attempt, follows):
+    facts = await told(error, attempt=attempt)
+    paid = [fact for fact in facts if isinstance(fact, CallsPaid)]
+    assert any(isinstance(fact, follows) for fact in facts)
+    if follows is not StageDelayed or not isinstance(error, BreakerOpen):
+        assert (paid[0].calls[0].made, paid[0].calls[0].cost) == (2, 1.0)
+
+
+async def test_a_batch_that_is_given_up_has_its_calls_in_the_tally():
+    """The hole this closes: past the last attempt the records were kept, and what they had cost was forgotten."""
+    facts = await told(DependencyUnavailable("away"), attempt=5)
+    [fact] = [fact for fact in facts if isinstance(fact, BatchFact)]
+    assert (fact.header.tally.quarantined, fact.header.tally.calls_made, fact.header.tally.cost_transform) == (
+        2,
+        2,
+        1.0,
+    )
+    assert fact.calls[0].made == 2
+
+
+async def test_calls_under_way_when_a_batch_is_given_up_are_waited_for():
+    facts = await told(EXHAUSTED, late=True)
+    assert isinstance(facts[0], CallsPaid)
+    assert facts[0].calls[0].made == 2
+
+
+async def test_a_call_not_made_for_want_of_money_outweighs_what_the_handler_made_of_it():
+    for error in (None, DependencyUnavailable("away")):
+        facts = await told(error, exhausted=True)
+        assert [type(fact) for fact in facts] == [CallsPaid, BudgetSpent]
+        assert (facts[1].limit, facts[1].gone, facts[1].needed) == (1.0, 0.9, 0.2)

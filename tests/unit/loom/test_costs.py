@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from loom.costs import by_span, span_of, total
+
+DAYS = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 2)]
+
+
+def row(date, cost, *, stage="transform", model="small", made=1):
+    amounts = dict.fromkeys(("reused", "unpriced", "tokens_in", "tokens_cached", "tokens_out", "seconds"), 0)
+    return {"date": date, "stage": stage, "purpose": stage, "model": model, "made": made, "cost": cost, **amounts}
+
+
+@pytest.mark.parametrize(
+    ("by", "spans"),
+    [
+        ("day", ["2026-01-31", "2026-02-01", "2026-02-02"]),
+        ("week", ["2026-W05", "2026-W05", "2026-W06"]),
+        ("month", ["2026-01", "2026-02", "2026-02"]),
+    ],
+)
+def test_a_day_belongs_to_a_span(by, spans):
+    assert [span_of(day, by) for day in DAYS] == spans
+
+
+def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
+    calls = [row(DAYS[0], 1.0), row(DAYS[1], 2.0, stage="evaluate", model="large"), row(DAYS[1], 0.5)]
+    late, early = by_span(calls, [(DAYS[1], 10)], "day")
+    assert (early["span"], early["cost"], early["runs"], early["cost_per_record"]) == ("2026-01-31", 1.0, 0, None)
+    assert (late["cost"], late["runs"], late["records"], late["cost_per_record"]) == (2.5, 1, 10, 0.25)
+    assert late["cost_by_stage"] == {"evaluate": 2.0, "transform": 0.5}
+    assert late["cost_by_model"] == {"large": 2.0, "small": 0.5}
+
+
+def test_the_total_is_of_all_spans():
+    spans = by_span([row(day, 1.0) for day in DAYS], [(DAYS[2], 3)], "month")
+    summed = total(spans)
+    assert (summed["cost"], summed["made"], summed["runs"], summed["records"]) == (3.0, 3, 1, 3)
