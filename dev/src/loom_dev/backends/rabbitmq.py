@@ -161,5 +161,5 @@ class RabbitMQ(Backend):
         try:
             yield self._url(name)
         finally:
-            if self._starts == starts:
+            if self.running and self._starts == starts:
                 self.api("DELETE", f"/vhosts/{name}")
