@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from matrix.arena import Arena, arena
@@ -20,16 +21,20 @@ from matrix.trying import NOT_WHOLE, tried
 async def _try_all(rows: list[Row], options: argparse.Namespace) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for proxied in (False, True):
-        left = deque(
-            (row, options.seed + number)
-            for row in rows
-            if row.proxied is proxied
-            for number in range(min(row.times, options.times or row.times))
-        )
+        chosen = [row for row in rows if row.proxied is proxied]
+        left = deque(_tries(chosen, options.times, options.seed))
         while left:
             async with arena(proxied=proxied) as place:
                 outcomes += await _try_in(place, left, options)
     return outcomes
+
+
+def _tries(rows: list[Row], times: int | None, seed: int) -> Iterator[tuple[Row, int]]:
+    """Round after round, so that whoever stops it has tried everything as often as there was time for."""
+    for number in range(max((row.times for row in rows), default=0)):
+        for row in rows:
+            if number < min(row.times, times or row.times):
+                yield row, seed + number
 
 
 async def _try_in(place: Arena, left: deque[tuple[Row, int]], options: argparse.Namespace) -> list[Outcome]:

@@ -44,6 +44,7 @@ async def tried(arena: Arena, row: Row, seed: int) -> Outcome:
         troubles=tuple(found),
         recovery=trial.recovery,
         repeated_calls=max(0, arena.model.calls - len(arena.model.asked)),
+        records=trial.records,
         exits=len(arena.deaths),
         notes=(*trial.notes, *(f"{name} ended with {code}" for name, code in arena.deaths)),
     )
