@@ -26,7 +26,7 @@ FUTURE = "loom.batch.extracted.v9"
 async def duplicated(trial: Trial) -> None:
     """Everything any service publishes goes out twice, in a random order."""
     trial.settle_seconds = 120.0  # a message has been doubled five times when it reaches the coordinator
-    await _from_everyone(trial, "before_publish:*:twice", records=120)
+    await _from_everyone(trial, "before_publish:*:twice", records=60)
 
 
 async def reordered(trial: Trial) -> None:
