@@ -19,8 +19,9 @@ from loom_common.ports.clock import Clock, SystemClock
 
 log = structlog.get_logger()
 
-PATIENCE_SECONDS = 5.0
-"""How long a call queues up behind a probe. It may hold a place that calls of other upstreams want."""
+PATIENCE_SECONDS = 1.0
+"""How long a call queues up behind a probe. It holds a place that calls of other upstreams may want; what does not get
+its turn waits on the retry ladder, and costs no attempt."""
 _REMEMBERED = 1000
 """Upstreams. Beyond, the one not called for longest is forgotten."""
 
