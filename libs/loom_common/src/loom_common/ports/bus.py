@@ -69,8 +69,7 @@ class Subscription(Protocol):
         ...
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """Hold at most so many unacknowledged messages from now on. Nothing is lost and nothing comes twice; but what
-        was on its way just then may come after its successors, marked `redelivered` (RabbitMQ 3.10 does so)."""
+        """Hold at most so many unacknowledged messages from now on. Nothing is lost, repeated or overtaken."""
         ...
 
     async def stop(self) -> None:
