@@ -38,6 +38,7 @@ class Pause:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._got_through = self._looked = float("-inf")
+        self._paused_at: float | None = None
         self._waiting = 0
         self._open = asyncio.Event()
         self._open.set()
@@ -53,6 +54,7 @@ class Pause:
     def handled(self) -> None:
         """A message got through."""
         self._got_through = self._clock.monotonic()
+        self._paused_at = None
 
     async def sit_out(self, away: BreakerOpen, in_hand: int) -> bool:
         """Wait for the next probe, or look, with nothing else going on, then True; False at once where other messages
@@ -61,15 +63,18 @@ class Pause:
         calm = sits_out(away, idle=idle, got_through=now - self._got_through, looked=now - self._looked)
         if self._ended.is_set() or not calm:
             return False
-        log.warning("pausing", upstream=away.upstream, probe_in_s=round(away.probe_in, 1))
+        if self._paused_at is None:
+            log.warning("pausing", upstream=away.upstream, probe_in_s=round(away.probe_in, 1))
+            self._paused_at = now
+        look_in = max(0.0, self._paused_at + LOOK_EVERY_SECONDS - now)
         self._waiting += 1
         self._open.clear()
         try:
-            async with asyncio.timeout(min(away.probe_in, LOOK_EVERY_SECONDS)):
+            async with asyncio.timeout(min(away.probe_in, look_in)):
                 await self._ended.wait()
         except TimeoutError:
-            if away.probe_in > LOOK_EVERY_SECONDS:
-                self._looked = self._clock.monotonic()
+            if look_in <= away.probe_in:
+                self._looked, self._paused_at = self._clock.monotonic(), None
             return True
         finally:
             self._waiting -= 1
