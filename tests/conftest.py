@@ -8,11 +8,22 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import structlog
 
 from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+
+CLUSTERED = ("e2e", "faults")
+"""Folders whose tests share a cluster: each stays with one worker, so that there is one of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        kind = item.path.relative_to(Path(__file__).parent).parts[0]
+        if kind in CLUSTERED:
+            item.add_marker(pytest.mark.xdist_group(kind))
 
 
 @pytest.fixture(autouse=True)

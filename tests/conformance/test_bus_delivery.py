@@ -136,7 +136,8 @@ async def test_changing_the_prefetch_loses_and_repeats_nothing(bus, buses):
             seen.append(delivery.body)
             await delivery.ack()
 
-    assert seen == numbers
+    # One that RabbitMQ sends just as the old consumer goes is taken back, and comes a little later.
+    assert sorted(seen, key=int) == numbers
 
 
 async def test_competing_consumers_each_get_their_share(bus, buses):

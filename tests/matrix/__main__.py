@@ -8,31 +8,50 @@ import argparse
 import asyncio
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
-from matrix.arena import arena
+from matrix.arena import Arena, arena
 from matrix.outcomes import Outcome, append, read, table, write
 from matrix.rows import ROWS, Row
-from matrix.trying import tried
+from matrix.trying import NOT_WHOLE, tried
 
 
 async def _try_all(rows: list[Row], options: argparse.Namespace) -> list[Outcome]:
-    outcomes = []
+    outcomes: list[Outcome] = []
     for proxied in (False, True):
         chosen = [row for row in rows if row.proxied is proxied]
-        if not chosen:
-            continue
-        async with arena(proxied=proxied) as place:
-            for row in chosen:
-                for number in range(min(row.times, options.times or row.times)):
-                    began = time.monotonic()
-                    outcome = await tried(place, row, options.seed + number)
-                    outcomes.append(outcome)
-                    _say(outcome, time.monotonic() - began)
-                    if options.record:
-                        append(options.record, outcome)
-                    if not outcome.passed and options.logs:
-                        print(place.cluster.troubles(), flush=True)
+        left = deque(_tries(chosen, options.times, options.seed))
+        while left:
+            async with arena(proxied=proxied) as place:
+                outcomes += await _try_in(place, left, options)
+    return outcomes
+
+
+def _tries(rows: list[Row], times: int | None, seed: int) -> Iterator[tuple[Row, int]]:
+    """Round after round, so that whoever stops it has tried everything as often as there was time for."""
+    for number in range(max((row.times for row in rows), default=0)):
+        for row in rows:
+            if number < min(row.times, times or row.times):
+                yield row, seed + number
+
+
+async def _try_in(place: Arena, left: deque[tuple[Row, int]], options: argparse.Namespace) -> list[Outcome]:
+    """All that is left, or until a fault leaves something broken: then the next one gets servers of its own."""
+    outcomes: list[Outcome] = []
+    while left:
+        row, seed = left.popleft()
+        began = time.monotonic()
+        outcome = await tried(place, row, seed)
+        outcomes.append(outcome)
+        _say(outcome, time.monotonic() - began)
+        if options.record:
+            append(options.record, outcome)
+        if not outcome.passed and options.logs:
+            print(place.cluster.troubles(), flush=True)
+        if NOT_WHOLE in outcome.troubles:
+            break
     return outcomes
 
 

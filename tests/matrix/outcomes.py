@@ -21,6 +21,8 @@ class Outcome:
     recovery: float
     """Seconds from the beginning of the fault to the end of the run."""
     repeated_calls: int
+    """Model calls beyond one for each record."""
+    records: int = 0
     exits: int = 0
     """Processes that ended, and were started again."""
     notes: tuple[str, ...] = ()
@@ -46,17 +48,24 @@ def table(outcomes: Iterable[Outcome], order: Iterable[str] = ()) -> str:
     by_fault: dict[str, list[Outcome]] = {name: [] for name in order}
     for outcome in outcomes:
         by_fault.setdefault(outcome.fault, []).append(outcome)
-    lines = ["| fault | times | passed | recovery, median s | repeated model calls |", "|---|--:|--:|--:|--:|"]
-    total = passed = 0
+    lines = [
+        "| fault | times tried | runs right | records | repeated model calls | recovery, median s | worst |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    total = passed = records = repeated = 0
     for fault, each in by_fault.items():
         if not each:
             continue
         good = sum(outcome.passed for outcome in each)
         total, passed = total + len(each), passed + good
-        recovery = statistics.median(outcome.recovery for outcome in each)
-        repeated = sum(outcome.repeated_calls for outcome in each)
-        lines.append(f"| {fault} | {len(each)} | {good} | {recovery:.1f} | {repeated} |")
-    lines.append(f"| **all** | **{total}** | **{passed}** | | |")
+        there, again = sum(outcome.records for outcome in each), sum(outcome.repeated_calls for outcome in each)
+        records, repeated = records + there, repeated + again
+        seconds = [outcome.recovery for outcome in each]
+        lines.append(
+            f"| {fault} | {len(each)} | {good} | {there:,} | {again} "
+            f"| {statistics.median(seconds):.1f} | {max(seconds):.1f} |"
+        )
+    lines.append(f"| **all** | **{total}** | **{passed}** | **{records:,}** | **{repeated}** | | |")
     return "\n".join(lines)
 
 

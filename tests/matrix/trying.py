@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import traceback
+from dataclasses import replace
 
 from matrix.arena import Arena
 from matrix.invariants import troubles, unsettled
@@ -14,6 +15,7 @@ from matrix.rows import Row
 from matrix.trial import Trial
 
 TRY_SECONDS = 240.0
+NOT_WHOLE = "the cluster did not come back: not all services consume"
 _numbers = iter(range(1_000_000))
 
 
@@ -42,10 +44,14 @@ async def tried(arena: Arena, row: Row, seed: int) -> Outcome:
         troubles=tuple(found),
         recovery=trial.recovery,
         repeated_calls=max(0, arena.model.calls - len(arena.model.asked)),
+        records=trial.records,
         exits=len(arena.deaths),
         notes=(*trial.notes, *(f"{name} ended with {code}" for name, code in arena.deaths)),
     )
-    await _restored(arena, trial)
+    try:
+        await _restored(arena, trial)
+    except TimeoutError:
+        return replace(outcome, troubles=(*outcome.troubles, NOT_WHOLE))
     return outcome
 
 

@@ -35,6 +35,7 @@ def hangs(record):
 
 async def poison(trial: Trial, how: Literal["raises", "kills", "hangs"]) -> None:
     """One record does it, every time; only it is kept back."""
+    trial.records = RECORDS
     trial.made = project(
         trial.arena.cluster.project / trial.name,
         RECORDS,
@@ -101,6 +102,7 @@ async def small_beside_large(trial: Trial, times: int = 100, small: int = 240) -
     trial.struck()
     beside = await _seconds(trial, trial.name, small)
     trial.notes.append(f"{alone:.1f} s alone, {beside:.1f} s beside")
+    trial.records = 2 * small
     await big.command("cancel")
     await big.end()
 

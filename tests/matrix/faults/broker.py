@@ -50,7 +50,7 @@ async def queue_deleted(trial: Trial) -> None:
 
 
 async def wiped(trial: Trial) -> None:
-    """All queues, exchanges and messages are gone; the topology is applied again."""
+    """Its disk is lost: all queues, exchanges and messages are gone; the topology is applied again."""
     trial.asked_again = True
     await trial.begin()
     await trial.midway()
@@ -82,7 +82,7 @@ async def _wipe(trial: Trial) -> None:
     trial.repeatable_calls = MODEL_CALLS_AT_ONCE
     trial.struck()
     arena = trial.arena
-    arena.rabbitmq.api("DELETE", f"/vhosts/{arena.vhost}")
+    await asyncio.to_thread(arena.rabbitmq.wipe)
     arena.make_vhost()
     await asyncio.sleep(trial.chance.uniform(0.1, 3))
     await arena.declare()

@@ -103,7 +103,10 @@ async def one_of_two_coordinators(trial: Trial) -> None:
         await trial.begin()
         await trial.midway()
         trial.struck()
-        trial.arena.kill(trial.chance.choice(["coordinator", second]))
+        one, other = trial.chance.sample(["coordinator", second], 2)
+        trial.arena.kill(one)
+        await asyncio.sleep(trial.chance.uniform(0, 1))
+        trial.arena.kill(other)
         await trial.end()
     finally:
         trial.arena.cluster.drop(second)

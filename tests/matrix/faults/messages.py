@@ -26,7 +26,7 @@ FUTURE = "loom.batch.extracted.v9"
 async def duplicated(trial: Trial) -> None:
     """Everything any service publishes goes out twice, in a random order."""
     trial.settle_seconds = 120.0  # a message has been doubled five times when it reaches the coordinator
-    await _from_everyone(trial, "before_publish:*:twice", records=120)
+    await _from_everyone(trial, "before_publish:*:twice", records=60)
 
 
 async def reordered(trial: Trial) -> None:
@@ -151,13 +151,13 @@ def _readable(wire: Wire) -> bool:
 
 async def large(trial: Trial, megabytes: int) -> None:
     """One record of so many megabytes among small ones, from a database and into one."""
-    source = f"{trial.name}_source"
+    source, trial.records = f"{trial.name}_source", 6
     await trial.arena.rows(f'CREATE TABLE "{source}" (id text PRIMARY KEY, review text)')
     size = f"CASE WHEN n = 3 THEN {megabytes * _MB} ELSE 20 END"
     # Random letters: what compresses well would not be large any more.
     await trial.arena.rows(
         f"""INSERT INTO "{source}" SELECT 'r' || n, (SELECT string_agg(md5(random()::text || i || n), '')
-        FROM generate_series(1, {size} / 32 + 1) i) FROM generate_series(1, 6) n"""
+        FROM generate_series(1, {size} / 32 + 1) i) FROM generate_series(1, {trial.records}) n"""
     )
     digests = {
         row["id"]: row["digest"] for row in await trial.arena.rows(f'SELECT id, md5(review) digest FROM "{source}"')

@@ -12,6 +12,17 @@ from matrix.trial import Trial
 from support.cluster import MODEL_CALLS_AT_ONCE
 
 _AWAY_SECONDS = 10.0
+_COMMITTED = ("loom_load_ledger", "batches")
+"""Written in every transaction of the loader, and in most of the coordinator's."""
+_TERMINATE = """
+CREATE FUNCTION fault_terminate() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE number bigint := nextval('fault_commits');
+BEGIN
+    IF number % 7 = 0 AND number <= 70 THEN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+    END IF;
+    RETURN NULL;
+END $$"""
 
 
 async def postgres_away(trial: Trial) -> None:
@@ -54,6 +65,30 @@ async def backends_terminated(trial: Trial) -> None:
     finally:
         with contextlib.suppress(Exception):
             await connection.close()
+
+
+async def terminated_at_commit(trial: Trial) -> None:
+    """A trigger that waits for the commit ends its own session, of the loader's and the coordinator's transactions
+    alike: every seventh that comes so far, until it has happened ten times."""
+    query = trial.arena.rows
+    await query("CREATE SEQUENCE fault_commits")
+    await query(_TERMINATE)
+    await trial.begin()
+    await trial.midway()
+    await trial.loaded(1)
+    trial.struck()
+    for table in _COMMITTED:
+        await query(
+            f"CREATE CONSTRAINT TRIGGER fault AFTER INSERT OR UPDATE ON {table} "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fault_terminate()"
+        )
+    try:
+        await trial.end()
+    finally:
+        commits = (await query("SELECT last_value FROM fault_commits"))[0][0]
+        await query("DROP FUNCTION fault_terminate() CASCADE")
+        await query("DROP SEQUENCE fault_commits")
+    trial.notes.append(f"{min(commits // 7, 10)} terminated")
 
 
 async def redis_killed(trial: Trial) -> None:

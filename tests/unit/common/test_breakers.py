@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_common.breakers import Breakers
+from loom_common.breakers import PATIENCE_SECONDS, Breakers
 from loom_common.domain.breaker import Policy, State
 from loom_common.errors import BreakerOpen, DependencyUnavailable, PermanentError, RateLimited, RecordError
 from support.clocks import ManualClock
@@ -102,6 +102,25 @@ async def test_callers_behind_a_probe_that_fails_are_told(breakers, clock):
     fail.set()
     ends = await asyncio.gather(*callers, return_exceptions=True)
     assert all(isinstance(end, BreakerOpen) and end.opening == 2 for end in ends)
+
+
+async def test_nobody_queues_up_behind_a_probe_that_takes_long(breakers, clock):
+    await opened(breakers)
+    clock.pass_time(60)
+    answered = asyncio.Event()
+
+    async def probe() -> None:
+        async with breakers.guarding("model m"):
+            await answered.wait()
+
+    probing = asyncio.create_task(probe())
+    await asyncio.sleep(0)
+    clock.pass_time(PATIENCE_SECONDS)
+    with pytest.raises(BreakerOpen):
+        await call(breakers, AssertionError("must not be called"))
+    answered.set()
+    await probing
+    await call(breakers)
 
 
 async def test_a_cancelled_probe_leaves_its_place_to_the_next(breakers, clock):

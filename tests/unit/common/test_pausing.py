@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from loom_common import flow
+from loom_common import flow, pausing
 from loom_common.adapters.memory_broker import MemoryBroker
 from loom_common.adapters.memory_bus import MemoryBus
 from loom_common.contracts.codec import decode, encode
@@ -30,17 +30,19 @@ def away(*, opened_for: float, probe_in: float) -> BreakerOpen:
 
 
 @pytest.mark.parametrize(
-    ("opened_for", "idle", "got_through", "sits"),
+    ("opened_for", "idle", "got_through", "looked", "sits"),
     [
-        (5.0, True, 60.0, True),
-        (5.0, True, float("inf"), True),
-        (0.5, True, 60.0, False),  # the queue is looked through first
-        (5.0, False, 60.0, False),  # something else is being worked on
-        (5.0, True, 3.0, False),  # something got through while it was away
+        (5.0, True, 60.0, 5.0, True),
+        (5.0, True, float("inf"), float("inf"), True),
+        (0.5, True, 60.0, 5.0, False),  # the queue is looked through first
+        (5.0, True, 60.0, 0.5, False),  # and now and then again
+        (5.0, False, 60.0, 5.0, False),  # something else is being worked on
+        (5.0, True, 3.0, 5.0, False),  # something got through while it was away
     ],
 )
-def test_it_sits_out_only_where_nothing_else_is_to_be_done(opened_for, idle, got_through, sits):
-    assert sits_out(away(opened_for=opened_for, probe_in=30), idle=idle, got_through=got_through) is sits
+def test_it_sits_out_only_where_nothing_else_is_to_be_done(opened_for, idle, got_through, looked, sits):
+    breaker = away(opened_for=opened_for, probe_in=30)
+    assert sits_out(breaker, idle=idle, got_through=got_through, looked=looked) is sits
 
 
 class Plant:
@@ -122,6 +124,22 @@ async def test_the_run_is_told_once_what_it_waits_for(bus):
         await plant.eventually(lambda: plant.handled == ["a"])
     [fact] = await plant.told()
     assert (fact.run_id, fact.stage, fact.upstream) == ("a", Stage.TRANSFORM, "model m at http://m")
+
+
+@pytest.mark.parametrize(("probe_in", "rung"), [(60, 1), (0.05, 0)], ids=["far away", "under way, and slow"])
+async def test_a_pausing_worker_looks_now_and_then_for_work_that_can_be_done(bus, monkeypatch, probe_in, rung):
+    monkeypatch.setattr(pausing, "LOOK_EVERY_SECONDS", 0.2)
+    plant = Plant(bus)
+    plant.trouble["a"] = [away(opened_for=5, probe_in=probe_in) for _ in range(1000)]
+    room = flow.retry_queue(QUEUE, rung)
+    await plant.send("a")
+    async with plant.working():
+        await plant.eventually(lambda: plant.tried)
+        await plant.send("b")
+        await plant.eventually(lambda: plant.handled == ["b"])
+        async with asyncio.timeout(3):
+            while not await bus.depth(room):
+                await asyncio.sleep(0.01)
 
 
 async def test_while_others_get_through_it_waits_on_the_ladder_at_the_same_attempt(bus):

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.prefetch import HIGH, HOLD, LEAST, MOST, PATIENCE, TIGHT, Setting, Signals, decide, queueing
+from loom_coordinator.prefetch import (
+    HIGH,
+    HOLD,
+    LEAST,
+    MOST,
+    PATIENCE,
+    SPARE,
+    TIGHT,
+    Setting,
+    Signals,
+    decide,
+    queueing,
+)
 
 BUSY = Signals(ready=50, in_hand=8, replicas=1, configured=8, rate=4.0, seconds=2.0, memory=0.2)
 IDLE = replace(BUSY, ready=0, in_hand=0, rate=0.0, seconds=None)
@@ -69,7 +81,8 @@ settings = st.builds(
         (READY, replace(BUSY, rate=0.0, away=("pg",)), 4, "nothing gets through: breaker open for pg"),
         (replace(READY, hold=HOLD), replace(BUSY, rate=0.0, away=("pg",)), 8, "as configured"),
         (READY, replace(BUSY, away=("pg",)), 8, "as configured"),
-        (replace(READY, prefetch=2), replace(IDLE, away=("pg",)), 1, "nothing gets through: breaker open for pg"),
+        (replace(READY, prefetch=6), replace(IDLE, away=("pg",)), SPARE, "nothing gets through: breaker open for pg"),
+        (replace(READY, prefetch=2), replace(IDLE, away=("pg",)), 2, "as configured"),
     ],
 )
 def test_the_limit_and_its_reason(setting, seen, prefetch, reason):
@@ -108,7 +121,7 @@ def test_after_a_breaker_closes_it_comes_back_in_a_few_steps():
     setting = Setting(8)
     for _ in range(30):
         setting = decide(setting, replace(BUSY, rate=0.0, seconds=None, away=("pg",)))
-    assert setting.prefetch == LEAST
+    assert setting.prefetch == SPARE
     steps = 0
     while setting.prefetch < 8:
         setting = decide(setting, replace(BUSY, in_hand=setting.prefetch))

@@ -117,7 +117,8 @@ class Postgres(Backend):
         try:
             yield self.url_of(name)
         finally:
-            await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            if self.running:
+                await self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def _execute(self, statement: str) -> None:
         connection = await asyncpg.connect(self.url)

@@ -149,6 +149,14 @@ class RabbitMQ(Backend):
         self._starts += 1
         return self
 
+    def wipe(self) -> None:
+        """As after the loss of its disk: ended at once, and back with nothing of what it knew."""
+        self.kill()
+        if isinstance(self._host, ContainerHost):
+            self._host.remove()
+        shutil.rmtree(self.folder / "mnesia", ignore_errors=True)
+        self.start()
+
     @contextlib.contextmanager
     def vhost(self) -> Iterator[str]:
         """The AMQP URL of an empty virtual host of one's own; deleted afterwards with all its connections.
@@ -161,5 +169,5 @@ class RabbitMQ(Backend):
         try:
             yield self._url(name)
         finally:
-            if self._starts == starts:
+            if self.running and self._starts == starts:
                 self.api("DELETE", f"/vhosts/{name}")

@@ -62,12 +62,13 @@ class Redis(Backend):
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of an empty database of one's own; emptied afterwards."""
+        """The URL of an empty database of one's own; emptied afterwards, where it still runs."""
         number = next(self._numbers)
         try:
             yield self._url(number)
         finally:
-            self._ask(f"SELECT {number}", "FLUSHDB")
+            if self.running:
+                self._ask(f"SELECT {number}", "FLUSHDB")
 
     def _ask(self, *commands: str) -> bytes:
         """What it answers to all of them. Raises `OSError` where nothing listens."""

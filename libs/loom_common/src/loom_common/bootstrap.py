@@ -29,6 +29,7 @@ from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.control import Control
 from loom_common.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.breaker import Policy
+from loom_common.ending import Ending, Unhurried
 from loom_common.epochs import EpochGuard
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import TOPOLOGY
@@ -63,6 +64,8 @@ class Platform:
     """Where user code runs: one room, because it is one process that such code can take down."""
     vitals: Vitals = field(default_factory=Vitals)
     """How it goes, for those who ask over HTTP. A service says here what it consumes, needs and can tell."""
+    ending: Ending = field(default_factory=Unhurried)
+    """Sees to it that the process ends once one of its loops has failed."""
 
     @property
     def project(self) -> Path:
@@ -114,7 +117,7 @@ class StageService:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     for worker in workers:
-                        tasks.create_task(worker.run(stop))
+                        tasks.create_task(self._platform.ending.watched(worker.run(stop)))
             finally:
                 await control.stop()
                 following.cancel()
@@ -127,7 +130,9 @@ async def _all_heed(workers: Iterable[Worker], limit: PrefetchLimit) -> None:
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings, name: str, clock: Clock | None = None) -> AsyncIterator[Platform]:
+async def open_platform(
+    settings: Settings, name: str, clock: Clock | None = None, ending: Ending | None = None
+) -> AsyncIterator[Platform]:
     """Connect what the settings name; close it at the end. Raises `ConfigurationError`, `DependencyUnavailable`."""
     payloads = open_payloads(settings)
     bus = await open_bus(settings, name)
@@ -147,6 +152,7 @@ async def open_platform(settings: Settings, name: str, clock: Clock | None = Non
             clock=clock or SystemClock(),
             breakers=Breakers(Policy(**settings.breaker.model_dump()), clock),
             threads=Threads(settings.worker.leaked_threads),
+            ending=ending or Unhurried(),
         )
     finally:
         await bus.close()
@@ -211,13 +217,18 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_platform(settings, name) as platform:
+    ending = Ending()
+    async with open_platform(settings, name, ending=ending) as platform:
         service = build(platform)  # first, because it says what the service must have to be ready
         async with _health(platform, stop), _beats(name, platform, stop):
             await platform.bus.check(TOPOLOGY)
             log.info("service started", project=str(platform.project))
-            await service.run(stop)
+            try:
+                await service.run(stop)
+            finally:
+                ending.begin()
             log.info("service stopped")
+    ending.ended()
 
 
 def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:

@@ -1,7 +1,7 @@
 """Circuit breakers of one process, by upstream. What guards a call here is told of how it ended.
 
-While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up for a while
-behind the probe under way, so that a batch in hand goes on by itself as soon as its upstream is back."""
+While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up behind the
+probe under way, unless that takes long: so a batch in hand goes on by itself as soon as its upstream is back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from loom_common.ports.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 PATIENCE_SECONDS = 5.0
-"""How long a call queues up behind a probe. It may hold a place that calls of other upstreams want."""
+"""How old a probe may be for calls to queue up behind it. They hold places that calls of other upstreams may want; what
+does not get its turn waits on the retry ladder, and costs no attempt."""
 _REMEMBERED = 1000
 """Upstreams. Beyond, the one not called for longest is forgotten."""
 
@@ -99,10 +100,11 @@ class Breakers:
 
     async def _admitted(self, upstream: str, guarded: _Guarded) -> Ticket:
         while (ticket := guarded.breaker.admit(self._clock.monotonic())) is None:
-            if guarded.breaker.state is State.OPEN:
+            patience = guarded.breaker.probed_at + PATIENCE_SECONDS - self._clock.monotonic()
+            if guarded.breaker.state is State.OPEN or patience <= 0:
                 raise self._open(upstream, guarded.breaker)
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(patience):
                     await guarded.changed.wait()
             except TimeoutError:
                 raise self._open(upstream, guarded.breaker) from None

@@ -14,7 +14,8 @@ _REMEMBERED_RUNS = 10_000
 class EpochGuard:
     """The highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
 
-    A replica that missed a broadcast does stale work, which is harmless: ids are derived and the load is ledgered."""
+    A replica that missed a broadcast does stale work until it is told again, within seconds; that costs calls, and is
+    otherwise harmless: ids are derived and the load is ledgered."""
 
     def __init__(self) -> None:
         self._epochs: OrderedDict[str, int] = OrderedDict()

@@ -2,7 +2,7 @@
 
 A message that meets an open breaker costs no attempt. Where other messages get through, it waits on the retry ladder
 while they do: one run's dead endpoint must not hold up another run. Where nothing does, the worker takes nothing more
-until the next probe, and holds what it has."""
+until the next probe, and holds what it has; but every few seconds it looks whether there is other work by now."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 """After a breaker opened, what needs it is waved through to the retry ladder for so long: whatever else lies in the
 queue behind it is reached, and shows whether there is other work to do."""
+LOOK_EVERY_SECONDS = 5.0
+"""A pausing worker does the same again so often: a probe may be a minute away, and take another half to fail."""
 _TOLD = 1000
 """Notices remembered, so that none is given twice."""
 
 
-def sits_out(away: BreakerOpen, *, idle: bool, got_through: float) -> bool:
-    """Whether to stop taking messages until the next probe. `idle`: no other message is being worked on;
-    `got_through`: seconds since one was handled. Pure."""
-    return idle and LOOK_SECONDS <= away.opened_for <= got_through
+def sits_out(away: BreakerOpen, *, idle: bool, got_through: float, looked: float) -> bool:
+    """Whether to stop taking messages for now. `idle`: no other message is being worked on; `got_through`: seconds
+    since one was handled; `looked`: since the worker last began to look for other work. Pure."""
+    return idle and min(away.opened_for, looked) >= LOOK_SECONDS and away.opened_for <= got_through
 
 
 class Pause:
@@ -35,7 +37,8 @@ class Pause:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._got_through = float("-inf")
+        self._got_through = self._looked = float("-inf")
+        self._paused_at: float | None = None
         self._waiting = 0
         self._open = asyncio.Event()
         self._open.set()
@@ -51,20 +54,27 @@ class Pause:
     def handled(self) -> None:
         """A message got through."""
         self._got_through = self._clock.monotonic()
+        self._paused_at = None
 
     async def sit_out(self, away: BreakerOpen, in_hand: int) -> bool:
-        """Wait for the next probe with nothing else going on, then True; False at once where other messages get
-        through, or the worker is to end."""
-        since = self._clock.monotonic() - self._got_through
-        if self._ended.is_set() or not sits_out(away, idle=in_hand - self._waiting <= 1, got_through=since):
+        """Wait for the next probe, or look, with nothing else going on, then True; False at once where other messages
+        get through, or the worker is to end."""
+        now, idle = self._clock.monotonic(), in_hand - self._waiting <= 1
+        calm = sits_out(away, idle=idle, got_through=now - self._got_through, looked=now - self._looked)
+        if self._ended.is_set() or not calm:
             return False
-        log.warning("pausing", upstream=away.upstream, probe_in_s=round(away.probe_in, 1))
+        if self._paused_at is None:
+            log.warning("pausing", upstream=away.upstream, probe_in_s=round(away.probe_in, 1))
+            self._paused_at = now
+        look_in = max(0.0, self._paused_at + LOOK_EVERY_SECONDS - now)
         self._waiting += 1
         self._open.clear()
         try:
-            async with asyncio.timeout(away.probe_in):
+            async with asyncio.timeout(min(away.probe_in, look_in)):
                 await self._ended.wait()
         except TimeoutError:
+            if look_in <= away.probe_in:
+                self._looked, self._paused_at = self._clock.monotonic(), None
             return True
         finally:
             self._waiting -= 1

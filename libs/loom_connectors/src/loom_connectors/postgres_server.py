@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 from loom_common.credentials import Credentials
+from loom_common.domain.sqlstates import passes
 from loom_common.errors import (
     AccessRefused,
     ConfigurationError,
@@ -31,7 +32,6 @@ _SETTINGS = (
     *("ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs", "timezone"),
 )
 _REFUSED = ("28", "42501", "25006")
-_AWAY = ("08", "40", "53", "55P03", "57", "58")
 _ROW = ("22", "23", "44", "54", "P0001")
 
 
@@ -174,7 +174,7 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
     state, words = error.sqlstate or "", str(error).splitlines()[0] if str(error) else type(error).__name__
     if state == "57014":
         return Timeout(f"{place}: {words}. See options.timeouts.")
-    if state.startswith(_AWAY):
+    if passes(error):
         return DependencyUnavailable(f"{place}: {words}.")
     if state.startswith(_REFUSED):
         return AccessRefused(f"{place}: {words}. Check the user, its password and what it is granted.")

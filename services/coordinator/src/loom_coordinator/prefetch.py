@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 LEAST, MOST = 1, 64
+SPARE = 4
+"""Not fewer because an upstream is away: a probe that is never answered keeps one hand busy for half a minute, and the
+messages behind it may need another upstream."""
 TIGHT, HIGH = 0.75, 0.85
 """Shares of a replica's memory limit: above the first nothing is raised, above the second it is halved."""
 FEW_QUEUEING, MANY_QUEUEING = 2.0, 4.0
@@ -105,8 +108,10 @@ def _by_load(setting: Setting, signals: Signals) -> Setting:
     now = setting.prefetch
     waiting = queueing(now, signals.seconds, setting.unhindered)
     if signals.away and signals.rate == 0:
-        gone = signals.away[0]
-        return _halved(setting, f"nothing gets through: breaker open for {gone}") if setting.hold == 0 else setting
+        if setting.hold or now <= SPARE:
+            return setting
+        fewer = _halved(setting, f"nothing gets through: breaker open for {signals.away[0]}")
+        return replace(fewer, prefetch=max(SPARE, fewer.prefetch))
     if waiting > MANY_QUEUEING:
         words = f"{waiting:.1f} of {now} in hand wait for the others"
         return _stepped(setting, -1, now - 1, words)

@@ -1,7 +1,7 @@
 """The coordinator's own initiative: progress for those who watch, and a second look at every running run.
 
 Facts drive a run; the sweep only catches what facts cannot: a fact lost with the broker, a batch that no stage
-speaks of any more, a command left in the database by another process."""
+speaks of any more, a command left in the database by another process, an epoch that a new replica never heard of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
-from loom_coordinator import commands, completion, facts, runs, slicing, stalls, watching
+from loom_coordinator import commands, completion, epochs, facts, runs, slicing, stalls, watching
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.progress import progress
 from loom_coordinator.tables import pipeline_runs
@@ -87,6 +87,10 @@ class Pulse:
     async def _sweep(self) -> None:
         async with self._outbox.unit() as unit:
             active = await self._active(unit)
+            raised = await epochs.raised(unit)
+        if raised:
+            said = [Outgoing(flow.control("all"), epoch, mandatory=False) for epoch in raised]
+            await self._bus.publish([encode(each, NAME) for each in said])
         for run in active:
             async with self._outbox.unit() as unit:
                 locked = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]

@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Insert, Table, any_, literal
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.contracts.codec import encode
 from loom_common.contracts.envelope import Outgoing
+from loom_common.domain.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
 from loom_coordinator.tables import inbox, outbox
 
@@ -110,13 +112,12 @@ async def begin(engine: AsyncEngine, now: dt.datetime, owner: str | None) -> Asy
             unit = Unit(connection, now, owner)
             yield unit
             await unit.flush()
-    except (DBAPIError, OSError, TimeoutError) as error:
+    except (DBAPIError, PoolTimeout, OSError) as error:
         if isinstance(error, DBAPIError) and not error.connection_invalidated and not _passing(error):
             raise
         raise DependencyUnavailable(f"The state database is away: {type(error).__name__}.") from error
 
 
 def _passing(error: DBAPIError) -> bool:
-    """Errors that time heals: lock timeouts, serialisation failures, a server going down."""
-    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return str(code)[:2] in {"40", "53", "57", "08"} or "locked" in str(error.orig)
+    """Errors that time heals; in SQLite, another process that writes."""
+    return passes(error) or "locked" in str(error.orig)

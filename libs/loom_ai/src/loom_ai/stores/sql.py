@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal_tables import journal
 from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
+from loom_common.domain.sqlstates import passes
 from loom_common.errors import DependencyUnavailable, PermanentError
 
 
@@ -90,7 +91,8 @@ def _may_pass(error: Exception) -> bool:
     "operational" and tells them apart by its code: `SQLITE_ERROR` is a fault of the statement or the schema."""
     if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
         return False
-    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError | OSError)
+    away = exc.OperationalError | exc.InterfaceError | exc.TimeoutError | OSError
+    return isinstance(error, away) or passes(error) or getattr(error, "connection_invalidated", False)
 
 
 def _upsert(dialect: ModuleType) -> sa.Insert:

@@ -11,6 +11,8 @@ from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
+from loom_common.adapters.amqp_window import Window
+
 DELIVERY_COUNT = "x-delivery-count"
 """Header in which a quorum queue counts how often the message was delivered before."""
 
@@ -21,6 +23,7 @@ class AmqpDelivery:
     __slots__ = (
         "_channel",
         "_tag",
+        "_window",
         "body",
         "content_encoding",
         "correlation_id",
@@ -34,11 +37,14 @@ class AmqpDelivery:
         "type",
     )
 
-    def __init__(self, channel: aiormq.Channel, message: DeliveredMessage, frame: spec.Basic.Deliver) -> None:
+    def __init__(
+        self, channel: aiormq.Channel, message: DeliveredMessage, frame: spec.Basic.Deliver, window: Window
+    ) -> None:
         properties = message.header.properties
         headers: Mapping[str, object] = properties.headers or {}
         self._channel = channel
         self._tag: int = frame.delivery_tag or 0
+        self._window = window
         self.body = message.body
         self.exchange: str = frame.exchange or ""
         self.routing_key: str = frame.routing_key or ""
@@ -58,9 +64,11 @@ class AmqpDelivery:
         return self._channel.is_closed
 
     async def ack(self) -> None:
+        await self._window.settling()
         await self._settle(self._channel.basic_ack(self._tag, wait=False))
 
     async def nack(self) -> None:
+        await self._window.settling()
         await self._settle(self._channel.basic_nack(self._tag, requeue=True, wait=False))
 
     async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from loom_common.adapters.amqp_delivery import AmqpDelivery
 from loom_common.adapters.amqp_link import LOST, AmqpLink, cancelled_by_us
+from loom_common.adapters.amqp_window import Window
 from loom_common.adapters.bus_errors import at_least_one, topology_missing
 from loom_common.errors import LoomError
 
@@ -35,6 +36,7 @@ class AmqpSubscription:
         self._restore = restore
         self._channel: aiormq.Channel | None = None
         self._consumer: str | None = None
+        self._window = Window(self._prefetch)
         self._arrived: asyncio.Queue[AmqpDelivery | None] = asyncio.Queue()  # holds at most what prefetch lets through
         self._lost = asyncio.Event()
         self._commands = asyncio.Lock()
@@ -89,9 +91,8 @@ class AmqpSubscription:
         async with self._commands:
             if self._stopped or self._channel is None or self._consumer is None:
                 return  # the keeper is about to consume with the new limit
-            consumer, self._consumer = self._consumer, None
             try:
-                await self._channel.basic_cancel(consumer)
+                await self._cancel(self._channel, self._consumer)
                 await self._consume(self._channel)
             except BaseException as error:
                 self._lost.set()
@@ -105,18 +106,18 @@ class AmqpSubscription:
         async with self._commands:
             if self._channel is not None and self._consumer is not None:
                 try:
-                    await self._channel.basic_cancel(self._consumer)
+                    await self._cancel(self._channel, self._consumer)
                 except LOST:
                     if cancelled_by_us():
                         raise
-        for delivery in self._drain():
+        for delivery in self._end():
             await delivery.nack()
 
     async def close(self) -> None:
         self.closed = True
         if not self._stopped:
             await self._let_go()
-            self._drain()
+            self._end()
         if self._channel is not None:
             await self._channel.close()  # the broker takes back, in order, what is not acknowledged
 
@@ -126,7 +127,7 @@ class AmqpSubscription:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
 
-    def _drain(self) -> list[AmqpDelivery]:
+    def _end(self) -> list[AmqpDelivery]:
         """What nobody asked for yet; and the end, for whoever waits for more."""
         left = []
         while not self._arrived.empty():
@@ -173,13 +174,21 @@ class AmqpSubscription:
     async def _consume(self, channel: aiormq.Channel) -> None:
         """A live consumer of a quorum queue ignores a new limit, so the limit comes before the consumer."""
         await channel.basic_qos(prefetch_count=self._prefetch)
-        self._consumer = (await channel.basic_consume(self._queue, self._on_message)).consumer_tag
+        window = self._window = Window(self._prefetch)
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        frame = message.delivery
-        channel = message.channel
-        if isinstance(frame, spec.Basic.Deliver) and isinstance(channel, aiormq.Channel) and not self.closed:
-            self._arrived.put_nowait(AmqpDelivery(channel, message, frame))
+        async def take(message: DeliveredMessage) -> None:
+            frame = message.delivery
+            if isinstance(frame, spec.Basic.Deliver) and not self.closed:
+                window.arrived()
+                self._arrived.put_nowait(AmqpDelivery(channel, message, frame, window))
+
+        self._consumer = (await channel.basic_consume(self._queue, take)).consumer_tag
+
+    async def _cancel(self, channel: aiormq.Channel, consumer: str) -> None:
+        """While nothing is on its way to the consumer: see `amqp_window.py`."""
+        async with self._window.still():
+            self._consumer = None
+            await channel.basic_cancel(consumer)
 
     async def _on_cancelled(self, frame: spec.Basic.Cancel) -> None:
         """The broker took the consumer away: its queue was deleted, or moved to another node."""

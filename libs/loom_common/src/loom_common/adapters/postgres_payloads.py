@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from loom_common.domain.ids import content_hash
+from loom_common.domain.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
 from loom_common.settings import DatabaseSettings
 
@@ -65,9 +66,11 @@ class PostgresPayloads:
                     )
             async with self._pool.acquire() as connection:
                 yield connection
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise _away(error) from error
-        except asyncpg.OperatorInterventionError as error:  # the server is shutting down, or starting
+        except asyncpg.PostgresError as error:
+            if not passes(error):
+                raise
             raise _away(error) from error
 
     async def close(self) -> None:

@@ -50,6 +50,8 @@ class Breaker:
     """How often it opened."""
     opened_at: float = 0.0
     probing: bool = False
+    probed_at: float = 0.0
+    """When the last probe began."""
 
     def admit(self, now: float) -> Ticket | None:
         """Leave to call; None where the answer is no, or not yet: see `probe_in`."""
@@ -59,7 +61,7 @@ class Breaker:
             return Ticket(self.opening, probe=False)
         if self.state is State.OPEN or self.probing:
             return None
-        self.probing = True
+        self.probing, self.probed_at = True, now
         return Ticket(self.opening, probe=True)
 
     def probe_in(self, now: float) -> float:

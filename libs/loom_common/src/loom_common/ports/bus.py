@@ -69,7 +69,7 @@ class Subscription(Protocol):
         ...
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """Hold at most so many unacknowledged messages from now on."""
+        """Hold at most so many unacknowledged messages from now on. Nothing is lost, repeated or overtaken."""
         ...
 
     async def stop(self) -> None:
