@@ -42,6 +42,8 @@ class Trial:
     records: int = RECORDS
     repeatable_calls: int = 0
     """Model calls that were in flight when something was killed, or that are retried and counted."""
+    asks_twice: bool = False
+    """Whether several runs of it ask the same questions."""
     dead: int = 0
     """Messages that belong into `loom.dead`."""
     asked_again: bool = False

@@ -43,7 +43,7 @@ async def tried(arena: Arena, row: Row, seed: int) -> Outcome:
         seed=seed,
         troubles=tuple(found),
         recovery=trial.recovery,
-        repeated_calls=max(0, arena.model.calls - len(arena.model.asked)),
+        repeated_calls=None if trial.asks_twice else max(0, arena.model.calls - len(arena.model.asked)),
         records=trial.records,
         exits=len(arena.deaths),
         notes=(*trial.notes, *(f"{name} ended with {code}" for name, code in arena.deaths)),

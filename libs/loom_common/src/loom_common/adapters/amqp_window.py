@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-SILENCE_SECONDS = 0.1
+SILENCE_SECONDS = 0.3
 
 
 class Window:
