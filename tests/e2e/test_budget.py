@@ -77,11 +77,11 @@ async def test_a_budget_may_be_raised_by_message(here, tmp_path, model):
 def test_a_model_without_a_price_is_said_and_stands_in_the_way_of_a_budget_only(loom, tmp_path):
     made = project(tmp_path, 3, transform=ai("http://127.0.0.1:9/v1", model="our-own-7b"))
     told = loom("validate", "pipeline.yaml")
-    assert (told.code, "no price is known for our-own-7b: their calls count as $0" in told.out) == (0, True)
+    assert (told.code, "no price is known for our-own-7b: their calls count as $0" in told.words) == (0, True)
     made.say(monitoring={"cost_budget": 1})
     told = loom("validate", "pipeline.yaml")
-    assert (told.code, "cost_budget cannot be kept" in told.out) == (2, True)
+    assert (told.code, "cost_budget cannot be kept" in told.words) == (2, True)
     assert loom("run", "pipeline.yaml").code == 2
     (tmp_path / "loom.yaml").write_text("prices:\n  our-own-7b: {input: 1.0, output: 2.0}\n")
     told = loom("validate", "pipeline.yaml")
-    assert (told.code, "our-own-7b $1 in, $2 out per million tokens" in told.out) == (0, True)
+    assert (told.code, "our-own-7b $1 in, $2 out per million tokens" in told.words) == (0, True)

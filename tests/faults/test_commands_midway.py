@@ -14,7 +14,7 @@ from support.clients import ended, report_of, request_of, until
 from support.command import Command, loom, runs
 from support.projects import ai, project, review_ids
 
-RECORDS = 200
+RECORDS = 500
 
 
 def under_way(progress: RunProgress) -> bool:

@@ -27,6 +27,11 @@ class Ended:
     err: str
 
     @property
+    def words(self) -> str:
+        """What it said on stdout, wherever its lines were broken."""
+        return " ".join(self.out.split())
+
+    @property
     def report(self) -> dict[str, Any]:
         """The document on stdout."""
         assert self.out, f"exit code {self.code}, nothing on stdout; on stderr:\n{self.err}"
