@@ -1,0 +1,52 @@
+"""Beats: what every replica says of itself, every few seconds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from loom_common.contracts.envelope import Message, Part
+from loom_common.domain.ids import message_id
+
+
+class QueueBeat(Part):
+    """How a replica stands with one queue. Counts are since it started."""
+
+    queue: str
+    prefetch: int = Field(description="Messages in hand at most, as it is now; 0 while it does not consume.")
+    in_hand: int = Field(description="Delivered and not acknowledged.")
+    handled: int
+    failed: int = Field(description="Set aside: in quarantine, in `loom.dead`, or with it its run.")
+    retried: int = Field(description="Sent to a rung of the retry ladder.")
+    attempts: int = Field(description="Times the handler ended, however it ended.")
+    seconds_busy: float = Field(description="Time in the handler, all attempts added up.")
+
+
+class BreakerBeat(Part):
+    """A circuit breaker that is not at rest."""
+
+    upstream: str
+    state: str
+    failures: int = Field(description="In a row.")
+    probe_in: float = Field(description="Seconds until the next probe; 0 where it is not open.")
+
+
+class WorkerBeat(Message):
+    """A replica is there, about every two seconds: `worker.beat.<service>`."""
+
+    type: ClassVar[str] = "loom.worker.beat.v1"
+
+    service: str
+    replica: str = Field(description="Its host, its process id and a word of chance: another after each start.")
+    uptime: float = Field(description="Seconds since it started.")
+    configured_prefetch: int = Field(description="What it takes at once where nobody says otherwise.")
+    queues: tuple[QueueBeat, ...]
+    rss_bytes: int = Field(description="Memory it holds.")
+    memory_limit_bytes: int | None = Field(description="Memory it may hold; null where nothing limits it.")
+    breakers: tuple[BreakerBeat, ...] = Field(description="Those that are not at rest.")
+    draining: bool = Field(description="Asked to stop; it finishes what it has in hand.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("beat", self.replica, self.uptime)

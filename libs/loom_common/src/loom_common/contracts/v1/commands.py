@@ -1,0 +1,78 @@
+"""Commands: anyone to the coordinator."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+from uuid import uuid4
+
+from pydantic import Field
+
+from loom_common.contracts.envelope import Message
+from loom_common.domain.ids import message_id
+from loom_common.domain.replaying import Changes
+
+
+class RunRequest(Message):
+    """Start a run. Any AMQP client may publish this JSON to `loom.runs` / `run.request`."""
+
+    type: ClassVar[str] = "loom.run.request.v1"
+
+    pipeline: str | None = Field(None, description="The name of a registered pipeline.")
+    definition: dict[str, Any] | None = Field(None, description="Or the definition itself, as in a pipeline file.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Values for the pipeline's parameters.")
+    idempotency_key: str | None = Field(None, description="The same key twice starts one run.")
+    requested_by: str | None = Field(None, description="For people.")
+    files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
+    base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
+    sample: int | None = Field(None, ge=1, description="Extract at most so many records.")
+    reuse: bool = Field(True, description="False: take no result of an earlier run.")
+    priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("request", self.idempotency_key) if self.idempotency_key else message_id("request", uuid4())
+
+
+class RunCommand(Message):
+    """A word about a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
+
+    type: ClassVar[str] = "loom.run.command.v1"
+
+    run_id: str
+    verb: Literal["cancel", "pause", "resume", "priority"]
+    priority: int | None = Field(None, ge=1, le=10, description="For `priority`: the new one.")
+    budget: float | None = Field(None, gt=0, description="For `resume`: what the run may cost in all, in USD.")
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("command", uuid4())
+
+
+class ReplayRequest(Message):
+    """Run a pipeline again over the quarantined records of a run: `loom.runs` / `run.replay`."""
+
+    type: ClassVar[str] = "loom.run.replay.v1"
+
+    run_id: str = Field(description="The run whose records are replayed.")
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    changes: Changes | None = Field(None, description="What is to be another this time.")
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("replay", uuid4())
+
+
+class DiscardRequest(Message):
+    """Resolve quarantined records of a run as `discarded`: `loom.quarantine` / `quarantine.discard.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.records.discard.v1"
+
+    run_id: str = Field(description="The run whose records are given up.")
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    requested_by: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("discard", uuid4())

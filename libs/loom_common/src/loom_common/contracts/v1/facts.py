@@ -1,0 +1,188 @@
+"""Facts: what happened, for the coordinator and for anyone who listens."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from loom_common.contracts.envelope import Message, Part
+from loom_common.contracts.v1.work import BatchHeader
+from loom_common.domain.calls import Calls
+from loom_common.domain.ids import message_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+
+
+class SlicedBatch(Part):
+    """A batch of a slice, as the extractor made it."""
+
+    batch_id: str
+    position: int
+    tally: Tally
+
+
+class SliceExtracted(Message):
+    """A slice was read and its batches published. `cursor` is where the next one begins."""
+
+    type: ClassVar[str] = "loom.slice.extracted.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    partition: int
+    slice: int
+    batches: tuple[SlicedBatch, ...]
+    cursor: Any = None
+    end: bool = Field(description="Whether that was all of the partition.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("slice-extracted", self.run_id, self.partition, self.slice, self.epoch)
+
+
+class Interaction(Part):
+    """A question that an evaluator asked a model, and the answer it went by."""
+
+    model: str
+    prompt: str = Field(description="Without the evaluator's standing instructions; cut after 4,000 characters.")
+    answer: dict[str, Any] | None = Field(description="Null where none could be used.")
+    calls: int = Field(description="Calls the run paid for it: 0 where the answer was known, 2 where it was repaired.")
+    tokens_in: int
+    tokens_out: int
+    cost: float = Field(description="USD.")
+    seconds: float
+
+
+class Evaluation(Part):
+    """One evaluator's word on one record."""
+
+    record_id: str
+    name: str
+    score: float | None = Field(description="Null where the evaluator failed; `explanation` says why.")
+    passed: bool | None = Field(description="Null where the evaluator failed, which never counts as a pass.")
+    explanation: str | None = None
+    seconds: float = 0.0
+    confidence: float | None = Field(None, description="How sure the judging model said it was, from 0 to 1.")
+    interactions: tuple[Interaction, ...] = ()
+
+
+class BatchFact(Message):
+    """A stage is done with a batch: `batch.transformed.<pipeline>`, `batch.evaluated...`, `batch.loaded...`."""
+
+    type: ClassVar[str] = "loom.batch.fact.v1"
+
+    header: BatchHeader = Field(description="With the tally as it stands after this stage.")
+    stage: Stage
+    seconds: float = Field(description="How long the stage worked on the batch.")
+    latency: dict[int, int] = Field(default_factory=dict, description="Per-record latency histogram (domain.latency).")
+    evaluations: tuple[Evaluation, ...] = ()
+    calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        return message_id("fact", self.header.batch_id, self.stage)
+
+
+class CallsPaid(Message):
+    """What a stage paid for a batch that it is not done with: `batch.paid.<pipeline>`. The batch's fact, or a word of
+    this kind that tells of more, takes its place."""
+
+    type: ClassVar[str] = "loom.calls.paid.v1"
+
+    header: BatchHeader = Field(description="With the tally as it stood before this stage.")
+    stage: Stage
+    calls: tuple[Calls, ...]
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        told = (sum(getattr(each, name) for each in self.calls) for name in ("made", "reused", "tokens_out"))
+        return message_id("paid", self.header.batch_id, self.stage, *told)
+
+
+class BudgetSpent(Message):
+    """A stage left a batch undone, because the run's budget does not cover its next call: `stage.exhausted.<pipeline>`.
+    The coordinator pauses the run."""
+
+    type: ClassVar[str] = "loom.budget.spent.v1"
+
+    run_id: str
+    epoch: int
+    stage: Stage
+    limit: float = Field(description="The budget, in USD.")
+    gone: float = Field(description="USD spent, or possibly spent.")
+    lost: float = Field(0.0, description="Of these: for calls that died with their process, at their worst case.")
+    needed: float = Field(description="USD that the next call may cost.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("budget-spent", self.run_id, self.epoch)
+
+
+class RecordsKept(Message):
+    """The quarantine holds `kept` records of this batch in all: `records.kept.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.records.kept.v1"
+
+    run_id: str
+    batch_id: str
+    kept: int
+
+    @property
+    def message_id(self) -> str:
+        return message_id("kept", self.batch_id, self.kept)
+
+
+class LoadFinalized(Message):
+    """The destination shows the run's result: `load.finalized.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.load.finalized.v1"
+
+    run_id: str
+    epoch: int
+    location: str = Field(description="Where it lies, without credentials.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finalized", self.run_id, self.epoch)
+
+
+class StageDelayed(Message):
+    """A stage will try again later: `stage.delayed.<pipeline>`. Something it needs is away."""
+
+    type: ClassVar[str] = "loom.stage.delayed.v1"
+
+    run_id: str
+    stage: Stage
+    cause: str = Field(description="The id of the message that waits.")
+    reason: str
+    attempt: int
+    delay: float = Field(description="Seconds until the next attempt.")
+    upstream: str | None = Field(None, description="What is away, where its breaker is open: the stage pauses for it.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("delayed", self.cause, self.attempt)
+
+
+class StageFailed(Message):
+    """A stage cannot go on with this run: `stage.failed.<pipeline>`. The coordinator ends the run."""
+
+    type: ClassVar[str] = "loom.stage.failed.v1"
+
+    run_id: str
+    epoch: int
+    stage: Stage
+    reason: str
+
+    @property
+    def message_id(self) -> str:
+        return message_id("failed", self.run_id, self.epoch, self.stage, self.reason)

@@ -1,0 +1,123 @@
+"""Reports: how a run goes on, and how it ended."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from loom_common.contracts.envelope import Message, Part
+from loom_common.domain.calls import Calls
+from loom_common.domain.ids import message_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+
+
+class StageProgress(Part):
+    """One stage of a running run."""
+
+    records_in: int
+    records_out: int
+    seconds: float = Field(description="Time its replicas spent working, added up.")
+
+
+class RunProgress(Message):
+    """Where a run stands, about once a second: `run.progress.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.run.progress.v1"
+
+    run_id: str
+    pipeline: str
+    status: str
+    tally: Tally
+    total: int | None = Field(None, description="Records the run will have in all; null until known.")
+    stages: dict[Stage, StageProgress]
+    elapsed: float
+    notice: str | None = Field(None, description="What holds it up, where something does.")
+    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("progress", self.run_id, self.elapsed)
+
+
+class EvaluatorSummary(Part):
+    """The scores of one evaluator over a run."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    threshold: float | None
+    pass_rate: float
+
+
+class StageCalls(Calls):
+    """Model calls of a run that share stage, purpose, provider and model."""
+
+    stage: str
+
+
+class RunBudget(Part):
+    """What a run may cost, and how far it is. USD."""
+
+    limit: float
+    spent: float
+    left: float
+
+
+class Alert(Part):
+    """Something people should hear of: a row of `monitoring_alerts`."""
+
+    type: str = Field(
+        description="`budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, `score_degradation`."
+    )
+    severity: str
+    message: str
+    threshold: float | None
+    actual: float | None
+    triggered_at: str
+    sent: bool | None = Field(description="Null where the pipeline names nobody to tell.")
+    error: str | None = Field(None, description="Why it could not be sent.")
+
+
+class RunReport(Part):
+    """What `loom run --format json` prints."""
+
+    run_id: str
+    pipeline: str
+    version: str
+    status: str
+    error: str | None
+    records: dict[str, int]
+    evaluation: dict[str, EvaluatorSummary]
+    cost: dict[str, float]
+    calls: dict[str, int]
+    latency: dict[str, float | None] = Field(description="Seconds a record's transform took: p50, p95, p99.")
+    duration_seconds: float
+    destination: str
+    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
+    spending: tuple[StageCalls, ...] = Field((), description="The model calls, by stage, purpose, provider and model.")
+    budget: RunBudget | None = None
+    estimate: dict[str, float] | None = Field(
+        None,
+        description="What `loom cost --estimate` said before: `cost`, `records`, and `error`, the share by which "
+        "the true cost per record is above it.",
+    )
+    alerts: tuple[Alert, ...] = ()
+
+
+class RunFinished(Message):
+    """A run came to its end: `run.finished.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.run.finished.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    report: RunReport
+    replay_of: str | None = None
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finished", self.run_id, self.epoch)

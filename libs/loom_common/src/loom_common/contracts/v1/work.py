@@ -1,0 +1,168 @@
+"""Work: from stage to stage, and what a stage keeps back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from loom_common.contracts.envelope import Message, Part
+from loom_common.domain.budget import Budget
+from loom_common.domain.ids import message_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+
+
+class ExtractSlice(Message):
+    """Read a bounded piece of the source: from `cursor`, at most `max_batches` batches."""
+
+    type: ClassVar[str] = "loom.slice.requested.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+    partition: int
+    slice: int
+    cursor: Any = Field(None, description="Where to begin, in the source's own terms; null for the start.")
+    max_batches: int
+    limit: int | None = Field(None, description="Stop after so many records.")
+    positions: tuple[int, ...] | None = Field(None, description="Publish only these batches; null for all.")
+    budget: Budget | None = Field(None, description="What the run may spend; null for no limit.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("slice", self.run_id, self.partition, self.slice, self.epoch)
+
+
+class BatchHeader(Part):
+    """What a batch carries from stage to stage."""
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+    batch_id: str
+    partition: int
+    slice: int
+    position: int
+    tally: Tally = Field(description="What became of its records so far.")
+    budget: Budget | None = Field(None, description="What the run may spend; null for no limit.")
+
+
+_EXACT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedRecord:
+    """A record as the source gave it."""
+
+    __pydantic_config__ = _EXACT
+
+    id: str
+    input: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TransformedRecord:
+    """A record with its output."""
+
+    __pydantic_config__ = _EXACT
+
+    id: str
+    input: dict[str, Any]
+    output: Annotated[dict[str, Any] | None, Field(description="Null: the output is the input (passthrough).")]
+    answered_by: Annotated[str | None, Field(description="Which fallback gave the output, where one did.")] = None
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """The output, also where it is the input."""
+        return self.input if self.output is None else self.output
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedRecord(TransformedRecord):
+    """A record that its gate let through."""
+
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+class _Batch(Message):
+    header: BatchHeader
+
+    @property
+    def correlation_id(self) -> str:
+        return self.header.run_id
+
+    @property
+    def message_id(self) -> str:
+        return message_id(self.type, self.header.batch_id)
+
+
+class BatchExtracted(_Batch):
+    """For the transformer."""
+
+    type: ClassVar[str] = "loom.batch.extracted.v1"
+    records: tuple[ExtractedRecord, ...]
+
+
+class BatchTransformed(_Batch):
+    """For the evaluator."""
+
+    type: ClassVar[str] = "loom.batch.transformed.v1"
+    records: tuple[TransformedRecord, ...]
+
+
+class BatchEvaluated(_Batch):
+    """For the loader."""
+
+    type: ClassVar[str] = "loom.batch.evaluated.v1"
+    records: tuple[EvaluatedRecord, ...]
+
+
+class FinalizeLoad(Message):
+    """All batches of the run are loaded: publish the result as one (join the parts of a file, swap a table)."""
+
+    type: ClassVar[str] = "loom.load.finalize.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str
+    epoch: int
+    complete: bool = Field(description="False where the run was cancelled or failed: show what was loaded.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("finalize", self.run_id, self.epoch)
+
+
+class KeptRecord(Part):
+    """A record that was not let through, with all that is known of it."""
+
+    record_id: str
+    outcome: Literal["quarantined", "rejected", "skipped"]
+    code: str = Field(description="A stable word for programs: `gate`, `ragged_row`, `invalid_output`, `constraint`.")
+    reason: str
+    input: dict[str, Any]
+    output: dict[str, Any] | None = None
+    scores: dict[str, float] = Field(default_factory=dict)
+    details: dict[str, Any] = Field(default_factory=dict)
+    attempts: int | None = Field(None, description="How often its stage tried it; null where nobody counted.")
+
+
+class RecordsQuarantined(Message):
+    """For the quarantine service: the records of one batch that one stage did not let through."""
+
+    type: ClassVar[str] = "loom.records.quarantined.v1"
+
+    run_id: str
+    pipeline: str
+    batch_id: str
+    stage: Stage
+    records: tuple[KeptRecord, ...]
+
+    @property
+    def message_id(self) -> str:
+        return message_id("quarantined", self.batch_id, self.stage)
