@@ -51,6 +51,7 @@ class Session:
         self._events = events
         self._answers: dict[str, asyncio.Future[RunAccepted | RunRejected]] = {}
         self._runs: dict[str, asyncio.Queue[Event]] = {}
+        self._epochs: dict[str, int] = {}
 
     async def start(self, request: RunRequest) -> RunAccepted:
         """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected."""
@@ -58,7 +59,9 @@ class Session:
 
     async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
-        return await self._ask("resume", RunCommand(run_id=run_id, verb="resume", budget=budget))
+        accepted = await self._ask("resume", RunCommand(run_id=run_id, verb="resume", budget=budget))
+        self._epochs[run_id] = accepted.epoch
+        return accepted
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """End a run; what is loaded stays."""
@@ -81,10 +84,13 @@ class Session:
         await self._bus.publish([encode(Outgoing(flow.discard(pipeline), request), "loom")])
 
     async def follow(self, run_id: str) -> AsyncIterator[Event]:
-        """Progress as it comes; ends with `RunFinished`, or with progress of status `paused`."""
+        """Progress as it comes; ends with `RunFinished`, or with progress of status `paused`. What was still on its way
+        when the run was resumed is passed over."""
         events = self._of(run_id)
         while True:
             event = await events.get()
+            if event.epoch < self._epochs.get(run_id, 0):
+                continue
             yield event
             if isinstance(event, RunFinished) or event.status == "paused":
                 return

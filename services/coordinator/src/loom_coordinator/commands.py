@@ -30,7 +30,8 @@ async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
             status = await resume(unit, run, command.budget)
         case "priority":
             status = await prioritize(unit, run, command.priority)
-    return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status)
+    now = (await runs.lock(unit, [command.run_id]))[command.run_id]
+    return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status, epoch=now["epoch"])
 
 
 async def cancel(unit: Unit, run: RowMapping) -> str:

@@ -25,6 +25,7 @@ async def progress(unit: Unit, run: RowMapping) -> RunProgress:
     return RunProgress(
         run_id=run_id,
         pipeline=run["pipeline_name"],
+        epoch=run["epoch"],
         status=run["status"],
         tally=tally,
         total=tally.extracted if await slicing.exhausted(unit, run_id) else None,

@@ -18,10 +18,11 @@ class RunAccepted(Message):
     run_id: str
     pipeline: str
     status: str
+    epoch: int = Field(1, description="Events of an earlier one are older than this answer.")
 
     @property
     def message_id(self) -> str:
-        return message_id("accepted", self.run_id, self.status)
+        return message_id("accepted", self.run_id, self.status, self.epoch)
 
 
 class Mistake(Part):

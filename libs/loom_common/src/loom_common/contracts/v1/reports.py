@@ -28,6 +28,7 @@ class RunProgress(Message):
 
     run_id: str
     pipeline: str
+    epoch: int = 1
     status: str
     tally: Tally
     total: int | None = Field(None, description="Records the run will have in all; null until known.")
