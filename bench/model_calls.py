@@ -20,7 +20,7 @@ import aiohttp
 import orjson
 import uvloop
 
-from loom_ai.opening import open_buckets, open_journal, open_models
+from loom_ai.opening import open_buckets, open_claims, open_journal, open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
 from loom_ai.shape import Shape
@@ -75,7 +75,10 @@ async def bare(base_url: str, count: int, start: int) -> tuple[float, float]:
 async def loom(base_url: str, journal: str, count: int, start: int, limit: RateLimit | None) -> tuple[float, float]:
     """As a transformer does it."""
     models = open_models(
-        open_journal(journal), settings=ModelSettings(concurrency=AT_ONCE), buckets=limit and open_buckets(journal)
+        open_journal(journal),
+        settings=ModelSettings(concurrency=AT_ONCE),
+        buckets=limit and open_buckets(journal),
+        claims=open_claims(journal),
     )
 
     async def work(number: int) -> None:

@@ -73,15 +73,17 @@ def here(tmp_path, clean_environ) -> Place:
     return Place(tmp_path, clustered=False, environ={})
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def staffed(request, serving) -> AsyncIterator[Cluster]:
+    """The cluster of all tests, with as many replicas as the module's `REPLICAS` say."""
+    async with serving.scaled(**request.module.REPLICAS):
+        yield serving
+
+
 @pytest.fixture
-async def fleet(cluster) -> AsyncIterator[Place]:
-    """The cluster of all tests, with three more transformers and a second evaluator."""
-    names = ("transformer.2", "transformer.3", "transformer.4", "evaluator.2")
-    for name in names:
-        cluster.begin(name)
-    yield Place(cluster.project, clustered=True, environ=cluster.credentials)
-    for name in names:
-        cluster.drop(name)
+async def fleet(staffed, cluster) -> Place:
+    """The cluster of all tests, with the module's `REPLICAS`."""
+    return Place(staffed.project, clustered=True, environ=staffed.credentials)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from support.places import Place, booked, outcome, spent, until
 from support.projects import ai, project, review_ids
 from support.simulated_model import SimulatedModel
 
+REPLICAS = {"transformer": 4}
 PER_CALL = 0.0000088
 """USD: what an average question of these tests and its answer cost, at 15 and 60 cents per million tokens."""
 

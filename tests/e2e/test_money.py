@@ -9,13 +9,14 @@ import pytest
 
 from loom import Loom
 from loom.session import open_session
-from support.books import assert_balanced
+from support.books import assert_balanced, assert_complete
 from support.clients import ended, report_of, request_of
 from support.length import LONG
 from support.places import Place, booked, journalled, spent, table, until
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel, simulated_process
 
+REPLICAS = {"transformer": 3, "evaluator": 2}
 RECORDS = 2000 if LONG else 300
 JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.4}
 
@@ -24,7 +25,7 @@ async def test_calls_tokens_and_cost_are_the_providers_to_the_call_and_the_cent(
     await books_equal_the_providers(here, model, judge)
 
 
-async def test_so_they_are_on_rabbitmq_with_four_transformers_and_two_evaluators(fleet, model, judge):
+async def test_so_they_are_on_rabbitmq_with_three_transformers_and_two_evaluators(fleet, model, judge):
     await books_equal_the_providers(fleet, model, judge)
 
 
@@ -69,6 +70,36 @@ async def books_equal_the_providers(place: Place, model: SimulatedModel, judge: 
     [today] = await Loom(place.folder / "loom.yaml").get_costs("paid")
     assert (today["made"], today["cost"]) == (calls, pytest.approx(bill, abs=1e-9))
     assert (again["calls"], again["cost"]["total"]) == ({"made": 0, "from_cache": 3 * RECORDS}, 0)
+
+
+async def test_a_question_that_many_records_ask_is_paid_once(here, model):
+    await a_hundred_questions_are_a_hundred_calls(here, model)
+
+
+async def test_so_it_is_when_three_transformers_ask_it_at_the_same_time(fleet, model):
+    await a_hundred_questions_are_a_hundred_calls(fleet, model)
+
+
+async def a_hundred_questions_are_a_hundred_calls(place: Place, model: SimulatedModel) -> None:
+    """A thousand records, each hundredth with the same text."""
+    name = "alike"
+    made = project(
+        place.folder / name,
+        ({"id": f"r{number:04}", "review": f"Review {number % 100}", "stars": "1"} for number in range(1000)),
+        name=name,
+        transform=ai(model.base_url, prompt="What is the mood of {{ input.review }}?"),
+        extract={"batch_size": 50},
+        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+    )
+    model.latency = 0.1
+    async with open_session(place.config, cluster=place.clustered) as session:
+        accepted = await session.start(request_of(made, place.config))
+        report = (await ended(session, accepted.run_id)).report.model_dump()
+
+    assert_complete(report, await made.loaded(place.environ), [f"r{number:04}" for number in range(1000)])
+    assert model.calls == 100
+    assert report["calls"] == {"made": 100, "from_cache": 900}
+    assert report["cost"]["total"] == pytest.approx(spent(model), abs=1e-9)
 
 
 async def test_a_hostile_provider_is_paid_for_what_it_answered_repairs_and_fallbacks_apart(here, model, monkeypatch):

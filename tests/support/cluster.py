@@ -78,15 +78,24 @@ class Cluster:
             if name not in self._processes or self._processes[name].poll() is not None:
                 self._start(name)
         try:
-            async with asyncio.timeout(START_SECONDS):
-                while await missing(self.bus_url, dict.fromkeys(NAMES, 1)):
-                    for name in NAMES:
-                        assert self._processes[name].poll() is None, f"{name} ended:\n{self.words(name)}"
-                    await asyncio.sleep(_LOOK_SECONDS)
+            await self._consuming(dict.fromkeys(NAMES, 1))
         except TimeoutError:
             absent = await missing(self.bus_url, dict.fromkeys(NAMES, 1))
             words = "\n".join(f"{name}:\n{self.words(name)}" for name in absent)
             raise AssertionError(f"After {START_SECONDS:g} s these do not serve:\n{words}") from None
+
+    @asynccontextmanager
+    async def scaled(self, **replicas: int) -> AsyncIterator[Cluster]:
+        """So many of each of these services, all consuming; one of each again after the block."""
+        more = [f"{name}.{number}" for name, count in replicas.items() for number in range(2, count + 1)]
+        for name in more:
+            self._start(name)
+        try:
+            await self._consuming(dict.fromkeys(NAMES, 1) | replicas)
+            yield self
+        finally:
+            for name in more:
+                self.drop(name)
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash or the kernel's memory killer would."""
@@ -149,6 +158,14 @@ class Cluster:
         for name in NAMES:
             if self._log(name).exists():
                 os.truncate(self._log(name), 0)
+
+    async def _consuming(self, wanted: Mapping[str, int]) -> None:
+        """Wait until so many do. Raises `TimeoutError`."""
+        async with asyncio.timeout(START_SECONDS):
+            while await missing(self.bus_url, wanted):
+                for name, process in self._processes.items():
+                    assert process.poll() is None, f"{name} ended:\n{self.words(name)}"
+                await asyncio.sleep(_LOOK_SECONDS)
 
     def _start(self, name: str, more: Mapping[str, str] | None = None) -> None:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LOOM_")}

@@ -19,6 +19,7 @@ from loom_ai.pacing.waiting import Waiting, watch
 from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
 from loom_ai.purse import Purse, bounded
+from loom_ai.single_flight import SingleFlight
 from loom_ai.spending import Spent
 from loom_common import bills
 from loom_common.domain.calls import Calls
@@ -60,9 +61,10 @@ class JournalledModels:
         clock: Clock | None = None,
         concurrency: int = 64,
         purse: Purse | None = None,
+        fleet: SingleFlight | None = None,
     ) -> None:
         """`concurrency` is how many calls are in flight at once, until they are written down.
-        `purse` keeps the budgets of runs that have one."""
+        `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
         self._client = client
         self._journal = journal
         self._prices = prices or Prices()
@@ -70,6 +72,7 @@ class JournalledModels:
         self._begun = asyncio.Semaphore(_BEGUN * concurrency)
         self._slots = asyncio.Semaphore(concurrency)
         self._purse = purse
+        self._fleet = fleet
         self._in_flight: dict[str, Flight] = {}
         self._look_up = Grouped(self._get_group)
         self._write = Grouped(self._put_group)
@@ -127,6 +130,8 @@ class JournalledModels:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fleet is not None:
+            await self._fleet.close()
         await self._look_up.close()
         await self._write.close()
         if self._purse is not None:
@@ -155,9 +160,20 @@ class JournalledModels:
 
     async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, flight: Flight) -> Entry:
         watch(flight.waiting)
-        entry = await self._look_up(key)
-        if entry is not None and self._may_use(entry, payer, reuse):
+
+        async def usable() -> Entry | None:
+            entry = await self._look_up(key)
+            return entry if entry is not None and self._may_use(entry, payer, reuse) else None
+
+        entry = await usable()
+        if entry is not None:
             return entry
+        if self._fleet is None or not reuse.enabled:
+            return await self._asked(key, call, payer, flight)
+        async with self._fleet.first(key, payer, usable, flight.waiting) as entry:
+            return entry or await self._asked(key, call, payer, flight)
+
+    async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:
         async with flight.waiting.under_way():
             entry = await self._paid_for(key, call, payer)
         self._bill(call, entry, payer)

@@ -50,6 +50,14 @@ model_buckets = sa.Table(
     sa.Column("paused_until", sa.Double, nullable=False),
 )
 
+model_claims = sa.Table(
+    "model_claims",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),  # of a question, as in the journal
+    sa.Column("holder", sa.String(64), nullable=False),  # SHA-256 of run and record
+    sa.Column("until", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
 budget_reservations = sa.Table(
     "budget_reservations",
     metadata,

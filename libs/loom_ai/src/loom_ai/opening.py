@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loom_ai.budgets import BudgetLedger
+from loom_ai.claims import Claims
 from loom_ai.http_models import HttpModels
 from loom_ai.journal import JournalledModels
 from loom_ai.pacing.buckets import Buckets
@@ -13,6 +14,7 @@ from loom_ai.ports import Journal
 from loom_ai.prices import Prices
 from loom_ai.purse import Purse
 from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_ai.single_flight import SingleFlight
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
 from loom_common.domain.urls import redacted
@@ -30,14 +32,16 @@ def open_models(
     breakers: Breakers | None = None,
     budgets: BudgetLedger | None = None,
     buckets: Buckets | None = None,
+    claims: Claims | None = None,
 ) -> JournalledModels:
-    """Models behind `journal`, within `budgets`; both are closed with them. Without the latter, a run with a budget
-    fails."""
+    """Models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one fails;
+    without claims, equal questions are asked once in each process."""
     settings = settings or ModelSettings()
     client = HttpModels(settings, credentials, clock, breakers=breakers, buckets=buckets)
     prices = Prices()
     purse = None if budgets is None else Purse(budgets, prices)
-    return JournalledModels(client, journal, prices, clock, settings.concurrency, purse)
+    fleet = None if claims is None else SingleFlight(claims, clock)
+    return JournalledModels(client, journal, prices, clock, settings.concurrency, purse, fleet)
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:
@@ -103,6 +107,26 @@ def open_buckets(url: str, folder: Path | None = None) -> Buckets | None:
             from loom_ai.stores.redis_buckets import RedisBuckets
 
             return FallingBack(RedisBuckets(url))
+        case _:
+            raise _unknown(scheme)
+
+
+def open_claims(url: str) -> Claims | None:
+    """Where the processes of a fleet agree on who asks, beside the journal that `url` names. None where the journal is
+    one process's own. Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory" | "sqlite":
+            return None
+        case "postgres" | "postgresql":
+            from loom_ai.stores.postgres import postgres_engine
+            from loom_ai.stores.sql_claims import SqlClaims
+
+            return SqlClaims(postgres_engine(url), redacted(url))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis_claims import RedisClaims
+
+            return RedisClaims(url)
         case _:
             raise _unknown(scheme)
 

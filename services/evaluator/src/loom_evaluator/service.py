@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_buckets, open_budgets, open_journal, open_marks, open_models
+from loom_ai.opening import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchTransformed
@@ -21,7 +21,13 @@ def build(platform: Platform) -> Service:
     budgets = open_budgets(platform.settings)
     buckets = open_buckets(platform.settings.journal.url.get_secret_value(), platform.project)
     models = open_models(
-        journal, platform.credentials, platform.clock, breakers=platform.breakers, budgets=budgets, buckets=buckets
+        journal,
+        platform.credentials,
+        platform.clock,
+        breakers=platform.breakers,
+        budgets=budgets,
+        buckets=buckets,
+        claims=open_claims(platform.settings.journal.url.get_secret_value()),
     )
     marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
 

@@ -4,8 +4,8 @@ a slow one, and holds no place that another could have."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
@@ -47,6 +47,16 @@ class Waiting:
         try:
             yield
             await self._take()
+        finally:
+            self._seconds += monotonic() - self._since
+            self._since = None
+
+    @contextmanager
+    def for_another(self) -> Iterator[None]:
+        """Around the waiting for what another one asks, before a place is taken."""
+        self._since = monotonic()
+        try:
+            yield
         finally:
             self._seconds += monotonic() - self._since
             self._since = None

@@ -1,0 +1,89 @@
+"""What every keeper of claims does, whichever technology it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from loom_ai import claims as module
+from loom_ai.claims import Claim, MemoryClaims
+from loom_ai.opening import open_claims
+from loom_ai.ports import Payer
+from support.journal_tables import create_tables
+
+ANN, BEN = Payer("run_1", "ann"), Payer("run_1", "b\x00en")
+
+
+def claims_of(payer: Payer, *keys: str) -> list[Claim]:
+    return [Claim.of(key, payer) for key in keys]
+
+
+@pytest.fixture(params=["memory", "postgres", "redis"])
+async def address(request):
+    """Only the server that is asked for is started."""
+    match request.param:
+        case "memory":
+            yield "memory://"
+        case "postgres":
+            async with request.getfixturevalue("postgres").database() as url:
+                await create_tables(url)
+                yield url
+        case "redis":
+            yield request.getfixturevalue("redis_url")
+
+
+@pytest.fixture
+async def workers(address):
+    """Two workers' views of the same claims."""
+    one = open_claims(address) or MemoryClaims()
+    other = open_claims(address) or one
+    yield one, other
+    await one.close()
+    await other.close()
+
+
+async def test_a_question_is_one_records_to_ask(workers):
+    one, other = workers
+    assert await one.take(claims_of(ANN, "a", "b")) == [True, True]
+    assert await other.take(claims_of(BEN, "b", "c", "a")) == [False, True, False]
+    assert await one.take(claims_of(ANN, "c")) == [False]
+
+
+async def test_a_record_that_is_delivered_again_need_not_wait_for_itself(workers):
+    one, other = workers
+    await one.take(claims_of(ANN, "a"))
+    assert await other.take(claims_of(ANN, "a")) == [True]
+    assert await other.take(claims_of(BEN, "a")) == [False]
+
+
+async def test_what_is_let_go_is_free_and_nobody_lets_go_of_anothers(workers):
+    one, other = workers
+    await one.take(claims_of(ANN, "a", "b"))
+    await other.release(claims_of(BEN, "a", "b", "c"))
+    assert await other.take(claims_of(BEN, "a", "b")) == [False, False]
+    await one.release(claims_of(ANN, "a"))
+    assert await other.take(claims_of(BEN, "a", "b")) == [True, False]
+
+
+async def test_of_many_that_want_it_at_once_each_question_has_one_that_asks(workers):
+    keys = [f"k{number}" for number in range(20)]
+    wanting = [(workers[n % 2], Payer("run_1", str(n)), keys if n % 3 else keys[::-1]) for n in range(12)]
+    taken = await asyncio.gather(*(worker.take(claims_of(payer, *mine)) for worker, payer, mine in wanting))
+    assert sum(map(sum, taken)) == len(keys)
+
+
+async def test_a_claim_outlives_its_lease_only_where_it_is_taken_anew(workers, monkeypatch):
+    for keeper in ("redis_claims", "sql_claims"):
+        monkeypatch.setattr(f"loom_ai.stores.{keeper}.LEASE_SECONDS", 0.6)
+    monkeypatch.setattr(module, "LEASE_SECONDS", 0.6)
+    one, other = workers
+    await one.take(claims_of(ANN, "a", "b"))
+    kept = 0
+    async with asyncio.timeout(10):
+        while (await other.take(claims_of(BEN, "b")))[0] is False:
+            assert await one.take(claims_of(ANN, "a")) == [True]
+            kept += 1
+            await asyncio.sleep(0.05)
+    assert kept
+    assert await other.take(claims_of(BEN, "a")) == [False]
