@@ -10,7 +10,9 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 from pydantic import SecretStr
 
 from loom.engine import prepare
@@ -43,7 +45,7 @@ class Cluster:
         self.project = project
         self.bus_url = bus_url
         self.state_url = state_url
-        self._journal_url = journal_url or state_url
+        self.journal_url = journal_url or state_url
         self._environ = dict(environ or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -137,6 +139,14 @@ class Cluster:
                 process.kill()
                 process.wait()
 
+    async def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        """Of the run state, as a user's own SQL would find them."""
+        connection = await asyncpg.connect(self.state_url)
+        try:
+            return [dict(row) for row in await connection.fetch(query, *values)]
+        finally:
+            await connection.close()
+
     def peaks(self) -> dict[str, float]:
         """The most memory each process ever held, in MB."""
         return {name: peak_memory(process.pid) for name, process in self._processes.items()}
@@ -174,7 +184,7 @@ class Cluster:
             "LOOM_BUS_URL": self.bus_url,
             "LOOM_STATE_URL": self.state_url,
             "LOOM_PAYLOADS_URL": self.state_url,
-            "LOOM_JOURNAL_URL": self._journal_url,
+            "LOOM_JOURNAL_URL": self.journal_url,
             "LOOM_PROJECT_DIR": str(self.project),
             **self._environ,
             **(more or {}),
