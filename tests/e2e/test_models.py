@@ -27,9 +27,13 @@ SHAPE = {
 ROOTS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "ours": "/v1"}
 
 
-async def ran(folder: Path, loom_yaml: Path, *, cluster: bool = False, **transform: Any) -> tuple[RunResult, list[Any]]:
+async def ran(
+    folder: Path, loom_yaml: Path, *, cluster: bool = False, providers: dict[str, Any] | None = None, **transform: Any
+) -> tuple[RunResult, list[Any]]:
     """The run of a pipeline with this transform, and its rows."""
     made = project(folder, RECORDS, destination="out.jsonl", transform=transform, extract={"batch_size": 20})
+    if providers:
+        made.say(providers=providers)
     loom = Loom(loom_yaml)
     result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=cluster)
     return result, await made.loaded()
@@ -48,14 +52,17 @@ def places(request, tmp_path) -> tuple[Path, Path, bool]:
 EVERYWHERE = pytest.mark.parametrize("places", ["embedded", "cluster"], indirect=True)
 
 
+@EVERYWHERE
 @pytest.mark.parametrize("provider", ROOTS)
-async def test_any_provider_gives_nested_outputs(provider, tmp_path, model, clean_environ):
-    (tmp_path / "loom.yaml").write_text(
-        json.dumps({"providers": {provider: {"base_url": model.root_url + ROOTS[provider]}}})
-    )
+async def test_any_provider_gives_nested_outputs(provider, places, model, clean_environ):
+    """Named for all pipelines of the project, or in the pipeline itself."""
+    folder, loom_yaml, cluster = places
+    providers = {provider: {"base_url": model.root_url + ROOTS[provider]}}
+    if not cluster:
+        loom_yaml.write_text(json.dumps({"providers": providers}))
     transform = {**ai(""), "model": f"{provider}:m-1", "output": SHAPE}
     del transform["base_url"]
-    result, rows = await ran(tmp_path / "p", tmp_path / "loom.yaml", **transform)
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, providers=providers if cluster else {}, **transform)
     assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
     assert model.calls == RECORDS
     for row in rows:
@@ -129,6 +136,37 @@ def test_what_is_kept_is_shown_and_forgotten(loom, tmp_path):
         assert calls(base_url)["calls"] == 2 * RECORDS
 
 
+def test_what_a_cluster_keeps_is_shown_and_forgotten_by_model(cluster, loom):
+    """The journal is everyone's: others' answers stay."""
+    config = ("--config", str(cluster.project / "loom.yaml"), "--format", "json")
+    with simulated_process() as base_url:
+        made = project(cluster.project / "kept", RECORDS, name="kept", transform=ai(base_url, model="kept-1"))
+
+        def kept() -> list[dict[str, Any]]:
+            return [each for each in loom("cache", "stats", *config).report if each["model"] == "kept-1"]
+
+        assert kept() == []
+        for _ in range(2):
+            assert loom("run", str(made.pipeline), *config).code == 0
+            told = calls(base_url)
+            assert told["calls"] == RECORDS
+        names = ("answers", "tokens_in", "tokens_out")
+        assert [[each[name] for name in names] for each in kept()] == [[RECORDS, told["tokens_in"], told["tokens_out"]]]
+        others = len(loom("cache", "stats", *config).report) - 1
+        for gone in (RECORDS, 0):
+            assert loom("cache", "clear", "--yes", "--model", "kept-1", *config).report == {"forgotten": gone}
+        assert len(loom("cache", "stats", *config).report) == others
+        assert loom("run", str(made.pipeline), *config).code == 0
+        assert calls(base_url)["calls"] == 2 * RECORDS
+
+
+def test_a_clusters_journal_that_is_not_known_here_is_not_taken_for_an_empty_one(loom, tmp_path):
+    (tmp_path / "loom.yaml").write_text("mode: distributed\nbus: {url: 'amqp://127.0.0.1:1/'}\n")
+    for words in (("stats",), ("clear", "--yes")):
+        told = loom("cache", *words)
+        assert (told.code, "The cluster's journal is not known here" in " ".join(told.err.split())) == (2, True)
+
+
 def test_answers_older_than_the_pipeline_takes_are_asked_anew(loom, tmp_path):
     with simulated_process() as base_url:
         project(tmp_path, RECORDS, transform=ai(base_url, cache={"ttl": "1h"}))
@@ -165,14 +203,15 @@ def test_a_provider_of_ones_own_needs_an_address(loom, tmp_path):
     assert (told.code, "`base_url` for the provider ours" in told.err) == (2, True)
 
 
-async def test_with_a_provider_that_misbehaves_every_record_and_call_is_accounted_for(tmp_path, model, clean_environ):
+@EVERYWHERE
+async def test_with_a_provider_that_misbehaves_every_record_and_call_is_accounted_for(places, model, clean_environ):
     """`python -m bench.hostile` measures how much longer it takes."""
     model.rates = {"429": 0.05, "500": 0.02, "hang": 0.01, "bad_json": 0.03, "truncated": 0.01}
     model.seed = 11
-    made = project(tmp_path, 400, destination="out.jsonl", transform=ai(model.base_url, timeout="1s"))
-    (tmp_path / "loom.yaml").touch()
-    loom = Loom(tmp_path / "loom.yaml")
-    result = await loom.run_pipeline(loom.load_pipeline(made.pipeline))
+    folder, loom_yaml, cluster = places
+    made = project(folder, 400, destination="out.jsonl", transform=ai(model.base_url, timeout="2s"))
+    loom = Loom(loom_yaml)
+    result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=cluster)
     report = result.report.model_dump()
     assert_balanced(report)
     rows, kept = await made.loaded(), await loom.get_quarantined_records(run_id=result.run_id, limit=400)

@@ -27,6 +27,7 @@ MODEL_CALLS_AT_ONCE = 8
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 _LOOK_SECONDS = 0.1
+_BACKENDS = {"postgresql": "postgres", "redis": "redis"}
 
 
 class Cluster:
@@ -52,7 +53,12 @@ class Cluster:
     @property
     def credentials(self) -> dict[str, str]:
         """What the `${REFERENCES}` of `loom.yaml` and of pipelines stand for."""
-        return {"CLUSTER_BUS": self.bus_url, "CLUSTER_STATE": self.state_url, "RESULTS": self.state_url}
+        return {
+            "CLUSTER_BUS": self.bus_url,
+            "CLUSTER_STATE": self.state_url,
+            "CLUSTER_JOURNAL": self.journal_url,
+            "RESULTS": self.state_url,
+        }
 
     @property
     def settings(self) -> Settings:
@@ -67,6 +73,7 @@ class Cluster:
         self.project.mkdir(parents=True, exist_ok=True)
         (self.project / "loom.yaml").write_text(
             "mode: distributed\nbus: {url: '${CLUSTER_BUS}'}\nstorage: {type: postgres, url: '${CLUSTER_STATE}'}\n"
+            f"cache: {{backend: {_BACKENDS[self.journal_url.split(':')[0]]}, url: '${{CLUSTER_JOURNAL}}'}}\n"
         )
         await prepare(self.settings)
         bus = await open_bus(self.settings, "test")

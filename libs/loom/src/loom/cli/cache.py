@@ -95,14 +95,22 @@ async def _clear(config: LoomConfig, older_than: str | None, model: str | None) 
 
 
 async def _journal(config: LoomConfig) -> Journal:
-    """The journal of the configured mode, its tables as they have to be."""
+    """The journal of the configured mode, its tables as they have to be. Raises `ConfigurationError` where a cluster is
+    meant and nobody said where its journal is: a file of this project is not it."""
     from loom.engine import prepare
     from loom_ai.opening import open_journal
+    from loom_common.errors import ConfigurationError
 
     settings = config.settings()
+    url = settings.journal.url.get_secret_value()
     if not config.distributed:
         await prepare(settings)
-    return open_journal(settings.journal.url.get_secret_value(), settings.project_dir)
+    elif url.startswith("sqlite:"):
+        raise ConfigurationError(
+            "The cluster's journal is not known here. Name what its workers have as LOOM_JOURNAL_URL: "
+            "`cache: {backend: redis, url: redis://...}` in loom.yaml, or LOOM_JOURNAL_URL in the environment."
+        )
+    return open_journal(url, settings.project_dir)
 
 
 def _seconds(age: str) -> float:
