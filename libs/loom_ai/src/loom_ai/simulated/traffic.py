@@ -15,6 +15,11 @@ class Traffic:
         self.most = 0
         """In any window so far."""
 
+    @property
+    def arrivals(self) -> list[float]:
+        """Seconds of the same clock at which those of the last window came."""
+        return list(self._arrivals)
+
     def arrived(self, now: float) -> int:
         """One more, at `now` (seconds of one clock). Returns how many came in the window that ends with it."""
         self._arrivals.append(now)
