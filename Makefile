@@ -79,7 +79,7 @@ test: $(VENV)/.dev ## every test, on servers of its own (ARGS='-k name' for some
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/matrix $(ARGS)
 
 faults: $(VENV)/.dev ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
-	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py
+	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py tests/e2e/test_money.py tests/e2e/test_models.py
 	@PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)
 
 faults-short: $(VENV)/.dev ## some faults of every kind, once each (minutes)

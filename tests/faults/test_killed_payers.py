@@ -12,7 +12,7 @@ import pytest
 from loom.config import LoomConfig
 from loom.session import open_session
 from loom_ai.opening import open_journal
-from support.books import assert_balanced
+from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.cluster import MODEL_CALLS_AT_ONCE, Cluster
 from support.length import LONG
@@ -87,6 +87,35 @@ async def test_what_was_in_flight_is_all_that_is_paid_again_after_a_killed(servi
     assert {each: server.calls for each, server in servers.items()} == calls
     assert (again["calls"], again["cost"]["total"]) == ({"made": 0, "from_cache": 2 * RECORDS}, 0)
     assert again["records"] == report["records"]
+
+
+async def test_who_waits_for_the_answer_of_a_transformer_that_is_killed_gets_one(cluster, model):
+    """Many records ask what it was asking; only what was in flight in it is asked again."""
+    name, questions = "waited_for", 60
+    records = [{"id": f"r{n:04}", "review": f"Review {n % questions}", "stars": "1"} for n in range(10 * questions)]
+    made = project(
+        cluster.project / name,
+        records,
+        name=name,
+        transform=ai(model.base_url, prompt="What is the mood of {{ input.review }}?"),
+        destination=f"${{RESULTS}}?table={name}",
+        extract={"batch_size": 20},
+    )
+    model.latency = 0.2
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with cluster.scaled(transformer=2), open_session(config, cluster=True) as session:
+        accepted = await session.start(request_of(made, config))
+        async with asyncio.timeout(60):
+            while model.calls < questions // 3:
+                await asyncio.sleep(0.005)
+        cluster.kill("transformer.2")
+        async with asyncio.timeout(60):
+            report = (await ended(session, accepted.run_id)).report.model_dump()
+    print(f"{model.calls} calls for {questions} questions")
+    assert_complete(report, await made.loaded(cluster.credentials), [each["id"] for each in records])
+    assert model.calls <= questions + MODEL_CALLS_AT_ONCE
+    assert max(model.asked.values()) <= 2
+    assert report["calls"] == {"made": questions, "from_cache": 9 * questions}
 
 
 async def journalled(cluster: Cluster, model: str) -> int:
