@@ -74,7 +74,9 @@ def redelivered(trial: Trial) -> Counter[str]:
 
 
 async def frozen(trial: Trial, service: str) -> None:
-    """SIGSTOP for longer than the heartbeat, then SIGCONT: it goes on as if nothing had been."""
+    """SIGSTOP for longer than the heartbeat, then SIGCONT: it goes on as if nothing had been. Its beats are missed
+    before the broker gives its connection up; until then what it had in hand looks lost, and may be asked for again."""
+    trial.asked_again = True
     await trial.begin()
     await trial.midway()
     trial.repeatable_calls = MODEL_CALLS_AT_ONCE if service == "transformer" else 0
