@@ -23,7 +23,8 @@ from loom_common.errors import (
 )
 from loom_connectors.keyset import KeyCursor, page_sql
 from loom_connectors.ports import LoadBatch, ReadRecord, Row, Surroundings
-from loom_connectors.postgres import dialect, open_destination, open_source
+from loom_connectors.postgres import open_destination, open_source
+from loom_connectors.postgres_source import dialect
 
 RUN = "run_0123456789ab"
 
