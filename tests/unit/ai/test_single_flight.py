@@ -93,6 +93,18 @@ async def test_the_record_it_had_in_hand_is_asked_for_again_at_once(fleet):
     assert not [seconds for seconds in fleet.clock.slept if seconds <= 0.5]
 
 
+async def test_so_it_is_where_another_record_waits_for_the_same_already(fleet):
+    await fleet.claims.take([Claim.of(key_of(call_of()), ANN)])
+    waiting = asyncio.create_task(fleet.one.complete(call_of(), BEN))
+    await settle(lambda: len(fleet.clock.slept) > 3)
+    assert not fleet.model.calls
+    again = asyncio.create_task(fleet.one.complete(call_of(), ANN))
+    await asyncio.gather(waiting, again)
+    waited = [seconds for seconds in fleet.clock.slept if seconds <= 0.5]
+    assert sum(waited) < LEASE_SECONDS / 2
+    assert len(fleet.model.calls) == 1
+
+
 async def test_a_call_that_shares_nothing_waits_for_nobody(fleet):
     asking = await fleet.both_ask(reuse=UNBOUND)
     fleet.model.may_answer.set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from loom_ai.pacing.waiting import Waiting
-from loom_ai.ports import Entry, ModelCall
+from loom_ai.ports import Entry, ModelCall, Payer
 from loom_common.domain.urls import redacted
 from loom_common.errors import Timeout
 
@@ -17,6 +17,8 @@ class Flight:
     """Of one call. Once it is asked, it goes on whoever stops waiting for it; what nobody waits for is not asked."""
 
     waiting: Waiting
+    payers: list[Payer]
+    """Who wants it, in the order they came."""
     task: asyncio.Task[Entry] = field(init=False)
     abandoned: bool = False
     """Whether it ends without being asked, so that whoever wants it next begins anew."""

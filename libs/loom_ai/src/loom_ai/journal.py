@@ -89,11 +89,11 @@ class JournalledModels:
         reuse = reuse or Reuse()
         key = key_of(call, None if reuse.enabled else payer)
         while True:
-            if (flight := self._joined(key)) is not None:
+            if (flight := self._joined(key, payer)) is not None:
                 entry = await flight.landed(call, patience)
             else:
                 async with self._begun:
-                    flight = self._joined(key) or self._start(key, call, payer, reuse)
+                    flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
                     entry = await flight.landed(call, patience)
             if self._may_use(entry, payer, reuse):
                 self._bill(call, entry, payer)
@@ -140,7 +140,7 @@ class JournalledModels:
         await self._journal.close()
 
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Flight:
-        flight = self._in_flight[key] = Flight(Waiting(self._slots))
+        flight = self._in_flight[key] = Flight(Waiting(self._slots), [payer])
         task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
         if (bill := bills.current.get()) is not None:
             bill.under_way.add(task)
@@ -148,9 +148,12 @@ class JournalledModels:
         task.add_done_callback(lambda _: self._landed(key, flight))
         return flight
 
-    def _joined(self, key: str) -> Flight | None:
+    def _joined(self, key: str, payer: Payer) -> Flight | None:
         flight = self._in_flight.get(key)
-        return None if flight is None or flight.abandoned else flight
+        if flight is None or flight.abandoned:
+            return None
+        flight.payers.append(payer)
+        return flight
 
     def _landed(self, key: str, flight: Flight) -> None:
         if self._in_flight.get(key) is flight:
@@ -170,7 +173,7 @@ class JournalledModels:
             return entry
         if self._fleet is None or not reuse.enabled:
             return await self._asked(key, call, payer, flight)
-        async with self._fleet.first(key, payer, usable, flight.waiting) as entry:
+        async with self._fleet.first(key, flight.payers, usable, flight.waiting) as entry:
             return entry or await self._asked(key, call, payer, flight)
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:

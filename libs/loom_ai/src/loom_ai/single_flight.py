@@ -43,15 +43,17 @@ class SingleFlight:
 
     @asynccontextmanager
     async def first(
-        self, key: str, payer: Payer, look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
+        self, key: str, payers: Sequence[Payer], look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
     ) -> AsyncIterator[Entry | None]:
         """Around the call, which is to be made where this gives None; else it gives what another one was answered.
-        `look_up` finds that in the journal. What is written there within the block, others find when it ends."""
-        claim = Claim.of(key, payer)
+        `look_up` finds that in the journal. What is written there within the block, others find when it ends.
+        `payers`: who wants the answer here; more may join them."""
+        claim = Claim.of(key, payers[0])
         try:
-            mine = await self._take(claim)
-            # It may have been answered between the look that found nothing and the claim.
-            entry = await (look_up() if mine else self._wait(claim, look_up, waiting))
+            if await self._take(claim):
+                entry = await look_up()  # answered between the look that found nothing and the claim
+            else:
+                claim, entry = await self._wait(key, payers, look_up, waiting)
             if entry is None:
                 self._held[key] = claim
                 self._begin("renew", self._renew)
@@ -74,18 +76,20 @@ class SingleFlight:
         return self._clock.monotonic() >= self._away_until
 
     async def _wait(
-        self, claim: Claim, look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
-    ) -> Entry | None:
-        """Another one's answer; None where there is none, and the claim is this one's now."""
-        pause = _FIRST_LOOK
+        self, key: str, payers: Sequence[Payer], look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
+    ) -> tuple[Claim, Entry | None]:
+        """Another one's answer; None where there is none, and the claim is this one's now. Those who want it try for it
+        in turns, the last to come first: one whose worker died in the midst of it need not wait for its lease."""
+        pause, turn = _FIRST_LOOK, 0
         with waiting.for_another():
             while True:
                 await self._clock.sleep(pause)
-                pause = min(2 * pause, _LONGEST_LOOK)
+                claim = Claim.of(key, payers[-1 - turn % len(payers)])
+                pause, turn = min(2 * pause, _LONGEST_LOOK), turn + 1
                 taken = await self._take(claim)
                 entry = await look_up()
                 if taken or entry is not None:
-                    return entry
+                    return claim, entry
 
     async def _take_group(self, claims: Sequence[Claim]) -> Sequence[bool]:
         if self._reachable:
