@@ -185,7 +185,7 @@ async def arena(folder: Path | None = None, *, proxied: bool = False) -> AsyncIt
             },
         )
         told = {"CLUSTER_BUS": bus_url, "CLUSTER_STATE": state_url, "RESULTS": state_url}
-        stack.enter_context(patch.dict(os.environ, told))
+        stack.enter_context(patch.dict(os.environ, cluster.credentials | told))
         made = Arena(
             rabbitmq, postgres, journal, bus_url, state_url, journal_url, cluster, model, *(proxies or (None, None))
         )
