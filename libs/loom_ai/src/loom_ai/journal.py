@@ -25,8 +25,9 @@ from loom_common.domain.calls import Calls
 from loom_common.errors import PermanentError
 from loom_common.ports.clock import Clock, SystemClock
 
-_BEGUN = 4
-"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to."""
+_BEGUN = 6
+"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to, and
+some hang and have lent their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class JournalledModels:
         concurrency: int = 64,
         purse: Purse | None = None,
     ) -> None:
-        """`concurrency` is how many calls are in flight at once, until they are written down.
+        """`concurrency` is how many calls are in flight at once, until they are written down; beside those that hang.
         `purse` keeps the budgets of runs that have one."""
         self._client = client
         self._journal = journal
