@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import pytest
 
-from loom_common import flow, hands
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import encode
-from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import RunEpoch
-from loom_common.epochs import EpochGuard
-from loom_common.flow import Exchange, Queue, Topology
+from loom_common import hands
 from loom_common.hands import MOST, Hand, handfuls
 from loom_common.vitals import DutyVitals
-from loom_common.worker import Duty, Worker
 
 QUEUE = "loom.load"
 SIZE = 8
@@ -74,74 +64,3 @@ def test_one_record_that_takes_long_makes_no_batch_slow(monkeypatch):
     with vitals.timed():  # nobody said how far it was
         hands.one_done()
     assert vitals.worked == pytest.approx(3.0)
-
-
-class Held:
-    """A handler whose messages are of ten parts: nine are done at once, the last when it is let go."""
-
-    def __init__(self, parts: int = 10) -> None:
-        self.parts = parts
-        self.held: list[asyncio.Event] = []
-
-    async def __call__(self, _):
-        hands.begin(self.parts)
-        for _ in range(self.parts - 1):
-            hands.one_done()
-        self.held.append(asyncio.Event())
-        await self.held[-1].wait()
-        return ()
-
-
-@asynccontextmanager
-async def at_work(handler, messages: int):
-    bus, stop = MemoryBus(), asyncio.Event()
-    await bus.declare(Topology(queues=(Queue(QUEUE, (flow.Binding(Exchange.WORK, "#"),)),)))
-    route = flow.Route(Exchange.WORK, "x")
-    epoch = RunEpoch(run_id="run_1", epoch=1)
-    await bus.publish([encode(Outgoing(route, epoch), "test") for _ in range(messages)])
-    worker = Worker("loader", Duty(QUEUE, (RunEpoch,), handler, 4), bus, EpochGuard(), drain_seconds=0)
-    running = asyncio.create_task(worker.run(stop))
-    yield bus
-    stop.set()
-    async with asyncio.timeout(5):
-        await running
-    await bus.close()
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not await condition():
-            await asyncio.sleep(0)
-
-
-async def test_messages_that_only_wait_hold_up_no_others():
-    handler = Held()
-    async with at_work(handler, 14) as bus:
-
-        async def all_taken() -> bool:
-            return len(handler.held) == 14
-
-        async def as_before() -> bool:
-            return not sum(each.prefetch for each in bus.standing().consumers if each.active) > 4
-
-        await until(all_taken)
-        assert bus.standing().prefetch(QUEUE) > 4
-        for event in handler.held:
-            event.set()
-        await until(as_before)
-        assert (bus.standing().prefetch(QUEUE), await bus.depth(QUEUE)) == (4, 0)
-
-
-async def test_messages_with_all_their_work_before_them_are_as_many_as_it_was_told():
-    handler = Held(parts=1)
-    async with at_work(handler, 14) as bus:
-
-        async def in_hand() -> bool:
-            return len(handler.held) == 4
-
-        await until(in_hand)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert (len(handler.held), bus.standing().prefetch(QUEUE)) == (4, 4)
-        for event in handler.held:
-            event.set()

@@ -109,8 +109,9 @@ class Worker:
             further.cancel()
             await asyncio.gather(taking, stopping, further, return_exceptions=True)
             await subscription.close()
-        if self._broken.done():
-            self._broken.result()
+        for ended in (self._broken, taking, further):
+            if ended.done() and not ended.cancelled():
+                ended.result()
 
     async def heed(self, limit: PrefetchLimit) -> None:
         """Hold at most as many messages as the coordinator says, where it speaks of this worker's queue."""
