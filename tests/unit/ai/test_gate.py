@@ -128,7 +128,7 @@ async def test_a_call_that_lent_its_place_gives_none_back_when_it_ends():
 @pytest.mark.parametrize(("concurrency", "most"), [(None, 4 + 2), (4, 4)])
 async def test_calls_that_hang_slow_others_down_only_where_somebody_gave_the_number(concurrency, most):
     async with SimulatedModel(latency=0.01) as server:
-        client = HttpModels(ModelSettings(concurrency=4, total_timeout=0.7))
+        client = HttpModels(ModelSettings(concurrency=4, total_timeout=0.7, retry_delay=0.01))
         models = JournalledModels(client, MemoryJournal(), concurrency=4)
         server.faults.extend(["none", "none", "hang", "hang"])
         calls = (
