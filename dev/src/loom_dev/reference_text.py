@@ -113,9 +113,10 @@ that hangs** for longer than `timeouts.record` is quarantined as `timeout`. The 
 after 8 of them (`LOOM_WORKER_LEAKED_THREADS`) the worker ends, to be started again; an embedded run fails, and `loom
 resume` goes on without them.
 
-**An upstream that is away** - a model endpoint, a source, a destination - is given up on after 5 failures in a row,
-for 60 s; then it is probed, and used again after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`,
-`LOOM_BREAKER_SUCCESSES`). What needs it waits, without an attempt being counted, and the run says what it waits for:
+**An upstream that is away** - a model endpoint, a source, a destination - is given up on after 5 failures in a row
+(in the order the calls began: what hangs while later calls are answered does not count), for 60 s; then it is probed,
+and used again after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`, `LOOM_BREAKER_SUCCESSES`). What
+needs it waits, without an attempt being counted, and the run says what it waits for:
 `transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s`. Everything else that
 is transient is tried again after 5 s, 30 s, 2 min and 10 min.
 """

@@ -60,6 +60,7 @@ async def test_a_beat_tells_what_was_done(bus):
             duty.count(outcome)
     for _ in range(8):
         duty.durations.add(0.5)
+    duty.worked = 4.0
     await bus.subscribe(QUEUE, prefetch=3)
 
     beat = heart(bus, vitals=vitals).beat()

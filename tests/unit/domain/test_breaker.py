@@ -68,6 +68,27 @@ def test_a_probe_without_a_word_makes_room_for_the_next():
     assert breaker.admit(now) is not None
 
 
+def test_calls_that_hang_say_nothing_where_later_ones_were_answered():
+    breaker, now = after("")
+    hung = [breaker.admit(now) for _ in range(9)]
+    answered, last = breaker.admit(now), breaker.admit(now)
+    breaker.succeeded(answered)
+    for ticket in hung:
+        breaker.failed(ticket, now + 35)
+    assert (breaker.state, breaker.failures) == (State.CLOSED, 0)
+    breaker.failed(last, now + 35)
+    assert breaker.failures == 1
+
+
+def test_calls_that_hang_open_it_where_only_earlier_ones_were_answered():
+    breaker, now = after("")
+    earlier, *hung = (breaker.admit(now) for _ in range(6))
+    breaker.succeeded(earlier)
+    for ticket in hung:
+        breaker.failed(ticket, now + 35)
+    assert breaker.state is State.OPEN
+
+
 def test_what_comes_of_calls_from_before_it_opened_does_not_count():
     breaker, now = after("FFFF")
     late_success, late_failure, last = (breaker.admit(now) for _ in range(3))

@@ -44,7 +44,7 @@ _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": g
 
 
 class HttpModels:
-    """A `ModelClient` with at most `settings.concurrency` connections."""
+    """A `ModelClient` with at most `settings.concurrency` calls in flight to a model, beside those that hang."""
 
     def __init__(
         self,
@@ -180,7 +180,8 @@ class HttpModels:
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._settings.concurrency, keepalive_timeout=_IDLE_SECONDS),
+                # No limit here: time spent waiting for a connection would count as the call's.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

@@ -26,8 +26,9 @@ from loom_common.domain.calls import Calls
 from loom_common.errors import PermanentError
 from loom_common.ports.clock import Clock, SystemClock
 
-_BEGUN = 4
-"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to."""
+_BEGUN = 6
+"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to, and
+some hang and have lent their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class JournalledModels:
         purse: Purse | None = None,
         fleet: SingleFlight | None = None,
     ) -> None:
-        """`concurrency` is how many calls are in flight at once, until they are written down.
+        """`concurrency` is how many calls are in flight at once, until they are written down; beside those that hang.
         `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
         self._client = client
         self._journal = journal

@@ -99,7 +99,7 @@ class Heart:
             failed=duty.outcomes[Outcome.FAILED] if duty else 0,
             retried=duty.outcomes[Outcome.RETRIED] if duty else 0,
             attempts=sum(duty.durations.counts) if duty else 0,
-            seconds_busy=duty.durations.total if duty else 0.0,
+            seconds_busy=duty.worked if duty else 0.0,
         )
 
     def _restless(self) -> tuple[BreakerBeat, ...]:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loom_common import hands
+from loom_common.hands import Hand
+
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
 """Seconds. From a batch that only passes through to one that takes all the time a batch may have."""
 
@@ -49,18 +52,23 @@ class DutyVitals:
     """What is being worked on; the worker's own collection, so that it cannot fall out of step."""
     outcomes: Counter[Outcome] = field(default_factory=lambda: Counter(dict.fromkeys(Outcome, 0)))
     durations: Durations = field(default_factory=Durations)
+    worked: float = 0.0
+    """Seconds in the handler by the parts of the messages: a batch of which a tenth is left counts as a tenth."""
 
     def count(self, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Counts how long its body takes, however it ends."""
-        began = time.perf_counter()
+        """Counts how long its body takes, however it ends. The message in hand begins with it."""
+        began, hand = time.perf_counter(), hands.current.get() or Hand()
+        hand.begin()
+        before = hand.seconds()
         try:
             yield
         finally:
             self.durations.add(time.perf_counter() - began)
+            self.worked += hand.seconds() - before
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from loom_common.errors import (
     WorkerWornOut,
 )
 from loom_common.flow import Exchange
+from loom_common.hands import Hands
 from loom_common.pausing import Pause
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.vitals import DutyVitals, Outcome
@@ -54,7 +55,7 @@ class Duty:
     accepts: tuple[type[Message], ...]
     handler: Handler
     prefetch: int = 16
-    """Messages in hand at once, and so the handler's concurrency."""
+    """Messages in hand at once, and so the handler's concurrency; counted by what is left of them (see `hands.py`)."""
 
 
 class Worker:
@@ -81,49 +82,57 @@ class Worker:
         self._vitals = vitals or DutyVitals(duty.queue)
         self._vitals.in_hand = self._in_hand
         self._broken: asyncio.Future[None] | None = None
-        self._prefetch = duty.prefetch
+        self._hands = Hands(bus, duty.queue, duty.prefetch, self._take)
         self._subscription: Subscription | None = None
         self._pause = Pause()
         self._replaceable = replaceable
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then drain. Raises what no verdict covers, e.g. `TopologyMissing`."""
-        subscription = self._subscription = await self._bus.subscribe(self._duty.queue, self._prefetch)
+        subscription = self._subscription = await self._bus.subscribe(self._duty.queue, self._hands.size)
         self._broken = asyncio.get_running_loop().create_future()
         taking = asyncio.create_task(self._take(subscription))
+        further = asyncio.create_task(self._hands.run())
         stopping = asyncio.create_task(stop.wait())
         try:
-            waited: set[asyncio.Future[Any]] = {taking, stopping, self._broken}
+            waited: set[asyncio.Future[Any]] = {taking, further, stopping, self._broken}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             self._pause.end()
-            await subscription.stop()
+            await asyncio.gather(subscription.stop(), self._hands.stop())
             await self._drain()
         finally:
             stopping.cancel()
             taking.cancel()
-            await asyncio.gather(taking, stopping, return_exceptions=True)
             for task in self._in_hand:
                 task.cancel()
             await asyncio.gather(*self._in_hand, return_exceptions=True)
+            further.cancel()
+            await asyncio.gather(taking, stopping, further, return_exceptions=True)
             await subscription.close()
-        if self._broken.done():
-            self._broken.result()
+        for ended in (self._broken, taking, further):
+            if ended.done() and not ended.cancelled():
+                ended.result()
 
     async def heed(self, limit: PrefetchLimit) -> None:
         """Hold at most as many messages as the coordinator says, where it speaks of this worker's queue."""
-        if limit.queue != self._duty.queue or limit.prefetch == self._prefetch:
+        if limit.queue != self._duty.queue or limit.prefetch == self._hands.size:
             return
-        log.info("prefetch limited", queue=limit.queue, prefetch=limit.prefetch, before=self._prefetch)
-        self._prefetch = limit.prefetch
+        log.info("prefetch limited", queue=limit.queue, prefetch=limit.prefetch, before=self._hands.size)
+        self._hands.size = limit.prefetch
         if self._subscription is not None:
             await self._subscription.set_prefetch(limit.prefetch)
 
     async def _take(self, subscription: Subscription) -> None:
+        """Until it is stopped; returns when all that came from it is settled."""
+        mine: set[asyncio.Task[None]] = set()
         async for delivery in subscription:
             await self._pause.over()
             task = asyncio.create_task(self._settle(delivery))
-            self._in_hand.add(task)
-            task.add_done_callback(self._settled)
+            for tasks, settled in ((mine, mine.discard), (self._in_hand, self._settled)):
+                tasks.add(task)
+                task.add_done_callback(settled)
+        if mine:
+            await asyncio.wait(mine)
 
     def _settled(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)
@@ -138,7 +147,7 @@ class Worker:
     async def _settle(self, delivery: Delivery) -> None:
         """Publish what follows from a delivery, then acknowledge it. While the broker is away the delivery stays
         unacknowledged, and comes again when the broker does."""
-        with contextlib.suppress(DependencyUnavailable):
+        with self._hands.one(), contextlib.suppress(DependencyUnavailable):
             await self._publish_consequences(delivery)
             await delivery.ack()
 

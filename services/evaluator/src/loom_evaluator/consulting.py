@@ -9,7 +9,7 @@ from time import perf_counter
 
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import Payer
-from loom_common import attempts
+from loom_common import attempts, hands
 from loom_common.contracts.v1 import Interaction, TransformedRecord
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
@@ -35,6 +35,7 @@ class Consultation:
 
         Raises `TransientError` where a model is away for now and the batch should come again, `PermanentError` where
         it refuses access. After the last attempt, trouble is the record's own."""
+        hands.begin(len(records) * len(self.rules))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -44,6 +45,8 @@ class Consultation:
                     }
                     for record in records
                 ]
+                for task in (task for each in tasks for task in each.values()):
+                    task.add_done_callback(hands.one_done)
         except ExceptionGroup as failures:
             # Of several failures, the one that no retry will mend says most, and an open breaker more than what
             # opened it.

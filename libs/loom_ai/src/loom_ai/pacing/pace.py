@@ -70,6 +70,7 @@ class Turn:
         """With an answer, whatever it says."""
         place = self._place
         place.gate.concurrency.answered(answer.latency, busy=place.gate.busy)
+        place.gate.answered()
         place.tokens_out += 0.05 * (answer.tokens_out - place.tokens_out)
         if self._estimate:
             place.owed += answer.tokens_in + answer.tokens_out - self._estimate
@@ -90,7 +91,7 @@ class Pace:
     """Of one process."""
 
     def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
-        """`ceiling`: calls in flight at once to one model, at most."""
+        """`ceiling`: calls in flight at once to one model, at most, beside those that are overtaken."""
         self.clock = clock or SystemClock()
         self._buckets = buckets or MemoryBuckets(self.clock)
         self._alone = buckets is None
@@ -102,14 +103,16 @@ class Pace:
         """Around one request. Waits until it may go."""
         place = self._place_of(call)
         watch = waiting.of_this_call()
-        if not place.gate.enter_at_once():
-            async with watch.for_a_turn():
-                await place.gate.enter()
+        stay = place.gate.enter_at_once(watch.lend)
         try:
+            if stay is None:
+                async with watch.for_a_turn():
+                    stay = await place.gate.enter(watch.lend)
             estimate = await self._moment(place, call, watch)
             yield Turn(self, place, estimate)
         finally:
-            place.gate.leave()
+            if stay is not None:
+                place.gate.leave(stay)
 
     async def pause(self, place: _Place, seconds: float) -> None:
         """Nobody asks this model for so long, here and in the other workers."""
@@ -162,7 +165,9 @@ class Pace:
         if place is None:
             ceiling = min(call.concurrency or self._ceiling, self._ceiling)
             bucket = hashlib.sha256(orjson.dumps(key)).hexdigest()
-            place = self._places[key] = _Place(call.model, bucket, Gate(Concurrency(ceiling)))
+            # What a person says of an endpoint is meant for all that it has to do.
+            gate = Gate(Concurrency(ceiling), lends=call.concurrency is None)
+            place = self._places[key] = _Place(call.model, bucket, gate)
         return place
 
     def _limit_of(self, place: _Place, call: ModelCall) -> _Limit | None:

@@ -18,6 +18,7 @@ class Waiting:
     slots: asyncio.Semaphore | None = None
     """The places of calls under way, one of which it has but while it waits."""
     _has_one: bool = False
+    _lent: bool = False
     _seconds: float = 0.0
     _since: float | None = None
 
@@ -61,6 +62,13 @@ class Waiting:
             self._seconds += monotonic() - self._since
             self._since = None
 
+    def lend(self) -> None:
+        """Let another have its place, though it is under way and goes on: it takes long."""
+        if self._has_one and not self._lent:
+            self._lent = True
+            if self.slots is not None:
+                self.slots.release()
+
     async def _take(self) -> None:
         if not self._has_one:
             if self.slots is not None:
@@ -69,9 +77,8 @@ class Waiting:
 
     def _give(self) -> None:
         if self._has_one:
-            self._has_one = False
-            if self.slots is not None:
-                self.slots.release()
+            self.lend()
+            self._has_one = self._lent = False
 
 
 _current: ContextVar[Waiting | None] = ContextVar("loom_waiting", default=None)

@@ -119,7 +119,11 @@ class AmqpSubscription:
             await self._let_go()
             self._end()
         if self._channel is not None:
-            await self._channel.close()  # the broker takes back, in order, what is not acknowledged
+            try:
+                await self._channel.close()  # the broker takes back, in order, what is not acknowledged
+            except LOST:
+                if cancelled_by_us():
+                    raise
 
     async def _let_go(self) -> None:
         self._stopped = True

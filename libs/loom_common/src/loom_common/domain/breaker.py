@@ -1,7 +1,10 @@
 """A circuit breaker as a state machine. Pure: it is told the time and what happened, and says who may go.
 
 Closed: everyone may. After `failures` in a row it is open: nobody may for `open_seconds`. Then half-open: one probe
-at a time may; `successes` of them in a row close it, one failure opens it again."""
+at a time may; `successes` of them in a row close it, one failure opens it again.
+
+A row is one of calls in the order they began. Calls that hang end long after others that began later, and several at
+once where their timeouts fall together: if a later one was answered, they say nothing of the upstream."""
 
 from __future__ import annotations
 
@@ -34,6 +37,8 @@ class Ticket:
 
     opening: int
     probe: bool
+    number: int
+    """In the order of beginning."""
 
 
 @dataclass(slots=True)
@@ -52,17 +57,21 @@ class Breaker:
     probing: bool = False
     probed_at: float = 0.0
     """When the last probe began."""
+    begun: int = 0
+    """Calls so far."""
+    answered: int = 0
+    """The number of the latest call that was answered."""
 
     def admit(self, now: float) -> Ticket | None:
         """Leave to call; None where the answer is no, or not yet: see `probe_in`."""
         if self.state is State.OPEN and self.probe_in(now) <= 0:
             self.state, self.successes, self.probing = State.HALF_OPEN, 0, False
         if self.state is State.CLOSED:
-            return Ticket(self.opening, probe=False)
+            return self._ticket(probe=False)
         if self.state is State.OPEN or self.probing:
             return None
         self.probing, self.probed_at = True, now
-        return Ticket(self.opening, probe=True)
+        return self._ticket(probe=True)
 
     def probe_in(self, now: float) -> float:
         """Seconds until the next probe; 0 where it is not open."""
@@ -75,6 +84,7 @@ class Breaker:
         if not self._counts(ticket):
             return
         self.failures = 0
+        self.answered = max(self.answered, ticket.number)
         if ticket.probe:
             self.probing = False
             self.successes += 1
@@ -83,7 +93,7 @@ class Breaker:
 
     def failed(self, ticket: Ticket, now: float) -> None:
         """The upstream was not there for the call."""
-        if not self._counts(ticket):
+        if not self._counts(ticket) or ticket.number < self.answered:
             return
         self.failures += 1
         if ticket.probe or self.failures >= self.policy.failures:
@@ -94,6 +104,10 @@ class Breaker:
         """The call ended without a word about the upstream."""
         if ticket.probe and self._counts(ticket):
             self.probing = False
+
+    def _ticket(self, *, probe: bool) -> Ticket:
+        self.begun += 1
+        return Ticket(self.opening, probe, self.begun)
 
     def _counts(self, ticket: Ticket) -> bool:
         state = State.HALF_OPEN if ticket.probe else State.CLOSED

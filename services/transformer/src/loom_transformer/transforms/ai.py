@@ -16,7 +16,7 @@ from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
 from loom_ai.structured import ask, read
 from loom_ai.together import Part, Question, ask_together
-from loom_common import attempts
+from loom_common import attempts, hands
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
@@ -53,6 +53,7 @@ class AiTransform:
         self._remembers = config.fallback is not None and config.fallback.cached
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+        hands.begin(len(records))
         began = perf_counter()
         parts = await self._together(run_id, records) if self._config.records_per_call > 1 and not again else {}
         each = (perf_counter() - began) / max(1, len(parts))
@@ -64,6 +65,8 @@ class AiTransform:
                     else group.create_task(self._one(Payer(run_id, record.id), record, again))
                     for record in records
                 ]
+                for task in tasks:
+                    task.add_done_callback(hands.one_done)
         except ExceptionGroup as failures:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.

@@ -20,7 +20,9 @@ class QueueBeat(Part):
     failed: int = Field(description="Set aside: in quarantine, in `loom.dead`, or with it its run.")
     retried: int = Field(description="Sent to a rung of the retry ladder.")
     attempts: int = Field(description="Times the handler ended, however it ended.")
-    seconds_busy: float = Field(description="Time in the handler, all attempts added up.")
+    seconds_busy: float = Field(
+        description="Time in the handler, all attempts added up; a batch counts by its records left."
+    )
 
 
 class BreakerBeat(Part):
