@@ -41,7 +41,7 @@ def cost(
     cluster: Cluster = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    verbose: Verbose = False,
 ) -> None:
     """Show what a pipeline's runs cost, or estimate what one would.
 
@@ -50,6 +50,7 @@ def cost(
 
     settings = configuration(config, cluster=cluster)
     if estimate:
+        running.log_on_stderr(settings, verbose=verbose)
         running.wait_for(_estimate(target, settings, sample, param or [], form))
     elif run_id is not None:
         running.wait_for(_run(_name(target, settings), run_id, settings, form))
