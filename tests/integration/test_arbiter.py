@@ -16,6 +16,7 @@ from loom_common.attempts import Attempt
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.gates import Verdict
+from loom_common.domain.providers import ProviderConfig
 from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, Timeout
 from loom_evaluator.panel import Panel
 from support.scripted_model import ScriptedModel, answer_of
@@ -49,9 +50,10 @@ def settings_of(kind, **changes):
     return {"type": kind, "threshold": 0.7, **SETTINGS[kind], **changes}
 
 
-def panel_of(client, folder, *evaluators, **section):
+def panel_of(client, folder, *evaluators, providers=None, **section):
     section = {"model": "gpt-4o-mini", "evaluators": list(evaluators), **section}
-    return Panel(EvaluateConfig.model_validate(section), folder, models=JournalledModels(client, MemoryJournal()))
+    models = JournalledModels(client, MemoryJournal())
+    return Panel(EvaluateConfig.model_validate(section), folder, models=models, providers=providers)
 
 
 def saying(kind, **changes):
@@ -105,6 +107,14 @@ async def test_each_waits_as_long_as_its_kind_takes(kind, seconds, tmp_path):
     client = ScriptedModel(saying(kind))
     await panel_of(client, tmp_path, settings_of(kind)).judge([record()])
     assert client.calls[0].timeout == seconds
+
+
+async def test_a_slow_provider_is_given_the_time_it_says_unless_the_evaluator_says_its_own(tmp_path):
+    client = ScriptedModel(lambda _: saying("semantic"))
+    slow = {"slow": ProviderConfig(base_url="http://127.0.0.1:9/v1", timeout="4m")}
+    both = settings_of("semantic", max_tokens=300), settings_of("semantic", name="own", timeout="20s")
+    await panel_of(client, tmp_path, *both, model="slow:m", providers=slow).judge([record()])
+    assert {(call.timeout, call.max_tokens) for call in client.calls} == {(240.0, 300), (20.0, None)}
 
 
 async def test_the_answer_is_held_to_the_type_arbiter_asks_for(tmp_path):

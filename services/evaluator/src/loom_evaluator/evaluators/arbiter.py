@@ -47,11 +47,9 @@ def arbiter_rule(
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
-    bench = Bench(
-        endpoint_of(model, base_url, providers=providers, api_key=api_key),
-        seconds(settings.timeout),
-        settings.temperature,
-    )
+    endpoint = endpoint_of(model, base_url, providers=providers, api_key=api_key)
+    timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
+    bench = Bench(endpoint, timeout, settings.temperature, settings.max_tokens)
 
     async def rule(record: TransformedRecord, hearing: Hearing) -> Opinion:
         if isinstance(settings, config.Pairwise) and settings.baseline is not None:
