@@ -117,6 +117,8 @@ class EmbeddingSimilarity(_Evaluator):
     reference_field: str = Field(description="The input field that holds the expected text.")
 
 
+PREVIOUS_RUN = "previous_run"
+_RUN = re.compile(r"\Arun_[0-9a-f]{12}\Z")
 _TIMEOUT = "What one answer may take; past it, it is asked for again later. Default: its provider's, else {}."
 
 
@@ -192,8 +194,10 @@ class Pairwise(ModelJudged):
 
     type: Literal["pairwise"]
     baseline_field: str | None = Field(None, description="The input field that holds the other answer.")
-    baseline: Literal["previous_run"] | None = Field(
-        None, description="Instead: what the pipeline's run before made of the same record. Without one: a tie."
+    baseline: str | None = Field(
+        None,
+        description="Instead: what an earlier run made of the same record. `previous_run`: the pipeline's run before; "
+        "or a run's id. Without an output there: a tie.",
     )
     criteria: Criteria | None = Field(None, description="What to compare by.")
 
@@ -202,6 +206,13 @@ class Pairwise(ModelJudged):
         if (self.baseline_field is None) == (self.baseline is None):
             raise PydanticCustomError("missing_for_type", "one of `baseline_field` and `baseline: previous_run`")
         return self
+
+    @field_validator("baseline")
+    @classmethod
+    def _a_run(cls, value: str | None) -> str | None:
+        if value is not None and value != PREVIOUS_RUN and not _RUN.match(value):
+            raise PydanticCustomError("strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 digits)")
+        return value
 
 
 EvaluatorConfig = Annotated[
