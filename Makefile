@@ -20,7 +20,7 @@ REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EV
 
 .PHONY: help
 help: ## list what can be done here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- environments: .venv with the packages of this tree, and exactly the locked versions of everything else ---
 
@@ -74,7 +74,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench clean
+.PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench bench-short clean
 test: $(VENV)/.dev ## every test, on servers of its own (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/matrix $(ARGS)
 
@@ -107,8 +107,16 @@ docs: $(VENV)/.dev ## write what is generated from the code
 docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
 
-bench: $(VENV)/.dev ## records a second over RabbitMQ into Postgres, beside a bare loop
+bench: $(VENV)/.dev ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.model_calls
+	@$(BIN)/python -m bench.arbiter
+	@$(BIN)/python -m bench.hostile
+
+bench-short: $(VENV)/.dev ## the same, short: fails where a ratio is far from what it was
+	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.1
+	@$(BIN)/python -m bench.model_calls --calls 600 --rounds 1 --most 8
+	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi

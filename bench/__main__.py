@@ -22,12 +22,13 @@ _BATCH_SIZES = (50, 100, 500)
 
 
 def main() -> None:
-    """Exit code 1 where the measurement is worth nothing."""
+    """Exit code 1 where the measurement is worth nothing, or less than asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument("--records", type=int, default=100_000, help="rows of the CSV file (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="turns of both sides per batch size")
     parser.add_argument("--batch", type=int, nargs="+", default=_BATCH_SIZES, help="batch sizes")
     parser.add_argument("--only", choices=("distributed", "embedded"), help="one half alone")
+    parser.add_argument("--least", type=float, default=0.0, help="fail where a median ratio over RabbitMQ is lower")
     parser.add_argument("--patience", type=float, default=180.0, help="seconds a single passage may take")
     options = parser.parse_args()
     began = time.monotonic()
@@ -40,6 +41,7 @@ def main() -> None:
                 results = asyncio.run(_distributed(source, options))
                 print(report.table("RabbitMQ into Postgres, beside one bare process", results))
                 print(report.shares(results) + "\n", flush=True)
+                _see_that_none_is_below(options.least, results)
             if options.only != "distributed":
                 results = asyncio.run(_embedded(source, options))
                 print(report.table("Embedded into SQLite, beside a bare executemany", results) + "\n")
@@ -83,6 +85,12 @@ async def _embedded(source: Path, options: argparse.Namespace) -> dict[int, list
             pairs.append((loom, bare))
             _tell(batch, (loom, bare))
     return results
+
+
+def _see_that_none_is_below(least: float, results: dict[int, list[Pair]]) -> None:
+    for batch, pairs in results.items():
+        if (ratio := report.ratio(pairs)) < least:
+            raise BenchError(f"a ratio of {ratio:.2f} at batch {batch}; at least {least:g} was asked for")
 
 
 def _tell(batch: int, pair: Pair) -> None:

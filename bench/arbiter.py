@@ -18,9 +18,9 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from statistics import median
 from urllib.error import HTTPError, URLError
 
+from bench.report import ratio
 from bench.result import BenchError, Passage
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.evaluation import EvaluateConfig
@@ -62,8 +62,7 @@ def table(results: list[tuple[Passage, Passage]]) -> str:
             f"{milliseconds[1] / milliseconds[0]:>9.1f}   "
             f"({milliseconds[0]:.2f} and {milliseconds[1]:.1f} ms of CPU)"
         )
-    ratios = median(loom.rate / own.rate for loom, own in results)
-    lines.append(f"median ratio {ratios:.1f}; goal {_GOAL}")
+    lines.append(f"median ratio {ratio(results):.1f}; goal {_GOAL}")
     return "\n".join(lines)
 
 
@@ -153,10 +152,14 @@ def main() -> None:
     parser.add_argument("--beside", type=int, default=150, help="evaluations by Arbiter's own (default: %(default)s)")
     parser.add_argument("--at-once", type=int, default=64, help="in flight (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--least", type=float, default=0.0, help="fail where the median ratio is lower")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")  # pydantic-ai's, about its own next version
-    print(table(asyncio.run(measured(options.records, options.beside, options.at_once, options.rounds))))
+    results = asyncio.run(measured(options.records, options.beside, options.at_once, options.rounds))
+    print(table(results))
+    if ratio(results) < options.least:
+        sys.exit(f"bench: a ratio of {ratio(results):.1f}; at least {options.least:g} was asked for")
 
 
 if __name__ == "__main__":

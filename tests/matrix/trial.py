@@ -47,7 +47,7 @@ class Trial:
     dead: int = 0
     """Messages that belong into `loom.dead`."""
     asked_again: bool = False
-    """Whether messages were destroyed, so that the coordinator must ask again for what they were about."""
+    """Whether messages were destroyed, or look so, and the coordinator may ask again for what they were about."""
     never_logged: tuple[str, ...] = ()
     """What no service may have said meanwhile."""
     check: Callable[[Trial], Awaitable[list[str]]] | None = None

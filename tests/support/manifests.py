@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -14,6 +13,8 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 from ruamel.yaml import YAML
+
+from loom_dev.programs import kubectl
 
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
@@ -27,8 +28,7 @@ Manifest = dict[str, Any]
 @cache
 def built(overlay: str) -> tuple[Manifest, ...]:
     """Every object of an overlay."""
-    assert shutil.which("kubectl"), "kubectl is not on the PATH: install it, the manifests are built with it"
-    command = ["kubectl", "kustomize", str(K8S / "overlays" / overlay)]
+    command = [kubectl(), "kustomize", str(K8S / "overlays" / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # a warning tells of something deprecated

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 
 from loom_common.failpoints import EXIT_CODE
 from matrix.arena import HEARTBEAT_SECONDS
@@ -11,6 +12,8 @@ from matrix.trial import Trial
 from support.cluster import MODEL_CALLS_AT_ONCE
 
 _SECONDS = 60.0
+STATISTICS_SECONDS = 6.0
+"""The broker's own are up to five seconds old."""
 MOST_TIMES = {"extractor": 3, "transformer": 40, "evaluator": 40, "loader": 40, "quarantine": 20, "coordinator": 6}
 """How often a point is reached in a usual run, at least."""
 
@@ -47,6 +50,7 @@ async def killed(trial: Trial, service: str) -> None:
 
 async def told_to_go(trial: Trial, service: str) -> None:
     """SIGTERM with batches in hand: it finishes them, and nothing is delivered again."""
+    await asyncio.sleep(STATISTICS_SECONDS)  # until what an earlier fault had delivered again is counted
     before = redelivered(trial)
     await trial.begin()
     await trial.midway()
@@ -56,21 +60,23 @@ async def told_to_go(trial: Trial, service: str) -> None:
     await trial.end()
     if trial.arena.deaths != [(service, 0)]:
         raise AssertionError(f"ended: {trial.arena.deaths}, expected {service} with 0")
-    await asyncio.sleep(6)  # the broker's statistics are five seconds old
+    await asyncio.sleep(STATISTICS_SECONDS)
     if again := redelivered(trial) - before:
-        raise AssertionError(f"{again} messages were delivered again")
+        raise AssertionError(f"messages were delivered again: {dict(again)}")
 
 
-def redelivered(trial: Trial) -> int:
-    """Messages of the stages and of the quarantine that were delivered again, ever. Facts that had reached the
-    coordinator's process and not its hands go back to their queue, which costs nothing."""
+def redelivered(trial: Trial) -> Counter[str]:
+    """Messages of the stages and of the quarantine that were delivered again, ever, by queue. Facts that had reached
+    the coordinator's process and not its hands go back to their queue, which costs nothing."""
     queues = trial.arena.rabbitmq.api("GET", f"/queues/{trial.arena.vhost}")
     worked_on = [queue for queue in queues if not queue["name"].startswith("loom.coordinator.")]
-    return sum(queue.get("message_stats", {}).get("redeliver", 0) for queue in worked_on)
+    return Counter({queue["name"]: queue.get("message_stats", {}).get("redeliver", 0) for queue in worked_on})
 
 
 async def frozen(trial: Trial, service: str) -> None:
-    """SIGSTOP for longer than the heartbeat, then SIGCONT: it goes on as if nothing had been."""
+    """SIGSTOP for longer than the heartbeat, then SIGCONT: it goes on as if nothing had been. Its beats are missed
+    before the broker gives its connection up; until then what it had in hand looks lost, and may be asked for again."""
+    trial.asked_again = True
     await trial.begin()
     await trial.midway()
     trial.repeatable_calls = MODEL_CALLS_AT_ONCE if service == "transformer" else 0

@@ -6,7 +6,7 @@ import pytest
 
 from loom_common.domain.failing import Recovery
 from loom_common.flow import Stage
-from loom_coordinator.limits import Count, exceeded, limits_of
+from loom_coordinator.limits import Count, exceeded, limits_of, since
 
 T, L = Stage.TRANSFORM, Stage.LOAD
 DEFINITION = {
@@ -49,6 +49,11 @@ def test_each_stage_has_limits_of_its_own():
     limits = {T: Recovery(max_failures=5), L: Recovery(max_failures=0)}
     assert exceeded(limits, {T: Count(10, 5), L: Count(5, 0)}) is None
     assert exceeded(limits, {T: Count(10, 5), L: Count(5, 1)}).startswith("load:")
+
+
+def test_a_resumed_run_counts_from_where_it_was_resumed():
+    counted = {T: Count(100, 12), L: Count(88, 1)}
+    assert since({T: Count(60, 11)}, counted) == {T: Count(40, 1), L: Count(88, 1)}
 
 
 def test_a_stage_nothing_was_heard_of_has_passed_nothing():

@@ -11,7 +11,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator import budgets, completion, facts, runs, slicing, spending, stalls
+from loom_coordinator import budgets, completion, facts, limits, runs, slicing, spending, stalls
 from loom_coordinator.progress import progress
 from loom_coordinator.unit import Unit
 
@@ -54,9 +54,9 @@ async def pause(unit: Unit, run: RowMapping) -> str:
 
 
 async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> str:
-    """Ask again for everything that has not ended; the run has its time again, and `budget` USD in all where that is
-    given. Takes over one whose engine is gone."""
-    if run["status"] not in runs.RESUMABLE:
+    """Ask again for everything that has not ended. The run has its time again, as many failures as its limits allow,
+    and `budget` USD in all where that is given. Takes over one whose engine is gone."""
+    if run["status"] in (runs.SUCCEEDED, runs.PARTIAL) and run["reason"] != runs.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
     booked = await spending.cost_of_run(unit.connection, run["run_id"])
     await runs.raise_epoch(
@@ -71,6 +71,7 @@ async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> st
         error_message=None,
         completed_at=None,
         deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run)),
+        counted_before=await limits.so_far(unit, run),
     )
     fresh = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
     await slicing.reissue(unit, fresh)

@@ -54,7 +54,15 @@ async def stop(unit: Unit, run: RowMapping, limit: str) -> None:
     """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
     epoch = await runs.raise_epoch(unit, run)
     tally = cancelled(await accounts.tally(unit.connection, run["run_id"]))
-    await _end(unit, run, runs.PARTIAL if tally.loaded else runs.FAILED, tally, error=limit, epoch=epoch)
+    await _end(
+        unit,
+        run,
+        runs.PARTIAL if tally.loaded else runs.FAILED,
+        tally,
+        error=limit,
+        reason=runs.FAILURE_LIMIT,
+        epoch=epoch,
+    )
     ask_to_finalize(unit, run, epoch, complete=False)
 
 
@@ -99,7 +107,14 @@ async def _batch_threshold(unit: Unit, run: RowMapping) -> float | None:
 
 
 async def _end(
-    unit: Unit, run: RowMapping, status: str, tally: Tally, *, error: str | None, epoch: int | None = None
+    unit: Unit,
+    run: RowMapping,
+    status: str,
+    tally: Tally,
+    *,
+    error: str | None,
+    reason: str | None = None,
+    epoch: int | None = None,
 ) -> None:
     epoch = int(run["epoch"]) if epoch is None else epoch
     run_id = run["run_id"]
@@ -114,7 +129,7 @@ async def _end(
         completed_at=unit.now,
         duration_seconds=duration,
         notice=None,
-        reason=None,
+        reason=reason,
         wanted=None,
         finalizing=False,
         latency_p50=percentiles["p50"],

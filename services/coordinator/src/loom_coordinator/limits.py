@@ -1,4 +1,5 @@
-"""How many failed records a stage takes before the run is ended. Pure, but for `counts`, which adds up the batches."""
+"""How many failed records a stage takes before the run is ended, counted from where it was resumed last. Pure, but for
+`counts`, which adds up the batches."""
 
 from __future__ import annotations
 
@@ -24,6 +25,9 @@ class Count:
 
     seen: int
     failed: int
+
+    def __sub__(self, before: Count) -> Count:
+        return Count(self.seen - before.seen, self.failed - before.failed)
 
 
 def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -> str | None:
@@ -59,7 +63,23 @@ def limits_of(definition: Mapping[str, Any]) -> dict[Stage, Recovery]:
 async def passed(unit: Unit, run: RowMapping) -> str | None:
     """The limit that the run has passed, in words; None where it has none or is within them."""
     limits = limits_of(run["definition"])
-    return exceeded(limits, await counts(unit, run["run_id"])) if limits else None
+    if not limits:
+        return None
+    before = {Stage(stage): Count(*pair) for stage, pair in (run["counted_before"] or {}).items()}
+    return exceeded(limits, since(before, await counts(unit, run["run_id"])))
+
+
+async def so_far(unit: Unit, run: RowMapping) -> dict[str, list[int]] | None:
+    """What a run that is resumed has counted: it is within its limits again. None where it has none."""
+    if not limits_of(run["definition"]):
+        return None
+    counted = await counts(unit, run["run_id"])
+    return {stage.value: [count.seen, count.failed] for stage, count in counted.items()}
+
+
+def since(before: Mapping[Stage, Count], counted: Mapping[Stage, Count]) -> dict[Stage, Count]:
+    """What was counted after `before`."""
+    return {stage: count - before.get(stage, Count(0, 0)) for stage, count in counted.items()}
 
 
 async def counts(unit: Unit, run_id: str) -> dict[Stage, Count]:

@@ -19,8 +19,9 @@ SUCCEEDED = "succeeded"
 PARTIAL = "partial"
 FAILED = "failed"
 CANCELLED = "cancelled"
+FAILURE_LIMIT = "failure_limit"
+"""The reason of an end, as it stands in `pipeline_runs.reason`: a limit of failed records was passed."""
 TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
-RESUMABLE = frozenset({RUNNING, PAUSED, FAILED, CANCELLED})
 
 
 async def lock(unit: Unit, run_ids: Iterable[str]) -> dict[str, RowMapping]:

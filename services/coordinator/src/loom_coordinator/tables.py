@@ -93,6 +93,7 @@ pipeline_runs = Table(
     Column("credit_window", Integer, nullable=False),
     Column("priority", Integer, nullable=False, server_default="5"),
     Column("deadline", UtcDateTime),
+    Column("counted_before", Json),
     Column("finalizing", Boolean, nullable=False, server_default=text("false")),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),

@@ -42,7 +42,7 @@ class Chosen:
 
     pipeline: str | None = None
     run_id: str | None = None
-    record_ids: Sequence[str] | None = None
+    record_ids: tuple[str, ...] | None = None
     stage: Stage | None = None
     reason: str | None = None
     """Words of the reason, or its code; upper and lower case do not matter."""

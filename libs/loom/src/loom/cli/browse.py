@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loom.cli.forms import Format
-from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+from loom.cli.groups import grouped
+from loom.cli.options import Common, Form
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
 
 
+@grouped
 def list_pipelines(
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """List the project's pipelines, and those that have run here."""
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     registered = running.wait_for(state.ask(settings, lambda views: views.pipelines()))
     rows = _joined(settings, {row["name"]: row for row in registered})
     columns = [
@@ -40,40 +41,40 @@ def list_pipelines(
     print_rows(rows, columns, form, "This project has no pipelines yet: `loom init NAME` makes one.")
 
 
+@grouped
 def status(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")],
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Show a run: where it stands, or its report."""
     from loom.cli import report, running, state, terminal
     from loom_common.errors import ConfigurationError
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     run = running.wait_for(state.ask(settings, lambda views: views.run(run_id)))
     if run is None:
         raise ConfigurationError(f"There is no run {run_id}. `loom list` and `loom history PIPELINE` show what ran.")
     if form is Format.JSON:
         terminal.print_json(run)
     else:
-        report.print_report(run, terminal.stdout(), " --cluster" if cluster else "")
+        report.print_report(run, terminal.stdout(), common.flags)
 
 
+@grouped
 def history(
     pipeline: Pipeline,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 20,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """List a pipeline's runs, newest first."""
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     rows = running.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit)))
     columns = [
         Column("run_id", "run", keep=True),
@@ -89,13 +90,13 @@ def history(
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
 
 
+@grouped
 def lineage(
     pipeline: Pipeline,
     run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run.")] = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Show where records came from and went.
 
@@ -103,7 +104,7 @@ def lineage(
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     rows = running.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
     columns = [
         Column("run_id", "run", keep=True),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loom.cli.forms import Format
-from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+from loom.cli.groups import grouped
+from loom.cli.options import Common, Form
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -18,11 +19,11 @@ app = typer.Typer(help="Answers of models that later runs reuse.", no_args_is_he
 
 
 @app.command("stats")
+@grouped
 def stats(
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    cluster: Cluster = False,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Show how many answers are kept, by model: their tokens, what they cost, how old they are."""
     from loom.cli.running import wait_for
@@ -39,7 +40,7 @@ def stats(
             "oldest": kept.oldest.isoformat(timespec="seconds"),
             "newest": kept.newest.isoformat(timespec="seconds"),
         }
-        for kept in wait_for(_kept(configuration(config, cluster=cluster)))
+        for kept in wait_for(_kept(common.configuration()))
     ]
     columns = [Column("model", "model", keep=True), Column("answers", "answers"), Column("tokens_in", "tokens in")]
     columns += [Column("tokens_out", "tokens out"), Column("cost_usd", "cost USD"), Column("oldest", "oldest")]
@@ -47,23 +48,23 @@ def stats(
 
 
 @app.command("clear")
+@grouped
 def clear(
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Only answers older than this: `12h`, `7d`.")
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="Only answers of this model.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    cluster: Cluster = False,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Forget answers: whoever asks the same again pays again. So do unfinished runs that are resumed."""
     from loom.cli import terminal
     from loom.cli.running import wait_for
     from loom_common.errors import ConfigurationError
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigurationError("Forgetting answers costs money when they are asked for again. Add --yes.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,37 +33,70 @@ RecordIds = Annotated[
 ]
 
 
-def chosen(
-    *,
-    pipeline: str | None = None,
-    run_id: str | None = None,
-    record_ids: str | None = None,
-    stage: Stage | None = None,
-    reason: str | None = None,
-    evaluator: str | None = None,
-    min_score: float | None = None,
-    max_score: float | None = None,
-    unresolved: bool = False,
-) -> Chosen:
-    """The records that the options mean. Raises `typer.BadParameter` for a score of nobody."""
-    from loom_quarantine.looking import Chosen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByCause:
+    """Why they were kept back."""
 
-    if evaluator is None and (min_score, max_score) != (None, None):
-        raise typer.BadParameter("a score needs an evaluator: add --evaluator NAME", param_hint="--min-score")
-    return Chosen(
-        pipeline=pipeline,
-        run_id=run_id,
-        record_ids=ids_of(record_ids),
-        stage=stage,
-        reason=reason,
-        evaluator=evaluator,
-        min_score=min_score,
-        max_score=max_score,
-        unresolved=unresolved,
-    )
+    stage: AtStage = None
+    reason: ForReason = None
+    evaluator: ByEvaluator = None
+    min_score: LeastScore = None
+    max_score: MostScore = None
+
+    @property
+    def by_cause(self) -> bool:
+        """Whether any is asked for."""
+        return any(each is not None for each in (self.stage, self.reason, self.evaluator))
+
+    def _chosen(self, *, pipeline: str | None, run_id: str | None, names: str | None, unresolved: bool) -> Chosen:
+        """Raises `typer.BadParameter` for a score of nobody."""
+        from loom_quarantine.looking import Chosen
+
+        if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
+            raise typer.BadParameter("a score needs an evaluator: add --evaluator NAME", param_hint="--min-score")
+        return Chosen(
+            pipeline=pipeline,
+            run_id=run_id,
+            record_ids=_ids_of(names),
+            stage=self.stage,
+            reason=self.reason,
+            evaluator=self.evaluator,
+            min_score=self.min_score,
+            max_score=self.max_score,
+            unresolved=unresolved,
+        )
 
 
-def ids_of(text: str | None) -> tuple[str, ...] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which(ByCause):
+    """Of all that are kept."""
+
+    pipeline: OfPipeline = None
+    run_id: OfRun = None
+    unresolved: Unresolved = False
+
+    def chosen(self) -> Chosen:
+        """What the options mean."""
+        return self._chosen(pipeline=self.pipeline, run_id=self.run_id, names=None, unresolved=self.unresolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfOneRun(ByCause):
+    """Of those of one run that still wait."""
+
+    record_ids: RecordIds = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is asked for, so that all of them are meant."""
+        return self.record_ids is None and not self.by_cause
+
+    def waiting_of(self, run_id: str) -> Chosen:
+        """What the options mean."""
+        return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=True)
+
+
+def _ids_of(text: str | None) -> tuple[str, ...] | None:
     """`a,b` as ids; None where none are named."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
 

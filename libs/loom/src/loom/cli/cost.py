@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loom.cli.forms import Format
-from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+from loom.cli.groups import grouped
+from loom.cli.options import Common, Form
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -25,6 +26,7 @@ class Span(StrEnum):
     MONTH = "month"
 
 
+@grouped
 def cost(
     target: Annotated[str, typer.Argument(metavar="PIPELINE|FILE", help="A pipeline's name, or its file.")],
     run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run, in detail.")] = None,
@@ -38,19 +40,18 @@ def cost(
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="With --estimate: set a parameter.")
     ] = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,
+    *,
+    common: Common,
 ) -> None:
     """Show what a pipeline's runs cost, or estimate what one would.
 
     Money stands on the day (UTC) it was spent, runs and records on the day they ended."""
     from loom.cli import running
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     if estimate:
-        running.log_on_stderr(settings, verbose=verbose)
+        running.log_on_stderr(settings, verbose=common.verbose)
         running.wait_for(_estimate(target, settings, sample, param or [], form))
     elif run_id is not None:
         running.wait_for(_run(_name(target, settings), run_id, settings, form))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,9 +26,27 @@ Cluster = Annotated[
 ]
 
 
-def configuration(path: Path | None, *, cluster: bool = False) -> LoomConfig:
-    """The project's configuration, as the options say."""
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command that looks at runs can be told."""
+
+    cluster: Cluster = False
+    config: ConfigPath = None
+    verbose: Verbose = False
+
+    def configuration(self) -> LoomConfig:
+        """The project's configuration, as the options say."""
+        config = configuration(self.config)
+        return config.for_cluster() if self.cluster else config
+
+    @property
+    def flags(self) -> str:
+        """What a command that is suggested needs besides."""
+        return " --cluster" if self.cluster else ""
+
+
+def configuration(path: Path | None) -> LoomConfig:
+    """The project's configuration."""
     from loom.config import LoomConfig
 
-    config = LoomConfig.load(path)
-    return config.for_cluster() if cluster else config
+    return LoomConfig.load(path)

@@ -7,22 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loom.cli.choosing import (
-    AtStage,
-    ByEvaluator,
-    ForReason,
-    LeastScore,
-    MostScore,
-    OfPipeline,
-    OfRun,
-    RecordIds,
-    Unresolved,
-    chosen,
-    ids_of,
-    pairs_of,
-)
+from loom.cli.choosing import OfOneRun, OfPipeline, OfRun, Which, pairs_of
 from loom.cli.forms import Format
-from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+from loom.cli.groups import grouped
+from loom.cli.options import Common, Form
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -35,30 +23,20 @@ TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose record
 
 
 @app.command("list")
+@grouped
 def list_records(
-    pipeline: OfPipeline = None,
-    run_id: OfRun = None,
-    stage: AtStage = None,
-    reason: ForReason = None,
-    evaluator: ByEvaluator = None,
-    min_score: LeastScore = None,
-    max_score: MostScore = None,
-    unresolved: Unresolved = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 50,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    which: Which,
+    common: Common,
 ) -> None:
     """List quarantined and rejected records with stage, reason, data and scores."""
     from loom.cli import running, state
     from loom.cli.tables import Column, print_rows
 
-    settings = configuration(config, cluster=cluster)
-    meant = chosen(
-        pipeline=pipeline, run_id=run_id, stage=stage, reason=reason, evaluator=evaluator,
-        min_score=min_score, max_score=max_score, unresolved=unresolved,
-    )  # fmt: skip
+    settings = common.configuration()
+    meant = which.chosen()
     rows = running.wait_for(state.ask(settings, lambda views: views.quarantined(meant, limit)))
     columns = [
         Column("record_id", "record"),
@@ -72,19 +50,19 @@ def list_records(
 
 
 @app.command("show")
+@grouped
 def show(
     record_id: Annotated[str, typer.Argument(metavar="RECORD", help="The record's id.")],
     run_id: OfRun = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Show all that is known of a record: input, prompt, output, scores with explanations, attempts, cost, replays."""
     from loom.cli import kept_record, running, state, terminal
     from loom_common.errors import ConfigurationError
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     record = running.wait_for(state.ask(settings, lambda views: views.quarantined_record(record_id, run_id)))
     if record is None:
         where = f" of run {run_id}" if run_id else ""
@@ -96,41 +74,26 @@ def show(
 
 
 @app.command("export")
+@grouped
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .csv file; `-` for JSON Lines on stdout.")],
-    pipeline: OfPipeline = None,
-    run_id: OfRun = None,
-    stage: AtStage = None,
-    reason: ForReason = None,
-    evaluator: ByEvaluator = None,
-    min_score: LeastScore = None,
-    max_score: MostScore = None,
-    unresolved: Unresolved = False,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    which: Which,
+    common: Common,
 ) -> None:
     """Write records to a file, with everything that is kept of them."""
     from loom.cli import exporting, running, state, terminal
 
-    settings = configuration(config, cluster=cluster)
-    meant = chosen(
-        pipeline=pipeline, run_id=run_id, stage=stage, reason=reason, evaluator=evaluator,
-        min_score=min_score, max_score=max_score, unresolved=unresolved,
-    )  # fmt: skip
+    settings = common.configuration()
+    meant = which.chosen()
     number = running.wait_for(state.ask(settings, lambda views: exporting.write(file, views.quarantined_whole(meant))))
     terminal.say(f"{number:,} records exported." if str(file) == "-" else f"{number:,} records written to {file}.")
 
 
 @app.command("retry")
+@grouped
 def retry(
     run_id: TheRun,
-    record_ids: RecordIds = None,
-    stage: AtStage = None,
-    reason: ForReason = None,
-    evaluator: ByEvaluator = None,
-    min_score: LeastScore = None,
-    max_score: MostScore = None,
     prompt: Annotated[
         Path | None,
         typer.Option("--prompt", metavar="FILE", exists=True, dir_okay=False, help="With the prompt of this file."),
@@ -144,77 +107,69 @@ def retry(
         list[str] | None,
         typer.Option("--edit", metavar="FIELD=VALUE", help="With this value in an input field. Repeatable."),
     ] = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,
+    *,
+    which: OfOneRun,
+    common: Common,
 ) -> None:
     """Run a run's quarantined records through its pipeline again, as a run of its own: as they were, or changed.
 
     What gets through is resolved: as `reprocessed`, or, with --edit, as `manual_fix`."""
     from loom.cli import running
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     changes = _changes(prompt, model, threshold or [], edit or [])
-    meant = chosen(
-        run_id=run_id, record_ids=record_ids, stage=stage, reason=reason, evaluator=evaluator,
-        min_score=min_score, max_score=max_score, unresolved=True,
-    )  # fmt: skip
-    filtered = any(each is not None for each in (stage, reason, evaluator))
-    names = _names(settings, meant) if filtered else ids_of(record_ids)
-    flags = " --cluster" if cluster else ""
+    meant = which.waiting_of(run_id)
+    names = _names(settings, meant) if which.by_cause else meant.record_ids
     code = running.wait_for(
         running.carry_out(
-            settings, lambda session: session.replay(run_id, names, changes), form, verbose=verbose, flags=flags
+            settings,
+            lambda session: session.replay(run_id, names, changes),
+            form,
+            verbose=common.verbose,
+            flags=common.flags,
         )
     )
     raise typer.Exit(code)
 
 
 @app.command("discard")
+@grouped
 def discard(
     run_id: TheRun,
-    record_ids: RecordIds = None,
-    stage: AtStage = None,
-    reason: ForReason = None,
-    evaluator: ByEvaluator = None,
-    min_score: LeastScore = None,
-    max_score: MostScore = None,
     every: Annotated[bool, typer.Option("--all", help="All of the run that still wait.")] = False,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
-    verbose: Verbose = False,
+    *,
+    which: OfOneRun,
+    common: Common,
 ) -> None:
     """Give up records: they stay readable, count as resolved (`discarded`), and are not retried."""
     from loom.cli import running, terminal
 
-    if not every and all(each is None for each in (record_ids, stage, reason, evaluator)):
+    if not every and which.everything:
         raise typer.BadParameter("say which records, e.g. --record-ids or --reason; or --all", param_hint="RUN")
-    settings = configuration(config, cluster=cluster)
-    meant = chosen(
-        run_id=run_id, record_ids=record_ids, stage=stage, reason=reason, evaluator=evaluator,
-        min_score=min_score, max_score=max_score, unresolved=True,
-    )  # fmt: skip
+    settings = common.configuration()
+    meant = which.waiting_of(run_id)
     names = _names(settings, meant)
-    running.wait_for(running.discard(settings, run_id, names, verbose=verbose))
+    running.wait_for(running.discard(settings, run_id, names, verbose=common.verbose))
     terminal.say(f"{len(names):,} records of {run_id} are discarded.")
 
 
 @app.command("stats")
+@grouped
 def stats(
     pipeline: OfPipeline = None,
     run_id: OfRun = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+    *,
+    common: Common,
 ) -> None:
     """Count records by pipeline, stage and cause: how many wait, and what became of the others."""
     from loom.cli import running, state, terminal
     from loom.cli.tables import Column, print_rows
+    from loom_quarantine.looking import Chosen
 
-    settings = configuration(config, cluster=cluster)
-    meant = chosen(pipeline=pipeline, run_id=run_id)
+    settings = common.configuration()
+    meant = Chosen(pipeline=pipeline, run_id=run_id)
     rows = running.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
     numbers = ("records", "unresolved", "reprocessed", "manual_fix", "discarded")
     columns = [

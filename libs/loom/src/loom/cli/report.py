@@ -39,7 +39,9 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
     run_id, name, records = report["run_id"], report["pipeline"], report["records"]
     kept = sum(records.get(what, 0) for what in ("rejected", "quarantined", "skipped"))
     commands = []
-    if report["status"] not in ("succeeded", "partial", "failed", "cancelled"):
+    if report.get("reason") == "failure_limit":
+        commands.append((f"loom resume {run_id}", "go on, counting failures anew"))
+    elif report["status"] not in ("succeeded", "partial", "failed", "cancelled"):
         more = " --budget USD" if report.get("reason") == "budget_exhausted" else ""
         commands.append((f"loom resume {run_id}{more}", "finish it"))
     if kept:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loom.cli.forms import Format
-from loom.cli.options import Cluster, ConfigPath, Form, Verbose, configuration
+from loom.cli.groups import grouped
+from loom.cli.options import Common, Form
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
 
 
+@grouped
 def run(
     pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A pipeline file, or a pipeline's name.")],
     param: Annotated[
@@ -28,17 +30,16 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,
+    *,
+    common: Common,
 ) -> None:
     """Run a pipeline to its end, and report.
 
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 130 interrupted."""
     from loom.cli import running, validate
 
-    settings = configuration(config, cluster=cluster)
+    settings = common.configuration()
     given = params_of(param or [])
     prepared = running.wait_for(_prepare(pipeline, settings, given))
     if dry_run:
@@ -52,44 +53,46 @@ def run(
             settings,
             lambda session: session.start(request),
             form,
-            verbose=verbose,
-            flags=" --cluster" if cluster else "",
+            verbose=common.verbose,
+            flags=common.flags,
             expected=min(known) if prepared.expected is not None else None,
         )
     )
     raise typer.Exit(code)
 
 
+@grouped
 def resume(
     run_id: RunId,
     budget: Annotated[
         float | None,
         typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
     ] = None,
-    cluster: Cluster = False,
-    config: ConfigPath = None,
     form: Form = Format.TABLE,
-    verbose: Verbose = False,
+    *,
+    common: Common,
 ) -> None:
     """Finish a run that was interrupted, paused or killed. What was done is not done again.
 
     A run that spent its budget goes on with `--budget`."""
     from loom.cli import running
 
-    settings = configuration(config, cluster=cluster)
-    flags = " --cluster" if cluster else ""
+    settings = common.configuration()
     code = running.wait_for(
-        running.carry_out(settings, lambda session: session.resume(run_id, budget), form, verbose=verbose, flags=flags)
+        running.carry_out(
+            settings, lambda session: session.resume(run_id, budget), form, verbose=common.verbose, flags=common.flags
+        )
     )
     raise typer.Exit(code)
 
 
-def cancel(run_id: RunId, cluster: Cluster = False, config: ConfigPath = None, verbose: Verbose = False) -> None:
+@grouped
+def cancel(run_id: RunId, *, common: Common) -> None:
     """Drop a run that has not ended. What it loaded stays; the rest counts as cancelled."""
     from loom.cli import running, terminal
 
-    settings = configuration(config, cluster=cluster)
-    accepted = running.wait_for(running.cancel(settings, run_id, verbose=verbose))
+    settings = common.configuration()
+    accepted = running.wait_for(running.cancel(settings, run_id, verbose=common.verbose))
     terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
 
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import structlog
 
+from loom_common.adapters.wrapped_bus import WrappedBus, WrappedSubscription
 from loom_common.errors import DependencyUnavailable
-from loom_common.flow import Binding, Exchange, Topology
-from loom_common.ports.bus import Bus, Delivery, Standing, Subscription, Wire
+from loom_common.flow import Exchange
+from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.payloads import PayloadStore
 
 log = structlog.get_logger()
@@ -27,11 +28,11 @@ LOST = "claimed body is not in the payload store"
 _PAUSE_SECONDS = 1.0
 
 
-class ClaimCheckBus:
-    """Wraps a bus; everything but large bodies passes through."""
+class ClaimCheckBus(WrappedBus):
+    """Everything but large bodies passes through."""
 
     def __init__(self, bus: Bus, payloads: PayloadStore) -> None:
-        self._bus = bus
+        super().__init__(bus)
         self._payloads = payloads
 
     async def publish(self, messages: Sequence[Wire]) -> None:
@@ -48,30 +49,12 @@ class ClaimCheckBus:
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
         return ClaimingSubscription(await self._bus.subscribe(queue, prefetch), self._payloads)
 
-    async def declare(self, topology: Topology) -> None:
-        await self._bus.declare(topology)
 
-    async def check(self, topology: Topology) -> None:
-        await self._bus.check(topology)
-
-    async def temporary_queue(self, bindings: Sequence[Binding] = ()) -> str:
-        return await self._bus.temporary_queue(bindings)
-
-    async def depth(self, queue: str) -> int:
-        return await self._bus.depth(queue)
-
-    def standing(self) -> Standing:
-        return self._bus.standing()
-
-    async def close(self) -> None:
-        await self._bus.close()
-
-
-class ClaimingSubscription:
-    """Wraps a subscription: deliveries come with their bodies."""
+class ClaimingSubscription(WrappedSubscription):
+    """Deliveries come with their bodies."""
 
     def __init__(self, subscription: Subscription, payloads: PayloadStore) -> None:
-        self._subscription = subscription
+        super().__init__(subscription)
         self._payloads = payloads
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
@@ -95,12 +78,3 @@ class ClaimingSubscription:
             else:
                 delivery.headers = {key: value for key, value in delivery.headers.items() if key != CLAIM}
                 return
-
-    async def set_prefetch(self, prefetch: int) -> None:
-        await self._subscription.set_prefetch(prefetch)
-
-    async def stop(self) -> None:
-        await self._subscription.stop()
-
-    async def close(self) -> None:
-        await self._subscription.close()

@@ -8,16 +8,14 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 
+from loom_common.adapters.wrapped_bus import WrappedBus, WrappedSubscription
 from loom_common.failpoints import action_at, armed, reach
-from loom_common.flow import Binding, Exchange, Topology
-from loom_common.ports.bus import Bus, Delivery, Standing, Subscription, Wire
+from loom_common.flow import Exchange
+from loom_common.ports.bus import Delivery, Subscription, Wire
 
 
-class FailingBus:
+class FailingBus(WrappedBus):
     """Wraps a bus."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
 
     async def publish(self, messages: Sequence[Wire]) -> None:
         if not any(message.mandatory for message in messages):
@@ -46,44 +44,14 @@ class FailingBus:
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
         return _FailingSubscription(await self._bus.subscribe(queue, prefetch))
 
-    async def declare(self, topology: Topology) -> None:
-        await self._bus.declare(topology)
 
-    async def check(self, topology: Topology) -> None:
-        await self._bus.check(topology)
-
-    async def temporary_queue(self, bindings: Sequence[Binding] = ()) -> str:
-        return await self._bus.temporary_queue(bindings)
-
-    async def depth(self, queue: str) -> int:
-        return await self._bus.depth(queue)
-
-    def standing(self) -> Standing:
-        return self._bus.standing()
-
-    async def close(self) -> None:
-        await self._bus.close()
-
-
-class _FailingSubscription:
-    """Wraps a subscription: its deliveries have failpoints around their acknowledgement."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+class _FailingSubscription(WrappedSubscription):
+    """Its deliveries have failpoints around their acknowledgement."""
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
         async for delivery in self._subscription:
             counted = delivery.exchange != Exchange.CONTROL and not delivery.routing_key.startswith("worker.")
             yield _FailingDelivery(delivery) if counted else delivery
-
-    async def set_prefetch(self, prefetch: int) -> None:
-        await self._subscription.set_prefetch(prefetch)
-
-    async def stop(self) -> None:
-        await self._subscription.stop()
-
-    async def close(self) -> None:
-        await self._subscription.close()
 
 
 class _FailingDelivery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,16 +17,17 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Message(Part):
+class Message(Part, ABC):
     """A message. A new version is a new class with a new `type`; this one never changes."""
 
     type: ClassVar[str]
     """`loom.<entity>.<what>.v<version>`, the AMQP `type` property."""
 
     @property
+    @abstractmethod
     def message_id(self) -> str:
         """Derived from what the message says, so that saying it twice is recognised."""
-        raise NotImplementedError
+        ...
 
     @property
     def correlation_id(self) -> str:

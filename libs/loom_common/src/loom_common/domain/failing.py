@@ -28,7 +28,10 @@ class Recovery(Section):
         3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
     )
     max_failures: int | None = Field(
-        None, ge=0, description="More failed records than this end the run: `partial` if any are loaded, else `failed`."
+        None,
+        ge=0,
+        description="More failed records than this end the run: `partial` if any are loaded, else `failed`. "
+        "`loom resume` goes on, and counts anew.",
     )
     max_failure_rate: float | None = Field(
         None, ge=0, le=1, description="So does a larger share of failed records, once 20 have been through this stage."

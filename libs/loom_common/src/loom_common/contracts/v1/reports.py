@@ -97,7 +97,9 @@ class RunReport(Part):
     latency: dict[str, float | None] = Field(description="Seconds a record's transform took: p50, p95, p99.")
     duration_seconds: float
     destination: str
-    reason: str | None = Field(None, description="Why it is paused: `budget_exhausted`; null where somebody asked.")
+    reason: str | None = Field(
+        None, description="Why it is paused (`budget_exhausted`) or ended early (`failure_limit`); null otherwise."
+    )
     spending: tuple[StageCalls, ...] = Field((), description="The model calls, by stage, purpose, provider and model.")
     budget: RunBudget | None = None
     estimate: dict[str, float] | None = Field(

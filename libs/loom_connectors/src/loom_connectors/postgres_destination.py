@@ -1,0 +1,201 @@
+"""Postgres as a `Destination`: a table, with a load ledger beside it."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import asyncpg
+
+from loom_common.domain.pipeline import LoadConfig
+from loom_common.errors import AccessRefused, ConfigurationError, DestinationError
+from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
+from loom_connectors.options import options_of
+from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
+from loom_connectors.ports import (
+    Guarantee,
+    LoadBatch,
+    LoadResult,
+    Surroundings,
+)
+from loom_connectors.postgres_rows import Target, Write, write, write_apart
+from loom_connectors.postgres_server import Address, Server, is_a_rows_fault
+from loom_connectors.postgres_tables import (
+    LEDGER,
+    columns_of_table,
+    make_ledger,
+    make_staging,
+    make_table,
+    rights,
+    unique_keys,
+)
+from loom_connectors.sql import SqlDestinationOptions, name_list
+
+
+class PostgresDestination:
+    """A table. Modes `append` (the default), `upsert` and `replace`."""
+
+    def __init__(self, config: LoadConfig, surroundings: Surroundings) -> None:
+        self._options = options_of(SqlDestinationOptions, config.options, "load")
+        address = Address.of(config.destination, surroundings.credentials)
+        if address.table is None:
+            raise ConfigurationError(f"load.destination: {address.shown} names no table; add `?table=name` at its end.")
+        self._server = Server(address, self._options.timeouts, DestinationError)
+        self._table = address.table
+        self._ledger = address.table.beside(LEDGER)
+        self._mode: Literal["append", "upsert", "replace"] = config.mode or "append"
+        self._key = tuple(config.key) if self._mode == "upsert" else ()
+        self._schema = surroundings.output_schema
+        self._expected = list(dict.fromkeys([*config.key, *config.include, *kinds(self._schema, ())]))
+        self._has_ledger = False
+        self._targets: dict[str, Target] = {}
+
+    @property
+    def guarantee(self) -> Guarantee:
+        return Guarantee.LEDGER
+
+    @property
+    def location(self) -> str:
+        return f"{self._server.address.shown}?table={self._table}"
+
+    async def check(self) -> None:
+        async with self._server.connection() as connection:
+            may = await rights(connection, self._table, self._mode)
+            if may.read_only:
+                raise AccessRefused(
+                    f"{self._place} is read-only (a standby, or set so). Name a server that takes writes."
+                )
+            if not may.exists and not self._options.create_table:
+                raise self._no_table()
+            if not may.exists and not may.may_create:
+                raise AccessRefused(f"{self._place}: this user may not create tables. GRANT CREATE, or make the table.")
+            if not may.may_write:
+                raise AccessRefused(f"{self._place}: this user may not write to it in mode {self._mode}. GRANT it.")
+            if may.exists:
+                columns = await self._see_columns(connection)
+                missing = [name for name in self._expected if name not in columns]
+                if missing:
+                    raise lacking(missing, str(self._table), list(columns))
+
+    async def load(self, batch: LoadBatch) -> LoadResult:
+        async with self._server.connection() as connection, asyncio.timeout(self._options.timeouts.transaction):
+            await self._see_ledger(connection)
+            try:
+                return await self._load(connection, batch, write)
+            except asyncpg.PostgresError as error:
+                self._targets.clear()  # the table may be another than it was
+                if not is_a_rows_fault(error):
+                    raise
+            return await self._load(connection, batch, write_apart)
+
+    async def _load(self, connection: Any, batch: LoadBatch, write_rows: Write) -> LoadResult:
+        """One transaction: the ledger's row and the batch's rows. A batch that is in the ledger was loaded before."""
+        run, name = batch.run_id, batch.batch_id
+        async with connection.transaction():
+            if not await self._enter(connection, run, name, len(batch.rows)):
+                sql = f"SELECT loaded, failed FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = $2"
+                stored = await connection.fetchrow(sql, run, name)
+                return stored_result(stored["loaded"], stored["failed"])
+            if not batch.rows:
+                return LoadResult(0)
+            target = await self._target(connection, batch)
+            rows, failed = sorted_out(batch.rows, list(target.columns), self._key)
+            if rows:
+                failed += await write_rows(connection, target, rows, self._options.timeouts.load)
+            result = result_of(batch.rows, failed)
+            if failed:
+                await connection.execute(
+                    f"UPDATE {self._ledger.sql} SET loaded = $3, failed = $4 WHERE run_id = $1 AND batch_id = $2",
+                    run, name, result.loaded, failed_as_json(result.failed),
+                )  # fmt: skip
+        self._targets[self._kept_as(run)] = target  # now that what was made for it is there for every connection
+        return result
+
+    async def finalize(self, run_id: str, *, complete: bool) -> None:
+        """Mode `replace` puts the run's rows in place of the old ones, in one transaction."""
+        if self._mode != "replace" or not complete:
+            return
+        staging = self._table.beside(staging_name(self._table.name, run_id))
+        seconds = self._options.timeouts.finalize
+        async with self._server.connection() as connection, asyncio.timeout(seconds):
+            await self._see_ledger(connection)
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+                if not await self._enter(connection, run_id, "finalize", 0):
+                    return
+                exists = bool(await columns_of_table(connection, self._table))
+                if exists:
+                    await connection.execute(f"DELETE FROM {self._table.sql}", timeout=seconds)
+                elif self._options.create_table and self._expected:
+                    await make_table(connection, self._table, kinds(self._schema, self._expected), ())
+                if staged := await columns_of_table(connection, staging):
+                    names = name_list(list(staged))
+                    await connection.execute(
+                        f"INSERT INTO {self._table.sql} ({names}) OVERRIDING SYSTEM VALUE "
+                        f"SELECT {names} FROM {staging.sql}",
+                        timeout=seconds,
+                    )
+                    await connection.execute(f"DROP TABLE {staging.sql}")
+        self._targets.pop(self._kept_as(run_id), None)
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    async def _enter(self, connection: Any, run_id: str, batch_id: str, loaded: int) -> bool:
+        """Enter a batch into the ledger; False where it stands there already. Waits for another who is at it."""
+        status = await connection.execute(
+            f"INSERT INTO {self._ledger.sql} (run_id, batch_id, loaded, failed) VALUES ($1, $2, $3, '[]') "
+            "ON CONFLICT DO NOTHING",
+            run_id, batch_id, loaded,
+        )  # fmt: skip
+        return bool(status == "INSERT 0 1")
+
+    async def _see_ledger(self, connection: Any) -> None:
+        if not self._has_ledger:
+            await make_ledger(connection, self._ledger)
+            self._has_ledger = True
+
+    async def _target(self, connection: Any, batch: LoadBatch) -> Target:
+        """The table as it is, made where it is missing. Raises `DestinationError` for a column it lacks."""
+        names = columns_of(batch.rows)
+        target = self._targets.get(self._kept_as(batch.run_id))
+        if target is None or not set(names) <= set(target.columns):
+            if not await columns_of_table(connection, self._table):
+                if not self._options.create_table:
+                    raise self._no_table()
+                wanted = list(dict.fromkeys([*self._key, *names]))
+                await make_table(connection, self._table, kinds(self._schema, wanted), self._key)
+            columns = await self._see_columns(connection)
+            table = self._table
+            if self._mode == "replace":
+                table = table.beside(staging_name(table.name, batch.run_id))
+                await make_staging(connection, table, self._table)
+            target = Target(table, columns, self._key)
+        if missing := unknown_everywhere(batch.rows, list(target.columns)):
+            raise lacking(missing, str(self._table), list(target.columns))
+        return target
+
+    def _kept_as(self, run_id: str) -> str:
+        return run_id if self._mode == "replace" else ""
+
+    async def _see_columns(self, connection: Any) -> dict[str, str]:
+        columns = await columns_of_table(connection, self._table)
+        if self._key and set(self._key) <= set(columns):
+            indexes = await unique_keys(connection, self._table)
+            if not any(set(names) == set(self._key) for names in indexes):
+                raise DestinationError(
+                    f"Mode upsert needs a unique index on exactly ({', '.join(self._key)}), which the table "
+                    f"{self._table} has not: CREATE UNIQUE INDEX ON {self._table.sql} ({name_list(self._key)})."
+                )
+        return columns
+
+    def _no_table(self) -> DestinationError:
+        return DestinationError(
+            f"{self._server.address.shown} has no table {self._table}. Make it, or let Loom: "
+            "`options: {create_table: true}`."
+        )
+
+    @property
+    def _place(self) -> str:
+        return f"{self._server.address.shown}, table {self._table}"
