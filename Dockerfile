@@ -1,5 +1,5 @@
-# One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators that need more than Loom
-# brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings .`
+# One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators and providers that need
+# more than Loom brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings --build-arg AI_EXTRAS=providers .`
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'
@@ -15,6 +15,9 @@ RUN uv pip install --no-cache --python /opt/loom/bin/python --no-deps --no-build
 ARG EVALUATOR_EXTRAS=
 RUN test -z "$EVALUATOR_EXTRAS" || uv pip install --no-cache --python /opt/loom/bin/python \
     --constraint requirements.lock "./services/evaluator[$EVALUATOR_EXTRAS]"
+ARG AI_EXTRAS=
+RUN test -z "$AI_EXTRAS" || uv pip install --no-cache --python /opt/loom/bin/python \
+    --constraint requirements.lock "./libs/loom_ai[$AI_EXTRAS]"
 
 FROM python:3.12-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin loom \

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.command import loom
+from support.projects import ai, project
 
 EXAMPLE = Path(__file__).parents[2] / "examples/customer_sentiment"
 BAD = """\
@@ -98,3 +99,11 @@ async def test_the_model_variant_of_the_rag_template_validates(tmp_path):
     ran = await loom(tmp_path, "validate", "mine/pipeline.yaml", "--format", "json", environ=environ)
     assert (ran.code, json.dumps(ran.report[0]["problems"])) == (0, "[]")
     assert ran.report[0]["summary"].startswith("mine 1.0.0: ai gpt-4o-mini")
+
+
+async def test_an_estimate_without_a_known_price_says_so_and_stays_one_document(tmp_path):
+    project(tmp_path, 3, transform=ai("http://127.0.0.1:9/v1", model="small-of-ours"))
+    told = await loom(tmp_path, "cost", "pipeline.yaml", "--estimate", "--format", "json")
+    assert (told.code, told.report["cost"]["total"]) == (0, 0.0)
+    shown = await loom(tmp_path, "cost", "pipeline.yaml", "--estimate")
+    assert "no price is known for small-of-ours: its calls count as $0" in shown.words

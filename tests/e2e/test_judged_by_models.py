@@ -154,3 +154,35 @@ async def evaluations(config, run_id):
             return rows
     finally:
         await engine.dispose()
+
+
+async def test_a_run_is_compared_with_an_earlier_one_that_is_named(place, model):
+    folder, config = place
+
+    def against(baseline):
+        better = {"type": "pairwise", "name": "better", "field": "mood", "baseline": baseline, "threshold": 0.0}
+        return judged_by(model.base_url, better)
+
+    made = project(folder, RECORDS, name="compared", transform=ai(model.base_url), evaluate=against("previous_run"))
+    async with open_session(config, cluster=config.distributed) as session:
+
+        async def run(**changes):
+            made.say(**changes)
+            return (await ended(session, (await session.start(request_of(made, config))).run_id)).report
+
+        first = await run()
+        assert [(each.purpose, each.made) for each in first.spending] == [("transform", RECORDS)]
+        other = ai(model.base_url, prompt="Say it anew: {{ input.id }}: {{ input.review }}")
+        await run(transform=other)
+        named = await run(transform=other, evaluate=against(first.run_id))
+        unknown = await run(evaluate=against("run_000000000000"))
+
+    assert_balanced(named.model_dump())
+    assert {each.purpose for each in named.spending} >= {"evaluate"}
+    rows = await evaluations(config, named.run_id)
+    assert len(rows) == RECORDS
+    compared = [asked["prompt"] for row in rows for asked in row["interactions"] or []]
+    assert len(compared) == RECORDS
+    assert all("OUTPUT B (REFERENCE)" in prompt for prompt in compared)
+    assert unknown.status == "failed"
+    assert "run_000000000000 has kept no outputs to compare with" in unknown.error

@@ -82,6 +82,42 @@ async def test_any_provider_gives_nested_outputs(provider, places, model, clean_
 
 
 @EVERYWHERE
+async def test_a_provider_of_another_protocol_is_asked_through_the_adapter_library(places, model, clean_environ):
+    folder, loom_yaml, cluster = places
+    transform = {**ai(""), "model": "cohere:command-r-08-2024", "output": SHAPE, "base_url": model.root_url}
+    model.faults.extend(["429", "500", "bad_json"])
+    result, rows = await ran(folder, loom_yaml, cluster=cluster, **transform)
+    assert_complete(result.report.model_dump(), rows, review_ids(RECORDS))
+    [*_, paid] = sorted(result.report.spending, key=lambda each: each.tokens_in)
+    assert (paid.provider, paid.cost > 0) == ("cohere", True)
+    assert result.report.calls["made"] == model.stats["answered"]
+    assert sum(each.tokens_in for each in result.report.spending) == model.tokens_in
+
+
+def test_validate_and_run_say_which_package_a_provider_lacks(loom, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None if name == "cohere" else object())
+    transform = {**ai("http://127.0.0.1:9"), "model": "cohere:command-r"}
+    made = project(tmp_path, 1, transform=transform)
+    for command in ("validate", "run"):
+        ended = loom(command, str(made.pipeline))
+        assert ended.code == 2
+        said = " ".join((ended.out + ended.err).split())
+        assert "provider cohere needs the package cohere, which is not installed here. Install it where" in said
+        assert "pip install 'loom-ai[providers]'" in said
+        assert "Traceback" not in said
+
+
+def test_validate_says_that_the_address_of_bedrock_lacks_its_region(loom, tmp_path, monkeypatch):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    transform = {**ai(""), "model": "bedrock:amazon.nova-lite-v1:0", "base_url": None}
+    ended = loom("validate", str(project(tmp_path, 1, transform=transform).pipeline))
+    assert ended.code == 2
+    assert "AWS_REGION" in ended.words
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert loom("validate", str(tmp_path / "pipeline.yaml")).code == 0
+
+
+@EVERYWHERE
 async def test_free_text_is_loaded_as_text(places, model, clean_environ):
     folder, loom_yaml, cluster = places
     result, rows = await ran(folder, loom_yaml, cluster=cluster, **ai(model.base_url, output="text"))

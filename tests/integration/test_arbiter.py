@@ -16,7 +16,8 @@ from loom_common.attempts import Attempt
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.gates import Verdict
-from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, Timeout
+from loom_common.domain.providers import ProviderConfig
+from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, PermanentError, Timeout
 from loom_evaluator.panel import Panel
 from support.scripted_model import ScriptedModel, answer_of
 
@@ -49,9 +50,10 @@ def settings_of(kind, **changes):
     return {"type": kind, "threshold": 0.7, **SETTINGS[kind], **changes}
 
 
-def panel_of(client, folder, *evaluators, **section):
+def panel_of(client, folder, *evaluators, providers=None, **section):
     section = {"model": "gpt-4o-mini", "evaluators": list(evaluators), **section}
-    return Panel(EvaluateConfig.model_validate(section), folder, models=JournalledModels(client, MemoryJournal()))
+    models = JournalledModels(client, MemoryJournal())
+    return Panel(EvaluateConfig.model_validate(section), folder, models=models, providers=providers)
 
 
 def saying(kind, **changes):
@@ -105,6 +107,14 @@ async def test_each_waits_as_long_as_its_kind_takes(kind, seconds, tmp_path):
     client = ScriptedModel(saying(kind))
     await panel_of(client, tmp_path, settings_of(kind)).judge([record()])
     assert client.calls[0].timeout == seconds
+
+
+async def test_a_slow_provider_is_given_the_time_it_says_unless_the_evaluator_says_its_own(tmp_path):
+    client = ScriptedModel(lambda _: saying("semantic"))
+    slow = {"slow": ProviderConfig(base_url="http://127.0.0.1:9/v1", timeout="4m")}
+    both = settings_of("semantic", max_tokens=300), settings_of("semantic", name="own", timeout="20s")
+    await panel_of(client, tmp_path, *both, model="slow:m", providers=slow).judge([record()])
+    assert {(call.timeout, call.max_tokens) for call in client.calls} == {(240.0, 300), (20.0, None)}
 
 
 async def test_the_answer_is_held_to_the_type_arbiter_asks_for(tmp_path):
@@ -233,6 +243,28 @@ async def test_pairwise_compares_with_what_the_run_before_made_of_the_record(tmp
     assert "OUTPUT B (REFERENCE):\nParis." in question
     await panel.judge([record("1", "Nice.")], "run_3")
     assert "OUTPUT B (REFERENCE):\nLyon." in client.calls[-1].messages[1].content
+
+
+async def test_pairwise_compares_with_what_a_run_that_is_named_made_of_the_record(tmp_path):
+    client = ScriptedModel(lambda _: saying("pairwise", winner="output_b"))
+    models = JournalledModels(client, MemoryJournal())
+
+    def against(baseline):
+        settings = {"type": "pairwise", "threshold": 0.3, "baseline": baseline}
+        section = EvaluateConfig.model_validate({"model": "gpt-4o-mini", "evaluators": [settings]})
+        return Panel(section, tmp_path, models=models, pipeline=f"against {baseline}")
+
+    first, second, third = (f"run_{number:012x}" for number in range(3))
+    await against("previous_run").judge([record("1", "Paris.")], first)
+    await against("previous_run").judge([record("1", "Lyon.")], second)
+    for _ in range(2):
+        [judged, new] = await against(first).judge([record("1", "Nice."), record("2", "Nice.")], third)
+        assert (judged.evaluations[0].score, new.evaluations[0].score) == (pytest.approx(0.18), 0.5)
+    assert "OUTPUT A:\nNice.\n\nOUTPUT B (REFERENCE):\nParis." in client.calls[-1].messages[1].content
+    assert len(client.calls) == 2
+
+    with pytest.raises(PermanentError, match="run_00000000000f has kept no outputs to compare with"):
+        await against("run_00000000000f").judge([record("1", "Nice.")], third)
 
 
 IMPORTING = """

@@ -33,7 +33,8 @@ def test_an_endpoint_is_what_the_pipeline_says_else_the_environment_else_the_usu
 
 
 def test_a_provider_of_ones_own_is_spoken_to_as_openai_is_and_never_sent_its_key():
-    assert endpoint_of("ours:m", None, {}, OURS) == Endpoint("openai", "m", "http://gpu:8000/v1", api_key="")
+    asked = endpoint_of("ours:m", None, {}, OURS)
+    assert asked == Endpoint("openai", "m", "http://gpu:8000/v1", api_key="", served_by="ours")
 
 
 def test_a_known_provider_is_what_the_configuration_makes_of_it():
@@ -46,7 +47,8 @@ def test_a_known_provider_is_what_the_configuration_makes_of_it():
 
 def test_a_provider_of_ones_own_may_speak_as_another_does():
     configured = {"proxy": ProviderConfig(type="anthropic", base_url="http://proxy", api_key="${K}")}
-    assert endpoint_of("proxy:c", None, {}, configured) == Endpoint("anthropic", "c", "http://proxy", "${K}")
+    asked = endpoint_of("proxy:c", None, {}, configured)
+    assert asked == Endpoint("anthropic", "c", "http://proxy", "${K}", served_by="proxy")
 
 
 def test_address_and_key_of_the_first_model_are_not_for_another_provider():

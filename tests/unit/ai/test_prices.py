@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from loom_ai.endpoints import endpoint_of
+from loom_ai.ports import ModelCall
 from loom_ai.prices import Prices
+from loom_common.domain.pricing import ModelPrice
+from loom_common.domain.providers import ProviderConfig
 from support.scripted_model import answer_of, call_of
 
 
@@ -38,3 +42,19 @@ def test_an_unknown_price_is_zero_and_says_so_once(capsys):
         assert (price.usd, price.known) == (0.0, False)
     captured = capsys.readouterr()
     assert (captured.out + captured.err).count("no price is known") == 1
+
+
+def test_a_price_is_found_under_the_users_own_name_of_a_provider():
+    providers = {name: ProviderConfig(base_url=f"http://{name}/v1") for name in ("ours", "theirs")}
+    own = {"ours:small": ModelPrice(input=1.0, output=0.0), "theirs:small": ModelPrice(input=2.0, output=0.0)}
+    for name, usd in (("ours", 0.001), ("theirs", 0.002)):
+        at = endpoint_of(f"{name}:small", None, {}, providers)
+        call = ModelCall(at.model, (), at.base_url, provider=at.provider, served_by=at.served_by)
+        assert Prices().of(call, answer_of(), own).usd == pytest.approx(usd)
+
+
+def test_bedrock_is_found_under_the_lists_own_name_for_it():
+    call = call_of(
+        model="amazon.nova-lite-v1:0", provider="bedrock", base_url="https://bedrock-runtime.${AWS_REGION}.a.com"
+    )
+    assert Prices().knows(call)

@@ -43,7 +43,10 @@ async def test_the_failure_that_opens_it_is_told_as_an_open_breaker(breakers):
     with pytest.raises(BreakerOpen) as second:
         await call(breakers, DependencyUnavailable("gone for good"))
     assert (second.value.upstream, second.value.probe_in, second.value.opening) == ("model m", 60.0, 1)
-    assert str(second.value.__cause__) == "gone for good"
+    assert (second.value.reason, str(second.value.__cause__)) == ("gone for good", "gone for good")
+    with pytest.raises(BreakerOpen) as third:
+        await call(breakers)
+    assert third.value.reason == "gone for good"
 
 
 async def test_while_it_is_open_nobody_calls(breakers, clock):

@@ -63,6 +63,11 @@ def test_an_evaluator_is_asked_where_it_says_or_where_its_section_says(evaluator
             {"model": "a"},
             "one of `baseline_field` and `baseline: previous_run`",
         ),
+        (
+            {"type": "pairwise", "threshold": 0.5, "baseline": "last_run"},
+            {"model": "a"},
+            "`previous_run`, or the id of a run",
+        ),
         ({**SEMANTIC, "api_key": "sk-123"}, {"model": "a"}, "a credential reference"),
         ({**SEMANTIC, "type": "semantik"}, {"model": "a"}, "Did you mean 'semantic'?"),
         ({**SEMANTIC, "treshold": 0.8}, {"model": "a"}, "Did you mean 'threshold'?"),

@@ -9,13 +9,14 @@ from typing import Any
 from loom import model_prices
 from loom.config import LoomConfig
 from loom.definition_file import LoadedPipeline
+from loom_ai import adapter_package
 from loom_common.credentials import Credentials, EnvProvider, FileProvider, references
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.output import json_schema
 from loom_common.domain.params import typed
 from loom_common.domain.pipeline import LoadConfig, Pipeline
-from loom_common.domain.providers import split_model
+from loom_common.domain.providers import ADAPTED, PROVIDERS, split_model
 from loom_common.domain.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError
 from loom_connectors import registry
@@ -28,7 +29,7 @@ class Check:
     """One thing that was looked at."""
 
     what: str
-    """`credentials`, `source`, `evaluators`, `prices`, `destination` or `second destination`."""
+    """`credentials`, `source`, `models`, `evaluators`, `prices`, `destination` or `second destination`."""
     ok: bool
     detail: str
     records: int | None = None
@@ -52,7 +53,7 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
         output_schema=json_schema(schema) if schema else None,
     )
     load = loaded.pipeline.load
-    checks = [found, await _source(loaded, surroundings), *_evaluators(loaded.pipeline)]
+    checks = [found, await _source(loaded, surroundings), *_adapted(loaded.pipeline), *_evaluators(loaded.pipeline)]
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     checks.append(await _destination(loaded, load, surroundings))
@@ -74,6 +75,15 @@ async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
         return Check("source", ok=False, detail=_told(error, loaded))
     counted = f" ({number:,} records)" if number is not None else ""
     return Check("source", ok=True, detail=f"{redacted(extract.source)}{counted}", records=number)
+
+
+def _adapted(pipeline: Pipeline) -> list[Check]:
+    """Whether what the providers need that Loom does not speak to itself is installed."""
+    kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
+    lacking = [adapter_package.told(kind) for kind in sorted(kinds) if adapter_package.missing(kind)]
+    if lacking:
+        return [Check("models", ok=False, detail=words) for words in lacking]
+    return [Check("models", ok=True, detail=f"{', '.join(sorted(kinds))}: what it needs is installed")] if kinds else []
 
 
 def _evaluators(pipeline: Pipeline) -> list[Check]:
@@ -125,6 +135,9 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
     connections = (each for name, each in pipeline.providers.items() if name in asked)
     named = (text for each in connections for text in (each.base_url, each.api_key))
+    elsewhere = {name for name, each in pipeline.providers.items() if each.base_url is not None}
+    if pipeline.transform.base_url is None:
+        yield from (PROVIDERS[name].base_url for name in sorted(asked & PROVIDERS.keys() - elsewhere))
     judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
     alerts = pipeline.monitoring.alerts
     if alerts is not None:

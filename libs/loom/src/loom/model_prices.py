@@ -19,7 +19,13 @@ def told(pipeline: Pipeline) -> tuple[bool, str] | None:
     prices = Prices()
     words, unknown = [], []
     for endpoint in dict.fromkeys(endpoints(pipeline)):
-        call = ModelCall(model=endpoint.model, messages=(), base_url=endpoint.base_url, provider=endpoint.provider)
+        call = ModelCall(
+            model=endpoint.model,
+            messages=(),
+            base_url=endpoint.base_url,
+            provider=endpoint.provider,
+            served_by=endpoint.served_by,
+        )
         if not prices.knows(call, pipeline.prices):
             unknown.append(endpoint.model)
             continue

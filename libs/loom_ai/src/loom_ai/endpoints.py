@@ -26,6 +26,8 @@ class Endpoint:
     rate_limit: RateLimit | None = None
     concurrency: int | None = None
     """Calls in flight at once, at most; None for the client's own limit."""
+    served_by: str | None = None
+    """The provider as the pipeline names it, where that is a name of its own."""
 
 
 def endpoint_of(
@@ -57,6 +59,7 @@ def endpoint_of(
         timeout=None if said.timeout is None else seconds(said.timeout),
         rate_limit=said.rate_limit,
         concurrency=said.concurrency,
+        served_by=None if name == kind else name,
     )
 
 

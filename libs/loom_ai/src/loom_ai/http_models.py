@@ -4,37 +4,41 @@ One aiohttp session, because it is the cheapest client per call and its pool sta
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
 
+from loom_ai import adapter_package
 from loom_ai.pacing import waiting
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import Pace, Turn
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.refusals import Place, refusal
+from loom_ai.refusals import Limits, Place, late, refusal, unreachable
 from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.settings import ModelSettings
 from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.form import Form, Wire
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
-from loom_common.domain.providers import PROVIDERS
+from loom_common.domain.providers import ADAPTED, PROVIDERS
 from loom_common.domain.urls import redacted
 from loom_common.errors import (
     AccessRefused,
     BreakerOpen,
-    DependencyUnavailable,
     MissingCredential,
     PermanentError,
     RateLimited,
     RecordError,
-    Timeout,
     TransientError,
 )
 from loom_common.ports.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from loom_ai.adapted.models import AdaptedModels
 
 _IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
@@ -64,6 +68,7 @@ class HttpModels:
         self._pace = Pace(buckets, self._settings.concurrency, clock)
         self._forms: dict[bytes, tuple[Form, ...]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._adapted: AdaptedModels | None = None
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
         failed = limited = 0
@@ -91,13 +96,15 @@ class HttpModels:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._adapted is not None:
+            await self._adapted.close()
         await self._pace.close()
 
     async def _in_strongest_form(self, call: ModelCall) -> ModelAnswer:
         """Until a form has worked, a refusal may be the form's fault: the next weaker one is tried. The one that
         worked is kept, per endpoint, model and schema, and from then on a refusal is the record's own."""
         schema_place = orjson.dumps([call.base_url, call.model, call.schema])
-        candidates = self._forms.get(schema_place) or _wire(call).forms(call)
+        candidates = self._forms.get(schema_place) or _forms(call)
         for form in candidates[:-1]:
             try:
                 answer = await self._at_its_turn(call, form)
@@ -122,26 +129,27 @@ class HttpModels:
 
     async def _ask(self, call: ModelCall, form: Form, turn: Turn) -> ModelAnswer:
         place = Place(call.base_url, call.model, _key(call))
-        wire = _wire(call)
-        url, headers, secret = self._rim(call, wire)
+        base_url, secret = self._resolved(call)
+        limits = self._limits(call)
+        if call.provider in ADAPTED:
+            adapted = await self._adapter(call.provider)
+            return await adapted.ask(call, form, place, base_url, secret, limits)
+        wire = _WIRES[PROVIDERS[call.provider].wire]
         started = self._clock.monotonic()
         try:
             async with self._connected().post(
-                url, data=wire.request_body(call, form), headers=headers, timeout=self._limits(call)
+                wire.url(base_url, call.model),
+                data=wire.request_body(call, form),
+                headers={"Content-Type": "application/json", **wire.headers(secret)},
+                timeout=_as_http_has_it(limits),
             ) as response:
                 body = await response.read()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
         except TimeoutError as error:
-            limits = self._limits(call)
-            raise Timeout(
-                f"{place} did not answer in time (connect {limits.sock_connect:g} s, read "
-                f"{limits.sock_read:g} s, {limits.total:g} s in all)."
-            ) from error
+            raise late(place, limits) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise DependencyUnavailable(
-                f"{place} cannot be reached ({type(error).__name__}). See that the server runs and `base_url` is right."
-            ) from error
+            raise unreachable(place, error) from error
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         if response.status == 200:
@@ -153,14 +161,20 @@ class HttpModels:
             body = body.replace(secret.encode(), b"***")
         raise refusal(response.status, body, place, retry_after_of(response.headers, self._clock.now()))
 
-    def _rim(self, call: ModelCall, wire: Wire) -> tuple[str, dict[str, str], str | None]:
-        """URL, headers and key with every reference resolved: the only place that sees a secret."""
+    async def _adapter(self, provider: str) -> AdaptedModels:
+        """What asks the models of a provider that needs the extra. The first time takes seconds. Raises
+        `PermanentError` where that is not installed."""
+        if self._adapted is None:
+            made = await asyncio.to_thread(adapter_package.adapted_models, provider)
+            self._adapted = self._adapted or made
+        return self._adapted
+
+    def _resolved(self, call: ModelCall) -> tuple[str, str | None]:
+        """Endpoint and key with every reference resolved: the only place that sees a secret."""
         try:
-            url = wire.url(self._credentials.expand(call.base_url, in_url=True).rstrip("/"), call.model)
-            secret = self._secret(call)
+            return self._credentials.expand(call.base_url, in_url=True).rstrip("/"), self._secret(call)
         except MissingCredential as error:
             raise AccessRefused(f"model {call.model}: {error}") from error
-        return url, {"Content-Type": "application/json", **wire.headers(secret)}, secret
 
     def _secret(self, call: ModelCall) -> str | None:
         reference = _key(call)
@@ -168,13 +182,14 @@ class HttpModels:
             return None
         return self._credentials.expand(reference).strip()
 
-    def _limits(self, call: ModelCall) -> aiohttp.ClientTimeout:
+    def _limits(self, call: ModelCall) -> Limits:
         """A limit of the call's own is one for all of it: how long it may be silent then follows."""
         settings = self._settings
-        return aiohttp.ClientTimeout(
+        return Limits(
+            connect=settings.connect_timeout,
+            read=call.timeout or settings.read_timeout,
             total=call.timeout or settings.total_timeout,
-            sock_connect=settings.connect_timeout,
-            sock_read=call.timeout or settings.read_timeout,
+            connections=settings.concurrency,
         )
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -187,8 +202,15 @@ class HttpModels:
         return self._session
 
 
-def _wire(call: ModelCall) -> Wire:
-    return _WIRES[PROVIDERS[call.provider].wire]
+def _forms(call: ModelCall) -> tuple[Form, ...]:
+    """The forms a call may take, strongest first."""
+    if call.provider in ADAPTED:
+        return (Form.PLAIN,) if call.schema is None else (Form.JSON_SCHEMA, Form.PLAIN)
+    return _WIRES[PROVIDERS[call.provider].wire].forms(call)
+
+
+def _as_http_has_it(limits: Limits) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
 
 
 def _key(call: ModelCall) -> str:

@@ -205,7 +205,7 @@ class JournalledModels:
             key=key,
             payer=payer,
             purpose=call.purpose,
-            provider=call.provider,
+            provider=call.served_by or call.provider,
             model=call.model,
             answer=answer,
             cost=self._prices.of(call, answer, None if bill is None else bill.prices).usd,

@@ -29,6 +29,8 @@ class ModelCall:
     """The endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
     """One of `loom_common.domain.providers.PROVIDERS`, which says how it is spoken to."""
+    served_by: str | None = None
+    """The provider as the pipeline names it, where that is a name of its own. Not part of the key."""
     temperature: float | None = 0.0
     """None leaves it to the model."""
     max_tokens: int | None = None

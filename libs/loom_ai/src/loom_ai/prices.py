@@ -32,6 +32,8 @@ class Price:
     known: bool
 
 
+_LISTED_AS = {"bedrock": "aws"}
+"""What the list calls providers that it has another name for."""
 _UNKNOWN = Price(0.0, known=False)
 Listed = tuple[str, dict[str, str]]
 """A model's name in the list, and the provider it is found under."""
@@ -66,7 +68,7 @@ class Prices:
         answered_by: str | None = None,
     ) -> Price:
         """What `tokens` of the call's model cost, before or after it was made."""
-        if own and (said := price_named(own, call.provider, call.model)) is not None:
+        if own and (said := price_named(own, call.served_by or call.provider, call.model)) is not None:
             return Price(said.of(tokens.given, tokens.cached, tokens.answered), known=True)
         listed = self._in_list(call, answered_by)
         if listed is None:
@@ -78,7 +80,7 @@ class Prices:
         self, call: ModelCall, own: Mapping[str, ModelPrice] | None = None, answered_by: str | None = None
     ) -> bool:
         """Whether the call has a price."""
-        said = own and price_named(own, call.provider, call.model) is not None
+        said = own and price_named(own, call.served_by or call.provider, call.model) is not None
         return bool(said) or self._in_list(call, answered_by) is not None
 
     def _in_list(self, call: ModelCall, answered_by: str | None) -> Listed | None:
@@ -101,7 +103,7 @@ def _find(call: ModelCall, answered_by: str | None) -> Listed | None:
     for model in dict.fromkeys((call.model, answered_by or call.model)):
         for provider in (
             {"provider_api_url": call.base_url},
-            {"provider_id": call.provider},
+            {"provider_id": _LISTED_AS.get(call.provider, call.provider)},
             {"provider_id": "openai"},
         ):
             with contextlib.suppress(LookupError):

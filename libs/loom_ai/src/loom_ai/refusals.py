@@ -16,6 +16,7 @@ from loom_common.errors import (
     PermanentError,
     RateLimited,
     RecordError,
+    Timeout,
 )
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
@@ -25,6 +26,17 @@ _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
 """Where Google says how long to wait, instead of in a header."""
 _SHOWN = 300
 """Characters of the endpoint's own words that stand in an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one question may take, in seconds."""
+
+    connect: float
+    read: float
+    total: float
+    connections: int
+    """Open at once, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,21 @@ class Place:
 
     def __str__(self) -> str:
         return f"model {self.model} at {redacted(self.base_url)}"
+
+
+def late(place: Place, limits: Limits) -> Timeout:
+    """The error of a question that no answer came to within its limits."""
+    return Timeout(
+        f"{place} did not answer in time (connect {limits.connect:g} s, read {limits.read:g} s, {limits.total:g} s in "
+        "all). Where it is only slow, give it more `timeout`, or ask less at once: `concurrency` of its provider."
+    )
+
+
+def unreachable(place: Place, error: Exception) -> DependencyUnavailable:
+    """The error of a question that found no way to the endpoint."""
+    return DependencyUnavailable(
+        f"{place} cannot be reached ({type(error).__name__}). See that the server runs and `base_url` is right."
+    )
 
 
 def refusal(status: int, body: bytes, place: Place, retry_after: float | None = None) -> LoomError:

@@ -42,6 +42,8 @@ class Snapshot:
 @dataclass(slots=True)
 class _Guarded:
     breaker: Breaker
+    reason: str | None = None
+    """How it failed last."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -68,8 +70,9 @@ class Breakers:
             raise
         except TransientError as error:
             self._failed(upstream, breaker, ticket)
+            guarded.reason = str(error)
             if breaker.state is State.OPEN:
-                raise self._open(upstream, breaker) from error
+                raise self._open(upstream, guarded) from error
             raise
         except LoomError:
             self._succeeded(upstream, breaker, ticket)
@@ -102,12 +105,12 @@ class Breakers:
         while (ticket := guarded.breaker.admit(self._clock.monotonic())) is None:
             patience = guarded.breaker.probed_at + PATIENCE_SECONDS - self._clock.monotonic()
             if guarded.breaker.state is State.OPEN or patience <= 0:
-                raise self._open(upstream, guarded.breaker)
+                raise self._open(upstream, guarded)
             try:
                 async with asyncio.timeout(patience):
                     await guarded.changed.wait()
             except TimeoutError:
-                raise self._open(upstream, guarded.breaker) from None
+                raise self._open(upstream, guarded) from None
         return ticket
 
     def _failed(self, upstream: str, breaker: Breaker, ticket: Ticket) -> None:
@@ -122,11 +125,12 @@ class Breakers:
         if before is State.HALF_OPEN and breaker.state is State.CLOSED:
             log.info("breaker closed", upstream=upstream)
 
-    def _open(self, upstream: str, breaker: Breaker) -> BreakerOpen:
-        now = self._clock.monotonic()
+    def _open(self, upstream: str, guarded: _Guarded) -> BreakerOpen:
+        breaker, now = guarded.breaker, self._clock.monotonic()
         return BreakerOpen(
             upstream,
             probe_in=max(1.0, breaker.probe_in(now)),
             opened_for=now - breaker.opened_at,
             opening=breaker.opening,
+            reason=guarded.reason,
         )

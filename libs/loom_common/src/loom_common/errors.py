@@ -109,7 +109,9 @@ class RateLimited(DependencyUnavailable):
 class BreakerOpen(DependencyUnavailable):
     """An upstream failed so often that nobody asks it before the next probe. Waiting for it is no failed attempt."""
 
-    def __init__(self, upstream: str, *, probe_in: float, opened_for: float, opening: int) -> None:
+    def __init__(
+        self, upstream: str, *, probe_in: float, opened_for: float, opening: int, reason: str | None = None
+    ) -> None:
         self.upstream = upstream
         """As it may be shown: `model gpt-4o-mini at https://...`."""
         self.probe_in = probe_in
@@ -118,6 +120,8 @@ class BreakerOpen(DependencyUnavailable):
         """Seconds since it was given up on."""
         self.opening = opening
         """How often it was given up on, so that each time is told once."""
+        self.reason = reason
+        """How it failed last, as it may be shown."""
         super().__init__(f"{upstream} is away. It is tried again in {probe_in:.0f} s.", retry_after=probe_in)
 
 

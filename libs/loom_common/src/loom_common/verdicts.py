@@ -68,7 +68,7 @@ def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
         run_id=message.correlation_id,
         stage=stage,
         cause=f"{by}/{away.upstream}/{away.opening}",
-        reason=str(away.__cause__ or away),
+        reason=away.reason or str(away),
         attempt=1,
         delay=away.probe_in,
         upstream=away.upstream,

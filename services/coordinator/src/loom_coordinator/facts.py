@@ -113,5 +113,5 @@ async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
 
 def _waiting(fact: StageDelayed) -> str:
     if fact.upstream is not None:
-        return f"{fact.stage} pauses: {fact.upstream} is away; next probe in {fact.delay:.0f} s"
+        return f"{fact.stage} pauses: {fact.upstream} is away; next probe in {fact.delay:.0f} s. {fact.reason}"
     return f"{fact.stage} waits {fact.delay:g} s (attempt {fact.attempt}): {fact.reason}"

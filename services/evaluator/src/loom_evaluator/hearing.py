@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
-
-import orjson
 
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import ModelCall, Payer
@@ -17,16 +14,6 @@ from loom_common.contracts.v1 import Interaction
 
 _PROMPT_KEPT = 4_000
 """Characters of a question that are kept with its answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """An output as it is kept for the next run."""
-
-    run: str
-    output: str
-    before: str | None
-    """What the run before that one had."""
 
 
 class Hearing:
@@ -44,23 +31,20 @@ class Hearing:
         """`again` is how often this record was judged before in this worker's hands: an answer that was of no use
         then is not taken for one. `patience` is how many seconds one answer may take, all attempts added up."""
         self._models = models
-        self._payer = payer
+        self.payer = payer
         self._reuse = reuse
         self._patience = patience
         self._again = again
         self.interactions: list[Interaction] = []
 
-    async def before(self, call: ModelCall, pipeline: str, evaluator: str, output: str) -> str | None:
-        """What the pipeline's run before this one made of the record, as this evaluator saw it; None where there was
-        none. Keeps `output` for the run after this one. Seeing the same batch twice changes nothing."""
-        key = hashlib.sha256(orjson.dumps(["output", pipeline, evaluator, self._payer.record_id])).hexdigest()
-        found = await self._models.found(key, call, self._payer, Reuse())
-        last = Kept(**orjson.loads(found.answer.text)) if found else Kept("", "", None)
-        earlier = last.before if last.run == self._payer.run_id else last.output if last.run else None
-        kept = Kept(self._payer.run_id, output, earlier)
-        if kept != last:
-            await self._models.note(key, self._payer, call, orjson.dumps(kept).decode())
-        return earlier
+    async def noted(self, key: str, call: ModelCall) -> str | None:
+        """A text that was kept beside the journal under a key of one's own."""
+        found = await self._models.found(key, call, self.payer, Reuse())
+        return None if found is None else found.answer.text
+
+    async def note(self, key: str, call: ModelCall, text: str) -> None:
+        """Keep a text for `noted`, in this run or another; `call` says for which model."""
+        await self._models.note(key, self.payer, call, text)
 
     async def ask(self, call: ModelCall, shape: Shape) -> Reply:
         """An answer of that shape, with what it newly took; a failure that is the record's own stands in the reply.
@@ -88,4 +72,4 @@ class Hearing:
         return replace(reply, spent=taken)
 
     async def _asked(self, call: ModelCall, shape: Shape, again: int) -> Reply:
-        return await ask(self._models, replace(call, again=again), self._payer, shape, self._reuse, self._patience)
+        return await ask(self._models, replace(call, again=again), self.payer, shape, self._reuse, self._patience)

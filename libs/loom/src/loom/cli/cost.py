@@ -51,6 +51,7 @@ def cost(
 
     settings = common.configuration()
     if estimate:
+        running.log_on_stderr(settings, verbose=common.verbose)
         running.wait_for(_estimate(target, settings, sample, param or [], form))
     elif run_id is not None:
         running.wait_for(_run(_name(target, settings), run_id, settings, form))

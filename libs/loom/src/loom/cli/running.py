@@ -48,7 +48,7 @@ async def carry_out(
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
-        _log(config, verbose=verbose)
+        log_on_stderr(config, verbose=verbose)
         async with open_session(config, cluster=config.distributed) as session:
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
@@ -100,7 +100,7 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
     from loom.session import open_session
 
     screen = display.choose(terminal.stderr(), Format.JSON, verbose=verbose)
-    _log(config, verbose=verbose)
+    log_on_stderr(config, verbose=verbose)
     async with open_session(config, cluster=config.distributed) as session:
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:
@@ -116,7 +116,7 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
     from loom_common.errors import ConfigurationError, DependencyUnavailable
     from loom_quarantine.looking import Chosen
 
-    _log(config, verbose=verbose)
+    log_on_stderr(config, verbose=verbose)
     waiting = Chosen(run_id=run_id, record_ids=record_ids, unresolved=True)
     async with state.opened(config) as views:
         if (run := await views.row(run_id)) is None:
@@ -133,7 +133,7 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
                 await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _log(config: LoomConfig, *, verbose: bool) -> None:
+def log_on_stderr(config: LoomConfig, *, verbose: bool) -> None:
     """Log on what stderr is now: within a live display, lines stand above it."""
     from loom_common.telemetry import configure_logging
 

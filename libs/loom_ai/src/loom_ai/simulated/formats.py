@@ -67,7 +67,7 @@ class ChatCompletions:
     def asked(self, body: dict[str, Any], model: str) -> Asked:
         turns = tuple(message["content"] for message in body["messages"])
         form = body.get("response_format", {})
-        schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else _in_words(turns)
+        schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else in_words(turns)
         question = next(message["content"] for message in body["messages"] if message["role"] == "user")
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
         return Asked(body["model"], turns, question, schema, form.get("type"), limit)
@@ -101,7 +101,7 @@ class AnthropicMessages:
         system = (body["system"],) if body.get("system") else ()
         turns = (*system, *(message["content"] for message in body["messages"]))
         tool = body["tools"][0] if body.get("tool_choice", {}).get("type") == "tool" else None
-        schema = tool["input_schema"] if tool else _in_words(turns)
+        schema = tool["input_schema"] if tool else in_words(turns)
         form = "json_schema" if tool else None
         return Asked(body["model"], turns, body["messages"][0]["content"], schema, form, body["max_tokens"])
 
@@ -109,7 +109,7 @@ class AnthropicMessages:
         content: list[dict[str, Any]] = [{"type": "text", "text": said.text}]
         reason = "max_tokens" if said.truncated else "refusal" if said.refused else "end_turn"
         if asked.form and not said.truncated and not said.refused:
-            reason, used = "tool_use", _as_far_as_it_is_json(said.text)
+            reason, used = "tool_use", as_far_as_it_is_json(said.text)
             content = [{"type": "tool_use", "id": f"toolu_{said.number}", "name": "output", "input": used}]
         return {
             "id": f"msg_simulated_{said.number}",
@@ -144,7 +144,7 @@ class GoogleContents:
         as_json = settings.get("responseMimeType") == "application/json"
         form = "json_schema" if schema else "json_object" if as_json else None
         question = body["contents"][0]["parts"][0]["text"]
-        return Asked(model, turns, question, schema or _in_words(turns), form, settings.get("maxOutputTokens"))
+        return Asked(model, turns, question, schema or in_words(turns), form, settings.get("maxOutputTokens"))
 
     def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
         reason = "MAX_TOKENS" if said.truncated else "SAFETY" if said.refused else "STOP"
@@ -166,7 +166,7 @@ class GoogleContents:
         return {"error": {"code": status, "message": message, "status": words.get(status, "INTERNAL")}}
 
 
-def _in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
+def in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
     """The schema that a system message describes, for endpoints that take none."""
     for turn in turns:
         if SCHEMA_IN_WORDS in turn:
@@ -175,7 +175,7 @@ def _in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
     return None
 
 
-def _as_far_as_it_is_json(text: str) -> dict[str, Any]:
+def as_far_as_it_is_json(text: str) -> dict[str, Any]:
     """A tool's input is always JSON: what a model writes badly arrives as an input that lacks something."""
     try:
         value = orjson.loads(text)

@@ -24,6 +24,7 @@ from aiohttp import web
 
 from loom_ai.simulated.answers import answer_for, tokens_of
 from loom_ai.simulated.formats import AnthropicMessages, Asked, ChatCompletions, Format, GoogleContents, Said
+from loom_ai.simulated.further_formats import BedrockConverse, CohereChat
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.traffic import Traffic
 
@@ -93,6 +94,8 @@ class SimulatedModel:
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
         app.router.add_post("/v1beta/models/{model}:generateContent", self._speaking(GoogleContents()))
+        app.router.add_post("/v2/chat", self._speaking(CohereChat()))
+        app.router.add_post("/model/{model}/converse", self._speaking(BedrockConverse()))
         app.router.add_get("/stats", self._stats)
         app.router.add_post("/faults", self._take_faults)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

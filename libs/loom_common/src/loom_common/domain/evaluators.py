@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -117,6 +117,11 @@ class EmbeddingSimilarity(_Evaluator):
     reference_field: str = Field(description="The input field that holds the expected text.")
 
 
+PREVIOUS_RUN = "previous_run"
+_RUN = re.compile(r"\Arun_[0-9a-f]{12}\Z")
+_TIMEOUT = "What one answer may take; past it, it is asked for again later. Default: its provider's, else {}."
+
+
 class ModelJudged(_Evaluator):
     """What every evaluator that asks a model has. Arbiter words the question and reads the answer."""
 
@@ -124,7 +129,12 @@ class ModelJudged(_Evaluator):
     base_url: Location | None = Field(None, description="Its endpoint. Default: `evaluate.base_url`.")
     api_key: SecretRef | None = Field(None, description="A credential reference. Default: `evaluate.api_key`.")
     temperature: float | None = Field(0.0, ge=0, le=2, description="Sampling temperature; null leaves it to the model.")
-    timeout: Limit = Field("30s", description="What one answer may take. Past it, it is asked for again later.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="The longest answer. A small model may ramble on: past it, it is an evaluator error."
+    )
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("30s"))
+    usual_timeout: ClassVar[str] = "30s"
+    """What one answer may take, where neither the evaluator nor its provider says."""
 
 
 class Semantic(ModelJudged):
@@ -132,7 +142,8 @@ class Semantic(ModelJudged):
 
     type: Literal["semantic"]
     reference_field: str = Field(description="The input field that holds the expected text.")
-    timeout: Limit = Field("15s", description="What one answer may take. Past it, it is asked for again later.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("15s"))
+    usual_timeout: ClassVar[str] = "15s"
 
 
 class CustomCriteria(ModelJudged):
@@ -149,7 +160,8 @@ class Factuality(ModelJudged):
     type: Literal["factuality"]
     source_field: str | None = Field(None, description="The input field that holds the truth.")
     criteria: Criteria | None = Field(None, description="Without a source: which claims to look at.")
-    timeout: Limit = Field("45s", description="What one answer may take. Past it, it is asked for again later.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("45s"))
+    usual_timeout: ClassVar[str] = "45s"
 
     @model_validator(mode="after")
     def _one_view(self) -> Self:
@@ -164,7 +176,8 @@ class Groundedness(ModelJudged):
     type: Literal["groundedness"]
     source_field: str = Field(description="The input field that holds the source: the document, the passages found.")
     criteria: Criteria | None = Field(None, description="Which statements to look at.")
-    timeout: Limit = Field("45s", description="What one answer may take. Past it, it is asked for again later.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("45s"))
+    usual_timeout: ClassVar[str] = "45s"
 
 
 class Relevance(ModelJudged):
@@ -181,8 +194,10 @@ class Pairwise(ModelJudged):
 
     type: Literal["pairwise"]
     baseline_field: str | None = Field(None, description="The input field that holds the other answer.")
-    baseline: Literal["previous_run"] | None = Field(
-        None, description="Instead: what the pipeline's run before made of the same record. Without one: a tie."
+    baseline: str | None = Field(
+        None,
+        description="Instead: what an earlier run made of the same record. `previous_run`: the pipeline's run before; "
+        "or a run's id. Without an output there: a tie.",
     )
     criteria: Criteria | None = Field(None, description="What to compare by.")
 
@@ -191,6 +206,13 @@ class Pairwise(ModelJudged):
         if (self.baseline_field is None) == (self.baseline is None):
             raise PydanticCustomError("missing_for_type", "one of `baseline_field` and `baseline: previous_run`")
         return self
+
+    @field_validator("baseline")
+    @classmethod
+    def _a_run(cls, value: str | None) -> str | None:
+        if value is not None and value != PREVIOUS_RUN and not _RUN.match(value):
+            raise PydanticCustomError("strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 digits)")
+        return value
 
 
 EvaluatorConfig = Annotated[

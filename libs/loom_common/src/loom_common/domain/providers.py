@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from loom_common.domain.durations import Limit
 from loom_common.domain.section import Location, SecretRef, Section
 
-Wire = Literal["openai", "anthropic", "google"]
+Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
 """How an endpoint is spoken to."""
 
 
@@ -33,9 +33,14 @@ PROVIDERS = {
         "https://api.anthropic.com/v1", "${ANTHROPIC_API_KEY}", "anthropic", base_url_variable="ANTHROPIC_BASE_URL"
     ),
     "google": Provider("https://generativelanguage.googleapis.com/v1beta", "${GEMINI_API_KEY}", "google"),
+    "bedrock": Provider(
+        "https://bedrock-runtime.${AWS_REGION}.amazonaws.com", "${AWS_BEARER_TOKEN_BEDROCK}", "bedrock"
+    ),
+    "cohere": Provider("https://api.cohere.com", "${CO_API_KEY}", "cohere"),
     "deepseek": Provider("https://api.deepseek.com/v1", "${DEEPSEEK_API_KEY}"),
     "fireworks": Provider("https://api.fireworks.ai/inference/v1", "${FIREWORKS_API_KEY}"),
     "groq": Provider("https://api.groq.com/openai/v1", "${GROQ_API_KEY}"),
+    "huggingface": Provider("https://router.huggingface.co/v1", "${HF_TOKEN}"),
     "mistral": Provider("https://api.mistral.ai/v1", "${MISTRAL_API_KEY}"),
     "openrouter": Provider("https://openrouter.ai/api/v1", "${OPENROUTER_API_KEY}"),
     "together": Provider("https://api.together.xyz/v1", "${TOGETHER_API_KEY}"),
@@ -46,6 +51,9 @@ PROVIDERS = {
     "simulated": Provider("http://127.0.0.1:8089/v1"),
 }
 """By the name before the colon of `model`."""
+
+ADAPTED = frozenset({"bedrock", "cohere"})
+"""Those whose protocol Loom does not speak itself: they need an extra (docs/adr/0009)."""
 
 
 class RateLimit(Section):

@@ -13,6 +13,7 @@ from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.providers import ProviderConfig
 from loom_common.errors import LoomError
 from loom_evaluator.evaluators.arbiter_package import arbiter
+from loom_evaluator.evaluators.baselines import Baselines
 from loom_evaluator.evaluators.fields import input_text, output_text
 from loom_evaluator.evaluators.judge import Bench, Judge
 from loom_evaluator.evaluators.opinion import ModelRule, Opinion, cannot_score, score_of
@@ -28,7 +29,7 @@ _CLASSES: dict[type[config.ModelJudged], str] = {
 }
 
 
-NOTHING_TO_COMPARE = Opinion(0.5, "No run before this one has an output for this record: a tie.")
+NOTHING_TO_COMPARE = Opinion(0.5, "The run to compare with has no output for this record: a tie.")
 
 
 class Question(NamedTuple):
@@ -47,16 +48,18 @@ def arbiter_rule(
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
-    bench = Bench(
-        endpoint_of(model, base_url, providers=providers, api_key=api_key),
-        seconds(settings.timeout),
-        settings.temperature,
-    )
+    endpoint = endpoint_of(model, base_url, providers=providers, api_key=api_key)
+    timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
+    bench = Bench(endpoint, timeout, settings.temperature, settings.max_tokens)
+
+    baselines = None
+    if isinstance(settings, config.Pairwise) and settings.baseline is not None:
+        baselines = Baselines(settings.name, settings.baseline, pipeline, settings.field)
 
     async def rule(record: TransformedRecord, hearing: Hearing) -> Opinion:
-        if isinstance(settings, config.Pairwise) and settings.baseline is not None:
+        if baselines is not None and isinstance(settings, config.Pairwise):
             output = output_text(record, settings.field)
-            baseline = await hearing.before(bench.call(), pipeline, settings.name, output)
+            baseline = await baselines.of(hearing, bench.call(), output)
             if not (baseline or "").strip():
                 return NOTHING_TO_COMPARE
             asked = Question(output, baseline, _words(settings.criteria))

@@ -27,6 +27,7 @@ class Bench:
     """Seconds one answer may take."""
     temperature: float | None = 0.0
     """None leaves it to the model."""
+    max_tokens: int | None = None
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
         """A question to be asked here."""
@@ -38,11 +39,13 @@ class Bench:
             api_key=endpoint.api_key,
             messages=messages,
             temperature=self.temperature,
+            max_tokens=self.max_tokens,
             schema=schema,
             purpose="evaluate",
             timeout=self.timeout,
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,
+            served_by=endpoint.served_by,
         )
 
 

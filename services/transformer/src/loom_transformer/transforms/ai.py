@@ -153,6 +153,7 @@ class AiTransform:
             timeout=endpoint.timeout,
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,
+            served_by=endpoint.served_by,
         )
 
 

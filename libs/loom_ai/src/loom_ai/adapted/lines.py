@@ -1,0 +1,117 @@
+"""A line to a model: the library's model object over its provider's SDK, which asks once and never tries again.
+
+What the errors of each SDK mean stands beside how it is opened, because nothing else knows them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserError
+from pydantic_ai.models import Model
+
+from loom_ai.refusals import Limits
+
+_REGION = re.compile(r"\Abedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+_USUAL_REGION = "us-east-1"
+Errors = tuple[type[Exception], ...]
+_MISFITS: Errors = (ModelAPIError, UnexpectedModelBehavior, AttributeError, LookupError, TypeError, ValueError)
+"""What the library and the SDKs run into where an answer is none of their protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One model, ready to be asked."""
+
+    model: Model
+    late: Errors
+    """What is raised where no answer came in time. An error is taken for the first of these that it is."""
+    no_access: Errors
+    """Where the SDK finds no credentials to ask with."""
+    away: Errors
+    """Where the endpoint cannot be reached."""
+    wrong: Errors
+    """Where it will not ask, whatever the question: something of the connection is wrong."""
+    misread: Errors
+    """Where an answer is none of its protocol."""
+    close: Callable[[], Awaitable[None]]
+
+
+def open_line(provider: str, model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
+    """`secret` is the key; None leaves it to what the SDK finds by itself, where it looks for something."""
+    return _MAKERS[provider](model, base_url, secret, limits)
+
+
+def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
+    import httpx
+    from cohere import AsyncClientV2
+    from pydantic_ai.models.cohere import CohereModel
+    from pydantic_ai.providers.cohere import CohereProvider
+
+    http = httpx.AsyncClient(
+        timeout=httpx.Timeout(limits.read, connect=limits.connect, pool=limits.total),
+        limits=httpx.Limits(max_connections=limits.connections),
+    )
+    # Without a key the endpoint itself says what is missing; the SDK would take one from the environment by itself.
+    client = AsyncClientV2(secret or "none", base_url=base_url, httpx_client=http, max_retries=0)
+    return Line(
+        CohereModel(model, provider=CohereProvider(cohere_client=client)),
+        late=(TimeoutError, httpx.TimeoutException),
+        away=(httpx.RequestError, OSError),
+        no_access=(),
+        wrong=(UserError, httpx.InvalidURL, httpx.UnsupportedProtocol),
+        misread=_MISFITS,
+        close=http.aclose,
+    )
+
+
+def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
+    import boto3
+    from botocore import exceptions as aws
+    from botocore.config import Config
+    from botocore.parsers import ResponseParserError
+    from botocore.session import Session
+    from botocore.tokens import FrozenAuthToken
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    class WithKey(Session):  # type: ignore[misc]  # botocore ships no types
+        def get_auth_token(self, **_: Any) -> FrozenAuthToken:
+            return FrozenAuthToken(secret)
+
+    session = boto3.Session(botocore_session=WithKey() if secret else None, region_name=region_of(base_url))
+    config = Config(
+        connect_timeout=limits.connect,
+        read_timeout=limits.read,
+        max_pool_connections=limits.connections,
+        retries={"total_max_attempts": 1},
+        signature_version="bearer" if secret else None,
+    )
+    client = session.client("bedrock-runtime", endpoint_url=base_url, config=config)
+
+    async def close() -> None:
+        client.close()
+
+    return Line(
+        BedrockConverseModel(model, provider=BedrockProvider(bedrock_client=client)),
+        late=(TimeoutError, aws.ReadTimeoutError, aws.ConnectTimeoutError),
+        away=(aws.HTTPClientError, aws.ConnectionError, OSError),
+        no_access=(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError),
+        wrong=(UserError, aws.BotoCoreError),
+        misread=(ResponseParserError, *_MISFITS),
+        close=close,
+    )
+
+
+_MAKERS = {"bedrock": _bedrock, "cohere": _cohere}
+
+
+def region_of(base_url: str) -> str:
+    """The region that an address names, else the environment, else the usual one: requests are signed for it."""
+    named = _REGION.match(urlsplit(base_url).hostname or "")
+    environ = os.environ
+    return named[1] if named else environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or _USUAL_REGION

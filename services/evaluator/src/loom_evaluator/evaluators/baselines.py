@@ -1,0 +1,84 @@
+"""What earlier runs made of a record, for `pairwise`: every run that compares keeps its outputs beside the journal, so
+that the run after it, or any later one that names it, finds them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import orjson
+
+from loom_ai.ports import ModelCall
+from loom_common.domain.evaluators import PREVIOUS_RUN
+from loom_common.errors import PermanentError
+from loom_evaluator.hearing import Hearing
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The runs that had a record: the last one, and the one before that."""
+
+    last: str
+    before: str | None
+
+
+class Baselines:
+    """Of one evaluator."""
+
+    def __init__(self, name: str, baseline: str, pipeline: str, field: str | None) -> None:
+        """`baseline`: `previous_run`, or a run's id; `field`: of the output, as it is compared."""
+        self._name = name
+        self._baseline = baseline
+        self._pipeline = pipeline
+        self._field = field
+        self._said: set[str] = set()
+        """Runs that are known to keep their outputs."""
+
+    async def of(self, hearing: Hearing, call: ModelCall, output: str) -> str | None:
+        """What the record is compared with; None where the baseline's run did not have it. Keeps `output` for later
+        runs. Seeing the same batch twice changes nothing.
+
+        Raises `PermanentError` where the run that is named has kept nothing at all."""
+        run = hearing.payer.run_id
+        if run not in self._said:
+            await hearing.note(self._any_of(run), call, run)
+            self._said.add(run)
+        await hearing.note(self._output_of(run, hearing), call, output)
+        earlier = await self._run_before(hearing, call) if self._baseline == PREVIOUS_RUN else self._baseline
+        if earlier is None:
+            return None
+        found = await hearing.noted(self._output_of(earlier, hearing), call)
+        if found is None and self._baseline != PREVIOUS_RUN:
+            await self._must_have_kept(earlier, hearing, call)
+        return found
+
+    async def _run_before(self, hearing: Hearing, call: ModelCall) -> str | None:
+        """The pipeline's run before this one that had the record."""
+        run, key = hearing.payer.run_id, _key("runs", self._pipeline, self._name, hearing.payer.record_id)
+        text = await hearing.noted(key, call)
+        known = _Runs(**orjson.loads(text)) if text else None
+        if known is not None and known.last == run:
+            return known.before
+        before = None if known is None else known.last
+        await hearing.note(key, call, orjson.dumps(_Runs(run, before)).decode())
+        return before
+
+    async def _must_have_kept(self, run: str, hearing: Hearing, call: ModelCall) -> None:
+        if run not in self._said:
+            if await hearing.noted(self._any_of(run), call) is None:
+                raise PermanentError(
+                    f"Evaluator {self._name}: {run} has kept no outputs to compare with. Runs keep them that have a "
+                    "`pairwise` evaluator with a `baseline` and the same `field`, until `loom cache clear`. "
+                    "`loom history` lists runs."
+                )
+            self._said.add(run)
+
+    def _any_of(self, run: str) -> str:
+        return _key("outputs of", run, self._field)
+
+    def _output_of(self, run: str, hearing: Hearing) -> str:
+        return _key("output of", run, self._field, hearing.payer.record_id)
+
+
+def _key(*parts: str | None) -> str:
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
