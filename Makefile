@@ -117,6 +117,7 @@ bench-short: $(VENV)/.dev ## the same, short: fails where a ratio is far from wh
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.1
 	@$(BIN)/python -m bench.model_calls --calls 600 --rounds 1 --most 8
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
+	@$(BIN)/python -m bench.hostile --records 2000 --pairs 1 --least 0.5
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi

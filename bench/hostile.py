@@ -135,7 +135,7 @@ def balanced(passage: Passage, records: int) -> bool:
 
 
 def main() -> None:
-    """Exit code 1 where a record or a call is not accounted for."""
+    """Exit code 1 where a record or a call is not accounted for, or the ratio is less than asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.hostile",
         description=__doc__,
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--latency", default="400ms", help="of an answer (default: %(default)s)")
     parser.add_argument("--timeout", default="2s", help="of a call; 'none' for Loom's own, 35 s (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--least", type=float, default=0.0, help="fail where less of the first nine tenths is left")
     options = parser.parse_args()
     timeout = None if options.timeout == "none" else options.timeout
     pairs = []
@@ -166,6 +167,8 @@ def main() -> None:
             sys.exit("hostile: the books do not balance")
     whole, steady = (median(ratios) for ratios in zip(*pairs, strict=True))
     print(f"median of {options.pairs} pairs: {whole:.2f} of the clean run, {steady:.2f} of its first nine tenths")
+    if steady < options.least:
+        sys.exit(f"hostile: at least {options.least:g} was asked for")
 
 
 if __name__ == "__main__":
