@@ -201,7 +201,7 @@ def test_what_a_cluster_keeps_is_shown_and_forgotten_by_model(cluster, loom):
     """The journal is everyone's: others' answers stay."""
     config = ("--config", str(cluster.project / "loom.yaml"), "--format", "json")
     with simulated_process() as base_url:
-        made = project(cluster.project / "kept", RECORDS, name="kept", transform=ai(base_url, model="kept-1"))
+        made = project(cluster.project / "answers", RECORDS, name="answers", transform=ai(base_url, model="kept-1"))
 
         def kept() -> list[dict[str, Any]]:
             return [each for each in loom("cache", "stats", *config).report if each["model"] == "kept-1"]
