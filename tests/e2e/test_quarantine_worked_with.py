@@ -196,7 +196,11 @@ def place(request, tmp_path):
         return scored(tmp_path), LoomConfig.load(tmp_path / "loom.yaml"), {}
     cluster = request.getfixturevalue("cluster")
     config = LoomConfig.load(cluster.project / "loom.yaml").for_cluster()
-    return scored(cluster.project / "worked_with", "worked_with", "${RESULTS}?table=worked_with"), config, cluster.credentials
+    return (
+        scored(cluster.project / "worked_with", "worked_with", "${RESULTS}?table=worked_with"),
+        config,
+        cluster.credentials,
+    )
 
 
 async def test_by_message_records_are_replayed_with_changes_and_given_up(place):
