@@ -10,27 +10,15 @@ import pytest
 from loom_ai.opening import open_buckets
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
-from support.journal_tables import create_tables
+from support.journal_tables import stored
 
 ONE = Wish(requests=1.0, tokens=0.25)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 async def address(request, tmp_path):
-    """Only the server that is asked for is started."""
-    match request.param:
-        case "memory":
-            yield "memory://"
-        case "sqlite":
-            url = f"sqlite:///{tmp_path}/journal.db"
-            await create_tables(url)
-            yield url
-        case "postgres":
-            async with request.getfixturevalue("postgres").database() as url:
-                await create_tables(url)
-                yield url
-        case "redis":
-            yield request.getfixturevalue("redis_url")
+    async with stored(request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from loom_ai import claims as module
 from loom_ai.claims import Claim, MemoryClaims
 from loom_ai.opening import open_claims
 from loom_ai.ports import Payer
-from support.journal_tables import create_tables
+from support.journal_tables import stored
 
 ANN, BEN = Payer("run_1", "ann"), Payer("run_1", "b\x00en")
 
@@ -20,17 +20,9 @@ def claims_of(payer: Payer, *keys: str) -> list[Claim]:
 
 
 @pytest.fixture(params=["memory", "postgres", "redis"])
-async def address(request):
-    """Only the server that is asked for is started."""
-    match request.param:
-        case "memory":
-            yield "memory://"
-        case "postgres":
-            async with request.getfixturevalue("postgres").database() as url:
-                await create_tables(url)
-                yield url
-        case "redis":
-            yield request.getfixturevalue("redis_url")
+async def address(request, tmp_path):
+    async with stored(request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

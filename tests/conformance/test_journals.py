@@ -9,42 +9,20 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from loom_ai.journal_tables import metadata
 from loom_ai.opening import open_journal
 from loom_ai.ports import Entry, Payer
+from support.journal_tables import stored
 from support.scripted_model import answer_of
 
 NOW = dt.datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=dt.UTC)
 DURABLE = ("sqlite", "postgres", "redis")
-ADDRESSES = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-
-
-async def _create_table(url: str) -> None:
-    scheme, rest = url.split("://", 1)
-    engine = create_async_engine(f"{ADDRESSES[scheme]}://{rest}")
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
 
 
 @pytest.fixture(params=["memory", *DURABLE])
 async def url(request, tmp_path):
-    """The address of an empty journal. Only the server that is asked for is started."""
-    match request.param:
-        case "memory":
-            yield "memory://"
-        case "sqlite":
-            address = f"sqlite:///{tmp_path}/journal.db"
-            await _create_table(address)
-            yield address
-        case "postgres":
-            async with request.getfixturevalue("postgres").database() as address:
-                await _create_table(address)
-                yield address
-        case "redis":
-            yield request.getfixturevalue("redis_url")
+    async with stored(request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

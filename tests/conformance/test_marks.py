@@ -5,41 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from loom_ai.journal_tables import metadata
 from loom_ai.opening import open_marks
 from loom_common.domain.marks import Mark
+from support.journal_tables import stored
 
 DURABLE = ("sqlite", "postgres", "redis")
-ADDRESSES = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 FULL = Mark("p1", begun=2, started="schlüssel/ключ\x00", strikes={"ann": 1, 'b"en': 2}, hung=("cid", "dan"))
-
-
-async def _create_table(url: str) -> None:
-    scheme, rest = url.split("://", 1)
-    engine = create_async_engine(f"{ADDRESSES[scheme]}://{rest}")
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    await engine.dispose()
 
 
 @pytest.fixture(params=["memory", *DURABLE])
 async def url(request, tmp_path):
-    """The address of an empty store. Only the server that is asked for is started."""
-    match request.param:
-        case "memory":
-            yield "memory://"
-        case "sqlite":
-            address = f"sqlite:///{tmp_path}/journal.db"
-            await _create_table(address)
-            yield address
-        case "postgres":
-            async with request.getfixturevalue("postgres").database() as address:
-                await _create_table(address)
-                yield address
-        case "redis":
-            yield request.getfixturevalue("redis_url")
+    async with stored(request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

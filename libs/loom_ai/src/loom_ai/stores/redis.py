@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
 import orjson
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from loom_ai.ports import Entry, Kept, ModelAnswer, Payer
+from loom_ai.stores.in_redis import InRedis
 from loom_ai.stores.summing import Sums, meant
-from loom_common.domain.urls import redacted
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.settings import CacheSettings
 
 KEPT_SECONDS = 30 * 86400
 """Redis forgets an entry after this time: it must outlive the longest run, and not fill the memory for ever."""
@@ -33,14 +26,13 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class RedisJournal:
+class RedisJournal(InRedis):
     """A `Journal` that goes on without Redis when it must, and says so once a minute."""
 
+    _what = "journal"
+
     def __init__(self, url: str, clock: Clock | None = None) -> None:
-        limits = CacheSettings()
-        self._redis = redis_at(url, limits)
-        self._seconds = limits.operation_timeout
-        self._place = redacted(url)
+        super().__init__(url)
         self._clock = clock or SystemClock()
         self._quiet_until = 0.0
 
@@ -62,14 +54,14 @@ class RedisJournal:
 
     async def kept(self) -> list[Kept]:
         sums = Sums()
-        with self._trouble():
+        async with self._reached(in_time=False):
             async for entry in self._all():
                 sums.add(entry)
         return sums.all()
 
     async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
         gone = 0
-        with self._trouble():
+        async with self._reached(in_time=False):
             async for entry in self._all():
                 if meant(entry, before, model):
                     gone += await self._redis.unlink(_PREFIX + entry.key)
@@ -87,42 +79,18 @@ class RedisJournal:
             if not cursor:
                 return
 
-    @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        """A person who asks wants to hear of it."""
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            raise DependencyUnavailable(
-                f"The journal at {self._place} cannot be reached: {type(error).__name__}."
-            ) from error
-
-    async def close(self) -> None:
-        await self._redis.aclose()
-
     async def _or_without(self, operation: Callable[[], Awaitable[T]]) -> T | None:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with self._reached():
                 return await operation()
-        except (RedisError, OSError, TimeoutError) as error:
+        except DependencyUnavailable as error:
             if self._clock.monotonic() >= self._quiet_until:
                 self._quiet_until = self._clock.monotonic() + _QUIET_SECONDS
                 log.warning(
                     "journal unavailable: going on without it, so repeated calls are paid again",
-                    place=self._place,
-                    error=type(error).__name__,
+                    error=str(error),
                 )
             return None
-
-
-def redis_at(url: str, limits: CacheSettings) -> Redis:
-    """Connects at the first use, and gives up soon."""
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=limits.connect_timeout,
-        socket_timeout=limits.operation_timeout,
-        retry=Retry(NoBackoff(), 1),
-    )
 
 
 def _value(entry: Entry) -> bytes:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from loom_ai.pacing.bucket import Taken, Wish
-from loom_ai.stores.redis import redis_at
-from loom_common.domain.urls import redacted
-from loom_common.errors import DependencyUnavailable
-from loom_common.settings import CacheSettings
+from loom_ai.stores.in_redis import InRedis
 
 _PREFIX = "loom:bucket:"
 _READ = """
@@ -53,14 +45,13 @@ return string.format('%.6f', math.max(0, paused - now))
 )
 
 
-class RedisBuckets:
+class RedisBuckets(InRedis):
     """`Buckets` as one hash each, forgotten two minutes after they matter."""
 
+    _what = "limits"
+
     def __init__(self, url: str) -> None:
-        limits = CacheSettings()
-        self._redis = redis_at(url, limits)
-        self._seconds = limits.operation_timeout
-        self._place = redacted(url)
+        super().__init__(url)
         self._scripts = {text: self._redis.register_script(text) for text in (_TAKE, _PAUSE, _PAUSED)}
 
     async def take(self, bucket: str, wish: Wish) -> Taken:
@@ -72,19 +63,6 @@ class RedisBuckets:
     async def paused(self, bucket: str) -> float:
         return float(await self._run(_PAUSED, bucket))
 
-    async def close(self) -> None:
-        await self._redis.aclose()
-
     async def _run(self, script: str, bucket: str, *values: float) -> Any:
-        async with self._trouble():
+        async with self._reached():
             return await self._scripts[script](keys=[_PREFIX + bucket], args=[f"{value:.6f}" for value in values])
-
-    @asynccontextmanager
-    async def _trouble(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._seconds):
-                yield
-        except (RedisError, OSError, TimeoutError) as error:
-            raise DependencyUnavailable(
-                f"The limits at {self._place} cannot be reached: {type(error).__name__}."
-            ) from error
