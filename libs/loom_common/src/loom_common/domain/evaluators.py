@@ -211,7 +211,9 @@ class Pairwise(ModelJudged):
     @classmethod
     def _a_run(cls, value: str | None) -> str | None:
         if value is not None and value != PREVIOUS_RUN and not _RUN.match(value):
-            raise PydanticCustomError("strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 digits)")
+            raise PydanticCustomError(
+                "strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 letters or digits)"
+            )
         return value
 
 
