@@ -24,13 +24,15 @@ help: ## list what can be done here
 
 # --- environments: .venv with the packages of this tree, and exactly the locked versions of everything else ---
 
-# $(call sync,LOCK,FOLDERS): uv, because it takes seconds where pip takes a minute.
+# $(call sync,LOCK,FOLDERS): uv, because it takes seconds where pip takes a minute. Everything is compiled at once:
+# where PYTHONDONTWRITEBYTECODE is set, as many images set it, every later start would compile it again.
 define sync
 	@test -n "$(PYTHON)" || { echo "Loom needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --requirement $(1)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation $(addprefix --editable ./,$(2))
+	@$(BIN)/python -m compileall -q $(addsuffix /src,$(2))
 endef
 
 $(VENV)/.base: requirements.lock $(PACKAGES)
