@@ -63,6 +63,23 @@ async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_o
     assert "Traceback" not in ended.err
 
 
+async def test_killed_without_reuse_it_pays_for_no_question_of_many_records_twice(tmp_path, model):
+    questions = 120
+    rows = [{"id": f"r{n:06}", "review": f"Review {n % questions}", "stars": "1"} for n in range(RECORDS)]
+    asking = ai(model.base_url, prompt="{{ input.review }}?", cache={"enabled": False})
+    made = project(tmp_path, rows, transform=asking, destination="out.csv", extract={"batch_size": 10})
+    model.latency = 0.02
+
+    command = await begin(made.folder, made.pipeline)
+    await command.reach(lambda: model.calls >= questions // 2)
+    await command.kill()
+    ended = await finish(made.folder, made.pipeline)
+
+    assert_complete(ended.report, await made.loaded(), review_ids(RECORDS))
+    assert ended.report["calls"]["made"] == questions
+    assert model.calls <= questions + MODEL_CALLS_AT_ONCE
+
+
 async def test_killed_while_a_model_judges_it_pays_for_no_judgement_twice(tmp_path, model):
     judge = {"type": "semantic", "field": "stars", "reference_field": "review", "threshold": 0.5}
     evaluate = {"model": "gpt-4o-mini", "base_url": model.base_url, "evaluators": [judge]}

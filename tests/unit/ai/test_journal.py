@@ -69,12 +69,15 @@ async def test_identical_calls_in_flight_are_one_call():
     assert sum(one.spent.calls_from_cache for one in settled) == 19
 
 
-async def test_a_bound_call_shares_with_nobody_but_its_own_redelivery():
+async def test_without_reuse_a_run_pays_for_a_question_once_and_takes_nothing_of_another_run():
     model = ScriptedModel()
     models = JournalledModels(model, MemoryJournal())
-    for payer in (ANN, BEN, LATER, ANN):
-        await models.complete(call_of(), payer, Reuse(enabled=False))
-    assert len(model.calls) == 3
+    spent = [
+        (await models.complete(call_of(), payer, Reuse(enabled=False))).spent.calls_made
+        for payer in (ANN, BEN, LATER, ANN)
+    ]
+    assert spent == [1, 0, 1, 1]  # the last one is its own call, met again
+    assert len(model.calls) == 2
 
 
 async def test_age_counts_for_answers_of_other_runs_only():

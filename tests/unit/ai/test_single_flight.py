@@ -12,12 +12,12 @@ from loom_ai.keys import key_of
 from loom_ai.ports import Payer
 from loom_ai.single_flight import SingleFlight
 from loom_ai.stores.memory import MemoryJournal
+from loom_ai.together import Question, ask_together
 from loom_common.errors import DependencyUnavailable
 from support.clocks import ManualClock
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 
 ANN, BEN = Payer("run_1", "ann"), Payer("run_1", "ben")
-UNBOUND = Reuse(enabled=False)
 
 
 class TurningClock(ManualClock):
@@ -105,11 +105,32 @@ async def test_so_it_is_where_another_record_waits_for_the_same_already(fleet):
     assert len(fleet.model.calls) == 1
 
 
-async def test_a_call_that_shares_nothing_waits_for_nobody(fleet):
-    asking = await fleet.both_ask(reuse=UNBOUND)
+@pytest.mark.parametrize(("payers", "calls"), [((ANN, BEN), 1), ((ANN, Payer("run_2", "ann")), 2)])
+async def test_without_reuse_processes_share_the_calls_of_one_run_and_of_no_other(fleet, payers, calls):
+    asking = await fleet.both_ask(payers, reuse=Reuse(enabled=False))
     fleet.model.may_answer.set()
     await asyncio.gather(*asking)
-    assert len(fleet.model.calls) == 2
+    assert len(fleet.model.calls) == calls
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_questions_that_two_processes_put_into_shared_calls_are_asked_once(fleet, enabled):
+    fleet.model._script[:] = [answer_of('{"record_1": "fine", "record_2": "fine"}')]
+    fleet.model.may_answer.clear()
+    batches = [
+        [Question(call_of(f"same {n}"), Payer("run_1", f"{batch}{n}")) for n in range(2)] for batch in ("a", "b")
+    ]
+    asking = [
+        asyncio.create_task(ask_together(process, batch, 2, None, Reuse(enabled=enabled)))
+        for process, batch in zip((fleet.one, fleet.other), batches, strict=True)
+    ]
+    await settle(lambda: bool(fleet.model.calls))
+    before = len(fleet.clock.slept)
+    await settle(lambda: len(fleet.clock.slept) > before + 20 or len(fleet.model.calls) == 2)
+    fleet.model.may_answer.set()
+    for parts in await asyncio.gather(*asking):
+        assert [part.output for part in parts] == [{"text": "fine"}] * 2
+    assert len(fleet.model.calls) == 1
 
 
 async def test_nothing_is_held_when_all_is_answered(fleet):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from loom_ai.shape import Shape
 from loom_ai.stores.memory import MemoryJournal
 from loom_ai.together import Question, ask_together, joined, part_of
 from loom_common.errors import DependencyUnavailable, RecordError
-from support.scripted_model import ScriptedModel, answer_of, call_of
+from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 
 MOOD = Shape({"mood": {"enum": ["good", "bad"]}})
 GOOD, BAD = {"mood": "good"}, {"mood": "bad"}
@@ -77,10 +78,47 @@ async def test_a_refused_call_leaves_its_questions_and_an_absent_model_is_told()
         await asked(away, "a", "b")
 
 
-async def test_a_question_alone_is_left_to_be_asked_singly():
+async def test_a_question_alone_is_asked_in_its_own_words():
+    model = ScriptedModel(answer_of('{"mood": "good"}'))
+    assert (await asked(JournalledModels(model, MemoryJournal()), "a good"))[0] == [GOOD]
+    assert model.prompts == ["a good"]
+
+
+async def test_a_question_that_was_asked_alone_is_not_asked_again_in_company():
+    model = ScriptedModel(answer_of('{"mood": "good"}'), obliging)
+    models = JournalledModels(model, MemoryJournal())
+    await asked(models, "a good")
+    assert (await asked(models, "b bad", "a good", "c bad"))[0] == [BAD, GOOD, BAD]
+    assert ["a good" in prompt for prompt in model.prompts] == [True, False]
+
+
+async def test_equal_questions_of_two_batches_at_the_same_time_are_asked_once():
     model = ScriptedModel(obliging)
-    assert (await asked(JournalledModels(model, MemoryJournal()), "a good"))[0] == [None]
-    assert not model.calls
+    model.may_answer.clear()
+    models = JournalledModels(model, MemoryJournal())
+    one = asyncio.create_task(asked(models, "a good", "b bad", "c good"))
+    await settle(lambda: len(model.calls) == 1)
+    other = asyncio.create_task(asked(models, "d bad", "b bad", "e good", "a good"))
+    await settle(lambda: len(model.calls) == 2)
+    model.may_answer.set()
+    assert (await one)[0] == [GOOD, BAD, GOOD]
+    assert (await other)[0] == [BAD, BAD, GOOD, GOOD]
+    assert [sum(f"\n{each}" in text for text in model.prompts) for each in ("a good", "b bad")] == [1, 1]
+
+
+async def test_a_question_whose_shared_call_failed_is_left_to_those_who_waited_for_it():
+    model = ScriptedModel(DependencyUnavailable("away"), obliging)
+    model.may_answer.clear()
+    models = JournalledModels(model, MemoryJournal())
+    one = asyncio.create_task(asked(models, "a good", "b bad"))
+    await settle(lambda: len(model.calls) == 1)
+    other = asyncio.create_task(asked(models, "a good", "b bad"))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    model.may_answer.set()
+    with pytest.raises(DependencyUnavailable):
+        await one
+    assert (await other)[0] == [None, None]  # to be asked singly
 
 
 async def test_equal_questions_are_asked_once():

@@ -19,6 +19,7 @@ from loom_ai.pacing.waiting import Waiting, watch
 from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
 from loom_ai.purse import Purse, bounded
+from loom_ai.shared_questions import SharedQuestions
 from loom_ai.single_flight import SingleFlight
 from loom_ai.spending import Spent
 from loom_common import bills
@@ -33,12 +34,16 @@ some hang and have lent their place."""
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Which answers that others paid for may be used. A record's own always are."""
+    """Which answers that other runs paid for may be used. Those of the run itself always are."""
 
     enabled: bool = True
-    """Off: the call is bound to its record, and no other answer will do."""
+    """Off: no answer of another run will do."""
     max_age: float | None = None
     """Seconds that an answer of another run may be old; None for any age."""
+
+    def key(self, call: ModelCall, payer: Payer) -> str:
+        """Under which key the journal holds the answer that the payer may use."""
+        return key_of(call, None if self.enabled else payer.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class JournalledModels:
         self._slots = asyncio.Semaphore(concurrency)
         self._purse = purse
         self._fleet = fleet
+        self.shared = SharedQuestions(fleet)
+        """The questions that shared calls hold, for `loom_ai.together`."""
         self._in_flight: dict[str, Flight] = {}
         self._look_up = Grouped(self._get_group)
         self._write = Grouped(self._put_group)
@@ -88,7 +95,7 @@ class JournalledModels:
         `BudgetExhausted` where the bill's budget does not cover the call. Being cancelled stops the waiting, not a call
         already paid."""
         reuse = reuse or Reuse()
-        key = key_of(call, None if reuse.enabled else payer)
+        key = reuse.key(call, payer)
         while True:
             if (flight := self._joined(key, payer)) is not None:
                 entry = await flight.landed(call, patience)
@@ -112,13 +119,18 @@ class JournalledModels:
     async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
         """What the journal holds under a key, where `reuse` lets the payer use it. An answer is on the open bill as if
         it were given now; another record's of the same run is on that one's."""
-        entry = await self._look_up(key)
-        if entry is None or not self._may_use(entry, payer, reuse):
+        entry = await self.holds(key, payer, reuse)
+        if entry is None:
             return None
         own = entry.payer == payer or entry.payer.run_id != payer.run_id
         if entry.purpose != NOTED and own:
             self._bill(call, entry, payer)
         return _settled(entry, payer)
+
+    async def holds(self, key: str, payer: Payer, reuse: Reuse) -> Entry | None:
+        """What the journal holds under a key, where `reuse` lets the payer use it. Nothing is billed."""
+        entry = await self._look_up(key)
+        return entry if entry is not None and self._may_use(entry, payer, reuse) else None
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
         """What was answered before, at any age: to the same question, and last for the same record."""
@@ -166,13 +178,12 @@ class JournalledModels:
         watch(flight.waiting)
 
         async def usable() -> Entry | None:
-            entry = await self._look_up(key)
-            return entry if entry is not None and self._may_use(entry, payer, reuse) else None
+            return await self.holds(key, payer, reuse)
 
         entry = await usable()
         if entry is not None:
             return entry
-        if self._fleet is None or not reuse.enabled:
+        if self._fleet is None:
             return await self._asked(key, call, payer, flight)
         async with self._fleet.first(key, flight.payers, usable, flight.waiting) as entry:
             return entry or await self._asked(key, call, payer, flight)

@@ -6,11 +6,12 @@ import hashlib
 
 import orjson
 
-from loom_ai.ports import ModelCall, Payer
+from loom_ai.ports import ModelCall
 
 
-def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
-    """64 hexadecimal digits (SHA-256). `bound_to` makes it one record's own, so that nothing else may reuse it."""
+def key_of(call: ModelCall, of_run: str | None = None) -> str:
+    """64 hexadecimal digits (SHA-256). `of_run` makes it one run's own, so that no other run may reuse it; within the
+    run, equal questions are still one."""
     identity: list[object] = [
         call.provider,
         call.base_url,
@@ -18,7 +19,7 @@ def key_of(call: ModelCall, bound_to: Payer | None = None) -> str:
         {"temperature": call.temperature, "max_tokens": call.max_tokens},
         [[message.role, message.content] for message in call.messages],
         None if call.schema is None else dict(call.schema),
-        None if bound_to is None else [bound_to.run_id, bound_to.record_id],
+        of_run,
     ]
     if call.again:
         identity.append(call.again)

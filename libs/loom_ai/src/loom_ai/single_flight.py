@@ -6,7 +6,7 @@ its holder failed or died. Losing the claims costs repeated calls, never a recor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -62,6 +62,29 @@ class SingleFlight:
             self._held.pop(key, None)
             self._done.append(claim)
             self._begin("release", self._release)
+
+    async def taken(self, payers: Mapping[str, Payer]) -> set[str]:
+        """Take the claims of several questions without waiting. The ones taken are kept up until `let_go`."""
+        claims = [Claim.of(key, payer) for key, payer in payers.items()]
+        took: list[bool] = []
+        for start in range(0, len(claims), _GROUP):
+            took += await self._take_group(claims[start : start + _GROUP])
+        mine = {claim.key: claim for claim, mine in zip(claims, took, strict=True) if mine}
+        self._held |= mine
+        if mine:
+            self._begin("renew", self._renew)
+        return set(mine)
+
+    def let_go(self, keys: Iterable[str]) -> None:
+        """Release claims that `taken` has taken."""
+        self._done += [claim for key in keys if (claim := self._held.pop(key, None)) is not None]
+        self._begin("release", self._release)
+
+    async def until_free(self, key: str, payer: Payer, look_up: Callable[[], Awaitable[Entry | None]]) -> None:
+        """Wait until `look_up` finds an answer, or whoever asks has let go of the question without one."""
+        claim, _ = await self._wait(key, [payer], look_up, Waiting())
+        self._done.append(claim)
+        self._begin("release", self._release)
 
     async def close(self) -> None:
         """Let go of what is held, then release the connections."""

@@ -2,20 +2,21 @@
 
 The parts of an answer are matched to their questions by name, never by order. Each is checked by itself; what is
 missing or does not fit is left to be asked singly. Where a question was answered together with others is noted in the
-journal under the question's own key, so that it is not paid again in whichever company it comes next."""
+journal under the question's own key, so that it is not paid again in whichever company it comes next; while a shared
+call is under way, its questions are nobody else's to ask."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from loom_ai.journal import JournalledModels, Reuse
-from loom_ai.keys import key_of, shared_by
-from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
+from loom_ai.keys import shared_by
+from loom_ai.ports import ChatMessage, Entry, ModelAnswer, ModelCall, Payer
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
 from loom_ai.structured import read, without_fence
@@ -52,19 +53,15 @@ async def ask_together(
     reuse: Reuse,
     patience: float | None = None,
 ) -> list[Part]:
-    """A part for each question, in order; at most `at_once` share a call. Raises what `JournalledModels.complete`
-    raises, but for a refusal of the call, which leaves all its questions to be asked singly."""
-    keys = [key_of(each.call, None if reuse.enabled else each.payer) for each in questions]
-    first = dict(reversed([*zip(keys, questions, strict=True)]))
-    noted = await asyncio.gather(*(_noted(models, key, first[key], shape, reuse) for key in first))
-    parts = {key: part for key, part in zip(first, noted, strict=True) if part is not None}
-    rest = [key for key in dict.fromkeys(keys) if key not in parts]
-    groups = [rest[start : start + at_once] for start in range(0, len(rest), at_once)]
-    asked = await asyncio.gather(
-        *(_asked(models, {key: first[key] for key in group}, shape, reuse, patience) for group in groups)
-    )
-    for answered in asked:
-        parts |= answered
+    """A part for each question, in order; at most `at_once` share a call. A question that another shared call holds at
+    this moment is not asked again: its answer is waited for. Raises what `JournalledModels.complete` raises, but for a
+    refusal of the call, which leaves all its questions to be asked singly."""
+    asking = _Asking(models, at_once, shape, reuse, patience)
+    keys = [reuse.key(each.call, each.payer) for each in questions]
+    first: dict[str, Question] = {}
+    for key, question in zip(keys, questions, strict=True):
+        first.setdefault(key, question)
+    parts = await asking.answers(first)
     # Whose question another asked before it shares the output, and pays nothing.
     return [
         parts[key] if first[key] is question else replace(parts[key], spent=NOTHING)
@@ -72,39 +69,81 @@ async def ask_together(
     ]
 
 
-async def _asked(
-    models: JournalledModels, questions: dict[str, Question], shape: Shape | None, reuse: Reuse, patience: float | None
-) -> dict[str, Part]:
-    if len(questions) == 1:
-        return {key: Part(None, NOTHING) for key in questions}
-    payer = next(iter(questions.values())).payer
-    call = joined([each.call for each in questions.values()], shape)
-    try:
-        settled = await models.complete(call, payer, reuse, patience)
-    except RecordError:
-        return {key: Part(None, NOTHING) for key in questions}
-    shared = key_of(call, None if reuse.enabled else payer)
-    parts: dict[str, Part] = {}
-    for number, (key, question) in enumerate(questions.items(), 1):
-        output = part_of(settled.answer, number, shape)
-        parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
-        note = orjson.dumps({"shared": shared, "number": number}).decode()
-        await models.note(shared_by(key), payer, call, note)
-    return parts
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the questions of one batch are asked. Questions are told apart by their keys."""
 
+    models: JournalledModels
+    at_once: int
+    shape: Shape | None
+    reuse: Reuse
+    patience: float | None
 
-async def _noted(
-    models: JournalledModels, key: str, question: Question, shape: Shape | None, reuse: Reuse
-) -> Part | None:
-    """What an earlier call holds for the question that was shared with others; None where there was none."""
-    note = await models.found(shared_by(key), question.call, question.payer, reuse)
-    if note is None:
-        return None
-    place = orjson.loads(note.answer.text)
-    settled = await models.found(place["shared"], question.call, question.payer, reuse)
-    if settled is None:
-        return None
-    return Part(part_of(settled.answer, place["number"], shape), settled.spent)
+    async def answers(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        """A part for each of them."""
+        parts = await self._known(questions)
+        rest = {key: each for key, each in questions.items() if key not in parts}
+        claimed = {shared_by(key): question.payer for key, question in rest.items()}
+        async with self.models.shared.taken(claimed) as mine:
+            free = {key: each for key, each in rest.items() if shared_by(key) in mine}
+            parts |= await self._known(free)  # answered between the look that found nothing and the claim
+            keys = [key for key in free if key not in parts]
+            groups = [keys[start : start + self.at_once] for start in range(0, len(keys), self.at_once)]
+            for answered in await asyncio.gather(*(self._asked({key: free[key] for key in each}) for each in groups)):
+                parts |= answered
+        others = {key: each for key, each in rest.items() if key not in parts}
+        await asyncio.gather(*(self._until_free(key, each) for key, each in others.items()))
+        answered = await self._known(others)
+        return parts | {key: answered.get(key, Part(None, NOTHING)) for key in others}
+
+    async def _asked(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        if len(questions) == 1:
+            return {key: await self._alone(question) for key, question in questions.items()}
+        payer = next(iter(questions.values())).payer
+        call = joined([each.call for each in questions.values()], self.shape)
+        try:
+            settled = await self.models.complete(call, payer, self.reuse, self.patience)
+        except RecordError:
+            return {key: Part(None, NOTHING) for key in questions}
+        shared = self.reuse.key(call, payer)
+        parts: dict[str, Part] = {}
+        for number, (key, question) in enumerate(questions.items(), 1):
+            output = part_of(settled.answer, number, self.shape)
+            parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
+            note = orjson.dumps({"shared": shared, "number": number}).decode()
+            await self.models.note(shared_by(key), payer, call, note)
+        return parts
+
+    async def _alone(self, question: Question) -> Part:
+        """A question that is left over is asked in a call of its own."""
+        try:
+            settled = await self.models.complete(question.call, question.payer, self.reuse, self.patience)
+        except RecordError:
+            return Part(None, NOTHING)
+        return Part(_read(settled.answer, self.shape), settled.spent)
+
+    async def _known(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        """What the journal holds already, from a shared call or from a call of the question's own."""
+        found = await asyncio.gather(*(self._noted(key, each) for key, each in questions.items()))
+        return {key: part for key, part in zip(questions, found, strict=True) if part is not None}
+
+    async def _noted(self, key: str, question: Question) -> Part | None:
+        if await self.models.holds(key, question.payer, self.reuse) is not None:
+            return await self._alone(question)
+        note = await self.models.found(shared_by(key), question.call, question.payer, self.reuse)
+        if note is None:
+            return None
+        place = orjson.loads(note.answer.text)
+        settled = await self.models.found(place["shared"], question.call, question.payer, self.reuse)
+        if settled is None:
+            return None
+        return Part(part_of(settled.answer, place["number"], self.shape), settled.spent)
+
+    async def _until_free(self, key: str, question: Question) -> None:
+        async def look_up() -> Entry | None:
+            return await self.models.holds(shared_by(key), question.payer, self.reuse)
+
+        await self.models.shared.until_free(shared_by(key), question.payer, look_up)
 
 
 def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
@@ -130,6 +169,13 @@ def part_of(answer: ModelAnswer, number: int, shape: Shape | None) -> dict[str, 
         text = part if shape is None and isinstance(part, str) else orjson.dumps(part).decode()
         return None if shape is None and not isinstance(part, str) else read(replace(answer, text=text), shape)
     except (orjson.JSONDecodeError, LookupError, TypeError, RecordError):
+        return None
+
+
+def _read(answer: ModelAnswer, shape: Shape | None) -> dict[str, Any] | None:
+    try:
+        return read(answer, shape)
+    except RecordError:
         return None
 
 
