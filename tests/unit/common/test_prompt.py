@@ -42,6 +42,70 @@ def test_a_whole_record_can_be_given_as_json():
 
 
 @pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("Grüße <b> & 'x' \u2028 顧", "Grüße <b> & 'x' \u2028 顧"),
+        ({"zeta": "顧<'&>", "alpha": [1, None]}, '{"zeta": "顧<\'&>", "alpha": [1, null]}'),
+        (["é", True, {"b": 1, "a": 2}], '["é", true, {"b": 1, "a": 2}]'),
+        (True, "true"),
+        (None, "null"),
+        (0.1, "0.1"),
+        (12345678901234567890123, "12345678901234567890123"),
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["{{ input.x }}", "{{ '' ~ input.x }}", "{{ [input.x] | join }}", "{{ input.x | string }}"]
+)
+def test_prompts_are_text_a_value_stands_in_them_as_json_writes_it(text, value, words):
+    assert _render(text, {"x": value}) == words
+
+
+def test_json_in_a_prompt_is_utf8_in_the_order_of_fields_without_html_escapes():
+    data = {"z": "顧 <a href='x'> & \u2028", "a": {"y": 1, "b": [True, None, 1.5]}}
+    plain = '{"z": "顧 <a href=\'x\'> & \u2028", "a": {"y": 1, "b": [true, null, 1.5]}}'
+    assert _render("{{ input | tojson }}", data) == plain
+    assert _render("{{ input }}", data) == plain
+    assert _render("{{ (input | tojson) ~ '<' }}", data) == plain + "<"
+    assert _render("{{ input.a | tojson(indent=1) }}", data).startswith('{\n "y": 1,\n "b"')
+    assert _render("{{ input.keys() }} {{ input.l | map('upper') }}", {"l": ["é"]}) == '["l"] ["É"]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'x' * 10**10 }}",
+        "{{ [1] * 10**10 }}",
+        "{{ 9 ** (9 ** 9) }}",
+        "{{ 'x' | center(10**10) }}",
+        "{{ 'x'.ljust(10**10) }}",
+        "{{ 'x\ny' | indent(10**10) }}",
+        "{{ '%10000000000d' % 1 }}",
+        "{{ '%10000000000d' | format(1) }}",
+        "{{ '{:10000000000}'.format(1) }}",
+        "{{ '{:{}}'.format(1, 10**10) }}",
+        "{{ [1] | batch(10**10, 'x') | list }}",
+        "{{ input | tojson(indent=10**10) }}",
+        "{{ 1 | round(-10**10) }}",
+        "{{ 1.5 | round(10**10, 'ceil') }}",
+        "{{ input.x.replace('', input.x) }}",
+        "{{ input.x | replace('', input.x) }}",
+        "{{ input.x | list | join(input.x) }}",
+        "{{ input.x.translate({97: input.x}) }}",
+        "{% set n = namespace(t='x') %}{% for i in range(60) %}{% set n.t = n.t ~ n.t %}{% endfor %}{{ n.t }}",
+        "{% set n = namespace(t='x') %}{% for i in range(60) %}{% set n.t = n.t + n.t %}{% endfor %}{{ n.t }}",
+        "{% set n = namespace(t=3) %}{% for i in range(60) %}{% set n.t = n.t * n.t %}{% endfor %}{{ n.t }}",
+        "{% for i in range(99999) %}{{ input.x }}{% endfor %}",
+        "{% for i in range(10**9) %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+    ],
+)
+def test_a_prompt_that_grows_without_bound_is_the_records_error(text):
+    with pytest.raises(RecordError) as caught:
+        _render(text, {"x": "a" * 100_000})
+    assert caught.value.code == "prompt"
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("{{ input.reviw }}", "input.reviw, which is not there; there is review, author"),

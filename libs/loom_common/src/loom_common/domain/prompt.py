@@ -1,6 +1,7 @@
 """Prompts: Jinja2 templates that see `input`, `context` and `params`, and nothing else of the machine.
 
-A name that is not there is an error, never an empty string. `input.items` is the field of that name where the
+What a value looks like as text, and how far an expression may grow, says `templates.py`. A name that is not there is an
+error, never an empty string. `input.items` is the field of that name where the
 record has one, not a method of the mapping."""
 
 from __future__ import annotations
@@ -13,15 +14,24 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from loom_common.domain.templates import Environment, plain_text
 from loom_common.errors import RecordError
 
 ROOTS = ("input", "context", "params")
 """What a prompt may name."""
 
-_OF_THE_DATA = (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
-"""What an expression of the prompt may raise for what it finds in a record."""
+_OF_THE_DATA = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+)
+"""What an expression of the prompt may raise for what it finds in a record, endless recursion included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +70,8 @@ class _Missing(jinja2.StrictUndefined):
         return f"{name}, which is not there; there is {', '.join(ROOTS)}"
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Templates come from the pipeline's author and data from anywhere: neither may reach Python."""
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else super().getattr(obj, attribute)
-        return super().getattr(obj, attribute)
-
-
-def _environment() -> _Environment:
-    return _Environment(undefined=_Missing, autoescape=False, keep_trailing_newline=True)
+def _environment() -> Environment:
+    return Environment(_Missing)
 
 
 class Prompt:
@@ -85,7 +86,8 @@ class Prompt:
     def render(self, data: Mapping[str, Any]) -> str:
         """The prompt for a record's input. Raises `RecordError` (code `prompt`) naming what is missing."""
         try:
-            return self._template.render(input=_Root("input", data), context=self._context, params=self._params)
+            parts = self._template.generate(input=_Root("input", data), context=self._context, params=self._params)
+            return plain_text(parts)
         except jinja2.UndefinedError as error:
             raise RecordError(f"The prompt names {error.message}", code="prompt") from error
         except _OF_THE_DATA as error:

@@ -11,7 +11,7 @@ from loom_evaluator.evaluators.opinion import cannot_score
 
 
 def output_value(record: TransformedRecord, field: str | None) -> Any:
-    """The named output field; without a name the only field, else the whole output as canonical JSON text."""
+    """The named output field; without a name the only field, else the whole output as JSON text."""
     output = record.result
     if field is not None:
         return _named(output, field, "output")
@@ -51,7 +51,12 @@ def input_text(record: TransformedRecord, field: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Text as it is; anything else as canonical JSON: sorted keys, `true`, `null`."""
+    """Text as it is; anything else as JSON: fields in their order, `true`, `null`, UTF-8."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def canonical(value: Any) -> str:
+    """Text as it is; anything else as JSON with sorted keys, so that equal values have equal texts."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain import evaluators as config
-from loom_evaluator.evaluators.fields import output_text, output_value, reference_value, text_of
+from loom_evaluator.evaluators.fields import canonical, output_text, output_value, reference_value, text_of
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 
 
@@ -16,7 +16,7 @@ def exact_match(settings: config.ExactMatch) -> Rule:
     number 5 equals the `5` of a CSV file. Nothing is stripped."""
 
     def rule(record: TransformedRecord) -> Opinion:
-        found = output_value(record, settings.field)
+        found = _compared(record, settings.field)
         expected = reference_value(record, settings.reference_field)
         if _equal(found, expected, case_sensitive=settings.case_sensitive):
             return YES
@@ -56,11 +56,16 @@ def regex(settings: config.Regex) -> Rule:
     return rule
 
 
+def _compared(record: TransformedRecord, field: str | None) -> Any:
+    """The named output field, or the only one, else the whole output, in which the order of fields is no difference."""
+    return canonical(record.result) if field is None and len(record.result) != 1 else output_value(record, field)
+
+
 def _equal(found: Any, expected: Any, *, case_sensitive: bool) -> bool:
     same_kind = isinstance(found, bool) == isinstance(expected, bool)  # 1 is not true, though Python says so
     if same_kind and found == expected:
         return True
-    left, right = text_of(found), text_of(expected)
+    left, right = canonical(found), canonical(expected)
     return left == right if case_sensitive else left.casefold() == right.casefold()
 
 
