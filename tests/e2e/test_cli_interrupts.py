@@ -1,5 +1,9 @@
 """Ctrl-C: once to pause cleanly, twice to stop at once."""
 
+import subprocess
+import sys
+import time
+
 import pytest
 
 from support.command import Command, loom, runs
@@ -81,3 +85,49 @@ async def test_an_interrupted_run_can_be_dropped_and_another_begun(slow):
     (slow / "go").touch()
     again = await loom(slow, "run", "pipeline.yaml", "--sample", "10", "--format", "json")
     assert (again.code, again.report["records"]["loaded"]) == (0, 10)
+
+
+async def test_ctrl_c_ends_within_a_few_seconds_whatever_does_not_come_back(slow):
+    command = await begun(slow)
+    command.interrupt()
+    began = time.monotonic()
+    ended = await command.end()
+    assert time.monotonic() - began < 15.0
+    (run_id,) = runs(slow)
+    assert (ended.code, ended.out, "Traceback" in ended.err) == (130, "", False)
+    assert f"loom resume {run_id}" in ended.err
+    (slow / "go").touch()
+    finished = await loom(slow, "resume", run_id, "--format", "json")
+    assert (finished.code, finished.report["records"]["loaded"]) == (0, 2000)
+
+
+INTERRUPTED_AT_AN_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = {argv!r}
+from {entry} import {function}
+{function}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "function", "argv", "module"),
+    [
+        ("loom.cli.app", "main", ["loom", "--help"], "typer"),
+        ("loom.cli.app", "main", ["loom", "run", "pipeline.yaml"], "pydantic"),
+        ("loom.cli.app", "main", ["loom", "run", "pipeline.yaml"], "sqlalchemy"),
+        ("loom.cli.app", "main", ["loom", "history", "slow"], "sqlalchemy"),
+        ("loom_coordinator.__main__", "main", ["loom-coordinator", "runs"], "typer"),
+        ("loom_evaluator.__main__", "run", ["loom_evaluator"], "structlog"),
+    ],
+)
+def test_ctrl_c_is_a_sentence_from_the_first_import_on(slow, entry, function, argv, module):
+    code = INTERRUPTED_AT_AN_IMPORT.format(entry=entry, function=function, argv=argv, module=module)
+    done = subprocess.run([sys.executable, "-c", code], cwd=slow, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted: nothing was begun\n")

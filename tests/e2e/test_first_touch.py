@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 IMPORT_WITHOUT_NETWORK = """
 import sys
 
@@ -52,6 +54,38 @@ def test_the_help_is_there_at_once():
 
 def test_the_light_commands_import_no_heavy_library():
     """Drivers, clients and validators wait until a run needs them."""
-    code = f"import loom.cli.app, sys; print(*sorted(set(sys.modules) & set({HEAVY})))"
+    code = f"import loom.cli.commands, sys; print(*sorted(set(sys.modules) & set({HEAVY})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+FOREIGN = {"logfire", "opentelemetry", "requests", "litellm", "pydantic_ai", "arbiter_ai"}
+WHAT_IS_IMPORTED = """
+import sys
+from loom.cli.app import main
+
+sys.argv = {argv!r}
+try:
+    main()
+finally:
+    print(*sorted({{name.partition(".")[0] for name in sys.modules}} & {foreign}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["validate", "pipeline.yaml"], ["list"], ["status", "run_1"], ["run", "pipeline.yaml"]])
+def test_no_plugin_that_another_package_brings_is_loaded_into_a_command(tmp_path, argv):
+    """Packages may register plugins with pydantic, which loads them, and all that they import, with its first model."""
+    (tmp_path / "in.csv").write_text("id,n\n1,1\n")
+    (tmp_path / "pipeline.yaml").write_text(
+        "name: p\nextract: {source: in.csv, key: id}\ntransform: {type: passthrough}\nload: {destination: out.jsonl}\n"
+    )
+    code = WHAT_IS_IMPORTED.format(argv=["loom", *argv], foreign=FOREIGN)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == ""
+
+
+def test_a_program_that_imports_loom_keeps_its_plugins():
+    code = "import loom, os; loom.Loom; print(os.environ.get('PYDANTIC_DISABLE_PLUGINS'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

@@ -18,7 +18,7 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from loom.cli.app import app
+from loom.cli.commands import app
 from loom.config import LoomConfig
 from loom_common.domain import caching, evaluation, evaluators, monitoring, pipeline, transform
 from loom_common.domain.failing import FallbackConfig, Recovery

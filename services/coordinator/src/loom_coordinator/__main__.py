@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from loom_coordinator.admin.app import main
+from loom_common import entry
+
+
+def main() -> None:
+    """The entry point of both. Ends the process."""
+    entry.begin()
+    from loom_coordinator.admin import app
+
+    app.main()
+
 
 if __name__ == "__main__":
     main()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from loom_common.bootstrap import main
-from loom_quarantine.service import build
+from loom_common import entry
 
 
 def run() -> None:
     """Run until told to stop."""
+    entry.begin()
+    from loom_common.bootstrap import main
+    from loom_quarantine.service import build
+
     main("quarantine", build)
 
 

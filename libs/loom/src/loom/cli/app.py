@@ -1,43 +1,22 @@
-"""`loom`: the commands together, and what becomes of an error that reaches the top.
+"""`loom` as a process: its commands are imported when it has begun, and what reaches the top becomes a line.
 
 Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 130 interrupted."""
 
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Sequence
 
-import typer
-
-from loom.cli import browse, cache, config, cost, init, quarantine, run, simulate, validate
-
-app = typer.Typer(
-    name="loom",
-    help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help takes a third of the time
-)
-app.command("run")(run.run)
-app.command("resume")(run.resume)
-app.command("cancel")(run.cancel)
-app.command("validate")(validate.validate)
-app.command("init")(init.init)
-app.command("list")(browse.list_pipelines)
-app.command("status")(browse.status)
-app.command("history")(browse.history)
-app.command("lineage")(browse.lineage)
-app.command("cost")(cost.cost)
-app.command("simulate-model")(simulate.simulate_model)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(cache.app, name="cache")
-app.add_typer(config.app, name="config")
+from loom_common import entry
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Ends the process: every way out is an exit code."""
+    if arguments is None:
+        entry.begin()
     given = list(sys.argv[1:] if arguments is None else arguments)
+    from loom.cli.commands import app
+
     try:
         app(args=given, prog_name="loom")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
@@ -46,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tell(error: Exception, *, verbose: bool) -> int:
     """Say what went wrong on stderr, without a traceback unless asked for. Returns the exit code."""
+    import traceback
+
     from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
 
     if verbose:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom.cli import display, report, terminal
 from loom.cli.forms import Format
+from loom_common import entry
 from loom_common.contracts.v1 import RunAccepted, RunFinished
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
     from loom.session import Session
 
-INTERRUPTED = 130
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 PAUSED = 3
 """Someone else paused the run: part of it is done."""
 
+STOP_SECONDS = 5.0
+"""How long what is in hand may take after Ctrl-C, and everything may take to be closed."""
 _LOOK_SECONDS = 0.05
 
 Begin = Callable[["Session"], Awaitable[RunAccepted]]
@@ -30,11 +32,12 @@ T = TypeVar("T")
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part."""
-    if sys.platform == "win32":
-        return asyncio.run(work)
-    import uvloop
+    with entry.interrupts_restored():
+        if sys.platform == "win32":
+            return asyncio.run(work)
+        import uvloop
 
-    return uvloop.run(work)
+        return uvloop.run(work)
 
 
 async def carry_out(
@@ -42,18 +45,20 @@ async def carry_out(
 ) -> int:
     """Begin a run, show it until it ends, report. Returns the exit code.
 
-    The first Ctrl-C pauses the run, the second ends this process at once. `flags` are added to suggested commands;
-    `expected` is how many records there will be, where that is known."""
+    The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
+    added to suggested commands; `expected` is how many records there will be, where that is known."""
     from loom.session import open_session
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
         log_on_stderr(config, verbose=verbose)
         async with open_session(config, cluster=config.distributed) as session:
+            entry.on_interrupt("interrupted as a run was begun; run it again, which says whether there is one to resume")
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
-            interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen)
+            interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen, flags)
             finished, reason = await _followed(session, accepted.run_id, screen)
+    entry.on_interrupt("")
     if finished is not None:
         _print(finished.report.model_dump(mode="json"), form, flags)
         return EXIT_CODES.get(finished.report.status, 1)
@@ -64,7 +69,7 @@ async def carry_out(
     terminal.say(
         f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
     )
-    return INTERRUPTED if interrupted.is_set() else PAUSED
+    return entry.INTERRUPTED if interrupted.is_set() else PAUSED
 
 
 async def _followed(session: Session, run_id: str, screen: display.Display) -> tuple[RunFinished | None, str | None]:
@@ -78,17 +83,25 @@ async def _followed(session: Session, run_id: str, screen: display.Display) -> t
     return None, reason
 
 
-def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: display.Display) -> asyncio.Event:
+def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: display.Display, flags: str) -> asyncio.Event:
     """From now on, Ctrl-C pauses the run; the event tells whether it did."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     pausing: set[asyncio.Task[None]] = set()
+    entry.on_interrupt(
+        f"{run_id} is stopped; what was in hand is done again, nothing is lost. "
+        f"Resume with: loom resume {run_id}{flags}"
+    )
 
     def on_signal() -> None:
         if interrupted.is_set():
-            os._exit(INTERRUPTED)
+            entry.end_interrupted()
         interrupted.set()
-        screen.note("stopping after the batches in hand; Ctrl-C again stops at once")
+        # A thread, because it may be the event loop that does not come back.
+        limit = threading.Timer(STOP_SECONDS, entry.end_interrupted)
+        limit.daemon = True
+        limit.start()
+        screen.note(f"stopping after what is in hand, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
         pausing.add(loop.create_task(session.interrupt(run_id)))
 
     loop.add_signal_handler(signal.SIGINT, on_signal)
@@ -101,6 +114,7 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
 
     screen = display.choose(terminal.stderr(), Format.JSON, verbose=verbose)
     log_on_stderr(config, verbose=verbose)
+    entry.on_interrupt(f"interrupted: `loom status {run_id}` tells whether it was cancelled")
     async with open_session(config, cluster=config.distributed) as session:
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:

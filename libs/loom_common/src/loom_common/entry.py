@@ -1,0 +1,57 @@
+"""What every process of Loom does before it imports anything large. This module itself imports next to nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended."""
+_NOTHING_BEGUN = "interrupted: nothing was begun"
+_SHOW_CURSOR = b"\r\x1b[?25h\x1b[K"
+"""A live display hides the cursor."""
+
+_words = f"{_NOTHING_BEGUN}\n"
+
+
+def begin() -> None:
+    """Prepare a process that is Loom's own; a program that imports Loom is left as it is.
+
+    Plugins of pydantic that other packages bring are not loaded: they would import those packages into every command.
+    Until something takes SIGINT over, it ends the process at once, with a sentence and no traceback."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    signal.signal(signal.SIGINT, _interrupted)
+
+
+@contextmanager
+def interrupts_restored() -> Iterator[None]:
+    """What SIGINT does is the same after the block as before it: an event loop that took it over gives back Python's
+    own `KeyboardInterrupt` instead."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+def on_interrupt(words: str = _NOTHING_BEGUN) -> None:
+    """What an interrupted process says from now on: what was begun, and how it can go on."""
+    global _words  # noqa: PLW0603 - of the process, as its signal handler is
+    _words = f"{words}\n" if words else ""
+
+
+def end_interrupted() -> None:
+    """End the process as Ctrl-C does, whatever hangs in it."""
+    if os.isatty(2):
+        os.write(2, _SHOW_CURSOR)
+    os.write(2, _words.encode())
+    os._exit(INTERRUPTED)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    end_interrupted()
