@@ -72,14 +72,14 @@ finally:
 """
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["validate", "pipeline.yaml"], ["list"], ["status", "run_1"], ["run", "pipeline.yaml"]])
+@pytest.mark.parametrize("argv", ["--help", "validate pipeline.yaml", "list", "status run_1", "run pipeline.yaml"])
 def test_no_plugin_that_another_package_brings_is_loaded_into_a_command(tmp_path, argv):
     """Packages may register plugins with pydantic, which loads them, and all that they import, with its first model."""
     (tmp_path / "in.csv").write_text("id,n\n1,1\n")
     (tmp_path / "pipeline.yaml").write_text(
         "name: p\nextract: {source: in.csv, key: id}\ntransform: {type: passthrough}\nload: {destination: out.jsonl}\n"
     )
-    code = WHAT_IS_IMPORTED.format(argv=["loom", *argv], foreign=FOREIGN)
+    code = WHAT_IS_IMPORTED.format(argv=["loom", *argv.split()], foreign=FOREIGN)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == ""

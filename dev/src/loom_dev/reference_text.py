@@ -35,8 +35,8 @@ TRANSFORM = """
 
 A prompt is a Jinja2 template: `{{ input.review }}` is a field of the record, `{{ context.domain }}` the text of
 `context/domain.md`, `{{ params.limit }}` a parameter. A name that does not exist is a mistake, not an empty text.
-A prompt is text: a value that is not text stands in it as JSON, in UTF-8, its fields in their order, nothing escaped for
-HTML (`true`, `null`, `["é", 1.5]`), whether written as `{{ input }}`, `{{ input.tags }}` or `{{ input | tojson }}`.
+A prompt is text: a value that is not text stands in it as JSON, in UTF-8, its fields in their order, nothing escaped
+for HTML (`true`, `null`, `["é", 1.5]`), whether written as `{{ input }}`, `{{ input.tags }}` or `{{ input | tojson }}`.
 
 Every model call is journalled before its result is used: a crash, a retry or a replay does not pay for it again.
 `cache` decides only whether *later runs* reuse it.

@@ -53,7 +53,7 @@ async def carry_out(
     with screen:
         log_on_stderr(config, verbose=verbose)
         async with open_session(config, cluster=config.distributed) as session:
-            entry.on_interrupt("interrupted as a run was begun; run it again, which says whether there is one to resume")
+            entry.on_interrupt("interrupted as a run was begun; run it again: it says whether there is one to resume")
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
             interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen, flags)
