@@ -4,19 +4,20 @@
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'
 WORKDIR /build
+# Compiled as it is installed: the services' user can write nothing beside it, and would compile it at every start.
 COPY requirements.lock ./
 RUN python -m venv /opt/loom \
-    && uv pip install --no-cache --python /opt/loom/bin/python --require-hashes --requirement requirements.lock
+    && uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python --require-hashes --requirement requirements.lock
 COPY libs libs
 COPY services services
 COPY migrations migrations
-RUN uv pip install --no-cache --python /opt/loom/bin/python --no-deps --no-build-isolation \
+RUN uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python --no-deps --no-build-isolation \
     ./libs/* ./services/* ./migrations
 ARG EVALUATOR_EXTRAS=
-RUN test -z "$EVALUATOR_EXTRAS" || uv pip install --no-cache --python /opt/loom/bin/python \
+RUN test -z "$EVALUATOR_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./services/evaluator[$EVALUATOR_EXTRAS]"
 ARG AI_EXTRAS=
-RUN test -z "$AI_EXTRAS" || uv pip install --no-cache --python /opt/loom/bin/python \
+RUN test -z "$AI_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./libs/loom_ai[$AI_EXTRAS]"
 
 FROM python:3.12-slim

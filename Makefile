@@ -16,6 +16,9 @@ PACKAGES := $(addsuffix /pyproject.toml,$(BASE))
 # Everything generated from the code: run plainly they write it, with --check they fail where it differs.
 GENERATORS := loom_dev.schemas loom_dev.reference
 
+# Many images set it; without it, Python keeps what it compiles, and each later start is quick.
+unexport PYTHONDONTWRITEBYTECODE
+
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
 .PHONY: help
@@ -35,6 +38,11 @@ define sync
 	@$(BIN)/python -m compileall -q $(addsuffix /src,$(2))
 endef
 
+# What was edited or pulled since. Where nothing was, this takes a fifth of a second.
+.PHONY: compiled
+compiled: $(VENV)/.base
+	@$(BIN)/python -m compileall -q $(addsuffix /src,$(BASE) $(DEV))
+
 $(VENV)/.base: requirements.lock $(PACKAGES)
 	$(call sync,requirements.lock,$(BASE))
 	@touch $@
@@ -43,11 +51,26 @@ $(VENV)/.dev: requirements-dev.lock $(PACKAGES) dev/pyproject.toml
 	$(call sync,requirements-dev.lock,$(BASE) $(DEV))
 	@touch $(VENV)/.base $@
 
-.PHONY: install dev lock lock-check
+.PHONY: install dev extras lock lock-check
 install: $(VENV)/.base ## what a user needs: .venv with `loom` in it
 	@echo "Ready: $(BIN)/loom --help"
 
 dev: $(VENV)/.dev ## what a developer needs besides
+
+# The package that each extra belongs to, and what was asked for: `EXTRAS=arbiter,embeddings`.
+HOME_OF_arbiter := services/evaluator
+HOME_OF_embeddings := services/evaluator
+HOME_OF_providers := libs/loom_ai
+comma := ,
+WANTED = $(subst $(comma), ,$(EXTRAS))
+KNOWN_EXTRAS = $(sort $(patsubst HOME_OF_%,%,$(filter HOME_OF_%,$(.VARIABLES))))
+UNKNOWN_EXTRAS = $(filter-out $(KNOWN_EXTRAS),$(WANTED))
+
+extras: $(VENV)/.base ## what some evaluators and providers need besides (EXTRAS=arbiter,embeddings,providers)
+	@test -n "$(strip $(WANTED))" -a -z "$(strip $(UNKNOWN_EXTRAS))" || \
+		{ echo "Name one or more of $(KNOWN_EXTRAS): make extras EXTRAS=arbiter,embeddings" >&2; exit 1; }
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \
+		--constraint requirements.lock $(foreach each,$(WANTED),--editable './$(HOME_OF_$(each))[$(each)]')
 
 lock: $(VENV)/.dev ## resolve the dependencies again (UPGRADE=1: to their newest versions)
 	@$(call compile,requirements.lock,$(BASE))
@@ -64,11 +87,11 @@ compile = $(BIN)/python -m loom_dev.requirements $(2) | $(BIN)/uv pip compile - 
 # --- using it ---
 
 .PHONY: demo up down
-demo: $(VENV)/.base ## run the example pipeline: no key, no server
+demo: compiled ## run the example pipeline: no key, no server
 	@$(BIN)/loom run examples/customer_sentiment/pipeline.yaml
 	@echo "(loom is in $(BIN): source $(BIN)/activate)"
 
-up: $(VENV)/.dev ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
+up: $(VENV)/.dev compiled ## start RabbitMQ, Postgres, Redis and the six services (TRANSFORMERS=3 for more of one)
 	@$(REPLICAS) $(BIN)/python -m loom_dev.cluster up
 
 down: ## end what `make up` started
@@ -77,17 +100,17 @@ down: ## end what `make up` started
 # --- working on it ---
 
 .PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench bench-short clean
-test: $(VENV)/.dev ## every test, on servers of its own (ARGS='-k name' for some)
+test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/matrix $(ARGS)
 
-faults: $(VENV)/.dev ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
+faults: $(VENV)/.dev compiled ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
 	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py tests/e2e/test_money.py tests/e2e/test_models.py
 	@PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)
 
-faults-short: $(VENV)/.dev ## some faults of every kind, once each (minutes)
+faults-short: $(VENV)/.dev compiled ## some faults of every kind, once each (minutes)
 	@$(BIN)/python -m pytest tests/matrix $(ARGS)
 
-soak: $(VENV)/.dev ## half an hour of random faults while run follows run (ARGS='--minutes 5' for less)
+soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows run (ARGS='--minutes 5' for less)
 	@PYTHONPATH=tests $(BIN)/python -m matrix.soak $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
@@ -109,13 +132,13 @@ docs: $(VENV)/.dev ## write what is generated from the code
 docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
 
-bench: $(VENV)/.dev ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider
+bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.model_calls
 	@$(BIN)/python -m bench.arbiter
 	@$(BIN)/python -m bench.hostile
 
-bench-short: $(VENV)/.dev ## the same, short: fails where a ratio is far from what it was
+bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.1
 	@$(BIN)/python -m bench.model_calls --calls 600 --rounds 1 --most 8
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10

@@ -134,7 +134,7 @@ def test_without_arbiter_validate_and_run_say_what_to_install(loom, tmp_path, mo
         ended = loom(*words)
         assert ended.code == 2
         said = " ".join((ended.out + ended.err).split())
-        assert "needs Arbiter. Install it where the evaluators run: pip install 'loom-evaluator[arbiter]'" in said
+        assert "needs Arbiter. Install it where the evaluators run: `make extras EXTRAS=arbiter`" in said
 
 
 def _without_arbiter(name, package=None):

@@ -103,7 +103,7 @@ def test_validate_and_run_say_which_package_a_provider_lacks(loom, tmp_path, mon
         assert ended.code == 2
         said = " ".join((ended.out + ended.err).split())
         assert "provider cohere needs the package cohere, which is not installed here. Install it where" in said
-        assert "pip install 'loom-ai[providers]'" in said
+        assert "`make extras EXTRAS=providers`" in said
         assert "Traceback" not in said
 
 

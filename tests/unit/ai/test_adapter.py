@@ -26,7 +26,8 @@ from support.scripted_model import call_of
 NOWHERE = "http://127.0.0.1:9"
 WORDS = (
     "provider cohere needs the package no-such-sdk, which is not installed here. "
-    "Install it where the transformers and evaluators run: pip install 'loom-ai[providers]'"
+    "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in "
+    "the checkout; for the image, `docker build --build-arg AI_EXTRAS=providers .`"
 )
 
 

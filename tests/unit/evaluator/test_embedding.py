@@ -49,5 +49,5 @@ def test_where_one_text_is_empty_there_is_no_score(score, output, reference):
 def test_without_the_model_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(embedding, "installed", lambda: False)
     embedding._model.cache_clear()
-    with pytest.raises(PermanentError, match=r"pip install 'loom-evaluator\[embeddings\]'"):
+    with pytest.raises(PermanentError, match="`make extras EXTRAS=embeddings` in the checkout"):
         embedding.embedding_similarity(EmbeddingSimilarity(type="embedding_similarity", reference_field="x"))

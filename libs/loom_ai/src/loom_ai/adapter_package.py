@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _SDKS = {"bedrock": "boto3", "cohere": "cohere"}
 """What the library in its turn needs for each."""
-REMEDY = "Install it where the transformers and evaluators run: pip install 'loom-ai[providers]'"
+REMEDY = (
+    "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in the checkout; for the "
+    "image, `docker build --build-arg AI_EXTRAS=providers .`"
+)
 
 
 def missing(provider: str) -> str | None:

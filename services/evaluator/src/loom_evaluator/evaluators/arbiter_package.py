@@ -21,7 +21,10 @@ from loom_common.errors import PermanentError
 _DURING_IMPORT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHON_DOTENV_DISABLED": "1", "LOGFIRE_TOKEN": None}
 _importing = threading.Lock()
 """One thread at a time changes the environment, and puts it back."""
-REMEDY = "Install it where the evaluators run: pip install 'loom-evaluator[arbiter]'"
+REMEDY = (
+    "Install it where the evaluators run: `make extras EXTRAS=arbiter` in the checkout; for the image, "
+    "`docker build --build-arg EVALUATOR_EXTRAS=arbiter .`"
+)
 
 
 def installed() -> bool:

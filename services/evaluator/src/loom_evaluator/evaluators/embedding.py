@@ -16,7 +16,10 @@ from loom_common.errors import PermanentError
 from loom_evaluator.evaluators.fields import input_text, output_text
 from loom_evaluator.evaluators.opinion import Opinion, Rule, cannot_score
 
-REMEDY = "Install its model where the evaluators run: pip install 'loom-evaluator[embeddings]'"
+REMEDY = (
+    "Install its model where the evaluators run: `make extras EXTRAS=embeddings` in the checkout; for the image, "
+    "`docker build --build-arg EVALUATOR_EXTRAS=embeddings .`"
+)
 
 
 def installed() -> bool:
