@@ -41,7 +41,7 @@ def test_a_good_definition_parses():
         (("extract", "batchsize"), 10, "extract.batchsize", "one of batch_size", "batch_size"),
         (("transform", "type"), "passthru", "transform.type", "one of ai, scorer, python, passthrough", "passthrough"),
         (("transform", "type"), "ai", "transform", "`prompt` and `model`", None),
-        (("transform", "model"), "gpt-4o", "transform", "no `model` in a transform of type passthrough", None),
+        (("transform", "model"), "gpt-4o", "transform.model", "no `model` in a transform of type passthrough", None),
         (("load", "mode"), "upsert", "load", "`key`, which mode upsert needs", None),
         (("name",), "My Pipeline", "name", "lower case letters", None),
         (("evaluate", "quality_gate"), {"type": "weighted"}, "evaluate.quality_gate", "`threshold`", None),
@@ -52,9 +52,9 @@ def test_a_good_definition_parses():
             "less than or equal",
             None,
         ),
-        (("evaluate", "evaluators", 0, "type"), "rnage", "evaluate.evaluators[0]", "one of exact_match", "range"),
+        (("evaluate", "evaluators", 0, "type"), "rnage", "evaluate.evaluators[0].type", "one of exact_match", "range"),
         (("load", "destination"), "postgres://u:secret@h/db", "load.destination", "credential reference", None),
-        (("transform", "output"), {"a": "strnig"}, "transform.output", "is no type", None),
+        (("transform", "output"), {"a": "strnig"}, "transform.output.a", "is no type", None),
     ],
 )
 def test_a_mistake_is_named_with_what_was_expected(path, value, key, expected, suggestion):

@@ -77,6 +77,7 @@ def test_every_mistake_is_told_with_its_place(project):
         "loom.yaml:1:1: mode: found 'embeded'; expected one of embedded, distributed. Did you mean 'embedded'?",
         f"loom.yaml:2:1: cahce: found the unknown key 'cahce'; expected one of {known}. Did you mean 'cache'?",
         "loom.yaml:3:1: storage: found the settings given; expected `url`, which postgres needs.",
+        "loom.yaml:5:1: cache: found the settings given; expected `url`, which redis needs.",
         f"loom.yaml:5:25: cache.urll: found the unknown key 'urll'; expected one of {of_cache}. Did you mean 'url'?",
     ]
 

@@ -16,13 +16,45 @@ def mistakes(text):
     ("text", "message"),
     [
         ("a:\n\tb: 1\n", "p.yaml:2:1: found a tab; expected spaces: YAML is not indented by tabs."),
-        ("a: [1, 2\nb: 3", "p.yaml:2:2: found expected ',' or ']', but got ':'; expected valid YAML."),
-        ("a: b: c", "p.yaml:1:5: found mapping values are not allowed here; expected one `key: value` a line;"),
+        ("a: [1, 2\nb: 3", "p.yaml:1:4: found a `[` that is not closed where line 2 goes on; expected a closing `]`."),
+        ("a: b: c", "p.yaml:1:5: found a second colon; expected one `key: value` a line;"),
         ("a: {{ x }}", "p.yaml:1:5: found unhashable key; expected quotes around text that begins with a brace."),
-        ("a: \x07", "p.yaml:1: found the character '\\x07'; expected printable text."),
+        ("a: \x07", "p.yaml:1:4: found the character '\\x07'; expected printable text."),
         ("a: *b", "p.yaml:1:4: found undefined alias 'b'"),
         ("x: &x {y: *x}", "p.yaml:1:4: found an alias that contains itself"),
-        ("d: 2024-13-45", "p.yaml: found month must be in 1..12"),
+        ("d: 2024-13-45", "p.yaml:1:4: found 2024-13-45 (month must be in 1..12)"),
+        (
+            'a: 1\nb: "foo\nc: 2\n',
+            "p.yaml:2:4: found a quote that is opened and never closed; expected a closing quote.",
+        ),
+        ('a: "foo\nb: 1\nc: "x"\n', "p.yaml:1:4: found a quote that is closed only on line 3, by the next quote;"),
+        ("a: 'foo\nb: 1\nc: 'x'\n", "p.yaml:1:4: found a quote that is closed only on line 3, by the next quote;"),
+        ("a: 'don't do'\n", "p.yaml:1:9: found text where the value had ended; expected a quote within quotes doubled"),
+        ("a: {x: 1, y: 2\nb: 3\nc: 4\n", "p.yaml:1:4: found a `{` that is not closed where line 2 goes on;"),
+        ("a: {x: 1\n  y: 2}\n", "p.yaml:2:4: found two items without a comma between them; expected a comma."),
+        ('a: ["x"\n  "y"]\n', "p.yaml:2:3: found two items without a comma between them; expected a comma."),
+        ("l:\n  - {t: a, n: 1\n  - {t: b}\nm: 1\n", "p.yaml:2:5: found a `{` that is not closed where line 3 goes on;"),
+        ("name: x\nextract\n  source: a\n", "p.yaml:2:1: found `extract`, which has no colon;"),
+        ("e:\n  source a\n  key: b\n", "p.yaml:2:3: found `source a`, which has no colon;"),
+        ("a:\n  b: 1\n c: 2\n", "p.yaml:3:2: found a key that is indented otherwise;"),
+        ("a:\n  b: 1\n   c: 2\n", "p.yaml:3:4: found a key that is indented further than the one above it;"),
+        ("a:\n  b: 1\n \tc: 2\n", "p.yaml:3:2: found a tab; expected spaces"),
+        ("a:\tb\n", "p.yaml:1:3: found a tab; expected spaces"),
+        (
+            "a: &x 1\nb: &x 2\n",
+            "p.yaml:2:4: found the anchor `&x` a second time; expected each anchor once (first on line 1).",
+        ),
+        (
+            "a: &base {x: 1}\nb: *bsae\n",
+            "p.yaml:2:4: found undefined alias 'bsae'; expected an anchor `&bsae` above it (did",
+        ),
+        (
+            "a: {<<: 5}\n",
+            "p.yaml:1:9: found expected a mapping or list of mappings for merging, but found scalar; expected",
+        ),
+        ("a: - b\n", "p.yaml:1:4: found a list item behind a key; expected a list on lines of its own"),
+        ('a: "\\q"\n', "p.yaml:1:6: found unknown escape character 'q'; expected single quotes"),
+        ("a: !!python/object:os.system x\n", "p.yaml:1:4: found could not determine a constructor for the tag"),
         ("", "p.yaml:1:1: found an empty file; expected keys and values"),
         ("- 1", "p.yaml:1:1: found a list; expected keys and values"),
         ("a: 1\n---\nb: 2", "p.yaml:2:1: found another document"),
@@ -55,6 +87,20 @@ def test_a_key_that_was_left_out_is_placed_at_its_section():
 def test_a_merged_section_may_override_what_it_merges():
     document = parse("base: &b {x: 1, y: 1}\nc:\n  <<: *b\n  y: 2\n", "p.yaml")
     assert document.data["c"] == {"x": 1, "y": 2}
+
+
+def test_what_was_merged_in_is_placed_where_it_is_written():
+    document = parse("base: &b\n  x: 1\n  y: 1\nc:\n  <<: *b\n  y: 2\n", "p.yaml")
+    assert document.locate(("c", "x")) == ("p.yaml", 2, 3)
+    assert document.locate(("c", "y")) == ("p.yaml", 6, 3)
+
+
+def test_a_line_of_a_text_is_placed_in_the_file():
+    document = parse("a:\n  b: |\n    one\n    two\nc: plain text\nd: 'quoted'\ne: >\n  folded\n", "p.yaml")
+    assert document.locate_in(("a", "b"), 2, 3) == ("p.yaml", 4, 7)
+    assert document.locate_in(("c",), 1, 7) == ("p.yaml", 5, 10)
+    assert document.locate_in(("d",), 1, 1) == ("p.yaml", 6, 5)
+    assert document.locate_in(("e",), 1, 1) == ("p.yaml", 7, 1)
 
 
 def test_yes_and_on_stay_words():

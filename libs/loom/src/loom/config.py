@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from loom import yaml_positions
 from loom_common.credentials import Credentials
 from loom_common.domain.definition import validated
 from loom_common.domain.evaluation import GateConfig
 from loom_common.domain.pricing import ModelPrice
-from loom_common.domain.providers import ProviderConfig, check_providers
-from loom_common.domain.section import Location, Section
+from loom_common.domain.providers import ProviderConfig, provider_mistakes
+from loom_common.domain.section import Location, Mistake, Section, mistake, said
 from loom_common.errors import ConfigurationError
 from loom_common.settings import (
     BusSettings,
@@ -39,10 +38,10 @@ class StorageConfig(Section):
     path: str = Field(".loom/loom.db", description="`sqlite`: the file, below the project folder.")
     url: Location | None = Field(None, description="`postgres`: `postgresql://${USER}:${PASSWORD}@host/database`.")
 
-    @model_validator(mode="after")
-    def _url_with_postgres(self) -> Self:
-        _url_fits(self.type, self.url, needs_url=self.type == "postgres")
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """An address for the server, and none for the file."""
+        return _url_fits(written, said(written, "type") or "sqlite", "sqlite")
 
 
 class BusConfig(Section):
@@ -61,10 +60,10 @@ class CacheDefaults(Section):
         None, gt=0, description="How old a reused result may be, for pipelines that do not say. Default: any age."
     )
 
-    @model_validator(mode="after")
-    def _url_with_servers(self) -> Self:
-        _url_fits(self.backend, self.url, needs_url=self.backend != "sqlite")
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """An address for a server, and none for the file."""
+        return _url_fits(written, said(written, "backend") or "sqlite", "sqlite")
 
 
 class CredentialsConfig(Section):
@@ -79,11 +78,6 @@ class PipelineDefaults(Section):
 
     batch_size: int | None = Field(None, ge=1, le=10_000, description="For `extract.batch_size`.")
     quality_gate: GateConfig | None = Field(None, description="For `evaluate.quality_gate`.")
-
-    @field_validator("quality_gate", mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"type": value} if isinstance(value, str) else value
 
 
 class LogConfig(Section):
@@ -103,7 +97,7 @@ class LoomConfig(Section):
     cache: CacheDefaults = Field(default_factory=CacheDefaults)
     credentials: CredentialsConfig = Field(default_factory=CredentialsConfig)
     defaults: PipelineDefaults = Field(default_factory=PipelineDefaults)
-    providers: Annotated[dict[str, ProviderConfig], AfterValidator(check_providers)] = Field(
+    providers: dict[str, ProviderConfig] = Field(
         default_factory=dict,
         description="Connections to model providers, by name, for every pipeline; its own `providers` come first.",
     )
@@ -117,6 +111,11 @@ class LoomConfig(Section):
         description="Folders, and the folders in them, where `loom run NAME` and `loom list` look for pipelines.",
     )
     log: LogConfig = Field(default_factory=LogConfig)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Providers that can be reached."""
+        return provider_mistakes(written)
 
     _file: Path | None = PrivateAttr(None)
     _project: Path = PrivateAttr(default_factory=Path.cwd)
@@ -243,11 +242,13 @@ class LoomConfig(Section):
         return filled
 
 
-def _url_fits(kind: str, url: str | None, *, needs_url: bool) -> None:
-    if needs_url and url is None:
-        raise PydanticCustomError("missing_for_type", "`url`, which {kind} needs", {"kind": kind})
-    if not needs_url and url is not None:
-        raise PydanticCustomError("strange_for_type", "no `url` with {kind}", {"kind": kind})
+def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:
+    """`kind` is a server, which needs an address, unless it is the `file`."""
+    url = said(written, "url")
+    if kind != file and url is None:
+        yield mistake((), "missing_for_type", f"`url`, which {kind} needs", written)
+    if kind == file and url is not None:
+        yield mistake(("url",), "strange_for_type", f"no `url` with {kind}", url)
 
 
 def _fill(definition: dict[str, Any], section: str, key: str, value: Any) -> None:

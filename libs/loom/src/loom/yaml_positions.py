@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
+from loom.yaml_syntax import reused_anchors, syntax_problem
 from loom_common.errors import InvalidDefinition, Problem
 
 KeyPath = tuple[str | int, ...]
 Place = tuple[int, int]
 """Line and column, both 1-based, as editors count them."""
-
-_REMEDIES = {
-    "mapping values are not allowed": "one `key: value` a line; text with a colon in it needs quotes",
-    "cannot start any token": "quotes around text that begins with this character",
-    "unhashable key": "quotes around text that begins with a brace",
-}
-"""What usually helps, by the parser's own words for what it met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +28,8 @@ class Document:
     file: str
     data: dict[str, Any]
     places: dict[KeyPath, Place]
+    bodies: dict[KeyPath, ScalarNode] = field(default_factory=dict)
+    """Every value that is a text, as it is written."""
 
     def locate(self, path: KeyPath) -> tuple[str | None, int | None, int | None]:
         """Where `path` stands; for a key that was left out, where its section stands."""
@@ -41,6 +37,19 @@ class Document:
             if place := self.places.get(path[:length]):
                 return self.file, *place
         return self.file, 1, 1
+
+    def locate_in(self, path: KeyPath, line: int, column: int | None) -> tuple[str | None, int | None, int | None]:
+        """Where a line and column (1-based) of the text at `path` stand in the file, else where its key stands."""
+        node = self.bodies.get(path)
+        if node is None or node.start_mark.line is None:
+            return self.locate(path)
+        first, start = node.start_mark.line + 1, node.start_mark.column + 1
+        if node.style == "|":
+            indent = _indent_of_block(node)
+            return self.file, first + line, indent + (column or 1)
+        if line > 1 or node.end_mark.line > node.start_mark.line or column is None:
+            return self.locate(path)
+        return self.file, first, start + column - 1 + (node.style in ("'", '"'))
 
     def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
         """A mistake at `path`."""
@@ -65,74 +74,99 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
     """Read YAML 1.2. `file` is how it is named in mistakes.
 
     Raises `InvalidDefinition` for bad syntax, and for every key that stands twice."""
-    yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
-        places, twice = _walk(root)
-        if twice:
-            raise InvalidDefinition([_twice(path, place, places[path], file) for path, place in twice])
-        data = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # told below, with its place
+            places, twice, bodies = _walk(YAML(typ="safe", pure=True).compose(text))
+            wrong = [_twice(path, place, places[path], file) for path, place in twice]
+            if wrong := [*wrong, *reused_anchors(text, file)]:
+                raise InvalidDefinition(wrong)
+            data = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:
-        raise InvalidDefinition([_syntax(error, text, file)]) from None
+        raise InvalidDefinition([syntax_problem(error, text, file)]) from None
     if data is None and may_be_empty:
         data = {}
     if not isinstance(data, dict):
         found = "an empty file" if data is None else f"a {type(data).__name__}"
         raise InvalidDefinition([Problem((), found, "keys and values: `name: ...`", file=file, line=1, column=1)])
-    return Document(file, data, places)
+    return Document(file, data, places, bodies)
 
 
-def _walk(root: Node | None) -> tuple[dict[KeyPath, Place], list[tuple[KeyPath, Place]]]:
-    """The place of every key and list item, and every key met a second time."""
+def _walk(root: Node | None) -> tuple[dict[KeyPath, Place], list[tuple[KeyPath, Place]], dict[KeyPath, ScalarNode]]:
+    """The place of every key and list item, every key met a second time, and the texts that are values."""
     places: dict[KeyPath, Place] = {}
+    merged: dict[KeyPath, Place] = {}
+    bodies: dict[KeyPath, ScalarNode] = {}
     twice: list[tuple[KeyPath, Place]] = []
-    for path, node in _children(root, (), frozenset()):
+    for path, node, is_merged in _children(root, (), frozenset()):
         place = (node.start_mark.line + 1, node.start_mark.column + 1)
-        if path in places:
+        if is_merged:
+            merged.setdefault(path, place)
+        elif path in places:
             twice.append((path, place))
         else:
             places[path] = place
-    return places, twice
+    for path, node in _texts(root, (), frozenset()):
+        bodies.setdefault(path, node)
+    return {**merged, **places}, twice, bodies
 
 
-def _children(node: Node | None, at: KeyPath, above: frozenset[int]) -> Iterator[tuple[KeyPath, Node]]:
+def _children(
+    node: Node | None, at: KeyPath, above: frozenset[int], *, merged: bool = False
+) -> Iterator[tuple[KeyPath, Node, bool]]:
+    """Every key and item below `node`: its path, its node, and whether it is there because a section was merged in."""
     if id(node) in above:
         mark = node.start_mark if node is not None else None
         raise ConstructorError(problem="an alias that contains itself", problem_mark=mark)
     within = above | {id(node)}
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            if isinstance(key, ScalarNode) and str(key.tag).endswith(":merge"):
+            if _is_merge(key):
+                for each in value.value if isinstance(value, SequenceNode) else [value]:
+                    yield from _children(each, at, within, merged=True)
                 continue
-            path = (*at, key.value if isinstance(key, ScalarNode) else str(key.value))
-            yield path, key
-            yield from _children(value, path, within)
+            path = (*at, _name(key))
+            yield path, key, merged
+            yield from _children(value, path, within, merged=merged)
     elif isinstance(node, SequenceNode):
         for position, item in enumerate(node.value):
-            yield (*at, position), item
-            yield from _children(item, (*at, position), within)
+            yield (*at, position), item, merged
+            yield from _children(item, (*at, position), within, merged=merged)
+
+
+def _texts(node: Node | None, at: KeyPath, above: frozenset[int]) -> Iterator[tuple[KeyPath, ScalarNode]]:
+    if id(node) in above:
+        return
+    within = above | {id(node)}
+    if isinstance(node, ScalarNode):
+        yield at, node
+    elif isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _texts(value, at if _is_merge(key) else (*at, _name(key)), within)
+    elif isinstance(node, SequenceNode):
+        for position, item in enumerate(node.value):
+            yield from _texts(item, (*at, position), within)
+
+
+def _is_merge(key: Node) -> bool:
+    return isinstance(key, ScalarNode) and str(key.tag).endswith(":merge")
+
+
+def _name(key: Node) -> str | int:
+    """A key as the data has it, where that is a text or a whole number."""
+    if isinstance(key, ScalarNode):
+        is_number = str(key.tag).endswith(":int") and key.value.lstrip("-+").isdigit()
+        return int(key.value) if is_number else str(key.value)
+    return str(key.value)
+
+
+def _indent_of_block(node: ScalarNode) -> int:
+    """How far the lines of a `|` text are indented."""
+    written = str(node.start_mark.buffer)[node.start_mark.index :].split("\n")[1:]
+    first = next((line for line in written if line.strip()), "")
+    return len(first) - len(first.lstrip(" "))
 
 
 def _twice(path: KeyPath, place: Place, first: Place, file: str) -> Problem:
     found = f"the key `{path[-1]}` a second time"
     return Problem(path, found, f"each key once (first on line {first[0]})", None, file, *place)
-
-
-def _syntax(error: Exception, text: str, file: str) -> Problem:
-    if isinstance(error, ReaderError):
-        place = text.count("\n", 0, error.position) + 1
-        return Problem((), f"the character {chr(error.character)!r}", "printable text", file=file, line=place)
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    line: int | None = mark.line + 1 if mark else None
-    column: int | None = mark.column + 1 if mark else None
-    what = (error.problem or error.context or "bad syntax") if isinstance(error, MarkedYAMLError) else str(error)
-    if line is not None and "\t" in _indent_of(text, line):
-        return Problem((), "a tab", "spaces: YAML is not indented by tabs", file=file, line=line, column=column)
-    expected = next((remedy for words, remedy in _REMEDIES.items() if words in what), "valid YAML")
-    return Problem((), what.removeprefix("but ").removeprefix("found "), expected, file=file, line=line, column=column)
-
-
-def _indent_of(text: str, line: int) -> str:
-    lines = text.splitlines()
-    written = lines[line - 1] if line <= len(lines) else ""
-    return written[: len(written) - len(written.lstrip())]

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
-from loom_common.domain.evaluators import EvaluatorConfig
+from loom_common.domain.evaluation import EvaluateConfig
+from loom_common.domain.evaluators import EVALUATORS, Evaluator
+from loom_common.domain.near import closest
 from loom_common.domain.pipeline import Pipeline
+from loom_common.domain.providers import PROVIDERS
 from loom_common.domain.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
 """Where a path of keys stands in the user's file: (file, line, column)."""
+KeyPath = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
-
-_EVALUATORS: dict[str, type[BaseModel]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
-}
+_MOST_PLACES = 4
+"""A key that stands in more sections than this says nothing about where another one belongs."""
+_KINDS = frozenset(get_args(ErrorType))
+"""The kinds of error that pydantic words itself."""
 
 
 def parse(definition: Mapping[str, Any], locate: Locate = lambda _: (None, None, None)) -> Pipeline:
@@ -33,24 +38,40 @@ def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
     try:
         return model.model_validate(written)
     except ValidationError as error:
-        found = [_problem(detail, written, locate, model) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        paths = [_written_path(detail["loc"], written) for detail in details]
+        kept = [at for at, path in enumerate(paths) if not _told_deeper(details[at], path, paths)]
+        found = [_problem(details[at], paths[at], locate, model) for at in kept]
         raise InvalidDefinition(_distinct(found)) from None
 
 
+def _told_deeper(detail: ErrorDetails, path: KeyPath, paths: Sequence[KeyPath]) -> bool:
+    """Whether a key that may be of two types fails as the one, while what is wrong in it is told of the other."""
+    is_of_union = len(detail["loc"]) > len(path)
+    return is_of_union and any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+
+
 def _distinct(problems: list[Problem]) -> list[Problem]:
-    """Each mistake once, in the order of the file."""
-    distinct = {(problem.path, problem.expected): problem for problem in problems}.values()
-    return sorted(distinct, key=lambda problem: (problem.line or 0, problem.column or 0))
+    """Each mistake once, in the order of the file. A key that may be of several types has all of them expected."""
+    by_place: dict[tuple[KeyPath, str], Problem] = {}
+    for problem in problems:
+        place = (problem.path, problem.found)
+        before = by_place.setdefault(place, problem)
+        if problem.expected not in before.expected:
+            expected = f"{before.expected} or {problem.expected}"
+            by_place[place] = replace(before, expected=expected, suggestion=before.suggestion or problem.suggestion)
+    return sorted(by_place.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
-def _problem(detail: ErrorDetails, written: Mapping[str, Any], locate: Locate, model: type[BaseModel]) -> Problem:
-    path = _written_path(detail["loc"], written)
+def _problem(detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[BaseModel]) -> Problem:
     found, expected, suggestion = _words(detail, path, model)
+    if detail["type"] == "union_tag_invalid" and isinstance(detail["input"], Mapping):
+        path = (*path, "type")
     file, line, column = locate(path)
     return Problem(path, found, expected, suggestion, file, line, column)
 
 
-def _written_path(loc: tuple[str | int, ...], definition: Any) -> tuple[str | int, ...]:
+def _written_path(loc: KeyPath, definition: Any) -> KeyPath:
     """Pydantic's location without the names it adds for union members: only keys the user wrote (or left out)."""
     path: list[str | int] = []
     here: Any = definition
@@ -65,22 +86,31 @@ def _written_path(loc: tuple[str | int, ...], definition: Any) -> tuple[str | in
     return tuple(path)
 
 
-def _words(detail: ErrorDetails, path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str, str, str | None]:
+def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple[str, str, str | None]:
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
     match kind:
         case "missing":
             return "nothing", f"a value for `{last}`", None
         case "extra_forbidden":
-            known = _known_keys(detail["loc"], model)
-            return f"the unknown key '{last}'", f"one of {', '.join(known)}", _closest(last, known)
+            section = _section_at(detail["loc"], model)
+            known = _keys(section)
+            near = closest(last, known)
+            elsewhere = "" if near else _belongs(last, model)
+            return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return _shown(detail["input"]), f"one of {', '.join(options)}", _closest(str(detail["input"]), options)
+            return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
-            return f"type {_shown(given)}", f"one of {', '.join(_EVALUATORS)}", _closest(str(given), list(_EVALUATORS))
-        case "missing_for_type" | "strange_for_type" | "missing_threshold" | "duplicate_names":
+            return f"type {_shown(given)}", f"one of {', '.join(EVALUATORS)}", closest(str(given), EVALUATORS)
+        case "unknown_provider":
+            known = sorted(PROVIDERS)
+            expected = f"`provider:model` with one of {', '.join(known)}, or with one of `providers`"
+            return _shown(detail["input"]), expected, detail["msg"]
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return _shown(detail["input"]), "keys and values: `key: ...`", None
+        case _ if isinstance(detail["input"], Mapping) and kind not in _KINDS:
             return "the settings given", detail["msg"], None
         case "clear_text_password" | "clear_text_secret":
             return "a secret in clear", detail["msg"], None
@@ -88,30 +118,40 @@ def _words(detail: ErrorDetails, path: tuple[str | int, ...], model: type[BaseMo
             return _shown(detail["input"]), _lower_first(detail["msg"]), None
 
 
-def _known_keys(loc: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
+def _section_at(loc: KeyPath, model: type[BaseModel]) -> type[BaseModel]:
+    """The section that holds the last key of `loc`."""
     for part in loc[:-1]:
-        if part in _EVALUATORS:
-            model = _EVALUATORS[str(part)]
+        if part in EVALUATORS and issubclass(model, Evaluator | EvaluateConfig):
+            model = EVALUATORS[str(part)]
         elif isinstance(part, str) and part in model.model_fields:
             model = _section_of(model.model_fields[part].annotation) or model
-        elif isinstance(part, str) and (union_member := _section_named(model, part)):
-            model = union_member
+    return model
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
     return sorted(info.alias or name for name, info in model.model_fields.items())
+
+
+def _belongs(key: str, root: type[BaseModel]) -> str:
+    """Where a key that is unknown here has its place, in words; nothing where there is no such key."""
+    places = [at for at, section in _sections(root, "") if key in _keys(section)]
+    return f"; `{key}` belongs to {' or '.join(dict.fromkeys(places))}" if 0 < len(places) <= _MOST_PLACES else ""
+
+
+def _sections(model: type[BaseModel], at: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        inner = _section_of(field.annotation)
+        if name == "evaluators":
+            yield from ((f"{at}{name}[]", each) for each in EVALUATORS.values())
+        elif inner is not None:
+            yield f"{at}{name}", inner
+            yield from _sections(inner, f"{at}{name}.")
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for arg in get_args(annotation) if (found := _section_of(arg))), None)
-
-
-def _section_named(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    return model if model.__name__ == name else None
-
-
-def _closest(word: str, options: list[str]) -> str | None:
-    matches = difflib.get_close_matches(word.lower(), options, n=1, cutoff=0.6)
-    return matches[0] if matches else None
 
 
 def _shown(value: Any) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from loom_common.domain.caching import CacheConfig
-from loom_common.domain.evaluators import EvaluatorConfig, ModelJudged
+from loom_common.domain.evaluators import MODEL_JUDGED, EvaluatorConfig, ModelJudged
 from loom_common.domain.failing import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.providers import ProviderConfig, split_model
-from loom_common.domain.section import Location, SecretRef, Section
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
 
 
 class GateConfig(Section):
@@ -21,20 +20,30 @@ class GateConfig(Section):
     type: str = Field(description="`all_pass`, `majority_pass`, `any_pass`, `weighted`, or a custom gate.")
     threshold: float | None = Field(None, ge=0, le=1, description="`weighted`: the mean to reach.")
 
-    @model_validator(mode="after")
-    def _threshold_with_weighted(self) -> Self:
-        if self.type == "weighted" and self.threshold is None:
-            raise PydanticCustomError("missing_for_type", "`threshold`, which a weighted gate needs")
-        if self.type != "weighted" and self.threshold is not None:
-            raise PydanticCustomError("strange_for_type", "no `threshold`, which belongs to the weighted gate alone")
-        return self
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"type": written} if isinstance(written, str) else written
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A threshold with the weighted gate, and with no other."""
+        kind, threshold = said(written, "type"), said(written, "threshold")
+        if kind == "weighted" and threshold is None:
+            yield mistake((), "missing_for_type", "`threshold`, which a weighted gate needs", written)
+        if isinstance(kind, str) and kind != "weighted" and threshold is not None:
+            expected = "no `threshold`, which belongs to the weighted gate alone"
+            yield mistake(("threshold",), "strange_for_type", expected, threshold)
+
+
+THRESHOLD_GATES = ("all_pass", "majority_pass", "any_pass")
+"""The gates that look at whether each evaluator passed."""
 
 
 class EvaluateConfig(Recovery):
     """How each output is scored, and which scores let it through."""
 
     model: str | None = Field(None, description="The model of evaluators that ask one and name none themselves.")
-    base_url: Location | None = Field(
+    base_url: WebLocation | None = Field(
         None, description="Its OpenAI-compatible endpoint. Default: `OPENAI_BASE_URL`, else OpenAI's."
     )
     api_key: SecretRef | None = Field(
@@ -58,38 +67,27 @@ class EvaluateConfig(Recovery):
     )
     on_failure: OnFailureHere = Field("quarantine", description="For evaluator errors. " + ON_FAILURE)
 
-    @field_validator("quality_gate", mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"type": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _names_and_thresholds(self) -> Self:
-        names = [evaluator.name for evaluator in self.evaluators]
-        twice = sorted({str(name) for name in names if names.count(name) > 1})
-        if twice:
-            raise PydanticCustomError(
-                "duplicate_names",
-                "a different `name` for each evaluator ({names} stands twice)",
-                {"names": ", ".join(twice)},
-            )
-        bare = [evaluator.name for evaluator in self.evaluators if evaluator.threshold is None]
-        if self.quality_gate.type in ("all_pass", "majority_pass", "any_pass") and bare:
-            raise PydanticCustomError(
-                "missing_threshold",
-                "a `threshold` for {names}: only a weighted gate does without",
-                {"names": ", ".join(map(str, bare))},
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _models_named(self) -> Self:
-        bare = [each.name for each in self.evaluators if isinstance(each, ModelJudged) and each.model is None]
-        if self.model is None and bare:
-            raise PydanticCustomError(
-                "missing_for_type", "`evaluate.model`, or a `model` for {names}", {"names": ", ".join(bare)}
-            )
-        return self
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Names that tell evaluators apart; a threshold for each, unless the gate does without; a model to ask."""
+        gate = said(GateConfig.long_form(said(written, "quality_gate")), "type") or "all_pass"
+        names: list[str] = []
+        for position, evaluator in enumerate(items(written, "evaluators")):
+            if not isinstance(evaluator, Mapping | Section):
+                continue
+            kind = said(evaluator, "type")
+            name = str(said(evaluator, "name") or kind or "")
+            if name in names:
+                key = ("name",) if said(evaluator, "name") else ()
+                expected = f"a different `name` for each evaluator ({name} stands twice)"
+                yield mistake(("evaluators", position, *key), "duplicate_names", expected, name)
+            names.append(name)
+            if gate in THRESHOLD_GATES and said(evaluator, "threshold") is None:
+                expected = f"a `threshold` for {name or 'it'}: only a weighted gate does without"
+                yield mistake(("evaluators", position), "missing_threshold", expected, evaluator)
+            if kind in MODEL_JUDGED and said(evaluator, "model") is None and said(written, "model") is None:
+                expected = f"`evaluate.model`, or a `model` for {name}"
+                yield mistake(("evaluators", position), "missing_model", expected, evaluator)
 
     def endpoint_settings(
         self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None

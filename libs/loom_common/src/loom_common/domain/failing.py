@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from loom_common.domain.section import Section
+from loom_common.domain.section import Mistake, Section, mistake, said
 
 OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
 OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
@@ -45,14 +45,13 @@ def meant_by_presence(section: Any) -> Any:
     return section
 
 
-def fallback_fits(on_failure: OnFailure, fallback: Any) -> None:
-    """Raises where one is there without the other."""
+def fallback_fits(written: Any) -> Iterable[Mistake]:
+    """The mistake where one of `on_failure: fallback` and `fallback` is there without the other."""
+    on_failure, fallback = said(written, "on_failure"), said(written, "fallback")
     if on_failure == "fallback" and fallback is None:
-        raise PydanticCustomError("missing_for_type", "`fallback`, which on_failure: fallback needs")
-    if on_failure != "fallback" and fallback is not None:
-        raise PydanticCustomError(
-            "strange_for_type", "no `fallback` with on_failure: {on_failure}", {"on_failure": on_failure}
-        )
+        yield mistake(("on_failure",), "missing_for_type", "`fallback`, which on_failure: fallback needs", on_failure)
+    if on_failure not in (None, "fallback") and fallback is not None:
+        yield mistake(("fallback",), "strange_for_type", f"no `fallback` with on_failure: {on_failure}", fallback)
 
 
 class FallbackConfig(Section):
@@ -67,13 +66,14 @@ class FallbackConfig(Section):
         False, description="`ai`: the last good answer for the same record, by its key, of this or an earlier run."
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        return {"models": value} if isinstance(value, list) else value
+    def long_form(cls, written: Any) -> Any:
+        return {"models": written} if isinstance(written, list) else written
 
-    @model_validator(mode="after")
-    def _one_of_three(self) -> Self:
-        if bool(self.models) + (self.value is not None) + self.cached != 1:
-            raise PydanticCustomError("missing_for_type", "one of a list of models, `value: {...}` and `cached: true`")
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Exactly one of the three answers."""
+        named = bool(said(written, "models")) + (said(written, "value") is not None) + bool(said(written, "cached"))
+        if named != 1:
+            expected = "one of a list of models, `value: {...}` and `cached: true`"
+            yield mistake((), "missing_for_type", expected, written)

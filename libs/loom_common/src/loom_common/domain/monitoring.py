@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.section import Location, Section
+from loom_common.domain.section import Mistake, Section, WebLocation, mistake
 
 
 class LatencySla(Section):
@@ -17,11 +18,11 @@ class LatencySla(Section):
     p95: float | None = Field(None, gt=0, description="Seconds for 95 of 100 records.")
     p99: float | None = Field(None, gt=0, description="Seconds for 99 of 100 records.")
 
-    @model_validator(mode="after")
-    def _names_one(self) -> Self:
-        if not self.model_dump(exclude_none=True):
-            raise PydanticCustomError("nothing_named", "at least one of `p50`, `p95` and `p99`")
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """It names at least one."""
+        if not any(value is not None for value in written.values()):
+            yield mistake((), "nothing_named", "at least one of `p50`, `p95` and `p99`", written)
 
 
 class QualityThreshold(Section):
@@ -52,7 +53,9 @@ class ScoreDegradation(AgainstHistory):
 class AlertsConfig(Section):
     """Who is told. A message that cannot be sent is kept in `monitoring_alerts`; it never fails a run."""
 
-    webhook: Location = Field(description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references.")
+    webhook: WebLocation = Field(
+        description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references."
+    )
     format: Literal["json", "slack"] = Field(
         "json", description="`json`: the alert as an object. `slack`: `{text: ...}`, as Slack and its like take it."
     )

@@ -18,6 +18,9 @@ import jsonschema
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.near import closest
+from loom_common.domain.section import mistake, refusal
+
 TEXT = "text"
 """Free text: the output is `{text: ...}`."""
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
@@ -34,33 +37,56 @@ def is_json_schema(spec: Mapping[str, Any]) -> bool:
 
 
 def json_schema(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of an output spec. Raises `ValueError` naming the field that cannot be read."""
-    return dict(spec) if is_json_schema(spec) else _object(spec, at="")
+    """The JSON Schema of an output spec. Raises `ValueError` naming every field that cannot be read."""
+    if is_json_schema(spec):
+        return dict(spec)
+    schema, wrong = _object(spec, ())
+    if wrong:
+        raise ValueError("; ".join(f"{'.'.join(map(str, at))}: {words}" for at, words in wrong))
+    return schema
 
 
-def _object(fields: Mapping[str, Any], at: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {name: _field(spec, f"{at}{name}") for name, spec in fields.items()},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
+_Wrong = list[tuple[tuple[str | int, ...], str]]
+"""Where a spec cannot be read, and why."""
 
 
-def _field(spec: Any, at: str) -> dict[str, Any]:
+def _object(fields: Mapping[str, Any], at: tuple[str | int, ...]) -> tuple[dict[str, Any], _Wrong]:
+    properties: dict[str, Any] = {}
+    wrong: _Wrong = []
+    for name, spec in fields.items():
+        properties[str(name)], more = _field(spec, (*at, name))
+        wrong += more
+    required = list(map(str, fields))
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}, wrong
+
+
+def _field(spec: Any, at: tuple[str | int, ...]) -> tuple[dict[str, Any], _Wrong]:
     match spec:
         case str() if spec.endswith("?") and spec[:-1] in _TYPES:
-            return {"type": [spec[:-1], "null"]}
+            return {"type": [spec[:-1], "null"]}, []
         case str() if spec in _TYPES:
-            return {"type": spec}
+            return {"type": spec}, []
         case [item]:
-            return {"type": "array", "items": _field(item, f"{at}[]")}
+            inner, wrong = _field(item, (*at, 0))
+            return {"type": "array", "items": inner}, wrong
         case Mapping() if spec and set(spec) <= _SCHEMA_WORDS:
-            return dict(spec)
+            return dict(spec), _schema_mistakes(spec, at)
         case Mapping() if spec:
-            return _object(spec, f"{at}.")
+            return _object(spec, at)
         case _:
-            raise ValueError(f"{at}: {spec!r} is no type; one of {', '.join(_TYPES)}, a JSON Schema, or fields")
+            near = closest(spec.removesuffix("?"), _TYPES) if isinstance(spec, str) else None
+            hint = f". Did you mean '{near}'?" if near else ""
+            return {}, [(at, f"{spec!r} is no type; one of {', '.join(_TYPES)}, a JSON Schema, or fields{hint}")]
+
+
+def _schema_mistakes(schema: Mapping[str, Any], at: tuple[str | int, ...]) -> _Wrong:
+    errors = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(dict(schema))
+    wrong: _Wrong = []
+    for error in errors:
+        deepest = jsonschema.exceptions.best_match([error]) or error
+        inside = tuple(deepest.absolute_path)
+        wrong.append(((*at, *inside), f"a valid JSON Schema ({deepest.message})"))
+    return wrong
 
 
 def _readable(spec: Any) -> Any:
@@ -68,12 +94,9 @@ def _readable(spec: Any) -> Any:
         return spec
     if not isinstance(spec, Mapping) or not spec:
         raise PydanticCustomError("output_spec", "fields with their types, a JSON Schema, or `text`")
-    try:
-        jsonschema.Draft202012Validator.check_schema(json_schema(spec))
-    except ValueError as error:
-        raise PydanticCustomError("output_spec", "an output shape ({why})", {"why": str(error)}) from error
-    except jsonschema.SchemaError as error:
-        raise PydanticCustomError("output_spec", "a valid JSON Schema ({why})", {"why": error.message}) from error
+    wrong = _schema_mistakes(spec, ()) if is_json_schema(spec) else _object(spec, ())[1]
+    if wrong:
+        raise refusal("output", (mistake(at, "output_spec", words, spec) for at, words in wrong))
     return spec
 
 

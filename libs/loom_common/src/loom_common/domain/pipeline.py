@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.failing import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
+    FallbackConfig,
     OnFailure,
     OnFailureHere,
     Recovery,
@@ -21,8 +23,8 @@ from loom_common.domain.failing import (
 from loom_common.domain.monitoring import MonitoringConfig
 from loom_common.domain.params import ParamSpec
 from loom_common.domain.pricing import ModelPrice
-from loom_common.domain.providers import ProviderConfig, check_providers
-from loom_common.domain.section import Location, Section
+from loom_common.domain.providers import ProviderConfig, model_mistake, provider_mistakes
+from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
 from loom_common.domain.timeouts import Timeouts
 from loom_common.domain.transform import TransformConfig
 
@@ -75,15 +77,16 @@ class LoadConfig(Recovery):
         description="A second destination: for rows that the first refuses, and for batches once it cannot be written.",
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _fallback_is_meant(cls, value: Any) -> Any:
-        return meant_by_presence(value)
+    def long_form(cls, written: Any) -> Any:
+        return meant_by_presence(written)
 
-    @model_validator(mode="after")
-    def _falls_back(self) -> Self:
-        fallback_fits(self.on_failure, self.fallback)
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A fallback where one is meant, and a key for `upsert`."""
+        yield from fallback_fits(written)
+        if said(written, "mode") == "upsert" and not said(written, "key"):
+            yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
 
     @property
     def second(self) -> Self | None:
@@ -97,12 +100,6 @@ class LoadConfig(Recovery):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _upsert_has_key(self) -> Self:
-        if self.mode == "upsert" and not self.key:
-            raise PydanticCustomError("missing_for_type", "`key`, which mode upsert needs")
-        return self
 
 
 class Pipeline(Section):
@@ -126,10 +123,20 @@ class Pipeline(Section):
         description="USD per million tokens, for models whose price is not known or is yours: "
         "`my-model: {input: 0.2, output: 0.8}`. Default: a bundled price list.",
     )
-    providers: Annotated[dict[str, ProviderConfig], AfterValidator(check_providers)] = Field(
+    providers: dict[str, ProviderConfig] = Field(
         default_factory=dict, description="Connections to model providers, by the name before the colon of `model`."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Providers that can be reached, and models of providers that there are."""
+        yield from provider_mistakes(written)
+        own = said(written, "providers")
+        configured = list(own) if isinstance(own, Mapping) else []
+        for at, model in _models(written):
+            if (wrong := model_mistake(model, configured)) is not None:
+                yield mistake(at, "unknown_provider", wrong, model)
 
     @field_validator("version", mode="before")
     @classmethod
@@ -144,3 +151,19 @@ class Pipeline(Section):
                 "pipeline_name", "a name of at most 100 lower case letters, digits, `_` and `-`, first a letter"
             )
         return value
+
+
+def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every model that a definition names, and where."""
+    transform, evaluate = said(written, "transform"), said(written, "evaluate")
+    fallback = FallbackConfig.long_form(said(transform, "fallback"))
+    named: list[tuple[tuple[str | int, ...], Any]] = [
+        (("transform", "model"), said(transform, "model")),
+        *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
+        (("evaluate", "model"), said(evaluate, "model")),
+        *(
+            (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))
+            for at, evaluator in enumerate(items(evaluate, "evaluators"))
+        ),
+    ]
+    yield from ((at, model) for at, model in named if isinstance(model, str))

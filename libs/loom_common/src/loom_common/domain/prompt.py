@@ -6,14 +6,11 @@ record has one, not a method of the mapping."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import jinja2
-from jinja2 import nodes
 
 from loom_common.domain.templates import Environment, plain_text
 from loom_common.errors import RecordError
@@ -32,20 +29,6 @@ _OF_THE_DATA = (
     MemoryError,
 )
 """What an expression of the prompt may raise for what it finds in a record, endless recursion included."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptMistake:
-    """One mistake in a prompt: the 1-based line in its text, what was found, what was expected."""
-
-    line: int
-    found: str
-    expected: str
-    suggestion: str | None = None
-
-    def __str__(self) -> str:
-        hint = f" Did you mean '{self.suggestion}'?" if self.suggestion else ""
-        return f"line {self.line}: found {self.found}; expected {self.expected}.{hint}"
 
 
 class _Root(dict[str, Any]):
@@ -70,7 +53,8 @@ class _Missing(jinja2.StrictUndefined):
         return f"{name}, which is not there; there is {', '.join(ROOTS)}"
 
 
-def _environment() -> Environment:
+def environment() -> jinja2.Environment:
+    """What templates are compiled in."""
     return Environment(_Missing)
 
 
@@ -97,64 +81,4 @@ class Prompt:
 
 @lru_cache(maxsize=32)
 def _compiled(text: str) -> jinja2.Template:
-    return _environment().from_string(text)
-
-
-def check_prompt(
-    text: str, context: Collection[str], params: Collection[str], fields: Collection[str] | None = None
-) -> list[PromptMistake]:
-    """Every mistake that can be seen without a record: syntax, unknown variables, unknown names under `context`
-    and `params` - and under `input`, where the source's `fields` are known."""
-    environment = _environment()
-    try:
-        tree = environment.parse(text)
-        environment.from_string(text)  # the compiler finds unknown filters and tests, which the parser lets pass
-    except jinja2.TemplateSyntaxError as error:
-        return [PromptMistake(error.lineno, error.message or "a syntax error", "a Jinja2 template")]
-    known: dict[str, Collection[str] | None] = {"input": fields, "context": context, "params": params}
-    own = {*_names_bound(tree), *environment.globals}
-    mistakes = [
-        PromptMistake(
-            name.lineno, f"the unknown variable '{name.name}'", f"one of {', '.join(ROOTS)}", _closest(name.name, ROOTS)
-        )
-        for name in tree.find_all(nodes.Name)
-        if name.ctx == "load" and name.name not in own and name.name not in ROOTS
-    ]
-    mistakes += [
-        PromptMistake(
-            line, f"{root}.{name}", f"one of {', '.join(options) or 'none: none is declared'}", _closest(name, options)
-        )
-        for root, name, line in _looked_up(tree, own)
-        if (options := known[root]) is not None and name not in options
-    ]
-    return sorted(set(mistakes), key=lambda mistake: (mistake.line, mistake.found))
-
-
-def _names_bound(tree: nodes.Template) -> set[str]:
-    """Variables that the template itself sets: loops, `set`, macros and their arguments, imports."""
-    bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
-    bound |= {macro.name for macro in tree.find_all(nodes.Macro)}
-    if next(tree.find_all(nodes.For), None):
-        bound.add("loop")
-    if next(tree.find_all((nodes.Macro, nodes.CallBlock)), None):
-        bound |= {"caller", "varargs", "kwargs"}
-    return bound
-
-
-def _looked_up(tree: nodes.Template, own: set[str]) -> Iterable[tuple[str, str, int]]:
-    """`context.name` and `params["name"]`, wherever they stand: (root, name, line)."""
-    optional = {id(test.node) for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")}
-    optional |= {id(filtered.node) for filtered in tree.find_all(nodes.Filter) if filtered.name in ("default", "d")}
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        holder: nodes.Expr = node.node  # type: ignore[attr-defined]  # both kinds have one
-        if not isinstance(holder, nodes.Name) or holder.name not in ROOTS or holder.name in own or id(node) in optional:
-            continue
-        if isinstance(node, nodes.Getattr) and not hasattr(dict, node.attr):
-            yield holder.name, node.attr, node.lineno
-        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-            yield holder.name, str(node.arg.value), node.lineno
-
-
-def _closest(word: str, options: Collection[str]) -> str | None:
-    matches = difflib.get_close_matches(word, list(options), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    return environment().from_string(text)

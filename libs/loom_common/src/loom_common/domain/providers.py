@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from loom_common.domain.durations import Limit
-from loom_common.domain.section import Location, SecretRef, Section
+from loom_common.domain.near import closest
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
 
 Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
 """How an endpoint is spoken to."""
@@ -64,11 +66,11 @@ class RateLimit(Section):
         None, ge=1, description="Read and written, by an estimate that is corrected with every answer."
     )
 
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.requests_per_minute is None and self.tokens_per_minute is None:
-            raise PydanticCustomError("missing_for_type", "`requests_per_minute` or `tokens_per_minute`")
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """It says something."""
+        if said(written, "requests_per_minute") is None and said(written, "tokens_per_minute") is None:
+            yield mistake((), "missing_for_type", "`requests_per_minute` or `tokens_per_minute`", written)
 
 
 class ProviderConfig(Section):
@@ -77,7 +79,7 @@ class ProviderConfig(Section):
     type: Wire | None = Field(
         None, description="How it is spoken to. Default: as the provider of that name is; `openai` for other names."
     )
-    base_url: Location | None = Field(None, description="Where it is. Needed for names of your own.")
+    base_url: WebLocation | None = Field(None, description="Where it is. Needed for names of your own.")
     api_key: SecretRef | None = Field(
         None, description="A credential reference. Default: the known provider's usual one; none for other names."
     )
@@ -90,16 +92,31 @@ class ProviderConfig(Section):
     )
 
 
-def check_providers(providers: dict[str, ProviderConfig]) -> dict[str, ProviderConfig]:
-    """As they were. Raises where one of the user's own says not where it is."""
-    for name, provider in providers.items():
-        if name not in PROVIDERS and provider.base_url is None:
-            raise PydanticCustomError(
-                "missing_for_type",
-                "`base_url` for the provider {name}, which is none of {known}",
-                {"name": name, "known": ", ".join(PROVIDERS)},
-            )
-    return providers
+def provider_mistakes(written: Any) -> Iterable[Mistake]:
+    """In a section with `providers`: those of the user's own that do not say where they are."""
+    providers = said(written, "providers")
+    for name, provider in providers.items() if isinstance(providers, Mapping) else ():
+        if name not in PROVIDERS and isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url"):
+            expected = f"`base_url` for the provider {name}, which is none of {', '.join(PROVIDERS)}"
+            yield mistake(("providers", name), "missing_for_type", expected, provider)
+
+
+_TAG = re.compile(r"(v?\d|latest|instruct|chat|text|code|base|mini|small|medium|large|vision|cloud|e\d)", re.IGNORECASE)
+"""How what stands behind the colon of a local model's name begins: `llama3.2:1b`, `mixtral:8x7b`, `phi3:mini`."""
+
+
+def model_mistake(model: str, configured: Iterable[str]) -> str | None:
+    """What was expected where `provider:model` names a provider that is nearly one of those that there are; None where
+    it is one, or where the colon belongs to the model's name."""
+    prefix, colon, rest = model.partition(":")
+    known = [*PROVIDERS, *configured]
+    if not colon or not rest or prefix in known:
+        return None
+    near = closest(prefix, known, 0.75)
+    unlike = any(each.isdigit() or each in "-/." for each in prefix if each not in (near or ""))
+    if near is None or unlike or (_TAG.match(rest) and prefix.lower() != near):
+        return None
+    return f"{near}:{rest}"
 
 
 def split_model(model: str, configured: dict[str, ProviderConfig] | None = None) -> tuple[str, str]:

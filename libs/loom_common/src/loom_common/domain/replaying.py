@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loom_common.domain.prompt import check_prompt
+from loom_common.domain.prompt_check import check_prompt
 from loom_common.errors import InvalidDefinition, Problem
 
 

@@ -1,16 +1,20 @@
-"""What every part of the pipeline file has in common: strict keys, and values that keep their secrets out."""
+"""What every part of the pipeline file has in common: strict keys, all mistakes at once, and no secret in a value."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+from pydantic_core.core_schema import ErrorType
 
 from loom_common.domain.urls import clear_text_password
 
 _FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_KNOWN = frozenset(get_args(ErrorType))
+"""The kinds of error that pydantic words itself."""
 
 
 def _location(value: str) -> str:
@@ -19,6 +23,12 @@ def _location(value: str) -> str:
             "clear_text_password",
             "a credential reference instead of a password in clear: ${NAME}, resolved where it is needed",
         )
+    return value
+
+
+def _web_location(value: str) -> str:
+    if "${" not in value and not re.match(r"https?://[^/\s]", value):
+        raise PydanticCustomError("web_location", "an address that begins with http:// or https://")
     return value
 
 
@@ -36,11 +46,97 @@ def _secret_reference(value: str) -> str:
 
 Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
 """A path or URL. Credentials in it stay references: `${NAME}`."""
+WebLocation = Annotated[Location, AfterValidator(_web_location)]
+"""The http(s) address of a service, or a reference to one."""
 FunctionRef = Annotated[str, AfterValidator(_function)]
 SecretRef = Annotated[str, AfterValidator(_secret_reference)]
 
+Mistake = InitErrorDetails
+"""One mistake: where in its section it stands, and what was expected there."""
+
+
+def mistake(loc: tuple[str | int, ...], kind: str, expected: str, found: Any = None) -> Mistake:
+    """What was found and expected at `loc`, which starts at the section that says so. `kind` is a word for programs."""
+    # The words are given as a value: braces in them are no placeholders of pydantic's.
+    return InitErrorDetails(
+        type=PydanticCustomError(kind, "{expected}", {"expected": expected}),
+        loc=loc,
+        input=found,
+    )
+
+
+def mistakes_in(error: ValidationError, *before: str | int) -> list[Mistake]:
+    """The mistakes of a validation that failed, as those of a section that holds it at `before`."""
+    made = []
+    for detail in error.errors(include_url=False):
+        kind: Any = detail["type"]
+        if kind not in _KNOWN:
+            kind = PydanticCustomError(kind, "{expected}", {"expected": detail["msg"]})
+        made.append(
+            InitErrorDetails(type=kind, loc=(*before, *detail["loc"]), input=detail["input"], ctx=detail.get("ctx", {}))
+        )
+    return made
+
+
+def refusal(title: str, mistakes: Iterable[Mistake]) -> ValidationError:
+    """One error for several mistakes."""
+    return ValidationError.from_exception_data(title, list(mistakes))
+
+
+def said(written: Any, key: str) -> Any:
+    """What a section, as it was written or already a model, says under `key`; None where it is silent."""
+    if isinstance(written, Mapping):
+        return written.get(key)
+    return getattr(written, key, None) if isinstance(written, BaseModel) else None
+
+
+def items(written: Any, key: str) -> list[Any]:
+    """The list that a section has under `key`; empty where it has none."""
+    value = said(written, key)
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _is_number(annotation: Any) -> bool:
+    parts = {annotation, *get_args(annotation)}
+    return bool(parts & {int, float}) and bool not in parts
+
 
 class Section(BaseModel):
-    """A part of the pipeline file. Unknown keys are mistakes."""
+    """A part of the pipeline file. Unknown keys are mistakes.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    A rule that concerns several keys belongs into `mistakes`, and not into a validator that runs after the fields: that
+    would stay silent while a field is wrong, and the user would hear of it in a second round."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        """What was written, with what its short form leaves out."""
+        return written
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:  # noqa: ARG003 - those that derive read it
+        """What does not fit together in a section as it was written. A key may be missing or hold anything: what is
+        wrong with a key alone is told by its type."""
+        return ()
+
+    @classmethod
+    def _no_numbers(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """`true` where a number belongs, which Python would take for 1."""
+        for name, field in cls.model_fields.items():
+            key = field.alias or name
+            if isinstance(written.get(key), bool) and _is_number(field.annotation):
+                yield mistake((key,), "number", "a number", written[key])
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, written: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        written = cls.long_form(written)
+        found = [*cls._no_numbers(written), *cls.mistakes(written)] if isinstance(written, Mapping) else []
+        try:
+            made = handler(written)
+        except ValidationError as error:
+            found = [*mistakes_in(error), *found]
+        if found:
+            raise refusal(cls.__name__, found)
+        return made

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AliasChoices, Field
 
 from loom_common.domain.caching import CacheConfig
 from loom_common.domain.durations import Limit
@@ -19,7 +19,7 @@ from loom_common.domain.failing import (
 )
 from loom_common.domain.output import TEXT, OutputSpec
 from loom_common.domain.providers import RateLimit
-from loom_common.domain.section import FunctionRef, Location, SecretRef
+from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, said
 
 _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
     "ai": frozenset(
@@ -32,6 +32,7 @@ _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
     "python": frozenset({"function"}),
     "passthrough": frozenset(),
 }
+_TYPED = frozenset[str]().union(*_KEYS_OF_TYPE.values())
 _REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
     "ai": ("prompt", "model"),
     "scorer": ("scorer", "field"),
@@ -60,7 +61,7 @@ class TransformConfig(Recovery):
     )
     max_tokens: int | None = Field(None, ge=1, description="`ai`: the longest answer, in tokens.")
     context: list[str] = Field(default_factory=list, description="`ai`: files the prompt sees as `context.<stem>`.")
-    base_url: Location | None = Field(
+    base_url: WebLocation | None = Field(
         None, description="`ai`: where the model's provider is. Default: `providers`, else its usual address."
     )
     api_key: SecretRef | None = Field(
@@ -95,35 +96,26 @@ class TransformConfig(Recovery):
         """The spec of the output, however it was written; None where anything will do."""
         return {TEXT: "string"} if isinstance(self.output, str) else self.output
 
-    @model_validator(mode="before")
     @classmethod
-    def _fallback_is_meant(cls, value: Any) -> Any:
-        return meant_by_presence(value)
+    def long_form(cls, written: Any) -> Any:
+        return meant_by_presence(written)
 
-    @model_validator(mode="after")
-    def _falls_back(self) -> Self:
-        fallback_fits(self.on_failure, self.fallback)
-        if self.type != "ai" and self.fallback is not None and self.fallback.value is None:
-            raise PydanticCustomError(
-                "strange_for_type", "`fallback: {value: {...}}`: only a transform of type ai asks models"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _keys_fit_type(self) -> Self:
-        typed = frozenset().union(*_KEYS_OF_TYPE.values())
-        strange = (self.model_fields_set & typed) - _KEYS_OF_TYPE[self.type]
-        missing = [key for key in _REQUIRED_OF_TYPE[self.type] if getattr(self, key) is None]
-        if missing:
-            raise PydanticCustomError(
-                "missing_for_type",
-                "{keys}, which a transform of type {type} needs",
-                {"keys": " and ".join(f"`{key}`" for key in missing), "type": self.type},
-            )
-        if strange:
-            raise PydanticCustomError(
-                "strange_for_type",
-                "no {keys} in a transform of type {type}",
-                {"keys": " or ".join(f"`{key}`" for key in sorted(strange)), "type": self.type},
-            )
-        return self
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """The keys that its type needs, and none of another type; a fallback that it can make."""
+        yield from fallback_fits(written)
+        kind = said(written, "type")
+        if not isinstance(kind, str) or kind not in _KEYS_OF_TYPE:
+            return
+        given = {"prompt" if key == "prompt_path" else key: value for key, value in written.items()}
+        if missing := [key for key in _REQUIRED_OF_TYPE[kind] if given.get(key) is None]:
+            keys = " and ".join(f"`{key}`" for key in missing)
+            yield mistake((), "missing_for_type", f"{keys}, which a transform of type {kind} needs", written)
+        for key in written:
+            name = "prompt" if key == "prompt_path" else key
+            if name in _TYPED and name not in _KEYS_OF_TYPE[kind]:
+                yield mistake((key,), "strange_for_type", f"no `{key}` in a transform of type {kind}", written[key])
+        fallback = FallbackConfig.long_form(said(written, "fallback"))
+        if kind != "ai" and fallback is not None and said(fallback, "value") is None:
+            expected = "`fallback: {value: {...}}`: only a transform of type ai asks models"
+            yield mistake(("fallback",), "strange_for_type", expected, fallback)
