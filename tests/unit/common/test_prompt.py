@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.prompt import Prompt, check_prompt
+from loom_common.domain.prompt import Prompt
+from loom_common.domain.prompt_check import check_prompt, fields_of
 from loom_common.errors import RecordError
 
 
@@ -198,6 +199,34 @@ def test_every_mistake_is_told_at_once_in_order():
     assert [mistake.line for mistake in mistakes] == [1, 2, 3]
 
 
-def test_fields_are_checked_where_they_are_known():
-    (mistake,) = check_prompt("{{ input.reviw }}{{ input.id }}", [], [], fields=["id", "review"])
-    assert (mistake.found, mistake.suggestion) == ("input.reviw", "review")
+def test_the_fields_that_a_prompt_cannot_do_without_are_known_with_their_places():
+    text = (
+        "{{ input.review }}\n  {{ input['my id'] }} {{ input.note | default('') }}\n"
+        "{% if input.reply is defined %}{{ input.reply }}{% endif %}{{ input.items | length }}"
+    )
+    assert [(each.name, each.line, each.column) for each in fields_of(text)] == [("review", 1, 4), ("my id", 2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "found"),
+    [
+        ("Hello {{ input.x", (1, 7), "`{{` that is never closed"),
+        ("a {{ input.x\n b {{ input.y }}", (1, 3), "`{{` that is never closed"),
+        ('a\n{{ input.x | default("foo) }}\nb', (2, 22), "a quote that is opened and never closed"),
+        ("a\n {% if input.x %}\nfoo\n", (2, 2), "`{% if %}` that is never closed"),
+        ("{% for a in input.b %}\n{% if a %}\nx{% endif %}", (1, 1), "`{% for %}` that is never closed"),
+        ("x\n {# never\n", (2, 2), "`{#` that is never closed"),
+        ("x\n {% raw %}\n", (2, 2), "`{% raw %}` that is never closed"),
+        ("x {{ input.x | uper }}", (1, 16), "the unknown filter 'uper'"),
+        ("{{ 'x' if input.x is emptyy }}", (1, 22), "the unknown test 'emptyy'"),
+        ("\n{% unknown %}", (2, 4), "Encountered unknown tag 'unknown'."),
+        ("a\n{{ input.x }\n", (2, 1), "`{{` that is never closed"),
+        ("{{ input.x }} {{ inptu.y }}", (1, 18), "the unknown variable 'inptu'"),
+        ("x {{ params.tome }}", (1, 6), "params.tome"),
+        ("x\n{% include 'other.txt' %}", (2, 1), "`include`"),
+    ],
+)
+def test_a_mistake_in_a_prompt_is_placed_where_it_was_made(text, place, found):
+    (mistake,) = check_prompt(text, ["domain"], ["tone"])
+    assert (mistake.line, mistake.column) == place
+    assert mistake.found == found

@@ -54,7 +54,7 @@ def test_a_good_definition_parses():
         ),
         (("evaluate", "evaluators", 0, "type"), "rnage", "evaluate.evaluators[0].type", "one of exact_match", "range"),
         (("load", "destination"), "postgres://u:secret@h/db", "load.destination", "credential reference", None),
-        (("transform", "output"), {"a": "strnig"}, "transform.output.a", "is no type", None),
+        (("transform", "output"), {"a": "strnig"}, "transform.output.a", "one of string, number", None),
     ],
 )
 def test_a_mistake_is_named_with_what_was_expected(path, value, key, expected, suggestion):

@@ -3,12 +3,13 @@
 import math
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.evaluators import EvaluatorConfig
+from loom_common.domain.evaluators import EvaluatorConfig, JsonSchema
 from loom_common.errors import PermanentError, RecordError
 from loom_evaluator.evaluators.catalog import rule_of
+from loom_evaluator.evaluators.json_schema import json_schema
 
 CONFIG = TypeAdapter(EvaluatorConfig)
 
@@ -97,9 +98,12 @@ def test_a_schema_that_refers_elsewhere_is_not_fetched(tmp_path):
         opinion(settings, record({"n": 1}), tmp_path)
 
 
-def test_what_is_no_schema_fails_before_the_first_record(tmp_path):
+def test_what_is_no_schema_fails_before_the_first_record():
+    with pytest.raises(ValidationError, match="a valid JSON Schema"):
+        CONFIG.validate_python({"type": "json_schema", "schema": {"type": "strnig"}})
+    unseen = JsonSchema.model_construct(name="schema", field=None, json_schema={"type": "strnig"})
     with pytest.raises(PermanentError, match="`schema` is no JSON Schema"):
-        rule_of(CONFIG.validate_python({"type": "json_schema", "schema": {"type": "strnig"}}), tmp_path)
+        json_schema(unseen)
 
 
 MODULE = """

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from loom.config import LoomConfig
-from loom.definition_file import gather_files, is_path, load
+from loom.definition_file import gather_files, load
+from loom.prompt_files import is_path
 from loom_common.domain.definition import parse
 from loom_common.domain.pipeline import ExtractConfig
 from loom_common.errors import InvalidDefinition
@@ -90,13 +91,17 @@ def test_a_context_file_in_another_encoding_is_told_with_its_line(folder):
 def test_an_unknown_variable_is_told_at_its_line_of_the_prompt(folder):
     (folder / "prompts/ask.txt").write_text("Hello\n{{ context.domian }} {{ params.limt }} {{ inptu.text }}\n")
     told = mistakes(folder, GOOD)
-    assert all(problem.startswith("prompts/ask.txt:2: found ") for problem in told)
+    assert [problem.split(" found ")[0] for problem in told] == [
+        "prompts/ask.txt:2:4:",
+        "prompts/ask.txt:2:25:",
+        "prompts/ask.txt:2:43:",
+    ]
     assert [problem.rsplit("Did you mean ", 1)[1] for problem in told] == ["'domain'?", "'limit'?", "'input'?"]
 
 
 def test_an_unknown_variable_of_an_inline_prompt_is_told_at_the_key(folder):
     (told,) = mistakes(folder, GOOD.replace("prompts/ask.txt", "'Say {{ what }}'"))
-    assert told.startswith("p.yaml:10:3: transform.prompt: found the unknown variable 'what' (line 1)")
+    assert told.startswith("p.yaml:10:19: transform.prompt: found the unknown variable 'what'; expected")
 
 
 def test_two_context_files_of_one_name_are_a_mistake(folder):

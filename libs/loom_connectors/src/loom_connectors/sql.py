@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
 
-from loom_common.errors import ConfigurationError
+from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import Options, closest
 
 _TOKENS = re.compile(
@@ -45,38 +46,58 @@ class SqlDestinationOptions(Options):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="In seconds.")
 
 
+@dataclass(frozen=True, slots=True)
+class QueryMistake:
+    """One mistake in how a query names parameters."""
+
+    offset: int
+    """Characters of the query before it."""
+    found: str
+    expected: str
+    suggestion: str | None = None
+
+
+def query_mistakes(query: str, params: Collection[str]) -> list[QueryMistake]:
+    """Everything in braces that is not `{{ name }}` or `{{ params.name }}`, every unknown name, and every placeholder
+    inside quotes, where it would be text."""
+    mistakes = []
+    for token in _TOKENS.finditer(query):
+        if token["quoted"] is not None and (inner := _BRACES.search(token[0])):
+            found = f"{inner[0]} inside quotes ({token[0]})"
+            expected = "it without quotes: it is bound as a value, not spliced into the text"
+            mistakes.append(QueryMistake(token.start() + inner.start(), found, expected))
+        elif token["braces"] is not None and (named := _NAME.fullmatch(token["inside"] or "")) is None:
+            expected = "{{ name }} or {{ params.name }}: values are bound, and SQL cannot be put together by a template"
+            mistakes.append(QueryMistake(token.start(), token[0], expected))
+        elif token["braces"] is not None and named is not None and named[1] not in params:
+            known = f"declared in `params`: {', '.join(params) or 'none'}"
+            found = f"{token[0]}, which names no parameter"
+            mistakes.append(QueryMistake(token.start(), found, f"one {known}", closest(named[1], list(params))))
+    return mistakes
+
+
+def query_params(query: str) -> set[str]:
+    """Every parameter that a query names."""
+    inside = (token["inside"] for token in _TOKENS.finditer(query))
+    return {named[1] for text in inside if text is not None and (named := _NAME.fullmatch(text))}
+
+
 def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], str]) -> tuple[str, list[Any]]:
     """The query with `{{ name }}` and `{{ params.name }}` as placeholders (numbered from 1), and their values in order.
 
-    Raises `ConfigurationError` for anything else in braces, for an unknown name, and for a placeholder inside quotes,
-    where it would be text."""
+    Raises `InvalidDefinition` with every mistake in it."""
+    if mistakes := query_mistakes(query, params):
+        raise InvalidDefinition(
+            [Problem(("extract", "query"), each.found, each.expected, each.suggestion) for each in mistakes]
+        )
     values: list[Any] = []
     numbers: dict[str, int] = {}
 
     def replaced(match: re.Match[str]) -> str:
-        if match["comment"] is not None:
-            return match[0]
-        if match["quoted"] is not None:
-            if inner := _BRACES.search(match[0]):
-                raise ConfigurationError(
-                    f"extract.query: {inner[0]} stands inside quotes ({match[0]}). Write it without quotes: it is "
-                    "bound as a value, not spliced into the text."
-                )
-            return match[0]
         named = _NAME.fullmatch(match["inside"] or "")
-        if named is None:
-            raise ConfigurationError(
-                f"extract.query: found {match[0]}; expected {{{{ name }}}} or {{{{ params.name }}}}: values are bound, "
-                "and SQL cannot be put together by a template."
-            )
+        if match["braces"] is None or named is None:
+            return match[0]
         name = named[1]
-        if name not in params:
-            near = closest(name, list(params))
-            hint = f" Did you mean '{near}'?" if near else ""
-            known = ", ".join(params) or "none"
-            raise ConfigurationError(
-                f"extract.query: {match[0]} names no parameter; declared in `params`: {known}.{hint}"
-            )
         if name not in numbers or placeholder(1) == placeholder(2):  # unnumbered ones need their value every time
             values.append(params[name])
             numbers[name] = len(values)

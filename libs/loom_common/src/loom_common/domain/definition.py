@@ -39,27 +39,32 @@ def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
         return model.model_validate(written)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        paths = [_written_path(detail["loc"], written) for detail in details]
-        kept = [at for at, path in enumerate(paths) if not _told_deeper(details[at], path, paths)]
+        paths = [_written_path(detail, written) for detail in details]
+        kept = [at for at, path in enumerate(paths) if not _told_better(details[at], path, details, paths)]
         found = [_problem(details[at], paths[at], locate, model) for at in kept]
         raise InvalidDefinition(_distinct(found)) from None
 
 
-def _told_deeper(detail: ErrorDetails, path: KeyPath, paths: Sequence[KeyPath]) -> bool:
-    """Whether a key that may be of two types fails as the one, while what is wrong in it is told of the other."""
-    is_of_union = len(detail["loc"]) > len(path)
-    return is_of_union and any(len(other) > len(path) and other[: len(path)] == path for other in paths)
+def _told_better(
+    detail: ErrorDetails, path: KeyPath, details: Sequence[ErrorDetails], paths: Sequence[KeyPath]
+) -> bool:
+    """Whether a value of the wrong type for one member of a union is of the right one for another, which says more."""
+    if len(detail["loc"]) == len(path) or not detail["type"].endswith("_type"):
+        return False
+    return any(
+        other[: len(path)] == path and (len(other) > len(path) or not each["type"].endswith("_type"))
+        for each, other in zip(details, paths, strict=True)
+    )
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
     """Each mistake once, in the order of the file. A key that may be of several types has all of them expected."""
     by_place: dict[tuple[KeyPath, str], Problem] = {}
     for problem in problems:
-        place = (problem.path, problem.found)
-        before = by_place.setdefault(place, problem)
+        before = by_place.setdefault((problem.path, problem.found), problem)
         if problem.expected not in before.expected:
             expected = f"{before.expected} or {problem.expected}"
-            by_place[place] = replace(before, expected=expected, suggestion=before.suggestion or problem.suggestion)
+            by_place[problem.path, problem.found] = replace(before, expected=expected)
     return sorted(by_place.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
@@ -71,19 +76,17 @@ def _problem(detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[Ba
     return Problem(path, found, expected, suggestion, file, line, column)
 
 
-def _written_path(loc: KeyPath, definition: Any) -> KeyPath:
-    """Pydantic's location without the names it adds for union members: only keys the user wrote (or left out)."""
+def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
+    """Pydantic's location without the names it adds for union members: only keys the user wrote, or left out."""
     path: list[str | int] = []
     here: Any = definition
-    for position, part in enumerate(loc):
-        is_last = position == len(loc) - 1
-        if isinstance(here, Mapping) and (part in here or (is_last and isinstance(part, str) and part.isidentifier())):
-            path.append(part)
-            here = here.get(part)
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            path.append(part)
+    for part in detail["loc"]:
+        of_mapping = isinstance(here, Mapping) and part in here
+        of_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if of_mapping or of_list:
             here = here[part]
-    return tuple(path)
+            path.append(part)
+    return (*path, detail["loc"][-1]) if detail["type"] == "missing" else tuple(path)
 
 
 def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple[str, str, str | None]:

@@ -12,6 +12,7 @@ Short form means: exactly these fields, all present. `output: text` means free t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import jsonschema
@@ -31,9 +32,21 @@ _SCHEMA_WORDS = frozenset(
 )
 
 
+_SCHEMA_OF_SCHEMAS = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
+
+
 def is_json_schema(spec: Mapping[str, Any]) -> bool:
     """A full JSON Schema says so: `$schema`, or `type: object` with `properties`."""
     return "$schema" in spec or (spec.get("type") == "object" and isinstance(spec.get("properties"), Mapping))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """A part of a spec that cannot be read."""
+
+    at: tuple[str | int, ...]
+    found: Any
+    expected: str
 
 
 def json_schema(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,17 +55,14 @@ def json_schema(spec: Mapping[str, Any]) -> dict[str, Any]:
         return dict(spec)
     schema, wrong = _object(spec, ())
     if wrong:
-        raise ValueError("; ".join(f"{'.'.join(map(str, at))}: {words}" for at, words in wrong))
+        told = (f"{'.'.join(map(str, each.at))}: {each.found!r} is no type; {each.expected}" for each in wrong)
+        raise ValueError("; ".join(told))
     return schema
 
 
-_Wrong = list[tuple[tuple[str | int, ...], str]]
-"""Where a spec cannot be read, and why."""
-
-
-def _object(fields: Mapping[str, Any], at: tuple[str | int, ...]) -> tuple[dict[str, Any], _Wrong]:
+def _object(fields: Mapping[str, Any], at: tuple[str | int, ...]) -> tuple[dict[str, Any], list[_Wrong]]:
     properties: dict[str, Any] = {}
-    wrong: _Wrong = []
+    wrong: list[_Wrong] = []
     for name, spec in fields.items():
         properties[str(name)], more = _field(spec, (*at, name))
         wrong += more
@@ -60,7 +70,7 @@ def _object(fields: Mapping[str, Any], at: tuple[str | int, ...]) -> tuple[dict[
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}, wrong
 
 
-def _field(spec: Any, at: tuple[str | int, ...]) -> tuple[dict[str, Any], _Wrong]:
+def _field(spec: Any, at: tuple[str | int, ...]) -> tuple[dict[str, Any], list[_Wrong]]:
     match spec:
         case str() if spec.endswith("?") and spec[:-1] in _TYPES:
             return {"type": [spec[:-1], "null"]}, []
@@ -75,17 +85,16 @@ def _field(spec: Any, at: tuple[str | int, ...]) -> tuple[dict[str, Any], _Wrong
             return _object(spec, at)
         case _:
             near = closest(spec.removesuffix("?"), _TYPES) if isinstance(spec, str) else None
-            hint = f". Did you mean '{near}'?" if near else ""
-            return {}, [(at, f"{spec!r} is no type; one of {', '.join(_TYPES)}, a JSON Schema, or fields{hint}")]
+            hint = f" (did you mean {near}?)" if near else ""
+            return {}, [_Wrong(at, spec, f"one of {', '.join(_TYPES)}{hint}, a JSON Schema, or fields")]
 
 
-def _schema_mistakes(schema: Mapping[str, Any], at: tuple[str | int, ...]) -> _Wrong:
-    errors = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(dict(schema))
-    wrong: _Wrong = []
-    for error in errors:
+def _schema_mistakes(schema: Mapping[str, Any], at: tuple[str | int, ...]) -> list[_Wrong]:
+    wrong = []
+    for error in _SCHEMA_OF_SCHEMAS.iter_errors(dict(schema)):
         deepest = jsonschema.exceptions.best_match([error]) or error
-        inside = tuple(deepest.absolute_path)
-        wrong.append(((*at, *inside), f"a valid JSON Schema ({deepest.message})"))
+        place = (*at, *deepest.absolute_path)
+        wrong.append(_Wrong(place, deepest.instance, f"a valid JSON Schema ({deepest.message})"))
     return wrong
 
 
@@ -96,7 +105,7 @@ def _readable(spec: Any) -> Any:
         raise PydanticCustomError("output_spec", "fields with their types, a JSON Schema, or `text`")
     wrong = _schema_mistakes(spec, ()) if is_json_schema(spec) else _object(spec, ())[1]
     if wrong:
-        raise refusal("output", (mistake(at, "output_spec", words, spec) for at, words in wrong))
+        raise refusal("output", (mistake(each.at, "output_spec", each.expected, each.found) for each in wrong))
     return spec
 
 

@@ -49,13 +49,15 @@ def check_prompt(text: str, context: Collection[str], params: Collection[str]) -
     compiling = environment()
     try:
         tree = compiling.parse(text)
-        compiling.from_string(text)
+        unknown = list(_unknown_functions(tree, compiling, text))
+        if not unknown:
+            compiling.from_string(text)
     except jinja2.TemplateSyntaxError as error:
         return [_syntax(error, text)]
     known: dict[str, Collection[str]] = {"context": context, "params": params}
     own = {*_names_bound(tree), *compiling.globals}
     mistakes = [
-        *_unknown_functions(tree, compiling, text),
+        *unknown,
         *(
             PromptMistake(
                 name.lineno,
@@ -83,7 +85,7 @@ def check_prompt(text: str, context: Collection[str], params: Collection[str]) -
 
 
 def fields_of(text: str) -> list[PromptField]:
-    """Every field of the input that a prompt cannot do without. None where the prompt cannot be read."""
+    """Every field of the input that a prompt cannot do without. None of a prompt that cannot be read."""
     text = text.replace("\r\n", "\n")
     try:
         tree = environment().parse(text)
@@ -97,13 +99,15 @@ def fields_of(text: str) -> list[PromptField]:
     return list(dict.fromkeys(found))
 
 
-def params_of(text: str) -> set[str]:
-    """Every parameter that a prompt names."""
+def params_of(text: str) -> set[str] | None:
+    """Every parameter that a prompt names; None where it cannot be told, as in `{{ params }}`."""
     try:
         tree = environment().parse(text)
     except jinja2.TemplateSyntaxError:
-        return set()
-    return {name for root, name, _ in _looked_up(tree, set(), also_optional=True) if root == "params"}
+        return None
+    named = [name for root, name, _ in _looked_up(tree, set(), also_optional=True) if root == "params"]
+    mentioned = sum(each.name == "params" for each in tree.find_all(nodes.Name))
+    return set(named) if mentioned <= len(named) else None
 
 
 def _unknown_functions(tree: nodes.Template, compiling: jinja2.Environment, text: str) -> Iterator[PromptMistake]:
@@ -116,7 +120,7 @@ def _unknown_functions(tree: nodes.Template, compiling: jinja2.Environment, text
         for node in tree.find_all(kind):
             if node.name not in known:
                 column = _column(text, node.lineno, rf"{before}(?P<it>{re.escape(node.name)})\b")
-                near = closest(node.name, known)
+                near = closest(node.name, known, 0.7)
                 yield PromptMistake(
                     node.lineno, f"the unknown {word} '{node.name}'", f"a {word} of Jinja2's", near, column
                 )
@@ -132,19 +136,15 @@ def _syntax(error: jinja2.TemplateSyntaxError, text: str) -> PromptMistake:
         quote = unexpected[1] in ('"\'"', "'\"'")
         found = "a quote that is opened and never closed" if quote else f"the character {unexpected[1]}"
         return _at(text, int(unexpected[2]), found, "a closing quote" if quote else "a Jinja2 template")
-    lowered = message.lower()
-    if lowered.startswith(("unexpected end of template", "missing end of")):
-        opening = _unclosed_tag(text)
-        if opening is not None:
-            written = text[opening : opening + 2]
-            return _at(text, opening, f"`{written}` that is never closed", f"a closing `{_ENDS[written]}`")
-        if (block := _unclosed_block(text)) is not None:
-            start, name = block
-            return _at(text, start, f"`{{% {name} %}}` that is never closed", f"`{{% end{name} %}}`")
+    if (opening := _unclosed_tag(text)) is not None:
+        written = text[opening : opening + 2]
+        return _at(text, opening, f"`{written}` that is never closed", f"a closing `{_ENDS[written]}`")
+    ends_early = message.lower().startswith(("unexpected end of template", "missing end of"))
+    if ends_early and (block := _unclosed_block(text)) is not None:
+        start, name = block
+        return _at(text, start, f"`{{% {name} %}}` that is never closed", f"`{{% end{name} %}}`")
     patterns = (
         (r"unknown tag '(\w+)'", r"\{{%-?\s*(?P<it>{})"),
-        (r"No filter named '(\w+)'", r"\|\s*(?P<it>{})"),
-        (r"No test named '(\w+)'", r"\bis\s+(?:not\s+)?(?P<it>{})"),
         (r"unexpected '(.+?)'", r"(?P<it>{})"),
         (r"got '(\w+)'", r"(?P<it>{})"),
     )
