@@ -176,12 +176,15 @@ A database source is read by `extract.query`, or whole by `?table=`. Options sta
 
 CONNECTOR = {
     "CSV files": """
-Values stay text: nothing is taken for a number or a date. A ragged row, a broken quote or bytes of another encoding
-quarantine that record, with its line; the others go on. As a destination: exactly once, each batch is a part of its own
-and the file is joined from them at the end. Mode `replace` (the default) or `append`.
+Values stay text: nothing is taken for a number or a date, and an empty field is an empty text unless `null_values`
+names it. A closing quote is followed by a delimiter or a line end. A ragged row, a broken quote or bytes of another
+encoding quarantine that record, with its line; the others go on. As a destination: exactly once, each batch is a part
+of its own and the file is joined from them at the end. Mode `replace` (the default) or `append`.
 """,
     "JSON Lines files": """
-One object a line. A line that is no JSON object quarantines that record, with its line. As a destination: like CSV.
+One object a line, read exactly: integers stay what they are, however long. A line that is no JSON object, or has a key
+twice, a number of more digits than a floating-point number holds, or more than 100 levels of nesting, quarantines that
+record, with its line. As a destination: like CSV.
 """,
     "SQLite and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 from loom_common.domain.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError, SourceError
+from loom_connectors.file_kinds import see_that_it_is_text
 from loom_connectors.lines import Encoding, Lines, encoding_of
 from loom_connectors.places import file_trouble, host, resolved
 from loom_connectors.ports import Page, ReadRecord, Surroundings
@@ -80,7 +81,9 @@ class FileSource:
             )
         self._location = config.source
         self._folder = surroundings.folder
-        self._path = resolved(surroundings.credentials.expand(config.source), surroundings.folder)
+        written = surroundings.credentials.expand(config.source)
+        self._path = resolved(written, surroundings.folder)
+        self._pattern = pattern(written, surroundings.folder) if glob.has_magic(written) else None
         self._keys = config.keys
         self._format = form
         self._fingerprints: dict[Path, tuple[tuple[int, ...], str]] = {}
@@ -174,13 +177,16 @@ class FileSource:
 
     @contextmanager
     def _open(self, path: Path) -> Iterator[TextFile]:
-        several = _is_pattern(self._location)
+        several = self._several()
+        shown = self._name(path) if several else self._location
         with file_trouble(path, SourceError, self._remedy), path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            see_that_it_is_text(head, self._format.encoding, shown)
             yield TextFile(
                 stream,
-                shown=self._name(path) if several else self._location,
+                shown=shown,
                 prefix=f"{self._name(path)} " if several else "",
-                encoding=encoding_of(stream.read(_HEAD), self._format.encoding),
+                encoding=encoding_of(head, self._format.encoding),
                 size=os.fstat(stream.fileno()).st_size,
             )
 
@@ -188,13 +194,17 @@ class FileSource:
         return path.relative_to(self._folder).as_posix() if path.is_relative_to(self._folder) else str(path)
 
     def _paths(self) -> list[Path]:
-        if not _is_pattern(self._location):
+        if not self._several():
             return [self._path]
-        matches = glob.glob(str(self._path), recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
+        matches = glob.glob(self._pattern or "", recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
         paths = sorted(path for path in map(Path, matches) if path.is_file())
         if not paths:
             raise SourceError(f"{self._path} on {host()}: no file matches. {self._remedy}")
         return paths
+
+    def _several(self) -> bool:
+        """Whether a pattern is meant: a file may be called `d[1].csv`."""
+        return self._pattern is not None and not self._path.exists()
 
     @property
     def _remedy(self) -> str:
@@ -204,5 +214,7 @@ class FileSource:
         )
 
 
-def _is_pattern(location: str) -> bool:
-    return glob.has_magic(location)
+def pattern(written: str, folder: Path) -> str:
+    """What `written` matches below `folder`, whose own name is no pattern."""
+    inside = Path(written).expanduser()
+    return str(inside) if inside.is_absolute() else str(Path(glob.escape(str(folder.absolute()))) / inside)

@@ -13,12 +13,16 @@ import orjson
 from pydantic import Field, field_validator
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.errors import RecordError
+from loom_common.errors import RecordError, SourceError
 from loom_connectors.files import FileSource, Mark, TextFile
+from loom_connectors.json_records import Unfit, object_of
 from loom_connectors.lines import usable
 from loom_connectors.options import NoOptions, Options, options_of
 from loom_connectors.parts import FileDestination
 from loom_connectors.ports import ReadRecord, Surroundings
+
+_LONGEST_RAW = 64 * 1024
+"""Characters that are kept of a line that is no record."""
 
 
 class JsonLinesOptions(Options):
@@ -50,9 +54,11 @@ class JsonLinesFormat:
         self.encoding = options.encoding
 
     def check(self, file: TextFile, keys: Sequence[str]) -> None:
-        """Any file may hold JSON lines: what does not is the record's own trouble."""
+        _see_lines(file)
 
     def read(self, file: TextFile, mark: Mark, limit: int) -> tuple[list[ReadRecord], Mark]:
+        if mark.offset <= file.encoding.start:
+            _see_lines(file)
         records: list[ReadRecord] = []
         lines, prefix = file.lines(mark), f"{file.prefix}line "
         for text in lines:
@@ -60,7 +66,12 @@ class JsonLinesFormat:
                 records.append(ReadRecord(prefix + str(lines.number), {"raw": text.rstrip("\r\n")}, lines.trouble))
                 lines.trouble = None
             elif not text.isspace():
-                records.append(_record(file, prefix, lines.number, text))
+                try:
+                    records.append(ReadRecord(prefix + str(lines.number), object_of(text)))
+                except Unfit as unfit:
+                    records.append(_kept_back(file, prefix, lines.number, text, unfit))
+            else:
+                continue
             if len(records) >= limit:
                 break
         return records, Mark(lines.offset, lines.number)
@@ -69,24 +80,34 @@ class JsonLinesFormat:
         return sum(not text.isspace() for text in file.lines(Mark()))
 
 
-def _record(file: TextFile, prefix: str, line: int, text: str) -> ReadRecord:
-    position = prefix + str(line)
+def _kept_back(file: TextFile, prefix: str, line: int, text: str, unfit: Unfit) -> ReadRecord:
+    column = "" if unfit.column is None else f" column {unfit.column}"
+    words = f"{file.shown} line {line}{column}: {unfit}"
+    error = RecordError(words, code=unfit.code, details={"line": line})
+    return ReadRecord(prefix + str(line), {"raw": text.rstrip("\r\n")[:_LONGEST_RAW]}, error)
+
+
+def _see_lines(file: TextFile) -> None:
+    """Raises `SourceError` for a file that is one JSON value over several lines, or one array."""
+    lines = (text.strip() for text in file.lines(Mark()))
+    first = next(filter(None, lines), "")
+    if first[:1] not in ("[", "{"):
+        return
     try:
-        value = orjson.loads(text)
-    except json.JSONDecodeError as error:
-        code, words = "bad_json", f"{line} column {error.colno}: {error.msg}."
-    else:
-        if isinstance(value, dict):
-            return ReadRecord(position, value)
-        code, words = "bad_json", f"{line} column 1: {_kind(value)}, expected an object in braces."
-    where = {"line": line}
-    error_here = RecordError(f"{file.shown} line {words}", code=code, details=where)
-    return ReadRecord(position, {"raw": text.rstrip("\r\n")}, error_here)
-
-
-def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+        value = orjson.loads(first)
+    except json.JSONDecodeError:
+        value = None
+    of_records = isinstance(value, list) and value[:1] != [] and isinstance(value[0], dict)
+    if first[0] == "[" and (value is None or (of_records and next(filter(None, lines), None) is None)):
+        raise SourceError(
+            f"{file.shown} is one JSON array; JSON Lines has one object a line. Convert it: "
+            "`jq -c '.[]' array.json > lines.jsonl`."
+        )
+    if first == "{":
+        raise SourceError(
+            f"{file.shown} has a JSON object over several lines; JSON Lines has one object a line. Convert it: "
+            "`jq -c . objects.json > lines.jsonl`."
+        )
 
 
 class JsonLinesParts:

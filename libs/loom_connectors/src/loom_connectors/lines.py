@@ -16,7 +16,7 @@ _KEPT = 64 * 1024
 """Characters that are kept of a line that is too long."""
 _CHUNK = 256 * 1024
 
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before utf-16-le, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -54,7 +54,7 @@ def usable(name: str) -> str:
 def encoding_of(head: bytes, declared: str | None) -> Encoding:
     """The encoding of a file by its first bytes: its byte order mark, else what was declared, else UTF-8."""
     codec, start = _WITHOUT_MARK.get(declared or "utf-8", declared or "utf-8"), 0
-    for mark, marked in _MARKS:
+    for mark, marked in MARKS:
         if head.startswith(mark) and (declared is None or marked.startswith(declared.removesuffix("-sig"))):
             codec, start = marked, len(mark)
             break
@@ -66,7 +66,7 @@ def encoding_of(head: bytes, declared: str | None) -> Encoding:
 class Lines:
     """An iterator over lines of text. `offset`, `number` and `trouble` speak of the lines given so far."""
 
-    __slots__ = ("_encoding", "_shown", "_stream", "exhausted", "number", "offset", "trouble")
+    __slots__ = ("_encoding", "_shown", "_stream", "number", "offset", "trouble")
 
     def __init__(self, stream: BinaryIO, encoding: Encoding, shown: str, offset: int, number: int) -> None:
         """Starts at byte `offset`, which follows line `number` (counted from 1; 0 at the start)."""
@@ -75,8 +75,6 @@ class Lines:
         self.number = number
         self.trouble: RecordError | None = None
         """What is wrong with a line given since this was last set to None."""
-        self.exhausted = False
-        """Whether a line was asked for after the last one."""
         stream.seek(self.offset)
 
     def __iter__(self) -> Iterator[str]:
@@ -103,7 +101,6 @@ class Lines:
                     "nul_byte", "a NUL byte. Remove it, or name the file's encoding: `options: {encoding: ...}`.", at=0
                 )
             yield text
-        self.exhausted = True
 
     def _note_encoding(self, raw: bytes, error: UnicodeDecodeError) -> None:
         byte, offset = raw[error.start], self.offset + error.start

@@ -26,7 +26,7 @@ class Surroundings:
     """JSON Schema of the output, where the pipeline declares one: a destination may create its table by it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
 class ReadRecord:
     """A record as read: JSON values only (dates as ISO 8601 text, decimals as text, bytes as hexadecimal text)."""
 

@@ -1,0 +1,38 @@
+"""Files as sources in tests: written, opened and read through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loom_common.credentials import Credentials
+from loom_common.domain.pipeline import ExtractConfig
+from loom_connectors.ports import ReadRecord, Source, Surroundings
+from loom_connectors.registry import open_source
+
+
+def source_of(
+    folder: Path, content: bytes | str | None = None, *, name: str = "x.csv", key: Any = None, **options: Any
+) -> Source:
+    """The file `name` as a source, written first where `content` is given."""
+    if content is not None:
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_source(ExtractConfig(source=name, key=key, options=options), Surroundings(folder, Credentials({})))
+
+
+async def read_through(source: Source, page: int = 1000) -> list[ReadRecord]:
+    """All records of a source, read in pages."""
+    records: list[ReadRecord] = []
+    cursor = None
+    while True:
+        found = await source.read(cursor, page)
+        records += found.records
+        cursor = found.cursor
+        if found.end:
+            return records
+
+
+def outcome(record: ReadRecord) -> tuple[str, str | None, Mapping[str, Any]]:
+    """Where it stands, why it is kept back, what it holds."""
+    return record.position, record.error.code if record.error else None, record.data
