@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from loom_common.contracts.v1 import TransformedRecord
+from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
 from loom_evaluator.hearing import Hearing
 
@@ -44,8 +45,16 @@ def cannot_score(why: str) -> RecordError:
 def score_of(value: Any) -> float:
     """`value` as a score. Raises `RecordError` for anything but a number in [0, 1]."""
     if not isinstance(value, Real):
-        raise cannot_score(f"the score is {value!r:.80}; expected a number from 0 to 1")
+        raise cannot_score(f"the score is {shown(value)}; expected a number from 0 to 1")
     score = float(value)
     if math.isnan(score) or not 0.0 <= score <= 1.0:
         raise cannot_score(f"the score is {score:g}; expected a number from 0 to 1")
     return score
+
+
+def shown(value: Any) -> str:
+    """A value for a message: as Python writes it where it is a JSON value, else its type alone."""
+    try:
+        return f"{plain(value)!r:.80}"
+    except NoPlainValue:
+        return f"of type {type(value).__name__}"

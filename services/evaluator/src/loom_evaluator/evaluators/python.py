@@ -9,9 +9,11 @@ from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain import evaluators as config
+from loom_common.domain.exact_json import dumps
+from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
 from loom_common.functions import load_function
-from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of
+from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of, shown
 
 
 def python(settings: config.PythonEvaluator, folder: Path) -> Rule | AsyncRule:
@@ -52,10 +54,20 @@ def _opinion(answer: Any) -> Opinion:
     match answer:
         case Mapping():
             if "score" not in answer:
-                raise cannot_score(f"the function returned {answer!r:.80}, which has no 'score'")
+                raise cannot_score(f"the function returned {shown(answer)}, which has no 'score'")
             score, explanation = answer["score"], answer.get("explanation")
         case (score, explanation):
             pass
         case score:
             explanation = None
-    return Opinion(score_of(score), None if explanation is None else str(explanation))
+    return Opinion(score_of(score), _text(explanation))
+
+
+def _text(explanation: Any) -> str | None:
+    """The explanation as text: as JSON where it is another JSON value. Raises `RecordError` for anything else."""
+    if explanation is None or isinstance(explanation, str):
+        return explanation
+    try:
+        return dumps(plain(explanation)).decode()
+    except NoPlainValue as error:
+        raise cannot_score(f"the explanation is no text and no JSON: {error}") from error

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-import orjson
-
 from loom_ai.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import PermanentError, RecordError, TransientError
 from loom_common.isolation import USER_CODE, Risk
 from loom_common.threads import Threads
@@ -107,14 +106,14 @@ def late(name: str, seconds: float) -> RecordError:
 
 
 def output_of(value: Any, name: str, shape: Shape | None) -> dict[str, Any]:
-    """What a function returned, as JSON values: dates as ISO 8601 text, decimals as text. Raises `RecordError`."""
+    """What a function returned, as JSON values (see `plain_values`). Raises `RecordError`, which names the field and
+    its type where a value has no JSON form."""
     if not isinstance(value, Mapping):
         raise RecordError(f"{name} returned {type(value).__name__}, not a dict", code="transform_error")
     try:
-        data = orjson.dumps(dict(value), default=str, option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError as error:
+        output: dict[str, Any] = plain(value)
+    except NoPlainValue as error:
         raise RecordError(f"{name} returned what is no JSON: {error}", code="transform_error") from error
-    output: dict[str, Any] = orjson.loads(data)
     if shape is not None:
         shape.check(output)
     return output

@@ -1,0 +1,127 @@
+"""JSON text to values and back without loss: a number arrives as it is written, or the text is refused.
+
+Python keeps integers of any size and floating-point numbers of 64 bits. A number with a fraction or an exponent is exact
+if the 64-bit number nearest to it is written with the same digits, in its shortest form or with 17 digits."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import orjson
+
+_MAY_LOSE = re.compile(r"[\d.]{16}|\d[eE][+-]?\d{3}|\\u[dD][89a-fA-F]")
+"""What every number that orjson would change holds, and every escaped lone surrogate."""
+_NAME_END = re.compile(r'"\s*:')
+
+
+class UnfitJson(ValueError):
+    """JSON that is well formed, but holds what cannot be kept as it is."""
+
+    def __init__(self, message: str, code: str) -> None:
+        self.code = code
+        """`inexact_number`, `duplicate_name` or `bad_unicode`."""
+        super().__init__(message)
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text. Raises `UnfitJson` for a number that would change, for an object with two members of
+    one name and for half a surrogate pair; `json.JSONDecodeError` where the text is no JSON."""
+    if _MAY_LOSE.search(text) is None:
+        value = orjson.loads(text)
+        # Every member's name is followed by a colon; texts may hold more of them, never fewer.
+        if len(_NAME_END.findall(text)) == _names_in(value):
+            return value
+    return _slowly(text)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON of a value, with integers of any size. Raises `TypeError` or `ValueError` for what is no JSON value."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        try:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        except UnicodeEncodeError:  # half a surrogate pair can be written as an escape alone
+            return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def exact_float(text: str) -> float:
+    """The 64-bit number that a decimal text means. Raises `UnfitJson` where its digits would change."""
+    number = float(text)
+    written = Decimal(text)
+    if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}")):
+        raise UnfitJson(
+            f"the number {_short(text)} would become {number!r}: it has more digits, or a larger exponent, than a 64-bit "
+            "floating-point number keeps. Give it as a text.",
+            "inexact_number",
+        )
+    return number
+
+
+def _names_in(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_names_in(each) for each in value.values() if isinstance(each, dict | list))
+    if isinstance(value, list):
+        return sum(_names_in(each) for each in value if isinstance(each, dict | list))
+    return 0
+
+
+def _slowly(text: str) -> Any:
+    try:
+        value = json.loads(
+            text,
+            parse_float=exact_float,
+            parse_int=_integer,
+            parse_constant=_constant,
+            object_pairs_hook=_members,
+        )
+    except RecursionError:
+        raise UnfitJson("it is nested too deeply.", "nested_too_deeply") from None
+    if "\\u" in text:
+        _see_unicode(value)
+    return value
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # Python's own limit, which guards against texts of millions of digits
+        words = f"the integer {_short(text)} has {len(text):,} digits."
+        raise UnfitJson(words, "inexact_number") from None
+
+
+def _constant(text: str) -> NoReturn:
+    raise UnfitJson(f"{text} is no JSON number.", "inexact_number")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for at, name in enumerate(names) if name in names[:at])
+        raise UnfitJson(f"an object has two members that are called '{twice}'.", "duplicate_name")
+    return members
+
+
+def _see_unicode(value: Any) -> None:
+    match value:
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise UnfitJson("a text holds half a surrogate pair, which is no character.", "bad_unicode") from None
+        case dict():
+            for name, each in value.items():
+                _see_unicode(name)
+                _see_unicode(each)
+        case list():
+            for each in value:
+                _see_unicode(each)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
