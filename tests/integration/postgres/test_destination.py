@@ -59,7 +59,7 @@ async def test_a_connection_lost_while_idle_is_replaced(sql, loading):
         except DependencyUnavailable:  # the driver had not heard of it yet
             result = await destination.load(batch({"a": 2}, name="b2"))
         assert result.loaded == 1
-    assert await sql("SELECT a FROM t ORDER BY a") == [("1",), ("2",)]
+    assert await sql("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
 
 
 async def test_a_user_who_may_not_write_is_refused(sql, postgres_url, loading):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from loom_connectors.columns import Kind, columns_of, kind_of, kinds, unknown_everywhere
-from loom_connectors.outcome import result_of, sorted_out, staging_name
+from loom_connectors.columns import Kind, columns_of, kind_of, kinds, lacking, unknown_everywhere
+from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
 from loom_connectors.ports import FailedRow, LoadResult, Row
-from loom_connectors.values import as_json
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,44 @@ def test_a_staging_table_has_a_name_postgres_keeps(table, run):
     assert name != staging_name(table, f"{run}x")
 
 
-def test_what_json_cannot_say_becomes_text():
-    assert as_json(float("nan")) == "nan"
-    assert as_json([b"\x00\xff", (1, 2)]) == ["\\x00ff", [1, 2]]
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, None, 2], Kind.INTEGER),
+        ([1 / 3], Kind.NUMBER),
+        ([1, 0.5], Kind.NUMBER),
+        ([2**53 + 1, 0.5], Kind.ANY),
+        ([2**63], Kind.BIG_INTEGER),
+        ([2**63, 1], Kind.BIG_INTEGER),
+        ([2**63, 0.5], Kind.ANY),
+        ([True, False], Kind.BOOLEAN),
+        ([True, 1], Kind.ANY),
+        (["a"], Kind.TEXT),
+        (["1", 1], Kind.ANY),
+        ([{"a": 1}, [1]], Kind.JSON),
+        ([{"a": 1}, "a"], Kind.ANY),
+        ([{"$bytes": "00ff"}], Kind.BYTES),
+        ([{"$bytes": "0"}], Kind.JSON),
+        ([None], Kind.TEXT),
+        ([], Kind.TEXT),
+    ],
+)
+def test_a_column_without_a_declared_type_gets_the_kind_that_holds_its_values_exactly(values, kind):
+    rows = [Row(str(at), {"c": value}) for at, value in enumerate(values)]
+    assert kinds(None, ["c"], rows) == {"c": kind}
+    assert kinds({"properties": {"c": {}}}, ["c"], rows) == {"c": kind}
+    assert kinds({"properties": {"c": {"type": "string"}}}, ["c"], rows) == {"c": Kind.TEXT}
+
+
+def test_a_name_that_no_database_takes_is_no_column():
+    assert kinds(None, ["a\0b", "\ud800", "", "ok"]) == {"ok": Kind.TEXT}
+    assert "cannot be a column" in str(lacking(["a\0b"], "t", ["ok"]))
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800", '"\\u0000', "plain", "🧵"])
+def test_the_load_ledger_keeps_any_failed_row(odd):
+    failed = (FailedRow(odd, "type", odd),)
+    kept = failed_as_json(failed)
+    assert "\\u0000" not in kept.replace("\\\\u0000", "")
+    for read in (kept, json.loads(kept)):
+        assert stored_result(3, read) == LoadResult(3, failed)

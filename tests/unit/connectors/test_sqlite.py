@@ -74,7 +74,16 @@ async def test_keys_of_every_type_are_read_once(tmp_path):
     )
     records = await read(tmp_path, "t", key="k", limit=1)
     assert sorted(record.data["n"] for record in records) == list(range(8))
-    assert [record.data["k"] for record in records] == [1.5, 2, "A", "a", "a", "\\x00", "\\x00ff", None]
+    assert [record.data["k"] for record in records] == [
+        1.5,
+        2,
+        "A",
+        "a",
+        "a",
+        {"$bytes": "00"},
+        {"$bytes": "00ff"},
+        None,
+    ]
     assert [record.position for record in records][2:5] == ["k=A", "k=a", "k=a #2"]
 
 

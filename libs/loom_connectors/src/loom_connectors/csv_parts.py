@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
-
 from loom_common.errors import DestinationError
 from loom_connectors.lines import Encoding, Lines
+from loom_connectors.values import json_text
 
 _UTF8 = Encoding("utf-8", 0, b"\n")
 _MARKED_UTF8 = Encoding("utf-8", 3, b"\n")
@@ -100,6 +99,6 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case dict() | list():
-            return orjson.dumps(value).decode()
+            return json_text(value)
         case _:
             return str(value)

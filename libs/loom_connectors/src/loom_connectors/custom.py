@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.domain.urls import query_of, redacted
-from loom_common.errors import DependencyUnavailable, DestinationError, SourceError
+from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
 from loom_connectors import ports
 from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, Page, ReadRecord, Surroundings
-from loom_connectors.values import as_json
 
 
 @dataclass
@@ -140,7 +140,7 @@ class ConnectorSource:
         with self._connected.trouble():
             result = await connector.extract(self._query, batch_size=limit + skipped, **onward)
         given = result.records[skipped : skipped + limit]
-        records = [ReadRecord(f"id={record.id}", as_json(record.data)) for record in given]
+        records = [_read(record, self._connected.shown) for record in given]
         if skipped + limit < len(result.records):
             return Page(records, {"at": at, "skip": skipped + limit}, end=False)
         if result.has_more and result.cursor is None:
@@ -151,6 +151,19 @@ class ConnectorSource:
 
     async def close(self) -> None:
         await self._connected.close()
+
+
+def _read(record: Record, place: str) -> ReadRecord:
+    """The record; where a value has no JSON form, what can be kept of it and the field and type of the value."""
+    position = f"id={record.id}"
+    try:
+        return ReadRecord(position, plain(record.data))
+    except NoPlainValue as error:
+        kept = {}
+        for name, value in record.data.items():
+            with suppress(NoPlainValue):
+                kept[str(name)] = plain(value)
+        return ReadRecord(position, kept, RecordError(f"{place} {position}: {error}.", code="no_json"))
 
 
 class ConnectorDestination:

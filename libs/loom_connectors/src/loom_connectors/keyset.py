@@ -7,14 +7,13 @@ their text. Pure: the databases' differences are in `Dialect`."""
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import md5
 from typing import Any
 
 from loom_common.errors import ConfigurationError
 from loom_connectors.options import closest
-from loom_connectors.ports import ReadRecord
 from loom_connectors.sql import quoted
 
 ROW = "loom_row"
@@ -67,7 +66,8 @@ def page_sql(
     if cursor.nulls:
         return _nulls_sql(query, keys, cursor, limit, dialect, bound_before)
     columns = [dialect.key(key) for key in keys]
-    where = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    # Not IS NOT NULL: a composite value of which one field is NULL is neither, and must come in one of the phases.
+    where = " AND ".join(f"NOT ({column} IS NULL)" for column in columns)
     if cursor.last is not None:
         values = ", ".join(dialect.value(bound_before + at, key) for at, key in enumerate(keys, 1))
         where += f" AND ({', '.join(columns)}) >= ({values})"
@@ -113,14 +113,13 @@ def ordinals(keys: Sequence[tuple[Any, ...]]) -> list[int]:
     return counted
 
 
-def record(keys: Sequence[str], data: dict[str, Any], ordinal: int) -> ReadRecord:
-    """A row of a page as a record: at `id=42`, the second row of a key at `id=42 #2`, told apart by their text where
+def place(keys: Sequence[str], data: Mapping[str, Any], ordinal: int, row_text: str | None = None) -> str:
+    """Where a row of a page stands: at `id=42`, the second row of a key at `id=42 #2`, told apart by their text where
     the key is NULL."""
-    text = data.pop(ROW_TEXT, None)
-    place = ", ".join(f"{key}={'NULL' if data[key] is None else data[key]}" for key in keys)
-    if text is not None:
-        place += f" ~{md5(text.encode(), usedforsecurity=False).hexdigest()[:8]}"
-    return ReadRecord(place if ordinal == 1 else f"{place} #{ordinal}", data)
+    where = ", ".join(f"{key}={'NULL' if data[key] is None else data[key]}" for key in keys)
+    if row_text is not None:
+        where += f" ~{md5(row_text.encode(), usedforsecurity=False).hexdigest()[:8]}"
+    return where if ordinal == 1 else f"{where} #{ordinal}"
 
 
 def see_columns(columns: Sequence[str], keys: Sequence[str], place: str) -> None:

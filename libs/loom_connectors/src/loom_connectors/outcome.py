@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import orjson
-
 from loom_common.domain.ids import content_hash
 from loom_connectors.ports import FailedRow, LoadResult, Row
+from loom_connectors.values import json_text
+
+_NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) -> tuple[list[Row], list[FailedRow]]:
@@ -37,13 +40,17 @@ def result_of(rows: Sequence[Row], failed: Sequence[FailedRow]) -> LoadResult:
 
 
 def failed_as_json(failed: Sequence[FailedRow]) -> str:
-    """For the load ledger."""
-    return orjson.dumps([asdict(each) for each in failed]).decode()
+    """For the load ledger. Where it holds what Postgres takes in no JSON (NUL, half a surrogate pair), as
+    hexadecimal digits."""
+    text = json_text([asdict(each) for each in failed])
+    return f'"{text.encode().hex()}"' if _NOT_IN_JSONB.search(text) else text
 
 
 def stored_result(loaded: int, failed: Any) -> LoadResult:
     """The result that the load ledger holds; `failed` as JSON text or read."""
-    entries = orjson.loads(failed) if isinstance(failed, str) else failed
+    entries = json.loads(failed) if isinstance(failed, str) and failed.startswith(("[", '"')) else failed
+    if isinstance(entries, str):
+        entries = json.loads(bytes.fromhex(entries))
     return LoadResult(loaded, tuple(FailedRow(**entry) for entry in entries))
 
 

@@ -28,7 +28,7 @@ class Surroundings:
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
 class ReadRecord:
-    """A record as read: JSON values only (dates as ISO 8601 text, decimals as text, bytes as hexadecimal text)."""
+    """A record as read: JSON values only, each exactly what the source holds (see "How values travel" in the docs)."""
 
     position: str
     """Where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""

@@ -31,6 +31,7 @@ from loom_connectors.postgres_tables import (
     unique_keys,
 )
 from loom_connectors.sql import SqlDestinationOptions, name_list
+from loom_connectors.values import UnfitValue
 
 
 class PostgresDestination:
@@ -83,9 +84,9 @@ class PostgresDestination:
             await self._see_ledger(connection)
             try:
                 return await self._load(connection, batch, write)
-            except asyncpg.PostgresError as error:
+            except (asyncpg.PostgresError, UnfitValue) as error:
                 self._targets.clear()  # the table may be another than it was
-                if not is_a_rows_fault(error):
+                if not isinstance(error, UnfitValue) and not is_a_rows_fault(error):
                     raise
             return await self._load(connection, batch, write_apart)
 
@@ -165,7 +166,7 @@ class PostgresDestination:
                 if not self._options.create_table:
                     raise self._no_table()
                 wanted = list(dict.fromkeys([*self._key, *names]))
-                await make_table(connection, self._table, kinds(self._schema, wanted), self._key)
+                await make_table(connection, self._table, kinds(self._schema, wanted, batch.rows), self._key)
             columns = await self._see_columns(connection)
             table = self._table
             if self._mode == "replace":

@@ -16,6 +16,7 @@ from loom_connectors.copy_text import copy_text
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.postgres_server import TableName, is_a_rows_fault
 from loom_connectors.sql import name_list, quoted
+from loom_connectors.values import UnfitValue
 
 _ORDER = "loom_order"
 
@@ -26,7 +27,7 @@ class Target:
 
     table: TableName
     columns: dict[str, str]
-    """How values are written for each column: `json`, `array` or `text`."""
+    """The form in which `copy_text` writes each column."""
     key: tuple[str, ...]
     """What a row is updated by; empty where rows are only added."""
 
@@ -36,7 +37,7 @@ Write = Callable[[Any, Target, Sequence[Row], float], Awaitable[list[FailedRow]]
 
 
 async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> list[FailedRow]:
-    """All at once. Raises the database's error where it refuses one of them."""
+    """All at once. Raises the database's error, or `UnfitValue`, where one of them is refused."""
     columns = columns_of(rows)
     if target.key:
         await _upsert(connection, target, rows, columns, seconds)
@@ -55,8 +56,8 @@ async def write_apart(connection: Any, target: Target, rows: Sequence[Row], seco
     try:
         async with connection.transaction():
             return await write(connection, target, rows, seconds)
-    except asyncpg.PostgresError as error:
-        if not is_a_rows_fault(error):
+    except (asyncpg.PostgresError, UnfitValue) as error:
+        if not isinstance(error, UnfitValue) and not is_a_rows_fault(error):
             raise
         if len(rows) == 1:
             return [_failed(rows[0], error)]
@@ -85,8 +86,10 @@ async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns:
     )
 
 
-def _failed(row: Row, error: asyncpg.PostgresError) -> FailedRow:
-    """A row the database refused, in the database's words."""
+def _failed(row: Row, error: asyncpg.PostgresError | UnfitValue) -> FailedRow:
+    """A row the database refused, in the database's words, or that it would have changed."""
+    if isinstance(error, UnfitValue):
+        return FailedRow(row.record_id, "type", str(error))
     state, words = error.sqlstate or "", str(error).splitlines()[0]
     column = getattr(error, "column_name", None) or _column_in(getattr(error, "context", None) or "")
     where = f"column {column}: " if column and f'"{column}"' not in words else ""

@@ -82,6 +82,10 @@ class Address:
             ) from None
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         table = query.pop("table", None)
+        if table and "\0" in table:
+            raise ConfigurationError(
+                "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
+            )
         for key in query:
             if key not in _SETTINGS:
                 near = closest(key, ["table", *_SETTINGS])
@@ -95,11 +99,13 @@ class Address:
 class Server:
     """Connects when first asked to."""
 
-    def __init__(self, address: Address, timeouts: Timeouts, trouble: type[PermanentError]) -> None:
-        """`trouble` is raised for what is wrong with the database as a source or as a destination."""
+    def __init__(self, address: Address, timeouts: Timeouts, trouble: type[PermanentError], session: str = "") -> None:
+        """`trouble` is raised for what is wrong with the database as a source or as a destination; `session` is SQL
+        that every connection begins with."""
         self.address = address
         self._timeouts = timeouts
         self._trouble = trouble
+        self._session = session
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool | None = None
 
@@ -139,10 +145,16 @@ class Server:
                     timeout=self._timeouts.connect,
                     command_timeout=self._timeouts.query,
                     server_settings=self._server_settings(),
-                    init=_read_json,
+                    init=self._begin,
                     reset=_as_it_is,
                 )
             return self._pool
+
+    async def _begin(self, connection: Any) -> None:
+        if self._session:
+            await connection.execute(self._session)
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=orjson.loads)
 
     def _server_settings(self) -> dict[str, str]:
         """So that no statement and no transaction outlives its client for long. What the URL says comes first."""
@@ -189,15 +201,3 @@ def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
 
 async def _as_it_is(connection: Any) -> None:
     """Given back without a query: transactions are ended by then, and connectors change nothing else of a session."""
-
-
-async def _read_json(connection: Any) -> None:
-    for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=_json_value)
-
-
-def _json_value(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:  # Postgres's `json` holds texts that are no Unicode, e.g. lone surrogates
-        return text

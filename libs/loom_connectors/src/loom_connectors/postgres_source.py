@@ -20,11 +20,18 @@ from loom_connectors.ports import (
     Surroundings,
 )
 from loom_connectors.postgres_server import Address, Server, TableName
-from loom_connectors.sql import SqlSourceOptions, bound, quoted
-from loom_connectors.values import as_json
+from loom_connectors.postgres_values import SESSION, Column, columns_of, data_of
+from loom_connectors.sql import SqlSourceOptions, bound, listed, quoted
 
 _BLOCKS = (8, 4096)
 """Blocks of a table that are looked through at once: at first, and at most where they turn out empty."""
+_RANK = "loom_rank"
+"""The extra column that says which rows of a page have equal keys, as Postgres compares them: 1.0 is 1.00."""
+_KEY = "loom_key_{}"
+"""The extra columns that hold the text form of a row's keys, for the cursor."""
+_PLACE = "loom_place"
+_NO_TEXT = (UnicodeDecodeError, asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+"""A value that is no UTF-8 text."""
 
 
 def dialect(types: Mapping[str, str]) -> Dialect:
@@ -43,10 +50,10 @@ class PostgresSource:
         options = options_of(SqlSourceOptions, config.options, "extract")
         address = Address.of(config.source, surroundings.credentials)
         self._timeouts = options.timeouts
-        self._server = Server(address, options.timeouts, SourceError)
+        self._server = Server(address, options.timeouts, SourceError, SESSION)
         self._keys = config.keys
         self._table = address.table
-        self._columns: dict[str, str] = {}
+        self._columns: dict[str, Column] = {}
         self._values: list[Any] = []
         keyset.see_query_or_table(config.query, address.table, address.shown)
         if address.table is not None:
@@ -79,50 +86,94 @@ class PostgresSource:
         await self._server.close()
 
     async def _by_key(self, connection: Any, cursor: KeyCursor, limit: int) -> Page:
-        types = await self._see_columns(connection)
+        columns = await self._see_columns(connection)
+        types = {name: column.type for name, column in columns.items()}
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            sql = keyset.page_sql(self._query, self._keys, cursor, room, dialect(types), len(self._values))
-            rows = await connection.fetch(sql, *self._values, *map(_as_text, cursor.last or ()))
-            names = (keyset.ROW_TEXT,) if cursor.nulls else self._keys
-            found = [tuple(row[name] for name in names) for row in rows]
-            ordinals = keyset.ordinals(found)
+            page = keyset.page_sql(self._query, self._keys, cursor, room, dialect(types), len(self._values))
+            rest = self._ranked(page, nulls=cursor.nulls)
+            rows = await self._fetched(connection, rest, *self._values, *map(_as_text, cursor.last or ()))
+            ranks = [(row[_RANK],) for row in rows]
+            ordinals = keyset.ordinals(ranks)
             for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
-                records.append(keyset.record(self._keys, _as_data(row), ordinal))
-            cursor, over = keyset.advance(cursor, found, room)
+                records.append(self._keyed(row, ordinal, nulls=cursor.nulls))
+            at, over = keyset.advance(cursor, ranks, room)
+            if rows:
+                at = replace(at, last=tuple(rows[-1][name] for name in self._key_names(nulls=cursor.nulls)))
             if not over or cursor.nulls:
-                if cursor.last is not None:
-                    cursor = replace(cursor, last=tuple(map(as_json, cursor.last)))
-                return Page(records, cursor.json, end=over)
+                return Page(records, at.json, end=over)
             cursor = KeyCursor(nulls=True)
+
+    def _ranked(self, page: str, *, nulls: bool) -> str:
+        """What is selected from a page beside its columns: the text of its keys, and the ranks that tell keys apart."""
+        inner = f"FROM ({page}) AS {keyset.ROW}"
+        if nulls:
+            text = f"{keyset.ROW}.{quoted(keyset.ROW_TEXT)}"
+            return f"{text}, dense_rank() OVER (ORDER BY {text}) AS {_RANK} {inner} ORDER BY {text}"
+        columns = [f"{keyset.ROW}.{quoted(key)}" for key in self._keys]
+        names, keys = self._key_names(nulls=False), ", ".join(columns)
+        texts = ", ".join(f"{column}::text AS {name}" for column, name in zip(columns, names, strict=True))
+        ranks = f"dense_rank() OVER (ORDER BY {keys}) AS {_RANK}"
+        return f'{texts}, {ranks} {inner} ORDER BY {keys}, {keyset.ROW}::text COLLATE "C"'
+
+    def _key_names(self, *, nulls: bool) -> list[str]:
+        return [keyset.ROW_TEXT] if nulls else [_KEY.format(at) for at in range(len(self._keys))]
+
+    def _keyed(self, row: Mapping[str, Any], ordinal: int, *, nulls: bool) -> ReadRecord:
+        shown = {key: _decoded(row[key]) for key in self._keys}
+        place = keyset.place(self._keys, shown, ordinal, row[keyset.ROW_TEXT] if nulls else None)
+        return self._record(row, place)
+
+    def _record(self, row: Mapping[str, Any], place: str) -> ReadRecord:
+        where = f"{self._server.address.shown} {self._what}, {place},"
+        data, fault = data_of(row, list(self._columns.values()), where)
+        return ReadRecord(place, data, fault)
+
+    @property
+    def _what(self) -> str:
+        return f"table {self._table}" if self._table else "query"
 
     async def _by_place(self, connection: Any, table: TableName, cursor: dict[str, int], limit: int) -> Page:
         """Rows as they lie on disk, some blocks at a time: Postgres reads a range of row ids without a scan."""
+        await self._see_columns(connection)
         blocks = await connection.fetchval(
             "SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::int", table.sql
         )
-        sql = f"""
-            SELECT ctid AS loom_place, {keyset.ROW}.* FROM {table.sql} AS {keyset.ROW}
-            WHERE ctid > $1 AND ctid < $2 ORDER BY ctid LIMIT $3
-        """
+        rest = f"ctid AS {_PLACE} FROM {table.sql} AS {keyset.ROW} WHERE ctid > $1 AND ctid < $2 ORDER BY ctid LIMIT $3"
         place, width = (cursor["block"], cursor["item"]), _BLOCKS[0]
         records: list[ReadRecord] = []
         while place[0] < blocks:
             room, upto = limit - len(records), (min(place[0] + width, blocks), 0)
-            rows = await connection.fetch(sql, place, upto, room)
+            rows = await self._fetched(connection, rest, place, upto, room)
             for row in rows:
-                data = _as_data(row)
-                block, item = data.pop("loom_place")
-                records.append(ReadRecord(f"row ({block},{item})", data))
+                block, item = row[_PLACE]
+                records.append(self._record(row, f"row ({block},{item})"))
             if len(rows) == room:
-                place = rows[-1]["loom_place"]
+                place = rows[-1][_PLACE]
                 break
             place, width = upto, min(width * 2, _BLOCKS[1])
         return Page(records, {"block": place[0], "item": place[1]}, end=place[0] >= blocks)
 
-    async def _see_columns(self, connection: Any) -> dict[str, str]:
-        """The SQL type of each column. Raises `ConfigurationError` for a key that is none of them."""
+    async def _fetched(self, connection: Any, rest: str, *values: Any) -> Any:
+        """Rows with every column in its text form; as bytes where one is no text (a database in SQL_ASCII holds any).
+        `rest` is the SELECT after its first columns."""
+        columns = self._columns.values()
+        texts = [f"{each.sql(keyset.ROW)} AS {quoted(each.name)}" for each in columns]
+        try:
+            return await connection.fetch(f"SELECT {', '.join([*texts, rest])}", *values)
+        except _NO_TEXT:
+            texts = [f"{each.bytes_sql(keyset.ROW)} AS {quoted(each.name)}" for each in columns]
+        try:
+            return await connection.fetch(f"SELECT {', '.join([*texts, rest])}", *values)
+        except _NO_TEXT as error:
+            raise SourceError(
+                f"{self._server.address.shown} {self._what}: {error}. A key ({listed(self._keys)}) is not UTF-8 text, "
+                "so the rows cannot be read in pages by it. Name another key, or convert it in a query."
+            ) from error
+
+    async def _see_columns(self, connection: Any) -> dict[str, Column]:
+        """The columns by name. Raises `ConfigurationError` for a key that is none of them."""
         if not self._columns:
             sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"
             statement = await connection.prepare(sql)
@@ -135,7 +186,7 @@ class PostgresSource:
             attributes = statement.get_attributes()
             names = [each.name for each in attributes]
             keyset.see_columns(names, self._keys, f"the table {self._table}" if self._table else "the query")
-            self._columns = {each.name: f"{quoted(each.type.schema)}.{quoted(each.type.name)}" for each in attributes}
+            self._columns = await columns_of(connection, attributes)
         return self._columns
 
     async def _see_physical_order(self, connection: Any) -> TableName:
@@ -151,10 +202,10 @@ class PostgresSource:
         return self._table
 
 
-def _as_data(row: Any) -> dict[str, Any]:
-    return {name: as_json(value) for name, value in row.items()}
+def _decoded(value: Any) -> Any:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def _as_text(value: Any) -> str:
     """A key of a cursor as text that Postgres reads back into the column's type."""
-    return ("true" if value else "false") if isinstance(value, bool) else str(as_json(value))
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)

@@ -19,6 +19,17 @@ _TYPES = {
     Kind.NUMBER: "double precision",
     Kind.BOOLEAN: "boolean",
     Kind.JSON: "jsonb",
+    Kind.BIG_INTEGER: "numeric",
+    Kind.BYTES: "bytea",
+    Kind.ANY: "jsonb",
+}
+_FORMS = {
+    **dict.fromkeys(("int2", "int4", "int8", "oid"), "integer"),
+    "float8": "double",
+    "float4": "single",
+    "bytea": "bytes",
+    "date": "date",
+    **dict.fromkeys(("json", "jsonb"), "json"),
 }
 
 
@@ -33,18 +44,40 @@ class Rights:
 
 
 async def columns_of_table(connection: Any, table: TableName) -> dict[str, str]:
-    """Column names and how values are written for each: `json`, `array` or `text`. Empty where there is no table."""
+    """Column names and the form in which `copy_text` writes each. Empty where there is no table."""
     rows = await connection.fetch(
         """
-        SELECT a.attname, CASE WHEN t.typname IN ('json', 'jsonb') THEN 'json'
-                               WHEN t.typcategory = 'A' THEN 'array' ELSE 'text' END AS form
-        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+        SELECT a.attname, b.typname, b.typcategory = 'A' AND b.typelem <> 0 AS is_array, f.typname AS element,
+               CASE WHEN t.typtype = 'd' THEN t.typtypmod WHEN e.typtype = 'd' THEN e.typtypmod ELSE a.atttypmod END
+                 AS modifier
+        FROM pg_attribute a
+        JOIN pg_type t ON t.oid = a.atttypid
+        JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+        LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem
+        LEFT JOIN pg_type f ON f.oid = CASE WHEN e.typtype = 'd' THEN e.typbasetype ELSE e.oid END
         WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         ORDER BY a.attnum
         """,
         table.sql,
     )
-    return {row["attname"]: row["form"] for row in rows}
+    return {row["attname"]: _form(row) for row in rows}
+
+
+def _form(row: Mapping[str, Any]) -> str:
+    if row["is_array"]:
+        return f"array {_scalar_form(row['element'], row['modifier'])}"
+    return _scalar_form(row["typname"], row["modifier"])
+
+
+def _scalar_form(name: str, modifier: int) -> str:
+    """By the type and its modifier, which holds a column's digits (numeric.h, timestamp.h)."""
+    if name == "numeric":
+        return "text" if modifier < 0 else f"numeric {(((modifier - 4) & 0x7FF) ^ 1024) - 1024}"
+    if name in ("timestamp", "time"):
+        return f"timestamp {modifier if modifier >= 0 else 6}"
+    if name in ("timestamptz", "timetz"):
+        return f"moment {modifier if modifier >= 0 else 6}"
+    return _FORMS.get(name, "text")
 
 
 async def rights(connection: Any, table: TableName, mode: str) -> Rights:

@@ -59,8 +59,10 @@ class QueryMistake:
 
 def query_mistakes(query: str, params: Collection[str]) -> list[QueryMistake]:
     """Everything in braces that is not `{{ name }}` or `{{ params.name }}`, every unknown name, and every placeholder
-    inside quotes, where it would be text."""
+    inside quotes, where it would be text. So is NUL, which no SQL may hold."""
     mistakes = []
+    if (at := query.find("\0")) >= 0:
+        mistakes.append(QueryMistake(at, "NUL", "SQL, which holds none: bind such a value by `params`"))
     for token in _TOKENS.finditer(query):
         if token["quoted"] is not None and (inner := _BRACES.search(token[0])):
             found = f"{inner[0]} inside quotes ({token[0]})"

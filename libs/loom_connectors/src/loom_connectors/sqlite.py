@@ -6,13 +6,15 @@ The standard library's driver in threads: a page or a batch is one visit to the 
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, Literal
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.plain_values import plain
 from loom_common.errors import ConfigurationError, DestinationError, SourceError, Timeout
 from loom_connectors import keyset
 from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
@@ -33,7 +35,7 @@ from loom_connectors.sqlite_tables import (
     unique_keys,
     write,
 )
-from loom_connectors.values import as_json
+from loom_connectors.sqlite_values import data_of
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
@@ -53,7 +55,7 @@ class SqliteSource:
             self._query = f"SELECT * FROM {quoted(self._table)}"
         else:
             self._query, values = bound(config.query or "", surroundings.params, lambda _: "?")
-            self._values = [as_json(value) for value in values]
+            self._values = [plain(value) for value in values]
 
     async def check(self) -> None:
         await asyncio.to_thread(self._check)
@@ -106,8 +108,9 @@ class SqliteSource:
             found = [tuple(row[place] for place in places) for row in rows]
             ordinals = keyset.ordinals(found)
             for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
-                data = dict(zip(names, map(as_json, row), strict=True))
-                records.append(keyset.record(self._keys, data, ordinal))
+                shown = {key: _shown(row[names.index(key)]) for key in self._keys}
+                place = keyset.place(self._keys, shown, ordinal, row[-1] if cursor.nulls else None)
+                records.append(self._record(columns, row, place))
             cursor, over = keyset.advance(cursor, found, room)
             if not over or cursor.nulls:
                 if cursor.last is not None:
@@ -120,8 +123,12 @@ class SqliteSource:
         after = "" if cursor is None else f"WHERE {rowid} > ?"
         sql = f"SELECT {rowid}, * FROM {quoted(self._table or '')} {after} ORDER BY {rowid} LIMIT ?"
         rows = db.execute(sql, [*([] if cursor is None else [cursor]), limit]).fetchall()
-        records = [ReadRecord(f"row {row[0]}", dict(zip(columns, map(as_json, row[1:]), strict=True))) for row in rows]
+        records = [self._record(columns, row[1:], f"row {row[0]}") for row in rows]
         return Page(records, rows[-1][0] if rows else cursor, end=len(rows) < limit)
+
+    def _record(self, columns: Sequence[str], row: Sequence[Any], place: str) -> ReadRecord:
+        what = f"table {self._table}" if self._table else "query"
+        return ReadRecord(place, *data_of(columns, row, f"{self._file.shown} {what}, {place},"))
 
     def _columns(self, db: sqlite3.Connection) -> list[str]:
         """The columns. Raises `ConfigurationError` for a key that is none of them."""
@@ -142,12 +149,21 @@ class SqliteSource:
 
 
 def _to_cursor(value: Any) -> Any:
-    """SQLite tells a number from a text and from bytes, so the cursor does."""
-    return {"bytes": value.hex()} if isinstance(value, bytes) else value
+    """SQLite tells a number from a text and from bytes, so the cursor does. JSON has no form for infinity."""
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    return {"infinite": value > 0} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _from_cursor(value: Any) -> Any:
-    return bytes.fromhex(value["bytes"]) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return bytes.fromhex(value["bytes"]) if "bytes" in value else math.inf if value["infinite"] else -math.inf
+
+
+def _shown(value: Any) -> Any:
+    """A key where a person sees it: bytes as SQLite writes them."""
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value
 
 
 class SqliteDestination:
@@ -190,12 +206,12 @@ class SqliteDestination:
 
     def _check(self) -> None:
         see_that_it_can_be_written(self._file.path)
-        columns: list[str] = []
+        columns: Mapping[str, str] = {}
         if self._file.path.exists():
             with closing(self._file.opened_to_read()) as db, self._file.trouble():
                 columns = self._columns(db)
         if columns and (missing := [name for name in self._expected if name not in columns]):
-            raise lacking(missing, self._table, columns)
+            raise lacking(missing, self._table, list(columns))
         if not columns and not self._options.create_table:
             raise self._no_table()
 
@@ -217,16 +233,16 @@ class SqliteDestination:
             if not self._options.create_table:
                 raise self._no_table()
             wanted = list(dict.fromkeys([*self._key, *columns_of(batch.rows)]))
-            make_table(db, self._table, kinds(self._schema, wanted), self._key)
+            make_table(db, self._table, kinds(self._schema, wanted, batch.rows), self._key)
             columns = self._columns(db)
-        if missing := unknown_everywhere(batch.rows, columns):
-            raise lacking(missing, self._table, columns)
+        if missing := unknown_everywhere(batch.rows, list(columns)):
+            raise lacking(missing, self._table, list(columns))
         table = self._table
         if self._mode == "replace":
             table = staging_name(table, batch.run_id)
             make_staging(db, table, self._table)
-        rows, failed = sorted_out(batch.rows, columns, self._key)
-        failed += write(db, table, rows, self._key)
+        rows, failed = sorted_out(batch.rows, list(columns), self._key)
+        failed += write(db, table, columns, rows, self._key)
         return result_of(batch.rows, failed)
 
     def _swap(self, run_id: str) -> None:
@@ -251,7 +267,7 @@ class SqliteDestination:
             (run_id, batch_id, result.loaded, failed_as_json(result.failed)),
         )
 
-    def _columns(self, db: sqlite3.Connection) -> list[str]:
+    def _columns(self, db: sqlite3.Connection) -> dict[str, str]:
         columns = columns_of_table(db, self._table)
         if columns and self._key and not any(set(each) == set(self._key) for each in unique_keys(db, self._table)):
             names = ", ".join(map(quoted, self._key))

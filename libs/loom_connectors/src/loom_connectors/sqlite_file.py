@@ -23,6 +23,7 @@ from loom_connectors.options import closest
 from loom_connectors.places import file_trouble, host, resolved
 from loom_connectors.ports import Surroundings
 from loom_connectors.sql import Timeouts
+from loom_connectors.sqlite_values import text_of
 
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
@@ -70,7 +71,7 @@ class SqliteFile:
             db = sqlite3.connect(
                 uri, uri=True, timeout=self.timeouts.connect, isolation_level=None, check_same_thread=False
             )
-            db.text_factory = _text
+            db.text_factory = text_of
             return db
 
     def limit(self, db: sqlite3.Connection, seconds: float) -> None:
@@ -132,8 +133,3 @@ def meaning(error: sqlite3.Error, place: str, trouble: type[PermanentError]) -> 
     if name.startswith(_AWAY):
         return DependencyUnavailable(f"{place}: {error}.")
     return trouble(f"{place}: {error}.")
-
-
-def _text(raw: bytes) -> str:
-    """SQLite keeps any bytes as text; what is no UTF-8 is shown as its bytes."""
-    return raw.decode("utf-8", "backslashreplace")

@@ -6,13 +6,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import orjson
 
 from loom_connectors.columns import Kind, columns_of
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql import name_list, quoted
+from loom_connectors.sqlite_values import ANY_JSON, Bind, binder, bound_row
+from loom_connectors.values import UnfitValue
 
 _TYPES = {
     Kind.TEXT: "TEXT",
@@ -20,6 +19,9 @@ _TYPES = {
     Kind.NUMBER: "REAL",
     Kind.BOOLEAN: "BOOLEAN",
     Kind.JSON: "TEXT",
+    Kind.BIG_INTEGER: "TEXT",
+    Kind.BYTES: "BLOB",
+    Kind.ANY: ANY_JSON,
 }
 _CREATED = re.compile(
     r"""CREATE\s+TABLE\s+("(?:[^"]|"")*"|\[[^\]]*\]|`(?:[^`]|``)*`|'(?:[^']|'')*'|[^\s("\[`']+)""", re.IGNORECASE
@@ -31,13 +33,14 @@ _ROW_ERRORS = (
     sqlite3.ProgrammingError,
     OverflowError,
     UnicodeEncodeError,
+    UnfitValue,
 )
 
 
-def columns_of_table(db: sqlite3.Connection, table: str) -> list[str]:
-    """The columns that can be written. Empty where there is no table."""
-    rows = db.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (table,))
-    return [name for (name,) in rows]
+def columns_of_table(db: sqlite3.Connection, table: str) -> dict[str, str]:
+    """The columns that can be written, with their declared types. Empty where there is no table."""
+    rows = db.execute("SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (table,))
+    return dict(rows.fetchall())
 
 
 def is_view(db: sqlite3.Connection, table: str) -> bool:
@@ -94,39 +97,55 @@ def make_staging(db: sqlite3.Connection, staging: str, table: str) -> None:
 
 def copy_rows(db: sqlite3.Connection, source: str, target: str) -> None:
     """All rows of one table into another like it."""
-    names = name_list(columns_of_table(db, source))
+    names = name_list(list(columns_of_table(db, source)))
     db.execute(f"INSERT INTO {quoted(target)} ({names}) SELECT {names} FROM {quoted(source)}")
 
 
-def write(db: sqlite3.Connection, table: str, rows: Sequence[Row], key: Sequence[str]) -> list[FailedRow]:
-    """Write rows: all at once, and if SQLite refuses one, each by itself. Returns those it refused."""
+def write(
+    db: sqlite3.Connection, table: str, types: Mapping[str, str], rows: Sequence[Row], key: Sequence[str]
+) -> list[FailedRow]:
+    """Write rows: all at once, and if one is refused, each by itself. `types` are the declared types of the table's
+    columns. Returns those that SQLite refused or would have changed."""
     if not rows:
         return []
     columns = columns_of(rows)
     sql = _insert(table, columns, key)
-    values = [[_bound(row.values.get(name)) for name in columns] for row in rows]
+    binders = [(name, binder(types[name])) for name in columns]
     db.execute("SAVEPOINT loom_batch")
     try:
-        db.executemany(sql, values)
+        db.executemany(sql, [bound_row(row.values, binders) for row in rows])
     except _ROW_ERRORS:
         db.execute("ROLLBACK TO loom_batch")
-        return _each(db, sql, rows, values)
+        return _each(db, sql, rows, binders)
     finally:
         if db.in_transaction:
             db.execute("RELEASE loom_batch")
     return []
 
 
-def _each(db: sqlite3.Connection, sql: str, rows: Sequence[Row], values: Sequence[Sequence[Any]]) -> list[FailedRow]:
+def _each(
+    db: sqlite3.Connection, sql: str, rows: Sequence[Row], binders: Sequence[tuple[str, Bind]]
+) -> list[FailedRow]:
     failed = []
-    for row, bound in zip(rows, values, strict=True):
+    for row in rows:
         try:
-            db.execute(sql, bound)
+            db.execute(sql, bound_row(row.values, binders))
         except _ROW_ERRORS as error:
             name = getattr(error, "sqlite_errorname", "")
             constraint = name.startswith("SQLITE_CONSTRAINT") and name != "SQLITE_CONSTRAINT_DATATYPE"
-            failed.append(FailedRow(row.record_id, "constraint" if constraint else "type", str(error)))
+            failed.append(FailedRow(row.record_id, "constraint" if constraint else "type", _words(error, row)))
     return failed
+
+
+def _words(error: Exception, row: Row) -> str:
+    if not isinstance(error, UnicodeEncodeError):
+        return str(error)
+    column = next((name for name, value in row.values.items() if isinstance(value, str) and not _is_unicode(value)), "")
+    return f"column {column}: the text holds half a surrogate pair, which is no character."
+
+
+def _is_unicode(text: str) -> bool:
+    return text == text.encode(errors="replace").decode()
 
 
 def _insert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
@@ -135,7 +154,3 @@ def _insert(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
         return sql
     changed = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in columns if name not in key)
     return f"{sql} ON CONFLICT ({name_list(key)}) DO {f'UPDATE SET {changed}' if changed else 'NOTHING'}"
-
-
-def _bound(value: Any) -> Any:
-    return orjson.dumps(value).decode() if isinstance(value, dict | list) else value

@@ -1,30 +1,90 @@
-"""Database values as JSON values, the same whichever database they come from."""
+"""What connectors share about values: bytes in JSON, and numbers that a column would change."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
+import struct
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from loom_common.domain.exact_json import UnfitJson, dumps, exact_float
 
-def as_json(value: Any) -> Any:
-    """Dates and times as ISO 8601 text, decimals and UUIDs as text, bytes as `\\x` and hexadecimal digits."""
-    match value:
-        case str() | None | bool() | int():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case dt.timedelta():
-            return f"P{value.days}DT{value.seconds + value.microseconds / 1_000_000:g}S"
-        case bytes() | bytearray() | memoryview():
-            return "\\x" + bytes(value).hex()
-        case dict():
-            return {str(key): as_json(each) for key, each in value.items()}
-        case list() | tuple() | set():
-            return [as_json(each) for each in value]
-        case _ if hasattr(value, "items"):  # a composite value
-            return {str(key): as_json(each) for key, each in value.items()}
-        case _:
-            return str(value)
+BYTES = "$bytes"
+"""The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
+_EXACT_INTEGERS = 2**53
+"""Up to here every integer is a 64-bit floating-point number."""
+
+
+class UnfitValue(ValueError):
+    """A value that its column cannot take as it is: its row is refused, its neighbours are not."""
+
+    def __init__(self, why: str, column: str | None = None) -> None:
+        self.column = column
+        super().__init__(f"column {column}: {why}" if column else why)
+
+
+def json_text(value: Any) -> str:
+    """JSON of a value."""
+    return dumps(value).decode()
+
+
+def as_object(value: bytes) -> dict[str, str]:
+    """Bytes as a JSON value."""
+    return {BYTES: value.hex()}
+
+
+def bytes_in(value: Any) -> bytes | None:
+    """The bytes that a JSON value stands for; None where it stands for none."""
+    if type(value) is dict and len(value) == 1 and isinstance(digits := value.get(BYTES), str):
+        try:
+            return bytes.fromhex(digits)
+        except ValueError:
+            return None
+    return None
+
+
+def kind_word(value: Any) -> str:
+    """What a value is, for a message."""
+    words = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+    return words.get(type(value), "a value")
+
+
+def see_that_it_fits_a_double(value: float | str) -> None:
+    """Raise `UnfitValue` for a number, or the text of one, that 64 bits of floating point do not keep."""
+    if isinstance(value, str):
+        if len(value) > 15 or "e" in value or "E" in value:
+            try:
+                exact_float(value.strip())
+            except UnfitJson as error:
+                raise UnfitValue(str(error)) from None
+            except (ValueError, InvalidOperation):
+                return  # no number: the database says what it makes of it
+    elif isinstance(value, int) and abs(value) > _EXACT_INTEGERS and float(value) != value:
+        raise UnfitValue(f"the integer {value} would become {float(value):.0f} in a column of floating-point numbers.")
+
+
+def see_that_it_fits_a_single(value: float | str) -> None:
+    """The same for 32 bits of floating point: the number must be the one that such a column gives back."""
+    try:
+        written = Decimal(str(value).strip())
+        single = struct.unpack("f", struct.pack("f", float(written)))[0]
+    except InvalidOperation:
+        return  # no number
+    except OverflowError:
+        raise UnfitValue(f"the number {value} is too large for 32 bits of floating point.") from None
+    if not written.is_finite():
+        return
+    if written not in (Decimal(f"{single:.{digits}g}") for digits in range(1, 10)):
+        raise UnfitValue(
+            f"the number {value} would become {single:.9g} in a column of 32-bit floating-point numbers (real). "
+            "Make the column double precision or numeric."
+        )
+
+
+def see_that_it_fits_decimals(value: float | str, scale: int) -> None:
+    """Raise `UnfitValue` for a number with more digits after the point than `scale`."""
+    try:
+        written = Decimal(str(value).strip())
+    except InvalidOperation:
+        return
+    if written.is_finite() and -written.normalize().as_tuple().exponent > scale:  # type: ignore[operator]
+        raise UnfitValue(f"the number {value} has more digits after the point than the column keeps ({scale}).")

@@ -32,7 +32,7 @@ from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.time_limits import within
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, LoadResult
-from loom_loader.rows import row_of
+from loom_loader.rows import rows_of
 
 OpenDestination = Callable[[Plan], Destination]
 
@@ -69,7 +69,7 @@ class Loader:
     async def _load(self, batch: BatchEvaluated) -> list[Outgoing]:
         header = batch.header
         plan = await self._plans.get(header.plan)
-        rows = [row_of(record, plan.pipeline) for record in batch.records]
+        rows = rows_of(batch.records, plan.pipeline)
         place = LoadBatch(header.run_id, header.batch_id, header.partition, header.slice, header.position, rows)
         limits = plan.pipeline.timeouts
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))

@@ -1,7 +1,7 @@
 """JSON text to values and back without loss: a number arrives as it is written, or the text is refused.
 
-Python keeps integers of any size and floating-point numbers of 64 bits. A number with a fraction or an exponent is exact
-if the 64-bit number nearest to it is written with the same digits, in its shortest form or with 17 digits."""
+Python keeps integers of any size and floating-point numbers of 64 bits. A number with a fraction or an exponent is
+exact if the 64-bit number nearest to it is written with the same digits, in its shortest form or with 17 digits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from typing import Any, NoReturn
 
 import orjson
 
-_MAY_LOSE = re.compile(r"[\d.]{16}|\d[eE][+-]?\d{3}|\\u[dD][89a-fA-F]")
-"""What every number that orjson would change holds, and every escaped lone surrogate."""
+_KINDS = bytes(
+    ord("0") if chr(byte) in "0123456789." else ord("e") if chr(byte) in "eE" else ord("+") if chr(byte) in "+-" else 32
+    for byte in range(256)
+)
+"""Digits and points as `0`, exponents as `e`, signs as `+`."""
+_MAY_LOSE = (b"0" * 16, b"0e000", b"0e+000")
+"""What every number that orjson would change holds, by the kinds of its characters."""
 _NAME_END = re.compile(r'"\s*:')
 
 
@@ -30,11 +35,17 @@ class UnfitJson(ValueError):
 def loads(text: str) -> Any:
     """The value of a JSON text. Raises `UnfitJson` for a number that would change, for an object with two members of
     one name and for half a surrogate pair; `json.JSONDecodeError` where the text is no JSON."""
-    if _MAY_LOSE.search(text) is None:
+    kinds = text.encode("utf-8", "replace").translate(_KINDS)
+    if any(part in kinds for part in _MAY_LOSE):
+        return _slowly(text)
+    try:
         value = orjson.loads(text)
-        # Every member's name is followed by a colon; texts may hold more of them, never fewer.
-        if len(_NAME_END.findall(text)) == _names_in(value):
-            return value
+    except json.JSONDecodeError:  # half a surrogate pair, which orjson takes for no JSON, or no JSON
+        return _slowly(text)
+    names = _names_in(value)
+    # Every member's name is followed by a colon; texts may hold more of them, never fewer.
+    if names == text.count(":") or names == len(_NAME_END.findall(text)):
+        return value
     return _slowly(text)
 
 
@@ -55,8 +66,8 @@ def exact_float(text: str) -> float:
     written = Decimal(text)
     if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}")):
         raise UnfitJson(
-            f"the number {_short(text)} would become {number!r}: it has more digits, or a larger exponent, than a 64-bit "
-            "floating-point number keeps. Give it as a text.",
+            f"the number {_short(text)} would become {number!r}: it has more digits, or a larger exponent, than a "
+            "64-bit floating-point number keeps. Give it as a text.",
             "inexact_number",
         )
     return number

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -85,40 +85,22 @@ def _list(value: Any, depth: int) -> list[Any]:
 
 
 def _other(value: Any, depth: int) -> Any:
-    match value:
-        case Enum():
-            return _plain(value.value, depth + 1)
-        case str():
-            return _unicode(str.__str__(value))
-        case int():
-            return int(value)
-        case dt.datetime() | dt.date() | dt.time():
-            return value.isoformat()
-        case dt.timedelta():
-            return _duration(value)
-        case UUID():
-            return str(value)
-        case Decimal():
-            if not value.is_finite():
-                raise NoPlainValue(f"{_named(value)} that is not finite; JSON has no form for it")
-            return str(value)
-        case Mapping():
-            return _object(value, depth)
-        case list() | tuple():
-            return _list(value, depth)
+    for kind, form in _FORMS:
+        if isinstance(value, kind):
+            return form(value)
+    if isinstance(value, Enum):
+        return _plain(value.value, depth + 1)
+    if isinstance(value, Mapping):
+        return _object(value, depth)
+    if isinstance(value, list | tuple):
+        return _list(value, depth)
     if type(value).__module__.partition(".")[0] == "numpy":
         return _numpy(value, depth)
     if isinstance(value, float):
         return _finite(float(value))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _object({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, depth)
-    hint = ""
-    if isinstance(value, bytes | bytearray | memoryview):
-        hint = ': give text, or {"$bytes": value.hex()} for a database that keeps bytes'
-    elif isinstance(value, set | frozenset):
-        hint = ", because it has no order: give a list"
-    elif isinstance(value, Fraction | complex):
-        hint = ": give a number or a text"
+    hint = next((words for kinds, words in _HINTS if isinstance(value, kinds)), "")
     raise NoPlainValue(f"{_named(value)} has no JSON form{hint}")
 
 
@@ -136,7 +118,9 @@ def _numpy(value: Any, depth: int) -> Any:
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise NoPlainValue("is nan; JSON has no form for it" if math.isnan(value) else "is infinite; JSON has no form for it")
+        raise NoPlainValue(
+            "is nan; JSON has no form for it" if math.isnan(value) else "is infinite; JSON has no form for it"
+        )
     return value
 
 
@@ -151,7 +135,9 @@ def _unicode(value: str) -> str:
 def _duration(value: dt.timedelta) -> str:
     """ISO 8601, exact to the microsecond; a minus stands before the whole."""
     sign, value = ("-", -value) if value < dt.timedelta() else ("", value)
-    seconds = f"{value.seconds}.{value.microseconds:06}".rstrip("0").rstrip(".") if value.microseconds else value.seconds
+    seconds = (
+        f"{value.seconds}.{value.microseconds:06}".rstrip("0").rstrip(".") if value.microseconds else value.seconds
+    )
     return f"{sign}P{value.days}DT{seconds}S"
 
 
@@ -163,3 +149,31 @@ def _named(value: Any) -> str:
 
 def _shown(name: str) -> str:
     return name if len(name) <= 60 else f"{name[:57]}..."
+
+
+def _decimal(value: Decimal) -> str:
+    if not value.is_finite():
+        raise NoPlainValue(f"{_named(value)} that is not finite; JSON has no form for it")
+    return str(value)
+
+
+def _member_or(form: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """For classes that an `Enum` may derive from: its members are their values."""
+    return lambda value: _plain(value.value, 0) if isinstance(value, Enum) else form(value)
+
+
+_FORMS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, _member_or(lambda value: _unicode(str.__str__(value)))),
+    (int, _member_or(int)),
+    (dt.datetime, dt.datetime.isoformat),
+    (dt.date, dt.date.isoformat),
+    (dt.time, dt.time.isoformat),
+    (dt.timedelta, _duration),
+    (UUID, str),
+    (Decimal, _decimal),
+)
+_HINTS = (
+    ((bytes, bytearray, memoryview), ': give text, or {"$bytes": value.hex()} for a database that keeps bytes'),
+    ((set, frozenset), ", because it has no order: give a list"),
+    ((Fraction, complex), ": give a number or a text"),
+)

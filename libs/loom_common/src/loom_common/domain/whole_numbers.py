@@ -1,0 +1,100 @@
+"""Integers that a schema declares, as integers: JSON Schema takes `1.0` for an integer, a reader of a file does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Turn = Callable[[Any], Any]
+"""A value with its declared integers as `int`. What needs no change is returned as it is."""
+
+
+def whole_numbers(schema: Mapping[str, Any]) -> Turn | None:
+    """What turns `1.0` into `1` wherever `schema` declares an integer; None where it declares none."""
+    return _turn(schema, schema, 0)
+
+
+def _turn(schema: Any, root: Mapping[str, Any], depth: int) -> Turn | None:
+    if not isinstance(schema, Mapping) or depth > 32:  # a schema may refer to itself
+        return None
+    if isinstance(reference := schema.get("$ref"), str):
+        return _turn(_referred(reference, root), root, depth + 1)
+    turns = [
+        _integer if "integer" in _types(schema) and "number" not in _types(schema) else None,
+        _object(schema, root, depth),
+        _list(schema, root, depth),
+        *(_turn(each, root, depth + 1) for each in _alternatives(schema)),
+    ]
+    return _all([turn for turn in turns if turn is not None])
+
+
+def _types(schema: Mapping[str, Any]) -> Sequence[str]:
+    declared = schema.get("type", ())
+    return [declared] if isinstance(declared, str) else declared
+
+
+def _alternatives(schema: Mapping[str, Any]) -> list[Any]:
+    """The schemas of which one or all hold, unless one of them lets any number through."""
+    listed = [
+        each for word in ("allOf", "anyOf", "oneOf") for each in schema.get(word, ()) if isinstance(each, Mapping)
+    ]
+    return [] if any("number" in _types(each) for each in listed) else listed
+
+
+def _referred(reference: str, root: Mapping[str, Any]) -> Any:
+    found: Any = root
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if reference.startswith("#/") else None
+
+
+def _all(turns: Sequence[Turn]) -> Turn | None:
+    if len(turns) < 2:
+        return turns[0] if turns else None
+
+    def turned(value: Any) -> Any:
+        for turn in turns:
+            value = turn(value)
+        return value
+
+    return turned
+
+
+def _integer(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Turn | None:
+    named = {name: _turn(each, root, depth + 1) for name, each in (schema.get("properties") or {}).items()}
+    wanted = {name: turn for name, turn in named.items() if turn is not None}
+    further = _turn(schema.get("additionalProperties"), root, depth + 1)
+    if not wanted and further is None:
+        return None
+
+    def turned(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        changed = {}
+        for name, each in value.items():
+            turn = wanted.get(name) if name in named else further
+            if turn is not None and (other := turn(each)) is not each:
+                changed[name] = other
+        return {**value, **changed} if changed else value
+
+    return turned
+
+
+def _list(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Turn | None:
+    first = [_turn(each, root, depth + 1) for each in schema.get("prefixItems") or ()]
+    rest = _turn(schema.get("items"), root, depth + 1)
+    if rest is None and not any(first):
+        return None
+
+    def turned(value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        turns = [*first, *[rest] * max(0, len(value) - len(first))]
+        items = [each if turn is None else turn(each) for each, turn in zip(value, turns, strict=False)]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+
+    return turned
