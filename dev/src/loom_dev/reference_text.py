@@ -171,7 +171,8 @@ CONNECTORS = """
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 
 A database source is read by `extract.query`, or whole by `?table=`. Options stand in `extract.options` and
-`load.options`; an unknown one is a mistake.
+`load.options`; an unknown one is a mistake. [How values travel](values.md) says what each type becomes on its way, and
+which columns a table gets that Loom makes.
 """
 
 CONNECTOR = {
