@@ -125,7 +125,7 @@ async def test_slow_down_is_obeyed(server, client, clock):
     assert (server.calls, clock.waits) == (3, [0.25, 0.5])  # no less than the 0.2 s asked for
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "not_chat"])
+@pytest.mark.parametrize("fault", ["429", "500"])
 async def test_trouble_that_lasts_is_transient_and_names_the_place(server, client, clock, fault):
     server.faults.extend([fault] * 10)
     attempts = 9 if fault == "429" else 3

@@ -4,7 +4,14 @@ import orjson
 import pytest
 
 from loom_ai.refusals import Place, refusal
-from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited, RecordError
+from loom_common.errors import (
+    AccessRefused,
+    DependencyUnavailable,
+    PermanentError,
+    RateLimited,
+    RecordError,
+    UpstreamTroubled,
+)
 
 PLACE = Place("https://user:pass@models.example/v1", "gpt-4o-mini", "${MY_KEY}")
 
@@ -22,14 +29,13 @@ def _body(message: str, code: str | None = None) -> bytes:
         (404, _body("no such model"), PermanentError),
         (429, _body("slow down"), RateLimited),
         (429, _body("You exceeded your current quota", "insufficient_quota"), PermanentError),
-        (408, b"", DependencyUnavailable),
-        (500, b"oops", DependencyUnavailable),
-        (503, b"", DependencyUnavailable),
-        (529, b"", DependencyUnavailable),
+        (408, b"", UpstreamTroubled),
+        (500, b"oops", UpstreamTroubled),
+        (503, b"", UpstreamTroubled),
+        (529, b"", UpstreamTroubled),
         (400, _body("context length exceeded"), RecordError),
         (422, orjson.dumps({"detail": "unprocessable"}), RecordError),
         (413, b"", RecordError),
-        (200, b"<html>", DependencyUnavailable),
     ],
 )
 def test_the_kind_of_error_follows_from_the_status(status, body, kind):
@@ -37,7 +43,7 @@ def test_the_kind_of_error_follows_from_the_status(status, body, kind):
 
 
 def test_an_error_names_model_and_endpoint_and_never_the_password():
-    for status in (200, 400, 401, 402, 404, 429, 500):
+    for status in (400, 401, 402, 404, 429, 500):
         words = str(refusal(status, b"", PLACE))
         assert "gpt-4o-mini at https://models.example/v1" in words
         assert "pass@" not in words

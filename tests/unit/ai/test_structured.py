@@ -52,13 +52,13 @@ def test_without_a_shape_the_output_is_the_text():
     ("answer", "code", "words"),
     [
         (BROKEN, "invalid_output", "no JSON"),
-        (answer_of(""), "invalid_output", "no JSON"),
+        (answer_of(""), "empty_answer", "holds no text"),
         (STRANGE, "invalid_output", "mood: 'odd' is not one of"),
         (answer_of("[1]"), "invalid_output", "not of type 'object'"),
         (answer_of('{"mood": NaN}'), "invalid_output", "no JSON"),
         (CUT, "truncated_output", "max_tokens"),
         (REFUSED, "refused", "refused"),
-        (answer_of("", "content_filter"), "refused", "refused"),
+        (answer_of("", "content_filter"), "content_filter", "content filter"),
     ],
 )
 def test_a_useless_answer_is_told_by_its_kind_and_kept_raw(answer, code, words):

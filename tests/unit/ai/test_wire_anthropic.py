@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from loom_ai.ports import ChatMessage
-from loom_ai.wire.anthropic import answer_of, forms, headers, request_body, url
+from loom_ai.wire.anthropic import answer_of, forms, headers, parsed, request_body, url
+from loom_ai.wire.document import NoAnswer
 from loom_ai.wire.form import Form
 from support.scripted_model import call_of
 
@@ -20,6 +21,10 @@ TALK = (
 def _response(*content, **fields) -> bytes:
     usage = {"input_tokens": 12, "cache_read_input_tokens": 8, "cache_creation_input_tokens": 2, "output_tokens": 3}
     return orjson.dumps({"model": "claude-x", "content": content, "stop_reason": "end_turn", "usage": usage, **fields})
+
+
+def _read(body: bytes):
+    return answer_of(parsed(body), call_of(schema=SCHEMA), 0.25)
 
 
 def test_a_conversation_is_sent_with_its_system_apart():
@@ -59,16 +64,16 @@ def test_the_address_may_be_named_with_or_without_its_version(base):
     ],
 )
 def test_an_answer_is_read_with_its_end(content, reason, text, finish):
-    answer = answer_of(_response(*content, stop_reason=reason), call_of(), 0.25)
+    answer = _read(_response(*content, stop_reason=reason))
     assert (answer.text, answer.finish_reason, answer.model) == (text, finish, "claude-x")
 
 
 def test_tokens_read_from_and_written_to_the_cache_are_tokens_in():
-    answer = answer_of(_response({"type": "text", "text": "fine"}), call_of(), 0.25)
+    answer = _read(_response({"type": "text", "text": "fine"}))
     assert (answer.tokens_in, answer.tokens_cached, answer.tokens_out) == (22, 8, 3)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content": "x", "usage": {}}', b'{"choices": []}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"content": 4, "usage": {}}', b'{"choices": []}'])
 def test_what_is_no_message_is_said_to_be_none(body):
-    with pytest.raises(ValueError, match="no message"):
-        answer_of(body, call_of(), 0.1)
+    with pytest.raises(NoAnswer):
+        _read(body)

@@ -4,8 +4,9 @@ import orjson
 import pytest
 
 from loom_ai.ports import ChatMessage
+from loom_ai.wire.document import NoAnswer
 from loom_ai.wire.form import Form
-from loom_ai.wire.google import answer_of, forms, headers, request_body, response_schema, url
+from loom_ai.wire.google import answer_of, forms, headers, parsed, request_body, response_schema, url
 from loom_common.domain.output import json_schema
 from support.scripted_model import call_of
 
@@ -18,6 +19,10 @@ SHAPE = json_schema(
 def _response(**candidate) -> bytes:
     usage = {"promptTokenCount": 12, "cachedContentTokenCount": 8, "candidatesTokenCount": 3, "thoughtsTokenCount": 5}
     return orjson.dumps({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-x"})
+
+
+def _read(body: bytes):
+    return answer_of(parsed(body), call_of(), 0.25)
 
 
 def test_a_conversation_is_sent_with_its_system_apart():
@@ -66,18 +71,18 @@ def test_references_are_followed_but_not_for_ever():
     ],
 )
 def test_an_answer_is_read_with_its_end(candidate, text, finish):
-    answer = answer_of(_response(**candidate), call_of(), 0.25)
+    answer = _read(_response(**candidate))
     assert (answer.text, answer.finish_reason, answer.model) == (text, finish, "gemini-x")
     assert (answer.tokens_in, answer.tokens_cached, answer.tokens_out) == (12, 8, 8)
 
 
 def test_a_prompt_that_is_blocked_is_refused():
     body = orjson.dumps({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}})
-    answer = answer_of(body, call_of(), 0.1)
+    answer = _read(body)
     assert (answer.finish_reason, answer.tokens_in) == ("refusal", 4)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"choices": []}'])
 def test_what_is_no_answer_is_said_to_be_none(body):
-    with pytest.raises(ValueError, match="no answer"):
-        answer_of(body, call_of(), 0.1)
+    with pytest.raises(NoAnswer):
+        _read(body)

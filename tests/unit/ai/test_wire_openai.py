@@ -3,8 +3,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from loom_ai.wire.document import NoAnswer
 from loom_ai.wire.form import Form
-from loom_ai.wire.openai import answer_of, forms, request_body
+from loom_ai.wire.openai import answer_of, forms, parsed, request_body
 from support.scripted_model import call_of
 
 SCHEMA = {"type": "object", "properties": {"mood": {"type": "string"}}}
@@ -17,6 +18,10 @@ def _sent(form: Form, **changes):
 def _response(**choice) -> bytes:
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
     return orjson.dumps({"model": "gpt-4o-mini-2024", "choices": [choice], "usage": usage})
+
+
+def _read(body: bytes):
+    return answer_of(parsed(body), call_of(), 0.25)
 
 
 def test_free_text_is_asked_for_plainly():
@@ -51,23 +56,23 @@ def test_the_longest_answer_is_told_under_the_name_the_endpoint_knows(base_url, 
 
 
 def test_an_answer_is_read_with_its_tokens():
-    answer = answer_of(_response(message={"content": "fine"}, finish_reason="stop"), call_of(), 0.25)
+    answer = _read(_response(message={"content": "fine"}, finish_reason="stop"))
     assert (answer.text, answer.finish_reason, answer.model) == ("fine", "stop", "gpt-4o-mini-2024")
     assert (answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.latency) == (12, 8, 3, 0.25)
 
 
 def test_a_refusal_is_told_from_an_answer():
-    answer = answer_of(_response(message={"content": None, "refusal": "No."}, finish_reason="stop"), call_of(), 0.1)
+    answer = _read(_response(message={"content": None, "refusal": "No."}, finish_reason="stop"))
     assert (answer.text, answer.finish_reason) == ("No.", "refusal")
 
 
 def test_an_endpoint_that_counts_no_tokens_is_read_all_the_same():
     body = orjson.dumps({"choices": [{"message": {"content": "fine"}}]})
-    answer = answer_of(body, call_of(), 0.1)
-    assert (answer.text, answer.finish_reason, answer.tokens_in, answer.model) == ("fine", "stop", 0, "gpt-4o-mini")
+    answer = _read(body)
+    assert (answer.text, answer.finish_reason, answer.estimated, answer.model) == ("fine", "stop", True, "gpt-4o-mini")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{}]}', b"null"])
 def test_what_is_no_chat_completion_is_said_to_be_none(body):
-    with pytest.raises(ValueError, match="no chat completion"):
-        answer_of(body, call_of(), 0.1)
+    with pytest.raises(NoAnswer):
+        _read(body)

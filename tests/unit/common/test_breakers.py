@@ -8,7 +8,15 @@ import pytest
 
 from loom_common.breakers import PATIENCE_SECONDS, Breakers
 from loom_common.domain.breaker import Policy, State
-from loom_common.errors import BreakerOpen, DependencyUnavailable, PermanentError, RateLimited, RecordError
+from loom_common.errors import (
+    BreakerOpen,
+    DependencyUnavailable,
+    PermanentError,
+    RateLimited,
+    RecordError,
+    Timeout,
+    UpstreamTroubled,
+)
 from support.clocks import ManualClock
 
 POLICY = Policy(failures=2, open_seconds=60.0, successes=2)
@@ -149,3 +157,37 @@ async def test_the_snapshot_tells_how_each_stands(breakers, clock):
     clock.pass_time(20)
     told = {each.upstream: (each.state, each.openings, each.probe_in) for each in breakers.snapshot()}
     assert told == {"model n": (State.CLOSED, 0, 0.0), "model m": (State.OPEN, 1, 40.0)}
+
+
+@pytest.mark.parametrize("trouble", [UpstreamTroubled("HTTP 500"), Timeout("late")])
+async def test_one_question_that_fails_again_and_again_is_not_many(breakers, trouble):
+    async def ask(question: str) -> None:
+        async with breakers.guarding("model m", lambda: question):
+            raise trouble
+
+    for _ in range(5):
+        with pytest.raises(type(trouble)) as raised:
+            await ask("odd")
+        assert not isinstance(raised.value, BreakerOpen)
+    with pytest.raises(BreakerOpen):
+        await ask("another")
+
+
+async def test_a_probe_counts_whatever_it_asks(breakers, clock):
+    async def ask(question: str) -> None:
+        async with breakers.guarding("model m", lambda: question):
+            raise UpstreamTroubled("HTTP 500")
+
+    for question in ("a", "b"):
+        with pytest.raises(DependencyUnavailable):
+            await ask(question)
+    clock.pass_time(60)
+    with pytest.raises(BreakerOpen):
+        await ask("a")
+
+
+async def test_an_upstream_that_is_not_reached_counts_each_time(breakers):
+    for expected in (DependencyUnavailable, BreakerOpen):
+        with pytest.raises(expected):
+            async with breakers.guarding("model m", lambda: "same"):
+                raise DependencyUnavailable("gone")

@@ -10,7 +10,9 @@ DAYS = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 2)]
 
 
 def row(date, cost, *, stage="transform", model="small", made=1):
-    amounts = dict.fromkeys(("reused", "unpriced", "tokens_in", "tokens_cached", "tokens_out", "seconds"), 0)
+    amounts = dict.fromkeys(
+        ("reused", "unpriced", "estimated", "tokens_in", "tokens_cached", "tokens_out", "seconds"), 0
+    )
     return {"date": date, "stage": stage, "purpose": stage, "model": model, "made": made, "cost": cost, **amounts}
 
 

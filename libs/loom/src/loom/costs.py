@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SPANS = ("day", "week", "month")
-_SUMS = ("made", "reused", "unpriced", "tokens_in", "tokens_cached", "tokens_out", "cost", "seconds")
+_SUMS = ("made", "reused", "unpriced", "estimated", "tokens_in", "tokens_cached", "tokens_out", "cost", "seconds")
 
 
 def span_of(date: dt.date, by: str) -> str:

@@ -22,6 +22,8 @@ class Flight:
     task: asyncio.Task[Entry] = field(init=False)
     abandoned: bool = False
     """Whether it ends without being asked, so that whoever wants it next begins anew."""
+    asked: bool = False
+    """Whether a model was asked, and answered; else what it brings was found."""
     _waiters: int = 0
 
     async def landed(self, call: ModelCall, patience: float | None) -> Entry:

@@ -6,21 +6,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
 
 from loom_ai import adapter_package
+from loom_ai.bodies import ACCEPTED, body_of
+from loom_ai.keys import key_of
 from loom_ai.pacing import waiting
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import Pace, Turn
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.refusals import Limits, Place, late, refusal, unreachable
+from loom_ai.received import Received, answer_in, unusable
+from loom_ai.refusals import Limits, Place, broken_off, for_this_record, late, refusal, unreachable
 from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.settings import ModelSettings
 from loom_ai.wire import anthropic, google, openai
+from loom_ai.wire.finish import UNUSABLE
 from loom_ai.wire.form import Form, Wire
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 _IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
 
-
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
 
 
@@ -67,6 +71,8 @@ class HttpModels:
         self._policy = RetryPolicy(self._settings.attempts, self._settings.retry_delay, self._settings.retry_ceiling)
         self._pace = Pace(buckets, self._settings.concurrency, clock)
         self._forms: dict[bytes, tuple[Form, ...]] = {}
+        self._answered: set[tuple[str, str]] = set()
+        """Endpoints and models that have answered."""
         self._session: aiohttp.ClientSession | None = None
         self._adapted: AdaptedModels | None = None
 
@@ -119,7 +125,8 @@ class HttpModels:
     async def _at_its_turn(self, call: ModelCall, form: Form) -> ModelAnswer:
         async with self._pace.turn(call) as turn:
             try:
-                async with self._breakers.guarding(f"model {call.model} at {redacted(call.base_url)}"):
+                upstream = f"model {call.model} at {redacted(call.base_url)}"
+                async with self._breakers.guarding(upstream, lambda: key_of(call)):
                     answer = await self._ask(call, form, turn)
             except RateLimited as error:
                 await turn.refused(error)
@@ -140,26 +147,40 @@ class HttpModels:
             async with self._connected().post(
                 wire.url(base_url, call.model),
                 data=wire.request_body(call, form),
-                headers={"Content-Type": "application/json", **wire.headers(secret)},
+                headers={**_HEADERS, **wire.headers(secret)},
                 timeout=_as_http_has_it(limits),
+                allow_redirects=False,
             ) as response:
-                body = await response.read()
+                body = await body_of(response)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise unreachable(place, error) from error
         except TimeoutError as error:
             raise late(place, limits) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise unreachable(place, error) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise broken_off(place, error) from error
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
-        if response.status == 200:
-            try:
-                return wire.answer_of(body, call, latency)
-            except ValueError:
-                pass
-        if secret:
-            body = body.replace(secret.encode(), b"***")
-        raise refusal(response.status, body, place, retry_after_of(response.headers, self._clock.now()))
+        wait = retry_after_of(response.headers, self._clock.now())
+        received = Received(body, call, place, latency, wait, secret)
+        return self._meant(wire, response.status, response.headers, received)
+
+    def _meant(self, wire: Wire, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
+        """What a response says. Raises what it says where that is an error."""
+        where = (received.call.base_url, received.call.model)
+        if 200 <= status < 300:
+            answer = answer_in(wire, received)
+            if answer.finish_reason != UNUSABLE:
+                self._answered.add(where)
+            return answer
+        if 300 <= status < 400:
+            target = redacted(headers.get("Location", "nowhere")[:200])
+            return unusable(received, f"it is a redirection (HTTP {status}) to {target}")
+        error = refusal(status, received.data, received.place, received.retry_after)
+        if where in self._answered:
+            error = for_this_record(error, status, received.place, received.data)
+        raise error
 
     async def _adapter(self, provider: str) -> AdaptedModels:
         """What asks the models of a provider that needs the extra. The first time takes seconds. Raises
@@ -198,6 +219,7 @@ class HttpModels:
                 # No limit here: time spent waiting for a connection would count as the call's.
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
             )
         return self._session
 

@@ -6,8 +6,9 @@ already being asked waits for that answer instead of paying for another."""
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,9 +23,11 @@ from loom_ai.purse import Purse, bounded
 from loom_ai.shared_questions import SharedQuestions
 from loom_ai.single_flight import SingleFlight
 from loom_ai.spending import Spent
+from loom_ai.streaks import Streaks
 from loom_common import bills
 from loom_common.domain.calls import Calls
-from loom_common.errors import PermanentError
+from loom_common.domain.recovery import pause_after
+from loom_common.errors import PermanentError, RecordError
 from loom_common.ports.clock import Clock, SystemClock
 
 _BEGUN = 6
@@ -54,6 +57,8 @@ class Settled:
     spent: Spent
     earlier_run: bool
     """Whether another run paid for it."""
+    fresh: bool = field(default=False, compare=False)
+    """Whether it was asked for now, rather than found."""
 
 
 class JournalledModels:
@@ -81,6 +86,8 @@ class JournalledModels:
         self._fleet = fleet
         self.shared = SharedQuestions(fleet)
         """The questions that shared calls hold, for `loom_ai.together`."""
+        self._streaks = Streaks(self._clock)
+        self._jitter = random.random
         self._in_flight: dict[str, Flight] = {}
         self._look_up = Grouped(self._get_group)
         self._write = Grouped(self._put_group)
@@ -91,21 +98,26 @@ class JournalledModels:
         """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
         it is its turn to be asked for.
 
-        The open bill (`loom_common.bills`) has it, whoever paid. Raises what client and journal raise, `Timeout`, and
-        `BudgetExhausted` where the bill's budget does not cover the call. Being cancelled stops the waiting, not a call
-        already paid."""
+        The open bill (`loom_common.bills`) has it, whoever paid. Raises what client and journal raise, `Timeout`,
+        `BudgetExhausted` where the bill's budget does not cover the call, and `UpstreamUnusable` where this record is
+        one of many in a row that got nothing of use. Being cancelled stops the waiting, not a call already paid."""
         reuse = reuse or Reuse()
         key = reuse.key(call, payer)
         while True:
-            if (flight := self._joined(key, payer)) is not None:
-                entry = await flight.landed(call, patience)
-            else:
-                async with self._begun:
-                    flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
-                    entry = await flight.landed(call, patience)
+            try:
+                flight, entry = await self._landed(key, call, payer, reuse, patience)
+            except RecordError as refused:
+                self._streaks.refused(call, payer, refused)
+                raise
             if self._may_use(entry, payer, reuse):
                 self._bill(call, entry, payer)
-                return _settled(entry, payer)
+                if flight.asked:
+                    self._streaks.answered(call, payer, entry.answer)
+                return _settled(entry, payer, fresh=flight.asked)
+
+    async def pause(self, tried: int) -> None:
+        """Before a question is asked once more that was answered `tried` times, each time with nothing of use."""
+        await self._clock.sleep(pause_after(tried, self._jitter()))
 
     async def remember(self, pipeline: str, payer: Payer, call: ModelCall, output: Mapping[str, Any]) -> None:
         """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
@@ -152,13 +164,23 @@ class JournalledModels:
         await self._client.close()
         await self._journal.close()
 
+    async def _landed(
+        self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
+    ) -> tuple[Flight, Entry]:
+        """What the call brings that is under way, or that begins now."""
+        if (flight := self._joined(key, payer)) is not None:
+            return flight, await flight.landed(call, patience)
+        async with self._begun:
+            flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
+            return flight, await flight.landed(call, patience)
+
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Flight:
         flight = self._in_flight[key] = Flight(Waiting(self._slots), [payer])
         task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
         if (bill := bills.current.get()) is not None:
             bill.under_way.add(task)
             task.add_done_callback(bill.under_way.discard)
-        task.add_done_callback(lambda _: self._landed(key, flight))
+        task.add_done_callback(lambda _: self._ended(key, flight))
         return flight
 
     def _joined(self, key: str, payer: Payer) -> Flight | None:
@@ -168,7 +190,7 @@ class JournalledModels:
         flight.payers.append(payer)
         return flight
 
-    def _landed(self, key: str, flight: Flight) -> None:
+    def _ended(self, key: str, flight: Flight) -> None:
         if self._in_flight.get(key) is flight:
             del self._in_flight[key]
         if not flight.task.cancelled():
@@ -191,6 +213,7 @@ class JournalledModels:
     async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:
         async with flight.waiting.under_way():
             entry = await self._paid_for(key, call, payer)
+        flight.asked = True
         self._bill(call, entry, payer)
         return entry
 
@@ -246,13 +269,15 @@ class JournalledModels:
         return [None] * len(entries)
 
 
-def _settled(entry: Entry, payer: Payer) -> Settled:
+def _settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
     """A record that meets what it paid for itself (it was delivered twice) counts it again as its own."""
     if entry.payer != payer:
-        return Settled(entry.answer, Spent(calls_from_cache=1), earlier_run=entry.payer.run_id != payer.run_id)
+        return Settled(
+            entry.answer, Spent(calls_from_cache=1), earlier_run=entry.payer.run_id != payer.run_id, fresh=fresh
+        )
     answer = entry.answer
     spent = Spent(calls_made=1, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, cost=entry.cost)
-    return Settled(answer, spent, earlier_run=False)
+    return Settled(answer, spent, earlier_run=False, fresh=fresh)
 
 
 def _counted(entry: Entry, payer: Payer, *, known: bool) -> Calls:
@@ -265,6 +290,7 @@ def _counted(entry: Entry, payer: Payer, *, known: bool) -> Calls:
         model=entry.model,
         made=1,
         unpriced=0 if known else 1,
+        estimated=1 if answer.estimated else 0,
         tokens_in=answer.tokens_in,
         tokens_cached=answer.tokens_cached,
         tokens_out=answer.tokens_out,

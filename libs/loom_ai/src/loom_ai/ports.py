@@ -57,7 +57,7 @@ class ModelAnswer:
 
     text: str
     finish_reason: str
-    """`stop`, `length` (cut off), `content_filter`, `refusal`, or the provider's own word."""
+    """`stop` for a whole answer; else how it ended, by the names of `loom_ai.wire.finish`."""
     model: str
     """The model that answered, as the provider names it."""
     tokens_in: int
@@ -66,6 +66,10 @@ class ModelAnswer:
     tokens_out: int
     latency: float
     """Seconds from question to answer."""
+    estimated: bool = False
+    """Whether a token count is Loom's estimate, because the provider's could not be used."""
+    noted: tuple[str, ...] = ()
+    """What the answer held besides text and was left out, by kind; of an unusable one, what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)

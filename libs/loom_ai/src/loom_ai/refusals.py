@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from loom_ai.wire.document import NoAnswer, parsed, whole_text
 from loom_common.domain.urls import redacted
 from loom_common.errors import (
     AccessRefused,
@@ -17,6 +16,7 @@ from loom_common.errors import (
     RateLimited,
     RecordError,
     Timeout,
+    UpstreamTroubled,
 )
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
@@ -24,6 +24,11 @@ _BAD_KEY = b"API_KEY_INVALID"
 """Google's reason for a 400 that others answer with 401."""
 _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
 """Where Google says how long to wait, instead of in a header."""
+REFUSED = "model_refused"
+"""The code of a question that its endpoint will not take."""
+LONGEST_WAIT = 86_400.0
+"""Seconds. Who asks to wait longer is not taken at their word."""
+_NAME = 100
 _SHOWN = 300
 """Characters of the endpoint's own words that stand in an error."""
 
@@ -67,10 +72,17 @@ def unreachable(place: Place, error: Exception) -> DependencyUnavailable:
     )
 
 
-def refusal(status: int, body: bytes, place: Place, retry_after: float | None = None) -> LoomError:
-    """The error of a response whose status is not 200."""
-    code, words = _said(body)
-    said = f"HTTP {status}{f': {words}' if words else ''}"
+def broken_off(place: Place, error: Exception) -> UpstreamTroubled:
+    """The error of a question whose answer began and did not come whole, or was no HTTP."""
+    return UpstreamTroubled(f"{place} broke off its answer, or sent what is no HTTP ({type(error).__name__}).")
+
+
+def refusal(
+    status: int, body: bytes, place: Place, retry_after: float | None = None, *, inside: bool = False
+) -> LoomError:
+    """The error of a response whose status is not 2xx; or which is 200 and has the error of that status `inside`."""
+    code, param, words = _said(body)
+    said = f"HTTP {f'200 with an error {status} inside' if inside else status}{f': {words}' if words else ''}"
     if status in (401, 403) or (status == 400 and _BAD_KEY in body):
         # The endpoint's words are left out: some repeat the key.
         return AccessRefused(
@@ -83,27 +95,58 @@ def refusal(status: int, body: bytes, place: Place, retry_after: float | None = 
         return PermanentError(f"{place} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
     if status == 429:
         if retry_after is None and (delay := _DELAY.search(body)):
-            retry_after = float(delay[1])
+            retry_after = min(LONGEST_WAIT, float(delay[1]))
         return RateLimited(f"{place} asks to slow down ({said}).", retry_after=retry_after)
+    if inside and status >= 500:
+        return RateLimited(f"{place} is overloaded ({said}).", retry_after=retry_after)
     if status in _TRANSIENT or status >= 500:
-        return DependencyUnavailable(f"{place} is in trouble ({said}).", retry_after=retry_after)
-    if status >= 400:
-        return RecordError(
-            f"{place} refused the request ({said})", code="model_refused", details={"status": status, "error": words}
-        )
-    return DependencyUnavailable(
-        f"{place} answered with {said}. See that `base_url` is the provider's endpoint (it often ends in /v1)."
+        return UpstreamTroubled(f"{place} is in trouble ({said}).", retry_after=retry_after)
+    return own_fault(status, place, said, words, param)
+
+
+def own_fault(status: int, place: Place, said: str, words: str, param: str = "") -> RecordError:
+    """The error of a question that the endpoint will not take, whoever asks it again."""
+    details = {"status": status, "error": words, **({"param": param} if param else {})}
+    return RecordError(f"{place} refused the request ({said})", code=REFUSED, details=details)
+
+
+def for_this_record(error: LoomError, status: int, place: Place, body: bytes) -> LoomError:
+    """The error where the endpoint has answered others before: what looks like a wrong address or a missing permission
+    is about this question alone then."""
+    if status not in (403, 404):
+        return error
+    _, param, words = _said(body) if status == 404 else (None, "", "")
+    return own_fault(status, place, f"HTTP {status}{f': {words}' if words else ''}", words, param)
+
+
+def _said(body: bytes) -> tuple[str | None, str, str]:
+    """The endpoint's error code, the parameter that it is about, and its words, in whichever of the common forms they
+    come."""
+    try:
+        document: Any = parsed(body)
+    except NoAnswer:
+        return None, "", shown(body, _SHOWN).strip()
+    error = document[0] if isinstance(document, list) and document else document
+    for name in ("error", "errors"):
+        if isinstance(error, dict) and error.get(name):
+            error = error[name]
+            error = error[0] if isinstance(error, list) and error else error
+    if isinstance(error, str):
+        return None, "", shown(error.encode(), _SHOWN)
+    if not isinstance(error, dict):
+        return None, "", shown(body, _SHOWN).strip()
+    texts = (error.get(name) for name in ("message", "detail", "error", "title", "reason"))
+    words = next((each for each in texts if isinstance(each, str) and each), None)
+    if words is None:
+        words = "" if not error else shown(body, _SHOWN)
+    code, param = error.get("code") or error.get("type"), error.get("param")
+    return (
+        code if isinstance(code, str) else None,
+        shown(param.encode(), _NAME) if isinstance(param, str) else "",
+        shown(words.encode(), _SHOWN),
     )
 
 
-def _said(body: bytes) -> tuple[str | None, str]:
-    """The endpoint's error code and words, in whichever of the common forms they come."""
-    try:
-        document: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None, body[:_SHOWN].decode(errors="replace").strip()
-    error = document.get("error", document) if isinstance(document, dict) else document
-    if not isinstance(error, dict):
-        return None, str(error)[:_SHOWN]
-    words = error.get("message") or error.get("detail") or ""
-    return error.get("code") or error.get("type"), str(words)[:_SHOWN]
+def shown(data: bytes, characters: int) -> str:
+    """The beginning of a body as text that every store takes."""
+    return whole_text(data[: 4 * characters].decode("utf-8", "replace")).replace("\x00", "\ufffd")[:characters]

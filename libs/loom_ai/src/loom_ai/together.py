@@ -20,6 +20,7 @@ from loom_ai.ports import ChatMessage, Entry, ModelAnswer, ModelCall, Payer
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
 from loom_ai.structured import read, without_fence
+from loom_ai.wire import finish
 from loom_common.errors import RecordError
 
 _WORDS = (
@@ -162,7 +163,7 @@ def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
 
 def part_of(answer: ModelAnswer, number: int, shape: Shape | None) -> dict[str, Any] | None:
     """The output of the `number`-th question (1-based); None where there is none that fits. Pure."""
-    if answer.finish_reason == "length":
+    if answer.finish_reason != finish.WHOLE:
         return None
     try:
         part = orjson.loads(without_fence(answer.text))[_name(number)]

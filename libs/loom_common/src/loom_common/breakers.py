@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
 from loom_common.domain.breaker import Breaker, Policy, State, Ticket
-from loom_common.errors import BreakerOpen, LoomError, RateLimited, TransientError
+from loom_common.errors import BreakerOpen, LoomError, RateLimited, Timeout, TransientError, UpstreamTroubled
 from loom_common.ports.clock import Clock, SystemClock
 
 log = structlog.get_logger()
@@ -44,6 +44,8 @@ class _Guarded:
     breaker: Breaker
     reason: str | None = None
     """How it failed last."""
+    failed_on: set[str] = field(default_factory=set)
+    """What it was asked when it failed, since it was last there: questions that it answered, but could not serve."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -56,10 +58,13 @@ class Breakers:
         self._guarded: OrderedDict[str, _Guarded] = OrderedDict()
 
     @asynccontextmanager
-    async def guarding(self, upstream: str) -> AsyncIterator[None]:
-        """Around one call of `upstream`, named as it may be shown.
+    async def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> AsyncIterator[None]:
+        """Around one call of `upstream`, named as it may be shown; `about` names what it is asked.
 
-        Transient errors count as its failures, but for `RateLimited`; every other answer shows that it is there.
+        Transient errors count as its failures, but for `RateLimited`; every other answer shows that it is there. Where
+        it answers that it cannot serve a question, or does not in time, the same question counts once until it is open:
+        the question may be at fault, and whoever waited for the upstream then would wait for ever.
+
         Raises `BreakerOpen` instead of calling, and in place of the failure that opens the breaker."""
         guarded = self._of(upstream)
         breaker, ticket = guarded.breaker, await self._admitted(upstream, guarded)
@@ -69,18 +74,22 @@ class Breakers:
             breaker.abandoned(ticket)
             raise
         except TransientError as error:
+            if _said_before(error, about, guarded) and not ticket.probe:
+                raise
             self._failed(upstream, breaker, ticket)
             guarded.reason = str(error)
             if breaker.state is State.OPEN:
                 raise self._open(upstream, guarded) from error
             raise
         except LoomError:
+            guarded.failed_on.clear()
             self._succeeded(upstream, breaker, ticket)
             raise
         except BaseException:
             breaker.abandoned(ticket)
             raise
         else:
+            guarded.failed_on.clear()
             self._succeeded(upstream, breaker, ticket)
         finally:
             guarded.changed.set()
@@ -134,3 +143,15 @@ class Breakers:
             opening=breaker.opening,
             reason=guarded.reason,
         )
+
+
+def _said_before(error: TransientError, about: Callable[[], str] | None, guarded: _Guarded) -> bool:
+    """Whether the upstream is there, and only failed again on a question that it failed on before."""
+    if about is None or not isinstance(error, UpstreamTroubled | Timeout):
+        return False
+    question = about()
+    if question in guarded.failed_on:
+        return True
+    if len(guarded.failed_on) < _REMEMBERED:
+        guarded.failed_on.add(question)
+    return False

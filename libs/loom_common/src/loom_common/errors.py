@@ -7,12 +7,14 @@
     ├── TransientError               may succeed if tried again
     │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
     │   │   ├── RateLimited          it is there, and asks to slow down
+    │   │   ├── UpstreamTroubled     it is there, and cannot answer this question now
     │   │   └── BreakerOpen          it was away so often that nobody asks it for a while
     │   └── Timeout
     ├── PermanentError               will fail the same way again
     │   ├── SourceError              the source as a whole cannot be read
     │   ├── DestinationError         the destination as a whole cannot be written
     │   ├── AccessRefused            a key, password or permission was refused
+    │   ├── UpstreamUnusable         one different record after another got nothing of use from an endpoint
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── BudgetExhausted              the run's budget does not cover the next model call
     ├── RecordError                  this one record is at fault; its neighbours are not
@@ -106,6 +108,11 @@ class RateLimited(DependencyUnavailable):
     """The other side is well, and asks to slow down."""
 
 
+class UpstreamTroubled(DependencyUnavailable):
+    """The other side answered, and what it said is that it cannot serve this question now. It is away only if it says
+    the same of different questions."""
+
+
 class BreakerOpen(DependencyUnavailable):
     """An upstream failed so often that nobody asks it before the next probe. Waiting for it is no failed attempt."""
 
@@ -143,6 +150,10 @@ class DestinationError(PermanentError):
 
 class AccessRefused(PermanentError):
     """A key, password or permission was refused. The run cannot go on until it is granted."""
+
+
+class UpstreamUnusable(PermanentError):
+    """Different records, one after another, got nothing of use from an endpoint: it or the pipeline is at fault."""
 
 
 class UserCodeError(PermanentError):

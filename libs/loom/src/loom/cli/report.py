@@ -105,6 +105,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
             if (unknown := _unknown_prices(report))
             else {}
         ),
+        **({"Estimated": words} if (words := _estimated(report)) else {}),
         "Results": terminal.place(report["destination"]),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
@@ -138,6 +139,15 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 def _unknown_prices(report: Mapping[str, Any]) -> list[str]:
     return sorted({each["model"] for each in report.get("spending", ()) if each["unpriced"]})
+
+
+def _estimated(report: Mapping[str, Any]) -> str | None:
+    """How many calls are charged by an estimate, and why; None for none."""
+    count = sum(each.get("estimated", 0) for each in report.get("spending", ()))
+    if not count:
+        return None
+    calls = "1 call" if count == 1 else f"{terminal.count(count)} calls"
+    return f"{calls} by the length of the texts: the provider's token counts were missing or impossible"
 
 
 def _commands(commands: list[tuple[str, str]]) -> RenderableType:

@@ -116,7 +116,7 @@ def _entry(key: str, value: bytes | str) -> Entry:
         purpose=kept["purpose"],
         provider=kept["provider"],
         model=kept["model"],
-        answer=ModelAnswer(**kept["answer"]),
+        answer=ModelAnswer(**{**kept["answer"], "noted": tuple(kept["answer"].get("noted", ()))}),
         cost=kept["cost"],
         created_at=dt.datetime.fromisoformat(kept["created_at"]),
     )

@@ -111,7 +111,11 @@ def _cause(error: Exception) -> str:
 
 def _row(entry: Entry) -> dict[str, Any]:
     answer = entry.answer
-    body = {"text": answer.text, "finish_reason": answer.finish_reason, "model": answer.model}
+    body: dict[str, Any] = {"text": answer.text, "finish_reason": answer.finish_reason, "model": answer.model}
+    if answer.estimated:
+        body["estimated"] = True
+    if answer.noted:
+        body["noted"] = answer.noted
     return {
         "key": entry.key,
         "run_id": entry.payer.run_id,
@@ -146,6 +150,8 @@ def _entry(row: sa.RowMapping) -> Entry:
             tokens_cached=row["tokens_cached"],
             tokens_out=row["tokens_out"],
             latency=row["latency_seconds"],
+            estimated=body.get("estimated", False),
+            noted=tuple(body.get("noted", ())),
         ),
         cost=row["cost"],
         created_at=_aware(created_at),

@@ -4,11 +4,12 @@ takes, and validates the answer whatever the form."""
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
+from loom_ai.wire.usage import Counted
 
 
 class Form(StrEnum):
@@ -38,8 +39,16 @@ class Wire(Protocol):
         """The JSON of a request."""
         ...
 
-    def answer_of(self, body: bytes, call: ModelCall, latency: float) -> ModelAnswer:
-        """What a response says. Raises `ValueError` where it is none of this protocol."""
+    def parsed(self, body: bytes, /) -> Any:
+        """The document of a response. Raises `NoAnswer` where it is none."""
+        ...
+
+    def answer_of(self, document: Any, call: ModelCall, latency: float) -> ModelAnswer:
+        """What the document of a response says. Raises `NoAnswer` where it holds no answer of this protocol."""
+        ...
+
+    def counted(self, document: Any) -> Counted:
+        """What a document says of tokens, whatever else it says."""
         ...
 
 

@@ -10,11 +10,23 @@ from urllib.parse import quote
 import orjson
 
 from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.wire import document as documents
+from loom_ai.wire import finish
+from loom_ai.wire.document import NoAnswer, first_of, kind_of, name_of, object_of
 from loom_ai.wire.form import Form, described
+from loom_ai.wire.parts import Said, once, text_in
+from loom_ai.wire.usage import Counted, added, checked
 
 _ROLES = {"user": "user", "assistant": "model"}
-_REASONS = {"STOP": "stop", "MAX_TOKENS": "length"}
-_REFUSED = frozenset({"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "OTHER"})
+_REASONS = {
+    "stop": finish.WHOLE,
+    "max_tokens": finish.CUT_OFF,
+    "malformed_function_call": "malformed_function_call",
+    **dict.fromkeys(
+        ("safety", "recitation", "blocklist", "prohibited_content", "spii", "language", "image_safety"), finish.REFUSED
+    ),
+}
+"""Its words for how an answer ended, in small letters."""
 _KEPT = frozenset(
     """description enum format items maxItems maxLength maximum minItems minLength minimum nullable pattern properties
     required title type anyOf""".split()  # noqa: SIM905 - reads better than fifteen quotes
@@ -22,6 +34,9 @@ _KEPT = frozenset(
 _DROPPED = frozenset({"$schema", "$defs", "additionalProperties", "default", "examples", "uniqueItems"})
 """What it does not know, and what an answer is validated for all the same."""
 _DEEPEST = 20
+
+
+parsed = documents.parsed
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
@@ -63,26 +78,60 @@ def request_body(call: ModelCall, form: Form) -> bytes:
     return orjson.dumps(body)
 
 
-def answer_of(body: bytes, call: ModelCall, latency: float) -> ModelAnswer:
-    try:
-        document = orjson.loads(body)
-        usage = document.get("usageMetadata") or {}
-        if "candidates" not in document and "promptFeedback" not in document:
-            raise KeyError("candidates")
-        candidate = (document.get("candidates") or [{"finishReason": "SAFETY"}])[0]
-        reason = str(candidate.get("finishReason") or "STOP")
-        parts = (candidate.get("content") or {}).get("parts") or []
-        return ModelAnswer(
-            text="".join(part.get("text", "") for part in parts if not part.get("thought")),
-            finish_reason="refusal" if reason in _REFUSED else _REASONS.get(reason, reason.lower()),
-            model=str(document.get("modelVersion") or call.model),
-            tokens_in=int(usage.get("promptTokenCount") or 0),
-            tokens_cached=int(usage.get("cachedContentTokenCount") or 0),
-            tokens_out=int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0),
-            latency=latency,
-        )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("the response is no answer of this protocol") from error
+def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
+    document = object_of(document, "the response")
+    candidates = document.get("candidates")
+    if not candidates and isinstance(document.get("promptFeedback"), dict):
+        said, reason = Said(), finish.REFUSED
+    else:
+        candidate = first_of(candidates, "`candidates`")
+        said = _said(candidate.get("content"))
+        reason = finish.ended(candidate.get("finishReason"), _REASONS)
+    usage = checked(call, said.text, counted(document))
+    return ModelAnswer(
+        text=said.text,
+        finish_reason=reason,
+        model=name_of(document.get("modelVersion"), call.model),
+        tokens_in=usage.given,
+        tokens_cached=usage.cached,
+        tokens_out=usage.answered,
+        latency=latency,
+        estimated=usage.estimated,
+        noted=said.noted,
+    )
+
+
+def counted(document: Any) -> Counted:
+    usage = document.get("usageMetadata") if isinstance(document, dict) else None
+    if not isinstance(usage, dict):
+        return Counted()
+    return Counted(
+        given=usage.get("promptTokenCount"),
+        cached=usage.get("cachedContentTokenCount"),
+        answered=added(usage.get("candidatesTokenCount", 0), usage.get("thoughtsTokenCount")),
+        total=usage.get("totalTokenCount"),
+    )
+
+
+def _said(content: Any) -> Said:
+    """The texts of a candidate's parts. A part's kind is the name of its field. Raises `NoAnswer`."""
+    if content is None:
+        return Said()
+    parts = object_of(content, "`content`").get("parts")
+    if parts is None:
+        return Said()
+    if not isinstance(parts, list):
+        raise NoAnswer(f"`parts` is {kind_of(parts)}, not a list")
+    texts, noted = [], []
+    for each in parts:
+        part = object_of(each, "a part")
+        if part.get("thought"):
+            continue
+        if "text" in part:
+            texts.append(text_in(part, "text"))
+        else:
+            noted.append(next((str(name) for name in part if name != "thoughtSignature"), "empty"))
+    return Said("".join(texts), None, once(noted))
 
 
 def response_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:

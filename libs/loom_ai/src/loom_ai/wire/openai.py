@@ -8,7 +8,24 @@ from urllib.parse import urlsplit
 import orjson
 
 from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.wire import document as documents
+from loom_ai.wire import finish
+from loom_ai.wire.document import first_of, name_of, object_of
 from loom_ai.wire.form import Form, described
+from loom_ai.wire.parts import said_in
+from loom_ai.wire.usage import Counted, checked
+
+_REASONS = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), finish.WHOLE),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens"), finish.CUT_OFF),
+    **dict.fromkeys(("model_length", "context_length", "context_length_exceeded"), finish.BEYOND_WINDOW),
+    **dict.fromkeys(("content_filter", "safety"), finish.FILTERED),
+    "refusal": finish.REFUSED,
+}
+"""The words of those who speak this protocol for how an answer ended."""
+
+
+parsed = documents.parsed
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
@@ -45,21 +62,36 @@ def _limit_name(base_url: str) -> str:
     return "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
 
 
-def answer_of(body: bytes, call: ModelCall, latency: float) -> ModelAnswer:
-    try:
-        document = orjson.loads(body)
-        choice = document["choices"][0]
-        message = choice["message"]
-        usage = document.get("usage") or {}
-        refused = message.get("refusal")
-        return ModelAnswer(
-            text=str(refused or message.get("content") or ""),
-            finish_reason="refusal" if refused else str(choice.get("finish_reason") or "stop"),
-            model=str(document.get("model") or call.model),
-            tokens_in=int(usage.get("prompt_tokens") or 0),
-            tokens_cached=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-            tokens_out=int(usage.get("completion_tokens") or 0),
-            latency=latency,
-        )
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("the response is no chat completion") from error
+def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
+    document = object_of(document, "the response")
+    choice = first_of(document.get("choices"), "`choices`")
+    message = object_of(choice.get("message"), "`message`")
+    said = said_in(message.get("content"))
+    refused = message.get("refusal") or said.refused
+    text = refused if isinstance(refused, str) else said.text
+    usage = checked(call, text, counted(document))
+    return ModelAnswer(
+        text=text,
+        finish_reason=finish.REFUSED if refused else finish.ended(choice.get("finish_reason"), _REASONS),
+        model=name_of(document.get("model"), call.model),
+        tokens_in=usage.given,
+        tokens_cached=usage.cached,
+        tokens_out=usage.answered,
+        latency=latency,
+        estimated=usage.estimated,
+        noted=said.noted,
+    )
+
+
+def counted(document: Any) -> Counted:
+    usage = document.get("usage") if isinstance(document, dict) else None
+    if not isinstance(usage, dict):
+        return Counted()
+    given, answered = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    return Counted(
+        given=usage.get("prompt_tokens"),
+        cached=given.get("cached_tokens") if isinstance(given, dict) else None,
+        answered=usage.get("completion_tokens"),
+        total=usage.get("total_tokens"),
+        reasoning=answered.get("reasoning_tokens") if isinstance(answered, dict) else None,
+    )

@@ -22,6 +22,9 @@ class Calls(BaseModel):
     made: int = Field(0, description="Calls paid for.")
     reused: int = Field(0, description="Answers that another record, or another run, had paid for.")
     unpriced: int = Field(0, description="Of those made: calls whose price nobody knows. They count as 0 USD.")
+    estimated: int = Field(
+        0, description="Of those made: calls with an estimated token count, because the provider's could not be used."
+    )
     tokens_in: int = 0
     tokens_cached: int = Field(0, description="Of `tokens_in`: what the provider had cached, and charges less for.")
     tokens_out: int = 0
