@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from loom_common.settings import DatabaseSettings
+from loom_common.text import storable
 
 SQLITE_BUSY_SECONDS = 15.0
 
@@ -25,7 +27,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
         return _sqlite(url, read_only=read_only)
     limits = DatabaseSettings()
     async_url = parsed.set(drivername="postgresql+asyncpg")
-    return create_async_engine(
+    engine = create_async_engine(
         async_url,
         pool_size=pool_size,
         max_overflow=0,
@@ -36,6 +38,25 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
             "server_settings": limits.on_the_server(limits.complex_timeout),
         },
     )
+    _takes_any_text(engine)
+    return engine
+
+
+def _takes_any_text(engine: AsyncEngine) -> None:
+    """What Postgres does not hold in a text - NUL, half a surrogate pair - is replaced where it is bound: reasons and
+    explanations come from user code, and one of them must not make a statement fail for all."""
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
+    def replace(
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: object
+    ) -> tuple[str, Any]:
+        return statement, [_storable(each) for each in parameters] if many else _storable(parameters)
+
+
+def _storable(parameters: Any) -> Any:
+    if isinstance(parameters, Mapping):
+        return {name: storable(value) if isinstance(value, str) else value for name, value in parameters.items()}
+    return tuple(storable(value) if isinstance(value, str) else value for value in parameters)
 
 
 def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:

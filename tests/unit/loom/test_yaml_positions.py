@@ -1,5 +1,7 @@
 """Mistakes in YAML itself, and where keys stand."""
 
+import re
+
 import pytest
 
 from loom.yaml_positions import parse
@@ -105,3 +107,24 @@ def test_a_line_of_a_text_is_placed_in_the_file():
 
 def test_yes_and_on_stay_words():
     assert parse("a: yes\nb: on\nc: 2024-01-31", "p.yaml").data["a"] == "yes"
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+)
+"""Nine lines that stand for a billion values."""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "values"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("a: " + "{b: " * 300 + "}" * 300, "nested too deeply"),
+        ('a: 1\nb: "bad \\ud800"', "x.yaml:2:4: found a character that is no text"),
+        ('"\\0": 1', "x.yaml:1:1: found a character that is no text"),
+    ],
+)
+def test_a_file_is_bounded_and_of_text_that_can_be_stored(text, words):
+    with pytest.raises(InvalidDefinition, match=re.escape(words)):
+        parse(text, "x.yaml")

@@ -13,6 +13,7 @@ from ruamel.yaml.constructor import ConstructorError
 from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from loom.yaml_limits import composed
 from loom.yaml_syntax import reused_anchors, syntax_problem
 from loom_common.errors import InvalidDefinition, Problem
 
@@ -77,7 +78,7 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ReusedAnchorWarning)  # told below, with its place
-            places, twice, bodies = _walk(YAML(typ="safe", pure=True).compose(text))
+            places, twice, bodies = _walk(composed(text, file))
             wrong = [_twice(path, place, places[path], file) for path, place in twice]
             if wrong := [*wrong, *reused_anchors(text, file)]:
                 raise InvalidDefinition(wrong)

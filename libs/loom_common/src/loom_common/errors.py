@@ -33,9 +33,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loom_common.text import shown, storable_value
+
+_LONGEST_WORDS = 20_000
+"""Characters: a definition may hold many mistakes."""
+
 
 class LoomError(Exception):
-    """The root. `str(error)` is fit to be shown to a person, and carries no secret."""
+    """The root. `str(error)` is fit to be shown to a person and to be stored, and carries no secret."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(shown(each, _LONGEST_WORDS) for each in words))
 
 
 class ConfigurationError(LoomError):
@@ -183,7 +191,7 @@ class RecordError(LoomError):
     def __init__(self, message: str, *, code: str, details: dict[str, Any] | None = None) -> None:
         self.code = code
         """A stable word for programs: `ragged_row`, `invalid_output`, `constraint`."""
-        self.details = details or {}
+        self.details: dict[str, Any] = storable_value(details or {})
         super().__init__(message)
 
 

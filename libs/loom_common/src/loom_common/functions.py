@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from loom_common.errors import UserCodeError
+from loom_common.text import named
 
 _PREFIX = "_loom_beside_"
 _lock = threading.RLock()
@@ -61,7 +62,7 @@ def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
             f"'{reference}': there is no module {module_name} in {folder} "
             f"(Python files there: {', '.join(files) or 'none'}), and none of that name is installed."
         ) from error
-    except (Exception, SystemExit) as error:  # importing runs the user's code, which may raise anything
+    except BaseException as error:  # importing runs the user's code, which may raise anything
         raise UserCodeError(_broken(reference, module_name, error)) from error
 
 
@@ -69,7 +70,7 @@ def _broken(reference: str, module_name: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
     where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-    return f"'{reference}': importing {module_name} failed{where}: {type(error).__name__}: {error}"
+    return f"'{reference}': importing {module_name} failed{where}: {named(error)}"
 
 
 def _place(module: ModuleType) -> str:

@@ -10,7 +10,9 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
+from loom_common.errors import LoomError
 from loom_common.settings import LogSettings
+from loom_common.text import named, storable
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -25,6 +27,7 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _shown,
             *(_JSON if for_programs else _console(with_tracebacks=settings.level in ("debug", "info"))),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
@@ -35,6 +38,25 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
     structlog.contextvars.bind_contextvars(**bound)
     # Libraries speak only when something is wrong.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """The event with texts that any stream can hold, and an exception that can be shown: a log line cannot fail."""
+    error = sys.exc_info()[1] if event.get("exc_info") is True else event.get("exc_info")
+    if isinstance(error, BaseException) and not _can_be_shown(error):
+        event["exc_info"] = LoomError(named(error)).with_traceback(error.__traceback__)
+    return {name: storable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _can_be_shown(error: BaseException | None) -> bool:
+    """Whether the error, and those it came from, have a text."""
+    while error is not None:
+        try:
+            str(error)
+        except BaseException:  # noqa: BLE001 - what it raises says nothing of use
+            return False
+        error = error.__cause__ or error.__context__
+    return True
 
 
 _JSON: list[Processor] = [

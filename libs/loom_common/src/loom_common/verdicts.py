@@ -22,6 +22,7 @@ from loom_common.domain.recovery import Retry
 from loom_common.errors import BreakerOpen, BudgetExhausted
 from loom_common.flow import Stage
 from loom_common.stage_result import StageResult
+from loom_common.text import words_of
 
 _STAGE_OF: dict[type[Message], Stage] = {
     ExtractSlice: Stage.EXTRACT,
@@ -52,7 +53,7 @@ def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> l
         run_id=message.correlation_id,
         stage=stage,
         cause=message.message_id,
-        reason=str(error),
+        reason=words_of(error),
         attempt=attempt,
         delay=retry.delay,
     )
@@ -119,13 +120,13 @@ def set_aside(message: Message, error: Exception, code: str) -> list[Outgoing]:
     A message without records (a slice to read, a load to finalize) has nothing to set aside: the run fails."""
     stage = stage_of(message)
     if stage is None or not isinstance(message, Batch):
-        return run_failed(message, str(error))
+        return run_failed(message, words_of(error))
     kept = [
         KeptRecord(
             record_id=record.id,
             outcome="quarantined",
             code=code,
-            reason=f"{error} (after the last attempt)",
+            reason=f"{words_of(error)} (after the last attempt)",
             input=record.input,
             output=record.result if isinstance(record, TransformedRecord) else None,
         )

@@ -37,6 +37,7 @@ from loom_common.flow import Exchange
 from loom_common.hands import Hands
 from loom_common.pausing import Pause
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
+from loom_common.text import bounded, named, storable, words_of
 from loom_common.vitals import DutyVitals, Outcome
 
 log = structlog.get_logger()
@@ -163,7 +164,7 @@ class Worker:
             self._vitals.count(Outcome.STALE)
             return
         with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
-            await self._publish(await self._outcome(message, delivery))
+            await self._publish(self._encoded(message, await self._outcome(message, delivery), delivery))
 
     async def _outcome(self, message: Message, delivery: Delivery) -> Sequence[Outgoing | Wire]:
         attempts.current.set(_attempt(delivery))
@@ -245,21 +246,30 @@ class Worker:
             "attempt failed",
             attempt=attempt,
             retry_in_s=retry.delay if retry else None,
-            error=str(error) if expected else f"{type(error).__name__}: {error}",
+            error=words_of(error) if expected else named(error),
             exc_info=not expected,
         )
         if retry is None and verdicts.stage_of(message) is None:
-            return [dead(delivery, f"{type(error).__name__}: {error}", self._service)]
+            return [dead(delivery, named(error), self._service)]
         if retry is None:
             return verdicts.set_aside(message, error, code="unavailable" if expected else "internal_error")
         room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, retry.step))
         again = Outgoing(room, message, attempt=attempt + 1)
         return [again, *verdicts.delayed(message, error, attempt, retry)]
 
+    def _encoded(self, message: Message, outgoing: Sequence[Outgoing | Wire], delivery: Delivery) -> list[Wire]:
+        """What goes out; where a handler gave back what no message can carry, what becomes of that failure."""
+        try:
+            return self._wires(outgoing)
+        except ValueError as error:
+            return self._wires(self._later_or_aside(message, error, delivery))
+
+    def _wires(self, outgoing: Sequence[Outgoing | Wire]) -> list[Wire]:
+        return [item if isinstance(item, Wire) else encode(item, self._service) for item in outgoing]
+
     async def _publish(self, outgoing: Sequence[Outgoing | Wire]) -> None:
-        wires = [item if isinstance(item, Wire) else encode(item, self._service) for item in outgoing]
-        if wires:
-            await self._bus.publish(wires)
+        if outgoing:
+            await self._bus.publish(self._wires(outgoing))
 
 
 def attempt_of(delivery: Delivery) -> int:
@@ -285,7 +295,12 @@ def dead(delivery: Delivery, reason: str, service: str) -> Wire:
         message_id=delivery.message_id or "",
         correlation_id=delivery.correlation_id or "",
         content_encoding=delivery.content_encoding,
-        headers={**headers, "loom-dead-reason": reason, "loom-dead-by": service, "loom-exchange": delivery.exchange},
+        headers={
+            **headers,
+            "loom-dead-reason": bounded(storable(reason)),
+            "loom-dead-by": service,
+            "loom-exchange": delivery.exchange,
+        },
     )
 
 

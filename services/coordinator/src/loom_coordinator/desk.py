@@ -24,6 +24,7 @@ from loom_common.errors import (
 from loom_common.flow import RUNS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
+from loom_common.text import DEEPEST, storable_value
 from loom_common.worker import dead
 from loom_coordinator import commands, requests
 from loom_coordinator.groups import groups
@@ -117,10 +118,13 @@ def read(delivery: Delivery) -> Message:
     verb = delivery.routing_key.removeprefix("run.")
     try:
         body = json.loads(body_of(delivery))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableMessage(f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise UnreadableMessage("the body is JSON, but no object")
+    if storable_value(body) != body:
+        found = f"NUL, half a surrogate pair, or more than {DEEPEST} levels of nesting"
+        raise InvalidDefinition([Problem((), found, "text and values that every store can hold")])
     try:
         if verb == "request":
             return RunRequest.model_validate(body)

@@ -14,6 +14,7 @@ from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, StageFailed
 from loom_common.errors import DependencyUnavailable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
+from loom_common.text import named
 from loom_common.worker import dead
 from loom_coordinator import facts
 from loom_coordinator.groups import GROUP, groups
@@ -73,7 +74,7 @@ class FactIntake:
             elif readable:
                 delivery, message = readable[0]
                 log.exception("fact cannot be taken", type=message.type, run_id=message.correlation_id)
-                reason = f"{type(error).__name__}: {error}"
+                reason = named(error)
                 await self._bus.publish([dead(delivery, reason, NAME)])
 
     async def _readable(self, group: Sequence[Delivery]) -> list[tuple[Delivery, Message]]:

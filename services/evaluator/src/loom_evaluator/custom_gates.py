@@ -9,6 +9,7 @@ from loom_common.domain.evaluation import GateConfig
 from loom_common.domain.gates import BUILTIN, QualityGate, Score, Verdict, weighted
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.functions import load_function
+from loom_common.text import named
 
 Gate = Callable[[Sequence[Score]], bool | Verdict]
 
@@ -38,8 +39,8 @@ def gate_of(settings: GateConfig, folder: Path) -> Gate:
 def _made(make: Callable[[], QualityGate], name: str) -> Gate:
     try:
         gate = make()
-    except Exception as error:
-        raise UserCodeError(f"The quality gate {name} cannot be made: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # it is the user's code
+        raise UserCodeError(f"The quality gate {name} cannot be made: {named(error)}") from error
     if not callable(getattr(gate, "apply", None)):
         raise UserCodeError(f"The quality gate {name} has no method apply(scores).")
     return gate.apply

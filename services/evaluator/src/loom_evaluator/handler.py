@@ -22,6 +22,7 @@ from loom_common.domain.plan import Plan
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.isolation import Isolation
+from loom_common.narrowing import narrowed
 from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.retrying import retried
@@ -92,6 +93,9 @@ class Evaluator:
             return await panel.judge(records, batch.header.run_id, again)
 
         async def work(records: Sequence[TransformedRecord]) -> list[Judgement]:
+            return await narrowed(records, tried, _kept_away)
+
+        async def tried(records: Sequence[TransformedRecord]) -> list[Judgement]:
             return await retried(
                 records,
                 attempt,

@@ -11,6 +11,7 @@ from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
 from loom_ai.structured import Reply, ask
 from loom_common.contracts.v1 import Interaction
+from loom_common.text import storable, storable_value
 
 _PROMPT_KEPT = 4_000
 """Characters of a question that are kept with its answer."""
@@ -60,8 +61,8 @@ class Hearing:
         self.interactions.append(
             Interaction(
                 model=call.model,
-                prompt=call.messages[-1].content[:_PROMPT_KEPT],
-                answer=reply.output,
+                prompt=storable(call.messages[-1].content[:_PROMPT_KEPT]),
+                answer=storable_value(reply.output),
                 calls=taken.calls_made,
                 tokens_in=taken.tokens_in,
                 tokens_out=taken.tokens_out,

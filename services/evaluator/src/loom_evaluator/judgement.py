@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from loom_common.contracts.v1 import Evaluation, Interaction, TransformedRecord
 from loom_common.domain.gates import Score, Verdict
 from loom_common.errors import RecordError
+from loom_common.text import bounded, storable
 from loom_evaluator.evaluators.opinion import Opinion
+
+_LONGEST = 20_000
+"""Characters of an explanation that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Judgement:
     """False where the sample left it out: it passes unseen."""
 
 
+def _told(explanation: str | None) -> str | None:
+    return None if explanation is None else bounded(storable(explanation), _LONGEST)
+
+
 def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None) -> Evaluation:
     """An answer as it is told and kept. Without a score it is the evaluator's error."""
     return Evaluation(
@@ -38,7 +46,7 @@ def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None
         name=name,
         score=None if score is None else score.value,
         passed=None if score is None else score.passed,
-        explanation=str(answer.opinion) if score is None else score.explanation,
+        explanation=_told(str(answer.opinion) if score is None else score.explanation),
         seconds=round(answer.seconds, 6),
         confidence=None if score is None else score.confidence,
         interactions=answer.interactions,

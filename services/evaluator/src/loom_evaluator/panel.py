@@ -21,6 +21,7 @@ from loom_common.domain.providers import ProviderConfig
 from loom_common.domain.sampling import sampled
 from loom_common.errors import RecordError
 from loom_common.isolation import MODEL_CALLS, USER_CODE
+from loom_common.text import named
 from loom_common.threads import Threads
 from loom_evaluator.consulting import Consultation
 from loom_evaluator.custom_gates import Gate, gate_of
@@ -172,8 +173,8 @@ class Panel:
     def _decide(self, scores: Sequence[Score]) -> Verdict | RecordError:
         try:
             return gates.decide(self._gate, scores, self._gate_name)
-        except Exception as error:  # noqa: BLE001 - a custom gate may raise anything
-            return cannot_score(f"Quality gate {self._gate_name} raised {type(error).__name__}: {error}")
+        except BaseException as error:  # noqa: BLE001 - a custom gate may raise anything
+            return cannot_score(f"Quality gate {self._gate_name} raised {named(error)}")
 
 
 async def _awaited(rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float) -> list[Answer]:

@@ -10,6 +10,7 @@ from typing import Any
 from loom_common.domain.ids import record_hash
 from loom_common.errors import RecordError
 from loom_common.slicing import SliceRecord
+from loom_common.text import storable, storable_value, unstorable
 from loom_connectors.ports import ReadRecord
 
 _LONGEST = 200
@@ -20,6 +21,9 @@ def identified(record: ReadRecord, keys: Sequence[str]) -> SliceRecord:
     """The record with its id, or with the error that keeps it out: the source's, or a missing key."""
     if record.error is not None:
         return _kept_out(record, keys, record.error)
+    if (why := unstorable(record.data)) is not None:
+        error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
+        return _kept_out(record, keys, error)
     if not keys:
         return SliceRecord(record_hash(record.data, record.position), record.data)
     try:
@@ -54,9 +58,10 @@ def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:
 def _kept_out(record: ReadRecord, keys: Sequence[str], error: RecordError) -> SliceRecord:
     """A record that is kept out does not own its key: another may carry it rightly. Its position tells them apart."""
     error.details.setdefault("position", record.position)
-    if not keys or any(record.data.get(key) in (None, "") for key in keys):
-        return SliceRecord(record_hash(record.data, record.position), record.data, error)
-    return SliceRecord(_at(key_of(record.data, keys), record.position), record.data, error)
+    data = storable_value(record.data)
+    if not keys or any(data.get(key) in (None, "") for key in keys):
+        return SliceRecord(record_hash(data, record.position), data, error)
+    return SliceRecord(_at(key_of(data, keys), record.position), data, error)
 
 
 def _at(key: str, position: str) -> str:
@@ -68,7 +73,9 @@ def _text(value: Any) -> str:
 
 
 def _bounded(text: str) -> str:
-    if len(text) <= _LONGEST:
+    """An id that everything can hold. What is cut or replaced in it is told apart by its hash."""
+    held = storable(text)
+    if held == text and len(text) <= _LONGEST:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return f"{text[: _LONGEST - 33]}~{digest}"
+    return f"{held[: _LONGEST - 33]}~{digest}"

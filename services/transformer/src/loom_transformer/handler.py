@@ -20,10 +20,11 @@ from loom_common.domain.transform import TransformConfig
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.isolation import Isolation
+from loom_common.narrowing import narrowed
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.time_limits import within
-from loom_transformer.outcome import Outcome, Transform
+from loom_transformer.outcome import Outcome, Transform, carried
 from loom_transformer.recovered import fallen_back, recovered
 
 _TRANSFORMS = 32
@@ -74,6 +75,9 @@ class Transformer:
 
     async def _outcomes(self, batch: BatchExtracted, config: TransformConfig, transform: Transform) -> list[Outcome]:
         async def work(records: Sequence[ExtractedRecord]) -> list[Outcome]:
+            return [carried(each) for each in await narrowed(records, attempt, kept_away)]
+
+        async def attempt(records: Sequence[ExtractedRecord]) -> list[Outcome]:
             return await recovered(transform, batch.header.run_id, records, config, self._clock)
 
         def kept_away(_: ExtractedRecord, error: RecordError) -> Outcome:

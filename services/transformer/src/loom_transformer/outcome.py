@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from loom_ai.spending import NOTHING, Spent
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.errors import RecordError
 from loom_common.isolation import Risk
+from loom_common.text import unstorable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,14 @@ class Outcome:
     spent: Spent = NOTHING
     answered_by: str | None = None
     """Which fallback gave the output, where one did."""
+
+
+def carried(outcome: Outcome) -> Outcome:
+    """The outcome; the error of one whose output no message can carry."""
+    if outcome.output is None or (why := unstorable(outcome.output)) is None:
+        return outcome
+    error = RecordError(f"The output holds {why}", code="unstorable", details={"output": outcome.output})
+    return replace(outcome, output=None, error=error)
 
 
 class Transform(Protocol):

@@ -14,7 +14,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Ends the process: every way out is an exit code."""
     if arguments is None:
         entry.begin()
+        for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show, or is no text at all, is no failure
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a stream of this process
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if strange := [each for each in given if not each.isascii() and _is_no_text(each)]:
+        sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
+        sys.exit(2)
     from loom.cli.commands import app
 
     try:
@@ -23,11 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(tell(error, verbose="--verbose" in given))
 
 
+def _is_no_text(argument: str) -> bool:
+    """Whether an argument held bytes that are no text: Python passes them on as halves of surrogate pairs."""
+    return any("\ud800" <= each <= "\udfff" for each in argument)
+
+
 def tell(error: Exception, *, verbose: bool) -> int:
     """Say what went wrong on stderr, without a traceback unless asked for. Returns the exit code."""
     import traceback
 
     from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
+    from loom_common.text import words_of
 
     if verbose:
         traceback.print_exception(error)
@@ -38,7 +49,7 @@ def tell(error: Exception, *, verbose: bool) -> int:
         elif isinstance(cause, LoomError):
             _say(f"error: {cause}")
         else:
-            words = str(cause).partition("\n")[0].rstrip(".")
+            words = words_of(cause).partition("\n")[0].rstrip(".")
             hint = "" if verbose else " Run it again with --verbose to see where."
             _say(f"error: unexpected {type(cause).__name__}: {words}.{hint}")
     return 2 if all(isinstance(cause, ConfigurationError) for cause in causes) else 1
@@ -46,10 +57,12 @@ def tell(error: Exception, *, verbose: bool) -> int:
 
 def _leaves(error: BaseException) -> list[BaseException]:
     """The errors themselves: tasks that fail together arrive as a group. Each message once."""
+    from loom_common.text import named
+
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     leaves = [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return list({str(leaf): leaf for leaf in leaves}.values())
+    return list({named(leaf): leaf for leaf in leaves}.values())
 
 
 def _say(text: str) -> None:

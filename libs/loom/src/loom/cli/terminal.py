@@ -47,7 +47,8 @@ def symbols(console: Console) -> Symbols:
 
 def print_json(document: Any) -> None:
     """The one document of `--format json`: indented for people, times as ISO 8601."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    escaped = not _holds_any_text(sys.stdout)
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=escaped, default=str) + "\n")
 
 
 def say(text: str) -> None:
@@ -104,6 +105,10 @@ def compact(value: Any) -> str:
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return " ".join(str(value).split())
+
+
+def _holds_any_text(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def _console(stream: TextIO) -> Console:

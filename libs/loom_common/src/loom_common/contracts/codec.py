@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
 import zstandard
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from loom_common.contracts.catalog import BY_TYPE
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.errors import UnreadableMessage
+from loom_common.flow import Exchange
 from loom_common.ports.bus import Delivery, Wire
+from loom_common.text import readable, storable_value
 
 COMPRESS_ABOVE = 64 * 1024
 """Bytes of JSON."""
@@ -20,9 +27,17 @@ ZSTD = "zstd"
 
 
 def encode(outgoing: Outgoing, app_id: str) -> Wire:
-    """The message as it goes over the wire."""
+    """The message as it goes over the wire.
+
+    Work is exact: raises `ValueError` where it holds what JSON in UTF-8 cannot. What only reports is written with that
+    replaced, because the report of a failure must not fail."""
     message = outgoing.message
-    body = message.__pydantic_serializer__.to_json(message, by_alias=True)
+    try:
+        body = message.__pydantic_serializer__.to_json(message, by_alias=True)
+    except ValueError:
+        if outgoing.route.exchange == Exchange.WORK:
+            raise
+        body = to_json(storable_value(_plain(message)))
     encoding = None
     if len(body) > COMPRESS_ABOVE:
         body, encoding = zstandard.compress(body, 1), ZSTD
@@ -35,7 +50,7 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
         body=body,
         type=message.type,
         message_id=message.message_id,
-        correlation_id=outgoing.correlation_id or message.correlation_id,
+        correlation_id=readable(outgoing.correlation_id or message.correlation_id),
         content_type=JSON,
         content_encoding=encoding,
         reply_to=outgoing.reply_to,
@@ -43,6 +58,17 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
         headers=headers,
         mandatory=outgoing.mandatory,
     )
+
+
+def _plain(part: Any) -> Any:
+    """A message as values, without asking a serializer that has failed on it."""
+    if isinstance(part, BaseModel):
+        return {name: _plain(getattr(part, name)) for name in type(part).model_fields}
+    if is_dataclass(part) and not isinstance(part, type):
+        return {each.name: _plain(getattr(part, each.name)) for each in fields(part)}
+    if isinstance(part, Mapping):
+        return {name: _plain(each) for name, each in part.items()}
+    return [_plain(each) for each in part] if isinstance(part, list | tuple) else part
 
 
 def epoch_of(message: Message) -> int | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from loom_common.text import shown
+
 NO_RESULTS = "No evaluation results"
 
 
@@ -108,7 +110,8 @@ def decide(gate: Callable[[Sequence[Score]], bool | Verdict], scores: Sequence[S
         return Verdict(False, NO_RESULTS)
     answer = gate(scores)
     if isinstance(answer, Verdict):
-        return answer
+        words = None if answer.reason is None else shown(answer.reason)
+        return answer if words == answer.reason else Verdict(answer.passed, words)
     return PASSED if answer else Verdict(False, f"Quality gate {name} did not pass")
 
 

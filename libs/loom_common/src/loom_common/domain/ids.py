@@ -11,6 +11,8 @@ from uuid import UUID, uuid5
 
 import orjson
 
+from loom_common.text import readable
+
 _NAMESPACE = UUID("6b3f0a52-7c1e-5d5e-9a4b-1f6f0c9b7a11")
 
 
@@ -21,7 +23,7 @@ def new_run_id() -> str:
 
 def run_id_for(idempotency_key: str) -> str:
     """The run id of an idempotency key: the same key twice is the same run."""
-    return f"run_{uuid5(_NAMESPACE, f'run/{idempotency_key}').hex[:12]}"
+    return f"run_{uuid5(_NAMESPACE, readable(f'run/{idempotency_key}')).hex[:12]}"
 
 
 def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:
@@ -31,7 +33,7 @@ def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:
 
 def message_id(*parts: object) -> str:
     """The id of a message, from what it says: a redelivered cause republishes the same ids."""
-    return str(uuid5(_NAMESPACE, "message/" + "/".join(map(str, parts))))
+    return str(uuid5(_NAMESPACE, readable("message/" + "/".join(map(str, parts)))))
 
 
 def content_hash(data: bytes) -> str:
@@ -41,7 +43,7 @@ def content_hash(data: bytes) -> str:
 
 def record_hash(data: Mapping[str, Any], position: str) -> str:
     """The identity of a record without a key: its content, and its position in the source to tell equal rows apart."""
-    return hashlib.sha256(position.encode() + b"\n" + _canonical(data)).hexdigest()[:32]
+    return hashlib.sha256(position.encode("utf-8", "surrogatepass") + b"\n" + _canonical(data)).hexdigest()[:32]
 
 
 def _canonical(data: Mapping[str, Any]) -> bytes:

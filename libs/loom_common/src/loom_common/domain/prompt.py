@@ -14,6 +14,7 @@ import jinja2
 
 from loom_common.domain.templates import Environment, plain_text
 from loom_common.errors import RecordError
+from loom_common.text import named, readable
 
 ROOTS = ("input", "context", "params")
 """What a prompt may name."""
@@ -71,12 +72,13 @@ class Prompt:
         """The prompt for a record's input. Raises `RecordError` (code `prompt`) naming what is missing."""
         try:
             parts = self._template.generate(input=_Root("input", data), context=self._context, params=self._params)
-            return plain_text(parts)
+            return readable(plain_text(parts))
         except jinja2.UndefinedError as error:
             raise RecordError(f"The prompt names {error.message}", code="prompt") from error
         except _OF_THE_DATA as error:
-            words = f"{type(error).__name__}: {error}"
-            raise RecordError(f"The prompt cannot be rendered for this record ({words})", code="prompt") from error
+            raise RecordError(
+                f"The prompt cannot be rendered for this record ({named(error)})", code="prompt"
+            ) from error
 
 
 @lru_cache(maxsize=32)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from loom_common.errors import ConfigurationError, LoomError
+from loom_common.text import named, words_of
 from loom_coordinator.admin import db, dead, orders, prefetch, quarantine, reconcile, runs, scale, status, topology
 
 app = typer.Typer(
@@ -63,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tell(error: Exception) -> int:
     """Say what went wrong on stderr, in a line. Returns the exit code."""
-    if isinstance(error, LoomError | OSError):
-        words = str(error)
-    else:
-        words = f"unexpected {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    expected = isinstance(error, LoomError | OSError)
+    words = words_of(error) if expected else f"unexpected {named(error).splitlines()[0]}"
     typer.echo(f"error: {' '.join(words.split())}", err=True)
     return 2 if isinstance(error, ConfigurationError) else 1

@@ -31,6 +31,11 @@ class Column:
     """Whether it gives way where the terminal is narrow."""
 
 
+def _escaped() -> bool:
+    """Whether stdout cannot hold any text."""
+    return not (sys.stdout.encoding or "").lower().startswith("utf")
+
+
 def console() -> Console:
     """Stdout, as wide as the terminal."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
@@ -39,12 +44,12 @@ def console() -> Console:
 
 def document(value: Any) -> None:
     """The one document of `--format json`."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=_escaped(), default=_plain) + "\n")
 
 
 def line(value: Any) -> None:
     """A document that others follow, on a line of its own."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=_escaped(), default=_plain) + "\n")
     sys.stdout.flush()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from loom_common.domain.exact_json import dumps
 from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
 from loom_common.functions import load_function
+from loom_common.text import named
 from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of, shown
 
 
@@ -27,10 +29,9 @@ def python(settings: config.PythonEvaluator, folder: Path) -> Rule | AsyncRule:
 def _synchronous(function: Callable[..., Any]) -> Rule:
     def rule(record: TransformedRecord) -> Opinion:
         try:
-            answer = function(dict(record.result), dict(record.input))
-        except Exception as error:
+            return _opinion(function(copy.deepcopy(record.result), copy.deepcopy(record.input)))
+        except BaseException as error:  # the function may raise anything, and so may what it returns
             raise _raised(error) from error
-        return _opinion(answer)
 
     return rule
 
@@ -38,16 +39,15 @@ def _synchronous(function: Callable[..., Any]) -> Rule:
 def _asynchronous(function: Callable[..., Any]) -> AsyncRule:
     async def rule(record: TransformedRecord) -> Opinion:
         try:
-            answer = await function(dict(record.result), dict(record.input))
-        except Exception as error:
+            return _opinion(await function(copy.deepcopy(record.result), copy.deepcopy(record.input)))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             raise _raised(error) from error
-        return _opinion(answer)
 
     return rule
 
 
-def _raised(error: Exception) -> RecordError:
-    return cannot_score(f"the function raised {type(error).__name__}: {error}")
+def _raised(error: BaseException) -> RecordError:
+    return error if isinstance(error, RecordError) else cannot_score(f"the function raised {named(error)}")
 
 
 def _opinion(answer: Any) -> Opinion:

@@ -15,6 +15,7 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import PermanentError, RecordError, TransientError
 from loom_common.isolation import USER_CODE, Risk
+from loom_common.text import named
 from loom_common.threads import Threads
 from loom_transformer.outcome import Outcome
 
@@ -60,7 +61,7 @@ class Computed:
         try:
             # A copy, because the function may change what it is given, and the input is loaded beside the output.
             output = output_of(self._function(copy.deepcopy(record.input)), self._name, self._shape)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the function may raise anything
+        except BaseException as error:  # noqa: BLE001 - the function may raise anything
             return Outcome(None, perf_counter() - began, at_fault(error, self._name))
         return Outcome(output, perf_counter() - began)
 
@@ -125,4 +126,4 @@ def at_fault(error: BaseException, name: str) -> RecordError:
         return error
     if isinstance(error, TransientError | PermanentError):
         raise error
-    return RecordError(f"{name} raised {type(error).__name__}: {error}", code="transform_error")
+    return RecordError(f"{name} raised {named(error)}", code="transform_error")

@@ -11,6 +11,7 @@ from loom_ai.shape import Shape
 from loom_common.errors import RecordError, UserCodeError
 from loom_common.functions import load_function
 from loom_common.isolation import USER_CODE
+from loom_common.text import named
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.local import Bounds, Computed
 from loom_transformer.transforms.vader import vader
@@ -45,8 +46,8 @@ def _load(reference: str, folder: Path) -> Score:
         return loaded
     try:
         scorer = loaded()
-    except Exception as error:
-        raise UserCodeError(f"'{reference}': making one failed: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # it is the user's code
+        raise UserCodeError(f"'{reference}': making one failed: {named(error)}") from error
     if not callable(scorer):
         raise UserCodeError(f"'{reference}': its instances cannot be called; add `def __call__(self, text: str)`.")
     return scorer  # type: ignore[no-any-return]

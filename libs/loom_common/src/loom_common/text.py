@@ -1,0 +1,101 @@
+"""Text that everything Loom writes to can hold, and the words of an error whatever raised it.
+
+Half a surrogate pair cannot be written as UTF-8, and Postgres stores no NUL. Each stands in text from user code, from a
+model whose answer was cut, and from broken files. It is replaced where it enters by U+FFFD, which is there to mark what
+was replaced: what reports a failure must not fail itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REPLACEMENT = "\ufffd"
+LONGEST_REASON = 4_000
+"""Characters of an error's words that are kept: they stand in tables, logs, messages and headers."""
+DEEPEST = 150
+"""Levels of lists and objects within each other that a message can carry."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_CUT = " [...]"
+_LARGEST_NUMBER = 14_000
+"""Bits; Python refuses to write numbers of more than 4,300 digits."""
+
+
+def storable(text: str) -> str:
+    """`text` with U+FFFD for each character that some store cannot hold: NUL and unpaired surrogates."""
+    return _UNSTORABLE.sub(REPLACEMENT, text) if _UNSTORABLE.search(text) else text
+
+
+def readable(text: str) -> str:
+    """`text` as UTF-8 can hold it: U+FFFD for each unpaired surrogate, and the character that a pair stands for."""
+    if not _SURROGATE.search(text):
+        return text
+    paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _SURROGATE.sub(REPLACEMENT, paired)
+
+
+def bounded(text: str, longest: int = LONGEST_REASON) -> str:
+    """`text`, cut where it is longer."""
+    return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, on the way to a person: storable, bounded, and never an error itself.
+
+    The errors of a group are told one after another."""
+    if isinstance(error, BaseExceptionGroup):
+        told = dict.fromkeys(named(each) for each in error.exceptions)
+        return bounded("; ".join(told))
+    return shown(error)
+
+
+def named(error: BaseException) -> str:
+    """The error's type and what it says."""
+    if isinstance(error, BaseExceptionGroup):
+        return words_of(error)
+    words = words_of(error)
+    kind = storable(type(error).__name__)
+    return f"{kind}: {words}" if words else kind
+
+
+def shown(value: object, longest: int = LONGEST_REASON) -> str:
+    """`str(value)`, storable and bounded, of an object that may refuse to be shown."""
+    try:
+        text = str(value)
+    except BaseException as refused:  # noqa: BLE001 - the object is foreign, and what it raises says nothing of use
+        return f"({type(value).__name__}, which cannot be shown: its text raised {type(refused).__name__})"
+    return bounded(storable(text), longest)
+
+
+def storable_value(value: Any, depth: int = DEEPEST) -> Any:
+    """A value in which every text is storable and nothing lies deeper than a message can carry. What is not JSON is
+    shown as text: this is for reports of failures, never for data that is loaded."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_NUMBER:
+        return "(a number too large to be shown)"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return storable(value)
+    if depth <= 0:
+        return "[nested too deeply]"
+    if isinstance(value, Mapping):
+        return {shown(key): storable_value(each, depth - 1) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable_value(each, depth - 1) for each in value]
+    return shown(value)
+
+
+def unstorable(value: Any, depth: int = DEEPEST) -> str | None:
+    """What `value`, which is made of JSON's types, holds that no message can carry; None where it can be carried."""
+    if isinstance(value, str):
+        return None if value.isascii() or not _SURROGATE.search(value) else "half a surrogate pair, which is no text"
+    if isinstance(value, int):
+        return "a whole number of more than 4,000 digits" if value.bit_length() > _LARGEST_NUMBER else None
+    if not isinstance(value, dict | list):
+        return None
+    if depth <= 0:
+        return f"more than {DEEPEST} levels of lists and objects within each other"
+    inner = (each for pair in value.items() for each in pair) if isinstance(value, dict) else iter(value)
+    return next((why for each in inner if (why := unstorable(each, depth - 1)) is not None), None)
