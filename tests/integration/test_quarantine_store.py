@@ -32,13 +32,13 @@ from loom_common.plans import PlanCache
 from loom_common.ports.clock import SystemClock
 from loom_common.settings import PayloadSettings, Settings, StateSettings
 from loom_migrations.engine import open_engine
-from loom_quarantine import looking, resolving, store
+from loom_migrations.upgrade import upgrade
+from loom_quarantine import looking, resolving, store, taking
 from loom_quarantine.handler import Quarantine
 from loom_quarantine.looking import Chosen
 from loom_quarantine.replay import Replay
 from loom_quarantine.run_ends import RunEnds
 from loom_quarantine.service import build
-from loom_quarantine.tables import metadata
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)
@@ -55,8 +55,7 @@ def url(request, tmp_path):
 @pytest.fixture
 async def engine(url):
     engine = open_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+    await upgrade(engine)
     yield engine
     await engine.dispose()
 
@@ -252,19 +251,24 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
     assert all((row["resolved_at"] is not None) == row["resolved"] for row in rows.values())
 
 
+async def taken(engine, run_id, of="run_1", origin=None):
+    """What a replay gets that asks for all of a run's records."""
+    page = await taking.page(engine, ReplayOf(run_id=of, origin=origin), run_id, None, 100)
+    return [row["record_id"] for row in page.rows]
+
+
 async def test_what_is_resolved_is_not_replayed_again(engine, tmp_path):
     await store.keep(engine, message(kept("0"), kept("1")), NOW)
     await Bench(engine, tmp_path, record_ids=("0",)).slice()
-    assert await resolving.mark_resolved(engine, "run_1", "run_2", NOW) == 1
-    rows = await store.page(engine, "run_1", None, None, 10, replay_run_id="run_3", action="reprocessed")
-    assert [row["record_id"] for row in rows] == ["1"]
+    assert await resolving.replay_ended(engine, "run_2", NOW) == 1
+    assert await taken(engine, "run_3") == ["1"]
 
 
 async def test_the_same_slice_again_is_the_same_even_after_another_replay_resolved_records(engine, tmp_path):
     await store.keep(engine, message(*(kept(str(number)) for number in range(3))), NOW)
     bench = Bench(engine, tmp_path)
     first, _ = await bench.slice()
-    assert await resolving.mark_resolved(engine, "run_1", "run_2", NOW) == 3
+    assert await resolving.replay_ended(engine, "run_2", NOW) == 3
     again, _ = await bench.slice()
     assert again == first
 
@@ -299,8 +303,7 @@ async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
         "1": "discarded",
         "2": None,
     }
-    page = await store.page(engine, "run_1", None, None, 10, replay_run_id="run_3", action="reprocessed")
-    assert [row["record_id"] for row in page] == ["2"]
+    assert await taken(engine, "run_3") == ["2"]
     await discard(DiscardRequest(run_id="run_1"))
     assert await listed_ids(engine, unresolved=True) == ["0"]
 
@@ -337,7 +340,8 @@ async def test_the_history_of_a_record_follows_its_replays(engine, tmp_path):
     await store.keep(engine, message(kept("0"), run_id="run_7", batch_id="b3"), LATER)
     line = await looking.history(engine, "0", "run_1")
     assert [(row["run_id"], row["attempts"]) for row in line] == [("run_2", 3), ("run_1", None)]
-    assert len(await looking.history(engine, "0")) == 3
+    assert await looking.history(engine, "0", "run_2") == line
+    assert [row["run_id"] for row in await looking.history(engine, "0")] == ["run_7"]
 
 
 async def test_statistics_count_by_cause_and_what_became_of_them(engine):
@@ -377,8 +381,7 @@ async def test_a_schema_that_is_not_there_yet_is_waited_for(url):
 
 async def test_a_database_that_dies_and_returns_is_transient(postgres, postgres_url):
     engine = open_engine(postgres_url)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+    await upgrade(engine)
     postgres.kill()
     with pytest.raises(DependencyUnavailable):
         await store.keep(engine, message(kept("1")), NOW)

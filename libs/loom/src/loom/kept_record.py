@@ -19,7 +19,8 @@ from loom_quarantine import looking
 
 
 async def account(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> dict[str, Any] | None:
-    """The record as it was kept back last, in `run_id` or in any run; None where it was not."""
+    """The record as `run_id` kept it back, or as it was kept back last; with its thread through all replays. None
+    where it was not kept back."""
     line = await looking.history(engine, record_id, run_id)
     row = next((each for each in line if run_id in (None, each["run_id"])), None)
     if row is None:
@@ -43,12 +44,21 @@ async def account(engine: AsyncEngine, config: LoomConfig, record_id: str, run_i
         "calls": calls,
         "cost": None if calls is None else sum(each["cost"] for each in calls),
         **{name: row[name] for name in ("quarantined_at", "resolved", "resolved_at", "resolution_action")},
-        "replays": [
-            {name: each[name] for name in ("run_id", "failure_stage", "failure_reason", "quarantined_at")}
-            for each in line
-            if each["run_id"] != row["run_id"]
-        ],
+        "replay_of": await _parent(engine, row["run_id"]),
+        "resolved_by": row["replay_run_id"] if row["resolution_action"] in ("reprocessed", "manual_fix") else None,
+        "replays": [_copy(each) for each in line if each["id"] > row["id"]],
+        "kept_before": [_copy(each) for each in line if each["id"] < row["id"]],
     }
+
+
+def _copy(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("run_id", "failure_stage", "failure_reason", "quarantined_at")}
+
+
+async def _parent(engine: AsyncEngine, run_id: str) -> str | None:
+    query = select(pipeline_runs.c.replay_of).where(pipeline_runs.c.run_id == run_id)
+    async with engine.connect() as connection:
+        return (await connection.execute(query)).scalar_one_or_none()
 
 
 async def _scores(engine: AsyncEngine, run_id: str, record_id: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import RowMapping, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom import cost_views, kept_record
 from loom.config import LoomConfig
@@ -78,6 +78,11 @@ class Views:
             "notice": row["notice"],
         }
 
+    async def status(self, run_id: str) -> str | None:
+        """A run's status, as people are shown it; None where there is no such run."""
+        row = await self.row(run_id)
+        return None if row is None else self._status(row)
+
     async def history(self, pipeline: str, limit: int) -> list[dict[str, Any]]:
         """The pipeline's runs, newest first."""
         statement = (
@@ -138,7 +143,21 @@ class Views:
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).mappings().all()
-        return [{name: _plain(row[name]) for name in names} for row in rows]
+            replays = await self._replays(connection, [row["run_id"] for row in rows])
+        return [{name: _plain(row[name]) for name in names} | {"replays": replays[row["run_id"]]} for row in rows]
+
+    async def _replays(self, connection: AsyncConnection, run_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """The replays of each run, in the order they were started: id, status, records loaded."""
+        found: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in run_ids}
+        query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(run_ids)).order_by(pipeline_runs.c.started_at)
+        for row in (await connection.execute(query)).mappings():
+            loaded = (row["tally"] or {}).get("loaded")
+            found[row["replay_of"]].append({"run_id": row["run_id"], "status": self._status(row), "loaded": loaded})
+        return found
+
+    async def replayable(self, chosen: Chosen) -> looking.Standing:
+        """Which of the records chosen a replay would take up, and why it would not take the others."""
+        return await looking.standing(self._engine, chosen)
 
     async def quarantined(self, chosen: Chosen | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
         """Records that did not get through, newest first, with stage, reason, data and scores."""

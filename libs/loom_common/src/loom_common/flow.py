@@ -145,6 +145,11 @@ def discard(pipeline: str) -> Route:
     return Route(Exchange.QUARANTINE, f"quarantine.discard.{pipeline}")
 
 
+def loaded_after_all(pipeline: str) -> Route:
+    """Records that stood in quarantine, or may have, and are loaded now."""
+    return Route(Exchange.QUARANTINE, f"quarantine.loaded.{pipeline}")
+
+
 def fact(entity: str, what: str, pipeline: str) -> Route:
     """Something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
     return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from loom_common.domain.ids import content_hash
-from loom_connectors.ports import FailedRow, LoadResult, Row
+from loom_connectors.ports import FailedRow, LoadBatch, LoadResult, Row
 from loom_connectors.values import json_text
 
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -37,6 +37,20 @@ def result_of(rows: Sequence[Row], failed: Sequence[FailedRow]) -> LoadResult:
     """What became of a batch, failed rows in the batch's order."""
     place = {row.record_id: at for at, row in enumerate(rows)}
     return LoadResult(len(rows) - len(failed), tuple(sorted(failed, key=lambda each: place[each.record_id])))
+
+
+def left_out(batch: LoadBatch, before: Collection[str]) -> tuple[LoadBatch, list[str]]:
+    """The batch without the rows whose threads were loaded `before`; and the threads of those that are left."""
+    threads = batch.threads
+    left = [name for name in threads if name not in before]
+    wanted = {id(threads[name]) for name in left}
+    return replace(batch, rows=[row for row in batch.rows if id(row) in wanted]), left
+
+
+def threads_of(batch: LoadBatch, failed: Sequence[FailedRow]) -> list[str]:
+    """The threads of rows that failed."""
+    names = {row.record_id for row in failed}
+    return [thread for thread, row in batch.threads.items() if row.record_id in names]
 
 
 def failed_as_json(failed: Sequence[FailedRow]) -> str:

@@ -2,7 +2,8 @@
 
 Beside the file `scores.csv` stands the folder `scores.csv.loom` with, for each run, its parts
 (`<run>/<partition>-<slice>-<position>-<batch>.part`, gone once they are joined) and its manifest (`<run>.json`,
-which stays: it is how a second `finalize` knows that it is one)."""
+which stays: it is how a second `finalize` knows that it is one). What replays of a run have loaded stands by record in
+`<run>.threads`."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ from pydantic import BaseModel, ConfigDict
 
 from loom_common.domain.pipeline import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError
+from loom_connectors.outcome import left_out
+from loom_connectors.part_threads import PartThreads, Place
 from loom_connectors.places import file_trouble, resolved, see_that_it_can_be_written
 from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Surroundings
 
@@ -109,9 +112,25 @@ class FileDestination:
             folder = self._folder / batch.run_id
             folder.mkdir(parents=True, exist_ok=True)
             name = f"{batch.partition}-{batch.slice}-{batch.position}-{batch.batch_id}.part"
-            temporary = folder / f"{name}.{os.getpid()}-{threading.get_ident()}"
-            temporary.write_bytes(self._form.part([row.values for row in batch.rows]))
-            temporary.replace(folder / name)
+            if batch.origin is None:
+                self._write_part(folder / name, batch)
+                return
+            with self._alone():
+                place, threads = Place(batch.run_id, name), PartThreads(self._folder, batch.origin, self._holds)
+                rest, left = left_out(batch, threads.loaded_elsewhere(batch.threads, place))
+                if batch.is_of_a_replay:
+                    threads.enter(left, place)
+                self._write_part(folder / name, rest)
+
+    def _write_part(self, part: Path, batch: LoadBatch) -> None:
+        temporary = part.with_name(f"{part.name}.{os.getpid()}-{threading.get_ident()}")
+        temporary.write_bytes(self._form.part([row.values for row in batch.rows]))
+        temporary.replace(part)
+
+    def _holds(self, place: Place) -> bool:
+        """Whether a part is there, or its rows are in the file."""
+        manifest = self._manifest(place.run_id)
+        return manifest.complete or place.part in manifest.parts or (self._folder / place.run_id / place.part).exists()
 
     def _finalize(self, run_id: str, *, complete: bool) -> None:
         if self._append and not self._folder.exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loom_common.credentials import Credentials
+from loom_common.domain.ids import thread_id
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import RecordError
 
@@ -95,6 +96,21 @@ class LoadBatch:
     slice: int
     position: int
     rows: Sequence[Row]
+    origin: str | None = None
+    """The run that first read these records, where a run before this batch's may have loaded some of them: a replay's
+    batch, or one of a run that was resumed. Those are left out, and count as loaded. Kept by destinations with a ledger
+    and by files."""
+
+    @property
+    def is_of_a_replay(self) -> bool:
+        """Whether another run read these records first: then what is loaded is entered by record, too."""
+        return self.origin is not None and self.origin != self.run_id
+
+    @property
+    def threads(self) -> dict[str, Row]:
+        """The rows by the ids of their records' threads, in the order of these ids, so that no two loads deadlock."""
+        named = {thread_id(self.origin or self.run_id, row.record_id): row for row in self.rows}
+        return dict(sorted(named.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,15 @@ from loom_common.domain.pipeline import LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DestinationError
 from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.options import options_of
-from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
+from loom_connectors.outcome import (
+    failed_as_json,
+    left_out,
+    result_of,
+    sorted_out,
+    staging_name,
+    stored_result,
+    threads_of,
+)
 from loom_connectors.ports import (
     Guarantee,
     LoadBatch,
@@ -100,8 +108,11 @@ class PostgresDestination:
                 return stored_result(stored["loaded"], stored["failed"])
             if not batch.rows:
                 return LoadResult(0)
-            target = await self._target(connection, batch)
-            rows, failed = sorted_out(batch.rows, list(target.columns), self._key)
+            new = batch if batch.origin is None else await self._not_loaded_yet(connection, batch, batch.origin)
+            if not new.rows:
+                return LoadResult(len(batch.rows))
+            target = await self._target(connection, new)
+            rows, failed = sorted_out(new.rows, list(target.columns), self._key)
             if rows:
                 failed += await write_rows(connection, target, rows, self._options.timeouts.load)
             result = result_of(batch.rows, failed)
@@ -110,6 +121,9 @@ class PostgresDestination:
                     f"UPDATE {self._ledger.sql} SET loaded = $3, failed = $4 WHERE run_id = $1 AND batch_id = $2",
                     run, name, result.loaded, failed_as_json(result.failed),
                 )  # fmt: skip
+                if batch.is_of_a_replay:
+                    sql = f"DELETE FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = ANY($2)"
+                    await connection.execute(sql, batch.origin, threads_of(new, failed))
         self._targets[self._kept_as(run)] = target  # now that what was made for it is there for every connection
         return result
 
@@ -151,6 +165,20 @@ class PostgresDestination:
             run_id, batch_id, loaded,
         )  # fmt: skip
         return bool(status == "INSERT 0 1")
+
+    async def _not_loaded_yet(self, connection: Any, batch: LoadBatch, origin: str) -> LoadBatch:
+        """The batch without records that a run before loaded. A replay enters the others in the same statement, which
+        waits for another replay that is loading one of them."""
+        names = list(batch.threads)
+        if batch.is_of_a_replay:
+            sql = (
+                f"INSERT INTO {self._ledger.sql} (run_id, batch_id, loaded, failed) "
+                "SELECT $1, thread, 1, '[]' FROM unnest($2::text[]) thread ON CONFLICT DO NOTHING RETURNING batch_id"
+            )
+            entered = {row["batch_id"] for row in await connection.fetch(sql, origin, names)}
+            return left_out(batch, set(names) - entered)[0]
+        sql = f"SELECT batch_id FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = ANY($2)"
+        return left_out(batch, {row["batch_id"] for row in await connection.fetch(sql, origin, names)})[0]
 
     async def _see_ledger(self, connection: Any) -> None:
         if not self._has_ledger:

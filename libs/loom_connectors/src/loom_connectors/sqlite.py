@@ -20,7 +20,15 @@ from loom_connectors import keyset
 from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.keyset import Dialect, KeyCursor
 from loom_connectors.options import options_of
-from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
+from loom_connectors.outcome import (
+    failed_as_json,
+    left_out,
+    result_of,
+    sorted_out,
+    staging_name,
+    stored_result,
+    threads_of,
+)
 from loom_connectors.places import see_that_it_can_be_written
 from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Page, ReadRecord, Surroundings
 from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions, bound, quoted
@@ -29,6 +37,7 @@ from loom_connectors.sqlite_tables import (
     columns_of_table,
     copy_rows,
     is_view,
+    loaded_threads,
     make_ledger,
     make_staging,
     make_table,
@@ -223,9 +232,22 @@ class SqliteDestination:
             stored = db.execute("SELECT loaded, failed FROM loom_load_ledger WHERE run_id = ? AND batch_id = ?", key)
             if known := stored.fetchone():
                 return stored_result(*known)
-            result = self._write(db, batch) if batch.rows else LoadResult(0)
+            result = self._write_new(db, batch)
             self._enter(db, *key, result)
         return result
+
+    def _write_new(self, db: sqlite3.Connection, batch: LoadBatch) -> LoadResult:
+        """Write the rows of records that are not loaded yet. What a replay loads is entered by record."""
+        if batch.origin is None:
+            return self._write(db, batch) if batch.rows else LoadResult(0)
+        rest, threads = left_out(batch, loaded_threads(db, batch.origin, list(batch.threads)))
+        written = self._write(db, rest) if rest.rows else LoadResult(0)
+        failed = threads_of(rest, written.failed)
+        if batch.is_of_a_replay:
+            for thread in threads:
+                if thread not in failed:
+                    self._enter(db, batch.origin, thread, LoadResult(1))
+        return LoadResult(len(batch.rows) - len(written.failed), written.failed)
 
     def _write(self, db: sqlite3.Connection, batch: LoadBatch) -> LoadResult:
         columns = self._columns(db)

@@ -75,6 +75,12 @@ def make_ledger(db: sqlite3.Connection) -> None:
     )
 
 
+def loaded_threads(db: sqlite3.Connection, origin: str, threads: Sequence[str]) -> set[str]:
+    """Those of a run's records, by their threads, that replays of it have loaded."""
+    sql = "SELECT batch_id FROM loom_load_ledger WHERE run_id = ? AND batch_id IN (SELECT value FROM json_each(?))"
+    return {name for (name,) in db.execute(sql, (origin, orjson.dumps(threads).decode()))}
+
+
 def make_table(db: sqlite3.Connection, table: str, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
     """Make the table."""
     columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]

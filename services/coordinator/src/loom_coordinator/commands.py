@@ -11,7 +11,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator import budgets, completion, facts, limits, runs, slicing, spending, stalls
+from loom_coordinator import budgets, completion, facts, limits, replays, runs, slicing, spending, stalls
 from loom_coordinator.progress import progress
 from loom_coordinator.unit import Unit
 
@@ -58,6 +58,7 @@ async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> st
     and `budget` USD in all where that is given. Takes over one whose engine is gone."""
     if run["status"] in (runs.SUCCEEDED, runs.PARTIAL) and run["reason"] != runs.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
+    await replays.see_that_it_may_be_resumed(unit, run)
     booked = await spending.cost_of_run(unit.connection, run["run_id"])
     await runs.raise_epoch(
         unit,

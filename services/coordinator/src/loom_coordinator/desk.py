@@ -26,7 +26,7 @@ from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_common.text import DEEPEST, storable_value
 from loom_common.worker import dead
-from loom_coordinator import commands, requests
+from loom_coordinator import commands, replays, requests
 from loom_coordinator.groups import groups
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.unit import NAME, Unit
@@ -91,7 +91,7 @@ class RequestDesk:
             case RunRequest():
                 return lambda unit: requests.accept(unit, self._payloads, message)
             case ReplayRequest():
-                return lambda unit: requests.accept_replay(unit, self._payloads, message)
+                return lambda unit: replays.accept(unit, self._payloads, message)
             case RunCommand():
                 return lambda unit: commands.carry_out(unit, message)
             case _:

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, case, column, func, select, table
+from sqlalchemy import ColumnElement, RowMapping, Text, case, column, func, select, table
 
 from loom_common.domain.tally import Tally
 from loom_common.errors import ConfigurationError
@@ -24,7 +24,8 @@ LATELY_SECONDS = 60.0
 
 quarantined = table(
     "quarantined_records",
-    *map(column, ("run_id", "record_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
+    column("record_id", Text),
+    *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
     *map(column, ("outcome", "code", "resolved", "quarantined_at")),
 )
 """The quarantine's own table, as far as it is read here."""

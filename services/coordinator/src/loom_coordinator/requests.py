@@ -11,13 +11,12 @@ from sqlalchemy import select
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import Mistake, ReplayRequest, RunAccepted, RunRejected, RunRequest
+from loom_common.contracts.v1 import Mistake, RunAccepted, RunRejected, RunRequest
 from loom_common.domain.definition import parse
 from loom_common.domain.durations import seconds
 from loom_common.domain.ids import content_hash, new_run_id, run_id_for
 from loom_common.domain.params import resolved
-from loom_common.domain.plan import Plan, Replay
-from loom_common.domain.replaying import Changes, changed
+from loom_common.domain.plan import Plan
 from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
@@ -66,41 +65,6 @@ async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> Run
         priority=request.priority,
     )
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=runs.RUNNING)
-
-
-async def accept_replay(unit: Unit, payloads: PayloadStore, request: ReplayRequest) -> RunAccepted:
-    """Start a run over another run's quarantined records, with the changes that are asked for.
-
-    Raises `ConfigurationError` for an unknown run, `InvalidDefinition` for changes that do not fit its pipeline."""
-    original = (await runs.lock(unit, [request.run_id])).get(request.run_id)
-    if original is None:
-        raise ConfigurationError(f"There is no run {request.run_id}.")
-    changes = request.changes or Changes()
-    replay = Replay(run_id=request.run_id, record_ids=request.record_ids, edits=changes.edits)
-    plan = Plan.decoded(await payloads.get(original["plan"]))
-    definition = changed(original["definition"], changes)
-    plan = replayed(plan.model_copy(update={"pipeline": parse(definition)}), replay)
-    if changes.prompt is not None:
-        await _register_prompt(unit, plan)
-    run_id = new_run_id()
-    await start(
-        unit,
-        payloads,
-        run_id,
-        plan,
-        definition=definition,
-        requested_by=request.requested_by,
-        priority=original["priority"],
-    )
-    return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=runs.RUNNING)
-
-
-def replayed(plan: Plan, replay: Replay) -> Plan:
-    """The plan of a replay: over all the records named, and adding to the result where the original replaced it."""
-    load = plan.pipeline.load
-    adding = load if load.mode == "upsert" else load.model_copy(update={"mode": "append"})
-    pipeline = plan.pipeline.model_copy(update={"load": adding})
-    return plan.model_copy(update={"pipeline": pipeline, "replay": replay, "limit": None})
 
 
 async def start(
@@ -228,7 +192,7 @@ async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
         ],
         update=("version", "description", "definition", "files", "base", "updated_at"),
     )
-    await _register_prompt(unit, plan)
+    await register_prompt(unit, plan)
     contexts = []
     for path in pipeline.transform.context:
         row = _content_row(f"{pipeline.name}/{path[:200]}", None, plan.files.get(path, ""), unit)
@@ -236,7 +200,8 @@ async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
     await unit.upsert(context_versions, contexts, update=())
 
 
-async def _register_prompt(unit: Unit, plan: Plan) -> None:
+async def register_prompt(unit: Unit, plan: Plan) -> None:
+    """Enter the prompt as a version of its own, where it is not one already."""
     transform = plan.pipeline.transform
     if transform.prompt is None:
         return

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, Table, any_, literal
+from sqlalchemy import ColumnElement, Insert, Table, any_, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -19,8 +19,12 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
 from loom_coordinator.tables import inbox, outbox
+from loom_migrations.types import Json
 
 NAME = "coordinator"
+
+_PARAMETERS = 1000
+"""Values that a SQLite statement gets as parameters of their own; more go in as one."""
 
 
 @dataclass(slots=True)
@@ -42,9 +46,13 @@ class Unit:
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
         """Whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
-        if self.connection.dialect.name == "sqlite":
-            return column.in_(values)
-        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
+        if self.connection.dialect.name != "sqlite":
+            return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
+        given = list(values)
+        if len(given) <= _PARAMETERS:
+            return column.in_(given)
+        unfolded = func.json_each(literal(given, Json)).table_valued("value")
+        return column.in_(select(unfolded.c.value))
 
     async def upsert(
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, update: Iterable[str] | None = None

@@ -12,7 +12,15 @@ import structlog
 from loom_common import attempts, failpoints, flow
 from loom_common.breakers import Breakers
 from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord, FinalizeLoad, KeptRecord, LoadFinalized
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchHeader,
+    EvaluatedRecord,
+    FinalizeLoad,
+    KeptRecord,
+    LoadFinalized,
+    RecordsLoaded,
+)
 from loom_common.domain import durations, ids
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.plan import Plan
@@ -70,7 +78,15 @@ class Loader:
         header = batch.header
         plan = await self._plans.get(header.plan)
         rows = rows_of(batch.records, plan.pipeline)
-        place = LoadBatch(header.run_id, header.batch_id, header.partition, header.slice, header.position, rows)
+        place = LoadBatch(
+            header.run_id,
+            header.batch_id,
+            header.partition,
+            header.slice,
+            header.position,
+            rows,
+            origin_of(header, plan),
+        )
         limits = plan.pipeline.timeouts
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         began = perf_counter()
@@ -78,9 +94,8 @@ class Loader:
             loaded = await self._recovered(place, header.plan, plan)
         seconds = perf_counter() - began
         kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
-        return StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced={"loaded": loaded.loaded}).messages(
-            None
-        )
+        result = StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced={"loaded": loaded.loaded})
+        return [*_loaded_after_all(place, loaded, header.pipeline), *result.messages(None)]
 
     async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan) -> LoadResult:
         """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
@@ -139,6 +154,25 @@ class Loader:
         ):
             await destination.finalize(message.run_id, complete=message.complete)
             return destination.location
+
+
+def origin_of(header: BatchHeader, plan: Plan) -> str | None:
+    """The run that first read a batch's records, where some of them may have been loaded by another run since: by a
+    replay of what a run kept back, before that run was resumed or the records were replayed again. Else None."""
+    if plan.replay is not None:
+        return plan.replay.origin or plan.replay.run_id
+    return header.run_id if header.epoch > 1 else None
+
+
+def _loaded_after_all(place: LoadBatch, result: LoadResult, pipeline: str) -> list[Outgoing]:
+    """Tell the quarantine which records are loaded, where it may hold them: an earlier run, or this one before it was
+    resumed, may have kept them back."""
+    failed = {row.record_id for row in result.failed}
+    names = tuple(row.record_id for row in place.rows if row.record_id not in failed)
+    if place.origin is None or not names:
+        return []
+    loaded = RecordsLoaded(run_id=place.run_id, batch_id=place.batch_id, record_ids=names)
+    return [Outgoing(flow.loaded_after_all(pipeline), loaded)]
 
 
 def fallen_back(plan: Plan) -> Plan:

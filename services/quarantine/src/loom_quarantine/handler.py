@@ -1,4 +1,4 @@
-"""Records that a stage kept back in; the fact that they are kept out, once they are."""
+"""Records that a stage kept back in; the fact that they are kept out, once they are. And what ends their quarantine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsQuarantined
+from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsLoaded, RecordsQuarantined
 from loom_common.ports.clock import Clock
 from loom_quarantine import resolving, store
 
 
 class Quarantine:
-    """Persists records before their message is acknowledged; gives up those that somebody discards."""
+    """Persists records before their message is acknowledged; gives up those that somebody discards, and resolves
+    those that were loaded after all."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
@@ -24,6 +25,9 @@ class Quarantine:
         """Raises `DependencyUnavailable`."""
         if isinstance(message, DiscardRequest):
             await resolving.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
+            return []
+        if isinstance(message, RecordsLoaded):
+            await resolving.loaded(self._engine, message.run_id, message.record_ids, self._clock.now())
             return []
         records = cast("RecordsQuarantined", message)
         kept = await store.keep(self._engine, records, self._clock.now())

@@ -5,17 +5,19 @@ Every function raises `DependencyUnavailable` where the database is away."""
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, and_, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.flow import Stage
 from loom_migrations.types import Json
 from loom_quarantine.database import transaction
 from loom_quarantine.tables import quarantined_records as table
+from loom_quarantine.threads import holder
 
 LISTED = (
     "id",
@@ -109,22 +111,54 @@ async def listing(
 
 
 async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
-    """Every column of every time the record was kept back, newest first: in `run_id` and in the replays it was taken
-    up by; without a run, wherever it was. JSON values."""
-    query = select(table).where(table.c.record_id == record_id).order_by(table.c.id.desc())
+    """Every column of every time the record was kept back, newest first: by the run that first did and by the replays
+    of it, among which `run_id` is one; without a run, in the thread that was kept back last. JSON values."""
+    newest = select(table.c.origin_run_id).where(
+        table.c.record_id == record_id, *([] if run_id is None else [table.c.run_id == run_id])
+    )
+    thread = newest.order_by(table.c.id.desc()).limit(1).scalar_subquery()
+    query = (
+        select(table).where(table.c.record_id == record_id, table.c.origin_run_id == thread).order_by(table.c.id.desc())
+    )
     async with transaction(engine) as connection:
-        found = [dict(row) for row in (await connection.execute(query)).mappings()]
-    if run_id is not None:
-        line = {run_id}
-        for row in reversed(found):
-            if row["run_id"] in line and row["replay_run_id"]:
-                line.add(row["replay_run_id"])
-        found = [row for row in found if row["run_id"] in line]
+        found = (await connection.execute(query)).mappings().all()
     return [{name: _shown(value) for name, value in row.items()} for row in found]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the records stand that somebody wants to try again."""
+
+    waiting: tuple[str, ...]
+    """Ids of those that can be taken up."""
+    resolved: dict[str, int]
+    """How many are resolved, by `resolution_action`."""
+    held: dict[str, int]
+    """How many are in the hands of a replay, by its run id."""
+
+    @property
+    def records(self) -> int:
+        """How many there are in all."""
+        return len(self.waiting) + sum(self.resolved.values()) + sum(self.held.values())
+
+
+async def standing(engine: AsyncEngine, chosen: Chosen) -> Standing:
+    """Which of the records chosen a replay would take up, and why it would not take the others."""
+    async with transaction(engine) as connection:
+        columns = (table.c.record_id, table.c.resolved, table.c.resolution_action, holder().label("holder"))
+        query = select(*columns).where(*chosen.conditions(connection.dialect)).order_by(table.c.id.desc())
+        rows = (await connection.execute(query)).mappings().all()
+    resolved = Counter(row["resolution_action"] or "resolved" for row in rows if row["resolved"])
+    held = Counter(row["holder"] for row in rows if not row["resolved"] and row["holder"])
+    waiting = tuple(row["record_id"] for row in rows if not row["resolved"] and not row["holder"])
+    return Standing(waiting, dict(resolved), dict(held))
+
+
 async def stats(engine: AsyncEngine, chosen: Chosen) -> list[dict[str, Any]]:
-    """How many were kept back for what, and what became of them; the most that wait first."""
+    """How many were kept back for what, and what became of them; the most that wait first.
+
+    A record counts once, as it was kept back last, however many replays kept it back again; with a run chosen, as that
+    run kept it back."""
     keys = (table.c.pipeline_name, table.c.failure_stage, table.c.code, table.c.outcome)
     counts = {
         "records": func.count(),
@@ -137,16 +171,28 @@ async def stats(engine: AsyncEngine, chosen: Chosen) -> list[dict[str, Any]]:
     columns = [counted.label(name) for name, counted in counts.items()]
     newest = func.max(table.c.quarantined_at).label("newest")
     async with transaction(engine) as connection:
-        query = select(*keys, *columns, newest).where(*chosen.conditions(connection.dialect)).group_by(*keys)
+        meant = [*chosen.conditions(connection.dialect), *([] if chosen.run_id else [_last_of_its_thread()])]
+        query = select(*keys, *columns, newest).where(*meant).group_by(*keys)
         found = await connection.execute(query.order_by(counts["unresolved"].desc(), counts["records"].desc(), *keys))
         return [{name: _shown(value) for name, value in row.items()} for row in found.mappings()]
 
 
-def named(dialect: Dialect, record_ids: Sequence[str]) -> ColumnElement[bool]:
+def named(
+    dialect: Dialect, record_ids: Sequence[str], names: ColumnElement[str] = table.c.record_id
+) -> ColumnElement[bool]:
     """Any number of ids as one bound value: a list of parameters has its limits."""
     unfold = func.jsonb_array_elements_text if dialect.name == "postgresql" else func.json_each
     given = unfold(literal(list(record_ids), Json)).table_valued("value")
-    return table.c.record_id.in_(select(given.c.value))
+    return names.in_(select(given.c.value))
+
+
+def _last_of_its_thread() -> ColumnElement[bool]:
+    later = table.alias()
+    return ~exists().where(
+        later.c.record_id == table.c.record_id,
+        later.c.origin_run_id == table.c.origin_run_id,
+        later.c.id > table.c.id,
+    )
 
 
 def _count(condition: ColumnElement[bool]) -> Any:

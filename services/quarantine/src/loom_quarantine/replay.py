@@ -14,8 +14,7 @@ from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
 from loom_common.plans import PlanCache
 from loom_common.slicing import SliceRecord, slice_messages, wanted
-from loom_quarantine import store
-from loom_quarantine.resolving import MANUAL_FIX, REPROCESSED
+from loom_quarantine import taking
 
 
 class Replay:
@@ -33,21 +32,13 @@ class Replay:
             raise PermanentError(f"Run {request.run_id} asks for a replay, but its plan names no run to replay.")
         extract = plan.pipeline.extract
         limit = wanted(request, extract.batch_size)
-        rows = await store.page(
-            self._engine,
-            plan.replay.run_id,
-            plan.replay.record_ids,
-            request.cursor,
-            limit,
-            replay_run_id=request.run_id,
-            action=MANUAL_FIX if plan.replay.edits else REPROCESSED,
-        )
+        taken = await taking.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
         return slice_messages(
             request,
-            [_record(row, plan.replay.edits) for row in rows],
+            [_record(row, plan.replay.edits) for row in taken.rows],
             batch_size=extract.batch_size,
-            cursor=rows[-1]["id"] if rows else request.cursor,
-            end=len(rows) < limit,
+            cursor=taken.cursor,
+            end=taken.end,
             on_failure=extract.on_failure,
         )
 

@@ -26,8 +26,8 @@ class RunEnds:
         """Raises `DependencyUnavailable`."""
         end = cast("RunFinished", message)
         if end.replay_of is not None and every_record_ended(end.report):
-            resolved = await resolving.mark_resolved(self._engine, end.replay_of, end.run_id, self._clock.now())
-            log.info("replay ended", replay_of=end.replay_of, resolved=resolved)
+            resolved = await resolving.replay_ended(self._engine, end.run_id, self._clock.now())
+            log.info("replay ended", replay_of=end.replay_of, copies_resolved=resolved)
         return []
 
 

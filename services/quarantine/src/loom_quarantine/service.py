@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
-from loom_common.contracts.v1 import DiscardRequest, ExtractSlice, RecordsQuarantined, RunFinished
+from loom_common.contracts.v1 import DiscardRequest, ExtractSlice, RecordsLoaded, RecordsQuarantined, RunFinished
 from loom_common.worker import Duty
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
@@ -22,7 +22,12 @@ def build(platform: Platform) -> Service:
     platform.vitals.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
     duties = [
-        Duty(flow.QUARANTINE_QUEUE, (RecordsQuarantined, DiscardRequest), Quarantine(engine, platform.clock), prefetch),
+        Duty(
+            flow.QUARANTINE_QUEUE,
+            (RecordsQuarantined, RecordsLoaded, DiscardRequest),
+            Quarantine(engine, platform.clock),
+            prefetch,
+        ),
         Duty(flow.REPLAY_QUEUE, (ExtractSlice,), Replay(platform.plans, engine), prefetch),
         Duty(flow.RUN_ENDS_QUEUE, (RunFinished,), RunEnds(engine, platform.clock), prefetch),
     ]

@@ -1,4 +1,5 @@
-"""The table of records that were not let through. Every column; the migration is written from it."""
+"""The tables of records that were not let through, and of those that replays took up. Every column; the migrations
+are written from them."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
     false,
     func,
+    table,
 )
 
 from loom_migrations.types import Json, UtcDateTime
@@ -43,7 +46,13 @@ quarantined_records = Table(
     Column("output", Json),
     Column("replay_run_id", String(255), comment="the run that last took this record up again"),
     Column("attempts", Integer, comment="how often its stage tried"),
-    Column("replay_action", String(100), comment="what resolves it if that run gets it through"),
+    Column(
+        "origin_run_id",
+        String(255),
+        nullable=False,
+        server_default="",
+        comment="the run that first kept this record back, through all replays",
+    ),
     UniqueConstraint("run_id", "record_id", name="uq_quarantined_records_run_record"),
     Index("idx_quarantined_records_run", "run_id"),
     Index("idx_quarantined_records_resolved", "resolved"),
@@ -51,3 +60,18 @@ quarantined_records = Table(
     Index("idx_quarantined_records_pipeline", "pipeline_name"),
     Index("idx_quarantined_records_record", "record_id"),
 )
+
+replayed_records = Table(
+    "replayed_records",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("origin_run_id", String(255), nullable=False),
+    Column("source_id", BigInteger, nullable=False, comment="its row in quarantined_records"),
+    Column("action", String(100), nullable=False, comment="what resolves it if this run loads it"),
+    Index("idx_replayed_records_thread", "origin_run_id", "record_id"),
+)
+"""Which records each replay took up. Entered once and never taken back, so that a replay reads the same pages again."""
+
+runs = table("pipeline_runs", *map(column, ("run_id", "status", "reason")))
+"""The coordinator's own table, as far as it is read here: whether a replay has ended."""

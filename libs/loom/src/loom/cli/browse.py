@@ -108,6 +108,8 @@ def lineage(
     rows = running.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
     columns = [
         Column("run_id", "run", keep=True),
+        *([Column("replay_of", "replay of", keep=True)] if any(row["replay_of"] for row in rows) else []),
+        *([Column("replays", "replayed by", _runs, keep=True)] if any(row["replays"] for row in rows) else []),
         Column("input_source", "source"),
         Column("input_record_count", "read", terminal.count, number=True, keep=True),
         Column("model", "by"),
@@ -116,6 +118,10 @@ def lineage(
         Column("output_destination", "destination"),
     ]
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
+
+
+def _runs(replays: list[dict[str, Any]]) -> str:
+    return ", ".join(replay["run_id"] for replay in replays) or "-"
 
 
 def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

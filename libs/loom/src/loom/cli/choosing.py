@@ -82,7 +82,7 @@ class Which(ByCause):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfOneRun(ByCause):
-    """Of those of one run that still wait."""
+    """Of those of one run."""
 
     record_ids: RecordIds = None
 
@@ -91,8 +91,12 @@ class OfOneRun(ByCause):
         """Whether nothing is asked for, so that all of them are meant."""
         return self.record_ids is None and not self.by_cause
 
+    def of(self, run_id: str) -> Chosen:
+        """What the options mean, also of those that are resolved."""
+        return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=False)
+
     def waiting_of(self, run_id: str) -> Chosen:
-        """What the options mean."""
+        """What the options mean, of those that still wait."""
         return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=True)
 
 

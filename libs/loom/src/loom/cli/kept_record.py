@@ -29,7 +29,10 @@ def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield record["outcome"], f"at {record['stage']}, {terminal.moment(record['quarantined_at'])} UTC, {record['code']}"
     yield "reason", record["reason"]
     if record["resolved"]:
-        yield "resolved", f"{record['resolution_action']}, {terminal.moment(record['resolved_at'])} UTC"
+        by = f" by {record['resolved_by']}" if record["resolved_by"] else ""
+        yield "resolved", f"{record['resolution_action']}{by}, {terminal.moment(record['resolved_at'])} UTC"
+    if record["replay_of"]:
+        yield "replay of", record["replay_of"]
     yield "attempts", terminal.count(record["attempts"])
     yield "cost", _cost(record)
     yield "input", _json(record["input"])
@@ -41,7 +44,9 @@ def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "details", _json(record["details"])
     if record["scores"]:
         yield "scores", "\n".join(line for score in record["scores"] for line in _score(score))
-    for replay in record["replays"]:
+    for before in record["kept_before"]:
+        yield "kept first", f"by {before['run_id']} at {before['failure_stage']}: {before['failure_reason']}"
+    for replay in reversed(record["replays"]):
         yield "kept again", f"by {replay['run_id']} at {replay['failure_stage']}: {replay['failure_reason']}"
 
 

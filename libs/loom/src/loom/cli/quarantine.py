@@ -114,22 +114,13 @@ def retry(
 ) -> None:
     """Run a run's quarantined records through its pipeline again, as a run of its own: as they were, or changed.
 
-    What gets through is resolved: as `reprocessed`, or, with --edit, as `manual_fix`."""
-    from loom.cli import running
+    What gets through is resolved: as `reprocessed`, or, with --edit, as `manual_fix`. What is resolved is not run
+    again."""
+    from loom.cli import retrying, running
 
     settings = common.configuration()
     changes = _changes(prompt, model, threshold or [], edit or [])
-    meant = which.waiting_of(run_id)
-    names = _names(settings, meant) if which.by_cause else meant.record_ids
-    code = running.wait_for(
-        running.carry_out(
-            settings,
-            lambda session: session.replay(run_id, names, changes),
-            form,
-            verbose=common.verbose,
-            flags=common.flags,
-        )
-    )
+    code = running.wait_for(retrying.carry_out(settings, which.of(run_id), changes, form, common))
     raise typer.Exit(code)
 
 

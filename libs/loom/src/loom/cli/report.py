@@ -107,6 +107,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         ),
         **({"Estimated": words} if (words := _estimated(report)) else {}),
         "Results": terminal.place(report["destination"]),
+        **({"Replay of": str(report["replay_of"])} if report.get("replay_of") else {}),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
 

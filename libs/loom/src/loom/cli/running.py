@@ -41,12 +41,20 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def carry_out(
-    config: LoomConfig, begin: Begin, form: Format, *, verbose: bool, flags: str = "", expected: int | None = None
+    config: LoomConfig,
+    begin: Begin,
+    form: Format,
+    *,
+    verbose: bool,
+    flags: str = "",
+    expected: int | None = None,
+    if_empty: str | None = None,
 ) -> int:
     """Begin a run, show it until it ends, report. Returns the exit code.
 
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
-    added to suggested commands; `expected` is how many records there will be, where that is known."""
+    added to suggested commands; `expected` is how many records there will be, where that is known;
+    `if_empty` is said of a run that had none."""
     from loom.session import open_session
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
@@ -60,7 +68,9 @@ async def carry_out(
             finished, reason = await _followed(session, accepted.run_id, screen)
     entry.on_interrupt("")
     if finished is not None:
-        _print(finished.report.model_dump(mode="json"), form, flags)
+        _print({**finished.report.model_dump(mode="json"), "replay_of": finished.replay_of}, form, flags)
+        if if_empty is not None and not finished.report.records["extracted"]:
+            terminal.say(if_empty)
         return EXIT_CODES.get(finished.report.status, 1)
     if form is Format.JSON:
         paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}

@@ -15,6 +15,7 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.BatchEvaluated,
     v1.FinalizeLoad,
     v1.RecordsQuarantined,
+    v1.RecordsLoaded,
     v1.DiscardRequest,
     v1.SliceExtracted,
     v1.BatchFact,

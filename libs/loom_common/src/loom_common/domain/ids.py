@@ -31,6 +31,11 @@ def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:
     return str(uuid5(_NAMESPACE, f"batch/{run_id}/{partition}/{slice_no}/{position}"))
 
 
+def thread_id(origin_run_id: str, record_id: str) -> str:
+    """The id of a record through all replays of the run that first read it."""
+    return str(uuid5(_NAMESPACE, f"thread/{origin_run_id}/{record_id}"))
+
+
 def message_id(*parts: object) -> str:
     """The id of a message, from what it says: a redelivered cause republishes the same ids."""
     return str(uuid5(_NAMESPACE, readable("message/" + "/".join(map(str, parts)))))

@@ -23,6 +23,7 @@ class Replay(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     run_id: str
+    origin: str | None = Field(None, description="The run that first kept them back; None where it is `run_id`.")
     record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
     edits: dict[str, Any] = Field(default_factory=dict, description="Other values for fields of every record.")
 

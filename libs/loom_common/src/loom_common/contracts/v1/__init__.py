@@ -39,6 +39,7 @@ from loom_common.contracts.v1.work import (
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
+    RecordsLoaded,
     RecordsQuarantined,
     TransformedRecord,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "PrefetchLimit",
     "QueueBeat",
     "RecordsKept",
+    "RecordsLoaded",
     "RecordsQuarantined",
     "ReplayRequest",
     "RunAccepted",

@@ -166,3 +166,18 @@ class RecordsQuarantined(Message):
     @property
     def message_id(self) -> str:
         return message_id("quarantined", self.batch_id, self.stage)
+
+
+class RecordsLoaded(Message):
+    """For the quarantine service: records that may stand in quarantine, and are loaded now. A replay tells of all it
+    loads, a run that was resumed of what it loads from then on. They are resolved in every copy."""
+
+    type: ClassVar[str] = "loom.records.loaded.v1"
+
+    run_id: str
+    batch_id: str
+    record_ids: tuple[str, ...]
+
+    @property
+    def message_id(self) -> str:
+        return message_id("records-loaded", self.batch_id)

@@ -1,0 +1,42 @@
+"""Which records the replays of a run have put into a file: a list beside the file, as a database's load ledger is.
+
+Each line names a record's thread, the run and the part it was written in; of several lines the last counts. A line is
+written before its part, so what it says holds only where the part is there, or was joined into the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a record was written."""
+
+    run_id: str
+    part: str
+
+
+class PartThreads:
+    """The list of one origin run. Its caller sees to it that one process at a time reads and writes it."""
+
+    def __init__(self, folder: Path, origin: str, is_loaded: Callable[[Place], bool]) -> None:
+        self._path = folder / f"{origin}.threads"
+        self._is_loaded = is_loaded
+
+    def loaded_elsewhere(self, threads: Iterable[str], here: Place) -> set[str]:
+        """Those of `threads` that are loaded, by another part than `here`."""
+        known = self._read()
+        return {name for name in threads if name in known and known[name] != here and self._is_loaded(known[name])}
+
+    def enter(self, threads: Iterable[str], here: Place) -> None:
+        """Say that these are about to be written in `here`."""
+        with self._path.open("a", encoding="ascii") as stream:
+            stream.writelines(f"{name} {here.run_id} {here.part}\n" for name in threads)
+
+    def _read(self) -> dict[str, Place]:
+        if not self._path.exists():
+            return {}
+        with self._path.open(encoding="ascii") as stream:
+            lines = [line.split() for line in stream]
+        return {line[0]: Place(line[1], line[2]) for line in lines if len(line) == 3}  # the last may be half-written
