@@ -11,7 +11,7 @@ from loom_connectors.columns import Kind, columns_of
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql import name_list, quoted
 from loom_connectors.sqlite_values import ANY_JSON, Bind, binder, bound_row
-from loom_connectors.values import UnfitValue
+from loom_connectors.values import UnfitValue, json_text
 
 _TYPES = {
     Kind.TEXT: "TEXT",
@@ -78,7 +78,7 @@ def make_ledger(db: sqlite3.Connection) -> None:
 def loaded_threads(db: sqlite3.Connection, origin: str, threads: Sequence[str]) -> set[str]:
     """Those of a run's records, by their threads, that replays of it have loaded."""
     sql = "SELECT batch_id FROM loom_load_ledger WHERE run_id = ? AND batch_id IN (SELECT value FROM json_each(?))"
-    return {name for (name,) in db.execute(sql, (origin, orjson.dumps(threads).decode()))}
+    return {name for (name,) in db.execute(sql, (origin, json_text(list(threads))))}
 
 
 def make_table(db: sqlite3.Connection, table: str, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
