@@ -9,13 +9,13 @@ import datetime as dt
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_ai.budgets import LEASE_SECONDS, Reserve, Settle
+from loom_ai.budgets import LEASE_SECONDS, OWED_SECONDS, Free, Reserve, Settle
 from loom_ai.journal_tables import metadata
 from loom_ai.stores.memory_budgets import MemoryBudgets
 from loom_ai.stores.postgres import postgres_engine
 from loom_ai.stores.sql_budgets import SqlBudgets
 from loom_ai.stores.sqlite import sqlite_engine
-from loom_common.domain.budget import Verdict
+from loom_common.domain.budget import Need, Verdict
 from loom_common.errors import DependencyUnavailable
 
 RUN = "run_1"
@@ -76,8 +76,17 @@ async def _create_tables(engine: AsyncEngine) -> None:
     await engine.dispose()
 
 
-def wish(name: str, worst: float = 0.25, limit: float = 1.0, booked: float = 0.0, run_id: str = RUN) -> Reserve:
-    return Reserve(name, run_id, worst, limit, booked)
+def wish(
+    name: str,
+    worst: float = 0.25,
+    limit: float = 1.0,
+    booked: float = 0.0,
+    run_id: str = RUN,
+    judged: float = 0.0,
+    record: str = "",
+) -> Reserve:
+    need = Need(worst, worst, worst, judged=judged, judging=not judged)
+    return Reserve(name, run_id, need, limit, booked, record)
 
 
 def verdicts(decisions) -> list[Verdict]:
@@ -95,6 +104,37 @@ async def test_what_a_call_did_not_cost_is_there_for_the_next(place):
     await ledger.exchange([wish(f"w{number}") for number in range(4)])
     [_, decision] = await ledger.exchange([Settle("w0", RUN, 0.25, 0.05), wish("w4", 0.2)])
     assert (decision.verdict, decision.standing.spent) == (Verdict.GRANTED, 0.05)
+
+
+async def test_a_call_that_needs_not_all_is_granted_what_it_needs_and_that_is_what_is_reserved(place):
+    ledger = place.hand()
+    small = Reserve("w0", RUN, Need(full=5.0, enough=0.75, least=0.1), 1.0, 0.0)
+    [decision] = await ledger.exchange([small])
+    assert (decision.verdict, decision.granted) == (Verdict.GRANTED, 0.75)
+    [decision] = await place.hand().exchange([wish("w1", 0.5)])
+    assert (decision.verdict, decision.standing.reserved) == (Verdict.WAITS, 0.75)
+
+
+async def test_what_a_judgement_costs_is_set_apart_once_for_each_record_until_it_is_made(place):
+    ledger, other = place.hand(), place.hand()
+    await ledger.exchange([wish(f"w{n}", 0.1, judged=0.2, record="r0") for n in range(2)])
+    [decision] = await other.exchange([wish("w2", 0.5, judged=0.2, record="r1")])
+    assert (decision.verdict, decision.standing.owed) == (Verdict.WAITS, pytest.approx(0.2))
+    await ledger.exchange([Settle("w0", RUN, 0.1, 0.1), Settle("w1", RUN, 0.1, 0.1)])
+    [judging, _, decision] = await other.exchange(
+        [wish("w3", 0.8), Free(RUN, ("r0", "unknown")), wish("w4", 0.5, judged=0.2, record="r1")]
+    )
+    assert judging.verdict is Verdict.GRANTED
+    assert (decision.verdict, decision.standing.owed) == (Verdict.WAITS, pytest.approx(0.0))
+
+
+async def test_what_is_owed_for_too_long_is_free_again_and_not_lost(place):
+    ledger = place.hand()
+    await ledger.exchange([wish("w0", 0.1, judged=0.8, record="r0")])
+    await ledger.exchange([Settle("w0", RUN, 0.1, 0.1)])
+    place.clock.pass_by(OWED_SECONDS + 1)
+    [decision] = await ledger.exchange([wish("w1", 0.5, judged=0.1, record="r1")])
+    assert (decision.verdict, decision.standing.gone) == (Verdict.GRANTED, pytest.approx(0.1))
 
 
 async def test_where_nothing_is_under_way_the_budget_is_exhausted(place):

@@ -62,6 +62,37 @@ async def budget_is_kept(place: Place, model: SimulatedModel) -> None:
     assert finished.report.budget.limit == 20
 
 
+@pytest.mark.parametrize("budget", [0.05, 0.1])
+async def test_a_budget_that_covers_the_true_cost_lets_a_run_through_in_parallel_whatever_a_call_may_cost(
+    here, model, budget
+):
+    await a_run_goes_through_at_full_speed(here, model, "roomy", budget)
+
+
+async def test_so_it_does_on_rabbitmq_with_four_transformers(fleet, model):
+    await a_run_goes_through_at_full_speed(fleet, model, "roomy", 0.05)
+
+
+async def a_run_goes_through_at_full_speed(place: Place, model: SimulatedModel, name: str, budget: float) -> None:
+    """Three hundred calls that cost $0.009 together, each of which might cost $0.32."""
+    made = project(
+        place.folder / name, 300, name=name, extract={"batch_size": 20},
+        transform=ai(model.base_url, model="gpt-4o", max_tokens=32_000),
+        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+    )  # fmt: skip
+    model.tokens_per_answer = 2
+    made.say(monitoring={"cost_budget": budget})
+    model.latency = 0.3
+    async with open_session(place.config, cluster=place.clustered) as session:
+        finished = await outcome(session, (await session.start(request_of(made, place.config))).run_id)
+    assert isinstance(finished, RunFinished), finished.notice
+    assert_complete(finished.report.model_dump(), await made.loaded(place.environ), review_ids(300))
+    print(f"${spent(model, 'gpt-4o'):.4f} of ${budget}, {model.calls} calls, {model.most_at_once} at once")
+    assert model.calls == 300
+    assert model.most_at_once >= 32
+    assert spent(model, "gpt-4o") == pytest.approx(finished.report.cost["total"], abs=1e-9)
+
+
 async def test_a_budget_may_be_raised_by_message(here, tmp_path, model):
     config = here.config
     made = project(tmp_path, 60, transform=ai(model.base_url, max_tokens=40), extract={"batch_size": 10})

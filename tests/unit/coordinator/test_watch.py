@@ -93,6 +93,8 @@ def test_a_pause_says_what_was_done_and_what_is_left():
     assert "loom resume r --budget USD" in words
     assert "20 records are through, and more are left" in budgets.said("r", spent, 20, None)
     dead = spent.model_copy(update={"lost": 0.3})
+    owed = spent.model_copy(update={"owed": 0.1})
+    assert "is spent, $0.1000 is kept to judge what was answered, and" in budgets.said("r", owed, 20, None)
     assert "is spent ($0.3000 of it maybe: calls that died with their process)" in budgets.said("r", dead, 20, None)
 
 

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.budget import Standing, Verdict, decide
+from loom_common.domain.budget import SHARES, Need, Standing, Verdict, decide
 
 usd = st.floats(min_value=0, max_value=1000)
+needs = st.builds(
+    lambda parts, judged, judging, patient: Need(*sorted(parts, reverse=True), judged, judging, patient),
+    st.tuples(usd, usd, usd), usd, st.booleans(), st.booleans(),
+)  # fmt: skip
+
+
+def need(worst: float) -> Need:
+    return Need(worst, worst, worst)
 
 
 @pytest.mark.parametrize(
@@ -22,10 +30,50 @@ usd = st.floats(min_value=0, max_value=1000)
     ],
 )
 def test_a_call_is_made_only_where_its_worst_case_fits(spent, lost, reserved, worst, verdict):
-    assert decide(1.0, Standing(spent, lost, reserved), worst) is verdict
+    assert decide(1.0, Standing(spent, lost, reserved), need(worst))[0] is verdict
 
 
-@given(usd, usd, usd, usd, usd)
-def test_what_is_granted_never_passes_the_budget(limit, spent, lost, reserved, worst):
-    if decide(limit, Standing(spent, lost, reserved), worst) is Verdict.GRANTED:
-        assert spent + lost + reserved + worst <= limit + 1e-8
+@pytest.mark.parametrize(
+    ("standing", "granted"),
+    [
+        (Standing(), 0.01),  # room for as much as nearly all answers took, not for the longest the pipeline allows
+        (Standing(spent=0.9, reserved=0.05), 0.01),
+        (Standing(spent=0.995), 0.005),  # alone, it may have whatever is left
+    ],
+)
+def test_a_call_that_may_cost_more_than_is_left_is_granted_what_it_needs(standing, granted):
+    verdict, amount = decide(1.0, standing, Need(full=50.0, enough=0.01, least=0.002))
+    assert (verdict, amount) == (Verdict.GRANTED, pytest.approx(granted))
+
+
+def test_where_there_is_room_for_many_such_calls_each_is_granted_in_full():
+    assert decide(SHARES * 2.0, Standing(), Need(full=2.0, enough=0.1, least=0.1))[1] == 2.0
+
+
+def test_a_call_that_has_not_enough_waits_for_those_under_way():
+    standing = Standing(spent=0.9, reserved=0.095)
+    assert decide(1.0, standing, Need(full=1.0, enough=0.02, least=0.001))[0] is Verdict.WAITS
+
+
+@pytest.mark.parametrize(
+    ("need", "verdict"),
+    [
+        (Need(0.3, 0.3, 0.3, judged=0.2), Verdict.GRANTED),
+        (Need(0.3, 0.3, 0.3, judged=0.3), Verdict.WAITS),  # judgements may cost less than what is owed
+        (Need(0.3, 0.3, 0.3, judged=0.3, patient=False), Verdict.EXHAUSTED),
+        (Need(0.9, 0.9, 0.9, judging=True), Verdict.GRANTED),  # it is for judgements that the money was kept
+        (Need(0.9, 0.9, 0.9, judged=0.2), Verdict.EXHAUSTED),  # its answer could never be judged
+    ],
+)
+def test_what_is_owed_to_judgements_is_not_spent_on_what_is_to_be_judged(need, verdict):
+    assert decide(1.0, Standing(owed=0.5), need)[0] is verdict
+
+
+@given(usd, usd, usd, usd, usd, needs)
+def test_what_is_granted_never_passes_the_budget(limit, spent, lost, reserved, owed, need):
+    verdict, granted = decide(limit, Standing(spent, lost, reserved, owed), need)
+    if verdict is Verdict.GRANTED:
+        assert spent + lost + reserved + granted <= limit + 1e-8
+        assert need.least - 1e-8 <= granted <= need.full
+        if not need.judging:
+            assert spent + lost + reserved + granted + owed + need.judged <= limit + 1e-8

@@ -8,6 +8,7 @@ from time import monotonic
 
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import Entry, ModelCall, Payer
+from loom_common.domain.budget import Budget
 from loom_common.domain.urls import redacted
 from loom_common.errors import Timeout
 
@@ -19,12 +20,19 @@ class Flight:
     waiting: Waiting
     payers: list[Payer]
     """Who wants it, in the order they came."""
+    budget: Budget | None = None
+    """Of the run that pays for it, as the last one of its records to join has it: it may have been raised meanwhile."""
     task: asyncio.Task[Entry] = field(init=False)
     abandoned: bool = False
     """Whether it ends without being asked, so that whoever wants it next begins anew."""
     asked: bool = False
     """Whether a model was asked, and answered; else what it brings was found."""
     _waiters: int = 0
+
+    def raise_budget(self, budget: Budget | None) -> None:
+        """Another record of the run wants it, whose batch was sent with that budget."""
+        if budget is not None and (self.budget is None or budget.limit > self.budget.limit):
+            self.budget = budget
 
     async def landed(self, call: ModelCall, patience: float | None) -> Entry:
         """What it brings. Gives up after `patience` seconds, in which the time it waits for its turn does not count.

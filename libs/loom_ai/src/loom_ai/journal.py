@@ -8,26 +8,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from loom_ai.answer_sizes import longest
 from loom_ai.flight import Flight
 from loom_ai.grouped import Grouped
-from loom_ai.keys import key_of, last_answer_of
+from loom_ai.keys import cut_off, key_of, last_answer_of
 from loom_ai.pacing.waiting import Waiting, watch
 from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
-from loom_ai.purse import Purse, bounded
+from loom_ai.purse import Purse, Reservation
+from loom_ai.settled import Settled, counted, settled
 from loom_ai.shared_questions import SharedQuestions
 from loom_ai.single_flight import SingleFlight
-from loom_ai.spending import Spent
 from loom_ai.streaks import Streaks
 from loom_common import bills
-from loom_common.domain.calls import Calls
 from loom_common.domain.recovery import pause_after
-from loom_common.errors import PermanentError, RecordError
+from loom_common.errors import BudgetExhausted, PermanentError, RecordError
 from loom_common.ports.clock import Clock, SystemClock
 
 _BEGUN = 6
@@ -49,18 +49,6 @@ class Reuse:
         return key_of(call, None if self.enabled else payer.run_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """An answer and whose account it is on."""
-
-    answer: ModelAnswer
-    spent: Spent
-    earlier_run: bool
-    """Whether another run paid for it."""
-    fresh: bool = field(default=False, compare=False)
-    """Whether it was asked for now, rather than found."""
-
-
 class JournalledModels:
     """Asks models through the journal. One per process: what is in flight is shared."""
 
@@ -78,7 +66,8 @@ class JournalledModels:
         `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
         self._client = client
         self._journal = journal
-        self._prices = prices or Prices()
+        self.prices = prices or Prices()
+        """What calls cost."""
         self._clock = clock or SystemClock()
         self._begun = asyncio.Semaphore(_BEGUN * concurrency)
         self._slots = asyncio.Semaphore(concurrency)
@@ -109,11 +98,15 @@ class JournalledModels:
             except RecordError as refused:
                 self._streaks.refused(call, payer, refused)
                 raise
+            except BudgetExhausted as spent:
+                if _own(spent, payer):
+                    raise
+                continue
             if self._may_use(entry, payer, reuse):
                 self._bill(call, entry, payer)
                 if flight.asked:
                     self._streaks.answered(call, payer, entry.answer)
-                return _settled(entry, payer, fresh=flight.asked)
+                return settled(entry, payer, fresh=flight.asked)
 
     async def pause(self, tried: int) -> None:
         """Before a question is asked once more that was answered `tried` times, each time with nothing of use."""
@@ -137,12 +130,18 @@ class JournalledModels:
         own = entry.payer == payer or entry.payer.run_id != payer.run_id
         if entry.purpose != NOTED and own:
             self._bill(call, entry, payer)
-        return _settled(entry, payer)
+        return settled(entry, payer)
 
     async def holds(self, key: str, payer: Payer, reuse: Reuse) -> Entry | None:
         """What the journal holds under a key, where `reuse` lets the payer use it. Nothing is billed."""
         entry = await self._look_up(key)
         return entry if entry is not None and self._may_use(entry, payer, reuse) else None
+
+    async def judged(self, run_id: str, records: Sequence[str]) -> None:
+        """Records were judged, or never will be: the run's budget sets nothing apart for that any more."""
+        bill = bills.current.get()
+        if self._purse is not None and bill is not None and bill.budget is not None and records:
+            await self._purse.free(run_id, records)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
         """What was answered before, at any age: to the same question, and last for the same record."""
@@ -187,6 +186,9 @@ class JournalledModels:
         flight = self._in_flight.get(key)
         if flight is None or flight.abandoned:
             return None
+        bill = bills.current.get()
+        if bill is not None and flight.payers[0].run_id == payer.run_id:
+            flight.raise_budget(bill.budget)
         flight.payers.append(payer)
         return flight
 
@@ -212,29 +214,56 @@ class JournalledModels:
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:
         async with flight.waiting.under_way():
-            entry = await self._paid_for(key, call, payer)
+            entry = await self._paid_for(key, call, payer, flight)
         flight.asked = True
         self._bill(call, entry, payer)
         return entry
 
-    async def _paid_for(self, key: str, call: ModelCall, payer: Payer) -> Entry:
+    async def _paid_for(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:
         """A new answer, in the journal; under a budget its worst case is reserved before, and settled after."""
         bill = bills.current.get()
         if bill is None or bill.budget is None:
             return await self._journalled(key, call, payer, await self._client.complete(call))
         if self._purse is None:
             raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
-        reservation = await self._purse.reserve(call, payer.run_id, bill.budget, bill)
+        own, number, beyond = bill.budget, 0, 0
+        while True:
+            reservation = await self._purse.reserve(call, payer, lambda: flight.budget or own, bill, beyond)
+            may_cut_off = call.max_tokens is None or reservation.limit < call.max_tokens
+            place = cut_off(key, number) if may_cut_off else key
+            entry = await self._asked_within(reservation, call, payer, key, place)
+            if not may_cut_off or entry.answer.finish_reason != "length" or entry.answer.tokens_out >= longest(call):
+                return entry
+            # Cut off by a limit that the pipeline did not set: paid for, but no answer to the question.
+            self._bill(call, entry, payer)
+            number, beyond = number + 1, 2 * max(entry.answer.tokens_out, beyond, 1)
+
+    async def _asked_within(
+        self, reservation: Reservation, call: ModelCall, payer: Payer, key: str, if_cut_off: str
+    ) -> Entry:
+        """The answer to the call with the reservation's limit, and its journal entry: under `key`, or `if_cut_off`
+        where that limit cut it off. What was cut off before is not asked for again."""
+        assert self._purse is not None  # who has a reservation has a purse
         try:
-            answer = await self._client.complete(bounded(call))
+            known = None if if_cut_off == key else await self._look_up(if_cut_off)
+            answer = await self._client.complete(replace(call, max_tokens=reservation.limit)) if known is None else None
         except Exception:
-            await self._purse.settle(reservation, 0.0)
+            await self._purse.settle(reservation, call, 0.0, None)
             raise
-        await self._purse.settle(reservation, self._prices.of(call, answer, bill.prices).usd)
-        return await self._journalled(key, call, payer, answer)
+        cost = 0.0 if answer is None else self._priced(call, answer)
+        seen = known.answer if known is not None else answer
+        await self._purse.settle(reservation, call, cost, seen)
+        if answer is None:
+            assert known is not None  # nothing was asked because it is known
+            return known
+        place = if_cut_off if answer.finish_reason == "length" else key
+        return await self._journalled(place, call, payer, answer)
+
+    def _priced(self, call: ModelCall, answer: ModelAnswer) -> float:
+        bill = bills.current.get()
+        return self.prices.of(call, answer, None if bill is None else bill.prices).usd
 
     async def _journalled(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
-        bill = bills.current.get()
         entry = Entry(
             key=key,
             payer=payer,
@@ -242,7 +271,7 @@ class JournalledModels:
             provider=call.served_by or call.provider,
             model=call.model,
             answer=answer,
-            cost=self._prices.of(call, answer, None if bill is None else bill.prices).usd,
+            cost=self._priced(call, answer),
             created_at=self._clock.now(),
         )
         await self._write(entry)
@@ -252,8 +281,8 @@ class JournalledModels:
         """Once for each record and answer, however often it is met: on the bill of who is at work on the record."""
         bill = bills.current.get()
         if bill is not None and not bill.has(entry.key, payer.record_id, paid=entry.payer == payer):
-            known = self._prices.knows(call, bill.prices, entry.answer.model)
-            bill.enter(entry.key, payer.record_id, _counted(entry, payer, known=known))
+            known = self.prices.knows(call, bill.prices, entry.answer.model)
+            bill.enter(entry.key, payer.record_id, counted(entry, payer, known=known))
 
     def _may_use(self, entry: Entry, payer: Payer, reuse: Reuse) -> bool:
         if entry.payer.run_id == payer.run_id or reuse.max_age is None:
@@ -269,31 +298,12 @@ class JournalledModels:
         return [None] * len(entries)
 
 
-def _settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
-    """A record that meets what it paid for itself (it was delivered twice) counts it again as its own."""
-    if entry.payer != payer:
-        return Settled(
-            entry.answer, Spent(calls_from_cache=1), earlier_run=entry.payer.run_id != payer.run_id, fresh=fresh
-        )
-    answer = entry.answer
-    spent = Spent(calls_made=1, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, cost=entry.cost)
-    return Settled(answer, spent, earlier_run=False, fresh=fresh)
-
-
-def _counted(entry: Entry, payer: Payer, *, known: bool) -> Calls:
-    if entry.payer != payer:
-        return Calls(purpose=entry.purpose, provider=entry.provider, model=entry.model, reused=1)
-    answer = entry.answer
-    return Calls(
-        purpose=entry.purpose,
-        provider=entry.provider,
-        model=entry.model,
-        made=1,
-        unpriced=0 if known else 1,
-        estimated=1 if answer.estimated else 0,
-        tokens_in=answer.tokens_in,
-        tokens_cached=answer.tokens_cached,
-        tokens_out=answer.tokens_out,
-        cost=entry.cost,
-        seconds=answer.latency,
+def _own(spent: BudgetExhausted, payer: Payer) -> bool:
+    """Whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account, and a
+    run that was resumed may have more by now than when the question was begun."""
+    bill = bills.current.get()
+    return (
+        bill is not None
+        and bill.budget is not None
+        and (spent.run_id, spent.limit) == (payer.run_id, bill.budget.limit)
     )

@@ -26,6 +26,12 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def cut_off(key: str, number: int) -> str:
+    """Where the answer to the question of that key is kept that was cut off, because the budget bore no longer one.
+    `number` counts such answers from 0."""
+    return hashlib.sha256(orjson.dumps(["cut off", key, number])).hexdigest()
+
+
 def last_answer_of(pipeline: str, record_id: str) -> str:
     """Where the last good output of a record is kept, whatever was asked for it."""
     return hashlib.sha256(orjson.dumps(["last answer", pipeline, record_id])).hexdigest()

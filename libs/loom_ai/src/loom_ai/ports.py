@@ -49,6 +49,8 @@ class ModelCall:
     """How much all workers together may ask. Not part of the key."""
     concurrency: int | None = None
     """Such calls in flight at once, at most; None for the client's own limit. Not part of the key."""
+    judged: float = 0.0
+    """USD that it will cost to have models judge the answer, which a budget sets apart. Not part of the key."""
 
 
 @dataclass(frozen=True, slots=True)

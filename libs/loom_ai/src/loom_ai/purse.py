@@ -1,28 +1,41 @@
-"""What stands between a call and its run's budget: it is paid for only when its worst case fits."""
+"""What stands between a call and its run's budget: it is paid for only when its worst case fits.
+
+The worst case is what the question costs, and an answer as long as the call allows. Where the budget has room, that is
+what the pipeline says. Where it has not, the call is made with a lower limit, which nearly all answers so far kept
+within: so many calls are under way at once, and none of them can cost more than was reserved for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
 from uuid import uuid4
 
 import structlog
 
-from loom_ai.budgets import BudgetLedger, Decision, Reserve, Settle
-from loom_ai.counting import MOST_ANSWERED, most
+from loom_ai.answer_sizes import AnswerSizes, Sizes, longest
+from loom_ai.budgets import BudgetLedger, Decision, Free, Request, Reserve, Settle
 from loom_ai.grouped import Grouped
-from loom_ai.ports import ModelCall
+from loom_ai.pacing import waiting
+from loom_ai.ports import ModelAnswer, ModelCall, Payer
 from loom_ai.prices import Prices, Tokens
 from loom_common.bills import Bill
-from loom_common.domain.budget import Budget, Verdict
+from loom_common.domain.budget import Budget, Need, Standing, Verdict
 from loom_common.errors import BudgetExhausted, LoomError, PermanentError
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.25
 """How often to look whether another replica's calls came back with less than their worst case."""
+_STILL_SECONDS = 5.0
+"""How long a call waits for judgements, where nothing moves, before it does without what they may give back."""
+_DUST = 1e-12
+_FIRST_CALLS = 8
+"""Calls of one kind that are made with a lowered limit before an answer has shown how long answers are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,8 @@ class Reservation:
     id: str
     run_id: str
     worst: float
+    limit: int
+    """Tokens that the answer may have at most."""
 
 
 class Purse:
@@ -40,34 +55,54 @@ class Purse:
     def __init__(self, ledger: BudgetLedger, prices: Prices) -> None:
         self._ledger = ledger
         self._prices = prices
-        self._exchange: Grouped[Reserve | Settle, Decision] = Grouped(self._exchanged, limit=200)
+        self._exchange: Grouped[Request, Decision] = Grouped(self._exchanged, limit=200)
+        self._sizes = AnswerSizes()
         self._came_back = asyncio.Event()
         self._held = 0
         self._unsettled: list[Settle] = []
         self._renewing: asyncio.Task[None] | None = None
 
-    async def reserve(self, call: ModelCall, run_id: str, budget: Budget, bill: Bill) -> Reservation:
-        """Set the call's worst case apart. Waits while it would fit if the calls under way cost less than they may.
+    async def reserve(
+        self, call: ModelCall, payer: Payer, budget: Callable[[], Budget], bill: Bill, beyond: int = 0
+    ) -> Reservation:
+        """Set the call's worst case apart, and what judging its answer will cost. Waits while it would fit if the calls
+        under way cost less than they may. `budget` gives the run's budget, which may be raised meanwhile; the answer is
+        allowed more than `beyond` tokens, because it was cut off there before.
 
         Raises `BudgetExhausted`, `PermanentError` for a model whose price nobody knows, `DependencyUnavailable`."""
-        worst = self._worst(call, bill)
-        wish = Reserve(uuid4().hex, run_id, worst, budget.limit, budget.spent)
+        sizes = self._sizes.of(call, payer.run_id)
+        name, record = uuid4().hex, "" if not call.judged else owed_to(payer.run_id, payer.record_id)
+        still = _Still()
         while True:
             came_back = self._came_back
-            decision = await self._exchange(wish)
-            if decision.verdict is Verdict.GRANTED:
-                self._hold()
-                return Reservation(wish.id, run_id, worst)
-            if decision.verdict is Verdict.EXHAUSTED:
+            allowed = budget()
+            need = self._need(call, sizes, bill, beyond, patient=not still.long)
+            if sizes.answers or sizes.first < _FIRST_CALLS:
+                wish = Reserve(name, payer.run_id, need, allowed.limit, allowed.spent, record)
+                sizes.first += 1
+                try:
+                    decision = await self._exchange(wish)
+                finally:
+                    sizes.first -= 1
+                if decision.verdict is Verdict.GRANTED:
+                    limit = self._affordable(call, sizes, bill, decision.granted)
+                    return self._hold(Reservation(name, payer.run_id, decision.granted, limit), call, sizes)
                 standing = decision.standing
-                bill.exhausted = BudgetExhausted(budget.limit, standing.gone, worst, standing.lost)
-                raise bill.exhausted
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
-                    await came_back.wait()
+                if decision.verdict is Verdict.EXHAUSTED:
+                    needed = need.least + need.judged
+                    bill.exhausted = BudgetExhausted(
+                        allowed.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
+                    )
+                    raise bill.exhausted
+                still.look(standing, others=standing.reserved)
+            async with waiting.of_this_call().for_a_turn():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await came_back.wait()
 
-    async def settle(self, reservation: Reservation, cost: float) -> None:
+    async def settle(self, reservation: Reservation, call: ModelCall, cost: float, answer: ModelAnswer | None) -> None:
         """The call cost so much, in USD. Where the ledger is away, its worst case stays set apart until it is back."""
+        self._learn(reservation, call, answer)
         done = Settle(reservation.id, reservation.run_id, reservation.worst, cost)
         try:
             await self._exchange(done)
@@ -77,6 +112,12 @@ class Purse:
         else:
             self._settled()
 
+    async def free(self, run_id: str, records: Sequence[str]) -> None:
+        """Nothing is owed to these records any more. Where the ledger is away, that ends by itself, later."""
+        with contextlib.suppress(LoomError):
+            await self._exchange(Free(run_id, tuple(owed_to(run_id, each) for each in records)))
+            self._news()
+
     async def close(self) -> None:
         """What is set apart stays so until its lease ends: its calls may have been charged."""
         if self._renewing is not None:
@@ -85,9 +126,36 @@ class Purse:
         await self._exchange.close()
         await self._ledger.close()
 
-    def _worst(self, call: ModelCall, bill: Bill) -> float:
-        tokens = Tokens(given=most(call), answered=call.max_tokens or MOST_ANSWERED)
-        price = self._prices.quote(call, tokens, bill.prices)
+    def _need(self, call: ModelCall, sizes: Sizes, bill: Bill, beyond: int, *, patient: bool) -> Need:
+        full = longest(call)
+        least, enough = (max(beyond, tokens) for tokens in (sizes.least(full), sizes.enough(full)))
+        given = sizes.bound(call)
+
+        def usd(given: int, answered: int) -> float:
+            return self._cost(call, given, answered + sizes.beyond, bill)
+
+        return Need(
+            full=usd(given, full),
+            enough=usd(given, min(full, enough)),
+            least=usd(sizes.likely(call), min(full, least)),
+            judged=call.judged,
+            judging=not call.judged,
+            patient=patient,
+        )
+
+    def _affordable(self, call: ModelCall, sizes: Sizes, bill: Bill, usd: float) -> int:
+        """The longest answer that `usd` pay for. A question that cannot be paid at its bound, because nothing is left,
+        is taken to be of the size that is likely."""
+        full = longest(call)
+        for given in (sizes.bound(call), sizes.likely(call)):
+            cost = partial(self._cost, call, given, bill=bill)
+            tokens = _within(usd, full, sizes.beyond, cost)
+            if tokens >= sizes.least(full):
+                return tokens
+        return max(1, tokens)
+
+    def _cost(self, call: ModelCall, given: int, answered: int, bill: Bill) -> float:
+        price = self._prices.quote(call, Tokens(given=given, answered=answered), bill.prices)
         if not price.known:
             raise PermanentError(
                 f"No price is known for model {call.model}, so the budget cannot be kept. Say it in the pipeline or in "
@@ -96,18 +164,33 @@ class Purse:
             )
         return price.usd
 
-    async def _exchanged(self, requests: Sequence[Reserve | Settle]) -> list[Decision]:
+    def _learn(self, reservation: Reservation, call: ModelCall, answer: ModelAnswer | None) -> None:
+        sizes = self._sizes.of(call, reservation.run_id)
+        if reservation.limit < longest(call):
+            sizes.first -= 1
+        if answer is not None:
+            sizes.saw(replace(call, max_tokens=reservation.limit), answer)
+
+    async def _exchanged(self, requests: Sequence[Request]) -> list[Decision]:
         return await self._ledger.exchange(requests)
 
     def _settled(self) -> None:
         self._held -= 1
+        self._news()
+
+    def _news(self) -> None:
         self._came_back.set()
         self._came_back = asyncio.Event()
 
-    def _hold(self) -> None:
+    def _hold(self, reservation: Reservation, call: ModelCall, sizes: Sizes) -> Reservation:
+        if reservation.limit < longest(call):
+            sizes.first += 1
+        else:
+            self._news()
         self._held += 1
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
+        return reservation
 
     async def _renew(self) -> None:
         while True:
@@ -123,6 +206,36 @@ class Purse:
                     log.warning("reservations could not be renewed", error=str(error))
 
 
-def bounded(call: ModelCall) -> ModelCall:
-    """The call with a longest answer, so that it has a worst case."""
-    return call if call.max_tokens is not None else replace(call, max_tokens=MOST_ANSWERED)
+@dataclass(slots=True)
+class _Still:
+    """How long nothing has moved for a call that waits, where no call is under way."""
+
+    standing: Standing | None = None
+    since: float = 0.0
+
+    @property
+    def long(self) -> bool:
+        """Whether it has waited long enough."""
+        return self.standing is not None and monotonic() - self.since > _STILL_SECONDS
+
+    def look(self, standing: Standing, *, others: float) -> None:
+        """How the run's money stands now."""
+        if others > 0 or standing != self.standing:
+            self.standing, self.since = standing, monotonic()
+
+
+def owed_to(run_id: str, record_id: str) -> str:
+    """Under which id the sum for judging a record is set apart."""
+    return hashlib.sha256(f"{run_id}\n{record_id}".encode()).hexdigest()[:32]
+
+
+def _within(usd: float, full: int, beyond: int, cost: Callable[[int], float]) -> int:
+    """The most tokens, `full` at most, whose cost is within `usd` where there may be `beyond` more; 0 where none is.
+    Costs grow with tokens."""
+    if cost(full + beyond) <= usd + _DUST:
+        return full
+    low, high = 0, full
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle + beyond) <= usd + _DUST else (low, middle)
+    return low

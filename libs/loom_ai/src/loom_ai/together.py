@@ -158,6 +158,7 @@ def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
         messages=(*one.messages[:-1], ChatMessage("user", words)),
         schema=_schema(names, shape),
         max_tokens=None if one.max_tokens is None else one.max_tokens * len(calls),
+        judged=sum(each.judged for each in calls),
     )
 
 

@@ -171,17 +171,24 @@ class UserCodeError(PermanentError):
 class BudgetExhausted(LoomError):
     """The run's budget does not cover the next model call, which was not made. The run pauses for more."""
 
-    def __init__(self, limit: float, gone: float, worst: float, lost: float = 0.0) -> None:
+    def __init__(
+        self, limit: float, gone: float, worst: float, lost: float = 0.0, owed: float = 0.0, run_id: str = ""
+    ) -> None:
+        self.run_id = run_id
+        """Whose budget it is."""
         self.limit = limit
         """USD."""
         self.gone = gone
         """USD spent, and possibly spent, so far."""
         self.lost = lost
         """Of `gone`: the worst case of calls that died with their process, which the provider may have charged."""
+        self.owed = owed
+        """USD that are set apart to judge what was answered already."""
         self.worst = worst
-        """USD that the call would have cost at most."""
+        """USD that the call has to be given at least, with what judging its answer costs."""
+        kept = f", ${owed:.6f} is kept to judge what was answered" if owed else ""
         super().__init__(
-            f"${gone:.6f} of the budget of ${limit:.6f} is spent, and the next call may cost up to ${worst:.6f}."
+            f"${gone:.6f} of the budget of ${limit:.6f} is spent{kept}, and the next call may cost ${worst:.6f}."
         )
 
 

@@ -110,6 +110,7 @@ def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
         gone=error.gone,
         lost=error.lost,
         needed=error.worst,
+        owed=error.owed,
     )
     return [Outgoing(flow.fact("stage", "exhausted", header.pipeline), fact)]
 

@@ -73,6 +73,8 @@ class Evaluator:
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.evaluate))
         async with within(seconds, f"A batch of {len(batch.records)} records", "timeouts.batch"):
             judgements = await self._judged(batch, panel, config)
+        if self._models is not None:
+            await self._models.judged(batch.header.run_id, [record.id for record in batch.records])
         result = StageResult(
             batch.header,
             Stage.EVALUATE,

@@ -208,11 +208,14 @@ class SimulatedModel:
         tokens_out = tokens_of("" if fault == "refused" else text)
         if self.tokens_per_answer is not None:
             tokens_out = self.tokens_per_answer
+        truncated = fault == "truncated"
+        if asked.max_tokens is not None and tokens_out > asked.max_tokens:
+            text, tokens_out, truncated = text[: 4 * asked.max_tokens], asked.max_tokens, True
         self.answered += 1
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
-        return Said(text, tokens_in, tokens_out, self.calls, fault == "truncated", fault == "refused")
+        return Said(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused")
 
 
 def _error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_ai.budgets import LEASE_SECONDS, Decision, Reserve, Settle, carried_out
+from loom_ai.budgets import LEASE_SECONDS, OWED_SECONDS, Decision, Held, Request, Settle, carried_out
 from loom_common.domain.budget import Standing
 from loom_common.ports.clock import Clock, SystemClock
 
@@ -17,25 +17,31 @@ class MemoryBudgets:
         self._clock = clock or SystemClock()
         self._standings: dict[str, Standing] = {} if shared is None else shared._standings
         self._held: dict[str, _Held] = {} if shared is None else shared._held
+        self._owed: dict[str, _Held] = {} if shared is None else shared._owed
         self._mine: set[str] = set()
 
     def sibling(self) -> MemoryBudgets:
         """The same ledger, held by another process."""
         return MemoryBudgets(self._clock, self)
 
-    async def exchange(self, requests: Sequence[Reserve | Settle]) -> list[Decision]:
+    async def exchange(self, requests: Sequence[Request]) -> list[Decision]:
         self._expire()
         decisions: dict[str, Decision] = {}
         for run_id in sorted({each.run_id for each in requests}):
             mine = [each for each in requests if each.run_id == run_id]
-            outcome = carried_out(self._standing(run_id), self._held, mine)
+            owed = {name: usd for name, (run, usd, _) in self._owed.items() if run == run_id}
+            outcome = carried_out(self._standing(run_id), Held(frozenset(self._held), owed), mine)
             for each in mine:
                 if isinstance(each, Settle):
                     self._held.pop(each.id, None)
                     self._mine.discard(each.id)
-            for wish in outcome.granted:
-                self._held[wish.id] = (run_id, wish.worst, self._ends())
-                self._mine.add(wish.id)
+            for name in outcome.freed:
+                del self._owed[name]
+            for name, usd in outcome.owed.items():
+                self._owed[name] = (run_id, usd, self._clock.now().timestamp() + OWED_SECONDS)
+            for name, usd in outcome.granted.items():
+                self._held[name] = (run_id, usd, self._ends())
+                self._mine.add(name)
             self._standings[run_id] = outcome.standing
             decisions |= outcome.decisions
         return [decisions[each.id] for each in requests]
@@ -54,7 +60,8 @@ class MemoryBudgets:
     def _standing(self, run_id: str) -> Standing:
         known = self._standings.get(run_id, Standing())
         reserved = sum(worst for run, worst, _ in self._held.values() if run == run_id)
-        return Standing(known.spent, known.lost, reserved)
+        owed = sum(usd for run, usd, _ in self._owed.values() if run == run_id)
+        return Standing(known.spent, known.lost, reserved, owed)
 
     def _expire(self) -> None:
         now = self._clock.now().timestamp()
@@ -63,7 +70,9 @@ class MemoryBudgets:
                 del self._held[name]
                 known = self._standings.get(run_id, Standing())
                 self._standings[run_id] = Standing(known.spent, known.lost + worst, known.reserved)
+        for name in [name for name, (_, _, ends) in self._owed.items() if ends < now]:
+            del self._owed[name]
 
 
 _Held = tuple[str, float, float]
-"""Run, worst case in USD, end of the lease."""
+"""Run, USD, end of the lease."""

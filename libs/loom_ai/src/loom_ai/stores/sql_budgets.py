@@ -6,19 +6,35 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from loom_ai.budgets import LEASE_SECONDS, Decision, Outcome, Reserve, Settle, carried_out
+from loom_ai.budgets import (
+    LEASE_SECONDS,
+    OWED_SECONDS,
+    Decision,
+    Free,
+    Held,
+    Outcome,
+    Request,
+    Reserve,
+    Settle,
+    carried_out,
+)
 from loom_ai.journal_tables import budget_reservations, run_budgets
 from loom_ai.stores.sql import trouble
 from loom_common.domain.budget import Standing
 from loom_common.ports.clock import Clock, SystemClock
 
 _WHAT = "The ledger of budgets"
+_JUDGEMENTS = "judgements"
+"""Who holds the rows that are set apart for judging: no process."""
+_AT_ONCE = 500
+"""Names in one look-up."""
 
 
 class SqlBudgets:
@@ -34,7 +50,7 @@ class SqlBudgets:
         self._holder = uuid4().hex
         self._dialect: ModuleType = postgresql if engine.dialect.name == "postgresql" else sqlite
 
-    async def exchange(self, requests: Sequence[Reserve | Settle]) -> list[Decision]:
+    async def exchange(self, requests: Sequence[Request]) -> list[Decision]:
         decisions: dict[str, Decision] = {}
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
@@ -57,27 +73,40 @@ class SqlBudgets:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def _of_run(self, connection: AsyncConnection, run_id: str, requests: Sequence[Reserve | Settle]) -> Outcome:
+    async def _of_run(self, connection: AsyncConnection, run_id: str, requests: Sequence[Request]) -> Outcome:
         standing = await self._locked(connection, run_id)
-        settled = [each.id for each in requests if isinstance(each, Settle)]
-        held: set[str] = set()
-        if settled:
-            gone = sa.delete(budget_reservations).where(budget_reservations.c.id.in_(settled))
-            held = set((await connection.execute(gone.returning(budget_reservations.c.id))).scalars())
-        outcome = carried_out(standing, held, requests)
-        if outcome.granted:
-            ends = self._lease_end()
-            rows = [
-                {"id": each.id, "run_id": run_id, "holder": self._holder, "worst": each.worst, "expires_at": ends}
-                for each in outcome.granted
-            ]
+        outcome = carried_out(standing, await self._held(connection, requests), requests)
+        reservations = budget_reservations.c
+        for start in range(0, len(outcome.freed), _AT_ONCE):
+            some = reservations.id.in_(outcome.freed[start : start + _AT_ONCE])
+            await connection.execute(sa.delete(budget_reservations).where(some))
+        rows = [self._row(name, run_id, self._holder, usd, self.lease) for name, usd in outcome.granted.items()]
+        rows += [self._row(name, run_id, _JUDGEMENTS, usd, OWED_SECONDS) for name, usd in outcome.owed.items()]
+        if rows:
             await connection.execute(sa.insert(budget_reservations), rows)
         money = {"spent": outcome.standing.spent, "lost": outcome.standing.lost}
         await connection.execute(sa.update(run_budgets).where(run_budgets.c.run_id == run_id).values(**money))
         return outcome
 
+    async def _held(self, connection: AsyncConnection, requests: Sequence[Request]) -> Held:
+        """Reservations of settled calls are taken out; what is owed to records is only looked up."""
+        reservations = budget_reservations.c
+        calls: frozenset[str] = frozenset()
+        if settled := [each.id for each in requests if isinstance(each, Settle)]:
+            gone = sa.delete(budget_reservations).where(reservations.id.in_(settled)).returning(reservations.id)
+            calls = frozenset((await connection.execute(gone)).scalars())
+        records = [name for each in requests if isinstance(each, Free) for name in each.records]
+        records += [each.record for each in requests if isinstance(each, Reserve) and each.need.judged]
+        owed: dict[str, float] = {}
+        for start in range(0, len(records), _AT_ONCE):
+            some = reservations.id.in_(records[start : start + _AT_ONCE])
+            found = await connection.execute(sa.select(reservations.id, reservations.worst).where(some))
+            owed |= {row.id: row.worst for row in found}
+        return Held(calls, owed)
+
     async def _locked(self, connection: AsyncConnection, run_id: str) -> Standing:
-        """The run's money, its row locked until the transaction ends; reservations whose lease is over are lost."""
+        """The run's money, its row locked until the transaction ends. Reservations whose lease is over are lost; sums
+        that were set apart for so long that nobody will come for them are free again."""
         now = self._clock.now()
         insert = self._dialect.insert(run_budgets).values(run_id=run_id, spent=0.0, lost=0.0, updated_at=now)
         mine = await connection.execute(
@@ -88,9 +117,19 @@ class SqlBudgets:
         spent, lost = mine.one()
         reservations = budget_reservations.c
         over = sa.delete(budget_reservations).where(reservations.run_id == run_id, reservations.expires_at < now)
-        lost += sum((await connection.execute(over.returning(reservations.worst))).scalars())
-        total = sa.select(sa.func.coalesce(sa.func.sum(reservations.worst), 0.0)).where(reservations.run_id == run_id)
-        return Standing(spent, lost, (await connection.execute(total)).scalar_one())
+        ended = await connection.execute(over.returning(reservations.holder, reservations.worst))
+        lost += sum(worst for holder, worst in ended if holder != _JUDGEMENTS)
+        is_owed = reservations.holder == _JUDGEMENTS
+        sums = [
+            sa.func.coalesce(sa.func.sum(sa.case((which, reservations.worst), else_=0.0)), 0.0)
+            for which in (~is_owed, is_owed)
+        ]
+        reserved, owed = (await connection.execute(sa.select(*sums).where(reservations.run_id == run_id))).one()
+        return Standing(spent, lost, reserved, owed)
+
+    def _row(self, name: str, run_id: str, holder: str, usd: float, seconds: float) -> dict[str, Any]:
+        expires = self._clock.now() + dt.timedelta(seconds=seconds)
+        return {"id": name, "run_id": run_id, "holder": holder, "worst": usd, "expires_at": expires}
 
     def _lease_end(self) -> dt.datetime:
         return self._clock.now() + dt.timedelta(seconds=self.lease)

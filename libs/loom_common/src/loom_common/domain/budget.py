@@ -1,7 +1,8 @@
 """Whether a run's budget covers a call that has not been made yet. Pure.
 
 A call is made only when its worst case fits beside everything spent and everything reserved, so that the budget is
-never passed, whatever its answer costs."""
+never passed, whatever its answer costs. The worst case depends on the longest answer that is allowed, so a call may be
+granted less than it asks for: its answer is then allowed fewer tokens."""
 
 from __future__ import annotations
 
@@ -23,6 +24,11 @@ class Budget(BaseModel):
     spent: float = Field(0.0, ge=0, description="USD that were booked on the run when the slice was asked for.")
 
 
+SHARES = 256
+"""A call may take this part of the rest for its worst case without being limited to the length of answers seen so far.
+So many calls can be under way at once while each of them still has more room than it needs."""
+
+
 class Verdict(StrEnum):
     """What becomes of a call."""
 
@@ -31,6 +37,24 @@ class Verdict(StrEnum):
     """It would fit if others, whose calls are under way, came back with less than their worst case."""
     EXHAUSTED = "exhausted"
     """It does not fit, whatever the calls under way will cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a call may cost at worst, by how long an answer it is allowed. USD."""
+
+    full: float
+    """The answer may be as long as the pipeline says."""
+    enough: float
+    """It may be longer than nearly all answers so far."""
+    least: float
+    """It may be as long as most answers so far. With less, the call is not worth making."""
+    judged: float = 0.0
+    """What judging the answer will cost: it is set apart with the call."""
+    judging: bool = False
+    """Whether the call judges. Then it may take what was set apart for judging."""
+    patient: bool = True
+    """Whether it may wait for judgements that will perhaps cost less than what was set apart for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,8 @@ class Standing:
     """Worst case of calls that were under way in a process that died: the provider may have charged them."""
     reserved: float = 0.0
     """Worst case of the calls that are under way."""
+    owed: float = 0.0
+    """What is set apart to judge what was answered already."""
 
     @property
     def gone(self) -> float:
@@ -50,10 +76,16 @@ class Standing:
         return self.spent + self.lost
 
 
-def decide(limit: float, standing: Standing, worst: float) -> Verdict:
-    """Of a call that costs `worst` USD at most, under a budget of `limit` USD."""
-    if standing.gone + standing.reserved + worst <= limit + _DUST:
-        return Verdict.GRANTED
-    if standing.gone + worst <= limit + _DUST and standing.reserved > _DUST:
-        return Verdict.WAITS
-    return Verdict.EXHAUSTED
+def decide(limit: float, standing: Standing, need: Need) -> tuple[Verdict, float]:
+    """Whether a call may be made under a budget of `limit` USD, and what it may cost at worst."""
+    owed = 0.0 if need.judging else standing.owed + need.judged
+    rest = limit - standing.gone - standing.reserved - owed + _DUST
+    wanted = min(need.full, max(need.enough, rest / SHARES))
+    if wanted <= rest:
+        return Verdict.GRANTED, wanted
+    others = standing.reserved + (standing.owed if need.patient and not need.judging else 0.0)
+    if others > _DUST and standing.gone + need.least + need.judged <= limit + _DUST:
+        return Verdict.WAITS, 0.0
+    if need.least <= rest:
+        return Verdict.GRANTED, min(need.full, rest)
+    return Verdict.EXHAUSTED, 0.0

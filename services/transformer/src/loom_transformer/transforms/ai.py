@@ -11,6 +11,7 @@ from typing import Any
 
 from loom_ai.endpoints import Endpoint, endpoints_of
 from loom_ai.journal import JournalledModels, Reuse
+from loom_ai.judging_cost import JudgingCost
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
@@ -51,6 +52,7 @@ class AiTransform:
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
         self._patience = seconds(plan.pipeline.timeouts.record)
         self._remembers = config.fallback is not None and config.fallback.cached
+        self._judging = JudgingCost(plan.pipeline, models.prices)
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         hands.begin(len(records))
@@ -71,7 +73,10 @@ class AiTransform:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.
             raise min(failures.exceptions, key=_rank) from None
-        return [task.result() for task in tasks]
+        outcomes = [task.result() for task in tasks]
+        failed = [record.id for record, outcome in zip(records, outcomes, strict=True) if outcome.error is not None]
+        await self._models.judged(run_id, failed)  # they never will be
+        return outcomes
 
     async def _together(self, run_id: str, records: Sequence[ExtractedRecord]) -> dict[str, Part]:
         """What shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none at all
@@ -79,7 +84,7 @@ class AiTransform:
         questions = []
         for record in records:
             with contextlib.suppress(RecordError):
-                call = self._call(self._endpoints[0], self._prompt.render(record.input), 0)
+                call = self._call(self._endpoints[0], self._prompt.render(record.input), 0, record.id)
                 questions.append(Question(call, Payer(run_id, record.id)))
         count = self._config.records_per_call
         try:
@@ -96,7 +101,7 @@ class AiTransform:
             alone = await self._one(payer, record, 0)
             return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
         if self._remembers:
-            call = self._call(self._endpoints[0], self._prompt.render(record.input), 0)
+            call = self._call(self._endpoints[0], self._prompt.render(record.input), 0, record.id)
             await self._models.remember(self._pipeline, payer, call, part.output)
         return Outcome(part.output, took, spent=part.spent)
 
@@ -108,7 +113,7 @@ class AiTransform:
             return Outcome(None, perf_counter() - began, unrendered)
         spent, trouble, failure = NOTHING, None, None
         for endpoint in self._endpoints:
-            call = self._call(endpoint, prompt, again)
+            call = self._call(endpoint, prompt, again, record.id)
             try:
                 reply = await ask(self._models, call, payer, self._shape, self._reuse, self._patience)
             except TransientError as away:
@@ -124,7 +129,7 @@ class AiTransform:
         if isinstance(trouble, BreakerOpen) or (trouble is not None and not attempts.current.get().last):
             raise trouble
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
-        output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0))
+        output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, record.id))
         error = failure if output is None else None
         return Outcome(output, perf_counter() - began, error, spent, source)
 
@@ -138,7 +143,7 @@ class AiTransform:
                     continue
         return None, None
 
-    def _call(self, endpoint: Endpoint, prompt: str, again: int) -> ModelCall:
+    def _call(self, endpoint: Endpoint, prompt: str, again: int, record_id: str) -> ModelCall:
         return ModelCall(
             provider=endpoint.provider,
             model=endpoint.model,
@@ -154,6 +159,7 @@ class AiTransform:
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
+            judged=self._judging.of(record_id, prompt),
         )
 
 

@@ -120,7 +120,8 @@ class BudgetSpent(Message):
     limit: float = Field(description="The budget, in USD.")
     gone: float = Field(description="USD spent, or possibly spent.")
     lost: float = Field(0.0, description="Of these: for calls that died with their process, at their worst case.")
-    needed: float = Field(description="USD that the next call may cost.")
+    needed: float = Field(description="USD that the next call may cost, with the judgement of its answer.")
+    owed: float = Field(0.0, description="USD set apart to judge what was answered already.")
 
     @property
     def message_id(self) -> str:
