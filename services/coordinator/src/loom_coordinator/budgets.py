@@ -39,8 +39,8 @@ def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
     lost = f" (${spent.lost:.4f} of it maybe: calls that died with their process)" if spent.lost else ""
     owed = f", ${spent.owed:.4f} is kept to judge what was answered" if spent.owed else ""
     return (
-        f"{EXHAUSTED}: ${spent.gone:.4f} of the budget of ${spent.limit:.4f} is spent{lost}{owed}, and the next call may "
-        f"cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
+        f"{EXHAUSTED}: ${spent.gone:.4f} of the budget of ${spent.limit:.4f} is spent{lost}{owed}, and the next call "
+        f"may cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
         f"Go on with `loom resume {run_id} --budget USD`."
     )
 
