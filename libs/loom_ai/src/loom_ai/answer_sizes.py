@@ -77,7 +77,7 @@ class Sizes:
         if not self.most_given:
             return whole
         text = _text(call)
-        new = len(text[_common(text, self.text) :].encode())
+        new = len(text[_common(text, self.text) :].encode(errors="replace"))
         return min(whole, self.most_given + new + _AROUND)
 
     def likely(self, call: ModelCall) -> int:

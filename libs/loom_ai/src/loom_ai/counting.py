@@ -25,7 +25,7 @@ case. The call is made with this limit."""
 
 def most(call: ModelCall) -> int:
     """Tokens the question has at most: tokens are made of bytes, and none is made of less than one."""
-    text = sum(len(message.content.encode()) + _PER_MESSAGE for message in call.messages)
+    text = sum(len(message.content.encode(errors="replace")) + _PER_MESSAGE for message in call.messages)
     schema = 0 if call.schema is None else 2 * len(orjson.dumps(call.schema))  # some endpoints put it in words
     around = _PER_CALL if call.schema is None else _PER_CALL + _TOOL_USE.get(call.provider, 0)
     return text + schema + around
