@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
-from loom_ai.journal import JournalledModels, Reuse, Settled
+from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
+from loom_ai.settled import Settled
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
 from loom_ai.wire import finish
