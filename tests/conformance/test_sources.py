@@ -161,6 +161,11 @@ def records_of(pages: list[tuple[Any, Page]]) -> list[ReadRecord]:
     return [record for _, page in pages for record in page.records]
 
 
+async def test_it_knows_the_fields_of_its_records_beforehand_or_says_that_it_does_not(source):
+    fields = await source.fields()
+    assert fields is None or (set(fields.names), fields.certain) == (set(ROWS[0]), True)
+
+
 async def test_every_record_is_read_once(source):
     await source.check()
     records = records_of(await pages(source, 5))

@@ -7,6 +7,7 @@ import pytest
 from loom import estimating
 from loom.config import LoomConfig
 from loom.definition_file import load
+from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from support.projects import ai, project
 
@@ -44,6 +45,24 @@ async def test_answers_are_as_long_as_in_earlier_runs(tmp_path):
 async def test_a_source_that_does_not_know_how_many_records_it_has_is_counted(tmp_path):
     made = await estimated(tmp_path, records=30, sample=7, transform=ai(NOWHERE))
     assert (made.records, made.sampled) == (30, 7)
+
+
+async def test_where_no_prompt_renders_it_says_why_and_estimates_nothing(tmp_path):
+    transform = {**ai(NOWHERE), "prompt": "{{ input.review.words.first }}"}
+    with pytest.raises(
+        ConfigurationError, match=r"each of the first 10 records\. 10 x The prompt"
+    ):
+        await estimated(tmp_path, transform=transform)
+
+
+async def test_records_whose_prompt_does_not_render_are_told_beside_the_estimate(tmp_path):
+    transform = {**ai(NOWHERE), "prompt": "{{ 1 / (input.id[-1] | int - 3) }}"}
+    made = await estimated(tmp_path, transform=transform)
+    (left_out,) = made.unasked
+    assert (left_out.stage, left_out.records) == (Stage.TRANSFORM, 1)
+    assert "cannot be rendered" in left_out.reason
+    assert made.calls[0].made == 36
+    assert made.document()["not_estimated"][0]["records"] == 1
 
 
 async def test_what_asks_no_model_costs_nothing(tmp_path):

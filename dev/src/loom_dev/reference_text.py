@@ -11,7 +11,9 @@ PIPELINE_INTRO = (
 
 One YAML file says where records come from, what is made of them, how the result is judged, and where it goes.
 `loom validate FILE` reports every mistake at once, with file, line, column, what was found and what was expected.
-Unknown keys are mistakes. This is `examples/customer_sentiment/pipeline-llm.yaml`:
+Unknown keys are mistakes, and so are fields that neither the source nor the output has: a file's header, a query's
+columns or the first 100 lines of JSON Lines say which there are. Where only a run can tell, it says so and goes on.
+This is `examples/customer_sentiment/pipeline-llm.yaml`:
 """
 )
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from loom import model_prices
 from loom.config import LoomConfig
-from loom.definition_file import LoadedPipeline
+from loom.definition_file import InvalidFile, LoadedPipeline, placed
+from loom.field_names import Compared, compared
+from loom.parameters import unused
 from loom_ai import adapter_package
 from loom_common.credentials import Credentials, EnvProvider, FileProvider, references
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.output import json_schema
-from loom_common.domain.params import typed
-from loom_common.domain.pipeline import LoadConfig, Pipeline
+from loom_common.domain.params import ParamSpec, example, typed
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.providers import ADAPTED, PROVIDERS, split_model
+from loom_common.domain.section import Section
 from loom_common.domain.urls import redacted
-from loom_common.errors import InvalidDefinition, LoomError
+from loom_common.errors import InvalidDefinition, LoomError, Problem
 from loom_connectors import registry
 from loom_connectors.ports import Surroundings
 from loom_evaluator.evaluators import arbiter_package, embedding
+
+S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +36,20 @@ class Check:
     """One thing that was looked at."""
 
     what: str
-    """`credentials`, `source`, `models`, `evaluators`, `prices`, `destination` or `second destination`."""
+    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `destination` or `second
+    destination`."""
     ok: bool
     detail: str
+    doubtful: bool = False
+    """Whether it does not stand in the way of a run, and may still be a mistake."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, where it can be told with its place in the file."""
+
+    @property
+    def words(self) -> list[str]:
+        """What there is to say where this stands in the way of a run."""
+        return [str(problem) for problem in self.problems] or [self.detail]
+
     records: int | None = None
     """How many records the source has, where that is known."""
 
@@ -49,11 +67,19 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
     surroundings = Surroundings(
         folder=loaded.folder,
         credentials=credentials,
-        params=_params(loaded, params or {}),
+        params=_params(loaded.pipeline.params, params or {}),
         output_schema=json_schema(schema) if schema else None,
     )
     load = loaded.pipeline.load
-    checks = [found, await _source(loaded, surroundings), *_adapted(loaded.pipeline), *_evaluators(loaded.pipeline)]
+    counted = _all_given(loaded.pipeline.params, params or {})
+    checks = [
+        found,
+        *await _source(loaded, loaded.pipeline.extract, surroundings, counted=counted),
+        *_unused(loaded),
+        *_strange_to_openai(loaded.pipeline),
+        *_adapted(loaded.pipeline),
+        *_evaluators(loaded.pipeline),
+    ]
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     checks.append(await _destination(loaded, load, surroundings))
@@ -62,19 +88,82 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
     return checks
 
 
-async def _source(loaded: LoadedPipeline, surroundings: Surroundings) -> Check:
-    extract = loaded.pipeline.extract
+async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
+    """What else is wrong with a file that has mistakes: in the fields it names, its source and its destination, as far
+    as those can be read."""
+    definition = broken.definition
+    specs = {name: spec for name, raw in _mapping(definition, "params").items() if (spec := _read(ParamSpec, raw))}
+    surroundings = Surroundings(
+        folder=broken.path.resolve().parent,
+        credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
+        params=_params(specs, {}),
+    )
+    checks = []
+    if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
+        checks += await _source(broken, extract, surroundings, counted=False)
+    if (load := _read(LoadConfig, definition.get("load"))) is not None:
+        checks.append(await _destination(broken, load, surroundings))
+    told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
+    checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
+    return [each for each in checks if each.problems or each.what != "fields"]
+
+
+def _new(problems: Iterable[Problem], told: Collection[tuple[Any, ...]]) -> list[Problem]:
+    return [each for each in problems if (each.path, each.line, each.column) not in told]
+
+
+async def _source(
+    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, surroundings: Surroundings, *, counted: bool
+) -> list[Check]:
+    """The source, and the fields that the pipeline names of it and of its output."""
+    fields, number, has_key = None, None, True
     try:
         source = registry.open_source(extract, surroundings)
         try:
-            await source.check()
-            number = await source.count()
+            fields = await source.fields()
+            found = compared(written.document, written.definition, written.prompt, fields)
+            has_key = not any(problem.path[:2] == ("extract", "key") for problem in found.problems)
+            if has_key:
+                await source.check()
+                number = await source.count() if counted else None
         finally:
             await source.close()
     except LoomError as error:
-        return Check("source", ok=False, detail=_told(error, loaded))
-    counted = f" ({number:,} records)" if number is not None else ""
-    return Check("source", ok=True, detail=f"{redacted(extract.source)}{counted}", records=number)
+        found = compared(written.document, written.definition, written.prompt, fields)
+        return [Check("source", ok=False, detail=_told(error, written)), *_fields(replace(found, warnings=()))]
+    words = f" ({number:,} records)" if number is not None else ""
+    return [Check("source", ok=True, detail=f"{redacted(extract.source)}{words}", records=number), *_fields(found)]
+
+
+def _fields(found: Compared) -> list[Check]:
+    checks = [Check("fields", ok=True, detail=words, doubtful=True) for words in found.warnings]
+    if found.problems:
+        number = len(found.problems)
+        words = "1 name is no field" if number == 1 else f"{number} names are no fields"
+        checks.append(Check("fields", ok=False, detail=words, problems=found.problems))
+    return checks
+
+
+def _unused(loaded: LoadedPipeline) -> list[Check]:
+    names = unused(loaded.definition, loaded.prompt)
+    words = f"nothing uses {', '.join(names)}: neither the query nor the prompt"
+    return [Check("params", ok=True, detail=words, doubtful=True)] if names else []
+
+
+def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
+    """Models whose name says that somebody else serves them, and that OpenAI would be asked for."""
+    usual = PROVIDERS["openai"].base_url
+    names = [each.model for each in model_prices.endpoints(pipeline) if each.base_url == usual]
+    strange = [name for name in dict.fromkeys(names) if "/" in name or (":" in name and not name.startswith("ft:"))]
+    return [
+        Check(
+            "models",
+            ok=False,
+            detail=f"{name} would be asked of OpenAI, which has no such model. Name its provider (`provider:model`, "
+            f"one of {', '.join(PROVIDERS)}, or of `providers`), or where it is served: `base_url`, OPENAI_BASE_URL",
+        )
+        for name in strange
+    ]
 
 
 def _adapted(pipeline: Pipeline) -> list[Check]:
@@ -105,7 +194,7 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
 
 
 async def _destination(
-    loaded: LoadedPipeline, load: LoadConfig, surroundings: Surroundings, what: str = "destination"
+    written: LoadedPipeline | InvalidFile, load: LoadConfig, surroundings: Surroundings, what: str = "destination"
 ) -> Check:
     try:
         destination = registry.open_destination(load, surroundings)
@@ -114,18 +203,41 @@ async def _destination(
         finally:
             await destination.close()
     except LoomError as error:
-        return Check(what, ok=False, detail=_told(error, loaded))
+        return Check(what, ok=False, detail=_told(error, written))
     return Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}")
 
 
-def _told(error: LoomError, loaded: LoadedPipeline) -> str:
-    return str(loaded.placed(error) if isinstance(error, InvalidDefinition) else error)
+def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:
+    return str(placed(error, written.document) if isinstance(error, InvalidDefinition) else error)
 
 
-def _params(loaded: LoadedPipeline, given: dict[str, Any]) -> dict[str, Any]:
-    """Typed parameters; those that only a run can give are left out."""
-    specs = {name: spec for name, spec in loaded.pipeline.params.items() if name in given or spec.default is not None}
-    return typed(specs, given)
+def _params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Typed parameters. Those that only a run gives are some value of their type: it is enough to see the columns."""
+    known = {name: spec for name, spec in specs.items() if name in given or spec.default is not None}
+    return {**{name: example(spec.type) for name, spec in specs.items()}, **typed(known, given)}
+
+
+def _all_given(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> bool:
+    return all(name in given or spec.default is not None for name, spec in specs.items())
+
+
+def _mapping(definition: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = definition.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _read(model: type[S], written: Any) -> S | None:
+    """A section without the keys that are mistaken; None where it cannot be read without them."""
+    try:
+        return model.model_validate(written)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+    if not isinstance(written, Mapping):
+        return None
+    try:
+        return model.model_validate({key: value for key, value in written.items() if key not in wrong})
+    except ValidationError:
+        return None
 
 
 def _texts(loaded: LoadedPipeline) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from loom import yaml_positions
 from loom.named_code import code_problems
 from loom.parameters import parameter_problems
-from loom.prompt_files import PromptFiles, neighbour
+from loom.prompt_files import PromptFiles, PromptText, neighbour
 from loom.yaml_positions import Document
 from loom_common.domain.definition import parse
 from loom_common.domain.pipeline import Pipeline
@@ -33,31 +33,40 @@ class LoadedPipeline:
     path: Path
     document: Document
     """The file as it is written, with the place of each key."""
+    prompt: PromptText | None = None
 
     @property
     def folder(self) -> Path:
         """Where the pipeline's relative paths start."""
         return self.path.resolve().parent
 
-    def placed(self, error: InvalidDefinition) -> InvalidDefinition:
-        """Mistakes that were found without the file, e.g. by a connector in its options, with their places in it."""
-        placed = []
-        for problem in error.problems:
-            file, line, column = self.document.locate(problem.path)
-            placed.append(replace(problem, file=file, line=line, column=column))
-        return InvalidDefinition(placed)
+
+def placed(error: InvalidDefinition, document: Document) -> InvalidDefinition:
+    """Mistakes that were found without the file, e.g. by a connector in its options, with their places in it."""
+    problems = []
+    for problem in error.problems:
+        file, line, column = document.locate(problem.path)
+        problems.append(replace(problem, file=file, line=line, column=column))
+    return InvalidDefinition(problems)
 
 
 class InvalidFile(InvalidDefinition):
     """A pipeline file with mistakes, and all that can be read of it: further mistakes may be found with that."""
 
     def __init__(
-        self, problems: Sequence[Problem], document: Document, definition: Mapping[str, Any], path: Path
+        self,
+        problems: Sequence[Problem],
+        document: Document,
+        definition: Mapping[str, Any],
+        path: Path,
+        prompt: PromptText | None,
     ) -> None:
         super().__init__(problems)
         self.document = document
         self.definition = definition
+        """With the project's defaults where it is silent."""
         self.path = path
+        self.prompt = prompt
 
 
 def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
@@ -82,15 +91,16 @@ def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
     problems += parameter_problems(document, document.data)
     problems += code_problems(document, filled, folder)
     if problems or pipeline is None:
-        raise InvalidFile(in_order(problems, shown), document, filled, path)
+        raise InvalidFile(in_order(problems, path), document, filled, path, files.prompt)
     definition = pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return LoadedPipeline(pipeline, definition, files.texts, path, document)
+    return LoadedPipeline(pipeline, definition, files.texts, path, document, files.prompt)
 
 
-def in_order(problems: Iterable[Problem], file: str) -> list[Problem]:
+def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:
     """Those of the pipeline's file first, each once, in the order of their places."""
+    shown = os.path.relpath(path)
     distinct = list(dict.fromkeys(problems))
-    return sorted(distinct, key=lambda each: (each.file != file, each.file or "", each.line or 0, each.column or 0))
+    return sorted(distinct, key=lambda each: (each.file != shown, each.file or "", each.line or 0, each.column or 0))
 
 
 def gather_files(pipeline: Pipeline, folder: Path) -> dict[str, str]:

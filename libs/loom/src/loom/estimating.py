@@ -3,6 +3,7 @@ that counts instead of answering."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,20 @@ from loom_ai.journal import JournalledModels
 from loom_ai.rehearsal import Rehearsal
 from loom_ai.stores.memory import MemoryJournal
 from loom_common import bills
-from loom_common.contracts.v1 import BatchExtracted, BatchHeader, BatchTransformed, ExtractedRecord, StageCalls
+from loom_common.contracts.v1 import (
+    BatchExtracted,
+    BatchHeader,
+    BatchTransformed,
+    ExtractedRecord,
+    RecordsQuarantined,
+    StageCalls,
+)
 from loom_common.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.calls import AMOUNTS, Calls
 from loom_common.domain.params import resolved, typed
 from loom_common.domain.plan import Plan
 from loom_common.domain.tally import Tally
+from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_common.plans import PlanCache
 from loom_connectors import registry
@@ -33,6 +42,15 @@ _PAGE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Records of the sample that no model could be asked about, and why."""
+
+    stage: Stage
+    reason: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A run that was not made."""
 
@@ -44,6 +62,8 @@ class Estimate:
     budget: float | None
     learned: bool
     """Whether the length of answers is that of earlier runs."""
+    unasked: tuple[Unpriced, ...] = ()
+    """What the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
 
     @property
     def cost(self) -> float:
@@ -73,6 +93,9 @@ class Estimate:
             "cost_per_record": self.cost / self.records if self.records else 0.0,
             "calls": [each.model_dump() for each in self.calls],
             "unknown_prices": self.unpriced,
+            "not_estimated": [
+                {"stage": each.stage.value, "reason": each.reason, "records": each.records} for each in self.unasked
+            ],
             "budget": self.budget,
             "share_of_budget": None if self.budget is None else self.cost / self.budget,
             "answers_as_in_earlier_runs": self.learned,
@@ -87,7 +110,7 @@ async def estimate(
     answered: Mapping[tuple[str, str], float] | None = None,
 ) -> Estimate:
     """Over the first `sample` records. Local transforms and evaluators run on them; no model is asked, nothing is
-    written. Raises `ConfigurationError`, `SourceError` and their like."""
+    written. Raises `ConfigurationError` where every record of the sample fails, and `SourceError` and its like."""
     values = resolved(loaded.pipeline.params, dict(params or {}))
     plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
     surroundings = Surroundings(
@@ -100,7 +123,13 @@ async def estimate(
         records, total = await _read(source, plan, sample)
     finally:
         await source.close()
-    calls = await _rehearsed(plan, config, records, answered or {})
+    calls, kept = await _rehearsed(plan, config, records, answered or {})
+    unasked = _unasked(kept)
+    if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
+        reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
+        raise ConfigurationError(
+            f"Nothing can be estimated: the transform fails for each of the first {len(records)} records. {reasons}"
+        )
     factor = total / len(records) if records else 0.0
     return Estimate(
         pipeline=loaded.pipeline.name,
@@ -109,6 +138,7 @@ async def estimate(
         calls=tuple(_scaled(each, factor) for each in calls),
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
+        unasked=unasked,
     )
 
 
@@ -130,7 +160,8 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
 
 async def _rehearsed(
     plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], answered: Mapping[tuple[str, str], float]
-) -> list[StageCalls]:
+) -> tuple[list[StageCalls], list[RecordsQuarantined]]:
+    """The calls that the records take, and what could not be asked about."""
     models = JournalledModels(Rehearsal(answered), MemoryJournal())
     try:
         project = config.project.resolve()
@@ -145,12 +176,19 @@ async def _rehearsed(
             calls = [_of(Stage.TRANSFORM, each) for each in bill.lines()]
         batches = [each.message for each in forward if isinstance(each.message, BatchTransformed)]
         with bills.opened() as bill:
-            for batch in batches:
-                await evaluator(batch)
+            judged = [each for batch in batches for each in await evaluator(batch)]
             calls += [_of(Stage.EVALUATE, each) for each in bill.lines()]
     finally:
         await models.close()
-    return calls
+    return calls, [each.message for each in (*forward, *judged) if isinstance(each.message, RecordsQuarantined)]
+
+
+def _unasked(kept: Sequence[RecordsQuarantined]) -> tuple[Unpriced, ...]:
+    """By stage and reason, the most frequent first. What a gate rejects was asked about."""
+    reasons = Counter(
+        (each.stage, record.reason) for each in kept for record in each.records if record.outcome != "rejected"
+    )
+    return tuple(Unpriced(stage, reason, number) for (stage, reason), number in reasons.most_common())
 
 
 def _of(stage: Stage, calls: Calls) -> StageCalls:

@@ -15,7 +15,7 @@ from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.domain.urls import query_of, redacted
 from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
 from loom_connectors import ports
-from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, Page, ReadRecord, Surroundings
+from loom_connectors.ports import FailedRow, Fields, Guarantee, LoadBatch, Page, ReadRecord, Surroundings
 
 
 @dataclass
@@ -130,6 +130,10 @@ class ConnectorSource:
         await self._connected.check()
 
     async def count(self) -> int | None:
+        return None
+
+    async def fields(self) -> Fields | None:
+        """What a connector of the user's own reads is known to a run alone."""
         return None
 
     async def read(self, cursor: Any, limit: int) -> Page:

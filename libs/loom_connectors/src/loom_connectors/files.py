@@ -20,7 +20,7 @@ from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.file_kinds import see_that_it_is_text
 from loom_connectors.lines import Encoding, Lines, encoding_of
 from loom_connectors.places import file_trouble, host, resolved
-from loom_connectors.ports import Page, ReadRecord, Surroundings
+from loom_connectors.ports import SAMPLE, Fields, Page, ReadRecord, Surroundings
 
 _HEAD = 64 * 1024
 _CHEAP_TO_COUNT = 64 * 1024 * 1024
@@ -93,6 +93,9 @@ class FileSource:
 
     async def count(self) -> int | None:
         return await asyncio.to_thread(self._count)
+
+    async def fields(self) -> Fields | None:
+        return fields_of(await self.read(None, SAMPLE))
 
     async def read(self, cursor: Any, limit: int) -> Page:
         return await asyncio.to_thread(self._page, cursor, limit)
@@ -218,3 +221,12 @@ def pattern(written: str, folder: Path) -> str:
     """What `written` matches below `folder`, whose own name is no pattern."""
     inside = Path(written).expanduser()
     return str(inside) if inside.is_absolute() else str(Path(glob.escape(str(folder.absolute()))) / inside)
+
+
+def fields_of(page: Page) -> Fields | None:
+    """What the first records of a source tell of its fields; None where none of them can be used."""
+    shapes = [tuple(record.data) for record in page.records if record.error is None]
+    if not shapes:
+        return None
+    names = tuple(dict.fromkeys(name for shape in shapes for name in shape))
+    return Fields(names, certain=page.end or len({frozenset(shape) for shape in shapes}) == 1)

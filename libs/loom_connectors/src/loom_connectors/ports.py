@@ -49,6 +49,20 @@ class Page:
     """Whether nothing follows."""
 
 
+SAMPLE = 100
+"""Records that are looked at to learn the fields of a source that does not declare them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields that the records of a source have."""
+
+    names: tuple[str, ...]
+    certain: bool
+    """Whether every record has these and no other, as far as can be told. False where the records that were looked at
+    differ, and there are more of them."""
+
+
 class Source(Protocol):
     """Readable in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
 
@@ -58,6 +72,11 @@ class Source(Protocol):
 
     async def count(self) -> int | None:
         """How many records there are, where that is cheap to know; else None."""
+        ...
+
+    async def fields(self) -> Fields | None:
+        """What fields its records have, by its header, its columns or its first records; None where only a run tells.
+        Raises as `check` does."""
         ...
 
     async def read(self, cursor: Any, limit: int) -> Page:

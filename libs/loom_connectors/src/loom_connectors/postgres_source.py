@@ -3,7 +3,7 @@
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from loom_connectors import keyset
 from loom_connectors.keyset import Dialect, KeyCursor
 from loom_connectors.options import options_of
 from loom_connectors.ports import (
+    Fields,
     Page,
     ReadRecord,
     Surroundings,
@@ -74,6 +75,10 @@ class PostgresSource:
                 return int(await connection.fetchval(sql, *self._values, timeout=self._timeouts.count))
             except (TimeoutError, asyncpg.QueryCanceledError):
                 return None
+
+    async def fields(self) -> Fields | None:
+        async with self._server.connection() as connection:
+            return Fields(tuple(each.name for each in await self._attributes(connection)), certain=True)
 
     async def read(self, cursor: Any, limit: int) -> Page:
         async with self._server.connection() as connection:
@@ -175,19 +180,21 @@ class PostgresSource:
     async def _see_columns(self, connection: Any) -> dict[str, Column]:
         """The columns by name. Raises `ConfigurationError` for a key that is none of them."""
         if not self._columns:
-            sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"
-            statement = await connection.prepare(sql)
-            try:
-                await statement.fetch(*self._values)
-            except asyncpg.DataError as error:
-                raise ConfigurationError(
-                    f"extract.query: a parameter is not of the type it is used as: {error}"
-                ) from error
-            attributes = statement.get_attributes()
+            attributes = await self._attributes(connection)
             names = [each.name for each in attributes]
             keyset.see_columns(names, self._keys, f"the table {self._table}" if self._table else "the query")
             self._columns = await columns_of(connection, attributes)
         return self._columns
+
+    async def _attributes(self, connection: Any) -> Sequence[asyncpg.Attribute]:
+        """The columns of the query. Raises `ConfigurationError` for a parameter that does not fit it."""
+        sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset.ROW} LIMIT 0"
+        statement = await connection.prepare(sql)
+        try:
+            await statement.fetch(*self._values)
+        except asyncpg.DataError as error:
+            raise ConfigurationError(f"extract.query: a parameter is not of the type it is used as: {error}") from error
+        return statement.get_attributes()  # type: ignore[no-any-return]  # the connection's type has no stubs here
 
     async def _see_physical_order(self, connection: Any) -> TableName:
         if self._table is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.urls import redacted, scheme_of
-from loom_common.errors import ConfigurationError
+from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import closest
 from loom_connectors.ports import Destination, Source, Surroundings
 
@@ -25,6 +25,7 @@ _MODULES = {
     "postgres": "postgres",
     "postgresql": "postgres",
 }
+_FILES = ("csv", "tsv", "jsonl", "ndjson")
 _registered: dict[str, type[DataConnector]] = {}
 
 
@@ -68,13 +69,12 @@ def _scheme(location: str, surroundings: Surroundings, key: str) -> str:
     if scheme in _MODULES or scheme in _registered:
         return scheme
     known = known_schemes()
-    near = closest(scheme, known)
-    hint = f" Did you mean '{near}'?" if near else ""
-    raise ConfigurationError(
-        f"{key}: found '{redacted(location)}'; expected a path that ends in one of "
-        f"{', '.join(f'.{each}' for each in ('csv', 'tsv', 'jsonl', 'ndjson'))}, or a URL that begins with one of "
-        f"{', '.join(f'{each}://' for each in known if each not in ('csv', 'tsv', 'jsonl', 'ndjson'))}.{hint}"
+    expected = (
+        f"a path that ends in one of {', '.join(f'.{each}' for each in _FILES)}, or a URL that begins with one of "
+        f"{', '.join(f'{each}://' for each in known if each not in _FILES)}"
     )
+    path = tuple(key.split("."))
+    raise InvalidDefinition([Problem(path, f"'{redacted(location)}'", expected, closest(scheme, known))])
 
 
 def _module(scheme: str) -> Any:

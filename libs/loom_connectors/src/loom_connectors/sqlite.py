@@ -30,7 +30,7 @@ from loom_connectors.outcome import (
     threads_of,
 )
 from loom_connectors.places import see_that_it_can_be_written
-from loom_connectors.ports import Guarantee, LoadBatch, LoadResult, Page, ReadRecord, Surroundings
+from loom_connectors.ports import Fields, Guarantee, LoadBatch, LoadResult, Page, ReadRecord, Surroundings
 from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions, bound, quoted
 from loom_connectors.sqlite_file import SqliteFile
 from loom_connectors.sqlite_tables import (
@@ -72,6 +72,9 @@ class SqliteSource:
     async def count(self) -> int | None:
         return await asyncio.to_thread(self._count)
 
+    async def fields(self) -> Fields | None:
+        return await asyncio.to_thread(self._fields)
+
     async def read(self, cursor: Any, limit: int) -> Page:
         return await asyncio.to_thread(self._read, cursor, limit)
 
@@ -83,6 +86,10 @@ class SqliteSource:
             columns = self._columns(db)
             if not self._keys:
                 self._rowid(db, columns)
+
+    def _fields(self) -> Fields:
+        with closing(self._file.opened_to_read()) as db, self._file.trouble():
+            return Fields(tuple(self._names(db)), certain=True)
 
     def _count(self) -> int | None:
         sql = f"SELECT count(*) FROM (\n{self._query}\n)"
@@ -141,10 +148,13 @@ class SqliteSource:
 
     def _columns(self, db: sqlite3.Connection) -> list[str]:
         """The columns. Raises `ConfigurationError` for a key that is none of them."""
-        sql = f"SELECT * FROM (\n{self._query}\n) LIMIT 0"
-        columns = [str(each[0]) for each in db.execute(sql, self._values).description]
+        columns = self._names(db)
         keyset.see_columns(columns, self._keys, f"the table {self._table}" if self._table else "the query")
         return columns
+
+    def _names(self, db: sqlite3.Connection) -> list[str]:
+        sql = f"SELECT * FROM (\n{self._query}\n) LIMIT 0"
+        return [str(each[0]) for each in db.execute(sql, self._values).description]
 
     def _rowid(self, db: sqlite3.Connection, columns: Sequence[str]) -> str:
         """The name that the table's rowid goes by. Raises `ConfigurationError` where there is none."""

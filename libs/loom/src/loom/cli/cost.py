@@ -26,6 +26,10 @@ class Span(StrEnum):
     MONTH = "month"
 
 
+_REASONS = 5
+"""Reasons for which records were left out that are shown."""
+
+
 @grouped
 def cost(
     target: Annotated[str, typer.Argument(metavar="PIPELINE|FILE", help="A pipeline's name, or its file.")],
@@ -142,6 +146,10 @@ def _print_estimate(made: Estimate) -> None:
     ]
     if made.budget is not None:
         lines.append(f"{made.cost / made.budget:.0%} of the budget of {terminal.money(made.budget)}")
+    lines += [
+        f"not estimated: {terminal.count(each.records)} of these {sampled} fail in {each.stage}: {each.reason}"
+        for each in made.unasked[:_REASONS]
+    ]
     lines += [f"no price is known for {model}: its calls count as $0. Say it in `prices`." for model in made.unpriced]
     for line in lines:
         terminal.stdout().print(line, markup=False, soft_wrap=True)

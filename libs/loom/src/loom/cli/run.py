@@ -111,10 +111,17 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str]) -> P
     """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
     from loom import catalog
     from loom.cli import state, validate
+    from loom.definition_file import InvalidFile
     from loom_common.contracts.v1 import RunRequest
     from loom_common.domain.params import resolved
 
-    loaded = catalog.find(target, config, await state.registered_names(config, target))
+    registered = await state.registered_names(config, target)
+    try:
+        loaded = catalog.find(target, config, registered)
+    except InvalidFile as error:
+        if config.distributed:
+            raise
+        raise await validate.every_mistake(error, config) from None
     if isinstance(loaded, str):
         return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
     resolved(loaded.pipeline.params, params)

@@ -24,10 +24,11 @@ class Symbols:
     cut: str
     good: str
     bad: str
+    doubtful: str
 
 
-UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗")
-ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!")
+UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗", doubtful="!")
+ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
 
 
 def stdout() -> Console:

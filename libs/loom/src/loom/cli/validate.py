@@ -14,8 +14,8 @@ from loom.cli.options import ConfigPath, Form, Verbose, configuration
 if TYPE_CHECKING:
     from loom.checks import Check
     from loom.config import LoomConfig
-    from loom.definition_file import LoadedPipeline
-    from loom_common.errors import Problem
+    from loom.definition_file import InvalidFile, LoadedPipeline
+    from loom_common.errors import ConfigurationError, Problem
 
 
 def validate(
@@ -48,10 +48,18 @@ async def refuse_unready(loaded: LoadedPipeline, config: LoomConfig, params: Map
     from loom_common.errors import ConfigurationError
 
     looked = await checks.check(loaded, config, dict(params))
-    failed = [check.detail for check in looked if not check.ok]
-    if failed:
+    if failed := [words for check in looked if not check.ok for words in check.words]:
         raise ConfigurationError("\n".join(failed))
     return next((check.records for check in looked if check.what == "source"), None)
+
+
+async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
+    """Those of a file, and of its source and destination as far as they can be read."""
+    from loom import checks
+    from loom_common.errors import ConfigurationError
+
+    looked = await checks.further(error, config)
+    return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
 
 
 def print_dry_run(found: LoadedPipeline | str, form: Format) -> None:
@@ -81,18 +89,25 @@ async def _result(file: Path, config: LoomConfig) -> dict[str, Any]:
     from loom import checks, definition_file
     from loom_common.errors import InvalidDefinition
 
+    loaded: LoadedPipeline | None = None
+    problems: list[Problem] = []
+    looked: list[Check] = []
     try:
         loaded = definition_file.load(file, config.applied_to)
+        looked = await checks.check(loaded, config)
+    except definition_file.InvalidFile as error:
+        looked = await checks.further(error, config)
+        problems += error.problems
     except InvalidDefinition as error:
-        return {"file": str(file), "valid": False, "problems": [_plain(one) for one in error.problems], "checks": []}
-    looked = await checks.check(loaded, config)
-    return {
-        "file": str(file),
-        "pipeline": loaded.pipeline.name,
-        "version": loaded.pipeline.version,
-        "summary": summary(loaded),
-        "valid": all(check.ok for check in looked),
-        "problems": [],
+        problems += error.problems
+    problems += [problem for check in looked for problem in check.problems]
+    result: dict[str, Any] = {"file": str(file)}
+    if loaded is not None:
+        named = {"pipeline": loaded.pipeline.name, "version": loaded.pipeline.version, "summary": summary(loaded)}
+        result |= named
+    return result | {
+        "valid": not problems and all(check.ok for check in looked),
+        "problems": [_plain(one) for one in definition_file.in_order(problems, file)],
         "checks": [_checked(check) for check in looked],
     }
 
@@ -111,7 +126,7 @@ def _plain(problem: Problem) -> dict[str, Any]:
 
 
 def _checked(check: Check) -> dict[str, Any]:
-    return {"check": check.what, "ok": check.ok, "detail": check.detail}
+    return {"check": check.what, "ok": check.ok, "doubtful": check.doubtful, "detail": check.detail}
 
 
 def _print(result: Mapping[str, Any]) -> None:
@@ -127,10 +142,9 @@ def _print(result: Mapping[str, Any]) -> None:
     if "pipeline" in result:
         grid.add_row(f"  {marks.good}", "definition", Text(result["file"]))
     for check in result["checks"]:
-        style = "green" if check["ok"] else "red"
-        grid.add_row(
-            Text(f"  {marks.good if check['ok'] else marks.bad}", style), check["check"], Text(check["detail"])
-        )
-    for problem in result["problems"]:
-        grid.add_row(Text(f"  {marks.bad}", "red"), Text(problem["message"]))
+        style = "yellow" if check["doubtful"] else "green" if check["ok"] else "red"
+        mark = marks.doubtful if check["doubtful"] else marks.good if check["ok"] else marks.bad
+        grid.add_row(Text(f"  {mark}", style), check["check"], Text(check["detail"]))
     console.print(grid)
+    for problem in result["problems"]:
+        console.print(Text(f"  {marks.bad}", "red"), Text(problem["message"]), soft_wrap=True)
