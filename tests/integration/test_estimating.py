@@ -49,9 +49,7 @@ async def test_a_source_that_does_not_know_how_many_records_it_has_is_counted(tm
 
 async def test_where_no_prompt_renders_it_says_why_and_estimates_nothing(tmp_path):
     transform = {**ai(NOWHERE), "prompt": "{{ input.review.words.first }}"}
-    with pytest.raises(
-        ConfigurationError, match=r"each of the first 10 records\. 10 x The prompt"
-    ):
+    with pytest.raises(ConfigurationError, match=r"each of the first 10 records\. 10 x The prompt"):
         await estimated(tmp_path, transform=transform)
 
 
