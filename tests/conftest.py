@@ -10,10 +10,16 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")  # how long an example takes says how busy the machine is
 
 CLUSTERED = ("e2e", "faults")
 """Folders whose tests share a cluster: each stays with one worker, so that there is one of it."""
