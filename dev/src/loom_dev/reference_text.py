@@ -182,7 +182,10 @@ CONNECTOR = {
 Values stay text: nothing is taken for a number or a date, and an empty field is an empty text unless `null_values`
 names it. A closing quote is followed by a delimiter or a line end. A ragged row, a broken quote or bytes of another
 encoding quarantine that record, with its line; the others go on. As a destination: exactly once, each batch is a part
-of its own and the file is joined from them at the end. Mode `replace` (the default) or `append`.
+of its own and the file is joined from them at the end. Null is an empty field, empty text is `""`. A link is followed;
+permissions and owner stay. Mode `replace` (the default) or `append`, which adds bytes at the end and changes none:
+rows are written with the columns, delimiter, encoding and line ends that the file has. A file that they do not fit is
+refused before the run where the output is declared, else at the first batch.
 """,
     "JSON Lines files": """
 One object a line, read exactly: integers stay what they are, however long. A line that is no JSON object, or has a key

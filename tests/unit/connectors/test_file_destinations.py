@@ -13,6 +13,7 @@ import pytest
 from loom_common.credentials import Credentials
 from loom_common.domain.pipeline import LoadConfig
 from loom_common.errors import AccessRefused, DestinationError
+from loom_connectors import sqlite  # noqa: F401  # another user, as whom some tests run, may not read the library
 from loom_connectors.ports import LoadBatch, Row, Surroundings
 from loom_connectors.registry import open_destination
 
@@ -68,7 +69,8 @@ async def test_a_run_killed_at_any_rename_is_finished_by_running_it_again(tmp_pa
             killed = False
         except Killed:
             killed = True
-    assert killed == (moment < 5)  # two parts, the manifest, the file, the manifest again
+    # two parts, the manifest, the file where it is replaced, the manifest again
+    assert killed == (moment < (4 if mode == "append" else 5))
     await run()
     assert (tmp_path / "out.csv").read_text() == ("id\n0\n1\n2\n" if mode == "append" else "id\n1\n2\n")
     assert not list((tmp_path / "out.csv.loom").rglob("*.part"))
@@ -81,7 +83,7 @@ async def test_a_run_killed_before_its_clean_up_is_not_added_again_after_another
 
     def replace(self: Path, target: Path) -> Path:
         rename(self, target)
-        if target.name == "out.csv":
+        if target.name == "run_1.json" and b"publishing" not in target.read_bytes():
             raise Killed
         return target
 
@@ -99,11 +101,6 @@ async def test_columns_are_those_of_all_rows_in_the_order_first_seen(tmp_path):
     assert text == 'b,a,c\n1,,\n2,"x,y",\n,,"l\nm"\n'
 
 
-async def test_an_appending_run_with_new_columns_keeps_the_old_rows(tmp_path):
-    (tmp_path / "out.csv").write_bytes(b'\xef\xbb\xbfid,text\r\n1,"a\nb"')
-    assert await written(tmp_path, {"id": 2, "score": 0.5}, mode="append") == 'id,text,score\n1,"a\nb",\n2,,0.5\n'
-
-
 async def test_an_appending_run_ends_a_last_line_that_was_left_open(tmp_path):
     (tmp_path / "out.csv").write_text("id\n1")
     assert await written(tmp_path, {"id": 2}, mode="append") == "id\n1\n2\n"
@@ -111,17 +108,10 @@ async def test_an_appending_run_ends_a_last_line_that_was_left_open(tmp_path):
     assert await written(tmp_path, {"id": 2}, location="out.jsonl", mode="append") == '{"id":1}\n{"id":2}\n'
 
 
-async def test_new_columns_are_not_added_to_a_file_with_ragged_rows(tmp_path):
-    (tmp_path / "out.csv").write_text("id\n1,2,3\n")
-    with pytest.raises(DestinationError, match="line 2: 3 fields, expected 1"):
-        await written(tmp_path, {"x": 2}, mode="append")
-    assert (tmp_path / "out.csv").read_text() == "id\n1,2,3\n"
-
-
 async def test_values_are_written_so_that_they_can_be_read(tmp_path):
     row = {"none": None, "yes": True, "list": [1, "ü"], "object": {"a": 1}, "cr": "a\rb"}
     assert await written(tmp_path, row) == (
-        'none,yes,list,object,cr\n"","true","[1,""ü""]","{""a"":1}","a\nb"\n'  # read_text turns \r into \n
+        'none,yes,list,object,cr\n,true,"[1,""ü""]","{""a"":1}","a\nb"\n'  # read_text turns \r into \n
     )
     row = {"big": 2**70, "half": "\ud800", "text": "ü"}
     assert orjson.loads((await written(tmp_path, {"text": "ü"}, location="a.jsonl")).encode()) == {"text": "ü"}

@@ -27,8 +27,8 @@ async def test_a_key_that_stands_twice_keeps_its_record_back_and_is_named(tmp_pa
         '{"id": 1, "t": "\\"id\\": {\\"id\\":"}',
     ]
     records = await read_through(source_of(tmp_path, "\n".join(lines), name="x.jsonl"))
-    assert [each.error and each.error.code for each in records] == ["duplicate_json_key"] * 5 + [None]
-    assert "x.jsonl line 1: the key 'id' stands twice in one object" in str(records[0].error)
+    assert [each.error and each.error.code for each in records] == ["duplicate_name"] * 5 + [None]
+    assert "x.jsonl line 1: an object has two members that are called 'id'" in str(records[0].error)
     assert records[0].data == {"raw": lines[0]}
 
 
@@ -39,7 +39,7 @@ async def test_integers_beyond_64_bits_are_exact(tmp_path):
 
 
 async def test_an_integer_too_long_for_any_program_is_kept_back(tmp_path):
-    assert await codes(tmp_path, f'{{"id": {"9" * 5000}}}\n{{"id": 1}}\n') == ["bad_json", {"id": 1}]
+    assert await codes(tmp_path, f'{{"id": {"9" * 5000}}}\n{{"id": 1}}\n') == ["inexact_number", {"id": 1}]
 
 
 @pytest.mark.parametrize("text", ["0.1", "0.10000000000000001", "1e22", "1E+22", "-0.0", "1.50", "5e-324", "0.5e0"])
@@ -54,7 +54,7 @@ INEXACT = ["3.14159265358979323846", "12345678901234567890.5", "0.10000000000000
 async def test_a_number_that_no_float_holds_is_kept_back(tmp_path, text):
     records = await read_through(source_of(tmp_path, f'{{"n": [{text}]}}', name="x.jsonl"))
     assert [each.error.code for each in records] == ["inexact_number"]
-    assert "Write it as text" in str(records[0].error)
+    assert "Give it as a text" in str(records[0].error)
 
 
 async def test_nesting_that_messages_cannot_hold_is_kept_back(tmp_path):

@@ -64,11 +64,21 @@ class CsvSourceOptions(Options):
 
 
 class CsvDestinationOptions(Options):
-    """How a CSV file is to be written: UTF-8, line feeds, quotes where needed."""
+    """How a CSV file is to be written: line feeds, quotes where needed. Rows that are added to a file are written as it
+    is."""
 
     delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="Default: a comma; a tab in files named `.tsv`."
+        None,
+        min_length=1,
+        max_length=1,
+        description="Default: that of the file that is added to; else a comma, a tab in files named `.tsv`.",
     )
+    encoding: str | None = Field(None, description="Default: that of the file that is added to, else utf-8.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _usable(cls, value: str | None) -> str | None:
+        return None if value is None else usable(value)
 
 
 def open_source(config: ExtractConfig, surroundings: Surroundings) -> FileSource:
@@ -91,4 +101,6 @@ def open_destination(config: LoadConfig, surroundings: Surroundings) -> FileDest
     """A CSV file. Raises `ConfigurationError`."""
     options = options_of(CsvDestinationOptions, config.options, "load")
     delimiter = options.delimiter or ("\t" if scheme_of(config.destination) == "tsv" else ",")
-    return FileDestination(config, surroundings, CsvParts(delimiter))
+    return FileDestination(
+        config, surroundings, CsvParts(delimiter, declared=options.delimiter, encoding=options.encoding)
+    )

@@ -1,25 +1,19 @@
-"""One JSON object as text, read exactly: no key twice, no number changed.
-
-The fast parser keeps the last of equal keys, makes a float of an integer beyond 64 bits, and rounds a number of many
-digits. So what it read is compared with the text, cheaply; where they differ, the text is read again by a slow parser
-that sees everything."""
+"""One JSON object as text: a record, or what keeps it back."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from loom_common.domain.exact_json import UnfitJson, loads
+from loom_common.errors import SourceError
+from loom_connectors.files import Mark, TextFile
+
 DEEPEST = 100
 """Levels of nesting. Messages hold about twice as many."""
-_PLAIN = frozenset((str, int, bool, type(None)))
-"""What the fast parser cannot have changed: an integer that it changes becomes a float."""
-_SPACES = b" \t\r\n"
-_ESCAPED = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Unfit(Exception):  # no error of the program: what a record is kept back for
@@ -35,23 +29,16 @@ class Unfit(Exception):  # no error of the program: what a record is kept back f
 def object_of(text: str) -> dict[str, Any]:
     """The object that `text` is. Raises `Unfit`."""
     try:
-        value = orjson.loads(text)
+        value = loads(text)
     except json.JSONDecodeError as error:
         raise _unreadable(text, error) from None
+    except UnfitJson as error:
+        raise Unfit(error.code, str(error)) from None
     if not isinstance(value, dict):
         raise Unfit("bad_json", f"{_kind(value)}, expected an object in braces.", 1)
-    if _PLAIN.issuperset(map(type, value.values())):
-        # Each key is followed by a quote and a colon, unless by a space. Where such pairs are as many as the keys that
-        # were read, no key stands twice.
-        if text.count('":') == len(value) and " :" not in text and "\t" not in text:
-            return value
-    elif text.count("{") + text.count("[") > DEEPEST:
+    if text.count("{") + text.count("[") > DEEPEST:
         _see_depth(value.values(), 2)
-    written = _ESCAPED(value).encode() if "\\u" in text else orjson.dumps(value)
-    # Two texts that are equal without their spaces have the same keys and numbers.
-    if written.translate(None, _SPACES) == text.encode().translate(None, _SPACES):
-        return value
-    return _read_slowly(text)
+    return value
 
 
 def _see_depth(values: Iterable[Any], depth: int) -> None:
@@ -61,35 +48,6 @@ def _see_depth(values: Iterable[Any], depth: int) -> None:
             if depth > DEEPEST:
                 raise Unfit("nested_too_deeply", f"more than {DEEPEST} levels of nesting. Flatten the record.")
             _see_depth(each.values() if kind is dict else each, depth + 1)
-
-
-def _read_slowly(text: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(text, object_pairs_hook=_of_pairs, parse_float=_float)
-    return value
-
-
-def _of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        again = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        words = f"the key '{again}' stands twice in one object. Remove or rename one of them."
-        raise Unfit("duplicate_json_key", words)
-    return value
-
-
-def _float(text: str) -> float:
-    """The number as a float: where the text is its shortest form, its 17 digits as some programs write them, or its
-    full value, so that nothing is lost."""
-    value = float(text)
-    if repr(value) != text:
-        exact = Decimal(text)
-        if exact not in (Decimal(repr(value)), Decimal(f"{value:.16e}"), Decimal(value)):
-            raise Unfit(
-                "inexact_number",
-                f"the number {text[:80]} has more digits than a floating-point number holds. Write it as text, in "
-                "quotes.",
-            )
-    return value
 
 
 def _unreadable(text: str, error: json.JSONDecodeError) -> Unfit:
@@ -102,3 +60,26 @@ def _unreadable(text: str, error: json.JSONDecodeError) -> Unfit:
 def _kind(value: Any) -> str:
     names = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
+
+
+def see_lines(file: TextFile) -> None:
+    """Raises `SourceError` for a file that is one JSON value over several lines, or one array."""
+    lines = (text.strip() for text in file.lines(Mark()))
+    first = next(filter(None, lines), "")
+    if first[:1] not in ("[", "{"):
+        return
+    try:
+        value = orjson.loads(first)
+    except json.JSONDecodeError:
+        value = None
+    of_records = isinstance(value, list) and value[:1] != [] and isinstance(value[0], dict)
+    if first[0] == "[" and (value is None or (of_records and next(filter(None, lines), None) is None)):
+        raise SourceError(
+            f"{file.shown} is one JSON array; JSON Lines has one object a line. Convert it: "
+            "`jq -c '.[]' array.json > lines.jsonl`."
+        )
+    if first == "{":
+        raise SourceError(
+            f"{file.shown} has a JSON object over several lines; JSON Lines has one object a line. Convert it: "
+            "`jq -c . objects.json > lines.jsonl`."
+        )

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import json
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Sequence
 
-import orjson
 from pydantic import Field, field_validator
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.errors import RecordError, SourceError
+from loom_common.errors import RecordError
 from loom_connectors.files import FileSource, Mark, TextFile
-from loom_connectors.json_records import Unfit, object_of
+from loom_connectors.json_records import Unfit, object_of, see_lines
+from loom_connectors.jsonl_parts import JsonLinesParts
 from loom_connectors.lines import usable
-from loom_connectors.options import NoOptions, Options, options_of
+from loom_connectors.options import Options, options_of
 from loom_connectors.parts import FileDestination
 from loom_connectors.ports import ReadRecord, Surroundings
 
@@ -43,8 +38,8 @@ def open_source(config: ExtractConfig, surroundings: Surroundings) -> FileSource
 
 def open_destination(config: LoadConfig, surroundings: Surroundings) -> FileDestination:
     """A JSON Lines file. Raises `ConfigurationError`."""
-    options_of(NoOptions, config.options, "load")
-    return FileDestination(config, surroundings, JsonLinesParts())
+    options = options_of(JsonLinesOptions, config.options, "load")
+    return FileDestination(config, surroundings, JsonLinesParts(options.encoding))
 
 
 class JsonLinesFormat:
@@ -54,11 +49,11 @@ class JsonLinesFormat:
         self.encoding = options.encoding
 
     def check(self, file: TextFile, keys: Sequence[str]) -> None:
-        _see_lines(file)
+        see_lines(file)
 
     def read(self, file: TextFile, mark: Mark, limit: int) -> tuple[list[ReadRecord], Mark]:
         if mark.offset <= file.encoding.start:
-            _see_lines(file)
+            see_lines(file)
         records: list[ReadRecord] = []
         lines, prefix = file.lines(mark), f"{file.prefix}line "
         for text in lines:
@@ -85,48 +80,3 @@ def _kept_back(file: TextFile, prefix: str, line: int, text: str, unfit: Unfit) 
     words = f"{file.shown} line {line}{column}: {unfit}"
     error = RecordError(words, code=unfit.code, details={"line": line})
     return ReadRecord(prefix + str(line), {"raw": text.rstrip("\r\n")[:_LONGEST_RAW]}, error)
-
-
-def _see_lines(file: TextFile) -> None:
-    """Raises `SourceError` for a file that is one JSON value over several lines, or one array."""
-    lines = (text.strip() for text in file.lines(Mark()))
-    first = next(filter(None, lines), "")
-    if first[:1] not in ("[", "{"):
-        return
-    try:
-        value = orjson.loads(first)
-    except json.JSONDecodeError:
-        value = None
-    of_records = isinstance(value, list) and value[:1] != [] and isinstance(value[0], dict)
-    if first[0] == "[" and (value is None or (of_records and next(filter(None, lines), None) is None)):
-        raise SourceError(
-            f"{file.shown} is one JSON array; JSON Lines has one object a line. Convert it: "
-            "`jq -c '.[]' array.json > lines.jsonl`."
-        )
-    if first == "{":
-        raise SourceError(
-            f"{file.shown} has a JSON object over several lines; JSON Lines has one object a line. Convert it: "
-            "`jq -c . objects.json > lines.jsonl`."
-        )
-
-
-class JsonLinesParts:
-    """How a JSON Lines destination writes the part of a batch, and joins parts into one file."""
-
-    def part(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
-        return b"".join(map(_line, rows))
-
-    def join(self, pieces: Sequence[Path], target: BinaryIO) -> None:
-        for piece in pieces:
-            with piece.open("rb") as stream:
-                shutil.copyfileobj(stream, target, 1024 * 1024)
-                if stream.tell():  # a file somebody else wrote may lack its last line end
-                    stream.seek(-1, io.SEEK_END)
-                    target.write(b"" if stream.read(1) == b"\n" else b"\n")
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # integers past 64 bits, lone surrogates: valid JSON that orjson does not write
-        return json.dumps(row).encode() + b"\n"

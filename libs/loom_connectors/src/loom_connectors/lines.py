@@ -51,6 +51,11 @@ def usable(name: str) -> str:
     return codec
 
 
+def without_mark(codec: str) -> str:
+    """The codec for text that does not begin its file."""
+    return _WITHOUT_MARK.get(codec, codec)
+
+
 def encoding_of(head: bytes, declared: str | None) -> Encoding:
     """The encoding of a file by its first bytes: its byte order mark, else what was declared, else UTF-8."""
     codec, start = _WITHOUT_MARK.get(declared or "utf-8", declared or "utf-8"), 0

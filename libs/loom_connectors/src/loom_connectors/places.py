@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,30 @@ def host() -> str:
 def resolved(location: str, folder: Path) -> Path:
     """A path as the user wrote it, absolute: relative ones start at `folder`, `~` is the user's home."""
     return (folder / Path(location).expanduser()).absolute()
+
+
+def followed(path: Path) -> Path:
+    """The file that a link leads to, be it there or not; the path itself where it is no link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Put a complete file in the place of another, which passes on its permissions and its owner. Where this user may
+    not give files to that owner, the other is written over instead, which is not done at once."""
+    if not path.exists():
+        temporary.replace(path)
+        return
+    was = path.stat()
+    mine = temporary.stat()
+    if (was.st_uid, was.st_gid) != (mine.st_uid, mine.st_gid):
+        try:
+            os.chown(temporary, was.st_uid, was.st_gid)
+        except PermissionError:
+            shutil.copyfile(temporary, path)
+            temporary.unlink()
+            return
+    temporary.chmod(stat.S_IMODE(was.st_mode))
+    temporary.replace(path)
 
 
 @contextmanager
@@ -46,6 +72,8 @@ def see_that_it_can_be_written(path: Path) -> None:
     with file_trouble(path, DestinationError, "Correct load.destination."):
         if path.is_dir():
             raise DestinationError(f"{path} on {host()} is a folder; load.destination must name a file.")
+        if path.exists() and not path.is_file():
+            raise DestinationError(f"{path} on {host()} is no regular file; load.destination must name one.")
         ground = next(parent for parent in path.parents if parent.exists())
         if not ground.is_dir():
             raise DestinationError(f"{ground} on {host()} is a file, so {path} cannot be written under it.")

@@ -1,26 +1,24 @@
 """JSON text to values and back without loss: a number arrives as it is written, or the text is refused.
 
 Python keeps integers of any size and floating-point numbers of 64 bits. A number with a fraction or an exponent is
-exact if the 64-bit number nearest to it is written with the same digits, in its shortest form or with 17 digits."""
+exact if the 64-bit number nearest to it is written with the same digits: in its shortest form, with 17 or with all.
+
+The fast parser keeps the last of two members of one name, makes a floating-point number of a long integer, and rounds.
+So what it read is compared with the text; where they differ, the text is read by a slow parser that sees everything."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from decimal import Decimal
 from typing import Any, NoReturn
 
 import orjson
 
-_KINDS = bytes(
-    ord("0") if chr(byte) in "0123456789." else ord("e") if chr(byte) in "eE" else ord("+") if chr(byte) in "+-" else 32
-    for byte in range(256)
-)
-"""Digits and points as `0`, exponents as `e`, signs as `+`."""
-_MAY_LOSE = (b"0" * 16, b"0e000", b"0e+000")
-"""What every number that orjson would change holds, by the kinds of its characters."""
-_NAME_END = re.compile(r'"\s*:')
+_PLAIN = frozenset((str, int, bool, type(None)))
+"""What the fast parser cannot have changed: an integer that it changes becomes a floating-point number."""
+_SPACES = b" \t\r\n"
+_escaped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UnfitJson(ValueError):
@@ -35,16 +33,18 @@ class UnfitJson(ValueError):
 def loads(text: str) -> Any:
     """The value of a JSON text. Raises `UnfitJson` for a number that would change, for an object with two members of
     one name and for half a surrogate pair; `json.JSONDecodeError` where the text is no JSON."""
-    kinds = text.encode("utf-8", "replace").translate(_KINDS)
-    if any(part in kinds for part in _MAY_LOSE):
-        return _slowly(text)
     try:
         value = orjson.loads(text)
-    except json.JSONDecodeError:  # half a surrogate pair, which orjson takes for no JSON, or no JSON
+    except json.JSONDecodeError:  # what orjson takes for no JSON (half a surrogate pair, a huge number), or no JSON
         return _slowly(text)
-    names = _names_in(value)
-    # Every member's name is followed by a colon; texts may hold more of them, never fewer.
-    if names == text.count(":") or names == len(_NAME_END.findall(text)):
+    # Each name is followed by a quote and a colon, unless by a space. Where such pairs are as many as the names that
+    # were read, none stands twice.
+    flat = type(value) is dict and _PLAIN.issuperset(map(type, value.values()))
+    if flat and text.count('":') == len(value) and " :" not in text and "\t" not in text:
+        return value
+    written = _escaped(value).encode() if "\\u" in text else orjson.dumps(value)
+    # Two texts that are equal without their spaces have the same names and numbers.
+    if written.translate(None, _SPACES) == text.encode().translate(None, _SPACES):
         return value
     return _slowly(text)
 
@@ -64,21 +64,13 @@ def exact_float(text: str) -> float:
     """The 64-bit number that a decimal text means. Raises `UnfitJson` where its digits would change."""
     number = float(text)
     written = Decimal(text)
-    if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}")):
+    if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}"), Decimal(number)):
         raise UnfitJson(
             f"the number {_short(text)} would become {number!r}: it has more digits, or a larger exponent, than a "
             "64-bit floating-point number keeps. Give it as a text.",
             "inexact_number",
         )
     return number
-
-
-def _names_in(value: Any) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_names_in(each) for each in value.values() if isinstance(each, dict | list))
-    if isinstance(value, list):
-        return sum(_names_in(each) for each in value if isinstance(each, dict | list))
-    return 0
 
 
 def _slowly(text: str) -> Any:
@@ -92,8 +84,7 @@ def _slowly(text: str) -> Any:
         )
     except RecursionError:
         raise UnfitJson("it is nested too deeply.", "nested_too_deeply") from None
-    if "\\u" in text:
-        _see_unicode(value)
+    _see_unicode(value)
     return value
 
 
