@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from loom_common.domain.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.durations import seconds
 from loom_common.domain.providers import PROVIDERS, ProviderConfig, RateLimit, split_model
 
@@ -28,6 +29,8 @@ class Endpoint:
     """Calls in flight at once, at most; None for the client's own limit."""
     served_by: str | None = None
     """The provider as the pipeline names it, where that is a name of its own."""
+    extras: Extras = NOTHING_BESIDES
+    """What is sent besides."""
 
 
 def endpoint_of(
@@ -60,6 +63,7 @@ def endpoint_of(
         rate_limit=said.rate_limit,
         concurrency=said.concurrency,
         served_by=None if name == kind else name,
+        extras=said.extras,
     )
 
 
@@ -70,9 +74,10 @@ def endpoints_of(
     timeout: float | None = None,
     rate_limit: RateLimit | None = None,
     providers: Mapping[str, ProviderConfig] | None = None,
+    extras: Extras = NOTHING_BESIDES,
 ) -> list[Endpoint]:
     """The endpoints of several models, the first of which `base_url` and `api_key` are about: others have them if they
-    are of the same provider. `timeout` (seconds) and `rate_limit` are for each."""
+    are of the same provider, and so with `extras`. `timeout` (seconds) and `rate_limit` are for each."""
     first, _ = split_model(models[0], dict(providers or {}))
     endpoints = []
     for model in models:
@@ -81,6 +86,11 @@ def endpoints_of(
             model, base_url if alike else None, providers=providers, api_key=api_key if alike else None
         )
         endpoints.append(
-            replace(endpoint, timeout=timeout or endpoint.timeout, rate_limit=rate_limit or endpoint.rate_limit)
+            replace(
+                endpoint,
+                timeout=timeout or endpoint.timeout,
+                rate_limit=rate_limit or endpoint.rate_limit,
+                extras=endpoint.extras.outweighed_by(extras) if alike else endpoint.extras,
+            )
         )
     return endpoints

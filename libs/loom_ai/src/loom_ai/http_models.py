@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
+import structlog
 
 from loom_ai import adapter_package
 from loom_ai.bodies import ACCEPTED, body_of
 from loom_ai.keys import key_of
+from loom_ai.learning import Learned, explains_itself
 from loom_ai.pacing import waiting
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import Pace, Turn
@@ -25,7 +27,7 @@ from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_af
 from loom_ai.settings import ModelSettings
 from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.finish import UNUSABLE
-from loom_ai.wire.form import Form, Wire
+from loom_ai.wire.form import Form, Manner, Wire
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
 from loom_common.domain.providers import ADAPTED, PROVIDERS
@@ -43,6 +45,8 @@ from loom_common.ports.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from loom_ai.adapted.models import AdaptedModels
+
+log = structlog.get_logger()
 
 _IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
@@ -70,7 +74,7 @@ class HttpModels:
         self._breakers = breakers or Breakers(clock=clock)
         self._policy = RetryPolicy(self._settings.attempts, self._settings.retry_delay, self._settings.retry_ceiling)
         self._pace = Pace(buckets, self._settings.concurrency, clock)
-        self._forms: dict[bytes, tuple[Form, ...]] = {}
+        self._learned = Learned()
         self._answered: set[tuple[str, str]] = set()
         """Endpoints and models that have answered."""
         self._session: aiohttp.ClientSession | None = None
@@ -107,47 +111,69 @@ class HttpModels:
         await self._pace.close()
 
     async def _in_strongest_form(self, call: ModelCall) -> ModelAnswer:
-        """Until a form has worked, a refusal may be the form's fault: the next weaker one is tried. The one that
-        worked is kept, per endpoint, model and schema, and from then on a refusal is the record's own."""
-        schema_place = orjson.dumps([call.base_url, call.model, call.schema])
-        candidates = self._forms.get(schema_place) or _forms(call)
-        for form in candidates[:-1]:
+        """In the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal that is
+        about them is learned from, and the question put again; any other one is the record's own."""
+        place = (call.base_url, call.model)
+        schema_place = orjson.dumps([*place, call.schema], default=str)
+        while True:
+            manner, forms = self._learned.manner(place), self._learned.forms(schema_place, _forms(call))
             try:
-                answer = await self._at_its_turn(call, form)
+                answer = await self._at_its_turn(call, forms[0], manner)
+            except RecordError as refused:
+                if manner != self._learned.manner(place) or forms != self._learned.forms(schema_place, forms):
+                    continue  # another call was refused at the same time, and learned from it
+                if self._learned.otherwise(refused, call, place, _limits_of(call)):
+                    log.info("a parameter is left out from now on", model=call.model, said=str(refused))
+                    continue
+                if self._learned.weaker(refused, schema_place, forms):
+                    continue
+                if explains_itself(refused) or not self._learned.may_be_the_form(schema_place, forms):
+                    raise
+                return await self._in_weaker_forms(call, schema_place, forms[1:], refused)
+            if answer.finish_reason != UNUSABLE:
+                self._learned.worked(schema_place, forms[0])
+            return answer
+
+    async def _in_weaker_forms(
+        self, call: ModelCall, schema_place: bytes, forms: tuple[Form, ...], refused: RecordError
+    ) -> ModelAnswer:
+        """After a refusal that does not say what it is about. Raises the first where it was not about the form."""
+        for form in forms:
+            try:
+                answer = await self._at_its_turn(call, form, self._learned.manner((call.base_url, call.model)))
             except RecordError:
                 continue
-            self._forms[schema_place] = (form,)
+            if answer.finish_reason != UNUSABLE:
+                self._learned.worked(schema_place, form)
             return answer
-        answer = await self._at_its_turn(call, candidates[-1])
-        self._forms[schema_place] = candidates[-1:]
-        return answer
+        raise refused
 
-    async def _at_its_turn(self, call: ModelCall, form: Form) -> ModelAnswer:
+    async def _at_its_turn(self, call: ModelCall, form: Form, manner: Manner) -> ModelAnswer:
         async with self._pace.turn(call) as turn:
             try:
                 upstream = f"model {call.model} at {redacted(call.base_url)}"
                 async with self._breakers.guarding(upstream, lambda: key_of(call)):
-                    answer = await self._ask(call, form, turn)
+                    answer = await self._ask(call, form, manner, turn)
             except RateLimited as error:
                 await turn.refused(error)
                 raise
             turn.answered(answer)
             return answer
 
-    async def _ask(self, call: ModelCall, form: Form, turn: Turn) -> ModelAnswer:
+    async def _ask(self, call: ModelCall, form: Form, manner: Manner, turn: Turn) -> ModelAnswer:
         place = Place(call.base_url, call.model, _key(call))
-        base_url, secret = self._resolved(call)
+        base_url, secret, headers = self._resolved(call)
         limits = self._limits(call)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
-            return await adapted.ask(call, form, place, base_url, secret, limits)
+            return await adapted.ask(call, form, manner, place, base_url, secret, limits)
         wire = _WIRES[PROVIDERS[call.provider].wire]
         started = self._clock.monotonic()
         try:
             async with self._connected().post(
                 wire.url(base_url, call.model),
-                data=wire.request_body(call, form),
-                headers={**_HEADERS, **wire.headers(secret)},
+                data=wire.request_body(call, form, manner),
+                headers={**_HEADERS, **wire.headers(secret), **headers},
                 timeout=_as_http_has_it(limits),
                 allow_redirects=False,
             ) as response:
@@ -163,7 +189,7 @@ class HttpModels:
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())
-        received = Received(body, call, place, latency, wait, secret)
+        received = Received(body, call, place, latency, wait, _secrets(call, secret, headers))
         return self._meant(wire, response.status, response.headers, received)
 
     def _meant(self, wire: Wire, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
@@ -190,12 +216,22 @@ class HttpModels:
             self._adapted = self._adapted or made
         return self._adapted
 
-    def _resolved(self, call: ModelCall) -> tuple[str, str | None]:
-        """Endpoint and key with every reference resolved: the only place that sees a secret."""
+    def _resolved(self, call: ModelCall) -> tuple[str, str | None, dict[str, str]]:
+        """Endpoint, key and further headers with every reference resolved: the only place that sees a secret."""
         try:
-            return self._credentials.expand(call.base_url, in_url=True).rstrip("/"), self._secret(call)
+            base_url = self._credentials.expand(call.base_url, in_url=True).rstrip("/")
+            headers = {name: self._header(name, text) for name, text in call.extras.headers.items()}
+            return base_url, self._secret(call), headers
         except MissingCredential as error:
             raise AccessRefused(f"model {call.model}: {error}") from error
+
+    def _header(self, name: str, text: str) -> str:
+        value = self._credentials.expand(text).strip()
+        if not value.isascii() or not value.isprintable():
+            raise AccessRefused(
+                f"The header {name} cannot be sent: what {text} resolves to holds characters that no header may have."
+            )
+        return value
 
     def _secret(self, call: ModelCall) -> str | None:
         reference = _key(call)
@@ -231,8 +267,19 @@ def _forms(call: ModelCall) -> tuple[Form, ...]:
     return _WIRES[PROVIDERS[call.provider].wire].forms(call)
 
 
+def _limits_of(call: ModelCall) -> tuple[str, ...]:
+    """The names under which the endpoint may know the longest answer."""
+    return ("max_tokens",) if call.provider in ADAPTED else _WIRES[PROVIDERS[call.provider].wire].limits(call.base_url)
+
+
 def _as_http_has_it(limits: Limits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
+
+
+def _secrets(call: ModelCall, key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What a call is sent with and no one may read: the key, and headers that are made of references."""
+    referring = (headers[name] for name, text in call.extras.headers.items() if headers[name] != text)
+    return tuple(each for each in (key, *referring) if each)
 
 
 def _key(call: ModelCall) -> str:

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from loom_ai.answer_sizes import longest
 from loom_ai.flight import Flight
 from loom_ai.grouped import Grouped
@@ -26,6 +24,7 @@ from loom_ai.shared_questions import SharedQuestions
 from loom_ai.single_flight import SingleFlight
 from loom_ai.streaks import Streaks
 from loom_common import bills
+from loom_common.domain import exact_json
 from loom_common.domain.recovery import pause_after
 from loom_common.errors import BudgetExhausted, PermanentError, RecordError
 from loom_common.ports.clock import Clock, SystemClock
@@ -114,7 +113,7 @@ class JournalledModels:
 
     async def remember(self, pipeline: str, payer: Payer, call: ModelCall, output: Mapping[str, Any]) -> None:
         """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
-        await self.note(last_answer_of(pipeline, payer.record_id), payer, call, orjson.dumps(output).decode())
+        await self.note(last_answer_of(pipeline, payer.record_id), payer, call, exact_json.dumps(output).decode())
 
     async def note(self, key: str, payer: Payer, call: ModelCall, text: str) -> None:
         """Keep a text of one's own under a key of one's own. Costs nothing in the books."""

@@ -23,6 +23,8 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
     ]
     if call.again:
         identity.append(call.again)
+    if call.extras:
+        identity.append(call.extras.identity)
     return hashlib.sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

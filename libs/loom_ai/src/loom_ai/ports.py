@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from loom_common.domain.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.providers import RateLimit
 
 
@@ -51,6 +52,8 @@ class ModelCall:
     """Such calls in flight at once, at most; None for the client's own limit. Not part of the key."""
     judged: float = 0.0
     """USD that it will cost to have models judge the answer, which a budget sets apart. Not part of the key."""
+    extras: Extras = NOTHING_BESIDES
+    """What is sent besides. Part of the key, with the references of its headers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,16 @@ class Received:
     latency: float
     retry_after: float | None = None
     """Seconds that its headers ask to wait."""
-    secret: str | None = None
-    """The key it was asked with, which some endpoints repeat."""
+    secrets: tuple[str, ...] = ()
+    """What it was asked with and no one may read, such as the key: some endpoints repeat it."""
 
     @property
     def data(self) -> bytes:
         """The body as it may be kept."""
-        return without(self.secret, self.body.data)
+        data = self.body.data
+        for secret in self.secrets:
+            data = data.replace(secret.encode(), b"***")
+        return data
 
 
 def answer_in(wire: Wire, received: Received) -> ModelAnswer:
@@ -90,11 +93,6 @@ def unusable(received: Received, fault: str, counted: Counted | None = None) -> 
         estimated=usage.estimated,
         noted=(fault,),
     )
-
-
-def without(secret: str | None, data: bytes) -> bytes:
-    """The data with the key taken out."""
-    return data.replace(secret.encode(), b"***") if secret else data
 
 
 def error_in(document: Any) -> Any:

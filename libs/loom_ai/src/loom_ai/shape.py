@@ -9,6 +9,7 @@ import jsonschema
 from jsonschema.exceptions import best_match
 
 from loom_common.domain.output import json_schema
+from loom_common.domain.whole_numbers import whole_numbers
 from loom_common.errors import RecordError
 
 
@@ -18,6 +19,7 @@ class Shape:
     def __init__(self, spec: Mapping[str, Any]) -> None:
         """`spec` in short form or as JSON Schema; raises `ValueError` where it is neither."""
         self.schema = json_schema(spec)
+        self._whole = whole_numbers(self.schema)
         self._validator = jsonschema.Draft202012Validator(self.schema)
 
     def misfit(self, value: Any) -> str | None:
@@ -29,6 +31,10 @@ class Shape:
             return None
         field = error.json_path.removeprefix("$").removeprefix(".")
         return f"{field}: {error.message}" if field else error.message
+
+    def exact(self, value: Any) -> Any:
+        """A value that fits, with the integers that the shape declares as integers: `1.0` is one for JSON Schema."""
+        return value if self._whole is None else self._whole(value)
 
     def check(self, output: Mapping[str, Any]) -> None:
         """Raises `RecordError` (code `invalid_output`) where `output` does not fit."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-import orjson
-
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
+from loom_ai.readable import value_in, without_thoughts
 from loom_ai.settled import Settled
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
 from loom_ai.wire import finish
+from loom_common.domain.exact_json import UnfitJson
 from loom_common.errors import RecordError
 
 INVALID = "invalid_output"
-_FENCE = re.compile(r"\A\s*```[A-Za-z]*\s*\n(?P<json>.*?)\n?\s*```\s*\Z", re.DOTALL)
 _RAW_SHOWN = 20_000
 """Characters of a useless answer that are kept with its record."""
 _REPAIRED = 100_000
@@ -45,28 +45,39 @@ async def ask(
     shape: Shape | None,
     reuse: Reuse | None = None,
     patience: float | None = None,
+    *,
+    strict: bool = False,
 ) -> Reply:
     """Ask, read, and have a misfit repaired once. Without a shape the output is `{"text": answer}`.
 
     A failure is the record's own and stands in the reply; docs/models.md lists the codes. A failure that an earlier run
-    paid for is not believed: it is asked anew. `patience` is how many seconds one answer may take. Raises what
-    `JournalledModels.complete` raises."""
+    paid for is not believed: it is asked anew. `patience` is how many seconds one answer may take; `strict` as for
+    `read`. Raises what `JournalledModels.complete` raises."""
     reuse = reuse or Reuse()
-    reply, earlier_run = await _asked_and_repaired(models, call, payer, shape, reuse, patience)
+
+    def output_of(answer: ModelAnswer) -> dict[str, Any]:
+        return read(answer, shape, strict=strict)
+
+    reply, earlier_run = await _asked_and_repaired(models, call, payer, output_of, reuse, patience)
     if reply.error is not None and earlier_run:
-        reply, _ = await _asked_and_repaired(models, call, payer, shape, replace(reuse, max_age=0.0), patience)
+        reply, _ = await _asked_and_repaired(models, call, payer, output_of, replace(reuse, max_age=0.0), patience)
     return reply
 
 
 async def _asked_and_repaired(
-    models: JournalledModels, call: ModelCall, payer: Payer, shape: Shape | None, reuse: Reuse, patience: float | None
+    models: JournalledModels,
+    call: ModelCall,
+    payer: Payer,
+    output_of: Callable[[ModelAnswer], dict[str, Any]],
+    reuse: Reuse,
+    patience: float | None,
 ) -> tuple[Reply, bool]:
     spent, earlier_run = NOTHING, False
     for again in (True, False):
         try:
             settled, took = await _answered(models, call, payer, reuse, patience)
             spent, earlier_run = spent + took, earlier_run or settled.earlier_run
-            return Reply(read(settled.answer, shape), None, spent), earlier_run
+            return Reply(output_of(settled.answer), None, spent), earlier_run
         except RecordError as error:
             if error.code != INVALID or not again or len(settled.answer.text) > _REPAIRED:
                 return Reply(None, error, spent), earlier_run
@@ -91,22 +102,28 @@ async def _answered(
     raise AssertionError("unreachable: it ends with a fresh answer")
 
 
-def read(answer: ModelAnswer, shape: Shape | None) -> dict[str, Any]:
-    """The output that an answer holds. Raises `RecordError`."""
+def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> dict[str, Any]:
+    """The output that an answer holds: `strict` reads it as it stands, else reasoning, code fences and words around it
+    are left out. Raises `RecordError`."""
     _see_that_it_is_whole(answer)
+    text = answer.text if strict else without_thoughts(answer.text)
+    if not text or text.isspace():
+        raise RecordError(_nothing(answer), code="empty_answer", details=raw(answer))
     if shape is None:
-        return {"text": answer.text}
+        return {"text": text}
     try:
-        output = orjson.loads(without_fence(answer.text))
-    except orjson.JSONDecodeError as error:
+        output = value_in(answer.text, strict=strict)
+    except UnfitJson as error:
+        raise RecordError(f"The answer cannot be kept as it is: {error}", code=INVALID, details=raw(answer)) from None
+    except json.JSONDecodeError as error:
         raise RecordError(f"The answer is no JSON ({error})", code=INVALID, details=raw(answer)) from None
     if (misfit := shape.misfit(output)) is not None:
         raise RecordError(f"The answer does not fit its declared shape ({misfit})", code=INVALID, details=raw(answer))
     if not isinstance(output, dict):
-        raise RecordError(
-            f"The answer is {type(output).__name__}, not a JSON object", code=INVALID, details=raw(answer)
-        )
-    return output
+        words = f"The answer is {type(output).__name__}, not a JSON object"
+        raise RecordError(words, code=INVALID, details=raw(answer))
+    fitted: dict[str, Any] = shape.exact(output)
+    return fitted
 
 
 def raw(answer: ModelAnswer) -> dict[str, Any]:
@@ -119,7 +136,7 @@ def _see_that_it_is_whole(answer: ModelAnswer) -> None:
     """Raises `RecordError` for what ended in any other way than whole, and for an answer that says nothing."""
     match answer.finish_reason:
         case finish.WHOLE:
-            words, code = _nothing(answer), "empty_answer"
+            return
         case finish.CUT_OFF:
             words = f"The answer was cut off after {answer.tokens_out} tokens. Raise `max_tokens`, or ask for less"
             code = "truncated_output"
@@ -137,22 +154,13 @@ def _see_that_it_is_whole(answer: ModelAnswer) -> None:
             )
         case other:
             words, code = f"The answer ended with '{other.removeprefix('finish_')}', so that it may not be whole", other
-    if words:
-        raise RecordError(words, code=code, details=raw(answer))
+    raise RecordError(words, code=code, details=raw(answer))
 
 
-def _nothing(answer: ModelAnswer) -> str | None:
-    """What to say of an answer without a word; None for all others."""
-    if answer.text and not answer.text.isspace():
-        return None
+def _nothing(answer: ModelAnswer) -> str:
+    """What to say of an answer without a word."""
     beside = f" Left out were parts of these kinds: {', '.join(answer.noted)}" if answer.noted else ""
     return f"The answer is empty: it holds no text{', or reasoning alone' if answer.tokens_out > 1 else ''}.{beside}"
-
-
-def without_fence(text: str) -> str:
-    """What stands in a code fence, where all of the text does."""
-    fenced = _FENCE.match(text)
-    return fenced["json"] if fenced else text
 
 
 def _repair(call: ModelCall, answer: ModelAnswer, misfit: str) -> ModelCall:

@@ -17,9 +17,10 @@ import orjson
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.keys import shared_by
 from loom_ai.ports import ChatMessage, Entry, ModelAnswer, ModelCall, Payer
+from loom_ai.readable import value_in
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
-from loom_ai.structured import read, without_fence
+from loom_ai.structured import read
 from loom_ai.wire import finish
 from loom_common.errors import RecordError
 
@@ -53,11 +54,14 @@ async def ask_together(
     shape: Shape | None,
     reuse: Reuse,
     patience: float | None = None,
+    *,
+    strict: bool = False,
 ) -> list[Part]:
     """A part for each question, in order; at most `at_once` share a call. A question that another shared call holds at
-    this moment is not asked again: its answer is waited for. Raises what `JournalledModels.complete` raises, but for a
-    refusal of the call, which leaves all its questions to be asked singly."""
-    asking = _Asking(models, at_once, shape, reuse, patience)
+    this moment is not asked again: its answer is waited for. `strict` as for `structured.read`. Raises what
+    `JournalledModels.complete` raises, but for a refusal of the call, which leaves all its questions to be asked
+    singly."""
+    asking = _Asking(models, at_once, shape, reuse, patience, strict)
     keys = [reuse.key(each.call, each.payer) for each in questions]
     first: dict[str, Question] = {}
     for key, question in zip(keys, questions, strict=True):
@@ -79,6 +83,7 @@ class _Asking:
     shape: Shape | None
     reuse: Reuse
     patience: float | None
+    strict: bool
 
     async def answers(self, questions: Mapping[str, Question]) -> dict[str, Part]:
         """A part for each of them."""
@@ -109,7 +114,7 @@ class _Asking:
         shared = self.reuse.key(call, payer)
         parts: dict[str, Part] = {}
         for number, (key, question) in enumerate(questions.items(), 1):
-            output = part_of(settled.answer, number, self.shape)
+            output = part_of(settled.answer, number, self.shape, strict=self.strict)
             parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
             note = orjson.dumps({"shared": shared, "number": number}).decode()
             await self.models.note(shared_by(key), payer, call, note)
@@ -121,7 +126,10 @@ class _Asking:
             settled = await self.models.complete(question.call, question.payer, self.reuse, self.patience)
         except RecordError:
             return Part(None, NOTHING)
-        return Part(_read(settled.answer, self.shape), settled.spent)
+        try:
+            return Part(read(settled.answer, self.shape, strict=self.strict), settled.spent)
+        except RecordError:
+            return Part(None, settled.spent)
 
     async def _known(self, questions: Mapping[str, Question]) -> dict[str, Part]:
         """What the journal holds already, from a shared call or from a call of the question's own."""
@@ -138,7 +146,7 @@ class _Asking:
         settled = await self.models.found(place["shared"], question.call, question.payer, self.reuse)
         if settled is None:
             return None
-        return Part(part_of(settled.answer, place["number"], self.shape), settled.spent)
+        return Part(part_of(settled.answer, place["number"], self.shape, strict=self.strict), settled.spent)
 
     async def _until_free(self, key: str, question: Question) -> None:
         async def look_up() -> Entry | None:
@@ -162,23 +170,20 @@ def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
     )
 
 
-def part_of(answer: ModelAnswer, number: int, shape: Shape | None) -> dict[str, Any] | None:
+def part_of(answer: ModelAnswer, number: int, shape: Shape | None, *, strict: bool = False) -> dict[str, Any] | None:
     """The output of the `number`-th question (1-based); None where there is none that fits. Pure."""
     if answer.finish_reason != finish.WHOLE:
         return None
     try:
-        part = orjson.loads(without_fence(answer.text))[_name(number)]
-        text = part if shape is None and isinstance(part, str) else orjson.dumps(part).decode()
-        return None if shape is None and not isinstance(part, str) else read(replace(answer, text=text), shape)
-    except (orjson.JSONDecodeError, LookupError, TypeError, RecordError):
+        part = value_in(answer.text, strict=strict)[_name(number)]
+    except (ValueError, LookupError, TypeError):
         return None
-
-
-def _read(answer: ModelAnswer, shape: Shape | None) -> dict[str, Any] | None:
-    try:
-        return read(answer, shape)
-    except RecordError:
+    if shape is None:
+        return {"text": part} if isinstance(part, str) and part.strip() else None
+    if not isinstance(part, dict) or shape.misfit(part) is not None:
         return None
+    fitted: dict[str, Any] = shape.exact(part)
+    return fitted
 
 
 def _name(number: int) -> str:

@@ -16,7 +16,7 @@ from loom_ai.adapter_package import ensure
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.refusals import Limits, Place, late, refusal, unreachable
 from loom_ai.retry import retry_after_of
-from loom_ai.wire.form import Form
+from loom_ai.wire.form import Form, Manner
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
 
 
@@ -28,7 +28,14 @@ class AdaptedModels:
         self._opening = asyncio.Lock()
 
     async def ask(
-        self, call: ModelCall, form: Form, place: Place, base_url: str, secret: str | None, limits: Limits
+        self,
+        call: ModelCall,
+        form: Form,
+        manner: Manner,
+        place: Place,
+        base_url: str,
+        secret: str | None,
+        limits: Limits,
     ) -> ModelAnswer:
         """One question, one answer. `base_url` and `secret` are resolved. Raises as `ModelClient.complete` does."""
         line = await self._line(call, base_url, secret, limits)
@@ -38,7 +45,7 @@ class AdaptedModels:
                 response = await model_request(
                     line.model,
                     turns.messages(call, form),
-                    model_settings=turns.settings(call),
+                    model_settings=turns.settings(call, manner),
                     model_request_parameters=turns.parameters(call, form),
                     instrument=False,
                 )

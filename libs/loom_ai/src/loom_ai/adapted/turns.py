@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from multidict import CIMultiDict
@@ -21,9 +21,17 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.wire.form import Form, described
+from loom_ai.wire.form import USUAL, Form, Manner, described
+from loom_common.errors import PermanentError
 
 _TOOL = "output"
+_PARAMETERS = {
+    "bedrock": frozenset({"top_p", "stop_sequences"}),
+    "cohere": frozenset({"top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "stop_sequences"}),
+}
+"""The parameters that the library hands on to each provider."""
+_BODIES = {"bedrock": "bedrock_additional_model_requests_fields"}
+"""How it hands on other fields."""
 _ENDED = {"tool_call": "stop", None: "stop"}
 """Its words for how an answer ended, where they are not Loom's."""
 
@@ -44,14 +52,28 @@ def messages(call: ModelCall, form: Form) -> list[ModelMessage]:
     return [*turns, ModelRequest(asked)]
 
 
-def settings(call: ModelCall) -> ModelSettings:
-    """How it is asked."""
+def settings(call: ModelCall, manner: Manner = USUAL) -> ModelSettings:
+    """How it is asked. Raises `PermanentError` for what the library does not hand on."""
     said = ModelSettings()
-    if call.temperature is not None:
+    if call.temperature is not None and manner.temperature:
         said["temperature"] = call.temperature
     if call.max_tokens is not None:
         said["max_tokens"] = call.max_tokens
+    if call.extras:
+        said |= cast("ModelSettings", _besides(call))
     return said
+
+
+def _besides(call: ModelCall) -> dict[str, Any]:
+    known, body = _PARAMETERS[call.provider], _BODIES.get(call.provider)
+    strange = [f"`params.{name}`" for name in call.extras.params if name not in known]
+    strange += ["`headers`"] * bool(call.extras.headers) + ["`extra_body`"] * bool(call.extras.body and body is None)
+    if strange:
+        raise PermanentError(
+            f"The provider {call.provider} is asked through a library that does not hand on {', '.join(strange)}. It "
+            f"hands on the `params` {', '.join(sorted(known))}{' and `extra_body`' if body else ''}."
+        )
+    return {**call.extras.params, **({body: dict(call.extras.body)} if body and call.extras.body else {})}
 
 
 def parameters(call: ModelCall, form: Form) -> ModelRequestParameters:

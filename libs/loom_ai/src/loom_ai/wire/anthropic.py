@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, written
 from loom_ai.wire.document import NoAnswer, name_of, object_of
-from loom_ai.wire.form import Form, described
+from loom_ai.wire.form import USUAL, Form, Manner, described, merged
 from loom_ai.wire.parts import Said, kind_of_part, once, said_in
 from loom_ai.wire.usage import Counted, added, checked
 
@@ -42,7 +40,11 @@ def headers(secret: str | None) -> dict[str, str]:
     return {"anthropic-version": VERSION, **({"x-api-key": secret} if secret else {})}
 
 
-def request_body(call: ModelCall, form: Form) -> bytes:
+def limits(_base_url: str) -> tuple[str, ...]:
+    return ("max_tokens",)
+
+
+def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
     messages = described(call, form)
     system = "\n\n".join(message.content for message in messages if message.role == "system")
     body: dict[str, Any] = {
@@ -54,12 +56,12 @@ def request_body(call: ModelCall, form: Form) -> bytes:
     }
     if system:
         body["system"] = system
-    if call.temperature is not None:
+    if call.temperature is not None and manner.temperature:
         body["temperature"] = call.temperature
     if form is Form.JSON_SCHEMA:
         body["tools"] = [{"name": _TOOL, "description": "Gives the answer.", "input_schema": call.schema}]
         body["tool_choice"] = {"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True}
-    return orjson.dumps(body)
+    return merged(body, call, body)
 
 
 def parsed(body: bytes) -> Any:

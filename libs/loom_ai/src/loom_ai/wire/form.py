@@ -3,6 +3,8 @@ takes, and validates the answer whatever the form."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -20,6 +22,19 @@ class Form(StrEnum):
     PLAIN = "plain"
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an endpoint wants to be asked, as far as its refusals have told."""
+
+    temperature: bool = True
+    """Whether it takes one."""
+    limit: str | None = None
+    """Under which name it takes the longest answer; None for the protocol's usual one."""
+
+
+USUAL = Manner()
+
+
 class Wire(Protocol):
     """A provider's protocol."""
 
@@ -35,8 +50,12 @@ class Wire(Protocol):
         """What is sent with every call; `secret` is the key."""
         ...
 
-    def request_body(self, call: ModelCall, form: Form) -> bytes:
+    def request_body(self, call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
         """The JSON of a request."""
+        ...
+
+    def limits(self, base_url: str, /) -> tuple[str, ...]:
+        """The names under which an endpoint may know the longest answer, the usual one first."""
         ...
 
     def parsed(self, body: bytes, /) -> Any:
@@ -59,3 +78,20 @@ def described(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]:
     schema = orjson.dumps(call.schema).decode()
     words = f"Answer with one JSON object and nothing else. It must fit this JSON Schema: {schema}"
     return (ChatMessage("system", words), *call.messages)
+
+
+def merged(body: dict[str, Any], call: ModelCall, parameters: dict[str, Any]) -> bytes:
+    """The JSON of a request, with what the pipeline sends besides: its parameters among the protocol's `parameters`, a
+    part of `body` or all of it, and the other fields where they belong."""
+    if call.extras:
+        parameters |= call.extras.params
+        _merge(body, call.extras.body)
+    return orjson.dumps(body)
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value

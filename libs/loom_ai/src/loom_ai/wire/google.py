@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish
 from loom_ai.wire.document import NoAnswer, first_of, kind_of, name_of, object_of
-from loom_ai.wire.form import Form, described
+from loom_ai.wire.form import USUAL, Form, Manner, described, merged
 from loom_ai.wire.parts import Said, once, text_in
 from loom_ai.wire.usage import Counted, added, checked
 
@@ -53,10 +51,14 @@ def headers(secret: str | None) -> dict[str, str]:
     return {"x-goog-api-key": secret} if secret else {}
 
 
-def request_body(call: ModelCall, form: Form) -> bytes:
+def limits(_base_url: str) -> tuple[str, ...]:
+    return ("maxOutputTokens",)
+
+
+def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
     messages = described(call, form)
     settings: dict[str, Any] = {}
-    if call.temperature is not None:
+    if call.temperature is not None and manner.temperature:
         settings["temperature"] = call.temperature
     if call.max_tokens is not None:
         settings["maxOutputTokens"] = call.max_tokens
@@ -75,7 +77,7 @@ def request_body(call: ModelCall, form: Form) -> bytes:
     system = [{"text": message.content} for message in messages if message.role == "system"]
     if system:
         body["systemInstruction"] = {"parts": system}
-    return orjson.dumps(body)
+    return merged(body, call, settings)
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish
 from loom_ai.wire.document import first_of, name_of, object_of
-from loom_ai.wire.form import Form, described
+from loom_ai.wire.form import USUAL, Form, Manner, described, merged
 from loom_ai.wire.parts import said_in
 from loom_ai.wire.usage import Counted, checked
 
@@ -40,26 +38,27 @@ def headers(secret: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"} if secret else {}
 
 
-def request_body(call: ModelCall, form: Form) -> bytes:
+def limits(base_url: str) -> tuple[str, ...]:
+    """OpenAI has renamed `max_tokens`, and newer models refuse the old name; most others know only the old one."""
+    names = ("max_tokens", "max_completion_tokens")
+    return names[::-1] if urlsplit(base_url).hostname == "api.openai.com" else names
+
+
+def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
     body: dict[str, Any] = {
         "model": call.model,
         "messages": [{"role": message.role, "content": message.content} for message in described(call, form)],
     }
-    if call.temperature is not None:
+    if call.temperature is not None and manner.temperature:
         body["temperature"] = call.temperature
     if call.max_tokens is not None:
-        body[_limit_name(call.base_url)] = call.max_tokens
+        body[manner.limit or limits(call.base_url)[0]] = call.max_tokens
     if form is Form.JSON_SCHEMA:
         schema = {"name": "output", "strict": True, "schema": call.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif form is Form.JSON_OBJECT:
         body["response_format"] = {"type": "json_object"}
-    return orjson.dumps(body)
-
-
-def _limit_name(base_url: str) -> str:
-    """OpenAI has renamed `max_tokens`, and newer models there refuse the old name; others know only the old one."""
-    return "max_completion_tokens" if urlsplit(base_url).hostname == "api.openai.com" else "max_tokens"
+    return merged(body, call, body)
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:

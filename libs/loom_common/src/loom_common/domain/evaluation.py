@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from loom_common.domain.caching import CacheConfig
+from loom_common.domain.call_options import CallOptions
 from loom_common.domain.evaluators import MODEL_JUDGED, EvaluatorConfig, ModelJudged
 from loom_common.domain.failing import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.providers import ProviderConfig, split_model
@@ -39,7 +40,7 @@ THRESHOLD_GATES = ("all_pass", "majority_pass", "any_pass")
 """The gates that look at whether each evaluator passed."""
 
 
-class EvaluateConfig(Recovery):
+class EvaluateConfig(Recovery, CallOptions):
     """How each output is scored, and which scores let it through."""
 
     model: str | None = Field(None, description="The model of evaluators that ask one and name none themselves.")
@@ -94,9 +95,14 @@ class EvaluateConfig(Recovery):
     ) -> tuple[str, str | None, str | None]:
         """Model, endpoint and key of an evaluator: its own, else this section's. A model of another provider is not
         asked at this section's endpoint, and another endpoint is not sent this section's key."""
-        configured = dict(providers or {})
         model = evaluator.model or self.model or ""
-        alike = split_model(model, configured)[0] == split_model(self.model or "", configured)[0]
+        alike = self.speaks_to(evaluator, providers)
         base_url = evaluator.base_url or (self.base_url if alike else None)
         key = evaluator.api_key or (self.api_key if alike and evaluator.base_url is None else None)
         return model, base_url, key
+
+    def speaks_to(self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None) -> bool:
+        """Whether an evaluator's model is of the provider that this section is about."""
+        configured = dict(providers or {})
+        model = evaluator.model or self.model or ""
+        return split_model(model, configured)[0] == split_model(self.model or "", configured)[0]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from loom_common.domain.call_options import CallOptions
 from loom_common.domain.durations import Limit
 from loom_common.domain.near import closest
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
@@ -73,7 +74,7 @@ class RateLimit(Section):
             yield mistake((), "missing_for_type", "`requests_per_minute` or `tokens_per_minute`", written)
 
 
-class ProviderConfig(Section):
+class ProviderConfig(CallOptions):
     """The connection to a provider: a known one, or one of your own by a name of your own."""
 
     type: Wire | None = Field(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from loom_common.domain.caching import CacheConfig
+from loom_common.domain.call_options import CallOptions
 from loom_common.domain.durations import Limit
 from loom_common.domain.failing import (
     ON_FAILURE_OR_FALLBACK,
@@ -26,6 +27,7 @@ _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
         {
             *("prompt", "prompt_version", "model", "temperature", "max_tokens", "context", "cache", "base_url"),
             *("api_key", "timeout", "rate_limit", "records_per_call"),
+            *("params", "extra_body", "headers", "answer"),
         }
     ),
     "scorer": frozenset({"scorer", "field"}),
@@ -41,7 +43,7 @@ _REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
 }
 
 
-class TransformConfig(Recovery):
+class TransformConfig(Recovery, CallOptions):
     """How a record's output is made from its input."""
 
     type: Literal["ai", "scorer", "python", "passthrough"] = Field(
@@ -76,6 +78,11 @@ class TransformConfig(Recovery):
     )
     records_per_call: int = Field(
         1, ge=1, le=50, description="`ai`: records that share a question. What is not answered well is asked singly."
+    )
+    answer: Literal["lenient", "strict"] = Field(
+        "lenient",
+        description="`ai`: whether the answer is also read out of reasoning, code fences and words around it, where "
+        "exactly one JSON object stands there; `strict` takes nothing but JSON.",
     )
     scorer: str | None = Field(None, description="`scorer`: `vader`, or `module:name` of your own.")
     field: str | None = Field(None, description="`scorer`: the input field to score.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from loom_ai.endpoints import endpoint_of
@@ -49,6 +50,8 @@ def arbiter_rule(
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
     endpoint = endpoint_of(model, base_url, providers=providers, api_key=api_key)
+    if section.speaks_to(settings, providers):
+        endpoint = replace(endpoint, extras=endpoint.extras.outweighed_by(section.extras))
     timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
     bench = Bench(endpoint, timeout, settings.temperature, settings.max_tokens)
 

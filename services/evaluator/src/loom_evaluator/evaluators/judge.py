@@ -46,6 +46,7 @@ class Bench:
             rate_limit=endpoint.rate_limit,
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
+            extras=endpoint.extras,
         )
 
 

@@ -15,14 +15,14 @@ from loom_ai.judging_cost import JudgingCost
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
-from loom_ai.structured import ask, read
+from loom_ai.structured import Reply, ask, read
 from loom_ai.together import Part, Question, ask_together
 from loom_common import attempts, hands
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.plan import Plan, prompt_of
-from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
+from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.isolation import MODEL_CALLS
 from loom_transformer.outcome import Outcome
 
@@ -46,11 +46,13 @@ class AiTransform:
             None if config.timeout is None else seconds(config.timeout),
             config.rate_limit,
             plan.pipeline.providers,
+            config.extras,
         )
         self._models = models
         self._shape = shape
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
         self._patience = seconds(plan.pipeline.timeouts.record)
+        self._strict = config.answer == "strict"
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
 
@@ -88,7 +90,13 @@ class AiTransform:
                 questions.append(Question(call, Payer(run_id, record.id)))
         count = self._config.records_per_call
         try:
-            parts = await ask_together(self._models, questions, count, self._shape, self._reuse, self._patience)
+            parts = await ask_together(
+                self._models, questions, count, self._shape, self._reuse, self._patience, strict=self._strict
+            )
+        except UpstreamUnusable:
+            if len(self._endpoints) == 1:
+                raise
+            return {}
         except TransientError:
             if len(self._endpoints) == 1 and not attempts.current.get().last:
                 raise
@@ -115,9 +123,10 @@ class AiTransform:
         for endpoint in self._endpoints:
             call = self._call(endpoint, prompt, again, record.id)
             try:
-                reply = await ask(self._models, call, payer, self._shape, self._reuse, self._patience)
-            except TransientError as away:
-                trouble = trouble or away
+                reply = await self._asked(call, payer)
+            except (TransientError, UpstreamUnusable) as away:
+                # One that may come back is waited for, whatever became of the others.
+                trouble = away if trouble is None or isinstance(trouble, UpstreamUnusable) else trouble
                 continue
             spent += reply.spent
             if reply.output is not None:
@@ -126,19 +135,28 @@ class AiTransform:
                 other = None if endpoint is self._endpoints[0] else endpoint.model
                 return Outcome(reply.output, perf_counter() - began, spent=spent, answered_by=other)
             failure = failure or (reply.error and _with_prompt(reply.error, prompt, endpoint.model))
-        if isinstance(trouble, BreakerOpen) or (trouble is not None and not attempts.current.get().last):
+        if isinstance(trouble, UpstreamUnusable):
+            # Where another model could not answer either, that is the record's own affair.
+            if failure is None:
+                raise trouble
+        elif isinstance(trouble, BreakerOpen) or (trouble is not None and not attempts.current.get().last):
             raise trouble
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
         output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, record.id))
         error = failure if output is None else None
         return Outcome(output, perf_counter() - began, error, spent, source)
 
+    async def _asked(self, call: ModelCall, payer: Payer) -> Reply:
+        return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)
+
     async def _remembered(self, payer: Payer, call: ModelCall) -> tuple[dict[str, Any] | None, str | None]:
         """The last good answer for the record, and where it comes from."""
         if self._remembers:
             for entry in await self._models.recall(self._pipeline, payer, call):
                 try:
-                    return read(entry.answer, self._shape), f"cached answer of {entry.payer.run_id}"
+                    return read(
+                        entry.answer, self._shape, strict=self._strict
+                    ), f"cached answer of {entry.payer.run_id}"
                 except RecordError:  # no good answer, or one of a shape that is not asked for any more
                     continue
         return None, None
@@ -160,6 +178,7 @@ class AiTransform:
             concurrency=endpoint.concurrency,
             served_by=endpoint.served_by,
             judged=self._judging.of(record_id, prompt),
+            extras=endpoint.extras,
         )
 
 
@@ -167,7 +186,7 @@ def _rank(error: Exception) -> int:
     return 0 if isinstance(error, PermanentError) else 1 if isinstance(error, BreakerOpen) else 2
 
 
-def _given_up(trouble: TransientError | None, prompt: str, model: str) -> RecordError:
+def _given_up(trouble: TransientError | UpstreamUnusable | None, prompt: str, model: str) -> RecordError:
     """Only this record is kept back for it: its neighbours were answered."""
     code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
     return _with_prompt(RecordError(f"{trouble} (after the last attempt)", code=code), prompt, model)
