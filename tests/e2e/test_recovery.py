@@ -60,8 +60,8 @@ async def test_too_many_failures_end_a_run_and_say_which_limit(tmp_path):
     made = project(tmp_path, 400, transform=transform, code=CODE, extract={"batch_size": 10})
     end = await run(made)
     report = end.report
-    assert report["status"] in ("partial", "failed"), end.err
-    assert report["status"] == ("partial" if report["records"]["loaded"] else "failed")
+    assert report["status"] == "failed", end.err
+    assert (report["records"]["loaded"], made.path(made.destination).exists()) == (0, False)
     assert "records failed; max_failures is 8" in report["error"]
     assert report["records"]["quarantined"] > 8
     assert_balanced(report)
@@ -71,7 +71,8 @@ async def test_a_run_that_a_limit_ended_goes_on_when_resumed_and_counts_anew(tmp
     transform = {**python("transforms:fails_on_five"), "max_failures": 120}
     made = project(tmp_path, 1000, transform=transform, code=CODE, extract={"batch_size": 10})
     first = await run(made, environ={"LOOM_WORKER_PREFETCH": "2"})
-    assert (first.report["status"], first.report["reason"]) == ("partial", "failure_limit"), first.err
+    assert (first.report["status"], first.report["reason"]) == ("failed", "failure_limit"), first.err
+    assert first.report["records"]["staged"] > 0
     assert first.report["records"]["quarantined"] < 200
     last = await loom(made.folder, "resume", first.report["run_id"], "--format", "json")
     assert counts(last.report, "loaded", "quarantined") == {"loaded": 800, "quarantined": 200}, last.err
@@ -80,11 +81,26 @@ async def test_a_run_that_a_limit_ended_goes_on_when_resumed_and_counts_anew(tmp
     assert (await loom(made.folder, "resume", first.report["run_id"])).code == 2
 
 
+async def test_a_run_that_a_limit_ended_is_partial_where_records_are_in_the_destination(tmp_path):
+    transform = {**python("transforms:fails_on_five"), "max_failures": 8}
+    made = project(
+        tmp_path,
+        400,
+        transform=transform,
+        code=CODE,
+        extract={"batch_size": 10},
+        destination="sqlite:///out.db?table=moods",
+    )
+    report = (await run(made)).report
+    assert (report["status"], report["reason"]) == ("partial", "failure_limit")
+    assert report["records"]["loaded"] == len(await made.loaded()) > 0
+
+
 async def test_a_rate_of_failures_ends_a_run(tmp_path):
     transform = {**python("transforms:fails_on_five"), "max_failure_rate": 0.1}
     made = project(tmp_path, 400, transform=transform, code=CODE, extract={"batch_size": 10})
     end = await run(made)
-    assert end.report["status"] in ("partial", "failed")
+    assert end.report["status"] == "failed"
     assert "max_failure_rate is 10.0%" in end.report["error"]
     assert_balanced(end.report)
 

@@ -76,7 +76,31 @@ of it: [evaluation.md](evaluation.md); what to do with records that were kept ba
 
 LOAD = """
 A loaded row is the key of the record, the fields of `include`, and the output. `loom validate` prints what the
-destination guarantees where a batch arrives twice.
+destination guarantees where a batch arrives twice, and what a later run makes of the rows.
+
+| mode | what a later run makes of the rows | what it needs |
+|---|---|---|
+| `upsert` | A record that is loaded again updates its row; others stay. | a unique index on exactly the key columns |
+| `replace` | A run that succeeded, or missed its `batch_threshold`, puts its rows in the place of all others. | |
+| `append` | Every run adds its rows: a record that is loaded again stands there twice. | |
+
+A table that Loom makes for `upsert` has the index. Where another one lacks it, Loom says which statement makes it.
+
+A run that replaces writes its rows beside the destination first: into the table `<table>__loom_<run>`, or into parts
+in the
+folder `<file>.loom/<run>`. Where it ends before they could be put in place they are counted as `staged`, not as
+`loaded`, the report says where they are, and the old result stays. `loom resume` goes on with them. They are removed
+by `loom cancel`, and by the next run of the pipeline that replaces the same destination. A run that loaded no row
+leaves
+what is there, unless `allow_empty: true`.
+
+**A trial** (`loom run --sample N`) never touches the destination. It loads into `scores.sample.csv` for `scores.csv`,
+and into
+the table `scores_sample` for `scores`, with a ledger of its own, in the place of the trial before it; `fallback`
+likewise.
+A connector of your own is not called: its rows go to `<table or scheme>.sample.jsonl` in the pipeline's folder. The
+report shows the
+first rows. `--load` loads into the destination itself.
 """
 
 MONITORING = """
@@ -94,6 +118,19 @@ FAILING = """
 
 **A record** that fails in a stage is kept in quarantine with its reason, alone; its neighbours go on. `on_failure` of
 the stage says otherwise: `skip`, `retry`, `fallback`, `abort`.
+
+**Many records** that fail end the run: `max_failure_rate` is 0.5 for every stage unless it says otherwise, and holds
+once
+20 records have been through the stage. What was loaded by then stays, what was kept back is in quarantine, and the
+report groups the reasons, each with a record to look at. A rejection by the gate is no failure. A run that loaded
+nothing while errors kept records back is `failed`, however few there were; one whose gate rejected all is `partial`.
+
+**For CI**, `fail_on: {rejected: 0.2, failed: 0}` or `--fail-on rejected=0.2` limits how records may end: a number of
+records
+(`5`), or a share of those extracted (`0.2`, `20%`). Beyond it `loom run` exits with 5, and what passed is loaded all
+the same.
+Names are `rejected`, `quarantined`, `skipped`, `cancelled`, `failed` (quarantined or skipped) and `kept` (those and
+rejected).
 
 ```yaml
 transform:
@@ -183,9 +220,9 @@ Values stay text: nothing is taken for a number or a date, and an empty field is
 names it. A closing quote is followed by a delimiter or a line end. A ragged row, a broken quote or bytes of another
 encoding quarantine that record, with its line; the others go on. As a destination: exactly once, each batch is a part
 of its own and the file is joined from them at the end. Null is an empty field, empty text is `""`. A link is followed;
-permissions and owner stay. Mode `replace` (the default) or `append`, which adds bytes at the end and changes none:
-rows are written with the columns, delimiter, encoding and line ends that the file has. A file that they do not fit is
-refused before the run where the output is declared, else at the first batch.
+permissions and owner stay. Mode `replace` (the default) or `append`, which adds bytes at the end and changes none, also
+where the run failed or was cancelled: rows are written with the columns, delimiter, encoding and line ends of the
+file. A file that they do not fit is refused before the run where the output is declared, else at the first batch.
 """,
     "JSON Lines files": """
 One object a line, read exactly: integers stay what they are, however long. A line that is no JSON object, or has a key
@@ -195,8 +232,8 @@ record, with its line. As a destination: like CSV.
     "SQLite and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch
 and a row of the table `loom_load_ledger` are one transaction. A row that violates a constraint quarantines that record
-at stage `load`; its neighbours load. Mode `append` (the default), `upsert` by `load.key`, or `replace`, which is put in
-place at the end of the run as a whole.
+at stage `load`; its neighbours load. Mode `upsert` (the default where records have a key), `append`, or
+`replace`, which is put in place at the end of the run as a whole.
 """,
 }
 
@@ -235,10 +272,11 @@ a run shows a live picture; elsewhere a line now and then.
 | exit code | meaning |
 |---|---|
 | 0 | succeeded |
-| 1 | failed |
+| 1 | failed: the run could not go on, or loaded nothing while errors kept records back |
 | 2 | bad usage or configuration |
-| 3 | partial: below the batch threshold, or paused by someone else |
+| 3 | partial: below the batch threshold, all rejected, or ended by a limit of failures; paused by someone else |
 | 4 | cancelled |
+| 5 | succeeded or partial, and beyond a limit of `--fail-on` or `fail_on` |
 | 130 | interrupted: the first Ctrl-C pauses the run and says how to resume it, the second ends at once |
 
 Every command takes `--verbose`, which shows the traceback of an error.

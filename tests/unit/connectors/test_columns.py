@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from loom_common.domain.beside import staging_table as staging_name
 from loom_connectors.columns import Kind, columns_of, kind_of, kinds, lacking, unknown_everywhere
-from loom_connectors.outcome import failed_as_json, result_of, sorted_out, staging_name, stored_result
+from loom_connectors.outcome import failed_as_json, result_of, sorted_out, stored_result
 from loom_connectors.ports import FailedRow, LoadResult, Row
 
 

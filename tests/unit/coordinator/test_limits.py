@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from loom_common.domain.failing import Recovery
+from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.limits import Count, exceeded, limits_of, since
+from loom_coordinator.limits import Count, exceeded, limits_of, of_batch, since
 
 T, L = Stage.TRANSFORM, Stage.LOAD
 DEFINITION = {
@@ -38,7 +39,10 @@ DEFINITION = {
             Count(10, 10),
             "transform: 10 records failed; max_failures is 9",
         ),
-        ({}, Count(50, 50), None),
+        ({"max_failure_rate": None}, Count(50, 50), None),
+        ({}, Count(19, 19), None),
+        ({}, Count(20, 10), None),
+        ({}, Count(20, 11), "transform: 11 of 20 records failed (55.0%); max_failure_rate is 50.0%"),
     ],
 )
 def test_a_limit_is_passed_by_more_than_it_allows(limit, count, words):
@@ -60,8 +64,34 @@ def test_a_stage_nothing_was_heard_of_has_passed_nothing():
     assert exceeded({L: Recovery(max_failures=0)}, {}) is None
 
 
-def test_a_definition_without_limits_has_none():
-    assert limits_of(DEFINITION) == {}
+def test_every_stage_gives_up_on_a_run_half_of_which_fails_unless_the_pipeline_says_otherwise():
+    limits = limits_of({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": None}})
+    assert {stage.value: limit.max_failure_rate for stage, limit in limits.items()} == {
+        "extract": 0.5,
+        "transform": 0.5,
+        "load": None,
+    }
+
+
+def test_a_replay_has_the_limits_that_its_pipeline_names_and_no_default():
+    limits = limits_of({**DEFINITION, "load": {"destination": "b.csv", "max_failure_rate": 0.2}}, replay=True)
+    assert (limits[T].max_failure_rate, limits[L].max_failure_rate) == (None, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("stage", "unread", "expected"),
+    [
+        ("extract", -1, {}),
+        ("extract", 2, {"extract": (20, 2)}),
+        ("transform", 2, {"extract": (20, 2), "transform": (18, 3)}),
+        ("evaluate", 2, {"extract": (20, 2), "transform": (18, 3), "evaluate": (15, 1)}),
+        ("load", 2, {"extract": (20, 2), "transform": (18, 3), "evaluate": (15, 1), "load": (10, 1)}),
+    ],
+)
+def test_a_batch_counts_for_the_stages_that_are_done_with_it_and_a_rejection_is_no_failure(stage, unread, expected):
+    tally = Tally(extracted=20, transformed=15, passed=10, rejected=4, quarantined=7, loaded=9)
+    counted = of_batch(Stage(stage), tally, unread)
+    assert {each.value: (count.seen, count.failed) for each, count in counted.items()} == expected
 
 
 def test_the_limits_of_a_definition_are_found_by_stage():

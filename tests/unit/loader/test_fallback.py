@@ -19,6 +19,7 @@ class Place:
     """A destination that refuses what it is told to, and keeps a ledger."""
 
     guarantee = Guarantee.LEDGER
+    stages = False
 
     def __init__(self, location: str) -> None:
         self.location = location
@@ -43,8 +44,9 @@ class Place:
         self.refuses[row.record_id] = left - 1
         return left > 0
 
-    async def finalize(self, run_id, *, complete):
+    async def finalize(self, run_id, *, complete, keep=False):
         self.finalized.append(run_id)
+        return True
 
     async def close(self):
         pass

@@ -26,6 +26,7 @@ class Shelf:
     """A destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
 
     location = "memory:shelf"
+    stages = False
 
     def __init__(self, trouble=None):
         self.batches = {}
@@ -40,8 +41,9 @@ class Shelf:
         failed = [FailedRow(row.record_id, "constraint", "n must not be negative") for row in batch.rows if _bad(row)]
         return LoadResult(len(batch.rows) - len(failed), failed)
 
-    async def finalize(self, run_id, *, complete):
+    async def finalize(self, run_id, *, complete, keep=False):
         self.finalized.append((run_id, complete))
+        return True
 
     async def close(self):
         self.closed = True

@@ -11,10 +11,11 @@ from pydantic import PrivateAttr
 
 from loom.config import LoomConfig
 from loom.definition_file import gather_files, load
-from loom.session import open_session
+from loom.session import open_session, settled_report
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain import pipeline as domain
+from loom_common.domain.fail_on import passed
 from loom_common.errors import PermanentError
 from loom_quarantine.looking import Chosen
 
@@ -61,6 +62,11 @@ class RunResult:
         return self.report.records["passed"]
 
     @property
+    def beyond_limits(self) -> list[str]:
+        """The limits of the pipeline's `fail_on` that the run is beyond, each in words."""
+        return passed(self.report.fail_on, self.report.records)
+
+    @property
     def cost_total(self) -> float:
         """USD."""
         return self.report.cost["total"]
@@ -85,25 +91,32 @@ class Loom:
         params: Mapping[str, Any] | None = None,
         *,
         sample: int | None = None,
+        load: bool = False,
         reuse: bool = True,
         cluster: bool = False,
     ) -> RunResult:
-        """Run it to its end, embedded unless `cluster`. Raises `ConfigurationError` where it cannot start."""
+        """Run it to its end, embedded unless `cluster`. A `sample` of so many records goes beside the destination
+        unless `load`. Raises `ConfigurationError` where it cannot start."""
         request = RunRequest(
             definition=pipeline.definition(),
             files=gather_files(pipeline, pipeline.folder),
             base=self._config.base_of(pipeline.folder),
             params=dict(params or {}),
             sample=sample,
+            load=load,
             reuse=reuse,
         )
-        async with open_session(self._config, cluster=cluster or self._config.distributed) as session:
+        config = self._config.for_cluster() if cluster else self._config
+        finished, notice = None, None
+        async with open_session(config, cluster=config.distributed) as session:
             accepted = await session.start(request)
-            notice = None
             async for event in session.follow(accepted.run_id):
                 if isinstance(event, RunFinished):
-                    return RunResult(event.report)
-                notice = event.notice if event.reason else None
+                    finished = event
+                else:
+                    notice = event.notice if event.reason else None
+        if finished is not None:
+            return RunResult(await settled_report(config, finished.report))
         if notice:
             raise PermanentError(notice)
         raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")

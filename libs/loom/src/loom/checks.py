@@ -54,8 +54,11 @@ class Check:
     """How many records the source has, where that is known."""
 
 
-async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None) -> list[Check]:
-    """Look at the surroundings of a pipeline. Nothing is read but the source's first page, nothing is written."""
+async def check(
+    loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None, *, sample: bool = False
+) -> list[Check]:
+    """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
+    Nothing is read but the source's first page, nothing is written."""
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
     texts = list(_texts(loaded))
     missing = dict.fromkeys(str(error) for text in texts for error in credentials.missing(text))
@@ -69,6 +72,8 @@ async def check(loaded: LoadedPipeline, config: LoomConfig, params: dict[str, An
         credentials=credentials,
         params=_params(loaded.pipeline.params, params or {}),
         output_schema=json_schema(schema) if schema else None,
+        record_key=loaded.pipeline.extract.keys,
+        sample=sample,
     )
     load = loaded.pipeline.load
     counted = _all_given(loaded.pipeline.params, params or {})
@@ -204,7 +209,7 @@ async def _destination(
             await destination.close()
     except LoomError as error:
         return Check(what, ok=False, detail=_told(error, written))
-    return Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}")
+    return Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}")
 
 
 def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:

@@ -24,6 +24,7 @@ from loom_common.contracts.v1 import (
     RunFinished,
     RunProgress,
     RunRejected,
+    RunReport,
     RunRequest,
 )
 from loom_common.domain.replaying import Changes
@@ -165,6 +166,15 @@ async def open_session(config: LoomConfig, *, cluster: bool) -> AsyncIterator[Se
 
             async with _conversation(platform.bus, build) as session:
                 yield session
+
+
+async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
+    """The report of an embedded run that ended, once its session is closed. A run that ended before its time is told of
+    at once; what the loader then put in place, or removed, is in the state database. A cluster's is as it was told."""
+    if config.distributed or report.status == "succeeded":
+        return report
+    async with open_views(config) as views:
+        return await views.report(report.run_id) or report
 
 
 class EmbeddedSession(Session):

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from loom import cost_views, kept_record
 from loom.config import LoomConfig
 from loom.engine import alive
-from loom_common.contracts.v1 import RunAccepted
+from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.errors import ConfigurationError
 from loom_coordinator import report
 from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
@@ -61,12 +61,9 @@ class Views:
 
     async def run(self, run_id: str) -> dict[str, Any] | None:
         """A run's report, with when it ran, with what, and what holds it up; None where there is no such run."""
-        row = await self.row(run_id)
-        if row is None:
+        row, summary = await self.row(run_id), await self.report(run_id)
+        if row is None or summary is None:
             return None
-        async with self._engine.connect() as connection:
-            summary = await report.of(connection, run_id)
-        assert summary is not None
         return summary.model_dump() | {
             "status": self._status(row),
             "started_at": _plain(row["started_at"]),
@@ -82,6 +79,11 @@ class Views:
         """A run's status, as people are shown it; None where there is no such run."""
         row = await self.row(run_id)
         return None if row is None else self._status(row)
+
+    async def report(self, run_id: str) -> RunReport | None:
+        """A run's report as far as it has come; None where there is no such run."""
+        async with self._engine.connect() as connection:
+            return await report.of(connection, run_id)
 
     async def history(self, pipeline: str, limit: int) -> list[dict[str, Any]]:
         """The pipeline's runs, newest first."""

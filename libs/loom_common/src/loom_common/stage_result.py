@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from loom_common import attempts, bills, flow
 from loom_common.contracts.envelope import Message, Outgoing
@@ -30,6 +31,8 @@ class StageResult:
     evaluations: Sequence[Evaluation] = ()
     advanced: dict[str, float] = field(default_factory=dict)
     calls: tuple[Calls, ...] = field(default_factory=bills.lines)
+    rows: Sequence[dict[str, Any]] = ()
+    """The first rows that were loaded, of a sample, whose report shows them."""
 
     @property
     def tally(self) -> Tally:
@@ -62,6 +65,7 @@ class StageResult:
             latency=self.latency,
             evaluations=tuple(self.evaluations),
             calls=self.calls,
+            rows=tuple(self.rows),
         )
         outgoing.append(Outgoing(flow.fact("batch", self.stage.done, header.pipeline), fact))
         return outgoing

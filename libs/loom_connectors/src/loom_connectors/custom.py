@@ -182,6 +182,14 @@ class ConnectorDestination:
         return Guarantee.AT_LEAST_ONCE
 
     @property
+    def effect(self) -> str:
+        return "what a later run makes of these rows, the connector decides"
+
+    @property
+    def stages(self) -> bool:
+        return False
+
+    @property
     def location(self) -> str:
         return self._connected.shown
 
@@ -204,8 +212,13 @@ class ConnectorDestination:
             )
         return ports.LoadResult(result.success_count, tuple(row for row in failed if row is not None))
 
-    async def finalize(self, run_id: str, *, complete: bool) -> None:
+    async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
         """A connector shows what it was given at once: there is nothing left to do."""
+        return True
+
+    async def drop(self, run_id: str) -> bool:
+        """A connector stages nothing."""
+        return True
 
     async def close(self) -> None:
         await self._connected.close()

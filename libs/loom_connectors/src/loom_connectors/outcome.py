@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from loom_common.domain.ids import content_hash
 from loom_connectors.ports import FailedRow, LoadBatch, LoadResult, Row
 from loom_connectors.values import json_text
 
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+FINALIZED = "finalize"
+"""The ledger's row for the exchange of a run that replaces a table: it stands for no batch."""
 
 
 def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) -> tuple[list[Row], list[FailedRow]]:
@@ -66,11 +68,3 @@ def stored_result(loaded: int, failed: Any) -> LoadResult:
     if isinstance(entries, str):
         entries = json.loads(bytes.fromhex(entries))
     return LoadResult(loaded, tuple(FailedRow(**entry) for entry in entries))
-
-
-def staging_name(table: str, run_id: str) -> str:
-    """Where a replacing run collects its rows: `<table>__loom_<run>`, within Postgres's 63 bytes."""
-    tail = f"__loom_{run_id}"
-    if len(tail) > 40:
-        tail = f"__loom_{content_hash(run_id.encode())[:16]}"
-    return table.encode()[: 63 - len(tail.encode())].decode(errors="ignore") + tail

@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from loom_common.domain.beside import parts_folder, sample_file
 from loom_common.domain.pipeline import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_connectors.appending import added
@@ -98,15 +99,26 @@ class FileDestination:
             )
         if set("*?") & set(config.destination):
             raise ConfigurationError(f"load.destination: '{config.destination}' is a pattern; name one file.")
-        self._path = followed(resolved(surroundings.credentials.expand(config.destination), surroundings.folder))
-        self._append = config.mode == "append"
+        path = resolved(surroundings.credentials.expand(config.destination), surroundings.folder)
+        self._path = followed(path.with_name(sample_file(path.name)) if surroundings.sample else path)
+        self._append = surroundings.adds if surroundings.sample or config.mode is None else config.mode == "append"
         self._form = form
-        self._folder = self._path.with_name(f"{self._path.name}.loom")
+        self._folder = self._path.with_name(parts_folder(self._path.name))
         self._expected = list(dict.fromkeys([*config.include, *kinds(surroundings.output_schema, ())]))
 
     @property
     def guarantee(self) -> Guarantee:
         return Guarantee.OBJECT
+
+    @property
+    def effect(self) -> str:
+        if self._append:
+            return "mode append: every run adds its rows to the file"
+        return "mode replace: a run that succeeds puts its rows in the place of the file"
+
+    @property
+    def stages(self) -> bool:
+        return True
 
     @property
     def location(self) -> str:
@@ -121,8 +133,16 @@ class FileDestination:
     async def load(self, batch: LoadBatch) -> LoadResult:
         return await asyncio.to_thread(self._load, batch)
 
-    async def finalize(self, run_id: str, *, complete: bool) -> None:
-        await asyncio.to_thread(self._finalize, run_id, complete=complete)
+    async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
+        if keep and not self._append and self._path.exists():
+            await asyncio.to_thread(self._remove_parts, run_id)
+            return False
+        return await asyncio.to_thread(self._finalize, run_id, complete=complete)
+
+    async def drop(self, run_id: str) -> bool:
+        placed = await asyncio.to_thread(self._finalize, run_id, complete=False)
+        await asyncio.to_thread(self._remove_parts, run_id)
+        return placed
 
     async def close(self) -> None:
         return
@@ -161,9 +181,14 @@ class FileDestination:
         manifest = self._manifest(place.run_id)
         return manifest.complete or place.part in manifest.parts or (self._folder / place.run_id / place.part).exists()
 
-    def _finalize(self, run_id: str, *, complete: bool) -> None:
-        if self._append and not self._folder.exists():
-            return  # nothing was ever loaded here, so there is nothing to add
+    def _remove_parts(self, run_id: str) -> None:
+        with self._trouble():
+            shutil.rmtree(self._folder / run_id, ignore_errors=True)
+
+    def _finalize(self, run_id: str, *, complete: bool) -> bool:
+        """Whether what was loaded is in the file."""
+        if not self._folder.exists() and (self._append or not complete):
+            return self._append  # nothing was ever loaded here, so there is nothing to add
         with self._trouble(), self._alone():
             self._settle()
             manifest = self._manifest(run_id)
@@ -176,6 +201,7 @@ class FileDestination:
                 shutil.rmtree(self._folder / run_id, ignore_errors=True)
             for name in manifest.parts:
                 (self._folder / run_id / name).unlink(missing_ok=True)
+            return manifest.complete or self._append
 
     def _publish(self, run_id: str, manifest: Manifest, *, complete: bool) -> Manifest:
         """Write the file anew beside its place, tell the manifest what it will be, put it in place."""

@@ -25,6 +25,12 @@ class Surroundings:
     """The run's parameters as typed Python values, for binding."""
     output_schema: Mapping[str, Any] | None = None
     """JSON Schema of the output, where the pipeline declares one: a destination may create its table by it."""
+    record_key: tuple[str, ...] = ()
+    """The fields that identify a record, `extract.key`: a database updates by them unless it is told otherwise."""
+    adds: bool = False
+    """Whether the run adds to what is there unless it is told otherwise, as a replay does."""
+    sample: bool = False
+    """Whether the run only tries things out: a destination then writes beside its place, and never into it."""
 
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
@@ -159,6 +165,16 @@ class Destination(Protocol):
         ...
 
     @property
+    def effect(self) -> str:
+        """What a run makes of the rows that earlier runs loaded. `loom validate` prints it."""
+        ...
+
+    @property
+    def stages(self) -> bool:
+        """Whether loaded rows wait beside the destination until `finalize` puts them in place."""
+        ...
+
+    @property
     def location(self) -> str:
         """Where results lie, fit to be shown: no credentials."""
         ...
@@ -172,9 +188,15 @@ class Destination(Protocol):
         """Write the batch. Raises for trouble of the destination as a whole; a row's own trouble is in the result."""
         ...
 
-    async def finalize(self, run_id: str, *, complete: bool) -> None:
+    async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
         """Every batch of the run is loaded: publish the result as one. Idempotent. `complete` is False where the
-        run was cancelled or failed: show what was loaded, but replace nothing."""
+        run failed: show what was loaded, but replace nothing. `keep` where it loaded nothing: a result that is there
+        stays. Returns whether the run's result is what a reader finds now."""
+        ...
+
+    async def drop(self, run_id: str) -> bool:
+        """Nobody will go on with the run: show what it added, and remove what it staged. Idempotent. Returns whether
+        the run's result is what a reader finds now."""
         ...
 
     async def close(self) -> None:

@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 
+from loom_common.domain.beside import sample_table, staging_table
 from loom_common.domain.pipeline import LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DestinationError
-from loom_connectors.columns import columns_of, kinds, lacking, unknown_everywhere
+from loom_connectors.adding import Adding
+from loom_connectors.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.options import options_of
 from loom_connectors.outcome import (
+    FINALIZED,
     failed_as_json,
     left_out,
     result_of,
     sorted_out,
-    staging_name,
     stored_result,
     threads_of,
 )
@@ -28,7 +31,7 @@ from loom_connectors.ports import (
     Surroundings,
 )
 from loom_connectors.postgres_rows import Target, Write, write, write_apart
-from loom_connectors.postgres_server import Address, Server, is_a_rows_fault
+from loom_connectors.postgres_server import Address, Server, TableName, is_a_rows_fault
 from loom_connectors.postgres_tables import (
     LEDGER,
     columns_of_table,
@@ -38,12 +41,12 @@ from loom_connectors.postgres_tables import (
     rights,
     unique_keys,
 )
-from loom_connectors.sql import SqlDestinationOptions, name_list
+from loom_connectors.sql import SqlDestinationOptions, name_list, quoted
 from loom_connectors.values import UnfitValue
 
 
 class PostgresDestination:
-    """A table. Modes `append` (the default), `upsert` and `replace`."""
+    """A table. Modes `append`, `upsert` (the default where records have a key) and `replace`."""
 
     def __init__(self, config: LoadConfig, surroundings: Surroundings) -> None:
         self._options = options_of(SqlDestinationOptions, config.options, "load")
@@ -53,8 +56,16 @@ class PostgresDestination:
         self._server = Server(address, self._options.timeouts, DestinationError)
         self._table = address.table
         self._ledger = address.table.beside(LEDGER)
-        self._mode: Literal["append", "upsert", "replace"] = config.mode or "append"
-        self._key = tuple(config.key) if self._mode == "upsert" else ()
+        if surroundings.sample:
+            self._table = self._table.beside(sample_table(self._table.name))
+            self._ledger = self._ledger.beside(sample_table(LEDGER))
+        self._adding = Adding.of(config, surroundings)
+        self._mode = self._adding.mode
+        self._key = self._adding.key
+        self._may_create = self._options.create_table or surroundings.sample
+        self._anew = (
+            surroundings.sample and not surroundings.adds
+        )  # a sample's columns may be others than the last one's
         self._schema = surroundings.output_schema
         self._expected = list(dict.fromkeys([*config.key, *config.include, *kinds(self._schema, ())]))
         self._has_ledger = False
@@ -63,6 +74,14 @@ class PostgresDestination:
     @property
     def guarantee(self) -> Guarantee:
         return Guarantee.LEDGER
+
+    @property
+    def effect(self) -> str:
+        return self._adding.effect
+
+    @property
+    def stages(self) -> bool:
+        return self._mode == "replace"
 
     @property
     def location(self) -> str:
@@ -75,13 +94,13 @@ class PostgresDestination:
                 raise AccessRefused(
                     f"{self._place} is read-only (a standby, or set so). Name a server that takes writes."
                 )
-            if not may.exists and not self._options.create_table:
+            if not may.exists and not self._may_create:
                 raise self._no_table()
             if not may.exists and not may.may_create:
                 raise AccessRefused(f"{self._place}: this user may not create tables. GRANT CREATE, or make the table.")
             if not may.may_write:
                 raise AccessRefused(f"{self._place}: this user may not write to it in mode {self._mode}. GRANT it.")
-            if may.exists:
+            if may.exists and not self._anew:
                 columns = await self._see_columns(connection)
                 missing = [name for name in self._expected if name not in columns]
                 if missing:
@@ -127,32 +146,74 @@ class PostgresDestination:
         self._targets[self._kept_as(run)] = target  # now that what was made for it is there for every connection
         return result
 
-    async def finalize(self, run_id: str, *, complete: bool) -> None:
+    async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
         """Mode `replace` puts the run's rows in place of the old ones, in one transaction."""
-        if self._mode != "replace" or not complete:
-            return
-        staging = self._table.beside(staging_name(self._table.name, run_id))
+        if self._mode != "replace":
+            return True
         seconds = self._options.timeouts.finalize
         async with self._server.connection() as connection, asyncio.timeout(seconds):
             await self._see_ledger(connection)
+            if not complete:
+                return await self._exchanged(connection, run_id)
             async with connection.transaction():
                 await connection.execute(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
-                if not await self._enter(connection, run_id, "finalize", 0):
-                    return
-                exists = bool(await columns_of_table(connection, self._table))
-                if exists:
-                    await connection.execute(f"DELETE FROM {self._table.sql}", timeout=seconds)
-                elif self._options.create_table and self._expected:
-                    await make_table(connection, self._table, kinds(self._schema, self._expected), ())
-                if staged := await columns_of_table(connection, staging):
-                    names = name_list(list(staged))
-                    await connection.execute(
-                        f"INSERT INTO {self._table.sql} ({names}) OVERRIDING SYSTEM VALUE "
-                        f"SELECT {names} FROM {staging.sql}",
-                        timeout=seconds,
-                    )
-                    await connection.execute(f"DROP TABLE {staging.sql}")
+                if keep and await self._holds_rows(connection):
+                    await self._drop(connection, run_id)
+                    return False
+                if await self._enter(connection, run_id, FINALIZED, 0):
+                    await self._exchange(connection, run_id, seconds)
         self._targets.pop(self._kept_as(run_id), None)
+        return True
+
+    async def _exchange(self, connection: Any, run_id: str, seconds: float) -> None:
+        staging = self._staging(run_id)
+        exists = bool(await columns_of_table(connection, self._table))
+        if self._anew:
+            await connection.execute(f"DROP TABLE IF EXISTS {self._table.sql}")
+        elif exists:
+            await connection.execute(f"DELETE FROM {self._table.sql}", timeout=seconds)
+        elif self._may_create and self._expected:
+            await make_table(connection, self._table, kinds(self._schema, self._expected), ())
+        staged = await columns_of_table(connection, staging)
+        if staged and self._anew:
+            await connection.execute(f"ALTER TABLE {staging.sql} RENAME TO {quoted(self._table.name)}")
+        elif staged:
+            names = name_list(list(staged))
+            await connection.execute(
+                f"INSERT INTO {self._table.sql} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {staging.sql}",
+                timeout=seconds,
+            )
+            await connection.execute(f"DROP TABLE {staging.sql}")
+
+    async def drop(self, run_id: str) -> bool:
+        """Removes the staging table of mode `replace`, and what the ledger says of it."""
+        if self._mode != "replace":
+            return True
+        async with self._server.connection() as connection, asyncio.timeout(self._options.timeouts.finalize):
+            await self._see_ledger(connection)
+            async with connection.transaction():
+                if await self._exchanged(connection, run_id):
+                    return True
+                await self._drop(connection, run_id)
+        self._targets.pop(self._kept_as(run_id), None)
+        return False
+
+    async def _drop(self, connection: Any, run_id: str) -> None:
+        await connection.execute(f"DROP TABLE IF EXISTS {self._staging(run_id).sql}")
+        await connection.execute(f"UPDATE {self._ledger.sql} SET loaded = 0 WHERE run_id = $1", run_id)
+
+    async def _exchanged(self, connection: Any, run_id: str) -> bool:
+        """Whether the run's rows are in the table."""
+        sql = f"SELECT 1 FROM {self._ledger.sql} WHERE run_id = $1 AND batch_id = $2"
+        return await connection.fetchval(sql, run_id, FINALIZED) is not None
+
+    async def _holds_rows(self, connection: Any) -> bool:
+        if not await columns_of_table(connection, self._table):
+            return False
+        return await connection.fetchval(f"SELECT 1 FROM {self._table.sql} LIMIT 1") is not None
+
+    def _staging(self, run_id: str) -> TableName:
+        return self._table.beside(staging_table(self._table.name, run_id))
 
     async def close(self) -> None:
         await self._server.close()
@@ -190,20 +251,32 @@ class PostgresDestination:
         names = columns_of(batch.rows)
         target = self._targets.get(self._kept_as(batch.run_id))
         if target is None or not set(names) <= set(target.columns):
-            if not await columns_of_table(connection, self._table):
-                if not self._options.create_table:
-                    raise self._no_table()
-                wanted = list(dict.fromkeys([*self._key, *names]))
-                await make_table(connection, self._table, kinds(self._schema, wanted, batch.rows), self._key)
-            columns = await self._see_columns(connection)
-            table = self._table
-            if self._mode == "replace":
-                table = table.beside(staging_name(table.name, batch.run_id))
-                await make_staging(connection, table, self._table)
+            wanted = kinds(self._schema, list(dict.fromkeys([*self._key, *names])), batch.rows)
+            if self._anew:
+                table = self._staging(batch.run_id)
+                await make_table(connection, table, wanted, ())
+                columns = await columns_of_table(connection, table)
+            else:
+                table, columns = await self._table_for(connection, batch, wanted)
             target = Target(table, columns, self._key)
         if missing := unknown_everywhere(batch.rows, list(target.columns)):
             raise lacking(missing, str(self._table), list(target.columns))
         return target
+
+    async def _table_for(
+        self, connection: Any, batch: LoadBatch, wanted: Mapping[str, Kind]
+    ) -> tuple[TableName, dict[str, str]]:
+        """Where the batch is written, and the columns there."""
+        if not await columns_of_table(connection, self._table):
+            if not self._may_create:
+                raise self._no_table()
+            await make_table(connection, self._table, wanted, self._key)
+        columns = await self._see_columns(connection)
+        if self._mode != "replace":
+            return self._table, columns
+        staging = self._staging(batch.run_id)
+        await make_staging(connection, staging, self._table)
+        return staging, columns
 
     def _kept_as(self, run_id: str) -> str:
         return run_id if self._mode == "replace" else ""
@@ -213,10 +286,8 @@ class PostgresDestination:
         if self._key and set(self._key) <= set(columns):
             indexes = await unique_keys(connection, self._table)
             if not any(set(names) == set(self._key) for names in indexes):
-                raise DestinationError(
-                    f"Mode upsert needs a unique index on exactly ({', '.join(self._key)}), which the table "
-                    f"{self._table} has not: CREATE UNIQUE INDEX ON {self._table.sql} ({name_list(self._key)})."
-                )
+                index = f"CREATE UNIQUE INDEX ON {self._table.sql} ({name_list(self._key)})"
+                raise self._adding.no_index(str(self._table), index)
         return columns
 
     def _no_table(self) -> DestinationError:

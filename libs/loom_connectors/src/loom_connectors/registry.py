@@ -4,11 +4,12 @@ A connector's module is imported when it is first asked for: a run over CSV file
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.urls import redacted, scheme_of
+from loom_common.domain.urls import query_of, redacted, scheme_of
 from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import closest
 from loom_connectors.ports import Destination, Source, Surroundings
@@ -53,11 +54,22 @@ def open_source(config: ExtractConfig, surroundings: Surroundings) -> Source:
 def open_destination(config: LoadConfig, surroundings: Surroundings) -> Destination:
     """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     scheme = _scheme(config.destination, surroundings, "load.destination")
+    if scheme in _registered and surroundings.sample:
+        return _sample_file(scheme, config, surroundings)
     if connector := _registered.get(scheme):
         from loom_connectors.custom import ConnectorDestination
 
         return ConnectorDestination(connector, config, surroundings)
     destination: Destination = _module(scheme).open_destination(config, surroundings)
+    return destination
+
+
+def _sample_file(scheme: str, config: LoadConfig, surroundings: Surroundings) -> Destination:
+    """Where a sample goes that would have gone to a connector of the user's own: nobody knows how to write beside what
+    that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
+    name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
+    place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}
+    destination: Destination = _module("jsonl").open_destination(config.model_copy(update=place), surroundings)
     return destination
 
 

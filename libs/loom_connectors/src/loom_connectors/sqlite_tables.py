@@ -23,6 +23,7 @@ _TYPES = {
     Kind.BYTES: "BLOB",
     Kind.ANY: ANY_JSON,
 }
+LEDGER = "loom_load_ledger"
 _CREATED = re.compile(
     r"""CREATE\s+TABLE\s+("(?:[^"]|"")*"|\[[^\]]*\]|`(?:[^`]|``)*`|'(?:[^']|'')*'|[^\s("\[`']+)""", re.IGNORECASE
 )
@@ -63,11 +64,11 @@ def unique_keys(db: sqlite3.Connection, table: str) -> list[tuple[str, ...]]:
     return [key for key in keys if key]
 
 
-def make_ledger(db: sqlite3.Connection) -> None:
+def make_ledger(db: sqlite3.Connection, ledger: str) -> None:
     """Make the load ledger where it is missing."""
     db.execute(
-        """
-        CREATE TABLE IF NOT EXISTS loom_load_ledger (
+        f"""
+        CREATE TABLE IF NOT EXISTS {ledger} (
             run_id TEXT NOT NULL, batch_id TEXT NOT NULL, loaded INTEGER NOT NULL, failed TEXT NOT NULL,
             loaded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (run_id, batch_id)
         )
@@ -75,9 +76,9 @@ def make_ledger(db: sqlite3.Connection) -> None:
     )
 
 
-def loaded_threads(db: sqlite3.Connection, origin: str, threads: Sequence[str]) -> set[str]:
+def loaded_threads(db: sqlite3.Connection, ledger: str, origin: str, threads: Sequence[str]) -> set[str]:
     """Those of a run's records, by their threads, that replays of it have loaded."""
-    sql = "SELECT batch_id FROM loom_load_ledger WHERE run_id = ? AND batch_id IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT batch_id FROM {ledger} WHERE run_id = ? AND batch_id IN (SELECT value FROM json_each(?))"
     return {name for (name,) in db.execute(sql, (origin, json_text(list(threads))))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Float, RowMapping, case, cast, func, select
@@ -30,6 +31,21 @@ async def tally(connection: AsyncConnection, run_id: str) -> Tally:
     """The run's tally: the sum of its batches'."""
     row = (await connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
     return Tally(**row)
+
+
+def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Tally:
+    """The run's tally for people: what is loaded can be read. `placed` is `pipeline_runs.placed`: what the loader said
+    of its two places when it finalized the load; None before that."""
+    said = placed or {"first": False, "second": False}
+    return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
+
+
+async def of_run(connection: AsyncConnection, run: RowMapping) -> Tally:
+    """The run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after a
+    resume, the batches tell."""
+    if run["completed_at"] is not None and run["tally"]:
+        return Tally(**run["tally"])
+    return shown(await tally(connection, run["run_id"]), run["placed"], ended=False)
 
 
 def columns(total: Tally) -> dict[str, Any]:

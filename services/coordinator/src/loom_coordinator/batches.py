@@ -14,6 +14,8 @@ from loom_common.contracts.v1 import BatchFact, CallsPaid, RecordsKept, SliceExt
 from loom_common.domain.calls import Calls, advanced, difference
 from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
+from loom_coordinator import limits
+from loom_coordinator.limits import NONE, Count
 from loom_coordinator.tables import batches
 from loom_coordinator.unit import Unit
 
@@ -155,12 +157,17 @@ Paid = tuple[str, Stage, tuple[Calls, ...]]
 """A run, a stage, and calls that must be added to what is booked on them."""
 
 
-async def apply(unit: Unit, facts: Iterable[Fact]) -> list[Paid]:
-    """Bring the rows of all batches these facts speak of up to date; what they add to the books of their runs. The
-    runs are locked by the caller."""
+Counted = dict[str, dict[Stage, Count]]
+"""By run: what each stage has seen and failed on besides."""
+
+
+async def apply(unit: Unit, facts: Iterable[Fact]) -> tuple[list[Paid], Counted]:
+    """Bring the rows of all batches these facts speak of up to date; what they add to the books of their runs, and to
+    what their stages have seen. The runs are locked by the caller."""
     paid: list[Paid] = []
     facts = list(facts)
     known = await _read(unit, facts)
+    before = {key: limits.of_batch(batch.stage, batch.tally, batch.unread) for key, batch in known.items()}
     for fact in facts:
         match fact:
             case SliceExtracted():
@@ -186,7 +193,13 @@ async def apply(unit: Unit, facts: Iterable[Fact]) -> list[Paid]:
                 batch = known.setdefault((fact.run_id, fact.batch_id), Batch(fact.run_id, fact.batch_id))
                 batch.kept = max(batch.kept, fact.kept)
     await unit.upsert(batches, [batch.row(unit.now) for batch in known.values()])
-    return [each for each in paid if each[2]]
+    counted: Counted = {}
+    for key, batch in known.items():
+        sums = counted.setdefault(batch.run_id, {})
+        was = before.get(key, {})
+        for stage, count in limits.of_batch(batch.stage, batch.tally, batch.unread).items():
+            sums[stage] = sums.get(stage, NONE) + count - was.get(stage, NONE)
+    return [each for each in paid if each[2]], counted
 
 
 async def _read(unit: Unit, facts: Iterable[Fact]) -> dict[tuple[str, str], Batch]:

@@ -14,7 +14,7 @@ from loom_common.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.tally import Tally
 from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
-from loom_coordinator import accounts
+from loom_coordinator import accounts, staging
 from loom_coordinator.batches import DONE
 from loom_coordinator.inspection import quarantined, run_row
 from loom_coordinator.reconciling import Books
@@ -30,7 +30,8 @@ async def books(unit: Unit, run_id: str, ledger: Mapping[str, int] | None) -> Bo
     """Of one run. Raises `ConfigurationError` where there is none."""
     run = await run_row(unit, run_id)
     mine = batches.c.run_id == run_id
-    loaded = select(batches.c.batch_id, batches.c.loaded).where(mine, batches.c.loaded > 0)
+    first = batches.c.loaded - batches.c.second  # the ledger of the second destination is another one
+    loaded = select(batches.c.batch_id, first).where(mine, first > 0)
     unfinished = select(func.count()).where(mine, batches.c.state != DONE)
     outcomes = (
         select(quarantined.c.outcome, func.count())
@@ -41,11 +42,13 @@ async def books(unit: Unit, run_id: str, ledger: Mapping[str, int] | None) -> Bo
         status=run["status"],
         told=Tally(**run["tally"]) if run["tally"] and run["completed_at"] else None,
         batches=await accounts.tally(unit.connection, run_id),
+        placed=run["placed"],
+        dropped=staging.given_up(run),
         unfinished=(await unit.connection.execute(unfinished)).scalar_one(),
         kept={row[0]: row[1] for row in await unit.connection.execute(outcomes)},
         unkept=await _unkept(unit, run_id),
         loaded={row[0]: row[1] for row in await unit.connection.execute(loaded)},
-        ledger=ledger,
+        ledger=None if staging.given_up(run) else ledger,
     )
 
 

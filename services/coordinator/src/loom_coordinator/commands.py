@@ -11,7 +11,19 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator import budgets, completion, facts, limits, replays, runs, slicing, spending, stalls
+from loom_coordinator import (
+    budgets,
+    completion,
+    facts,
+    limits,
+    replays,
+    runs,
+    slicing,
+    spending,
+    staging,
+    stalls,
+    verdict,
+)
 from loom_coordinator.progress import progress
 from loom_coordinator.unit import Unit
 
@@ -35,7 +47,10 @@ async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
 
 
 async def cancel(unit: Unit, run: RowMapping) -> str:
-    """End it. Cancelling what has ended changes nothing."""
+    """End it. Cancelling what has ended drops what it has staged, and changes nothing else."""
+    if staging.held(run) and not verdict.adds(run):
+        await staging.drop(unit, run, status=runs.CANCELLED)
+        return runs.CANCELLED
     if run["status"] in runs.TERMINAL:
         return str(run["status"])
     await completion.cancel(unit, run)
@@ -59,7 +74,9 @@ async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> st
     if run["status"] in (runs.SUCCEEDED, runs.PARTIAL) and run["reason"] != runs.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
     await replays.see_that_it_may_be_resumed(unit, run)
+    await staging.see_that_it_can_go_on(unit, run)
     booked = await spending.cost_of_run(unit.connection, run["run_id"])
+    counted = await limits.so_far(unit, run)
     await runs.raise_epoch(
         unit,
         run,
@@ -72,7 +89,9 @@ async def resume(unit: Unit, run: RowMapping, budget: float | None = None) -> st
         error_message=None,
         completed_at=None,
         deadline=unit.now + dt.timedelta(seconds=seconds(stalls.timeouts_of(run).run)),
-        counted_before=await limits.so_far(unit, run),
+        counted_before=counted,
+        counted=counted,
+        placed=None,
     )
     fresh = (await runs.lock(unit, [run["run_id"]]))[run["run_id"]]
     await slicing.reissue(unit, fresh)

@@ -5,7 +5,8 @@ is decided under those runs' row locks, so that two last batches cannot each mis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import RowMapping
 
@@ -20,7 +21,10 @@ from loom_common.contracts.v1 import (
     StageDelayed,
     StageFailed,
 )
+from loom_common.domain.sampling import SHOWN_ROWS
+from loom_common.flow import Stage
 from loom_coordinator import batches, budgets, completion, limits, runs, slicing, spending
+from loom_coordinator.limits import Count
 from loom_coordinator.tables import record_evaluations
 from loom_coordinator.unit import Unit
 
@@ -44,7 +48,7 @@ async def take(unit: Unit, messages: Sequence[Message]) -> None:
     new = [message for name, message in by_id.items() if name in fresh]
     known = await runs.lock(unit, {message.correlation_id for message in new})
     new = [message for message in new if message.correlation_id in known]
-    paid = await batches.apply(unit, [fact for fact in new if isinstance(fact, batches.Fact)])
+    paid, counted = await batches.apply(unit, [fact for fact in new if isinstance(fact, batches.Fact)])
     await spending.book(unit, paid)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
     for fact in new:
@@ -52,14 +56,16 @@ async def take(unit: Unit, messages: Sequence[Message]) -> None:
             await slicing.answered(unit, fact)
         elif isinstance(fact, StageDelayed):
             await runs.change(unit, fact.run_id, notice=_waiting(fact))
+    await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
     for run_id, run in known.items():
-        await _go_on(unit, run, [fact for fact in new if fact.correlation_id == run_id])
+        mine = [fact for fact in new if fact.correlation_id == run_id]
+        await _go_on(unit, run, mine, counted.get(run_id, {}))
 
 
-async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
+async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:
     """Let a run take its next step: fail, finish, or ask for more."""
     if run["status"] in runs.TERMINAL:
-        await completion.correct(unit, run)
+        await completion.correct(unit, run, facts)
         return
     failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run["epoch"]), None)
     if failure is not None:
@@ -72,13 +78,12 @@ async def _go_on(unit: Unit, run: RowMapping, facts: Sequence[Message]) -> None:
         await budgets.pause(unit, run, spent)
         return
     moved = any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts)
-    if moved and (limit := await limits.passed(unit, run)) is not None:
+    if moved and (limit := await limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
         return
     finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"]]
     if finalized:
-        await runs.change(unit, run["run_id"], destination=finalized[-1].location)
-        await completion.succeed(unit, run)
+        await completion.succeed(unit, run, finalized[-1])
         return
     if run["notice"] and moved:
         await runs.change(unit, run["run_id"], notice=None)
@@ -109,6 +114,18 @@ async def _keep_evaluations(unit: Unit, facts: Sequence[BatchFact]) -> None:
         for evaluation in fact.evaluations
     }
     await unit.upsert(record_evaluations, list(rows.values()))
+
+
+async def _keep_rows(unit: Unit, known: Mapping[str, RowMapping], facts: Sequence[BatchFact]) -> None:
+    """The first rows that a sample loaded, by the place of their batch: as many batches as a report needs at most."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for fact in facts:
+        header = fact.header
+        kept = found.setdefault(header.run_id, dict(known[header.run_id]["sampled"] or {}))
+        kept[f"{header.partition}-{header.slice}-{header.position}"] = list(fact.rows)
+    for run_id, rows in found.items():
+        first = sorted(rows, key=lambda place: tuple(map(int, place.split("-"))))[:SHOWN_ROWS]
+        await runs.change(unit, run_id, sampled={place: rows[place] for place in first})
 
 
 def _waiting(fact: StageDelayed) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Text, case, column, func, select, table
 
-from loom_common.domain.tally import Tally
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator import accounts, runs, slicing, stalls
@@ -51,7 +50,7 @@ async def listing(unit: Unit, statuses: Collection[str], pipeline: str | None, l
 
 async def _listed(unit: Unit, run: RowMapping) -> dict[str, Any]:
     ended = run["completed_at"] is not None
-    tally = Tally(**run["tally"]) if ended and run["tally"] else await accounts.tally(unit.connection, run["run_id"])
+    tally = await accounts.of_run(unit.connection, run)
     return {
         **{name: run[name] for name in ("run_id", "pipeline_name", "pipeline_version", "status", "priority")},
         "started_at": run["started_at"],
@@ -70,6 +69,7 @@ async def details(unit: Unit, run_id: str) -> dict[str, Any]:
     """One run: its stages, its batches in flight, how fast it goes and when it will be done, what went wrong last."""
     run = await run_row(unit, run_id)
     told = await progress(unit, run)
+    shown = await accounts.of_run(unit.connection, run)
     rate = await lately(unit, run)
     remaining = told.tally.underway if told.total is not None else None
     waiting = {} if run["status"] in runs.TERMINAL else await in_flight(unit, run_id)
@@ -82,7 +82,7 @@ async def details(unit: Unit, run_id: str) -> dict[str, Any]:
         ],
         "batches": {"done": await _done(unit, run_id), "in_flight": sum(waiting.values())},
         "credit_window": (await slicing.windows(unit)).get(run_id) if run["status"] == runs.RUNNING else None,
-        "records": told.tally.model_dump(include={"extracted", "loaded", *_KEPT, "cancelled"}),
+        "records": shown.model_dump(include={"extracted", "loaded", "staged", *_KEPT, "cancelled"}),
         "records_per_second": rate,
         "remaining": remaining,
         "eta_seconds": remaining / rate if remaining is not None and rate else None,

@@ -1,5 +1,7 @@
-"""How many failed records a stage takes before the run is ended, counted from where it was resumed last. Pure, but for
-`counts`, which adds up the batches."""
+"""How many failed records a stage takes before the run is ended, counted from where it was resumed last.
+
+A run that nothing failed in is not counted. From the first failure on its row holds the counts (`counted`), and each
+group of facts adds what it changed, so that the batches are added up once."""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from sqlalchemy import ColumnElement, RowMapping, case, func, select
 
 from loom_common.domain.definition import parse
 from loom_common.domain.failing import Recovery
+from loom_common.domain.tally import Tally
 from loom_common.flow import Stage
+from loom_coordinator import runs
 from loom_coordinator.tables import batches
 from loom_coordinator.unit import Unit
 
@@ -29,11 +33,17 @@ class Count:
     def __sub__(self, before: Count) -> Count:
         return Count(self.seen - before.seen, self.failed - before.failed)
 
+    def __add__(self, more: Count) -> Count:
+        return Count(self.seen + more.seen, self.failed + more.failed)
+
+
+NONE = Count(0, 0)
+
 
 def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -> str | None:
     """Which limit was passed, in words; None where none was."""
     for stage, limit in limits.items():
-        count = counted.get(stage, Count(0, 0))
+        count = counted.get(stage, NONE)
         if limit.max_failures is not None and count.failed > limit.max_failures:
             return f"{stage}: {count.failed} records failed; max_failures is {limit.max_failures}"
         rate = count.failed / count.seen if count.seen >= LEAST_RECORDS else 0.0
@@ -45,11 +55,9 @@ def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -
     return None
 
 
-def limits_of(definition: Mapping[str, Any]) -> dict[Stage, Recovery]:
-    """The stages of a definition that set a limit."""
-    named = {"max_failures", "max_failure_rate"}
-    if not any(isinstance(section, Mapping) and named & section.keys() for section in definition.values()):
-        return {}  # the common case, decided without reading the definition as a whole
+def limits_of(definition: Mapping[str, Any], *, replay: bool = False) -> dict[Stage, Recovery]:
+    """The limits of every stage. A replay takes up records that failed before, so the default rate does not hold there:
+    it has the limits that its pipeline names."""
     pipeline = parse(definition)
     sections: dict[Stage, Recovery | None] = {
         Stage.EXTRACT: pipeline.extract,
@@ -57,34 +65,70 @@ def limits_of(definition: Mapping[str, Any]) -> dict[Stage, Recovery]:
         Stage.EVALUATE: pipeline.evaluate,
         Stage.LOAD: pipeline.load,
     }
-    return {stage: section for stage, section in sections.items() if section is not None}
+    return {stage: _limits(section, replay=replay) for stage, section in sections.items() if section is not None}
 
 
-async def passed(unit: Unit, run: RowMapping) -> str | None:
-    """The limit that the run has passed, in words; None where it has none or is within them."""
-    limits = limits_of(run["definition"])
-    if not limits:
-        return None
-    before = {Stage(stage): Count(*pair) for stage, pair in (run["counted_before"] or {}).items()}
-    return exceeded(limits, since(before, await counts(unit, run["run_id"])))
+def _limits(section: Recovery, *, replay: bool) -> Recovery:
+    if replay and "max_failure_rate" not in section.model_fields_set:
+        return section.model_copy(update={"max_failure_rate": None})
+    return section
+
+
+async def passed(unit: Unit, run: RowMapping, more: Mapping[Stage, Count]) -> str | None:
+    """The limit that the run has passed, in words, after `more` was counted; None where it is within its limits."""
+    counted = of_json(run["counted"])
+    if counted is None:
+        if not any(count.failed for count in more.values()):
+            return None
+        counted = await counts(unit, run["run_id"])  # the facts of `more` are among the batches already
+    else:
+        counted = {stage: counted.get(stage, NONE) + more.get(stage, NONE) for stage in Stage}
+    await runs.change(unit, run["run_id"], counted=as_json(counted))
+    before = of_json(run["counted_before"]) or {}
+    limits = limits_of(run["definition"], replay=run["replay_of"] is not None)
+    return exceeded(limits, since(before, counted))
 
 
 async def so_far(unit: Unit, run: RowMapping) -> dict[str, list[int]] | None:
-    """What a run that is resumed has counted: it is within its limits again. None where it has none."""
-    if not limits_of(run["definition"]):
-        return None
+    """What a run that is resumed has counted, read from its batches: it is within its limits again. None where nothing
+    failed in it."""
     counted = await counts(unit, run["run_id"])
+    return as_json(counted) if any(count.failed for count in counted.values()) else None
+
+
+def as_json(counted: Mapping[Stage, Count]) -> dict[str, list[int]]:
+    """For a run's row."""
     return {stage.value: [count.seen, count.failed] for stage, count in counted.items()}
+
+
+def of_json(stored: Mapping[str, Any] | None) -> dict[Stage, Count] | None:
+    """What `as_json` gave."""
+    return None if stored is None else {Stage(stage): Count(*pair) for stage, pair in stored.items()}
 
 
 def since(before: Mapping[Stage, Count], counted: Mapping[Stage, Count]) -> dict[Stage, Count]:
     """What was counted after `before`."""
-    return {stage: count - before.get(stage, Count(0, 0)) for stage, count in counted.items()}
+    return {stage: count - before.get(stage, NONE) for stage, count in counted.items()}
+
+
+def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
+    """What one batch counts for, by the last stage that is done with it. A batch whose slice has not told of it yet
+    (`unread` is -1) counts for nothing: what its extraction kept back cannot be told from what its transform did."""
+    if unread < 0:
+        return {}
+    read = tally.extracted - unread
+    every = {
+        Stage.EXTRACT: Count(tally.extracted, unread),
+        Stage.TRANSFORM: Count(read, read - tally.transformed),
+        Stage.EVALUATE: Count(tally.transformed, tally.transformed - tally.passed - tally.rejected),
+        Stage.LOAD: Count(tally.passed, tally.passed - tally.loaded),
+    }
+    order = list(Stage)
+    return {each: every[each] for each in order[: order.index(stage) + 1]}
 
 
 async def counts(unit: Unit, run_id: str) -> dict[Stage, Count]:
-    """Per stage, from the tallies of the batches that are done with it. A batch whose slice has not told of it yet
-    counts for nothing: what its extraction kept back cannot be told from what its transform did."""
+    """Per stage, from the tallies of all batches that are done with it: the sum of what `of_batch` says of each."""
     columns = batches.c
     pairs: dict[Stage, tuple[ColumnElement[int], ColumnElement[int]]] = {
         Stage.EXTRACT: (columns.extracted, columns.unread),

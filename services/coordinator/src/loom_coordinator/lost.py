@@ -102,7 +102,7 @@ class LostWork:
             if run["status"] != runs.RUNNING:
                 return
             if run["finalizing"]:
-                completion.ask_to_finalize(unit, run, int(run["epoch"]), complete=True)
+                await completion.put_in_place(unit, run)
                 asked = 0
             else:
                 asked = await slicing.reissue(unit, run)

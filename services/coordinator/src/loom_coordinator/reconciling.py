@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from loom_common.domain.tally import Tally
-from loom_coordinator import runs
+from loom_coordinator import accounts, runs
 
 OUTCOMES = ("rejected", "skipped", "quarantined")
 
@@ -32,7 +32,11 @@ class Books:
     loaded: Mapping[str, int] = field(default_factory=dict)
     """Batch -> records loaded, as its facts say."""
     ledger: Mapping[str, int] | None = None
-    """Batch -> records loaded, as the destination says; None where it was not asked."""
+    """Batch -> records loaded, as the destination says; None where it was not asked, or dropped what was staged."""
+    placed: Mapping[str, bool] | None = None
+    """What the loader said of its two places at the end; None where it said nothing yet."""
+    dropped: bool = False
+    """Whether staged rows were given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ def differences(books: Books) -> list[Difference]:
 def _of_the_run(books: Books) -> list[Difference]:
     if books.status not in runs.TERMINAL:
         return []
-    total = books.batches
-    if books.status != runs.SUCCEEDED:
-        total = total.plus(cancelled=total.underway)
+    total = accounts.shown(books.batches, books.placed, ended=books.status != runs.SUCCEEDED)
+    if books.dropped:
+        total = total.model_copy(update={"staged": 0})
     found = []
     if books.told is not None:
         pairs = ((name, getattr(total, name), getattr(books.told, name)) for name in Tally.model_fields)

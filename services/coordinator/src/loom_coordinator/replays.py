@@ -60,7 +60,7 @@ async def accept(unit: Unit, payloads: PayloadStore, request: ReplayRequest) -> 
 def replayed(plan: Plan, replay: Replay) -> Plan:
     """The plan of a replay: over all the records named, and adding to the result where the original replaced it."""
     load = plan.pipeline.load
-    adding = load if load.mode == "upsert" else load.model_copy(update={"mode": "append"})
+    adding = load.model_copy(update={"mode": "append"}) if load.mode == "replace" else load
     pipeline = plan.pipeline.model_copy(update={"load": adding})
     return plan.model_copy(update={"pipeline": pipeline, "replay": replay, "limit": None})
 

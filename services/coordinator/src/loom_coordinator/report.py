@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from loom_common.contracts.v1 import Alert, EvaluatorSummary, RunBudget, RunReport, StageCalls
+from loom_common.contracts.v1 import Alert, EvaluatorSummary, KeptReason, RunBudget, RunReport, StageCalls
+from loom_common.domain.beside import staged_in
+from loom_common.domain.fail_on import checked as checked_limits
+from loom_common.domain.sampling import SHOWN_ROWS
 from loom_common.domain.tally import Tally
-from loom_coordinator import alerts, estimates, spending
-from loom_coordinator.accounts import tally as sum_of_batches
+from loom_coordinator import accounts, alerts, estimates, reasons, spending
 from loom_coordinator.tables import evaluation_results, pipeline_runs
 
 
@@ -30,10 +32,9 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
     spent = await spending.of_run(connection, run_id)
     told = await alerts.of_run(connection, run_id)
-    # The row's own tally is written at the end; until then, and after a resume, the batches tell.
-    ended = run["completed_at"] is not None and run["tally"]
-    tally = Tally(**run["tally"]) if ended else await sum_of_batches(connection, run_id)
-    return build(run, tally, evaluation, spent, told)
+    tally = await accounts.of_run(connection, run)
+    why = await reasons.of_run(connection, run_id) if tally.kept else ()
+    return build(run, tally, evaluation, spent, told, why)
 
 
 def build(
@@ -42,6 +43,7 @@ def build(
     evaluation: dict[str, EvaluatorSummary],
     spent: Sequence[StageCalls] = (),
     told: Sequence[Alert] = (),
+    why: Sequence[KeptReason] = (),
 ) -> RunReport:
     """The report of a run row and its tally. Pure."""
     return RunReport(
@@ -62,6 +64,8 @@ def build(
                 "skipped",
                 "cancelled",
                 "loaded",
+                "second",
+                "staged",
             )
         },
         evaluation=evaluation,
@@ -79,7 +83,18 @@ def build(
         budget=_budget(run, sum(each.cost for each in spent)),
         estimate=estimates.compared(run["estimate"], spent, tally.extracted),
         alerts=tuple(told),
+        reasons=tuple(why),
+        staged_in=staged_in(run["destination"], run["run_id"]) if tally.staged else None,
+        sample=run["sample"],
+        rows=_rows(run["sampled"]),
+        fail_on=checked_limits(run["definition"].get("fail_on") or {}),
     )
+
+
+def _rows(sampled: Mapping[str, Sequence[dict[str, Any]]] | None) -> tuple[dict[str, Any], ...]:
+    """The rows of a sample in the order of their batches, which are named by slice and position."""
+    ordered = sorted((sampled or {}).items(), key=lambda item: tuple(map(int, item[0].split("-"))))
+    return tuple(row for _, rows in ordered for row in rows)[:SHOWN_ROWS]
 
 
 def _budget(run: RowMapping, spent: float) -> RunBudget | None:

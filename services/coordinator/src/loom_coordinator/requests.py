@@ -52,6 +52,7 @@ async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> Run
         params=resolved(pipeline.params, request.params),
         limit=request.sample,
         reuse=request.reuse,
+        beside=request.sample is not None and not request.load,
     )
     await _register(unit, plan, given)
     await start(
@@ -100,6 +101,7 @@ async def start(
             requested_by=requested_by,
             idempotency_key=idempotency_key,
             replay_of=plan.replay.run_id if plan.replay else None,
+            sample=plan.limit if plan.beside and not plan.replay else None,
             destination=redacted(pipeline.load.destination),
             epoch=1,
             owner=unit.owner,
@@ -175,7 +177,9 @@ async def _definition(unit: Unit, request: RunRequest) -> Registered:
 
 
 async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
+    """Enter the pipeline. One that is only tried does not take the place of what is registered."""
     pipeline = plan.pipeline
+    changed = ("version", "description", "definition", "files", "base", "updated_at")
     await unit.upsert(
         pipelines,
         [
@@ -190,7 +194,7 @@ async def _register(unit: Unit, plan: Plan, given: Registered) -> None:
                 "updated_at": unit.now,
             }
         ],
-        update=("version", "description", "definition", "files", "base", "updated_at"),
+        update=() if plan.beside else changed,
     )
     await register_prompt(unit, plan)
     contexts = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 import structlog
 
@@ -25,6 +26,7 @@ from loom_common.domain import durations, ids
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.plan import Plan
 from loom_common.domain.recovery import pause_after
+from loom_common.domain.sampling import SHOWN_ROWS, shown_row
 from loom_common.errors import (
     BreakerOpen,
     DestinationError,
@@ -39,7 +41,7 @@ from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.time_limits import within
-from loom_connectors.ports import Destination, FailedRow, LoadBatch, LoadResult
+from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import rows_of
 
 OpenDestination = Callable[[Plan], Destination]
@@ -94,10 +96,13 @@ class Loader:
             loaded = await self._recovered(place, header.plan, plan)
         seconds = perf_counter() - began
         kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
-        result = StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced={"loaded": loaded.loaded})
+        counts: dict[str, float] = {"loaded": loaded.loaded, "staged": loaded.staged, "second": loaded.second}
+        result = StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced=counts)
+        if plan.beside:
+            result.rows = _first_rows(rows, loaded.failed)
         return [*_loaded_after_all(place, loaded, header.pipeline), *result.messages(None)]
 
-    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan) -> LoadResult:
+    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan) -> Loaded:
         """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
         says. So does the whole batch where the first cannot be written, or is still away at the last attempt."""
         load = plan.pipeline.load
@@ -109,27 +114,25 @@ class Loader:
             if load.fallback is None or (isinstance(error, TransientError) and not attempts.current.get().last):
                 raise
             log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
-            return await self._written(place, _second(plan_hash), fallen_back(plan))
+            return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
         if load.on_failure == "retry":
             result = await self._tried_again(place, result, plan_hash, plan)
         if load.fallback is not None and result.failed:
             rest = _rows_of(place, result.failed)
-            second = await self._written(rest, _second(plan_hash), fallen_back(plan))
-            result = LoadResult(result.loaded + second.loaded, second.failed)
+            result += (await self._written(rest, _second(plan_hash), fallen_back(plan))).as_second
         return result
 
-    async def _tried_again(self, place: LoadBatch, result: LoadResult, plan_hash: str, plan: Plan) -> LoadResult:
+    async def _tried_again(self, place: LoadBatch, result: Loaded, plan_hash: str, plan: Plan) -> Loaded:
         """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""
         for attempt in range(1, plan.pipeline.load.max_attempts):
             if not result.failed:
                 break
             await self._clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
             rest = replace(_rows_of(place, result.failed), batch_id=ids.message_id(place.batch_id, "again", attempt))
-            again = await self._written(rest, plan_hash, plan)
-            result = LoadResult(result.loaded + again.loaded, again.failed)
+            result += await self._written(rest, plan_hash, plan)
         return result
 
-    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> LoadResult:
+    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> Loaded:
         async with (
             self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
@@ -137,23 +140,68 @@ class Loader:
             await failpoints.reach("before_load_commit")
             result = await destination.load(place)
             await failpoints.reach("after_load_commit")
-            return result
+            return Loaded(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
 
     async def _finalize(self, message: FinalizeLoad) -> list[Outgoing]:
         plan = await self._plans.get(message.plan)
+        second = None
         if plan.pipeline.load.fallback is not None:
-            await self._finalized(message, _second(message.plan), fallen_back(plan))
-        location = await self._finalized(message, message.plan, plan)
-        fact = LoadFinalized(run_id=message.run_id, epoch=message.epoch, location=location)
+            second = await self._finalized(message, _second(message.plan), fallen_back(plan), keep=False)
+        first = await self._finalized(message, message.plan, plan, keep=message.keep)
+        fact = LoadFinalized(
+            run_id=message.run_id,
+            epoch=message.epoch,
+            location=first.location,
+            placed=first.placed,
+            second_placed=second is None or second.placed,
+            kept=message.keep and not first.placed,
+        )
         return [Outgoing(flow.fact("load", "finalized", message.pipeline), fact)]
 
-    async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan) -> str:
+    async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool) -> Finalized:
         async with (
             self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
         ):
-            await destination.finalize(message.run_id, complete=message.complete)
-            return destination.location
+            if message.drop:
+                placed = await destination.drop(message.run_id)
+            else:
+                placed = await destination.finalize(message.run_id, complete=message.complete, keep=keep)
+            return Finalized(destination.location, placed)
+
+
+@dataclass(frozen=True, slots=True)
+class Finalized:
+    """Where a destination's result lies, and whether a reader finds the run's rows there."""
+
+    location: str
+    placed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of the rows of a batch: those loaded in all, staged of these, and in the second destination."""
+
+    loaded: int
+    staged: int
+    second: int
+    failed: Sequence[FailedRow]
+
+    def __add__(self, more: Loaded) -> Loaded:
+        """With what became of those that failed, which were written again."""
+        sums = (self.loaded + more.loaded, self.staged + more.staged, self.second + more.second)
+        return Loaded(*sums, more.failed)
+
+    @property
+    def as_second(self) -> Loaded:
+        """The same, of rows that went to the second destination."""
+        return replace(self, second=self.loaded)
+
+
+def _first_rows(rows: Sequence[Row], failed: Sequence[FailedRow]) -> list[dict[str, Any]]:
+    """The first rows that were loaded, for the report of a sample."""
+    refused = {row.record_id for row in failed}
+    return [shown_row(row.values) for row in rows if row.record_id not in refused][:SHOWN_ROWS]
 
 
 def origin_of(header: BatchHeader, plan: Plan) -> str | None:
@@ -164,7 +212,7 @@ def origin_of(header: BatchHeader, plan: Plan) -> str | None:
     return header.run_id if header.epoch > 1 else None
 
 
-def _loaded_after_all(place: LoadBatch, result: LoadResult, pipeline: str) -> list[Outgoing]:
+def _loaded_after_all(place: LoadBatch, result: Loaded, pipeline: str) -> list[Outgoing]:
     """Tell the quarantine which records are loaded, where it may hold them: an earlier run, or this one before it was
     resumed, may have kept them back."""
     failed = {row.record_id for row in result.failed}
@@ -190,7 +238,7 @@ def _rows_of(place: LoadBatch, failed: Sequence[FailedRow]) -> LoadBatch:
     return replace(place, rows=[row for row in place.rows if row.record_id in wanted])
 
 
-def _refused(records: Sequence[EvaluatedRecord], result: LoadResult, on_failure: OnFailure) -> list[KeptRecord]:
+def _refused(records: Sequence[EvaluatedRecord], result: Loaded, on_failure: OnFailure) -> list[KeptRecord]:
     """The records whose rows the destination refused. Raises `DestinationError` where it lost count of them."""
     if result.loaded + len(result.failed) != len(records):
         raise DestinationError(

@@ -39,6 +39,9 @@ def open_destination_of(plan: Plan, platform: Platform) -> Destination:
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),
             output_schema=json_schema(output) if output is not None else None,
+            record_key=plan.pipeline.extract.keys,
+            adds=plan.replay is not None,
+            sample=plan.beside,
         )
         return open_destination(plan.pipeline.load, surroundings)
     except ConfigurationError as error:  # found this late, it fails the run rather than one batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loom.cli import terminal
+from loom.cli import sample_rows, terminal
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
-_COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "loaded")
+_COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "staged", "loaded")
 _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
 
@@ -26,6 +27,10 @@ def render(report: Mapping[str, Any], flags: str = "") -> RenderableType:
     parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
+    if report.get("reasons"):
+        parts += [why_kept(report, flags), Text()]
+    if report.get("rows"):
+        parts += [sample_rows.table(report["rows"], report["records"]["loaded"]), Text()]
     parts.append(_facts(report))
     if report.get("alerts"):
         parts += [Text(), _alerts(report["alerts"])]
@@ -108,6 +113,9 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         **({"Estimated": words} if (words := _estimated(report)) else {}),
         "Results": terminal.place(report["destination"]),
         **({"Replay of": str(report["replay_of"])} if report.get("replay_of") else {}),
+        **({"Second": words} if (words := of_second(report)) else {}),
+        **({"Staged": words} if (words := of_staged(report)) else {}),
+        **({"Sample": words} if (words := of_sample(report)) else {}),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
 
@@ -128,6 +136,46 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
     if (error := estimate.get("error")) is None:
         return words
     return f"{words}; a record cost {abs(error):.1%} {'more' if error >= 0 else 'less'}"
+
+
+def of_second(report: Mapping[str, Any]) -> str | None:
+    """How many records are in the second destination; None where there are none."""
+    number = report["records"].get("second", 0)
+    return f"{_records_of(number)} of those loaded went to `load.fallback`" if number else None
+
+
+def of_staged(report: Mapping[str, Any]) -> str | None:
+    """What lies beside the destination, and what can be done about it; None where nothing does."""
+    number, run_id = report["records"].get("staged", 0), report["run_id"]
+    if not number:
+        return None
+    where = f"{_records_of(number)} written to {report.get('staged_in')}, and not put in the destination"
+    if report["status"] == "running":
+        return f"{where} yet"
+    return f"{where}: `loom resume {run_id}` goes on with them, `loom cancel {run_id}` removes them"
+
+
+def of_sample(report: Mapping[str, Any]) -> str | None:
+    """What a trial did not do; None for a run that is none."""
+    if (number := report.get("sample")) is None:
+        return None
+    return f"a trial over at most {_records_of(number)}: it loads beside the destination, and leaves that as it is"
+
+
+def why_kept(report: Mapping[str, Any], flags: str = "") -> RenderableType:
+    """The reasons why records were kept back, the most frequent first, each with a record to look at."""
+    rows = []
+    for each in report["reasons"]:
+        like = "" if each["alike"] else "e.g. "
+        what = f"{each['records']:,} x {like}{each['reason']}"
+        rows.append(Text(f"  {what}  ({each['outcome']} at {each['stage']}, e.g. {each['example']})", overflow="fold"))
+    first = report["reasons"][0]["example"]
+    more = f"  loom quarantine show {shlex.quote(first)} --run-id {report['run_id']}{flags}"
+    return Group(Text("Kept back", style="bold"), *rows, Text(more, no_wrap=True, style="dim"))
+
+
+def _records_of(number: int) -> str:
+    return "1 record" if number == 1 else f"{terminal.count(number)} records"
 
 
 def _alerts(alerts: Sequence[Mapping[str, Any]]) -> RenderableType:

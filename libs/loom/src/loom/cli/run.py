@@ -26,7 +26,21 @@ def run(
         list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Set a parameter. May be given again.")
     ] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", min=1, help="Extract at most so many records.")
+        int | None,
+        typer.Option(
+            "--sample", metavar="N", min=1, help="Try it over the first N records; rows go beside the destination."
+        ),
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="With --sample: load the rows into the destination itself.")
+    ] = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="NAME=LIMIT",
+            help="Exit with 5 beyond so many (`failed=0`) or so large a share (`rejected=0.2`). May be given again.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
@@ -36,17 +50,26 @@ def run(
 ) -> None:
     """Run a pipeline to its end, and report.
 
-    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 130 interrupted."""
+    A sample is a trial: it is loaded into `scores.sample.csv` for `scores.csv`, and into the table `scores_sample` for
+    `scores`, in the place of the sample before it, and its report shows rows.
+
+    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
+    beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli import running, validate
 
     settings = common.configuration()
     given = params_of(param or [])
-    prepared = running.wait_for(_prepare(pipeline, settings, given))
+    limits = limits_of(fail_on or [])
+    if load and sample is None:
+        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
+    prepared = running.wait_for(_prepare(pipeline, settings, given, sample=sample is not None and not load))
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form)
         return
     reuse = settings.cache.enabled and not no_cache
-    request = prepared.request.model_copy(update={"sample": sample, "reuse": reuse, "requested_by": _person()})
+    request = prepared.request.model_copy(
+        update={"sample": sample, "load": load, "reuse": reuse, "requested_by": _person()}
+    )
     known = [number for number in (prepared.expected, sample) if number is not None]
     code = running.wait_for(
         running.carry_out(
@@ -56,6 +79,7 @@ def run(
             verbose=common.verbose,
             flags=common.flags,
             expected=min(known) if prepared.expected is not None else None,
+            fail_on=limits,
         )
     )
     raise typer.Exit(code)
@@ -88,7 +112,8 @@ def resume(
 
 @grouped
 def cancel(run_id: RunId, *, common: Common) -> None:
-    """Drop a run that has not ended. What it loaded stays; the rest counts as cancelled."""
+    """Drop a run that has not ended, or that failed. What it loaded stays; what it staged is removed; the rest counts
+    as cancelled."""
     from loom.cli import running, terminal
 
     settings = common.configuration()
@@ -107,7 +132,7 @@ class Prepared:
     """How many records its source has, where that is known."""
 
 
-async def _prepare(target: str, config: LoomConfig, params: dict[str, str]) -> Prepared:
+async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool) -> Prepared:
     """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
     from loom import catalog
     from loom.cli import state, validate
@@ -127,7 +152,7 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str]) -> P
     resolved(loaded.pipeline.params, params)
     expected = None
     if not config.distributed:
-        expected = await validate.refuse_unready(loaded, config, params)
+        expected = await validate.refuse_unready(loaded, config, params, sample=sample)
         await state.refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)
     request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base)
@@ -140,6 +165,22 @@ def params_of(pairs: list[str]) -> dict[str, str]:
     if wrong:
         raise typer.BadParameter(f"'{wrong[0]}' is not KEY=VALUE", param_hint="--param")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def limits_of(pairs: list[str]) -> dict[str, str]:
+    """`NAME=LIMIT` as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
+    from loom_common.domain.fail_on import COUNTS, Allowed
+
+    limits = {}
+    for pair in pairs:
+        name, _, limit = pair.partition("=")
+        if name not in COUNTS:
+            raise typer.BadParameter(f"'{name}' is none of {', '.join(COUNTS)}", param_hint="--fail-on")
+        try:
+            limits[name] = str(Allowed.of(limit))
+        except ValueError as error:
+            raise typer.BadParameter(f"'{pair}': expected {error}", param_hint="--fail-on") from None
+    return limits
 
 
 def _person() -> str:

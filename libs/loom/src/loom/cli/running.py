@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom.cli import display, report, terminal
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from loom.session import Session
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
+BEYOND_A_LIMIT = 5
+_PASSABLE = ("succeeded", "partial")
 PAUSED = 3
 """Someone else paused the run: part of it is done."""
 
@@ -49,13 +51,16 @@ async def carry_out(
     flags: str = "",
     expected: int | None = None,
     if_empty: str | None = None,
+    fail_on: Mapping[str, str] | None = None,
 ) -> int:
-    """Begin a run, show it until it ends, report. Returns the exit code.
+    """Begin a run, show it until it ends, report. Returns the exit code. `fail_on` are limits beside those of the
+    pipeline, and before them.
 
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
     added to suggested commands; `expected` is how many records there will be, where that is known;
     `if_empty` is said of a run that had none."""
-    from loom.session import open_session
+    from loom.session import open_session, settled_report
+    from loom_common.domain import fail_on as limits
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
@@ -68,10 +73,14 @@ async def carry_out(
             finished, reason = await _followed(session, accepted.run_id, screen)
     entry.on_interrupt("")
     if finished is not None:
-        _print({**finished.report.model_dump(mode="json"), "replay_of": finished.replay_of}, form, flags)
-        if if_empty is not None and not finished.report.records["extracted"]:
+        settled = await settled_report(config, finished.report)
+        beyond = limits.passed({**settled.fail_on, **(fail_on or {})}, settled.records)
+        _print({**settled.model_dump(mode="json"), "replay_of": finished.replay_of}, form, flags)
+        if if_empty is not None and not settled.records["extracted"]:
             terminal.say(if_empty)
-        return EXIT_CODES.get(finished.report.status, 1)
+        for words in beyond:
+            terminal.say(f"Beyond a limit: {words}.")
+        return BEYOND_A_LIMIT if beyond and settled.status in _PASSABLE else EXIT_CODES.get(settled.status, 1)
     if form is Format.JSON:
         paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}
         terminal.print_json(paused)

@@ -27,7 +27,7 @@ def validate(
     """Check pipeline files and what they need. Exits with 0, or 2.
 
     Reports every mistake at once; then looks for credentials, source and destination, and prints the destination's
-    guarantee: what it makes of a batch that arrives twice."""
+    guarantee: what it makes of a batch that arrives twice, and of a record that a later run loads again."""
     from loom.cli import running, terminal
 
     settings = configuration(config)
@@ -40,14 +40,16 @@ def validate(
     raise typer.Exit(0 if all(result["valid"] for result in results) else 2)
 
 
-async def refuse_unready(loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any]) -> int | None:
+async def refuse_unready(
+    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool = False
+) -> int | None:
     """The same checks before a run; gives how many records there are, where that is known.
 
     Raises `ConfigurationError` with what is not ready."""
     from loom import checks
     from loom_common.errors import ConfigurationError
 
-    looked = await checks.check(loaded, config, dict(params))
+    looked = await checks.check(loaded, config, dict(params), sample=sample)
     if failed := [words for check in looked if not check.ok for words in check.words]:
         raise ConfigurationError("\n".join(failed))
     return next((check.records for check in looked if check.what == "source"), None)

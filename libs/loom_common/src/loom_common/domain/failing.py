@@ -34,7 +34,11 @@ class Recovery(Section):
         "`loom resume` goes on, and counts anew.",
     )
     max_failure_rate: float | None = Field(
-        None, ge=0, le=1, description="So does a larger share of failed records, once 20 have been through this stage."
+        0.5,
+        ge=0,
+        le=1,
+        description="So does a larger share of failed records, once 20 have been through this stage. A rejection by "
+        "the gate is no failure. `null` for no limit; a replay has none unless it is written here.",
     )
 
 

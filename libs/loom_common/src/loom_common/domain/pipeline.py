@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.evaluation import EvaluateConfig
+from loom_common.domain.fail_on import FailOn
 from loom_common.domain.failing import (
     ON_FAILURE,
     ON_FAILURE_OR_FALLBACK,
@@ -64,11 +65,18 @@ class LoadConfig(Recovery):
         description="A file (`results/scores.csv`), `sqlite:///path.db?table=t` or `postgres://...?table=t`."
     )
     mode: Literal["append", "upsert", "replace"] | None = Field(
-        None, description="`append`, `upsert` (by `key`) or `replace`. Default: `replace` for files, else `append`."
+        None,
+        description="`append`, `upsert` (by `key`) or `replace`. Default: `replace` for files; for databases `upsert` "
+        "where records have a key (`extract.key`, or `key` here), else `append`.",
     )
-    key: list[str] = Field(default_factory=list, description="Columns that identify a row, for `upsert`.")
+    key: list[str] = Field(
+        default_factory=list, description="Columns that identify a row, for `upsert`. Default: `extract.key`."
+    )
     include: list[str] = Field(
         default_factory=list, description="Input fields to load beside the output. The extract key always is."
+    )
+    allow_empty: bool = Field(
+        False, description="`replace`: let a run that loaded no row empty the destination. Else what is there stays."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
@@ -115,6 +123,11 @@ class Pipeline(Section):
     transform: TransformConfig
     evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
     load: LoadConfig
+    fail_on: FailOn = Field(
+        default_factory=dict,
+        description="`{rejected: 0.2, failed: 0}`: `loom run` exits with 5 where more records than that came to such "
+        "an end. What passed is loaded all the same.",
+    )
     monitoring: MonitoringConfig = Field(
         default_factory=MonitoringConfig, description="What a run may cost, and what people are told of it."
     )

@@ -40,6 +40,7 @@ class Plan(BaseModel):
     limit: int | None = Field(None, description="Extract at most so many records.")
     reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
     replay: Replay | None = None
+    beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
 
     def encoded(self) -> bytes:
         """The bytes whose hash names this plan."""

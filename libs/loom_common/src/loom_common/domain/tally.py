@@ -22,6 +22,10 @@ class Tally(BaseModel):
     skipped: int = 0
     quarantined: int = 0
     loaded: int = 0
+    staged: int = 0
+    """Of the loaded: written beside the destination; nobody reads them before the run's end puts them in place."""
+    second: int = 0
+    """Of the loaded: in the second destination, `load.fallback`."""
     cancelled: int = 0
     calls_made: int = 0
     """Model calls this run paid for."""
@@ -58,6 +62,21 @@ class Tally(BaseModel):
     def underway(self) -> int:
         """Records that have not ended yet. 0 for a finished batch; never negative."""
         return self.extracted - self.ended
+
+    @property
+    def errors(self) -> int:
+        """Records that an error kept back, skipped ones among them. A rejection is no error."""
+        return self.quarantined + self.skipped
+
+    def shown(self, *, placed: bool, second_placed: bool, ended: bool) -> Self:
+        """The tally of a run for people: `loaded` counts only what can be read. Rows that no exchange has put in place
+        are counted as `staged`; where the run has ended, they count as cancelled, too, as does what never ended."""
+        first = 0 if placed else min(self.staged, self.loaded - self.second)
+        staged = first + (0 if second_placed else min(self.staged - first, self.second))
+        changed = {"loaded": self.loaded - staged, "staged": staged}
+        if ended:
+            changed["cancelled"] = self.cancelled + self.underway + staged
+        return self.model_copy(update=changed)
 
     @property
     def balanced(self) -> bool:

@@ -22,6 +22,7 @@ from loom_common.contracts.v1.facts import (
 from loom_common.contracts.v1.reports import (
     Alert,
     EvaluatorSummary,
+    KeptReason,
     RunBudget,
     RunFinished,
     RunProgress,
@@ -62,6 +63,7 @@ __all__ = [
     "ExtractedRecord",
     "FinalizeLoad",
     "Interaction",
+    "KeptReason",
     "KeptRecord",
     "LoadFinalized",
     "Mistake",

@@ -24,7 +24,10 @@ class RunRequest(Message):
     requested_by: str | None = Field(None, description="For people.")
     files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
     base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
-    sample: int | None = Field(None, ge=1, description="Extract at most so many records.")
+    sample: int | None = Field(
+        None, ge=1, description="Try it: extract at most so many records, and load them beside the destination."
+    )
+    load: bool = Field(False, description="With `sample`: load into the destination itself.")
     reuse: bool = Field(True, description="False: take no result of an earlier run.")
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
 

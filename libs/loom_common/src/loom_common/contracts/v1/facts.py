@@ -78,6 +78,7 @@ class BatchFact(Message):
     latency: dict[int, int] = Field(default_factory=dict, description="Per-record latency histogram (domain.latency).")
     evaluations: tuple[Evaluation, ...] = ()
     calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
+    rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")
 
     @property
     def correlation_id(self) -> str:
@@ -143,17 +144,21 @@ class RecordsKept(Message):
 
 
 class LoadFinalized(Message):
-    """The destination shows the run's result: `load.finalized.<pipeline>`."""
+    """The load is finalized, and what of it can be read: `load.finalized.<pipeline>`."""
 
     type: ClassVar[str] = "loom.load.finalized.v1"
 
     run_id: str
     epoch: int
     location: str = Field(description="Where it lies, without credentials.")
+    placed: bool = Field(True, description="Whether the run's rows are in the destination; else they are staged.")
+    second_placed: bool = Field(True, description="The same for the second destination, `load.fallback`.")
+    kept: bool = Field(False, description="Whether an older result was left there, because the run had none.")
 
     @property
     def message_id(self) -> str:
-        return message_id("finalized", self.run_id, self.epoch)
+        said = () if self.placed and self.second_placed and not self.kept else (self.placed, self.second_placed)
+        return message_id("finalized", self.run_id, self.epoch, *said)
 
 
 class StageDelayed(Message):

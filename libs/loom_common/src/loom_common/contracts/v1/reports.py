@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -82,6 +82,18 @@ class Alert(Part):
     error: str | None = Field(None, description="Why it could not be sent.")
 
 
+class KeptReason(Part):
+    """Why records were kept back, and how many."""
+
+    records: int
+    stage: str
+    outcome: str = Field(description="`quarantined`, `rejected` or `skipped`.")
+    code: str
+    reason: str = Field(description="In words: of all these records, or, where not `alike`, of most of them.")
+    alike: bool = Field(True, description="False where the reasons differ in their numbers, e.g. in a line or a score.")
+    example: str = Field(description="The id of one of these records: `loom quarantine show` tells all of it.")
+
+
 class RunReport(Part):
     """What `loom run --format json` prints."""
 
@@ -90,7 +102,11 @@ class RunReport(Part):
     version: str
     status: str
     error: str | None
-    records: dict[str, int]
+    records: dict[str, int] = Field(
+        description="Counts. `extracted` is the sum of `loaded`, `rejected`, `quarantined`, `skipped` and `cancelled` "
+        "once the run has ended; `loaded` can be read in a destination, `second` of them in `load.fallback`; `staged` "
+        "were written and not put in place."
+    )
     evaluation: dict[str, EvaluatorSummary]
     cost: dict[str, float]
     calls: dict[str, int]
@@ -108,6 +124,13 @@ class RunReport(Part):
         "the true cost per record is above it.",
     )
     alerts: tuple[Alert, ...] = ()
+    reasons: tuple[KeptReason, ...] = Field((), description="The most frequent reasons why records were kept back.")
+    staged_in: str | None = Field(None, description="Where staged rows lie, beside the destination; null without any.")
+    sample: int | None = Field(None, description="How many records the run was limited to by `--sample`; else null.")
+    rows: tuple[dict[str, Any], ...] = Field((), description="The first rows that a sample loaded.")
+    fail_on: dict[str, str] = Field(
+        default_factory=dict, description="The pipeline's `fail_on`: `5` is a number of records, `20%` a share of them."
+    )
 
 
 class RunFinished(Message):

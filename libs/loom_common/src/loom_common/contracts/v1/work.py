@@ -132,10 +132,12 @@ class FinalizeLoad(Message):
     plan: str
     epoch: int
     complete: bool = Field(description="False where the run was cancelled or failed: show what was loaded.")
+    keep: bool = Field(False, description="True where nothing was loaded: a result that is there stays.")
+    drop: bool = Field(False, description="True where nobody will resume the run: remove what it staged.")
 
     @property
     def message_id(self) -> str:
-        return message_id("finalize", self.run_id, self.epoch)
+        return message_id("finalize", self.run_id, self.epoch, *(("drop",) if self.drop else ()))
 
 
 class KeptRecord(Part):
