@@ -50,6 +50,10 @@ def test_a_value_arrives_as_it_is_written(text, value):
         ('[{"x": {"b": 1, "c": ["\\":"], "b": 1}}]', "duplicate_name"),
         (r'"\ud800"', "bad_unicode"),
         (r'{"\udc00x": 1}', "bad_unicode"),
+        ("[" * 101 + "1.50" + "]" * 101, "nested_too_deeply"),
+        ("[" * 300 + "]" * 300, "nested_too_deeply"),
+        ("[" * 100_000 + "]" * 100_000, "nested_too_deeply"),
+        ('{"a":' * 150 + "1" + "}" * 150, "nested_too_deeply"),
     ],
 )
 def test_what_would_change_is_refused(text, code):

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import orjson
 
+DEEPEST = 100
+"""Levels of nesting. Messages hold about twice as many."""
 _PLAIN = frozenset((str, int, bool, type(None)))
 """What the fast parser cannot have changed: an integer that it changes becomes a floating-point number."""
 _SPACES = b" \t\r\n"
@@ -26,13 +28,13 @@ class UnfitJson(ValueError):
 
     def __init__(self, message: str, code: str) -> None:
         self.code = code
-        """`inexact_number`, `duplicate_name` or `bad_unicode`."""
+        """`inexact_number`, `duplicate_name`, `bad_unicode` or `nested_too_deeply`."""
         super().__init__(message)
 
 
 def loads(text: str) -> Any:
     """The value of a JSON text. Raises `UnfitJson` for a number that would change, for an object with two members of
-    one name and for half a surrogate pair; `json.JSONDecodeError` where the text is no JSON."""
+    one name, for half a surrogate pair and for more than `DEEPEST` levels; `json.JSONDecodeError` for no JSON."""
     try:
         value = orjson.loads(text)
     except json.JSONDecodeError:  # what orjson takes for no JSON (half a surrogate pair, a huge number), or no JSON
@@ -42,6 +44,8 @@ def loads(text: str) -> Any:
     flat = type(value) is dict and _PLAIN.issuperset(map(type, value.values()))
     if flat and text.count('":') == len(value) and " :" not in text and "\t" not in text:
         return value
+    if text.count("{") + text.count("[") > DEEPEST:
+        _see_depth(value, 0)
     written = _escaped(value).encode() if "\\u" in text else orjson.dumps(value)
     # Two texts that are equal without their spaces have the same names and numbers.
     if written.translate(None, _SPACES) == text.encode().translate(None, _SPACES):
@@ -73,6 +77,14 @@ def exact_float(text: str) -> float:
     return number
 
 
+def _see_depth(value: Any, depth: int) -> None:
+    if depth > DEEPEST:
+        raise UnfitJson(f"it is nested more than {DEEPEST} levels deep.", "nested_too_deeply")
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _see_depth(each, depth + 1)
+
+
 def _slowly(text: str) -> Any:
     try:
         value = json.loads(
@@ -83,7 +95,8 @@ def _slowly(text: str) -> Any:
             object_pairs_hook=_members,
         )
     except RecursionError:
-        raise UnfitJson("it is nested too deeply.", "nested_too_deeply") from None
+        raise UnfitJson(f"it is nested more than {DEEPEST} levels deep.", "nested_too_deeply") from None
+    _see_depth(value, 0)
     _see_unicode(value)
     return value
 

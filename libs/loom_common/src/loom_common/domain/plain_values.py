@@ -14,8 +14,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-_DEEPEST = 128
-"""Levels of nesting. What is deeper is most likely a structure that contains itself."""
+from loom_common.domain.exact_json import DEEPEST
 
 
 class NoPlainValue(ValueError):
@@ -52,8 +51,8 @@ def _plain(value: Any, depth: int) -> Any:
         return value
     if kind is float:
         return _finite(value)
-    if depth == _DEEPEST:
-        raise NoPlainValue(f"is nested more than {_DEEPEST} levels deep, or contains itself")
+    if depth == DEEPEST:
+        raise NoPlainValue(f"is nested more than {DEEPEST} levels deep, or contains itself")
     if kind is dict:
         return _object(value, depth)
     if kind is list or kind is tuple:
