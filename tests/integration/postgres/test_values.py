@@ -152,6 +152,8 @@ async def test_every_type_arrives_as_it_came(sql, reading, loading):
     for at, (kind, value, _) in enumerate(TYPES):
         ((before,),) = await sql(f"SELECT c{at}::text FROM t")
         ((after,),) = await sql(f"SELECT c{at}::text FROM u")
+        if kind in ("json", "jsonb"):  # spaces between members, and zeros at the end of a number, mean nothing
+            before, after = json.loads(before), json.loads(after)
         assert (kind, value, after) == (kind, value, before)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from loom_connectors.copy_text import copy_text
 from loom_connectors.ports import Row
+from loom_connectors.values import UnfitValue
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,64 @@ from loom_connectors.ports import Row
 )
 def test_a_value_is_written_for_its_column(value, form, text):
     assert copy_text([Row("r", {"c": value})], ["c"], {"c": form}) == f"{text}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (1.0, "integer", "1"),
+        (1.5, "integer", "1.5"),  # for Postgres to refuse
+        (2**53, "double", "9007199254740992"),
+        (0.1, "single", "0.1"),
+        ("0.10", "single", "0.10"),
+        (1.25, "numeric 2", "1.25"),
+        ("1.2500", "numeric 2", "1.2500"),
+        (1e22, "numeric 0", "1e+22"),
+        ("high", "numeric 2", "high"),
+        ("0044-03-15 BC", "date", "0044-03-15 BC"),
+        ("infinity", "date", "infinity"),
+        ("2024-02-29T00:00:00.000Z", "date", "2024-02-29T00:00:00.000Z"),
+        ("2024-02-29T12:00:00Z", "timestamp 6", "2024-02-29T12:00:00Z"),
+        ("2024-02-29T12:00:00.500000000+00:00", "timestamp 3", "2024-02-29T12:00:00.500000000+00:00"),
+        ("2024-02-29T12:00:00+02:00", "moment 6", "2024-02-29T12:00:00+02:00"),
+        ({"$bytes": "00ff"}, "bytes", "\\\\x00ff"),
+        ("\\x00", "bytes", "\\\\x00"),
+        ([{"$bytes": "00"}], "array bytes", '{"\\\\\\\\x00"}'),
+        ([{"a": 1}, "x", None, 1], "array json", '{"{\\\\"a\\\\":1}","\\\\"x\\\\"",NULL,"1"}'),
+        (2**70, "json", str(2**70)),
+    ],
+)
+def test_a_value_that_its_column_keeps_is_written(value, form, text):
+    assert copy_text([Row("r", {"c": value})], ["c"], {"c": form}) == f"{text}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        (2**53 + 1, "double"),
+        ("0.1234567890123456789", "double"),
+        (0.1234567891, "single"),
+        (1e300, "single"),
+        (1.239, "numeric 2"),
+        ("1.239", "numeric 2"),
+        (0.5, "numeric 0"),
+        ("2024-02-29T12:00:00", "date"),
+        ("2024-02-29 00:00:01", "date"),
+        ("2024-02-29T12:00:00+02:00", "timestamp 6"),
+        ("2024-02-29 12:00-05", "timestamp 6"),
+        ("2024-02-29T12:00:00.1234567", "moment 6"),
+        ("2024-02-29T12:00:00.5Z", "timestamp 0"),
+        ({"a": 1}, "array text"),
+        ([{"a": 1}], "array text"),
+        (7, "array integer"),
+        (True, "array text"),
+        ([1.239], "array numeric 2"),
+        ({"a": 1}, "bytes"),
+    ],
+)
+def test_a_value_that_its_column_would_change_is_refused(value, form):
+    with pytest.raises(UnfitValue, match=r"^column c: "):
+        copy_text([Row("r", {"c": value})], ["c"], {"c": form})
 
 
 def test_an_absent_value_is_null_and_rows_can_be_numbered():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -28,7 +29,7 @@ Write = Callable[[Any], str]
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
-_DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\S")
+_DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\d")
 """A day with a time that is not midnight."""
 _OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-](?!00(?::?00)?(?::?00)?(?: BC)?\s*$)\d")
 """A time with an offset that is not that of UTC."""
@@ -65,8 +66,8 @@ def _writer(form: str) -> Write:
     name, _, rest = form.partition(" ")
     match name:
         case "array":
-            element = _writer(rest or "text")
-            return lambda value: _array(value, element, in_json=rest == "json").translate(_ESCAPES)
+            array = _Array(_writer(rest or "text"), in_json=rest == "json", delimiter=";" if rest == "box" else ",")
+            return lambda value: array.written(value).translate(_ESCAPES)
         case "numeric":
             return _scaled(int(rest))
         case "moment":
@@ -149,36 +150,43 @@ def _bytes(value: Any) -> str:
     return _text(value)
 
 
-def _array(value: Any, element: Write, *, in_json: bool) -> str:
-    if isinstance(value, list):
-        return _elements(value, element, in_json=in_json)
-    if isinstance(value, str):
-        return value
-    raise UnfitValue(f"{kind_word(value)} cannot be loaded into an array: expected a list.")
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """Lists as the text of an array."""
 
+    write: Write
+    """For an element."""
+    in_json: bool
+    """Whether every element is JSON."""
+    delimiter: str
 
-def _elements(values: list[Any], element: Write, *, in_json: bool) -> str:
-    return "{" + ",".join([_element(each, element, in_json=in_json) for each in values]) + "}"
+    def written(self, value: Any) -> str:
+        if isinstance(value, list):
+            return "{" + self.delimiter.join(map(self._element, value)) + "}"
+        if isinstance(value, str):
+            return value
+        raise UnfitValue(f"{kind_word(value)} cannot be loaded into an array: expected a list.")
 
-
-def _element(value: Any, write: Write, *, in_json: bool) -> str:
-    match value:
-        case None:
-            return "NULL"
-        case list():
-            return _elements(value, write, in_json=in_json)
-        case _ if in_json:
-            text = json_text(value)
-        case str():
-            write(value)  # it may be unfit
-            text = value
-        case dict() if bytes_in(value) is None or write is not _bytes:
-            raise UnfitValue("a list that holds an object cannot be loaded into an array of another type than json.")
-        case dict():
-            text = write(value).replace("\\\\", "\\")
-        case _:
-            return write(value)
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    def _element(self, value: Any) -> str:
+        match value:
+            case None:
+                return "NULL"
+            case list():
+                return self.written(value)
+            case _ if self.in_json:
+                text = json_text(value)
+            case str():
+                self.write(value)  # it may be unfit
+                text = value
+            case dict() if self.write is not _bytes:
+                raise UnfitValue(
+                    "a list that holds an object cannot be loaded into an array of another type than json."
+                )
+            case dict():
+                text = self.write(value).replace("\\\\", "\\")
+            case _:
+                return self.write(value)
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 _WRITERS: dict[str, Write] = {
@@ -189,4 +197,5 @@ _WRITERS: dict[str, Write] = {
     "single": _single,
     "date": _date,
     "bytes": _bytes,
+    "box": _text,
 }

@@ -29,6 +29,7 @@ _FORMS = {
     "float4": "single",
     "bytea": "bytes",
     "date": "date",
+    "box": "box",
     **dict.fromkeys(("json", "jsonb"), "json"),
 }
 

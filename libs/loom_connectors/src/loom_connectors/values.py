@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 from typing import Any
 
 from loom_common.domain.exact_json import UnfitJson, dumps, exact_float
 
 BYTES = "$bytes"
 """The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""What databases take for a number; the rest they read, or refuse, by themselves."""
+_EXACTLY = Context(prec=200_000)
 _EXACT_INTEGERS = 2**53
 """Up to here every integer is a 64-bit floating-point number."""
 
@@ -51,28 +55,23 @@ def kind_word(value: Any) -> str:
 def see_that_it_fits_a_double(value: float | str) -> None:
     """Raise `UnfitValue` for a number, or the text of one, that 64 bits of floating point do not keep."""
     if isinstance(value, str):
-        if len(value) > 15 or "e" in value or "E" in value:
+        if (len(value) > 15 or "e" in value or "E" in value) and _NUMBER.fullmatch(value):
             try:
                 exact_float(value.strip())
             except UnfitJson as error:
                 raise UnfitValue(str(error)) from None
-            except (ValueError, InvalidOperation):
-                return  # no number: the database says what it makes of it
     elif isinstance(value, int) and abs(value) > _EXACT_INTEGERS and float(value) != value:
         raise UnfitValue(f"the integer {value} would become {float(value):.0f} in a column of floating-point numbers.")
 
 
 def see_that_it_fits_a_single(value: float | str) -> None:
     """The same for 32 bits of floating point: the number must be the one that such a column gives back."""
+    if (written := _decimal(value)) is None:
+        return
     try:
-        written = Decimal(str(value).strip())
         single = struct.unpack("f", struct.pack("f", float(written)))[0]
-    except InvalidOperation:
-        return  # no number
     except OverflowError:
         raise UnfitValue(f"the number {value} is too large for 32 bits of floating point.") from None
-    if not written.is_finite():
-        return
     if written not in (Decimal(f"{single:.{digits}g}") for digits in range(1, 10)):
         raise UnfitValue(
             f"the number {value} would become {single:.9g} in a column of 32-bit floating-point numbers (real). "
@@ -82,9 +81,12 @@ def see_that_it_fits_a_single(value: float | str) -> None:
 
 def see_that_it_fits_decimals(value: float | str, scale: int) -> None:
     """Raise `UnfitValue` for a number with more digits after the point than `scale`."""
-    try:
-        written = Decimal(str(value).strip())
-    except InvalidOperation:
-        return
-    if written.is_finite() and -written.normalize().as_tuple().exponent > scale:  # type: ignore[operator]
+    written = _decimal(value)
+    if written is not None and -int(written.normalize(_EXACTLY).as_tuple().exponent) > scale:
         raise UnfitValue(f"the number {value} has more digits after the point than the column keeps ({scale}).")
+
+
+def _decimal(value: float | str) -> Decimal | None:
+    """The number that a database reads; None where it is none, or not finite."""
+    text = str(value)
+    return Decimal(text.strip()) if _NUMBER.fullmatch(text) else None
