@@ -212,6 +212,10 @@ CONNECTORS = """
 A database source is read by `extract.query`, or whole by `?table=`. Options stand in `extract.options` and
 `load.options`; an unknown one is a mistake. [How values travel](values.md) says what each type becomes on its way, and
 which columns a table gets that Loom makes.
+
+A destination that is the source is refused, however it is written: through a link, by a pattern that matches it or
+will, as the same table of a database (unless `mode: upsert` says that its rows are to be updated). So is a second
+destination that is the first.
 """
 
 CONNECTOR = {

@@ -25,6 +25,7 @@ from loom_common.domain.section import Section
 from loom_common.domain.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem
 from loom_connectors import registry
+from loom_connectors.overlaps import overlap
 from loom_connectors.ports import Surroundings
 from loom_evaluator.evaluators import arbiter_package, embedding
 
@@ -87,6 +88,7 @@ async def check(
     ]
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
+    checks += _overlap(loaded, loaded.pipeline.extract, load, surroundings)
     checks.append(await _destination(loaded, load, surroundings))
     if load.second is not None:
         checks.append(await _destination(loaded, load.second, surroundings, "second destination"))
@@ -107,6 +109,7 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
         checks += await _source(broken, extract, surroundings, counted=False)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
+        checks += _overlap(broken, extract, load, surroundings) if extract is not None else []
         checks.append(await _destination(broken, load, surroundings))
     told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
     checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
@@ -196,6 +199,19 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
         words = f"{measures}: needs an embedding model. {embedding.REMEDY}"
         checks.append(Check("evaluators", ok=False, detail=words))
     return checks
+
+
+def _overlap(
+    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, surroundings: Surroundings
+) -> list[Check]:
+    """Whether the pipeline would write to what it reads."""
+    try:
+        problem = overlap(extract, load, surroundings)
+    except LoomError:
+        return []  # a location that cannot be read is told where it is opened
+    if problem is None:
+        return []
+    return [Check("destination", ok=False, detail=_told(InvalidDefinition([problem]), written))]
 
 
 async def _destination(

@@ -104,7 +104,9 @@ class FileDestination:
         self._append = surroundings.adds if surroundings.sample or config.mode is None else config.mode == "append"
         self._form = form
         self._folder = self._path.with_name(parts_folder(self._path.name))
-        self._expected = list(dict.fromkeys([*config.include, *kinds(surroundings.output_schema, ())]))
+        self._expected = list(
+            dict.fromkeys([*surroundings.record_key, *config.include, *kinds(surroundings.output_schema, ())])
+        )
 
     @property
     def guarantee(self) -> Guarantee:

@@ -73,11 +73,16 @@ def _sample_file(scheme: str, config: LoadConfig, surroundings: Surroundings) ->
     return destination
 
 
-def _scheme(location: str, surroundings: Surroundings, key: str) -> str:
+def scheme_in(location: str, surroundings: Surroundings) -> str:
+    """The scheme or suffix of a location, be it known or not."""
     written = scheme_of(location)
     if "${" in written or not written:  # the whole URL may be a reference: ${DATABASE_URL}
         written = scheme_of(surroundings.credentials.expand(location))
-    scheme = written.partition("?")[0].partition("+")[0]
+    return written.partition("?")[0].partition("+")[0]
+
+
+def _scheme(location: str, surroundings: Surroundings, key: str) -> str:
+    scheme = scheme_in(location, surroundings)
     if scheme in _MODULES or scheme in _registered:
         return scheme
     known = known_schemes()

@@ -45,6 +45,11 @@ class SqliteFile:
     @staticmethod
     def of(location: str, surroundings: Surroundings, trouble: type[PermanentError], timeouts: Timeouts) -> SqliteFile:
         """From `sqlite:///relative.db?table=t` or `sqlite:////absolute.db`. Raises `ConfigurationError`."""
+        return SqliteFile(*SqliteFile.place_of(location, surroundings), trouble, timeouts)
+
+    @staticmethod
+    def place_of(location: str, surroundings: Surroundings) -> tuple[Path, str | None]:
+        """The file, and the table where one is named. Raises `ConfigurationError`."""
         expanded = surroundings.credentials.expand(location)
         rest, _, query = expanded.split("://", 1)[1].partition("?")
         if not rest.startswith("/") or rest == "/":
@@ -56,7 +61,7 @@ class SqliteFile:
         for key in settings:
             hint = " Did you mean 'table'?" if closest(key, ["table"]) else " It knows `table` alone."
             raise ConfigurationError(f"'{location}' has the unknown setting '{key}'.{hint}")
-        return SqliteFile(resolved(unquote(rest[1:]), surroundings.folder), table or None, trouble, timeouts)
+        return resolved(unquote(rest[1:]), surroundings.folder), table or None
 
     @property
     def shown(self) -> str:

@@ -14,6 +14,7 @@ from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.leases import Leases
 from loom_common.worker import Duty
+from loom_connectors.overlaps import overlap
 from loom_connectors.ports import Source, Surroundings
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
@@ -47,6 +48,8 @@ def open_source_of(plan: Plan, platform: Platform) -> Source:
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),
         )
+        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, surroundings)) is not None:
+            raise SourceError(str(problem))
         return open_source(plan.pipeline.extract, surroundings)
     except ConfigurationError as error:  # found this late, it fails the run rather than one slice
         raise SourceError(str(error)) from error

@@ -12,6 +12,7 @@ from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
 from loom_common.leases import Leases
 from loom_common.worker import Duty
+from loom_connectors.overlaps import overlap
 from loom_connectors.ports import Destination, Surroundings
 from loom_connectors.registry import open_destination
 from loom_loader.handler import Loader
@@ -43,6 +44,8 @@ def open_destination_of(plan: Plan, platform: Platform) -> Destination:
             adds=plan.replay is not None,
             sample=plan.beside,
         )
+        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, surroundings)) is not None:
+            raise DestinationError(str(problem))
         return open_destination(plan.pipeline.load, surroundings)
     except ConfigurationError as error:  # found this late, it fails the run rather than one batch
         raise DestinationError(str(error)) from error

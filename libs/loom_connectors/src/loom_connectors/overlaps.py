@@ -1,0 +1,186 @@
+"""A destination that is the source, or one of its files. It is refused before anything is read."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loom_common.credentials import Credentials
+from loom_common.domain.beside import sample_file, sample_table
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.urls import redacted
+from loom_common.errors import MissingCredential, Problem
+from loom_connectors.files import pattern
+from loom_connectors.places import resolved
+from loom_connectors.ports import Surroundings
+from loom_connectors.registry import scheme_in
+
+_FILES = ("csv", "tsv", "jsonl", "ndjson")
+_POSTGRES = ("postgres", "postgresql")
+_HERE = {"localhost", "127.0.0.1", "::1", ""}
+_REFERENCE = re.compile(r"\$\{([^}]+)\}")
+_FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|\w+)(?:\s*\.\s*(?:"[^"]+"|\w+))?)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of a database, so that two ways to write the same one are equal."""
+
+    database: tuple[str, ...]
+    schema: str
+    name: str
+
+
+def overlap(extract: ExtractConfig, load: LoadConfig, surroundings: Surroundings) -> Problem | None:
+    """What is wrong where `load` writes to what `extract` reads, or its second destination is its first; else None.
+
+    A credential that is not known here, because another service holds it, counts as its own name."""
+    surroundings = replace(surroundings, credentials=_KnownHere(surroundings.credentials))
+    places = [("destination", load.destination), ("fallback", load.fallback)]
+    for key, location in places:
+        if location is not None and (found := _source_in(extract, load.mode, location, surroundings)) is not None:
+            what, remedy = found
+            return Problem(("load", key), f"'{redacted(location)}', {what}", remedy)
+    if load.fallback is not None:
+        first, second = (_place(each, surroundings) for each in (load.destination, load.fallback))
+        paths = isinstance(first, Path) and isinstance(second, Path)
+        if first is not None and (_same(first, second) if paths else first == second):  # type: ignore[arg-type]
+            found_here = f"'{redacted(load.fallback)}', the destination itself, which cannot take what it refused"
+            return Problem(("load", "fallback"), found_here, "another place")
+    return None
+
+
+class _KnownHere(Credentials):
+    def __init__(self, known: Credentials) -> None:
+        self._known = known
+
+    def expand(self, text: str, *, in_url: bool = False) -> str:
+        try:
+            return self._known.expand(text, in_url=in_url)
+        except MissingCredential:
+            return _REFERENCE.sub(r"\1", text)
+
+
+def _source_in(
+    extract: ExtractConfig, mode: str | None, location: str, surroundings: Surroundings
+) -> tuple[str, str] | None:
+    """What the location has of the source, and what is expected instead; None where it has nothing."""
+    read, written = scheme_in(extract.source, surroundings), scheme_in(location, surroundings)
+    if read in _FILES and written in _FILES:
+        target = resolved(surroundings.credentials.expand(location), surroundings.folder)
+        targets = [target, target.with_name(sample_file(target.name))] if surroundings.sample else [target]
+        if any(_reads(surroundings.credentials.expand(extract.source), surroundings.folder, each) for each in targets):
+            words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
+            return words, "another file, outside of what the source's pattern matches"
+        return None
+    table = _table(location, written, surroundings)
+    source = _source_table(extract, read, surroundings)
+    beside = table and surroundings.sample and replace(table, name=sample_table(table.name))
+    if source is not None and ((table == source and mode != "upsert") or beside == source):
+        words = "the table that extract reads: the run would destroy or feed its own source"
+        return words, "another table; or, to update the table's own rows, `mode: upsert` with `key`"
+    return None
+
+
+def _place(location: str, surroundings: Surroundings) -> Path | Table | None:
+    scheme = scheme_in(location, surroundings)
+    if scheme in _FILES:
+        return resolved(surroundings.credentials.expand(location), surroundings.folder)
+    return _table(location, scheme, surroundings)
+
+
+def _reads(written: str, folder: Path, target: Path) -> bool:
+    """Whether a source of files reads `target`, or will once it is there."""
+    literal = resolved(written, folder)
+    if not glob.has_magic(written) or literal.exists():
+        return _same(literal, target)
+    wanted = pattern(written, folder)
+    if any(_same(Path(each), target) for each in glob.iglob(wanted, recursive=True)):  # noqa: PTH207  # as a source does
+        return True
+    parts = Path(os.path.normpath(wanted)).parts
+    fixed = next((at for at, part in enumerate(parts) if glob.has_magic(_unescaped(part))), len(parts))
+    real = Path(os.path.realpath(Path(*map(_unescaped, parts[:fixed]))))
+    names = Path(os.path.realpath(target)).parts
+    beside = Path(os.path.normpath(target)).parts
+    return any(
+        each[: len(start)] == start and _matches(parts[fixed:], each[len(start) :])
+        for each, start in ((names, real.parts), (beside, tuple(map(_unescaped, parts[:fixed]))))
+    )
+
+
+def _unescaped(part: str) -> str:
+    return re.sub(r"\[([*?[])\]", r"\1", part) if not glob.has_magic(re.sub(r"\[[*?[]\]", "", part)) else part
+
+
+def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether a path matches a pattern, as `glob` has it: `**` is any number of folders, hidden ones left out."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        return _matches(parts[1:], names) or bool(names and not names[0].startswith(".") and _matches(parts, names[1:]))
+    if not names or (names[0].startswith(".") and not parts[0].startswith(".")):
+        return False
+    return fnmatch.fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, through links of either kind."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _source_table(extract: ExtractConfig, scheme: str, surroundings: Surroundings) -> Table | None:
+    """The table that is read, or the first one that a query names."""
+    table = _table(extract.source, scheme, surroundings, named=extract.query is None)
+    found = _FROM.search(extract.query) if extract.query is not None else None
+    if table is None or found is None:
+        return table if extract.query is None else None
+    names = [each.strip().strip('"') for each in found[1].split(".")]
+    schema = names[0] if len(names) > 1 else table.schema
+    return _named(table.database, schema, names[-1])
+
+
+def _table(location: str, scheme: str, surroundings: Surroundings, *, named: bool = True) -> Table | None:
+    """The table of a location; None where it names none, unless it is not `named` there but in a query."""
+    if scheme == "sqlite":
+        from loom_connectors.sqlite_file import SqliteFile
+
+        path, name = SqliteFile.place_of(location, surroundings)
+        if named and name is None:
+            return None
+        return _named(("sqlite", _identity(path)), "main", name or "")
+    if scheme in _POSTGRES:
+        from loom_connectors.postgres_server import Address
+
+        address = Address.of(location, surroundings.credentials)
+        if named and address.table is None:
+            return None
+        url = urlsplit(address.dsn)
+        host = (url.hostname or "").lower()
+        database = ("postgres", "" if host in _HERE else host, str(url.port or 5432), url.path.strip("/"))
+        schema = address.table.schema if address.table else None
+        return _named(database, schema or "public", address.table.name if address.table else "")
+    return None
+
+
+def _named(database: tuple[str, ...], schema: str, name: str) -> Table:
+    if database[0] == "sqlite":
+        return Table(database, schema.lower(), name.lower())
+    return Table(database, schema, name)
+
+
+def _identity(path: Path) -> str:
+    """The same text for every way to one file."""
+    try:
+        found = path.stat()
+        return f"{found.st_dev}/{found.st_ino}"
+    except OSError:
+        return os.path.realpath(path)

@@ -1,0 +1,155 @@
+"""A destination that is the source, by whatever way it is reached, is refused before anything is read."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from loom_common.credentials import Credentials, EnvProvider
+from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_connectors.overlaps import overlap
+from loom_connectors.ports import Surroundings
+
+PG = "postgres://u@db.example:5432/shop?table="
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "in.csv").write_text("id\n1\n")
+    (tmp_path / "data" / "deep" / "in.csv").write_text("id\n1\n")
+    (tmp_path / "data" / "d[1].csv").write_text("id\n1\n")
+    (tmp_path / "link.csv").symlink_to("data/in.csv")
+    (tmp_path / "other").symlink_to("data")
+    os.link(tmp_path / "data" / "in.csv", tmp_path / "hard.csv")
+    return tmp_path
+
+
+def found(folder, source, destination, *, query=None, mode=None, fallback=None, environ=None, sample=False):
+    load = {"destination": destination, "mode": mode, "key": ["id"] if mode == "upsert" else []}
+    if fallback is not None:
+        load |= {"fallback": fallback, "on_failure": "fallback"}
+    surroundings = Surroundings(folder, Credentials({"env": EnvProvider(environ or {})}), sample=sample)
+    return overlap(ExtractConfig(source=source, query=query), LoadConfig(**load), surroundings)
+
+
+@pytest.mark.parametrize("mode", [None, "append", "replace"])
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("data/in.csv", "data/in.csv"),
+        ("data/in.csv", "./data/../data/in.csv"),
+        ("data/in.csv", "data/deep/../in.csv"),
+        ("data/in.csv", "link.csv"),
+        ("link.csv", "data/in.csv"),
+        ("data/in.csv", "hard.csv"),
+        ("data/in.csv", "other/in.csv"),
+        ("data/*.csv", "data/in.csv"),
+        ("data/*.csv", "link.csv"),
+        ("data/*.csv", "hard.csv"),
+        ("data/*.csv", "data/new.csv"),
+        ("data/*.csv", "other/new.csv"),
+        ("other/*.csv", "data/new.csv"),
+        ("./data/../data/*.csv", "data/new.csv"),
+        ("data/**/*.csv", "data/new.csv"),
+        ("data/**/*.csv", "data/a/b/new.csv"),
+        ("**/*.csv", "data/deep/new.csv"),
+        ("data/i?.csv", "data/ix.csv"),
+        ("data/d[1].csv", "data/d[1].csv"),
+    ],
+)
+def test_a_file_that_is_read_is_no_destination(folder, source, destination, mode):
+    problem = found(folder, source, destination, mode=mode)
+    assert problem is not None
+    assert problem.path == ("load", "destination")
+    assert "would destroy its own source" in str(problem)
+
+
+def test_absolute_paths_are_seen_as_relative_ones_are(folder):
+    assert found(folder, "data/in.csv", str(folder / "data" / "in.csv"))
+    assert found(folder, str(folder / "data" / "*.csv"), "data/new.csv")
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"),
+    [
+        ("data/in.csv", "data/out.csv"),
+        ("data/*.csv", "data/out.jsonl"),
+        ("data/*.csv", "data/deep/new.csv"),
+        ("data/*.csv", "out/new.csv"),
+        ("data/*.csv", "data/.new.csv"),
+        ("data/**/*.csv", "out/new.csv"),
+        ("data/d[1].csv", "data/d1.csv"),
+    ],
+)
+def test_another_file_is_a_destination(folder, source, destination):
+    assert found(folder, source, destination) is None
+
+
+@pytest.mark.parametrize("mode", [None, "append", "replace"])
+@pytest.mark.parametrize(
+    ("source", "query", "destination"),
+    [
+        ("sqlite:///a.db?table=t", None, "sqlite:///a.db?table=t"),
+        ("sqlite:///a.db?table=t", None, "sqlite:///./x/../a.db?table=T"),
+        ("sqlite:///a.db", "SELECT * FROM t WHERE x > 1", "sqlite:///a.db?table=t"),
+        (PG + "t", None, PG + "t"),
+        (PG + "t", None, "postgresql://other@DB.example/shop?table=public.t"),
+        ("postgres://u@db.example/shop", 'select * from public."t" where x', PG + "t"),
+        ("postgres://localhost/shop?table=t", None, "postgres://127.0.0.1:5432/shop?table=t"),
+    ],
+)
+def test_a_table_that_is_read_is_no_destination(folder, source, query, destination, mode):
+    problem = found(folder, source, destination, query=query, mode=mode)
+    assert problem is not None
+    assert "u@" not in str(problem)
+
+
+def test_rows_may_be_updated_in_their_own_table_where_that_is_said(folder):
+    assert found(folder, "sqlite:///a.db?table=t", "sqlite:///a.db?table=t", mode="upsert") is None
+    assert found(folder, PG + "t", PG + "t", mode="upsert") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "query", "destination"),
+    [
+        ("sqlite:///a.db?table=t", None, "sqlite:///a.db?table=u"),
+        ("sqlite:///a.db?table=t", None, "sqlite:///b.db?table=t"),
+        (PG + "t", None, PG + "other.t"),
+        (PG + "t", None, "postgres://db.example:5433/shop?table=t"),
+        ("postgres://db/shop", "SELECT * FROM a WHERE id NOT IN (SELECT id FROM t)", "postgres://db/shop?table=t"),
+        ("data/in.csv", None, "sqlite:///a.db?table=t"),
+    ],
+)
+def test_another_table_is_a_destination(folder, source, query, destination):
+    assert found(folder, source, destination, query=query, mode="replace") is None
+
+
+def test_references_are_looked_through_and_compared_by_name_where_they_are_unknown(folder):
+    environ = {"A": "postgres://db/shop", "B": "postgres://db/shop"}
+    assert found(folder, "${A}?table=t", "${B}?table=t", environ=environ)
+    url = "postgres://${USER}:${PASSWORD}@${HOST}/shop?table=t"
+    assert found(folder, url, url)
+    assert found(folder, "postgres://${U}:${P}@db/shop?table=t", "postgres://${V}:${Q}@db/shop?table=t")
+
+
+def test_the_place_of_a_sample_is_not_the_source(folder):
+    for source, destination in (
+        ("scores.sample.csv", "scores.csv"),
+        ("*.sample.csv", "scores.csv"),
+        ("sqlite:///a.db?table=t_sample", "sqlite:///a.db?table=t"),
+        (PG + "t_sample", PG + "t"),
+    ):
+        assert found(folder, source, destination) is None
+        assert found(folder, source, destination, sample=True) is not None
+
+
+def test_a_second_destination_is_neither_the_source_nor_the_first(folder):
+    problem = found(folder, "data/in.csv", "out.csv", fallback="link.csv")
+    assert (problem.path, "its own source" in problem.found) == (("load", "fallback"), True)
+    for one, other in (("out.csv", "./x/../out.csv"), (PG + "t", PG + "public.t")):
+        problem = found(folder, "data/in.csv", one, fallback=other)
+        assert problem.path == ("load", "fallback")
+        assert "the destination itself" in problem.found
+    assert found(folder, "data/in.csv", "out.csv", fallback="rest.csv") is None
