@@ -140,7 +140,7 @@ def test_what_is_discarded_is_resolved_and_not_retried(loom, ran):
     assert loom("quarantine", "discard", run_id).code == 2
     assert loom("quarantine", "discard", run_id, "--record-ids", "zz").code == 2
     told = loom("quarantine", "discard", run_id, "--evaluator", "stars", "--max-score", "0.5")
-    assert (told.code, told.err.strip()) == (0, f"1 records of {run_id} are discarded.")
+    assert (told.code, told.err.strip()) == (0, f"1 record of {run_id} is discarded.")
     report = loom("quarantine", "retry", run_id, "--threshold", "stars=0", "--format", "json").report
     assert (report["records"]["extracted"], loaded(made)) == (2, ["a", "c"])
     assert resolutions(loom)["b"] == "discarded"

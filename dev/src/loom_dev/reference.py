@@ -98,9 +98,10 @@ def _commands(command: Any, name: str) -> Iterable[str]:
 def _option_words(option: Any) -> str:
     if option.is_flag:
         return f"`{option.opts[0]}`"
-    if isinstance(option.default, Enum):
-        return f"`{option.opts[0]} {'|'.join(choice.value for choice in type(option.default))}`"
-    return f"`{option.opts[0]} {option.metavar}`"
+    kind = option.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f"`{option.opts[0]} {'|'.join(choice.value for choice in kind)}`"
+    return f"`{option.opts[0]} {option.metavar or option.name.upper()}`"
 
 
 def _option_help(option: Any) -> str:

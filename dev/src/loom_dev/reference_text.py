@@ -75,7 +75,10 @@ of it: [evaluation.md](evaluation.md); what to do with records that were kept ba
 """
 
 LOAD = """
-A loaded row is the key of the record, the fields of `include`, and the output. `loom validate` prints what the
+A loaded row is the key of the record, the fields of `include`, and the output. A field of a model's output may not be
+called like one of the others, which it would overwrite: `loom validate` refuses it. An output of your own code that
+gives the key another value keeps its record back (`key_overwritten`). A record that lacks a field of `include` is kept
+back, too (`missing_field`), instead of being loaded with an empty one. `loom validate` prints what the
 destination guarantees where a batch arrives twice, and what a later run makes of the rows.
 
 | mode | what a later run makes of the rows | what it needs |
@@ -270,8 +273,9 @@ CLI_INTRO = (
     + """\
 # The command line
 
-Results go to stdout, everything else to stderr. `--format json` prints one JSON document. Where stderr is a terminal,
-a run shows a live picture; elsewhere a line now and then.
+Results go to stdout, everything else to stderr, also what your own code prints. `--format json` prints one JSON
+document, always: a command that comes to no result prints `{"error": ..., "mistakes": [...]}`. Where stderr is a
+terminal, a run shows a live picture; elsewhere a line now and then.
 
 | exit code | meaning |
 |---|---|

@@ -106,8 +106,6 @@ def test_columns_that_may_be_cut_give_way_and_others_do_not():
         (words.rate(1234.5), "1,234"),
         (words.money(0.5), "$0.5000"),
         (words.money(1234.5), "$1,234.50"),
-        (words.several(1, "transformer"), "1 transformer"),
-        (words.several(2, "transformer"), "2 transformers"),
         (words.share(0.876), "88%"),
         (words.size(3 * 2**30), "3,072 MiB"),
         (words.moment(dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=dt.UTC)), "2020-01-02 03:04"),

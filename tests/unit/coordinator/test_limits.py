@@ -24,7 +24,7 @@ DEFINITION = {
         ({"max_failures": 3}, Count(1000, 3), None),
         ({"max_failures": 3}, Count(1000, 4), "transform: 4 records failed; max_failures is 3"),
         ({"max_failures": 0}, Count(1, 0), None),
-        ({"max_failures": 0}, Count(1, 1), "transform: 1 records failed; max_failures is 0"),
+        ({"max_failures": 0}, Count(1, 1), "transform: 1 record failed; max_failures is 0"),
         ({"max_failure_rate": 0.1}, Count(19, 19), None),
         ({"max_failure_rate": 0.1}, Count(20, 2), None),
         (

@@ -102,11 +102,24 @@ def record(number, n, **scores):
 
 
 async def test_a_row_is_its_key_what_is_included_and_its_output(tmp_path):
-    bench = Bench(tmp_path, include=["text", "n", "missing"])
+    bench = Bench(tmp_path, include=["text", "n"])
     await bench.load(record("1", 5))
     [batch] = bench.shelf.batches.values()
-    assert [row.values for row in batch.rows] == [{"id": "1", "text": "t", "n": 5, "missing": None}]
+    assert [row.values for row in batch.rows] == [{"id": "1", "text": "t", "n": 5}]
     assert (batch.run_id, batch.partition, batch.slice, batch.position) == ("run_1", 0, 2, 1)
+
+
+async def test_a_record_without_an_included_field_is_kept_back_and_its_neighbours_loaded(tmp_path):
+    bench = Bench(tmp_path, include=["text"])
+    outgoing = await bench.load(
+        record("1", 5), EvaluatedRecord(id="2", input={"id": "2", "txet": "t"}, output={"n": 1})
+    )
+    [batch] = bench.shelf.batches.values()
+    assert [row.record_id for row in batch.rows] == ["1"]
+    [kept] = [each.message for each in outgoing if isinstance(each.message, RecordsQuarantined)]
+    [only] = kept.records
+    assert (only.record_id, only.code) == ("2", "missing_field")
+    assert "names 'text', which the record at 2 lacks; it has id, txet. Did you mean 'txet'?" in only.reason
 
 
 async def test_without_key_and_include_a_row_is_the_output(tmp_path):
@@ -152,7 +165,7 @@ async def test_trouble_of_the_whole_destination_is_passed_on(tmp_path, trouble):
 
 
 async def test_a_destination_that_loses_count_of_rows_fails_the_run(tmp_path):
-    with pytest.raises(DestinationError, match="accounts for 0 loaded and 0 refused of 1 rows"):
+    with pytest.raises(DestinationError, match="accounts for 0 loaded and 0 refused of 1 row"):
         await Bench(tmp_path, Forgetful()).load(record("1", 1))
 
 

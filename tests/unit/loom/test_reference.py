@@ -56,3 +56,7 @@ def test_a_bar_does_not_end_a_cell(pages):
         for line in page.splitlines():
             if line.startswith("| ") and "---" not in line:
                 assert len(re.findall(r"(?<!\\)\|", line)) in (3, 4, 5), line
+
+
+def test_no_option_takes_none(pages):
+    assert re.findall(r"`--[a-z-]+ None`", pages[1]) == []

@@ -48,9 +48,9 @@ def test_the_report_says_everything_about_a_run():
         "$0.0000",
         "0 made, 0 from cache",
         "results/scores.csv",
-        "loom quarantine list --pipeline reviews",
+        "loom quarantine list --run-id run_0123456789ab",
         "the 1,488 records kept back",
-        "loom lineage reviews",
+        "loom lineage reviews --run-id run_0123456789ab",
         "loom status run_0123456789ab",
     ):
         assert words in seen
@@ -102,3 +102,19 @@ def test_money(usd, text):
 )
 def test_values_stand_on_one_line(value, text):
     assert terminal.compact(value) == text
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_commands_that_follow_are_whole_whatever_the_width_and_name_this_run_alone(width):
+    file = io.StringIO()
+    report.print_report(RUN, Console(file=file, width=width, highlight=False, color_system=None), " --cluster")
+    lines = [line.strip() for line in file.getvalue().splitlines()]
+    for command, why in report.next_commands(RUN, " --cluster"):
+        assert RUN["run_id"] in command
+        assert any(line.startswith(command) for line in lines)
+        assert any(line.endswith(why) for line in lines)
+
+
+def test_one_record_is_one_record():
+    one = {**RUN, "records": {**RUN["records"], "rejected": 1}}
+    assert "the 1 record kept back" in shown(one)

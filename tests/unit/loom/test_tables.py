@@ -6,7 +6,7 @@ import pytest
 
 from loom.cli import terminal
 from loom.cli.forms import Format
-from loom.cli.tables import Column, lay_out, print_rows, shared_out
+from loom.cli.tables import Among, Column, lay_out, print_rows, shared_out
 
 COLUMNS = [Column("id", "id", keep=True), Column("why", "reason"), Column("n", "n", terminal.count, number=True)]
 ROWS = [{"id": "run_0123456789ab", "why": "too long to be shown in so little room", "n": 1234}, {"id": "b"}]
@@ -52,3 +52,17 @@ def test_no_rows_are_said_on_stderr_and_are_an_empty_list_in_json(capsys):
 def test_values_that_look_like_markup_are_shown_as_they_are(capsys):
     print_rows([{"id": "[red]", "why": "a\nb"}], COLUMNS, Format.TABLE, "")
     assert "[red]  a b" in capsys.readouterr().out
+
+
+def test_in_a_pipe_nothing_is_cut(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_rows([{"id": "a", "why": "w" * 500}], COLUMNS, Format.TABLE, "")
+    assert "w" * 500 in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_what_is_not_shown_is_said(capsys, form):
+    print_rows(ROWS, COLUMNS, form, "", Among(1488, "record", "`--limit N` shows more"))
+    assert capsys.readouterr().err == "2 of 1,488 records are shown; `--limit N` shows more.\n"
+    print_rows(ROWS, COLUMNS, form, "", Among(2, "record", "`--limit N` shows more"))
+    assert capsys.readouterr().err == ""

@@ -15,6 +15,7 @@ from loom.field_names import Compared, compared
 from loom.parameters import unused
 from loom_ai import adapter_package
 from loom_common.credentials import Credentials, EnvProvider, FileProvider, references
+from loom_common.domain import plural
 from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.output import json_schema
@@ -139,7 +140,7 @@ async def _source(
     except LoomError as error:
         found = compared(written.document, written.definition, written.prompt, fields)
         return [Check("source", ok=False, detail=_told(error, written)), *_fields(replace(found, warnings=()))]
-    words = f" ({number:,} records)" if number is not None else ""
+    words = f" ({plural.counted(number, 'record')})" if number is not None else ""
     return [Check("source", ok=True, detail=f"{redacted(extract.source)}{words}", records=number), *_fields(found)]
 
 

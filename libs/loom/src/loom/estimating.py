@@ -26,10 +26,12 @@ from loom_common.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.calls import AMOUNTS, Calls
 from loom_common.domain.params import resolved, typed
 from loom_common.domain.plan import Plan
+from loom_common.domain.plural import counted
 from loom_common.domain.tally import Tally
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_common.plans import PlanCache
+from loom_common.record_checks import carried_from_input
 from loom_connectors import registry
 from loom_connectors.ports import Source, Surroundings
 from loom_evaluator.handler import Evaluator
@@ -127,8 +129,9 @@ async def estimate(
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
         reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
+        tried = counted(len(records), "record")
         raise ConfigurationError(
-            f"Nothing can be estimated: the transform fails for each of the first {len(records)} records. {reasons}"
+            f"Nothing can be estimated: the transform fails for each of the first {tried}. {reasons}"
         )
     factor = total / len(records) if records else 0.0
     return Estimate(
@@ -147,7 +150,7 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
     counted where the source has to be read to be counted."""
     keys = plan.pipeline.extract.keys
     first = await source.read(None, sample)
-    whole = [identified(record, keys) for record in first.records]
+    whole = [identified(record, keys, carried_from_input(plan.pipeline)) for record in first.records]
     records = [ExtractedRecord(id=each.id, input=each.input) for each in whole if each.error is None]
     if (known := await source.count()) is not None:
         return records, known

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom import cost_views, kept_record
@@ -164,6 +164,16 @@ class Views:
     async def quarantined(self, chosen: Chosen | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
         """Records that did not get through, newest first, with stage, reason, data and scores."""
         return await looking.listing(self._engine, chosen or Chosen(), limit)
+
+    async def quarantined_number(self, chosen: Chosen) -> int:
+        """How many records are chosen."""
+        return await looking.number_of(self._engine, chosen)
+
+    async def number_of_runs(self, pipeline: str) -> int:
+        """How many runs the pipeline had."""
+        query = select(func.count()).select_from(pipeline_runs).where(pipeline_runs.c.pipeline_name == pipeline)
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     async def quarantined_ids(self, chosen: Chosen) -> tuple[str, ...]:
         """The ids of all records chosen."""

@@ -30,6 +30,7 @@ from loom_ai.wire.finish import UNUSABLE
 from loom_ai.wire.form import Form, Manner, Wire
 from loom_common.breakers import Breakers
 from loom_common.credentials import Credentials
+from loom_common.domain.plural import counted
 from loom_common.domain.providers import ADAPTED, PROVIDERS
 from loom_common.domain.urls import redacted
 from loom_common.errors import (
@@ -97,7 +98,7 @@ class HttpModels:
                 tries, trouble = failed, error
                 delay = delay_after(failed, self._policy, error.retry_after, self._jitter())
             if delay is None:
-                words = "1 attempt" if tries == 1 else f"{tries} attempts"
+                words = counted(tries, "attempt")
                 raise type(trouble)(f"{trouble} Gave up after {words}.", retry_after=trouble.retry_after) from trouble
             async with waiting.of_this_call().for_a_turn():
                 await self._clock.sleep(delay)

@@ -16,6 +16,7 @@ from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING, Spent
 from loom_ai.wire import finish
 from loom_common.domain.exact_json import UnfitJson
+from loom_common.domain.plural import counted
 from loom_common.errors import RecordError
 
 INVALID = "invalid_output"
@@ -138,7 +139,8 @@ def _see_that_it_is_whole(answer: ModelAnswer) -> None:
         case finish.WHOLE:
             return
         case finish.CUT_OFF:
-            words = f"The answer was cut off after {answer.tokens_out} tokens. Raise `max_tokens`, or ask for less"
+            after = counted(answer.tokens_out, "token")
+            words = f"The answer was cut off after {after}. Raise `max_tokens`, or ask for less"
             code = "truncated_output"
         case finish.REFUSED:
             words, code = "The model refused to answer", "refused"

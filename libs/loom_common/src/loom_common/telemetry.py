@@ -28,6 +28,7 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _shown,
+            _for_logs_alone if for_programs or settings.level in ("debug", "info") else _told_elsewhere,
             *(_JSON if for_programs else _console(with_tracebacks=settings.level in ("debug", "info"))),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
@@ -46,6 +47,18 @@ def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
     if isinstance(error, BaseException) and not _can_be_shown(error):
         event["exc_info"] = LoomError(named(error)).with_traceback(error.__traceback__)
     return {name: storable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _for_logs_alone(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event.pop("reported", None)
+    return event
+
+
+def _told_elsewhere(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """On a person's console, what is marked `reported=True` is left to the report, which says it, too."""
+    if event.pop("reported", False):
+        raise structlog.DropEvent
+    return event
 
 
 def _can_be_shown(error: BaseException | None) -> bool:

@@ -215,12 +215,12 @@ class Worker:
 
     def _unpaid(self, message: Message, spent: BudgetExhausted, paid: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """The batch is left as it is: its run pauses, and asks for it again when it is resumed."""
-        log.warning("budget exhausted", limit_usd=spent.limit, gone_usd=spent.gone)
+        log.warning("budget exhausted", limit_usd=spent.limit, gone_usd=spent.gone, reported=True)
         self._vitals.count(Outcome.STALE)
         return [*paid, *verdicts.exhausted(message, spent)]
 
     def _failed(self, message: Message, reason: str) -> Sequence[Outgoing]:
-        log.error("run cannot go on", error=reason)
+        log.error("run cannot go on", error=reason, reported=True)
         self._vitals.count(Outcome.FAILED)
         return verdicts.run_failed(message, reason)
 

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
+from loom_common.domain.plural import counted
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.csv_broken import Dialect, extent
 from loom_connectors.csv_header import TOO_LONG, Header, header_of, reader, told
@@ -133,7 +134,7 @@ class CsvFormat:
 
     def _ragged(self, header: Header, fields: Sequence[str]) -> str:
         width = len(header.columns)
-        found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        found = counted(len(fields), "field")
         words = f"{found}, expected {width} ({', '.join(header.columns)}). "
         if len(fields) == width + 1 and not fields[-1]:
             return words + (

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from loom_common.domain.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.plain_values import NoPlainValue, plain
+from loom_common.domain.plural import counted
 from loom_common.domain.urls import query_of, redacted
 from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
 from loom_connectors import ports
@@ -206,7 +207,7 @@ class ConnectorDestination:
         named = {row.record_id for row in failed if row is not None}
         if len(named) != result.failure_count or result.success_count + result.failure_count != len(records):
             raise DestinationError(
-                f"{self.location}: {connector.name}.load was given {len(records)} records and reports "
+                f"{self.location}: {connector.name}.load was given {counted(len(records), 'record')} and reports "
                 f"{result.success_count} written and {result.failure_count} failed, of which it names {len(named)}. "
                 'Every failed record needs an entry {"record_id": ..., "error": ...} in `errors`.'
             )

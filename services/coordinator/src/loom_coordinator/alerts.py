@@ -46,7 +46,7 @@ async def raise_one(unit: Unit, run: RowMapping, finding: Finding) -> None:
         .returning(monitoring_alerts.c.id)
     )
     if (await unit.connection.execute(statement)).scalar_one_or_none() is not None:
-        log.warning("alert", run_id=run["run_id"], pipeline=run["pipeline_name"], alert=finding.message)
+        log.warning("alert", run_id=run["run_id"], pipeline=run["pipeline_name"], alert=finding.message, reported=True)
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:

@@ -98,7 +98,7 @@ class RequestDesk:
                 raise UnreadableMessage(f"message type {message.type!r} has no business here")
 
     async def _refuse(self, delivery: Delivery, error: ConfigurationError, request: RunRequest | None) -> None:
-        log.warning("rejected", error=str(error))
+        log.warning("rejected", error=str(error), reported=True)
         async with self._outbox.unit() as unit:
             requests.answer(unit, delivery, await requests.reject(unit, error, request))
 

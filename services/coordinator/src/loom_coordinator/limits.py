@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, case, func, select
 
+from loom_common.domain import plural
 from loom_common.domain.definition import parse
 from loom_common.domain.failing import Recovery
 from loom_common.domain.tally import Tally
@@ -45,12 +46,12 @@ def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -
     for stage, limit in limits.items():
         count = counted.get(stage, NONE)
         if limit.max_failures is not None and count.failed > limit.max_failures:
-            return f"{stage}: {count.failed} records failed; max_failures is {limit.max_failures}"
+            return f"{stage}: {plural.counted(count.failed, 'record')} failed; max_failures is {limit.max_failures}"
         rate = count.failed / count.seen if count.seen >= LEAST_RECORDS else 0.0
         if limit.max_failure_rate is not None and rate > limit.max_failure_rate:
             return (
-                f"{stage}: {count.failed} of {count.seen} records failed ({rate:.1%}); max_failure_rate is "
-                f"{limit.max_failure_rate:.1%}"
+                f"{stage}: {count.failed} of {plural.counted(count.seen, 'record')} failed ({rate:.1%}); "
+                f"max_failure_rate is {limit.max_failure_rate:.1%}"
             )
     return None
 

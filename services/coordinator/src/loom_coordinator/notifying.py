@@ -92,7 +92,7 @@ class Notifying:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             trouble = f"{_place(url)} cannot be reached ({type(error).__name__})"
         if trouble:
-            log.warning("alert not sent", run_id=row["run_id"], error=trouble)
+            log.warning("alert not sent", run_id=row["run_id"], error=trouble, reported=True)
         attempt = row["notification_attempts"] + 1
         async with self._outbox.unit() as unit:
             await unit.connection.execute(

@@ -19,6 +19,7 @@ from loom_common.domain.evaluation import EvaluateConfig
 from loom_common.domain.gates import Verdict
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.plan import Plan
+from loom_common.domain.plural import counted
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.isolation import Isolation
@@ -71,7 +72,7 @@ class Evaluator:
             return _let_through(batch)
         began = perf_counter()
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.evaluate))
-        async with within(seconds, f"A batch of {len(batch.records)} records", "timeouts.batch"):
+        async with within(seconds, f"A batch of {counted(len(batch.records), 'record')}", "timeouts.batch"):
             judgements = await self._judged(batch, panel, config)
         if self._models is not None:
             await self._models.judged(batch.header.run_id, [record.id for record in batch.records])

@@ -16,6 +16,7 @@ from loom_common.domain.urls import redacted
 from loom_common.leases import Leases
 from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.record_checks import carried_from_input
 from loom_common.slicing import SliceRecord, slice_messages, wanted
 from loom_common.time_limits import within
 from loom_connectors.ports import Page, Source
@@ -83,7 +84,8 @@ class Extractor:
             self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
         ):
             page = await source.read(request.cursor, limit)
-            records = [identified(record, keys) for record in page.records]
+            carried = carried_from_input(plan.pipeline)
+            records = [identified(record, keys, carried) for record in page.records]
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records

@@ -25,6 +25,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain import durations, ids
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.plan import Plan
+from loom_common.domain.plural import counted
 from loom_common.domain.recovery import pause_after
 from loom_common.domain.sampling import SHOWN_ROWS, shown_row
 from loom_common.errors import (
@@ -79,7 +80,7 @@ class Loader:
     async def _load(self, batch: BatchEvaluated) -> list[Outgoing]:
         header = batch.header
         plan = await self._plans.get(header.plan)
-        rows = rows_of(batch.records, plan.pipeline)
+        rows, lacking = rows_of(batch.records, plan.pipeline)
         place = LoadBatch(
             header.run_id,
             header.batch_id,
@@ -92,8 +93,9 @@ class Loader:
         limits = plan.pipeline.timeouts
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         began = perf_counter()
-        async with within(seconds, f"Loading a batch of {len(rows)} records", "timeouts.load"):
+        async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
             loaded = await self._recovered(place, header.plan, plan)
+        loaded = replace(loaded, failed=(*loaded.failed, *lacking))
         seconds = perf_counter() - began
         kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
         counts: dict[str, float] = {"loaded": loaded.loaded, "staged": loaded.staged, "second": loaded.second}
@@ -243,7 +245,7 @@ def _refused(records: Sequence[EvaluatedRecord], result: Loaded, on_failure: OnF
     if result.loaded + len(result.failed) != len(records):
         raise DestinationError(
             f"The destination accounts for {result.loaded} loaded and {len(result.failed)} refused of "
-            f"{len(records)} rows. Its connector must account for every row of a batch."
+            f"{counted(len(records), 'row')}. Its connector must account for every row of a batch."
         )
     by_id = {record.id: record for record in records}
     return [_kept(by_id[row.record_id], row, on_failure) for row in result.failed]

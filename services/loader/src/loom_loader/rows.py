@@ -8,20 +8,27 @@ from loom_common.contracts.v1 import EvaluatedRecord
 from loom_common.domain.output import json_schema
 from loom_common.domain.pipeline import Pipeline
 from loom_common.domain.whole_numbers import whole_numbers
-from loom_connectors.ports import Row
+from loom_common.errors import RecordError
+from loom_common.record_checks import see_fields
+from loom_connectors.ports import FailedRow, Row
 
 
-def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> list[Row]:
+def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[list[Row], list[FailedRow]]:
     """Of each record: key fields and `load.include` fields of the input, then the output, which wins where names meet.
 
-    An included field that a record lacks is null, so that all rows have the same columns. What the output declares to
-    be an integer is one, also where it was written `1.0`."""
-    carried = dict.fromkeys((*pipeline.extract.keys, *pipeline.load.include))
+    What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
+    field neither in its input nor in its output is no row: it would be loaded empty."""
     shape = pipeline.transform.shape
     whole = whole_numbers(json_schema(shape)) if shape is not None else None
-    rows = []
+    keys, included = pipeline.extract.keys, pipeline.load.include
+    rows, failed = [], []
     for record in records:
-        values = {name: record.input.get(name) for name in carried}
-        values.update(record.result if whole is None else whole(record.result))
-        rows.append(Row(record.id, values))
-    return rows
+        output = record.result if whole is None else whole(record.result)
+        try:
+            see_fields(record.input, [name for name in included if name not in output], record.id)
+        except RecordError as error:
+            failed.append(FailedRow(record.id, error.code, str(error)))
+            continue
+        carried = {name: record.input.get(name) for name in (*keys, *included)}
+        rows.append(Row(record.id, {**carried, **output}))
+    return rows, failed

@@ -110,6 +110,13 @@ async def listing(
     return [{name: _shown(value) for name, value in row.items()} for row in found]
 
 
+async def number_of(engine: AsyncEngine, chosen: Chosen) -> int:
+    """How many records are chosen."""
+    async with transaction(engine) as connection:
+        query = select(func.count()).select_from(table).where(*chosen.conditions(connection.dialect))
+        return int((await connection.execute(query)).scalar_one())
+
+
 async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
     """Every column of every time the record was kept back, newest first: by the run that first did and by the replays
     of it, among which `run_id` is one; without a run, in the thread that was kept back last. JSON values."""

@@ -16,6 +16,7 @@ from loom_common.domain import durations
 from loom_common.domain.failing import OnFailure
 from loom_common.domain.latency import histogram
 from loom_common.domain.plan import Plan
+from loom_common.domain.plural import counted
 from loom_common.domain.transform import TransformConfig
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
@@ -24,7 +25,7 @@ from loom_common.narrowing import narrowed
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.time_limits import within
-from loom_transformer.outcome import Outcome, Transform, carried
+from loom_transformer.outcome import Outcome, Transform, carried, with_its_key
 from loom_transformer.recovered import fallen_back, recovered
 
 _TRANSFORMS = 32
@@ -67,8 +68,10 @@ class Transformer:
         began = perf_counter()
         limits = plan.pipeline.timeouts
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.transform))
-        async with within(seconds, f"A batch of {len(batch.records)} records", "timeouts.batch"):
-            outcomes = await self._outcomes(batch, plan.pipeline.transform, transform)
+        async with within(seconds, f"A batch of {counted(len(batch.records), 'record')}", "timeouts.batch"):
+            made = await self._outcomes(batch, plan.pipeline.transform, transform)
+        keys = plan.pipeline.extract.keys
+        outcomes = [with_its_key(*pair, keys) for pair in zip(batch.records, made, strict=True)]
         result = _result(batch, outcomes, plan.pipeline.transform.on_failure, perf_counter() - began)
         records = _transformed(batch.records, outcomes)
         return result.messages(BatchTransformed(header=result.next_header, records=records) if records else None)

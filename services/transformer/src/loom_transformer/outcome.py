@@ -10,6 +10,7 @@ from loom_ai.spending import NOTHING, Spent
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.errors import RecordError
 from loom_common.isolation import Risk
+from loom_common.record_checks import see_that_the_key_stays
 from loom_common.text import unstorable
 
 
@@ -32,6 +33,17 @@ def carried(outcome: Outcome) -> Outcome:
         return outcome
     error = RecordError(f"The output holds {why}", code="unstorable", details={"output": outcome.output})
     return replace(outcome, output=None, error=error)
+
+
+def with_its_key(record: ExtractedRecord, outcome: Outcome, keys: Sequence[str]) -> Outcome:
+    """The outcome; the error of one whose output would overwrite the record's key."""
+    if outcome.output is None:
+        return outcome
+    try:
+        see_that_the_key_stays(record.input, outcome.output, keys)
+    except RecordError as error:
+        return replace(outcome, output=None, error=error)
+    return outcome
 
 
 class Transform(Protocol):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 from loom_common import entry
 
@@ -20,12 +21,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if strange := [each for each in given if not each.isascii() and _is_no_text(each)]:
         sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
         sys.exit(2)
+    from loom.cli import results
     from loom.cli.commands import app
 
+    if arguments is None:
+        results.keep_apart_for_good()
     try:
         app(args=given, prog_name="loom")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
-        sys.exit(tell(error, verbose="--verbose" in given))
+        code = tell(error, verbose="--verbose" in given)
+        if _asks_for_json(given):
+            _tell_programs(error)
+        sys.exit(code)
+
+
+def _asks_for_json(given: Sequence[str]) -> bool:
+    return "--format=json" in given or any(pair == ("--format", "json") for pair in pairwise(given))
+
+
+def _tell_programs(error: Exception) -> None:
+    """Stdout is one document, also where a command came to no result."""
+    from loom.cli import terminal
+    from loom_common.errors import InvalidDefinition
+    from loom_common.text import words_of
+
+    causes = _leaves(error)
+    mistakes = [
+        {"message": str(problem), "file": problem.file, "line": problem.line, "key": problem.key}
+        for cause in causes
+        if isinstance(cause, InvalidDefinition)
+        for problem in cause.problems
+    ]
+    terminal.print_json({"error": " ".join(words_of(cause) for cause in causes), "mistakes": mistakes})
 
 
 def _is_no_text(argument: str) -> bool:

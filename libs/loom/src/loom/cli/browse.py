@@ -72,10 +72,11 @@ def history(
 ) -> None:
     """List a pipeline's runs, newest first."""
     from loom.cli import running, state, terminal
-    from loom.cli.tables import Column, print_rows
+    from loom.cli.tables import Among, Column, print_rows
 
     settings = common.configuration()
     rows = running.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit)))
+    total = running.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [
         Column("run_id", "run", keep=True),
         Column("status", "status", keep=True),
@@ -87,7 +88,8 @@ def history(
         Column("cost_total", "cost", terminal.money, number=True),
         Column("error_message", "error"),
     ]
-    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
+    among = Among(total, "run", "`--limit N` shows more")
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
 
 
 @grouped
@@ -102,10 +104,11 @@ def lineage(
 
     Source, model and prompt version, counts, destination of each run."""
     from loom.cli import running, state, terminal
-    from loom.cli.tables import Column, print_rows
+    from loom.cli.tables import Among, Column, print_rows
 
     settings = common.configuration()
     rows = running.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
+    total = running.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [
         Column("run_id", "run", keep=True),
         *([Column("replay_of", "replay of", keep=True)] if any(row["replay_of"] for row in rows) else []),
@@ -117,7 +120,8 @@ def lineage(
         Column("output_record_count", "loaded", terminal.count, number=True, keep=True),
         Column("output_destination", "destination"),
     ]
-    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.")
+    among = None if run_id else Among(total, "run", "`--run-id RUN` shows another")
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
 
 
 def _runs(replays: list[dict[str, Any]]) -> str:

@@ -10,12 +10,14 @@ import typer
 from loom.cli.forms import Format
 from loom.cli.groups import grouped
 from loom.cli.options import Common, Form
+from loom.cli.results import App
+from loom_common.domain.plural import counted
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
     from loom_ai.ports import Journal, Kept
 
-app = typer.Typer(help="Answers of models that later runs reuse.", no_args_is_help=True)
+app = App(help="Answers of models that later runs reuse.", no_args_is_help=True)
 
 
 @app.command("stats")
@@ -73,7 +75,7 @@ def clear(
     if form is Format.JSON:
         terminal.print_json({"forgotten": gone})
     else:
-        terminal.say(f"{gone:,} entries forgotten.")
+        terminal.say(f"{counted(gone, 'entry', 'entries')} forgotten.")
 
 
 async def _kept(config: LoomConfig) -> list[Kept]:

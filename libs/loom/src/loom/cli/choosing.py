@@ -22,10 +22,12 @@ ByEvaluator = Annotated[
     str | None, typer.Option("--evaluator", metavar="NAME", help="Only those it scored, or failed on.")
 ]
 LeastScore = Annotated[
-    float | None, typer.Option("--min-score", min=0, max=1, help="Only those that --evaluator gave at least so much.")
+    float | None,
+    typer.Option("--min-score", metavar="X", min=0, max=1, help="Only those that --evaluator gave at least so much."),
 ]
 MostScore = Annotated[
-    float | None, typer.Option("--max-score", min=0, max=1, help="Only those that --evaluator gave at most so much.")
+    float | None,
+    typer.Option("--max-score", metavar="X", min=0, max=1, help="Only those that --evaluator gave at most so much."),
 ]
 Unresolved = Annotated[bool, typer.Option("--unresolved", help="Only those that still wait.")]
 RecordIds = Annotated[

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typer
-
 from loom.cli import browse, cache, config, cost, init, quarantine, run, simulate, validate
+from loom.cli.results import App
 
-app = typer.Typer(
+app = App(
     name="loom",
     help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load.",
     no_args_is_help=True,

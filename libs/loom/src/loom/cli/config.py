@@ -11,11 +11,12 @@ import typer
 
 from loom.cli.forms import Format
 from loom.cli.options import ConfigPath, Form, Verbose, configuration
+from loom.cli.results import App
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
 
-app = typer.Typer(help="The project's configuration, `loom.yaml`.", no_args_is_help=True)
+app = App(help="The project's configuration, `loom.yaml`.", no_args_is_help=True)
 
 
 @app.command("init")

@@ -12,6 +12,7 @@ import typer
 from loom.cli.forms import Format
 from loom.cli.groups import grouped
 from loom.cli.options import Common, Form
+from loom_common.domain.plural import counted
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
@@ -136,11 +137,11 @@ def _print_estimate(made: Estimate) -> None:
     from loom_common.flow import Stage
 
     _print_calls([each.model_dump() for each in made.calls], "This pipeline asks no model: it costs nothing.")
-    records, sampled = terminal.count(made.records), terminal.count(made.sampled)
+    records, sampled = counted(made.records, "record"), terminal.count(made.sampled)
     transform, evaluate = (terminal.money(made.cost_of(stage)) for stage in (Stage.TRANSFORM, Stage.EVALUATE))
     source = "in earlier runs" if made.learned else "made-up ones of the same shape: no earlier run tells"
     lines = [
-        f"{made.pipeline}: {records} records, estimated from the first {sampled}",
+        f"{made.pipeline}: {records}, estimated from the first {sampled}",
         f"estimated cost {terminal.money(made.cost)}  (transform {transform}, evaluate {evaluate})",
         f"answers are taken to be as long as {source}",
     ]

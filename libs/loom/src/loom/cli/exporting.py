@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from loom.cli import results
 from loom_common.errors import ConfigurationError
 
 
@@ -17,7 +17,7 @@ async def write(file: Path, rows: AsyncIterator[Mapping[str, Any]]) -> int:
 
     Returns how many. Raises `ConfigurationError` for another kind of file, or one that cannot be written."""
     if str(file) == "-":
-        return await _json_lines(sys.stdout, rows)
+        return await _json_lines(results.stream(), rows)
     kinds = {".jsonl": _json_lines, ".csv": _csv}
     if file.suffix not in kinds:
         raise ConfigurationError(f"{file}: the name ends in {file.suffix or 'nothing'}; expected .jsonl or .csv.")

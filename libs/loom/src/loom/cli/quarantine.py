@@ -11,13 +11,15 @@ from loom.cli.choosing import OfOneRun, OfPipeline, OfRun, Which, pairs_of
 from loom.cli.forms import Format
 from loom.cli.groups import grouped
 from loom.cli.options import Common, Form
+from loom.cli.results import App
+from loom_common.domain.plural import counted
 
 if TYPE_CHECKING:
     from loom.config import LoomConfig
     from loom_common.domain.replaying import Changes
     from loom_quarantine.looking import Chosen
 
-app = typer.Typer(help="Look at records that did not get through, and try them again.", no_args_is_help=True)
+app = App(help="Look at records that did not get through, and try them again.", no_args_is_help=True)
 
 TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose records are meant.")]
 
@@ -33,11 +35,12 @@ def list_records(
 ) -> None:
     """List quarantined and rejected records with stage, reason, data and scores."""
     from loom.cli import running, state
-    from loom.cli.tables import Column, print_rows
+    from loom.cli.tables import Among, Column, print_rows
 
     settings = common.configuration()
     meant = which.chosen()
     rows = running.wait_for(state.ask(settings, lambda views: views.quarantined(meant, limit)))
+    total = running.wait_for(state.ask(settings, lambda views: views.quarantined_number(meant)))
     columns = [
         Column("record_id", "record"),
         Column("failure_stage", "stage", keep=True),
@@ -46,7 +49,8 @@ def list_records(
         Column("resolution_action", "resolved"),
         Column("run_id", "run", keep=True),
     ]
-    print_rows(rows, columns, form, "No record is in quarantine.")
+    among = Among(total, "record", "`--limit N` shows more, `loom quarantine export FILE` writes all")
+    print_rows(rows, columns, form, "No record is in quarantine.", among)
 
 
 @app.command("show")
@@ -87,7 +91,8 @@ def export(
     settings = common.configuration()
     meant = which.chosen()
     number = running.wait_for(state.ask(settings, lambda views: exporting.write(file, views.quarantined_whole(meant))))
-    terminal.say(f"{number:,} records exported." if str(file) == "-" else f"{number:,} records written to {file}.")
+    records = counted(number, "record")
+    terminal.say(f"{records} exported." if str(file) == "-" else f"{records} written to {file}.")
 
 
 @app.command("retry")
@@ -142,7 +147,7 @@ def discard(
     meant = which.waiting_of(run_id)
     names = _names(settings, meant)
     running.wait_for(running.discard(settings, run_id, names, verbose=common.verbose))
-    terminal.say(f"{len(names):,} records of {run_id} are discarded.")
+    terminal.say(f"{counted(len(names), 'record')} of {run_id} {'is' if len(names) == 1 else 'are'} discarded.")
 
 
 @app.command("stats")
@@ -164,9 +169,9 @@ def stats(
     rows = running.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
     numbers = ("records", "unresolved", "reprocessed", "manual_fix", "discarded")
     columns = [
-        Column("pipeline_name", "pipeline"),
+        Column("pipeline_name", "pipeline", keep=True),
         Column("failure_stage", "stage", keep=True),
-        Column("code", "cause"),
+        Column("code", "cause", keep=True),
         Column("outcome", "outcome", keep=True),
         *(Column(name, name.replace("_", " "), terminal.count, number=True, keep=True) for name in numbers),
         Column("newest", "newest (UTC)", terminal.moment, keep=True),

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loom.cli import sample_rows, terminal
+from loom_common.domain.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
 _COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "staged", "loaded")
@@ -19,23 +20,23 @@ _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
 def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -> None:
     """Print a `RunReport`, as a mapping. `flags` are added to the commands it suggests."""
-    console.print(render(report, flags))
+    console.print(render(report))
+    if following := next_commands(report, flags):
+        _print_commands(following, console)
 
 
-def render(report: Mapping[str, Any], flags: str = "") -> RenderableType:
-    """The whole report."""
+def render(report: Mapping[str, Any]) -> RenderableType:
+    """The report without the commands that may follow."""
     parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
     if report.get("reasons"):
-        parts += [why_kept(report, flags), Text()]
+        parts += [why_kept(report), Text()]
     if report.get("rows"):
         parts += [sample_rows.table(report["rows"], report["records"]["loaded"]), Text()]
     parts.append(_facts(report))
     if report.get("alerts"):
         parts += [Text(), _alerts(report["alerts"])]
-    if following := next_commands(report, flags):
-        parts += [Text(), _commands(following)]
     return Group(*parts)
 
 
@@ -50,8 +51,11 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
         more = " --budget USD" if report.get("reason") == "budget_exhausted" else ""
         commands.append((f"loom resume {run_id}{more}", "finish it"))
     if kept:
-        commands.append((f"loom quarantine list --pipeline {name}", f"the {terminal.count(kept)} records kept back"))
-    commands.append((f"loom lineage {name}", "where records came from and went"))
+        commands.append((f"loom quarantine list --run-id {run_id}", f"the {counted(kept, 'record')} kept back"))
+    if report.get("reasons"):
+        first = shlex.quote(report["reasons"][0]["example"])
+        commands.append((f"loom quarantine show {first} --run-id {run_id}", "one of them, with all that is known"))
+    commands.append((f"loom lineage {name} --run-id {run_id}", "where records came from and went"))
     commands.append((f"loom status {run_id}", "this report again"))
     return [(command + flags, why) for command, why in commands]
 
@@ -132,7 +136,7 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
     """What was estimated, and how far off it was; None without an estimate."""
     if estimate is None:
         return None
-    words = f"{terminal.money(estimate['cost'])} for {terminal.count(estimate['records'])} records"
+    words = f"{terminal.money(estimate['cost'])} for {counted(estimate['records'], 'record')}"
     if (error := estimate.get("error")) is None:
         return words
     return f"{words}; a record cost {abs(error):.1%} {'more' if error >= 0 else 'less'}"
@@ -141,7 +145,7 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
 def of_second(report: Mapping[str, Any]) -> str | None:
     """How many records are in the second destination; None where there are none."""
     number = report["records"].get("second", 0)
-    return f"{_records_of(number)} of those loaded went to `load.fallback`" if number else None
+    return f"{counted(number, 'record')} of those loaded went to `load.fallback`" if number else None
 
 
 def of_staged(report: Mapping[str, Any]) -> str | None:
@@ -149,7 +153,7 @@ def of_staged(report: Mapping[str, Any]) -> str | None:
     number, run_id = report["records"].get("staged", 0), report["run_id"]
     if not number:
         return None
-    where = f"{_records_of(number)} written to {report.get('staged_in')}, and not put in the destination"
+    where = f"{counted(number, 'record')} written to {report.get('staged_in')}, and not put in the destination"
     if report["status"] == "running":
         return f"{where} yet"
     return f"{where}: `loom resume {run_id}` goes on with them, `loom cancel {run_id}` removes them"
@@ -159,23 +163,19 @@ def of_sample(report: Mapping[str, Any]) -> str | None:
     """What a trial did not do; None for a run that is none."""
     if (number := report.get("sample")) is None:
         return None
-    return f"a trial over at most {_records_of(number)}: it loads beside the destination, and leaves that as it is"
+    return (
+        f"a trial over at most {counted(number, 'record')}: it loads beside the destination, and leaves that as it is"
+    )
 
 
-def why_kept(report: Mapping[str, Any], flags: str = "") -> RenderableType:
+def why_kept(report: Mapping[str, Any]) -> RenderableType:
     """The reasons why records were kept back, the most frequent first, each with a record to look at."""
     rows = []
     for each in report["reasons"]:
         like = "" if each["alike"] else "e.g. "
         what = f"{each['records']:,} x {like}{each['reason']}"
         rows.append(Text(f"  {what}  ({each['outcome']} at {each['stage']}, e.g. {each['example']})", overflow="fold"))
-    first = report["reasons"][0]["example"]
-    more = f"  loom quarantine show {shlex.quote(first)} --run-id {report['run_id']}{flags}"
-    return Group(Text("Kept back", style="bold"), *rows, Text(more, no_wrap=True, style="dim"))
-
-
-def _records_of(number: int) -> str:
-    return "1 record" if number == 1 else f"{terminal.count(number)} records"
+    return Group(Text("Kept back", style="bold"), *rows)
 
 
 def _alerts(alerts: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -195,13 +195,23 @@ def _estimated(report: Mapping[str, Any]) -> str | None:
     count = sum(each.get("estimated", 0) for each in report.get("spending", ()))
     if not count:
         return None
-    calls = "1 call" if count == 1 else f"{terminal.count(count)} calls"
+    calls = counted(count, "call")
     return f"{calls} by the length of the texts: the provider's token counts were missing or impossible"
 
 
-def _commands(commands: list[tuple[str, str]]) -> RenderableType:
-    rows = [(Text(f"  {command}", no_wrap=True), Text(why, style="dim")) for command, why in commands]
-    return Group(Text("Next", style="bold"), _pairs(rows, None))
+def _print_commands(commands: Sequence[tuple[str, str]], console: Console) -> None:
+    """Each command whole, to be copied: what it tells stands beside it where there is room, else below."""
+    console.print()
+    console.print(Text("Next", style="bold"))
+    width = max(len(command) for command, _ in commands)
+    longest = max(len(why) for _, why in commands)
+    beside = 2 + width + 3 + longest <= console.width
+    for command, why in commands:
+        told = Text(why, style="dim")
+        line = Text.assemble(f"  {command:<{width}}   ", told) if beside else Text(f"  {command}")
+        console.print(line, soft_wrap=True)
+        if not beside:
+            console.print(Text.assemble("      ", told), soft_wrap=True)
 
 
 def _pairs(rows: list[tuple[Text, Text]], width: int | None) -> RenderableType:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loom.cli.options import Verbose
+from loom_common.domain.plural import counted
 
 if TYPE_CHECKING:
     from loom_ai.simulated.server import SimulatedModel
@@ -72,6 +73,7 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
     import asyncio
     import signal
 
+    from loom.cli import results
     from loom.cli.terminal import say
     from loom_common.errors import ConfigurationError
 
@@ -85,7 +87,8 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port."
         ) from error
     try:
-        typer.echo(server.base_url)
+        results.stream().write(f"{server.base_url}\n")
+        results.stream().flush()
         say(
             f"Simulated model: answers are made up. In a pipeline: `base_url: {server.base_url}`; "
             f"counts: {server.root_url}/stats. Ctrl-C ends it."
@@ -93,8 +96,8 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
         await stop.wait()
     finally:
         await server.stop()
-    counted = server.stats
-    say(f"{counted['calls']:,} calls, {counted['answered']:,} answered, {counted['most_at_once']} at once at most.")
+    stats = server.stats
+    say(f"{counted(stats['calls'], 'call')}, {stats['answered']:,} answered, {stats['most_at_once']} at once at most.")
 
 
 def _seconds(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Lists as tables for people: long values cut to the width of the terminal. JSON has them whole."""
+"""Lists as tables for people: long values cut to the width of the terminal. A pipe, a file and JSON have them whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from loom.cli import terminal
 from loom.cli.forms import Format
+from loom_common.domain.plural import counted
 
 GAP = 2
 """Blanks between columns."""
@@ -30,14 +31,34 @@ class Column:
     """Whether it is shown whole whatever the width: ids, which people copy."""
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], form: Format, empty: str) -> None:
-    """Print rows on stdout; `empty` is said on stderr where there are none."""
+@dataclass(frozen=True, slots=True)
+class Among:
+    """What the rows are a part of, where there may be more of them."""
+
+    total: int
+    noun: str
+    more: str
+    """How to see the others."""
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], form: Format, empty: str, among: Among | None = None
+) -> None:
+    """Print rows on stdout; `empty` is said on stderr where there are none, and how many there are besides.
+
+    In a file or a pipe nothing is cut: a program, or a person's `grep`, reads it."""
     if form is Format.JSON:
         terminal.print_json([dict(row) for row in rows])
-        return
-    if not rows:
+    elif rows:
+        _print_table(rows, columns)
+    else:
         terminal.say(empty)
-        return
+    if among is not None and 0 < len(rows) < among.total:
+        verb = "is" if len(rows) == 1 else "are"
+        terminal.say(f"{len(rows):,} of {counted(among.total, among.noun)} {verb} shown; {among.more}.")
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     console = terminal.stdout()
     head, *body = lay_out(rows, columns, console.width, terminal.symbols(console).cut)
     console.print(Text(head, style="bold"), soft_wrap=True)

@@ -12,8 +12,10 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-WIDTH_WITHOUT_TERMINAL = 100
-"""Columns of what goes into a file or a pipe."""
+from loom.cli import results
+
+WIDTH_WITHOUT_TERMINAL = 1_000_000
+"""Columns of what goes into a file or a pipe: no line of it is broken or cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
 
 def stdout() -> Console:
     """For results."""
-    return _console(sys.stdout)
+    return _console(results.stream())
 
 
 def stderr() -> Console:
@@ -48,8 +50,9 @@ def symbols(console: Console) -> Symbols:
 
 def print_json(document: Any) -> None:
     """The one document of `--format json`: indented for people, times as ISO 8601."""
-    escaped = not _holds_any_text(sys.stdout)
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=escaped, default=str) + "\n")
+    stream = results.stream()
+    stream.write(json.dumps(document, indent=2, ensure_ascii=not _holds_any_text(stream), default=str) + "\n")
+    stream.flush()
 
 
 def say(text: str) -> None:

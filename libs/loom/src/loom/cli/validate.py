@@ -10,6 +10,7 @@ import typer
 
 from loom.cli.forms import Format
 from loom.cli.options import ConfigPath, Form, Verbose, configuration
+from loom_common.domain.plural import counted
 
 if TYPE_CHECKING:
     from loom.checks import Check
@@ -81,9 +82,9 @@ def summary(loaded: LoadedPipeline) -> str:
     pipeline = loaded.pipeline
     transform, evaluate = pipeline.transform, pipeline.evaluate
     what = transform.model or transform.scorer or transform.function
-    judged = f"{len(evaluate.evaluators)} evaluators, {evaluate.quality_gate.type}" if evaluate else "no evaluators"
-    if evaluate and len(evaluate.evaluators) == 1:
-        judged = f"1 evaluator, {evaluate.quality_gate.type}"
+    judged = "no evaluators"
+    if evaluate:
+        judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"
     return f"{pipeline.name} {pipeline.version}: {transform.type}{f' {what}' if what else ''}, {judged}"
 
 

@@ -22,6 +22,7 @@ from loom_common.domain.failing import (
     meant_by_presence,
 )
 from loom_common.domain.monitoring import MonitoringConfig
+from loom_common.domain.overwriting import overwriting
 from loom_common.domain.params import ParamSpec
 from loom_common.domain.pricing import ModelPrice
 from loom_common.domain.providers import ProviderConfig, model_mistake, provider_mistakes
@@ -143,8 +144,9 @@ class Pipeline(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Providers that can be reached, and models of providers that there are."""
+        """Providers that can be reached, models of providers that there are, and outputs that overwrite nothing."""
         yield from provider_mistakes(written)
+        yield from overwriting(written)
         own = said(written, "providers")
         configured = list(own) if isinstance(own, Mapping) else []
         for at, model in _models(written):

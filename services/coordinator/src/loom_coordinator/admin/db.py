@@ -6,6 +6,7 @@ import asyncio
 
 import typer
 
+from loom_common.domain.plural import counted
 from loom_coordinator.admin.forms import Form, Format
 
 app = typer.Typer(help="The databases of state, payloads and journal.", no_args_is_help=True)
@@ -17,7 +18,7 @@ def upgrade(form: Form = Format.TABLE) -> None:
 
     Safe to repeat."""
     from loom_common.settings import Settings
-    from loom_coordinator.admin import show, words
+    from loom_coordinator.admin import show
     from loom_migrations.upgrade import newest, upgrade_all
 
     databases = Settings().databases
@@ -25,4 +26,4 @@ def upgrade(form: Form = Format.TABLE) -> None:
     if form is Format.JSON:
         show.document({"databases": len(databases), "schema": newest()})
     else:
-        typer.echo(f"{words.several(len(databases), 'database')} at schema {newest()}.")
+        typer.echo(f"{counted(len(databases), 'database')} at schema {newest()}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loom_common.domain.plural import counted
 from loom_coordinator.admin.forms import Form, Format, Run, seconds
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ def advice(
     if form is Format.JSON:
         show.document({"run_id": run_id, "within_seconds": span, **_plain(measured), **_plain(advised)})
         return
-    typer.echo(f"{run_id}: {words.count(measured.remaining)} records to go, {words.rate(measured.rate)} records/s")
+    typer.echo(f"{run_id}: {counted(measured.remaining, 'record')} to go, {words.rate(measured.rate)} records/s")
     if advised.per_transformer is not None and advised.seconds is not None:
         typer.echo(
-            f"{words.several(measured.transformers, 'transformer')} now, {advised.per_transformer:.1f} records/s each: "
+            f"{counted(measured.transformers, 'transformer')} now, {advised.per_transformer:.1f} records/s each: "
             f"done in {words.span(advised.seconds)}"
         )
     if advised.transformers is not None:
-        typer.echo(f"within {words.span(span)}: {words.several(advised.transformers, 'transformer')}")
+        typer.echo(f"within {words.span(span)}: {counted(advised.transformers, 'transformer')}")
     typer.echo(advised.words)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loom_common.domain.plural import counted
 from loom_coordinator.admin.forms import Form, Format, seconds
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _notes(seen: Mapping[str, Any]) -> Iterator[str]:
         silence = words.span(oldest["seconds"])
         yield f"longest without news: {silence}, a batch of {oldest['run_id']} that waits for {oldest['waits_for']}"
     if seen["outbox"]:
-        yield f"committed and not yet said: {words.count(seen['outbox'])} messages"
+        yield f"committed and not yet said: {counted(seen['outbox'], 'message')}"
     if seen["dead"]:
         yield f"dead letters: {words.count(seen['dead'])} (loom-coordinator dead list)"
     yield from (

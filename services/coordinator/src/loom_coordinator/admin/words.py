@@ -10,11 +10,6 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def several(number: int, thing: str) -> str:
-    """1 transformer, 2 transformers."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 def rate(per_second: float) -> str:
     """0, 0.3, 12, 1,234."""
     return f"{per_second:,.0f}" if per_second >= 10 or per_second == 0 else f"{per_second:.1f}"

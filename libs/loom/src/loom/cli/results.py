@@ -1,0 +1,74 @@
+"""Stdout is for a command's result alone: what anything else writes there goes to stderr.
+
+While a command runs, its result has a stream of its own. `print` in the user's code, a library in C that writes to
+descriptor 1, and programs that the user's code starts find stderr in stdout's place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import typer
+from typer.core import TyperCommand
+
+_own: TextIO | None = None
+_for_good = False
+
+
+def stream() -> TextIO:
+    """Where a command's result goes."""
+    return _own or sys.stdout
+
+
+def keep_apart_for_good() -> None:
+    """Say that this process is the command line's own. Descriptor 1 then stays with stderr once a command has begun,
+    also for what a C library writes as the process ends."""
+    global _for_good  # noqa: PLW0603 - of the process, as its descriptors are
+    _for_good = True
+
+
+@contextmanager
+def kept_apart() -> Iterator[None]:
+    """Give the result a stream of its own, and whoever else writes to stdout the other one."""
+    global _own  # noqa: PLW0603
+    before, others = (_own, sys.stdout), sys.stderr
+    before[1].flush()
+    _own = _with_its_own_descriptor(before[1]) if _for_good else before[1]
+    sys.stdout = others
+    try:
+        yield
+    finally:
+        if _for_good:
+            with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
+                _own.flush()
+        else:
+            _own, sys.stdout = before
+
+
+def _with_its_own_descriptor(out: TextIO) -> TextIO:
+    own = os.fdopen(os.dup(out.fileno()), "w", encoding=out.encoding, errors=out.errors)  # not inherited by programs
+    try:
+        os.dup2(2, out.fileno())
+    except OSError:  # stderr is closed: what others write goes nowhere
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
+    return own
+
+
+class _Command(TyperCommand):
+    def invoke(self, ctx: Any) -> Any:
+        with kept_apart():
+            return super().invoke(ctx)
+
+
+class App(typer.Typer):
+    """Commands whose results have stdout for themselves. Help is printed before a command begins."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
+        """As Typer's."""
+        return super().command(name, **{"cls": _Command, **settings})
