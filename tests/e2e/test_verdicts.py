@@ -192,7 +192,8 @@ def test_a_report_groups_the_reasons_with_an_example_and_the_command_to_see_it(t
     project(tmp_path, 6, transform=python("transforms:misspelt"), code=CODE)
     end = loom("run", "pipeline.yaml")
     assert "6 x KeyError: 'moood' in transforms:misspelt (quarantined at transform, e.g. r000000)" in end.words
-    command = next(line.split() for line in end.out.splitlines() if "loom quarantine show" in line)
+    line = next(line for line in end.out.splitlines() if "loom quarantine show" in line)
+    command = line.strip().partition("   ")[0].split()
     assert "KeyError: 'moood'" in (loom(*command[1:])).out
 
 
