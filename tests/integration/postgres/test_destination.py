@@ -251,3 +251,64 @@ async def test_the_ledger_holds_what_became_of_each_batch(sql, loading):
         "SELECT run_id, batch_id, loaded, failed->0->>'record_id' FROM loom_load_ledger"
     )
     assert (run, name, loaded, failed) == (RUN, "b", 1, "r1")
+
+
+async def test_a_record_whose_id_holds_nul_fails_alone_and_the_same_way_again(sql, loading):
+    await sql("CREATE TABLE t (id text)")
+    rows = [Row("a\0b", {"id": "a\0b"}), Row("ok", {"id": "ok"}), Row("\ud800", {"id": "\ud800"})]
+    async with loading() as destination:
+        result = await destination.load(LoadBatch(RUN, "b", 0, 0, 0, rows))
+        assert await destination.load(LoadBatch(RUN, "b", 0, 0, 0, rows)) == result
+    assert [row.record_id for row in result.failed] == ["a\0b", "\ud800"]
+    assert await sql("SELECT id FROM t") == [("ok",)]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", ""])
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_field_that_cannot_name_a_column_is_told_once_and_not_tried_again(sql, loading, name, exists):
+    if exists:
+        await sql("CREATE TABLE t (id int)")
+    async with loading() as destination:
+        with pytest.raises(DestinationError, match="cannot be a column"):
+            await destination.load(batch({"id": 1, name: 1}, {"id": 2, name: 1}))
+        result = await destination.load(batch({"id": 1}, {"id": 2, name: 1}, name="b2"))
+    assert [(row.record_id, row.code) for row in result.failed] == [("r1", "missing_column")]
+    assert await sql("SELECT id FROM t") == [(1,)]
+
+
+async def test_a_table_that_loom_makes_holds_its_first_values_exactly(sql, loading):
+    first = {"i": 1, "x": 1 / 3, "y": True, "t": "1", "big": 2**70, "o": {"a": [1]}, "b": {"$bytes": "00ff"}, "z": None}
+    async with loading() as destination:
+        assert (await destination.load(batch(first))).failed == ()
+        later = await destination.load(batch({"i": 1.0}, {"i": 1.5}, {"x": 2**53 + 1}, {"z": 0.1}, name="b2"))
+    columns = await sql("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 't'")
+    assert dict(columns) == {
+        "i": "bigint", "x": "double precision", "y": "boolean", "t": "text", "big": "numeric", "o": "jsonb",
+        "b": "bytea", "z": "text",
+    }  # fmt: skip
+    assert (await sql("SELECT i, x, y, t, big, o->'a'->>0, b FROM t"))[0] == (
+        1,
+        1 / 3,
+        True,
+        "1",
+        2**70,
+        "1",
+        b"\0\xff",
+    )
+    assert [row.record_id for row in later.failed] == ["r1", "r2"]
+    assert await sql("SELECT i, z FROM t WHERE x IS NULL ORDER BY i") == [(1, None), (None, "0.1")]
+
+
+async def test_what_a_column_would_change_is_refused_with_its_column(sql, loading):
+    await sql("CREATE TABLE t (id int, p numeric(5,2), r real, d date, ts timestamp, l text[], f float8)")
+    rows = [
+        {"id": 1, "p": 1.25, "r": 0.1, "d": "2024-02-29", "ts": "2024-02-29T12:00:00Z", "l": ["a", None], "f": 1 / 3},
+        {"p": 1.239}, {"r": 0.123456789}, {"d": "2024-02-29T12:00:00"}, {"ts": "2024-02-29T12:00:00+02:00"},
+        {"l": {"a": 1}}, {"l": [{"a": 1}]}, {"f": 2**53 + 1}, {"l": 7},
+    ]  # fmt: skip
+    async with loading() as destination:
+        result = await destination.load(batch(*rows))
+    assert [row.code for row in result.failed] == ["type"] * 8
+    for failed, row in zip(result.failed, rows[1:], strict=True):
+        assert failed.reason.startswith(f"column {next(iter(row))}: ")
+    assert await sql("SELECT p::text, r::text, f FROM t") == [("1.25", "0.1", 1 / 3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -115,3 +116,15 @@ async def test_it_is_asked_the_query_or_else_its_location(tmp_path):
         config = ExtractConfig(source="crm://leads", query=query)
         await open_source(config, Surroundings(tmp_path, Credentials({}))).read(None, 10)
     assert crm.asked[1::2] == [("crm://leads", 10, None), ("SELECT leads", 10, None)]
+
+
+async def test_a_record_whose_value_has_no_json_form_is_kept_back_alone(tmp_path):
+    good, odd = Record("1", {"id": 1, "d": dt.date(2024, 2, 29)}), Record("2", {"id": 2, "tags": {"a"}, 3: "x"})
+    crm = connector(page=ExtractResult([good, odd, Record("3", [1])], 3, has_more=False))
+    assert crm.page.total_count == 3
+    page = await open_source(ExtractConfig(source="crm://host"), Surroundings(tmp_path, Credentials({}))).read(None, 9)
+    first, second, third = page.records
+    assert (first.data, first.error) == ({"id": 1, "d": "2024-02-29"}, None)
+    assert second.data == {"id": 2}
+    assert "id=2: field 'tags': a value of type set has no JSON form" in str(second.error)
+    assert "not a dict" in str(third.error)

@@ -230,3 +230,72 @@ async def test_what_fails_as_a_whole_leaves_nothing_behind(tmp_path):
         await opened.load(batch({"nosuch": 1}))
     await opened.close()
     assert run_sql(tmp_path, "SELECT count(*) FROM sqlite_schema WHERE name = 'loom_load_ledger'") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", ""])
+async def test_a_field_that_cannot_name_a_column_is_told_and_costs_no_other_row(tmp_path, name):
+    opened = destination(tmp_path)
+    with pytest.raises(DestinationError, match="cannot be a column"):
+        await opened.load(batch({"id": 1, name: 1}, {"id": 2, name: 1}))
+    result = await opened.load(batch({"id": 1}, {"id": 2, name: 1}, name="b2"))
+    await opened.close()
+    assert [(row.record_id, row.code) for row in result.failed] == [("r1", "missing_column")]
+
+
+async def test_a_table_that_loom_makes_holds_its_first_values_exactly(tmp_path):
+    opened = destination(tmp_path)
+    first = {"i": 1, "x": 1 / 3, "y": True, "t": "1", "big": 2**70, "l": [1], "b": {"$bytes": "00ff"}, "z": None}
+    await opened.load(batch({**first, "mixed": 1}, {**first, "mixed": "1"}, {**first, "mixed": True}))
+    later = await opened.load(batch({"z": 1 / 3}, {"z": True}, {"i": 2**70}, {"i": "x"}, name="b2"))
+    await opened.close()
+    columns = dict(run_sql(tmp_path, "SELECT name, type FROM pragma_table_info('t')"))
+    assert columns == {
+        "i": "INTEGER", "x": "REAL", "y": "BOOLEAN", "t": "TEXT", "big": "TEXT", "l": "TEXT", "b": "BLOB", "z": "TEXT",
+        "mixed": "JSON TEXT",
+    }  # fmt: skip
+    rows = run_sql(tmp_path, "SELECT i, x, y, t, big, l, b, mixed FROM t WHERE x NOT NULL")
+    assert rows[0] == (1, 1 / 3, 1, "1", str(2**70), "[1]", b"\0\xff", "1")
+    assert [row[-1] for row in rows] == ["1", '"1"', "true"]
+    assert run_sql(tmp_path, "SELECT z FROM t WHERE z NOT NULL") == [("0.3333333333333333",), ("true",)]
+    assert [(row.record_id, row.code) for row in later.failed] == [("r2", "type")]
+    assert "column i: the integer" in later.failed[0].reason
+
+
+async def test_a_value_that_affinity_would_change_is_refused_or_written_in_full(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE t (id TEXT, n INTEGER, x REAL, d NUMERIC, b BLOB)")
+    opened = destination(tmp_path)
+    result = await opened.load(
+        batch(
+            {"id": 1 / 3, "n": 1.0, "x": 5, "d": "12.5", "b": "\\x00ff"},
+            {"id": True, "n": "12345678901234567890"}, {"x": 2**53 + 1}, {"d": "0.1234567890123456789"},
+            {"x": "1" * 30}, {"b": "\\x0"},
+        )
+    )  # fmt: skip
+    await opened.close()
+    assert [row.record_id for row in result.failed] == ["r1", "r2", "r3", "r4"]
+    assert [row.reason.split(":")[0] for row in result.failed] == ["column n", "column x", "column d", "column x"]
+    rows = run_sql(tmp_path, "SELECT id, n, x, d, b FROM t")
+    assert rows == [("0.3333333333333333", 1, 5.0, 12.5, b"\x00\xff"), (None, None, None, None, "\\x0")]
+
+
+async def test_a_value_of_sqlite_without_an_exact_form_costs_its_row_alone(tmp_path):
+    run_sql(
+        tmp_path,
+        "CREATE TABLE t (id, v)",
+        "INSERT INTO t VALUES (1, 9e999), (2, CAST(x'610062' AS TEXT)), (3, CAST(x'636166e9' AS TEXT))",
+        "INSERT INTO t VALUES (4, x'00'), (5, -9e999)",
+    )
+    for key in (None, "id"):
+        records = await read(tmp_path, "t", key=key)
+        assert [record.error and record.error.code for record in records] == [
+            "inexact_number", None, "encoding", None, "inexact_number",
+        ]  # fmt: skip
+        for part in ("table t", "id=3" if key else "row 3", "column v"):
+            assert part in str(records[2].error)
+        assert records[3].data == {"id": 4, "v": {"$bytes": "00"}}
+
+
+async def test_infinite_keys_of_sqlite_are_read_once(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE t (k)", "INSERT INTO t VALUES (9e999), (-9e999), (9e999), (1)")
+    records = await read(tmp_path, "t", key="k", limit=1)
+    assert len(records) == len({record.position for record in records}) == 4

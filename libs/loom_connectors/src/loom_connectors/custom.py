@@ -162,13 +162,17 @@ def _read(record: Record, place: str) -> ReadRecord:
     """The record; where a value has no JSON form, what can be kept of it and the field and type of the value."""
     position = f"id={record.id}"
     try:
-        return ReadRecord(position, plain(record.data))
+        data = plain(record.data)
+        if isinstance(data, dict):
+            return ReadRecord(position, data)
+        why = f"its data is of type {type(record.data).__name__}, not a dict"
     except NoPlainValue as error:
-        kept = {}
-        for name, value in record.data.items():
-            with suppress(NoPlainValue):
-                kept[str(name)] = plain(value)
-        return ReadRecord(position, kept, RecordError(f"{place} {position}: {error}.", code="no_json"))
+        why = str(error)
+    kept: dict[str, Any] = {}
+    for name, value in record.data.items() if isinstance(record.data, Mapping) else ():
+        with suppress(NoPlainValue):
+            kept |= plain({name: value})
+    return ReadRecord(position, kept, RecordError(f"{place} {position}: {why}.", code="no_json"))
 
 
 class ConnectorDestination:
