@@ -113,6 +113,17 @@ async def test_a_table_is_made_by_the_declared_output(sql, loading):
     assert await sql("SELECT id, n, x, ok, tags->>1, label FROM t") == [("1", 1, None, True, "\t\\", "ü\n")]
 
 
+async def test_an_empty_text_for_a_column_of_numbers_is_refused_with_the_option_that_makes_it_null(sql, loading):
+    await sql("CREATE TABLE t (id text, n integer, d date)")
+    async with loading() as destination:
+        result = await destination.load(batch({"id": "1", "n": "", "d": None}, {"id": "2", "n": None, "d": ""}))
+        assert result.loaded == 0
+        for failed in result.failed:
+            assert failed.code == "type"
+            assert "extract: {options: {null_values: ['']}}" in failed.reason
+        assert (await destination.load(batch({"id": "3", "n": None, "d": None}, name="c"))).loaded == 1
+
+
 async def test_values_take_the_type_of_their_column(sql, loading):
     await sql(
         "CREATE TABLE t (id int, d date, num numeric, j jsonb, l text[], b bytea, t text, "

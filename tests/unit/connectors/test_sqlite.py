@@ -299,3 +299,12 @@ async def test_infinite_keys_of_sqlite_are_read_once(tmp_path):
     run_sql(tmp_path, "CREATE TABLE t (k)", "INSERT INTO t VALUES (9e999), (-9e999), (9e999), (1)")
     records = await read(tmp_path, "t", key="k", limit=1)
     assert len(records) == len({record.position for record in records}) == 4
+
+
+async def test_an_empty_text_for_a_strict_column_is_refused_with_the_option_that_makes_it_null(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE t (id TEXT, n INTEGER) STRICT")
+    loading = destination(tmp_path)
+    result = await loading.load(batch({"id": "1", "n": ""}, {"id": "2", "n": None}))
+    await loading.close()
+    assert (result.loaded, [failed.code for failed in result.failed]) == (1, ["type"])
+    assert "extract: {options: {null_values: ['']}}" in result.failed[0].reason

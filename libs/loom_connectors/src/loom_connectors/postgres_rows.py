@@ -16,7 +16,7 @@ from loom_connectors.copy_text import copy_text
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.postgres_server import TableName, is_a_rows_fault
 from loom_connectors.sql import name_list, quoted
-from loom_connectors.values import UnfitValue
+from loom_connectors.values import EMPTY_TEXT, UnfitValue
 
 _ORDER = "loom_order"
 
@@ -95,7 +95,8 @@ def _failed(row: Row, error: asyncpg.PostgresError | UnfitValue) -> FailedRow:
     where = f"column {column}: " if column and f'"{column}"' not in words else ""
     detail = f" ({error.detail})" if state in ("23503", "23505") and getattr(error, "detail", None) else ""
     code = "type" if state.startswith(("22", "54")) else "constraint"
-    return FailedRow(row.record_id, code, f"{where}{words}{detail}")
+    hint = EMPTY_TEXT if code == "type" and row.values.get(column or "") == "" else ""
+    return FailedRow(row.record_id, code, f"{where}{words}{detail}{hint}")
 
 
 def _column_in(context: str) -> str | None:

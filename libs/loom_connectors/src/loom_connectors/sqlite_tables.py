@@ -11,7 +11,7 @@ from loom_connectors.columns import Kind, columns_of
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql import name_list, quoted
 from loom_connectors.sqlite_values import ANY_JSON, Bind, binder, bound_row
-from loom_connectors.values import UnfitValue, json_text
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
 
 _TYPES = {
     Kind.TEXT: "TEXT",
@@ -146,7 +146,8 @@ def _each(
 
 def _words(error: Exception, row: Row) -> str:
     if not isinstance(error, UnicodeEncodeError):
-        return str(error)
+        misfit = "cannot store TEXT value" in str(error) and "" in row.values.values()
+        return f"{error}.{EMPTY_TEXT}" if misfit else str(error)
     column = next((name for name, value in row.values.items() if isinstance(value, str) and not _is_unicode(value)), "")
     return f"column {column}: the text holds half a surrogate pair, which is no character."
 

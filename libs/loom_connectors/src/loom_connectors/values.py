@@ -18,6 +18,13 @@ _EXACT_INTEGERS = 2**53
 """Up to here every integer is a 64-bit floating-point number."""
 
 
+EMPTY_TEXT = (
+    " The value is an empty text, as an empty field of a CSV file is: `extract: {options: {null_values: ['']}}` makes "
+    "it null."
+)
+"""What is added where a column that holds no text refuses an empty one."""
+
+
 class UnfitValue(ValueError):
     """A value that its column cannot take as it is: its row is refused, its neighbours are not."""
 
