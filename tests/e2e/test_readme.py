@@ -1,0 +1,88 @@
+"""The README, word for word: its example's report, its script, its request by AMQP."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import aio_pika
+import pytest
+
+from loom_common.contracts.v1 import RunFinished
+from support.documents import ROOT, of_page
+from support.places import patience
+
+README = list(of_page(ROOT / "README.md"))
+EXAMPLE = "examples/customer_sentiment"
+WRITTEN_BY_RUNS = ("results", ".loom", "__pycache__")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The part of a fresh checkout that the README's commands look at."""
+    shutil.copytree(ROOT / EXAMPLE, tmp_path / EXAMPLE, ignore=shutil.ignore_patterns(*WRITTEN_BY_RUNS))
+    return tmp_path
+
+
+def ran(folder, *command):
+    """A command in `folder`, as in a new shell: none of our settings, no key."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**environ, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def plain(line):
+    """A line without what differs from run to run, and from one width of a terminal to another."""
+    return " ".join(re.sub(r"run_[0-9a-f]{12}", "RUN", line).split())
+
+
+def test_the_example_ends_with_the_report_that_the_readme_shows(checkout):
+    (shown,) = (each.body for each in README if each.kind == "" and each.body.startswith("succeeded"))
+    done = ran(checkout, "-m", "loom", "run", f"{EXAMPLE}/pipeline.yaml")
+    assert done.returncode == 0, done.stderr
+    told = {plain(line) for line in done.stdout.splitlines()}
+    for line in shown.splitlines():
+        assert line in ("", "...") or plain(line) in told, f"{line!r} is not in\n{done.stdout}"
+
+
+def test_the_script_of_the_readme_runs_as_it_is_printed(checkout):
+    (script,) = (each.body for each in README if each.kind == "python")
+    (checkout / "script.py").write_text(script)
+    done = ran(checkout, "script.py")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["succeeded", "3708"]), done.stderr
+
+
+def test_the_example_with_a_language_model_needs_no_address(checkout):
+    done = ran(checkout, "-m", "loom", "validate", f"{EXAMPLE}/pipeline-llm.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_the_request_of_the_readme_runs_on_a_cluster_that_has_run_nothing(cluster):
+    (request,) = (each.body for each in README if each.kind == "json")
+    shutil.copytree(ROOT / EXAMPLE / "data", cluster.project / EXAMPLE / "data", dirs_exist_ok=True)
+    connection = await aio_pika.connect(cluster.bus_url)
+    async with connection:
+        channel = await connection.channel()
+        heard = await channel.declare_queue(exclusive=True)
+        await heard.bind("loom.events", "run.finished.copied")
+        runs = await channel.get_exchange("loom.runs")
+        await runs.publish(aio_pika.Message(request.encode()), "run.request")
+        async with asyncio.timeout(patience(120)), heard.iterator() as messages:
+            message = await anext(aiter(messages))
+            finished = RunFinished.model_validate(json.loads(message.body))
+            await message.ack()
+    assert finished.report.status == "succeeded"
+    with (cluster.project / "results/copied.csv").open(encoding="utf-8", newline="") as stream:
+        assert sum(1 for _ in csv.DictReader(stream)) == 3708
