@@ -101,7 +101,7 @@ down: ## end what `make up` started
 
 .PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench bench-short clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/matrix $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist load --ignore=tests/matrix $(ARGS)
 
 faults: $(VENV)/.dev compiled ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
 	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py tests/e2e/test_money.py tests/e2e/test_models.py

@@ -8,28 +8,24 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import structlog
 
 from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+from support.sharing import ByCluster
 
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")  # how long an example takes says how busy the machine is
 
-CLUSTERED = ("e2e", "faults")
-"""Folders whose tests share a cluster: each stays with one worker, so that there is one of it."""
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        kind = item.path.relative_to(Path(__file__).parent).parts[0]
-        if kind in CLUSTERED:
-            item.add_marker(pytest.mark.xdist_group(kind))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
+    return ByCluster(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from loom_common.adapters.memory_broker import MemoryBroker
 from loom_common.adapters.memory_bus import MemoryBus
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_dev.waiting import within
 
 WORK = "test.work"
 RETRY = "test.work.retry"
@@ -52,13 +53,13 @@ class Buses:
     async def take(subscription: Subscription, count: int) -> list[Delivery]:
         """The next `count` deliveries, not acknowledged."""
         deliveries = aiter(subscription)
-        async with asyncio.timeout(20):
+        async with within(20):
             return [await anext(deliveries) for _ in range(count)]
 
     @staticmethod
     async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait until `condition` holds. Raises `TimeoutError`."""
-        async with asyncio.timeout(20):
+        async with within(20):
             while not await condition():
                 await asyncio.sleep(0.02)
 

@@ -10,6 +10,7 @@ import pytest
 from loom_ai.opening import open_buckets
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
+from loom_dev.waiting import within
 from support.journal_tables import stored
 
 ONE = Wish(requests=1.0, tokens=0.25)
@@ -79,6 +80,6 @@ async def test_a_pause_is_every_workers_and_the_longer_one_stands(places):
 
 async def test_a_pause_ends_by_itself(buckets):
     await buckets.pause("b", 0.05)
-    async with asyncio.timeout(5):
+    async with within(5):
         while await buckets.paused("b"):
             await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ from loom_ai import claims as module
 from loom_ai.claims import Claim, MemoryClaims
 from loom_ai.opening import open_claims
 from loom_ai.ports import Payer
+from loom_dev.waiting import within
 from support.journal_tables import stored
 
 ANN, BEN = Payer("run_1", "ann"), Payer("run_1", "b\x00en")
@@ -72,7 +73,7 @@ async def test_a_claim_outlives_its_lease_only_where_it_is_taken_anew(workers, m
     one, other = workers
     await one.take(claims_of(ANN, "a", "b"))
     kept = 0
-    async with asyncio.timeout(10):
+    async with within(10):
         while (await other.take(claims_of(BEN, "b")))[0] is False:
             assert await one.take(claims_of(ANN, "a")) == [True]
             kept += 1

@@ -12,6 +12,7 @@ from loom_common.contracts.v1 import RunEpoch
 from loom_common.epochs import EpochGuard
 from loom_common.flow import Exchange
 from loom_common.worker import Duty, Worker
+from loom_dev.waiting import within
 
 QUEUE = "test.work"
 PREFETCH = 4
@@ -50,7 +51,7 @@ async def at_work(bus, handler: Held):
     running = asyncio.create_task(worker.run(stop))
     yield
     stop.set()
-    async with asyncio.timeout(20):
+    async with within(20):
         await running
 
 

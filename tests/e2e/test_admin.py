@@ -12,14 +12,16 @@ import pytest
 from loom.config import LoomConfig
 from loom.session import open_session
 from loom_common.flow import CONSUMERS, DEAD_QUEUE
+from loom_dev.waiting import patience, within
 from support.admin import admin, begin
 from support.books import assert_complete
 from support.clients import ended, request_of, until
 from support.cluster import NAMES
 from support.projects import ai, project, review_ids
+from support.simulated_model import SlowAfter
 
 SOON = 15.0
-"""Seconds from typing a command to its effect, on a machine that is busy with other things."""
+"""Seconds from typing a command to its effect."""
 
 
 SLOW = 5.0
@@ -33,9 +35,9 @@ async def shown(cluster, *arguments):
     return json.loads(done.out)
 
 
-async def eventually(condition, within=30.0):
+async def eventually(condition, seconds=30.0):
     """What `condition` gives, once that is something."""
-    async with asyncio.timeout(within):
+    async with within(seconds):
         while not (found := await condition()):
             await asyncio.sleep(0.1)
     return found
@@ -88,9 +90,9 @@ async def test_tables_fit_a_terminal_of_100_columns(cluster, config, model):
 
 async def test_status_is_live(cluster):
     watching = await begin(cluster, "status", "--watch", "--every", "1s", "--format", "json")
-    looks = [json.loads(await asyncio.wait_for(watching.stdout.readline(), 30)) for _ in range(2)]
+    looks = [json.loads(await asyncio.wait_for(watching.stdout.readline(), patience(30))) for _ in range(2)]
     watching.send_signal(signal.SIGINT)
-    assert await asyncio.wait_for(watching.wait(), 30) == 0
+    assert await asyncio.wait_for(watching.wait(), patience(30)) == 0
     assert looks[0]["at"] < looks[1]["at"]
     assert looks[0]["queues"]
 
@@ -124,17 +126,16 @@ async def test_a_limit_set_by_hand_reaches_every_replica_and_those_that_start_la
 
 
 async def test_a_live_run_is_steered(cluster, config, model):
-    model.latency = 0.2
+    model.latency = SlowAfter(SLOW, calls=150)
     made = reviews(cluster, "steered", 600, model)
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id
         await until(session, run_id, lambda progress: progress.tally.loaded >= 20)
-        model.latency = SLOW
 
         began = time.monotonic()
         paused = await admin(cluster, "pause", run_id)
         assert (paused.code, paused.out) == (0, f"{run_id} (steered): paused\n"), paused.err
-        assert time.monotonic() - began < SOON
+        assert time.monotonic() - began < patience(SOON)
         assert [event.status async for event in session.follow(run_id)][-1] == "paused"
         assert [row["run_id"] for row in await shown(cluster, "runs", "--status", "paused")] == [run_id]
         details = await shown(cluster, "run", run_id)
@@ -158,12 +159,11 @@ async def test_a_live_run_is_steered(cluster, config, model):
 
 
 async def test_a_run_is_cancelled(cluster, config, model):
-    model.latency = 0.2
+    model.latency = SlowAfter(SLOW, calls=50)
     made = reviews(cluster, "dropped", 400, model)
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id
         await until(session, run_id, lambda progress: progress.tally.extracted >= 20)
-        model.latency = SLOW
         assert (await shown(cluster, "cancel", run_id))["status"] == "cancelled"
         assert (await ended(session, run_id)).report.status == "cancelled"
     refused = await admin(cluster, "pause", run_id)

@@ -9,6 +9,7 @@ import pytest
 
 from loom import Loom
 from loom.session import open_session
+from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, report_of, request_of
 from support.length import LONG
@@ -123,7 +124,7 @@ async def test_what_a_cancelled_run_had_paid_for_is_on_its_books(here, model):
     made = project(here.folder, 1200, transform=ai(model.base_url), extract={"batch_size": 40})
     async with open_session(here.config, cluster=False) as session:
         accepted = await session.start(request_of(made, here.config))
-        async with asyncio.timeout(20):
+        async with within(20):
             while model.calls < 60:
                 await asyncio.sleep(0.005)
         await session.cancel(accepted.run_id)

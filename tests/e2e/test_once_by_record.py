@@ -13,6 +13,7 @@ from loom.session import open_session
 from loom.views import open_views
 from loom_common.domain.replaying import Changes
 from loom_common.errors import ConfigurationError
+from loom_dev.waiting import within
 from loom_quarantine.looking import Chosen
 from support.clients import ended, request_of
 from support.command import Command, runs
@@ -188,6 +189,6 @@ def _count(folder, what, *values):
 
 
 async def _all_resolved(config, run_id):
-    async with asyncio.timeout(20), open_views(config) as views:
+    async with within(20), open_views(config) as views:
         while await views.quarantined(Chosen(run_id=run_id, unresolved=True)):
             await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from loom import Loom
 from loom.config import LoomConfig
 from loom.session import open_session
 from loom_common.errors import ConfigurationError
+from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.projects import Project, ids, project, python, review_ids
@@ -111,7 +112,7 @@ async def test_what_still_fails_is_kept_again_and_stays_unresolved(mode):
 
 async def _resolved(loom: Loom, run_id: str) -> list[dict]:
     """The run's kept records, once all are resolved: the quarantine learns of a replay's end by an event."""
-    async with asyncio.timeout(20):
+    async with within(20):
         while True:
             kept = await loom.get_quarantined_records(run_id=run_id, limit=RECORDS)
             if all(record["resolved"] for record in kept):

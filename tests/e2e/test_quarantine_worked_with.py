@@ -14,6 +14,7 @@ from loom.session import open_session
 from loom.views import open_views
 from loom_common.domain.replaying import Changes
 from loom_common.errors import InvalidDefinition
+from loom_dev.waiting import within
 from loom_quarantine.looking import Chosen
 from support.clients import ended, request_of
 from support.projects import ai, project
@@ -221,7 +222,7 @@ async def test_by_message_records_are_replayed_with_changes_and_given_up(place):
 
 async def _resolved(config, run_id, number):
     """How the run's records were resolved, once `number` of them are: the quarantine learns of it by messages."""
-    async with asyncio.timeout(20), open_views(config) as views:
+    async with within(20), open_views(config) as views:
         while True:
             rows = await views.quarantined(Chosen(run_id=run_id))
             if sum(row["resolved"] for row in rows) >= number:

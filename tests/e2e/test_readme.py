@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import os
@@ -15,8 +14,8 @@ import aio_pika
 import pytest
 
 from loom_common.contracts.v1 import RunFinished
+from loom_dev.waiting import within
 from support.documents import ROOT, of_page
-from support.places import patience
 
 README = list(of_page(ROOT / "README.md"))
 EXAMPLE = "examples/customer_sentiment"
@@ -64,11 +63,6 @@ def test_the_script_of_the_readme_runs_as_it_is_printed(checkout):
     assert (done.returncode, done.stdout.split()[:2]) == (0, ["succeeded", "3708"]), done.stderr
 
 
-def test_the_example_with_a_language_model_needs_no_address(checkout):
-    done = ran(checkout, "-m", "loom", "validate", f"{EXAMPLE}/pipeline-llm.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 async def test_the_request_of_the_readme_runs_on_a_cluster_that_has_run_nothing(cluster):
     (request,) = (each.body for each in README if each.kind == "json")
     shutil.copytree(ROOT / EXAMPLE / "data", cluster.project / EXAMPLE / "data", dirs_exist_ok=True)
@@ -79,7 +73,7 @@ async def test_the_request_of_the_readme_runs_on_a_cluster_that_has_run_nothing(
         await heard.bind("loom.events", "run.finished.copied")
         runs = await channel.get_exchange("loom.runs")
         await runs.publish(aio_pika.Message(request.encode()), "run.request")
-        async with asyncio.timeout(patience(120)), heard.iterator() as messages:
+        async with within(120), heard.iterator() as messages:
             message = await anext(aiter(messages))
             finished = RunFinished.model_validate(json.loads(message.body))
             await message.ack()

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
+from loom_dev.waiting import within
 from support.books import assert_complete
 from support.cluster import Cluster
 from support.projects import Project, project, review_ids
@@ -50,7 +51,7 @@ class PlainClient:
 
 
 async def _next(queue: AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
-    async with asyncio.timeout(PATIENCE):
+    async with within(PATIENCE):
         while (message := await queue.get(no_ack=True, fail=False)) is None:
             await asyncio.sleep(0.02)
     return message

@@ -8,6 +8,7 @@ from loom.config import LoomConfig
 from loom.session import open_session
 from loom_ai.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
+from loom_dev.waiting import within
 from support.books import assert_complete
 from support.clients import request_of
 from support.cluster import MODEL_CALLS_AT_ONCE
@@ -35,7 +36,7 @@ async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_bud
         await asked(model, 40)
         cluster.kill("transformer")
         await cluster.serve()
-        async with asyncio.timeout(60):
+        async with within(60):
             events = [event async for event in session.follow(accepted.run_id)]
         paused = events[-1]
         cost = Prices().quote(call_of(), Tokens(given=model.tokens_in, answered=model.tokens_out)).usd
@@ -46,7 +47,7 @@ async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_bud
 
         servers.serve(servers.redis)
         await session.resume(accepted.run_id, budget=1.0)
-        async with asyncio.timeout(60):
+        async with within(60):
             events = [event async for event in session.follow(accepted.run_id)]
     cluster.drop("transformer.2")
     assert isinstance(events[-1], RunFinished)
@@ -56,6 +57,6 @@ async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_bud
 
 async def asked(model, calls: int) -> None:
     """Wait until the model was asked so often."""
-    async with asyncio.timeout(30):
+    async with within(30):
         while model.calls < calls:
             await asyncio.sleep(0.01)

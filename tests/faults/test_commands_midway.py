@@ -9,6 +9,7 @@ import pytest
 from loom.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
+from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, report_of, request_of, until
 from support.command import Command, loom, runs
@@ -24,7 +25,7 @@ def under_way(progress: RunProgress) -> bool:
 async def settled(config: LoomConfig, run_id: str, made, environ) -> dict:
     """The report of an ended run once it counts what lies in the destination: what a worker had in hand when the run
     was cancelled may still be loaded."""
-    async with asyncio.timeout(30):
+    async with within(30):
         while True:
             report = await report_of(config, run_id)
             if report["records"]["loaded"] == len(await made.loaded(environ)):

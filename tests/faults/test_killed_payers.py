@@ -12,6 +12,7 @@ import pytest
 from loom.config import LoomConfig
 from loom.session import open_session
 from loom_ai.opening import open_journal
+from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of
 from support.cluster import MODEL_CALLS_AT_ONCE, Cluster
@@ -54,7 +55,7 @@ async def test_what_was_in_flight_is_all_that_is_paid_again_after_a_killed(servi
 
     async with open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
-        async with asyncio.timeout(120):
+        async with within(120):
             while struck.calls < share * RECORDS:
                 await asyncio.sleep(0.005)
         cluster.kill(service)
@@ -62,11 +63,11 @@ async def test_what_was_in_flight_is_all_that_is_paid_again_after_a_killed(servi
         await answered(struck)
         in_flight = struck.calls - (await journalled(cluster, MODELS[service]) - before[service])
         await cluster.serve()
-        async with asyncio.timeout(60):
+        async with within(60):
             report = (await ended(session, accepted.run_id)).report.model_dump()
         calls = {each: server.calls for each, server in servers.items()}
         loaded = ids(await made.loaded(cluster.credentials))
-        async with asyncio.timeout(60):
+        async with within(60):
             again = (await ended(session, (await session.start(request_of(made, config))).run_id)).report.model_dump()
 
     repeated = {each: count - RECORDS for each, count in calls.items()}
@@ -105,11 +106,11 @@ async def test_who_waits_for_the_answer_of_a_transformer_that_is_killed_gets_one
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with cluster.scaled(transformer=2), open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
-        async with asyncio.timeout(60):
+        async with within(60):
             while model.calls < questions // 3:
                 await asyncio.sleep(0.005)
         cluster.kill("transformer.2")
-        async with asyncio.timeout(60):
+        async with within(60):
             report = (await ended(session, accepted.run_id)).report.model_dump()
     print(f"{model.calls} calls for {questions} questions")
     assert_complete(report, await made.loaded(cluster.credentials), [each["id"] for each in records])
@@ -129,7 +130,7 @@ async def journalled(cluster: Cluster, model: str) -> int:
 
 async def answered(server: SimulatedModel) -> None:
     """Wait until it has taken and answered all that was sent to it."""
-    async with asyncio.timeout(30):
+    async with within(30):
         quiet = 0
         while quiet < 10:
             before = server.calls

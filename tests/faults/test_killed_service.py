@@ -10,6 +10,7 @@ import pytest
 
 from loom.config import LoomConfig
 from loom.session import open_session
+from loom_dev.waiting import within
 from support.books import assert_complete
 from support.clients import ended, request_of
 from support.cluster import MODEL_CALLS_AT_ONCE, NAMES
@@ -40,12 +41,12 @@ async def test_a_run_outlives_a_killed(service, attempt, cluster, model):
 
     async with open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
-        async with asyncio.timeout(60):
+        async with within(60):
             while model.calls < moment:
                 await asyncio.sleep(0.01)
         cluster.kill(service)
         await cluster.serve()
-        async with asyncio.timeout(REDELIVERED_SECONDS):
+        async with within(REDELIVERED_SECONDS):
             finished = await ended(session, accepted.run_id)
 
     assert_complete(finished.report.model_dump(), await made.loaded(cluster.credentials), review_ids(RECORDS))
@@ -66,7 +67,7 @@ async def test_a_loader_killed_the_instant_a_batch_is_in_the_destination_does_no
 
     async with open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
-        async with asyncio.timeout(60):
+        async with within(60):
             while not await rows.fetchval():
                 pass
         cluster.kill("loader")

@@ -11,6 +11,7 @@ import pytest
 
 from loom.config import LoomConfig
 from loom.session import open_session
+from loom_dev.waiting import within
 from support.books import assert_balanced
 from support.clients import ended, request_of
 from support.command import loom, runs
@@ -159,7 +160,7 @@ async def run_in(cluster, made) -> dict:
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id
-        async with kept_running(cluster), asyncio.timeout(150):
+        async with kept_running(cluster), within(150):
             finished = await ended(session, run_id)
     report = finished.report.model_dump()
     assert_balanced(report)

@@ -13,6 +13,7 @@ from loom.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_dev.backends.ports import reserve_port
+from loom_dev.waiting import within
 from support.books import assert_complete
 from support.clients import ended, request_of, until
 from support.cluster import MODEL_CALLS_AT_ONCE
@@ -70,11 +71,11 @@ async def test_a_run_in_a_cluster_outlives_its_endpoint(cluster, model):
 
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id
-        async with asyncio.timeout(60):
+        async with within(60):
             while model.calls < RECORDS // 4:
                 await asyncio.sleep(0.01)
         await outage(model)
-        async with asyncio.timeout(90):
+        async with within(90):
             finished = await ended(session, run_id)
 
     assert_complete(finished.report.model_dump(), await made.loaded(cluster.credentials), review_ids(RECORDS))
@@ -104,7 +105,7 @@ async def test_a_run_whose_endpoint_is_away_holds_no_other_run_up(cluster, model
     held, free = made("held_up", f"http://127.0.0.1:{port}/v1"), made("free", model.base_url)
     async with open_session(config, cluster=True) as session:
         first = (await session.start(request_of(held, config))).run_id
-        async with asyncio.timeout(60):
+        async with within(60):
             assert isinstance(await until(session, first, pauses), RunProgress)
             second = (await session.start(request_of(free, config))).run_id
             finished = await ended(session, second)
@@ -113,7 +114,7 @@ async def test_a_run_whose_endpoint_is_away_holds_no_other_run_up(cluster, model
 
         await absent.start(port)
         try:
-            async with asyncio.timeout(90):
+            async with within(90):
                 finished = await ended(session, first)
         finally:
             await absent.stop()

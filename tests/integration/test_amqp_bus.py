@@ -13,6 +13,7 @@ from loom_common.adapters.amqp_bus import AmqpBus
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, Unroutable
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Delivery, Subscription, Wire
+from loom_dev.waiting import within
 
 TOPOLOGY = Topology((Queue("test.work", (Binding(Exchange.WORK, "load.#"),)),))
 
@@ -33,12 +34,12 @@ def work(*names: object) -> list[Wire]:
 
 async def take(subscription: Subscription, count: int = 1) -> list[Delivery]:
     deliveries = aiter(subscription)
-    async with asyncio.timeout(30):
+    async with within(30):
         return [await anext(deliveries) for _ in range(count)]
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with within(30):
         while not await condition():
             await asyncio.sleep(0.05)
 
@@ -114,7 +115,7 @@ async def test_connections_dropped_under_load_lose_nothing(rabbitmq, amqp_url, b
             if b"last" in published <= seen:
                 return
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+    async with within(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(consume())
         tasks.create_task(publish())
         for _ in range(3):

@@ -15,6 +15,7 @@ from loom_common.credentials import Credentials
 from loom_common.errors import DestinationError
 from loom_connectors.postgres_server import Address, Server
 from loom_connectors.sql import Timeouts
+from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
@@ -59,7 +60,7 @@ async def test_the_limits_are_settable_and_the_server_ends_what_passes_them(post
             await connection.execute(text("SELECT pg_sleep(30)"))
     await engine.dispose()
     watcher = await asyncpg.connect(postgres_url)
-    async with asyncio.timeout(5):
+    async with within(5):
         while await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"):
             await asyncio.sleep(0.02)
     await watcher.close()

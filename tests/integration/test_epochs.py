@@ -16,6 +16,7 @@ from loom_coordinator import epochs, pulse, runs
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.tables import metadata, pipeline_runs, pipelines
 from loom_coordinator.unit import begin
+from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -66,7 +67,7 @@ async def test_the_pulse_says_it_to_whoever_listens_by_then(engine, monkeypatch)
     )
     beating = asyncio.create_task(pulse.Pulse(bus, Outbox(engine, bus, clock, None), clock, None).run(stop))
     try:
-        async with asyncio.timeout(10):
+        async with within(10):
             heard = decode(await anext(aiter(late)), RunEpoch)
     finally:
         stop.set()

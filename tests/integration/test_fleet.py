@@ -24,6 +24,7 @@ from loom_coordinator.outbox import Outbox
 from loom_coordinator.tables import prefetch_limits, replicas
 from loom_coordinator.throttle import Throttle, set_by_hand, set_free
 from loom_coordinator.unit import begin
+from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 from support.plans import batch_of, plan_of
 
@@ -109,7 +110,7 @@ async def work_for_the_stage(platform: Platform, batches: int) -> None:
 
 
 async def eventually(condition):
-    async with asyncio.timeout(WITHIN):
+    async with within(WITHIN):
         while not (found := await condition()):
             await asyncio.sleep(0.05)
     return found

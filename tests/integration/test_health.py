@@ -20,6 +20,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE, TOPOLOGY, Stage, work, work_queue
 from loom_common.settings import JournalSettings, PayloadSettings, Settings, StateSettings
 from loom_dev.backends.ports import reserve_port
+from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
 TRANSFORM = work_queue(Stage.TRANSFORM)
@@ -79,7 +80,7 @@ class Asked:
 
 
 async def eventually(condition) -> None:
-    async with asyncio.timeout(60):
+    async with within(60):
         while not await condition():
             await asyncio.sleep(0.05)
 

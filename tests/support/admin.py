@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
 
+from loom_dev.waiting import within
 from support.cluster import Cluster
 from support.command import PATIENCE, Ended
 
@@ -38,7 +39,12 @@ async def begin(cluster: Cluster, *arguments: str, environ: Mapping[str, str] | 
 async def admin(cluster: Cluster, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:
     """Run a command to its end."""
     process = await begin(cluster, *arguments, environ=environ)
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
+    async with within(PATIENCE):
+        try:
+            out, err = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()  # what goes on for too long does not go on into the next test
+            await process.communicate()
+            raise
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())

@@ -20,6 +20,7 @@ from loom_common.bootstrap import open_bus
 from loom_common.flow import TOPOLOGY
 from loom_common.settings import BusSettings, Settings, StateSettings
 from loom_dev.cluster.services import SERVICES, missing
+from loom_dev.waiting import patience, within
 
 NAMES = tuple(service.name for service in SERVICES)
 MODEL_CALLS_AT_ONCE = 8
@@ -91,7 +92,7 @@ class Cluster:
         except TimeoutError:
             absent = await missing(self.bus_url, dict.fromkeys(NAMES, 1))
             words = "\n".join(f"{name}:\n{self.words(name)}" for name in absent)
-            raise AssertionError(f"After {START_SECONDS:g} s these do not serve:\n{words}") from None
+            raise AssertionError(f"However long one waits, these do not serve:\n{words}") from None
 
     @asynccontextmanager
     async def scaled(self, **replicas: int) -> AsyncIterator[Cluster]:
@@ -133,7 +134,7 @@ class Cluster:
     async def terminate(self, name: str) -> int:
         """SIGTERM, as a deployment would; the exit code."""
         self._processes[name].send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self._processes[name].wait, STOP_SECONDS)
+        return await asyncio.to_thread(self._processes[name].wait, patience(STOP_SECONDS))
 
     def close(self) -> None:
         """End every process."""
@@ -141,7 +142,7 @@ class Cluster:
             process.send_signal(signal.SIGTERM)
         for process in self._processes.values():
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(patience(STOP_SECONDS))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -178,14 +179,16 @@ class Cluster:
 
     async def _consuming(self, wanted: Mapping[str, int]) -> None:
         """Wait until so many do. Raises `TimeoutError`."""
-        async with asyncio.timeout(START_SECONDS):
+        async with within(START_SECONDS):
             while await missing(self.bus_url, wanted):
                 for name, process in self._processes.items():
                     assert process.poll() is None, f"{name} ended:\n{self.words(name)}"
                 await asyncio.sleep(_LOOK_SECONDS)
 
     def _start(self, name: str, more: Mapping[str, str] | None = None) -> None:
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("LOOM_")}
+        # A service that may write no bytecode would compile everything at each start.
+        kept = (key for key in os.environ if not key.startswith("LOOM_") and key != "PYTHONDONTWRITEBYTECODE")
+        environ = {key: os.environ[key] for key in kept}
         environ |= {
             **self.credentials,
             "LOOM_BUS_URL": self.bus_url,

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loom_dev.waiting import within
+
 PATIENCE = 90.0
 """Seconds a command may take."""
 _LOOK_SECONDS = 0.01
@@ -72,7 +74,7 @@ class Command:
 
     async def reach(self, condition: Callable[[], bool]) -> bool:
         """Wait until `condition` holds, or the command has ended. Returns whether it still runs."""
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             while self.running and not condition():
                 await asyncio.sleep(_LOOK_SECONDS)
         return self.running
@@ -89,7 +91,7 @@ class Command:
 
     async def end(self) -> Ended:
         """Wait for it."""
-        async with asyncio.timeout(PATIENCE):
+        async with within(PATIENCE):
             out, err = await self._ending
         assert self._process.returncode is not None
         return Ended(self._process.returncode, out.decode(), err.decode())

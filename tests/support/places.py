@@ -16,6 +16,7 @@ from loom.config import LoomConfig
 from loom.session import Session
 from loom_ai.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
+from loom_dev.waiting import within
 from support.clients import report_of
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
@@ -41,7 +42,7 @@ def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
 
 async def outcome(session: Session, run_id: str) -> RunFinished | RunProgress:
     """The run's end, or its pause."""
-    async with asyncio.timeout(60):
+    async with within(60):
         async for event in session.follow(run_id):
             last = event
     return last
@@ -71,6 +72,6 @@ async def booked(config: LoomConfig, run_id: str) -> int:
 
 async def until(ask: Callable[[], Awaitable[object]], value: object) -> None:
     """Wait until what `ask` gives is `value`."""
-    async with asyncio.timeout(20):
+    async with within(20):
         while await ask() != value:
             await asyncio.sleep(0.05)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from loom_ai.simulated.answers import answer_for, tokens_of
+from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.server import FAULTS, FORMS
 from loom_ai.simulated.server import SimulatedModel as Server
 from loom_dev.backends.ports import reserve_port
 
-__all__ = ["FAULTS", "FORMS", "SimulatedModel", "answer_for", "simulated_process", "tokens_of"]
+__all__ = ["FAULTS", "FORMS", "SimulatedModel", "SlowAfter", "answer_for", "simulated_process", "tokens_of"]
 
 
 class SimulatedModel(Server):
@@ -21,6 +25,17 @@ class SimulatedModel(Server):
     async def __aenter__(self) -> SimulatedModel:
         await self.start(reserve_port())
         return self
+
+
+@dataclass(frozen=True)
+class SlowAfter(Latency):
+    """At once for so many calls, then slow: a run gets somewhere, and cannot end before a test has looked at it."""
+
+    calls: int = 0
+    made: Iterator[int] = field(default_factory=itertools.count)
+
+    def draw(self, chance: random.Random) -> float:
+        return 0.0 if next(self.made) < self.calls else self.median
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from loom_common.errors import DependencyUnavailable, LoomError, TransientError
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.clock import SystemClock
 from loom_common.vitals import Outcome, Vitals
+from loom_dev.waiting import patience
 
 QUEUE = "loom.load"
 
@@ -104,7 +105,7 @@ async def test_beats_are_heard_by_whoever_binds_a_queue_to_them(bus):
     heard = await bus.subscribe(queue, prefetch=10)
     clock = QuickClock()
     async with beating(heart(bus, clock=clock)):
-        beats = [decode(await asyncio.wait_for(anext(heard), 5), WorkerBeat) for _ in range(3)]
+        beats = [decode(await asyncio.wait_for(anext(heard), patience(5)), WorkerBeat) for _ in range(3)]
     assert len({beat.message_id for beat in beats}) == 3
     assert len({beat.replica for beat in beats}) == 1
     assert set(clock.slept) == {BEAT_SECONDS}
@@ -120,4 +121,4 @@ async def test_a_broker_that_is_away_does_not_stop_the_heart(bus, monkeypatch):
     monkeypatch.setattr(bus, "publish", away)
     async with beating(heart(bus)):
         for _ in range(3):
-            await asyncio.wait_for(tried.get(), 5)
+            await asyncio.wait_for(tried.get(), patience(5))

@@ -18,6 +18,7 @@ from loom_common.epochs import EpochGuard
 from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
 from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
 from loom_common.worker import Duty, Worker
+from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
 QUEUE = flow.work_queue(Stage.TRANSFORM)
@@ -59,7 +60,7 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     facts = []
     subscription = await bus.subscribe(FACTS_QUEUE, 10)
     with suppress(TimeoutError):
-        async with asyncio.timeout(5):
+        async with within(5):
             async for delivery in subscription:
                 facts.append(decode(delivery))
                 await delivery.ack()

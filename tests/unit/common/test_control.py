@@ -14,6 +14,7 @@ from loom_common.epochs import EpochGuard
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Wire
 from loom_common.worker import Duty, Worker
+from loom_dev.waiting import patience, within
 
 QUEUE = "work"
 TOPOLOGY = Topology(queues=(Queue(QUEUE, (Binding(Exchange.WORK, "#"),)),))
@@ -42,14 +43,14 @@ class Listening:
 
     async def __aenter__(self):
         self._following = asyncio.create_task(self.control.follow())
-        async with asyncio.timeout(5):
+        async with within(5):
             while not self._bus.standing().consumers:
                 await asyncio.sleep(0)
         return self
 
     async def __aexit__(self, *_):
         await self.control.stop()
-        await asyncio.wait_for(self._following, 5)
+        await asyncio.wait_for(self._following, patience(5))
 
 
 def said(message, to: str = "all") -> Wire:
@@ -66,13 +67,13 @@ def limit(prefetch: int, queue: str = QUEUE) -> PrefetchLimit:
 async def test_each_kind_of_message_reaches_who_hears_it(bus):
     async with Listening(bus) as listening:
         await bus.publish([said(EPOCH), said(limit(3), to="loader")])
-        assert [await asyncio.wait_for(listening.heard.get(), 5) for _ in range(2)] == [EPOCH, limit(3)]
+        assert [await asyncio.wait_for(listening.heard.get(), patience(5)) for _ in range(2)] == [EPOCH, limit(3)]
 
 
 async def test_what_is_said_to_another_service_is_not_heard(bus):
     async with Listening(bus) as listening:
         await bus.publish([said(limit(3), to="transformer"), said(EPOCH)])
-        assert await asyncio.wait_for(listening.heard.get(), 5) == EPOCH
+        assert await asyncio.wait_for(listening.heard.get(), patience(5)) == EPOCH
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ async def test_what_is_said_to_another_service_is_not_heard(bus):
 async def test_what_is_not_understood_does_not_end_the_listening(bus, strange):
     async with Listening(bus) as listening:
         await bus.publish([strange, said(EPOCH)])
-        assert await asyncio.wait_for(listening.heard.get(), 5) == EPOCH
+        assert await asyncio.wait_for(listening.heard.get(), patience(5)) == EPOCH
 
 
 async def working(bus, prefetch: int, stop: asyncio.Event) -> tuple[Worker, asyncio.Task]:
@@ -95,7 +96,7 @@ async def working(bus, prefetch: int, stop: asyncio.Event) -> tuple[Worker, asyn
 
     worker = Worker("loader", Duty(QUEUE, (RunEpoch,), hold, prefetch), bus, EpochGuard(), drain_seconds=0)
     running = asyncio.create_task(worker.run(stop))
-    async with asyncio.timeout(5):
+    async with within(5):
         while not bus.standing().consumes(QUEUE):
             await asyncio.sleep(0)
     return worker, running
@@ -125,7 +126,7 @@ async def test_a_limit_that_comes_before_the_worker_consumes_is_kept(bus):
     worker = Worker("loader", Duty(QUEUE, (RunEpoch,), handle, 8), bus, EpochGuard())
     await worker.heed(limit(3))
     running = asyncio.create_task(worker.run(stop))
-    async with asyncio.timeout(5):
+    async with within(5):
         while not bus.standing().consumes(QUEUE):
             await asyncio.sleep(0)
     assert bus.standing().prefetch(QUEUE) == 3

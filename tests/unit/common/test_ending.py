@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from loom_common.ending import Ending, Unhurried
+from loom_dev.waiting import within
 
 
 async def fail() -> None:
@@ -14,7 +15,7 @@ async def fail() -> None:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(5):
+    async with within(5):
         while not condition():
             await asyncio.sleep(0.005)
 

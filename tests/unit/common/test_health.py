@@ -22,6 +22,7 @@ from loom_common.settings import HealthSettings, Settings
 from loom_common.vitals import BOUNDS, Durations, Outcome, Reading, Vitals
 from loom_common.worker import Duty, Worker
 from loom_dev.backends.ports import reserve_port
+from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
 QUEUE = work_queue(Stage.TRANSFORM)
@@ -83,7 +84,7 @@ async def memory_bus():
 
 
 async def eventually(condition) -> None:
-    async with asyncio.timeout(10):
+    async with within(10):
         while not condition():
             await asyncio.sleep(0.005)
 

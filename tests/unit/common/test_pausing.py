@@ -19,6 +19,7 @@ from loom_common.errors import BreakerOpen, WorkerWornOut
 from loom_common.flow import Stage
 from loom_common.pausing import sits_out
 from loom_common.worker import Duty, Worker
+from loom_dev.waiting import patience, within
 from support.plans import batch_of, plan_of
 
 QUEUE = flow.work_queue(Stage.TRANSFORM)
@@ -79,7 +80,7 @@ class Plant:
             await asyncio.wait({running})
 
     async def eventually(self, condition) -> None:
-        async with asyncio.timeout(10):
+        async with within(10):
             while not condition():
                 await asyncio.sleep(0.01)
 
@@ -87,7 +88,7 @@ class Plant:
         """What was said of waiting so far."""
         subscription = await self.bus.subscribe(flow.FACTS_QUEUE, prefetch=100)
         count, facts = await self.bus.depth(flow.FACTS_QUEUE), []
-        async with asyncio.timeout(5):
+        async with within(5):
             deliveries = aiter(subscription)
             while len(facts) < max(count, 1):
                 facts.append(decode(await anext(deliveries), StageDelayed))
@@ -149,7 +150,7 @@ async def test_while_others_get_through_it_waits_on_the_ladder_at_the_same_attem
         await plant.send("a", "b")
         await plant.eventually(lambda: plant.handled == ["b"])
         room = flow.retry_queue(QUEUE, 1)
-        async with asyncio.timeout(5):
+        async with within(5):
             while not await bus.depth(room):
                 await asyncio.sleep(0.01)
     assert (await bus.depth(room), await bus.depth(QUEUE)) == (1, 0)
@@ -164,7 +165,7 @@ async def test_a_paused_worker_that_is_told_to_stop_ends_at_once_and_loses_nothi
     async with plant.working() as running:
         await plant.eventually(lambda: plant.tried == ["a"])
         plant.stop.set()
-        async with asyncio.timeout(5):
+        async with within(5):
             await asyncio.wait({running})
     rooms = [flow.retry_queue(QUEUE, step) for step in range(len(flow.RETRY_LADDER))]
     assert sum([await bus.depth(name) for name in (QUEUE, *rooms)]) == 1
@@ -187,7 +188,7 @@ async def test_a_worn_out_worker_ends_and_its_message_goes_back(bus):
     plant.trouble["a"] = [WorkerWornOut("8 threads hang")]
     await plant.send("a")
     async with plant.working() as running:
-        await asyncio.wait({running}, timeout=5)
+        await asyncio.wait({running}, timeout=patience(5))
         assert isinstance(running.exception(), WorkerWornOut)
     assert await bus.depth(QUEUE) == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 from loom_common.errors import WorkerWornOut
 from loom_common.threads import Threads
+from loom_dev.waiting import within
 
 SECONDS = 0.15
 
@@ -71,7 +72,7 @@ async def test_a_thread_that_comes_back_after_all_is_not_counted_and_does_no_mor
     work = hanging_on({0}, release)
     await threads.each(range(3), lambda item: done.append(work(item)), SECONDS, late=lambda _: None)
     release.set()
-    async with asyncio.timeout(5):
+    async with within(5):
         while threads.leaked:
             await asyncio.sleep(0.01)
     assert sorted(done) == [0, 10, 20]
@@ -90,13 +91,13 @@ async def test_work_that_is_cancelled_stops_after_the_item_in_hand(release):
     threads, done = Threads(), []
     work = hanging_on({1}, release)
     task = asyncio.create_task(threads.each(range(5), lambda item: done.append(work(item)), 60.0, late=lambda _: None))
-    async with asyncio.timeout(5):
+    async with within(5):
         while not done:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     release.set()
-    async with asyncio.timeout(5):
+    async with within(5):
         while threads.leaked:
             await asyncio.sleep(0.01)
     assert done == [0, 10]

@@ -10,6 +10,7 @@ from loom_common.adapters.memory_bus import MemoryBus
 from loom_common.flow import Queue, Topology
 from loom_common.ports.bus import Wire
 from loom_coordinator.groups import GROUP, groups
+from loom_dev.waiting import within
 
 QUEUE = "facts"
 LONG = 60.0
@@ -44,7 +45,7 @@ async def facts() -> AsyncIterator[Facts]:
 
 
 async def soon(coming: AsyncIterator[list[str]]) -> Sequence[str]:
-    async with asyncio.timeout(5):
+    async with within(5):
         return await anext(coming)
 
 

@@ -225,7 +225,17 @@ async def test_a_parameter_that_nothing_uses_is_doubtful_and_one_that_is_not_the
 )
 async def test_a_model_that_only_somebody_else_can_serve_is_not_sent_to_openai(folder, monkeypatch, model, is_openais):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
     found = [each for each in await looked(folder, PIPELINE.replace("ollama:llama3.2", model)) if not each.ok]
     assert ["would be asked of OpenAI" in each.detail for each in found] == ([] if is_openais else [True])
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     assert [each for each in await looked(folder, PIPELINE.replace("ollama:llama3.2", model)) if not each.ok] == []
+
+
+async def test_a_provider_that_asks_for_a_key_and_has_none_is_told_beside_the_other_mistakes(folder, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    text = PIPELINE.replace("ollama:llama3.2", "anthropic:claude-haiku-4-5").replace("input.review", "input.reviw")
+    failed = [check for check in await looked(folder, text) if not check.ok]
+    assert [check.what for check in failed] == ["credentials", "fields"]
+    assert "anthropic asks for a key" in failed[0].detail

@@ -15,6 +15,7 @@ from loom_common.contracts.v1 import RunAccepted, RunProgress
 from loom_common.domain.tally import Tally
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Route
 from loom_common.ports.bus import Bus, Wire
+from loom_dev.waiting import within
 
 RUN = "run_1"
 
@@ -26,7 +27,7 @@ async def conversation() -> AsyncIterator[tuple[Bus, Session]]:
     queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "run.progress.*")])
     session = Session(bus, queue, await bus.subscribe(queue, prefetch=10))
     listening = asyncio.create_task(session.listen())
-    async with asyncio.timeout(5):
+    async with within(5):
         yield bus, session
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

@@ -12,6 +12,7 @@ from loom_common.contracts.v1 import BatchTransformed
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_common.settings import JournalSettings, Settings
+from loom_dev.waiting import within
 from loom_transformer.service import build
 from support.plans import batch_of, plan_of
 
@@ -19,7 +20,7 @@ from support.plans import batch_of, plan_of
 async def test_a_batch_on_the_bus_comes_out_transformed(tmp_path):
     settings = Settings(project_dir=tmp_path, journal=JournalSettings(url="memory://"))
     plan = plan_of({"type": "scorer", "scorer": "vader", "field": "review"})
-    async with open_platform(settings, "transformer") as platform, asyncio.timeout(20):
+    async with open_platform(settings, "transformer") as platform, within(20):
         await platform.payloads.put(plan.encoded())
         stop = asyncio.Event()
         running = asyncio.create_task(build(platform).run(stop))

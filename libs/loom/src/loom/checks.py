@@ -63,11 +63,12 @@ async def check(
     Nothing is read but the source's first page, nothing is written."""
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
     texts = list(_texts(loaded))
-    missing = dict.fromkeys(str(error) for text in texts for error in credentials.missing(text))
-    if missing:
-        return [Check("credentials", ok=False, detail=error) for error in missing]
+    missing = [str(error) for text in texts for error in credentials.missing(text)]
     named = sorted({reference for text in texts for reference in references(text)})
-    found = Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
+    lacking = dict.fromkeys([*missing, *_without_key(loaded.pipeline, credentials)])
+    found = [Check("credentials", ok=False, detail=words) for words in lacking] or [
+        Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
+    ]
     schema = loaded.pipeline.transform.shape
     surroundings = Surroundings(
         folder=loaded.folder,
@@ -80,7 +81,7 @@ async def check(
     load = loaded.pipeline.load
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
-        found,
+        *found,
         *await _source(loaded, loaded.pipeline.extract, surroundings, counted=counted),
         *_unused(loaded),
         *_strange_to_openai(loaded.pipeline),
@@ -90,9 +91,9 @@ async def check(
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     checks += _overlap(loaded, loaded.pipeline.extract, load, surroundings)
-    checks.append(await _destination(loaded, load, surroundings))
+    checks += await _destination(loaded, load, surroundings)
     if load.second is not None:
-        checks.append(await _destination(loaded, load.second, surroundings, "second destination"))
+        checks += await _destination(loaded, load.second, surroundings, "second destination")
     return checks
 
 
@@ -111,7 +112,7 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
         checks += await _source(broken, extract, surroundings, counted=False)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
         checks += _overlap(broken, extract, load, surroundings) if extract is not None else []
-        checks.append(await _destination(broken, load, surroundings))
+        checks += await _destination(broken, load, surroundings)
     told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
     checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
     return [each for each in checks if each.problems or each.what != "fields"]
@@ -124,8 +125,11 @@ def _new(problems: Iterable[Problem], told: Collection[tuple[Any, ...]]) -> list
 async def _source(
     written: LoadedPipeline | InvalidFile, extract: ExtractConfig, surroundings: Surroundings, *, counted: bool
 ) -> list[Check]:
-    """The source, and the fields that the pipeline names of it and of its output."""
+    """The source, and the fields that the pipeline names of it and of its output. Without its credentials it is not
+    looked at."""
     fields, number, has_key = None, None, True
+    if surroundings.credentials.missing(extract.source):
+        return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
     try:
         source = registry.open_source(extract, surroundings)
         try:
@@ -157,6 +161,18 @@ def _unused(loaded: LoadedPipeline) -> list[Check]:
     names = unused(loaded.definition, loaded.prompt)
     words = f"nothing uses {', '.join(names)}: neither the query nor the prompt"
     return [Check("params", ok=True, detail=words, doubtful=True)] if names else []
+
+
+def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
+    """Known providers that are asked at their usual address, where nobody is answered without a key, and have none."""
+    keyless = {}
+    for endpoint in model_prices.endpoints(pipeline):
+        known = PROVIDERS[endpoint.provider]
+        if endpoint.base_url != known.base_url or endpoint.provider in ADAPTED or endpoint.api_key is not None:
+            continue
+        for error in credentials.missing(known.key or ""):
+            keyless[endpoint.provider] = f"{endpoint.provider} asks for a key. {error}"
+    return list(keyless.values())
 
 
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
@@ -217,7 +233,10 @@ def _overlap(
 
 async def _destination(
     written: LoadedPipeline | InvalidFile, load: LoadConfig, surroundings: Surroundings, what: str = "destination"
-) -> Check:
+) -> list[Check]:
+    """Without its credentials it is not looked at."""
+    if surroundings.credentials.missing(load.destination):
+        return []
     try:
         destination = registry.open_destination(load, surroundings)
         try:
@@ -225,8 +244,8 @@ async def _destination(
         finally:
             await destination.close()
     except LoomError as error:
-        return Check(what, ok=False, detail=_told(error, written))
-    return Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}")
+        return [Check(what, ok=False, detail=_told(error, written))]
+    return [Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}")]
 
 
 def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from loom_common.domain.plural import counted
+from loom_common.entry import interrupts_restored
 from loom_coordinator.admin.forms import Form, Format, seconds
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def status(
 
     pause = seconds(every)
     if watch:
-        with contextlib.suppress(KeyboardInterrupt):
+        with interrupts_restored(), contextlib.suppress(KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # how one ends it, and no interruption
             asyncio.run(_watch(form, pause, replicas=replicas))
         return
     seen = asyncio.run(_once())
