@@ -1,6 +1,7 @@
 """The user's synchronous code, in threads that can be given up on.
 
-Python cannot end a thread. One whose record does not come back is left behind: it is a daemon, so it does not keep
+A thread whose record does not come back is given up on. It is asked to end, which Python code does at its next step;
+one that is held by something else - a sleep, a read, a library in C - stays behind. It is a daemon, so it does not keep
 the process from ending. How many may be left behind is bounded; then the process must be replaced."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +28,14 @@ LEAKED_THREADS = 8
 """Threads left behind, and still alive, until the process must be replaced."""
 
 
+_ENDING_SECONDS = 0.25
+"""How long a thread that was asked to end is waited for."""
+
+
+class GivenUp(SystemExit):
+    """Raised in a thread that nobody waits for any more. What no thread catches of this kind ends it in silence."""
+
+
 class _Walk(Generic[T, R]):
     """One thread's way through a list of items."""
 
@@ -38,7 +48,7 @@ class _Walk(Generic[T, R]):
         self.ended = asyncio.Event()
         self._items = items
         self._work = work
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         self.thread = threading.Thread(target=context.run, args=(self._go,), daemon=True, name="loom-user-code")
         self.thread.start()
@@ -50,11 +60,13 @@ class _Walk(Generic[T, R]):
                     return
                 self.began = time.monotonic()
                 self.results.append(self._work(item))
+        except GivenUp:
+            return
         except BaseException as error:  # noqa: BLE001 - raised where the walk is awaited
             self.error = error
         finally:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self.ended.set)
+                self.loop.call_soon_threadsafe(self.ended.set)
 
     async def overdue(self, seconds: float) -> int | None:
         """Wait for the end; the position of an item as soon as that one takes longer than `seconds`."""
@@ -99,19 +111,39 @@ class Threads:
             try:
                 overdue = await walk.overdue(seconds)
             except BaseException:
-                self._give_up(walk)
+                # Nobody waits any more, but nothing is wrong with the item in hand: it may take the time that it has.
+                walk.given_up = True
+                self._left_behind.append(walk.thread)
+                walk.loop.call_later(seconds, _end, walk.thread)
                 raise
             if walk.error is not None:
                 raise walk.error
             results += walk.results[:overdue]
             if overdue is not None:
-                self._give_up(walk)
+                walk.given_up = True
+                await self.leave_behind(walk.thread)
                 item = items[len(results)]
-                log.warning("user code does not come back: its thread is left behind", leaked=self.leaked)
+                log.warning("user code does not come back: its thread is given up on", leaked=self.leaked)
                 hung.append(item)
                 results.append(late(item))
         return results
 
-    def _give_up(self, walk: _Walk[T, R]) -> None:
-        walk.given_up = True
-        self._left_behind.append(walk.thread)
+    def see_that_it_goes_on(self) -> None:
+        """Raises `WorkerWornOut` where too much was left behind."""
+        if self.leaked >= self._limit:
+            raise WorkerWornOut(
+                f"{self.leaked} threads of this process hang in user code that did not come back in its time, and "
+                "cannot be ended. Mend the function, or see `timeouts.record`."
+            )
+
+    async def leave_behind(self, thread: threading.Thread) -> None:
+        """Give a thread up: it is asked to end, given a moment to do so, and counted until it has."""
+        self._left_behind.append(thread)
+        _end(thread)
+        await asyncio.to_thread(thread.join, _ENDING_SECONDS)
+
+
+def _end(thread: threading.Thread) -> None:
+    """Raise `GivenUp` in the thread as soon as it computes something of Python's own."""
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(GivenUp))

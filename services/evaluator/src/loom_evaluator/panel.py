@@ -23,6 +23,7 @@ from loom_common.errors import RecordError
 from loom_common.isolation import MODEL_CALLS, USER_CODE
 from loom_common.text import named
 from loom_common.threads import Threads
+from loom_common.user_loop import UserLoop
 from loom_evaluator.consulting import Consultation
 from loom_evaluator.custom_gates import Gate, gate_of
 from loom_evaluator.evaluators.catalog import model_rule_of, rule_of
@@ -85,6 +86,7 @@ class Panel:
         """`reuse`: whether judgements that earlier runs paid for may be used, where the pipeline allows it. Raises
         `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
+        self._loop = UserLoop(self._threads)
         self._seconds = record_seconds
         self._sample = config.sample
         judges = {
@@ -137,7 +139,7 @@ class Panel:
         """What an evaluator that may take its time says of each record."""
         seconds = min(self._seconds, evaluator.seconds)
         if evaluator.waits:
-            return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds)
+            return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds, self._loop)
         rule = cast("Rule", evaluator.rule)
         return await self._threads.each(
             records, lambda record: _answer(rule, record), seconds, late=lambda _: _too_late(seconds)
@@ -177,15 +179,16 @@ class Panel:
             return cannot_score(f"Quality gate {self._gate_name} raised {named(error)}")
 
 
-async def _awaited(rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float) -> list[Answer]:
+async def _awaited(
+    rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float, loop: UserLoop
+) -> list[Answer]:
     room = asyncio.Semaphore(_AT_ONCE)
 
     async def one(record: TransformedRecord) -> Answer:
         async with room:
             began = perf_counter()
             try:
-                async with asyncio.timeout(seconds):
-                    return Answer(await rule(record), perf_counter() - began)
+                return Answer(await loop.run(lambda: rule(record), seconds), perf_counter() - began)
             except TimeoutError:
                 return _too_late(seconds)
             except RecordError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 from collections.abc import Callable, Mapping
@@ -40,7 +41,9 @@ def _asynchronous(function: Callable[..., Any]) -> AsyncRule:
     async def rule(record: TransformedRecord) -> Opinion:
         try:
             return _opinion(await function(copy.deepcopy(record.result), copy.deepcopy(record.input)))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # the function may raise anything
             raise _raised(error) from error
 
     return rule

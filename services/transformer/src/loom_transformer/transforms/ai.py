@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -24,7 +23,12 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.plan import Plan, prompt_of
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.isolation import MODEL_CALLS
+from loom_common.threads import Threads
 from loom_transformer.outcome import Outcome
+
+_RENDER_SECONDS = 10.0
+"""How long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond, and
+one that loops fills the memory meanwhile."""
 
 
 class AiTransform:
@@ -32,7 +36,9 @@ class AiTransform:
 
     risk = MODEL_CALLS
 
-    def __init__(self, plan: Plan, models: JournalledModels, shape: Shape | None) -> None:
+    def __init__(
+        self, plan: Plan, models: JournalledModels, shape: Shape | None, threads: Threads | None = None
+    ) -> None:
         """Raises `PermanentError` where the prompt is no template or a context file did not travel with the plan."""
         config = plan.pipeline.transform
         others = config.fallback.models if config.fallback else ()
@@ -53,20 +59,24 @@ class AiTransform:
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
         self._patience = seconds(plan.pipeline.timeouts.record)
         self._strict = config.answer == "strict"
+        self._threads = threads or Threads()
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         hands.begin(len(records))
         began = perf_counter()
-        parts = await self._together(run_id, records) if self._config.records_per_call > 1 and not again else {}
+        prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
+        parts = (
+            await self._together(run_id, records, prompts) if self._config.records_per_call > 1 and not again else {}
+        )
         each = (perf_counter() - began) / max(1, len(parts))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._after(parts[record.id], each, Payer(run_id, record.id), record))
+                    group.create_task(self._after(parts[record.id], each, Payer(run_id, record.id), prompts[record.id]))
                     if record.id in parts
-                    else group.create_task(self._one(Payer(run_id, record.id), record, again))
+                    else group.create_task(self._one(Payer(run_id, record.id), prompts[record.id], again))
                     for record in records
                 ]
                 for task in tasks:
@@ -80,14 +90,31 @@ class AiTransform:
         await self._models.judged(run_id, failed)  # they never will be
         return outcomes
 
-    async def _together(self, run_id: str, records: Sequence[ExtractedRecord]) -> dict[str, Part]:
+    async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[str | RecordError]:
+        """The prompt of each record, in order, or why there is none. A template can compute for as long as it likes: it
+        does so in a thread, where a limit of time reaches it."""
+        limit = min(self._patience, _RENDER_SECONDS)
+        words = f"The prompt was not rendered within {limit:g} s: see its loops, and `timeouts.record`"
+        return await self._threads.each(
+            records, self._prompt_of, limit, late=lambda _: RecordError(words, code=TIMEOUT)
+        )
+
+    def _prompt_of(self, record: ExtractedRecord) -> str | RecordError:
+        try:
+            return self._prompt.render(record.input)
+        except RecordError as unrendered:
+            return unrendered
+
+    async def _together(
+        self, run_id: str, records: Sequence[ExtractedRecord], prompts: Mapping[str, str | RecordError]
+    ) -> dict[str, Part]:
         """What shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none at all
         where the model is away and others may answer."""
-        questions = []
-        for record in records:
-            with contextlib.suppress(RecordError):
-                call = self._call(self._endpoints[0], self._prompt.render(record.input), 0, record.id)
-                questions.append(Question(call, Payer(run_id, record.id)))
+        questions = [
+            Question(self._call(self._endpoints[0], prompt, 0, record.id), Payer(run_id, record.id))
+            for record in records
+            if not isinstance(prompt := prompts[record.id], RecordError)
+        ]
         count = self._config.records_per_call
         try:
             parts = await ask_together(
@@ -103,25 +130,23 @@ class AiTransform:
             return {}
         return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
 
-    async def _after(self, part: Part, took: float, payer: Payer, record: ExtractedRecord) -> Outcome:
+    async def _after(self, part: Part, took: float, payer: Payer, prompt: str | RecordError) -> Outcome:
         """The outcome of a record that shared a call."""
-        if part.output is None:
-            alone = await self._one(payer, record, 0)
+        if part.output is None or isinstance(prompt, RecordError):
+            alone = await self._one(payer, prompt, 0)
             return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
         if self._remembers:
-            call = self._call(self._endpoints[0], self._prompt.render(record.input), 0, record.id)
+            call = self._call(self._endpoints[0], prompt, 0, payer.record_id)
             await self._models.remember(self._pipeline, payer, call, part.output)
         return Outcome(part.output, took, spent=part.spent)
 
-    async def _one(self, payer: Payer, record: ExtractedRecord, again: int) -> Outcome:
+    async def _one(self, payer: Payer, prompt: str | RecordError, again: int) -> Outcome:
         began = perf_counter()
-        try:
-            prompt = self._prompt.render(record.input)
-        except RecordError as unrendered:
-            return Outcome(None, perf_counter() - began, unrendered)
+        if isinstance(prompt, RecordError):
+            return Outcome(None, perf_counter() - began, prompt)
         spent, trouble, failure = NOTHING, None, None
         for endpoint in self._endpoints:
-            call = self._call(endpoint, prompt, again, record.id)
+            call = self._call(endpoint, prompt, again, payer.record_id)
             try:
                 reply = await self._asked(call, payer)
             except (TransientError, UpstreamUnusable) as away:
@@ -142,7 +167,7 @@ class AiTransform:
         elif isinstance(trouble, BreakerOpen) or (trouble is not None and not attempts.current.get().last):
             raise trouble
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
-        output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, record.id))
+        output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, payer.record_id))
         error = failure if output is None else None
         return Outcome(output, perf_counter() - began, error, spent, source)
 

@@ -37,7 +37,7 @@ class Catalog:
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
         match config.type:
             case "ai":
-                return AiTransform(plan, self._models, None if config.output == TEXT else shape)
+                return AiTransform(plan, self._models, None if config.output == TEXT else shape, self._threads)
             case "scorer":
                 scorer, field = config.scorer or "", config.field or ""
                 return scorer_transform(scorer, field, self._scorers.get(scorer, folder), shape, bounds)

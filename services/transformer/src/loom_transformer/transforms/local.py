@@ -17,6 +17,7 @@ from loom_common.errors import PermanentError, RecordError, TransientError
 from loom_common.isolation import USER_CODE, Risk
 from loom_common.text import named
 from loom_common.threads import Threads
+from loom_common.user_loop import UserLoop
 from loom_transformer.outcome import Outcome
 
 Compute = Callable[[dict[str, Any]], Any]
@@ -67,7 +68,7 @@ class Computed:
 
 
 class Awaited:
-    """An asynchronous function over the records of a batch, some at a time."""
+    """An asynchronous function over the records of a batch, some at a time, on an event loop of its own."""
 
     risk = USER_CODE
 
@@ -83,6 +84,7 @@ class Awaited:
         self._shape = shape
         self._seconds = (bounds or Bounds()).seconds
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._loop = UserLoop((bounds or Bounds()).threads)
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         return await asyncio.gather(*map(self._one, records))
@@ -90,15 +92,20 @@ class Awaited:
     async def _one(self, record: ExtractedRecord) -> Outcome:
         async with self._room:
             began = perf_counter()
-            limit = asyncio.timeout(self._seconds)
             try:
-                async with limit:
-                    value = await self._function(copy.deepcopy(record.input))
-                output = output_of(value, self._name, self._shape)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the function may raise anything
-                fault = late(self._name, self._seconds) if limit.expired() else at_fault(error, self._name)
-                return Outcome(None, perf_counter() - began, fault)
-            return Outcome(output, perf_counter() - began)
+                return await self._loop.run(lambda: self._outcome(record), self._seconds)
+            except TimeoutError:
+                return Outcome(None, perf_counter() - began, late(self._name, self._seconds))
+
+    async def _outcome(self, record: ExtractedRecord) -> Outcome:
+        began = perf_counter()
+        try:
+            output = output_of(await self._function(copy.deepcopy(record.input)), self._name, self._shape)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the function may raise anything
+            return Outcome(None, perf_counter() - began, at_fault(error, self._name))
+        return Outcome(output, perf_counter() - began)
 
 
 def late(name: str, seconds: float) -> RecordError:

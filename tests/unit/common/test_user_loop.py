@@ -1,0 +1,107 @@
+"""The user's asynchronous code on a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from loom_common.errors import WorkerWornOut
+from loom_common.threads import Threads
+from loom_common.user_loop import UserLoop
+
+SECONDS = 0.3
+AMPLE = 30.0
+
+
+async def test_it_gives_what_the_function_gives_and_raises_what_it_raises():
+    loop = UserLoop()
+
+    async def fine() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async def wrong(error: BaseException) -> int:
+        await asyncio.sleep(0)
+        raise error
+
+    assert await loop.run(fine, AMPLE) == 7
+    raised = ((ValueError("x"), ValueError, "x"), (SystemExit(3), RuntimeError, "SystemExit: 3"))
+    for error, kind, words in (*raised, (asyncio.CancelledError(), RuntimeError, "cancelled itself")):
+        with pytest.raises(kind, match=words):
+            await loop.run(lambda error=error: wrong(error), AMPLE)
+    assert await loop.run(fine, AMPLE) == 7
+    await loop.close()
+
+
+async def test_all_run_on_the_same_loop_so_that_connections_can_be_kept():
+    loop = UserLoop()
+
+    async def which() -> int:
+        return id(asyncio.get_running_loop())
+
+    assert await loop.run(which, AMPLE) == await loop.run(which, AMPLE) != id(asyncio.get_running_loop())
+    await loop.close()
+
+
+async def test_what_waits_too_long_is_late_and_cancelled():
+    loop, cancelled = UserLoop(), asyncio.Event()
+    here = asyncio.get_running_loop()
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            here.call_soon_threadsafe(cancelled.set)
+
+    with pytest.raises(TimeoutError):
+        await loop.run(wait, SECONDS)
+    async with asyncio.timeout(5):
+        await cancelled.wait()
+    assert not loop.replaced()
+    await loop.close()
+
+
+async def hold() -> str:
+    await asyncio.sleep(0)
+    while True:
+        pass
+
+
+async def test_code_that_holds_the_loop_is_late_alone_and_its_neighbours_begin_again():
+    loop = UserLoop()
+
+    async def neighbour() -> str:
+        await asyncio.sleep(SECONDS / 3)
+        return "done"
+
+    held = asyncio.create_task(loop.run(hold, SECONDS))
+    others = [asyncio.create_task(loop.run(neighbour, AMPLE)) for _ in range(5)]
+    with pytest.raises(TimeoutError):
+        await held
+    assert await asyncio.gather(*others) == ["done"] * 5
+    await loop.close()
+
+
+async def test_a_loop_that_cannot_be_ended_wears_the_process_out():
+    loop = UserLoop(Threads(limit=1))
+
+    async def sleep() -> None:
+        time.sleep(20)  # noqa: ASYNC251 - what a loop must not be held by
+
+    with pytest.raises(TimeoutError):
+        await loop.run(sleep, SECONDS)
+    with pytest.raises(WorkerWornOut):
+        await loop.run(sleep, SECONDS)
+
+
+async def test_a_loop_that_is_held_is_left_behind_when_it_is_closed():
+    loop = UserLoop()
+    task = asyncio.create_task(loop.run(hold, AMPLE))
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await loop.close()
+    assert time.monotonic() - began < 10.0
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
