@@ -84,6 +84,23 @@ async def test_code_that_holds_the_loop_is_late_alone_and_its_neighbours_begin_a
     await loop.close()
 
 
+async def test_neighbours_whose_time_is_over_with_that_of_who_held_the_loop_begin_again():
+    loop = UserLoop()
+
+    async def one(number: int) -> int:
+        await asyncio.sleep(0)
+        return await hold() if number == 7 else number
+
+    async def tried(number: int) -> int | None:
+        try:
+            return await loop.run(lambda: one(number), SECONDS)
+        except TimeoutError:
+            return None
+
+    assert await asyncio.gather(*map(tried, range(12))) == [None if n == 7 else n for n in range(12)]
+    await loop.close()
+
+
 async def test_a_loop_that_cannot_be_ended_wears_the_process_out():
     loop = UserLoop(Threads(limit=1))
 

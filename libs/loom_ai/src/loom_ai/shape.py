@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
 from jsonschema.exceptions import best_match
 
 from loom_common.domain.output import json_schema
 from loom_common.domain.whole_numbers import whole_numbers
 from loom_common.errors import RecordError
+from loom_common.schema_check import limited, validator_of
 
 
 class Shape:
@@ -20,13 +20,15 @@ class Shape:
         """`spec` in short form or as JSON Schema; raises `ValueError` where it is neither."""
         self.schema = json_schema(spec)
         self._whole = whole_numbers(self.schema)
-        self._validator = jsonschema.Draft202012Validator(self.schema)
+        self._validator = validator_of(self.schema)
 
     def misfit(self, value: Any) -> str | None:
-        """What is wrong with `value`, naming the field; None where it fits."""
-        if self._validator.is_valid(value):
-            return None
-        error = best_match(self._validator.iter_errors(value))
+        """What is wrong with `value`, naming the field; None where it fits. Raises `RecordError` where that cannot be
+        said within the time that a check may take."""
+        with limited():
+            if self._validator.is_valid(value):
+                return None
+            error = best_match(self._validator.iter_errors(value))
         if error is None:
             return None
         field = error.json_path.removeprefix("$").removeprefix(".")

@@ -75,6 +75,10 @@ class _LoopThread:
         with contextlib.suppress(BaseException):  # the thread is given up on, or its loop closed: nobody waits any more
             asyncio.set_event_loop(self._loop)
             self._loop.run_forever()
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             self._loop.close()
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
@@ -127,9 +131,12 @@ class _LoopThread:
 
     async def _see_who_holds(self, mine: object) -> None:
         """Return when the loop is free, or given up on. Raises `_LeftBehind` where another's code held it."""
-        while not await self._answers():
+        while True:
+            answers = await self._answers()
             if self.given_up.done():
                 raise _LeftBehind
+            if answers:
+                return
             if self.busy is mine or self.busy is None:
                 await self._give_up()
                 return
@@ -148,6 +155,7 @@ class _LoopThread:
     async def _give_up(self) -> None:
         if not self.given_up.done():
             self.given_up.set_result(None)
+            self._loop.call_soon_threadsafe(self._loop.stop)
             await self._threads.leave_behind(self._thread)
 
 

@@ -30,6 +30,7 @@ from loom_common.domain.section import (
     refusal,
     said,
 )
+from loom_common.patterns import pattern_of
 
 
 def _plain(value: str) -> str:
@@ -99,8 +100,8 @@ class Regex(Evaluator):
     @classmethod
     def _compiles(cls, value: str) -> str:
         try:
-            re.compile(value)
-        except re.error as error:
+            pattern_of(value)
+        except ValueError as error:
             raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from error
         return value
 

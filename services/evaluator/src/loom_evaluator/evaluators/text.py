@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain import evaluators as config
+from loom_common.patterns import pattern_of
 from loom_evaluator.evaluators.fields import canonical, output_text, output_value, reference_value, text_of
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 
@@ -46,12 +46,12 @@ def contains(settings: config.Contains) -> Rule:
 
 
 def regex(settings: config.Regex) -> Rule:
-    """1 where the pattern is found anywhere in the output."""
-    pattern = re.compile(settings.pattern)
+    """1 where the pattern is found anywhere in the output. A search that takes too long is the record's error."""
+    pattern = pattern_of(settings.pattern)
 
     def rule(record: TransformedRecord) -> Opinion:
         text = output_text(record, settings.field)
-        return YES if pattern.search(text) else no(f"no match for {settings.pattern} in {_shown(text)}")
+        return YES if pattern.found_in(text) else no(f"no match for {settings.pattern} in {_shown(text)}")
 
     return rule
 

@@ -1,0 +1,80 @@
+"""Regular expressions of the user's, under a limit of time.
+
+A search of Python's own engine can take years, and nothing reaches it meanwhile: it holds the whole process, its limits
+of time and Ctrl-C. The engine used here reads the same patterns, lets go of the process while it searches, and gives up
+when it is told to."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from loom_common.domain.marks import TIMEOUT
+from loom_common.errors import RecordError
+
+SEARCH_SECONDS = 2.0
+"""CPU time that one search may take."""
+LARGEST = 100_000
+"""Characters and groups a pattern may stand for once its counted repetitions are written out."""
+
+_TOKEN = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?P<least>\d*)(?:,(?P<most>\d*))?\}|(?P<open>\()|(?P<close>\))|.", re.DOTALL
+)
+
+
+class Pattern:
+    """A compiled pattern."""
+
+    def __init__(self, written: str) -> None:
+        """Raises `ValueError` where it is no regular expression, or too large a one."""
+        import regex  # a tenth of a second, needed where a pipeline has a pattern
+
+        try:
+            re.compile(written)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+        if (size := _written_out(written)) > LARGEST:
+            raise ValueError(f"its repetitions stand for {size:,} characters, more than {LARGEST:,}")
+        try:
+            self._compiled: Any = regex.compile(written)
+        except (regex.error, OverflowError, RecursionError) as error:
+            raise ValueError(str(error)) from error
+        self.written = written
+
+    def found_in(self, text: str) -> bool:
+        """Whether it matches anywhere. Raises `RecordError` (code `timeout`) where that takes too long."""
+        try:
+            return self._compiled.search(text, timeout=SEARCH_SECONDS, concurrent=True) is not None
+        except TimeoutError as error:
+            shown = self.written if len(self.written) <= 100 else f"{self.written[:97]}..."
+            words = f"The pattern {shown} took longer than {SEARCH_SECONDS:g} s on a text of {len(text):,} characters"
+            raise RecordError(words, code=TIMEOUT) from error
+
+
+@lru_cache(maxsize=256)
+def pattern_of(written: str) -> Pattern:
+    """The pattern, compiled once. Raises `ValueError`."""
+    return Pattern(written)
+
+
+def _written_out(pattern: str) -> int:
+    """How many characters and groups stand where every counted repetition is written out, at least."""
+    sizes, last = [0], [0]
+    for token in _TOKEN.finditer(pattern):
+        if token["open"]:
+            sizes.append(0)
+            last.append(0)
+        elif token["close"] and len(sizes) > 1:
+            size = sizes.pop() + 1
+            last.pop()
+            sizes[-1] += size
+            last[-1] = size
+        elif (least := token["least"]) is not None and (least or token["most"]):
+            times = int(token["most"] or least or 1)
+            sizes[-1] += last[-1] * max(0, times - 1)
+            last[-1] *= times
+        else:
+            sizes[-1] += 1
+            last[-1] = 1
+    return sum(sizes)
