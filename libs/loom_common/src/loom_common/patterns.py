@@ -28,7 +28,7 @@ class Pattern:
 
     def __init__(self, written: str) -> None:
         """Raises `ValueError` where it is no regular expression, or too large a one."""
-        import regex  # a tenth of a second, needed where a pipeline has a pattern
+        import regex  # type: ignore[import-untyped]  # here, because few pipelines have a pattern
 
         try:
             re.compile(written)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing.jsonschema import EMPTY_REGISTRY
@@ -29,7 +29,14 @@ _deadline: ContextVar[float] = ContextVar("deadline of the check under way", def
 
 def validator_of(schema: Mapping[str, Any]) -> Any:
     """A validator of the schema, to be used within `limited`. Nothing is fetched: a `$ref` must lie within it."""
-    return _Validator(schema, registry=EMPTY_REGISTRY)
+    # What a schema says it is has been seen to; named within, it would choose a validator of the library's own.
+    return _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
+
+
+def _without_dialect(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {name: _without_dialect(each) for name, each in schema.items() if name != "$schema"}
+    return [_without_dialect(each) for each in schema] if isinstance(schema, list) else schema
 
 
 @contextmanager
@@ -121,7 +128,7 @@ _OURS: dict[str, Keyword] = {
     "additionalProperties": _additional_properties,
     "uniqueItems": _unique_items,
 }
-_Validator = validators.extend(
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    {name: _timed(_OURS.get(name, check)) for name, check in Draft202012Validator.VALIDATORS.items()},
+    {name: _timed(cast("Keyword", _OURS.get(name, check))) for name, check in Draft202012Validator.VALIDATORS.items()},
 )

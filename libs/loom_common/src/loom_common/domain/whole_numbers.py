@@ -7,25 +7,44 @@ from typing import Any
 
 Turn = Callable[[Any], Any]
 """A value with its declared integers as `int`. What needs no change is returned as it is."""
+_Known = dict[int, Turn | None]
 
 
 def whole_numbers(schema: Mapping[str, Any]) -> Turn | None:
     """What turns `1.0` into `1` wherever `schema` declares an integer; None where it declares none."""
-    return _turn(schema, schema, 0)
+    return _turn(schema, schema, {})
 
 
-def _turn(schema: Any, root: Mapping[str, Any], depth: int) -> Turn | None:
-    if not isinstance(schema, Mapping) or depth > 32:  # a schema may refer to itself
+def _turn(schema: Any, root: Mapping[str, Any], known: _Known) -> Turn | None:
+    """What is made of each part of the schema once, however often others refer to it."""
+    if not isinstance(schema, Mapping):
         return None
+    if id(schema) not in known:
+        known[id(schema)] = _of_itself(id(schema), known)
+        known[id(schema)] = _made(schema, root, known)
+    return known[id(schema)]
+
+
+def _of_itself(key: int, known: _Known) -> Turn:
+    """Stands for a part that is not made yet: a schema may refer to itself."""
+
+    def turned(value: Any) -> Any:
+        turn = known[key]
+        return value if turn is None or turn is turned else turn(value)
+
+    return turned
+
+
+def _made(schema: Mapping[str, Any], root: Mapping[str, Any], known: _Known) -> Turn | None:
     if isinstance(reference := schema.get("$ref"), str):
-        return _turn(_referred(reference, root), root, depth + 1)
+        return _turn(_referred(reference, root), root, known)
     turns = [
         _integer if "integer" in _types(schema) and "number" not in _types(schema) else None,
-        _object(schema, root, depth),
-        _list(schema, root, depth),
-        *(_turn(each, root, depth + 1) for each in _alternatives(schema)),
+        _object(schema, root, known),
+        _list(schema, root, known),
+        *(_turn(each, root, known) for each in _alternatives(schema)),
     ]
-    return _all([turn for turn in turns if turn is not None])
+    return _all(list(dict.fromkeys(turn for turn in turns if turn is not None)))
 
 
 def _types(schema: Mapping[str, Any]) -> Sequence[str]:
@@ -64,10 +83,10 @@ def _integer(value: Any) -> Any:
     return int(value) if type(value) is float and value.is_integer() else value
 
 
-def _object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Turn | None:
-    named = {name: _turn(each, root, depth + 1) for name, each in (schema.get("properties") or {}).items()}
+def _object(schema: Mapping[str, Any], root: Mapping[str, Any], known: _Known) -> Turn | None:
+    named = {name: _turn(each, root, known) for name, each in (schema.get("properties") or {}).items()}
     wanted = {name: turn for name, turn in named.items() if turn is not None}
-    further = _turn(schema.get("additionalProperties"), root, depth + 1)
+    further = _turn(schema.get("additionalProperties"), root, known)
     if not wanted and further is None:
         return None
 
@@ -84,9 +103,9 @@ def _object(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> T
     return turned
 
 
-def _list(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Turn | None:
-    first = [_turn(each, root, depth + 1) for each in schema.get("prefixItems") or ()]
-    rest = _turn(schema.get("items"), root, depth + 1)
+def _list(schema: Mapping[str, Any], root: Mapping[str, Any], known: _Known) -> Turn | None:
+    first = [_turn(each, root, known) for each in schema.get("prefixItems") or ()]
+    rest = _turn(schema.get("items"), root, known)
     if rest is None and not any(first):
         return None
 
