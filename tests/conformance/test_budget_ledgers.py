@@ -128,6 +128,14 @@ async def test_what_a_judgement_costs_is_set_apart_once_for_each_record_until_it
     assert (decision.verdict, decision.standing.owed) == (Verdict.WAITS, pytest.approx(0.0))
 
 
+async def test_every_replica_sets_apart_what_judging_has_cost(place):
+    await place.hand().exchange([Free(RUN, ("r0", "r1"), cost=0.2)])
+    [decision] = await place.hand().exchange([wish("w0", 0.1, judged=0.9, record="r2")])
+    assert decision.verdict is Verdict.GRANTED
+    [decision] = await place.hand().exchange([wish("w1", 0.1)])
+    assert decision.standing.owed == pytest.approx(0.15)
+
+
 async def test_what_is_owed_for_too_long_is_free_again_and_not_lost(place):
     ledger = place.hand()
     await ledger.exchange([wish("w0", 0.1, judged=0.8, record="r0")])

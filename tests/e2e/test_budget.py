@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from loom import estimating
+from loom.definition_file import load
 from loom.session import open_session
+from loom_ai.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Wire
 from support.books import assert_complete
 from support.clients import report_of, request_of
 from support.places import Place, booked, outcome, spent, until
-from support.projects import ai, project, review_ids
+from support.projects import Project, ai, project, review_ids
+from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
 REPLICAS = {"transformer": 4}
@@ -45,6 +50,7 @@ async def budget_is_kept(place: Place, model: SimulatedModel) -> None:
         assert isinstance(paused, RunProgress)
         assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
         assert "loom resume" in paused.notice
+        await until(lambda: still(model), value=True)
         await until(lambda: booked(config, accepted.run_id), model.calls)
         first = await report_of(config, accepted.run_id)
         assert spent(model) <= budget
@@ -91,6 +97,92 @@ async def a_run_goes_through_at_full_speed(place: Place, model: SimulatedModel, 
     assert model.calls == 300
     assert model.most_at_once >= 32
     assert spent(model, "gpt-4o") == pytest.approx(finished.report.cost["total"], abs=1e-9)
+
+
+async def still(*servers: SimulatedModel) -> bool:
+    """Whether nobody asks any more: calls that waited for money when the run paused may still be made."""
+    before = [server.calls for server in servers]
+    await asyncio.sleep(0.5)
+    return [server.calls for server in servers] == before and not any(server.at_once for server in servers)
+
+
+JUDGES = [
+    {"type": "semantic", "field": "mood", "reference_field": "review", "threshold": 0.0},
+    {"type": "custom_criteria", "criteria": "Fits", "field": "mood", "reference_field": "review", "threshold": 0.0},
+]
+
+
+def judged(place: Place, name: str, records: int, model: SimulatedModel, judge: SimulatedModel) -> Project:
+    """A transform by a cheap model, and two judgements by a dear one."""
+    return project(
+        place.folder / name, records, name=name, transform=ai(model.base_url, max_tokens=8_000),
+        evaluate={"model": "gpt-4o", "base_url": judge.base_url, "evaluators": JUDGES}, extract={"batch_size": 5},
+        destination=f"${{RESULTS}}?table={name}" if place.clustered else "out.csv",
+    )  # fmt: skip
+
+
+async def test_what_the_estimate_says_a_run_needs_lets_it_through(here, model, judge):
+    made = judged(here, "estimated", 80, model, judge)
+    estimate = await estimating.estimate(load(made.pipeline), here.config, 20)
+    made.say(monitoring={"cost_budget": 1.3 * estimate.enough})  # an estimate may be off by a fifth
+    async with open_session(here.config, cluster=False) as session:
+        finished = await outcome(session, (await session.start(request_of(made, here.config))).run_id)
+    assert isinstance(finished, RunFinished), finished.notice
+    paid = spent(model) + spent(judge, "gpt-4o")
+    print(f"${paid:.4f} paid, ${estimate.cost:.4f} estimated, ${estimate.enough:.4f} said to be needed")
+    assert (model.calls, judge.calls) == (80, 160)
+    assert finished.report.cost["total"] == pytest.approx(paid, abs=1e-9)
+
+
+async def test_no_money_is_spent_on_what_cannot_be_judged(here, model, judge):
+    await what_is_paid_for_is_judged(here, model, judge)
+
+
+async def test_nor_is_it_on_rabbitmq_with_four_transformers(fleet, model, judge):
+    await what_is_paid_for_is_judged(fleet, model, judge)
+
+
+async def what_is_paid_for_is_judged(place: Place, model: SimulatedModel, judge: SimulatedModel) -> None:
+    """A budget that covers a third of the records, most of it for judges."""
+    made = judged(place, "owed", 150, model, judge)
+    made.say(monitoring={"cost_budget": 0.16})
+    model.latency = judge.latency = 0.05
+    async with open_session(place.config, cluster=place.clustered) as session:
+        accepted = await session.start(request_of(made, place.config))
+        paused = await outcome(session, accepted.run_id)
+        assert isinstance(paused, RunProgress)
+        assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
+        await until(lambda: still(model, judge), value=True)
+        await until(lambda: booked(place.config, accepted.run_id), model.calls + judge.calls)
+        paid = spent(model) + spent(judge, "gpt-4o")
+        print(f"${paid:.4f} paid, {model.calls} transforms, {judge.calls} judgements; {paused.notice}")
+        assert paid <= 0.16
+        assert model.calls < 100
+        await session.resume(accepted.run_id, budget=20)
+        finished = await outcome(session, accepted.run_id)
+    assert isinstance(finished, RunFinished)
+    assert (model.calls, judge.calls) == (150, 300)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [{"fallback": ["gpt-4o"]}, {"records_per_call": 4}, {"max_tokens": None}, {"max_tokens": 60_000}],
+    ids=["fallback", "records-per-call", "no-limit", "large-limit"],
+)
+async def test_repairs_fallbacks_shared_calls_and_cut_off_answers_stay_within_the_budget(here, model, transform):
+    model.rates = {"bad_json": 0.2, "truncated": 0.1, "refused": 0.05}
+    budget = 50 * PER_CALL
+    made = project(here.folder, 200, transform=ai(model.base_url, **{"max_tokens": 60, **transform}))
+    made.say(monitoring={"cost_budget": budget}, extract={**made.definition["extract"], "batch_size": 10})
+    async with open_session(here.config, cluster=False) as session:
+        paused = await outcome(session, (await session.start(request_of(made, here.config))).run_id)
+    assert isinstance(paused, RunProgress)
+    paid = sum(
+        Prices().quote(call_of(model=name), Tokens(given=given, answered=answered)).usd
+        for name, (given, answered) in model.used.items()
+    )
+    print(f"${paid:.6f} of ${budget:.6f}, {model.calls} calls")
+    assert paid <= budget
 
 
 async def test_a_budget_may_be_raised_by_message(here, tmp_path, model):

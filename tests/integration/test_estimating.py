@@ -66,3 +66,13 @@ async def test_records_whose_prompt_does_not_render_are_told_beside_the_estimate
 async def test_what_asks_no_model_costs_nothing(tmp_path):
     made = await estimated(tmp_path)
     assert (made.calls, made.cost) == ((), 0)
+
+
+@pytest.mark.parametrize(("budget", "fits"), [(0.05, True), (0.0001, False)])
+async def test_a_budget_fits_where_it_bears_the_cost_and_the_last_call_whatever_max_tokens_are(tmp_path, budget, fits):
+    made = project(tmp_path, 40, transform=ai(NOWHERE, max_tokens=32_000))
+    made.say(monitoring={"cost_budget": budget})
+    estimate = await estimating.estimate(load(made.pipeline), LoomConfig(), 10)
+    told = estimate.document()
+    assert told["fits_budget"] is fits
+    assert estimate.cost < told["budget_needed"] < 2 * estimate.cost + 0.001

@@ -160,9 +160,16 @@ resume` goes on without them.
 **An upstream that is away** - a model endpoint, a source, a destination - is given up on after 5 failures in a row
 (in the order the calls began: what hangs while later calls are answered does not count), for 60 s; then it is probed,
 and used again after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`, `LOOM_BREAKER_SUCCESSES`). What
-needs it waits, without an attempt being counted, and the run says what it waits for:
-`transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s`. Everything else that
-is transient is tried again after 5 s, 30 s, 2 min and 10 min.
+needs it waits, without an attempt being counted, and the run says what it waits for, every 5 s on stderr, also where
+that is piped or `--format json`:
+`transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s, at 12:30:42 UTC`.
+Everything else that is transient is tried again after 5 s, 30 s, 2 min and 10 min.
+
+**An upstream that was never there** since an embedded run's process began to ask it - nothing listens, no such host,
+TLS on one side only, a certificate that is not trusted - ends the run after 6 s (`LOOM_BREAKER_SEEK_SECONDS`) or little
+more, with that cause. With `loom run --wait` it is waited for like any other; so it is in a cluster. A fallback model
+or a second destination is taken instead where there is one. `loom validate --connect` tries every endpoint and the
+journal before a run, without a question that costs anything.
 """
 
 OUTPUT = """
@@ -323,8 +330,9 @@ name a broker, `--cluster` uses the addresses that `make up` left in `.loom/clus
 
 Limits, in seconds where they are times: `LOOM_MODELS_CONCURRENCY` 64, `LOOM_MODELS_CONNECT_TIMEOUT` 5,
 `LOOM_MODELS_READ_TIMEOUT` 30, `LOOM_MODELS_TOTAL_TIMEOUT` 35; `LOOM_BUDGET_LEASE_SECONDS` 60; `LOOM_BREAKER_FAILURES`
-5, `LOOM_BREAKER_OPEN_SECONDS` 60, `LOOM_BREAKER_SUCCESSES` 3; `LOOM_DATABASE_CONNECT_TIMEOUT` 3,
-`LOOM_DATABASE_QUERY_TIMEOUT` 10, `LOOM_DATABASE_COMPLEX_TIMEOUT` 30, `LOOM_DATABASE_TRANSACTION_TIMEOUT` 60;
-`LOOM_CACHE_CONNECT_TIMEOUT` 1, `LOOM_CACHE_OPERATION_TIMEOUT` 2; `LOOM_WORKER_PREFETCH` 8,
+5, `LOOM_BREAKER_OPEN_SECONDS` 60, `LOOM_BREAKER_SUCCESSES` 3, `LOOM_BREAKER_SEEK_SECONDS` 10;
+`LOOM_DATABASE_CONNECT_TIMEOUT` 3, `LOOM_DATABASE_QUERY_TIMEOUT` 10, `LOOM_DATABASE_COMPLEX_TIMEOUT` 30,
+`LOOM_DATABASE_TRANSACTION_TIMEOUT` 60; `LOOM_CACHE_CONNECT_TIMEOUT` 1, `LOOM_CACHE_OPERATION_TIMEOUT` 2;
+`LOOM_WORKER_PREFETCH` 8,
 `LOOM_WORKER_DRAIN_SECONDS` 30, `LOOM_WORKER_LEAKED_THREADS` 8.
 """

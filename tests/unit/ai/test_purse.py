@@ -7,6 +7,7 @@ import pytest
 from loom_ai.budgets import Reserve, Settle
 from loom_ai.counting import MOST_ANSWERED, about, most
 from loom_ai.journal import JournalledModels
+from loom_ai.pacing import waiting
 from loom_ai.ports import Payer
 from loom_ai.prices import Prices
 from loom_ai.purse import Purse
@@ -152,6 +153,22 @@ async def test_a_run_that_was_given_more_does_not_fail_with_what_waited_on_its_o
     after = asyncio.create_task(plant.ask(1, budget=Budget(limit=1000)))
     await asyncio.gather(before, after)
     assert len(plant.model.calls) == 1
+
+
+async def test_a_call_that_is_given_up_before_it_was_sent_gives_back_what_was_reserved():
+    plant = Plant(limit=10, cost=10)
+    turn = asyncio.Event()
+
+    async def waits_for_its_turn(call):
+        async with waiting.of_this_call().for_a_turn():
+            await turn.wait()
+
+    plant.model.complete = waits_for_its_turn
+    asking = asyncio.create_task(plant.ask(1))
+    await settle(lambda: bool(plant.ledger._held))
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await settle(lambda: not plant.ledger._held)
 
 
 async def test_a_question_of_two_runs_is_not_refused_to_one_for_want_of_the_others_money():

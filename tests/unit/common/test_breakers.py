@@ -11,6 +11,7 @@ from loom_common.domain.breaker import Policy, State
 from loom_common.errors import (
     BreakerOpen,
     DependencyUnavailable,
+    NeverReached,
     PermanentError,
     RateLimited,
     RecordError,
@@ -191,3 +192,40 @@ async def test_an_upstream_that_is_not_reached_counts_each_time(breakers):
         with pytest.raises(expected):
             async with breakers.guarding("model m", lambda: "same"):
                 raise DependencyUnavailable("gone")
+
+
+@pytest.fixture
+def seeking(clock):
+    return Breakers(POLICY, clock, seek_seconds=9.0)
+
+
+async def test_what_was_never_there_is_tried_for_a_while_and_then_given_up_with_the_cause(seeking, clock):
+    for _ in range(3):
+        with pytest.raises(BreakerOpen) as away:
+            await call(seeking, DependencyUnavailable("connection refused."))
+        assert (type(away.value), away.value.probe_in) == (BreakerOpen, 3.0)
+        await clock.sleep(3)
+    with pytest.raises(NeverReached, match=r"connection refused\. It was tried for 9 s and was never there") as gone:
+        await call(seeking, DependencyUnavailable("connection refused."))
+    assert "--wait" in str(gone.value)
+    with pytest.raises(BreakerOpen) as anew:  # another run tries it anew
+        await call(seeking, DependencyUnavailable("connection refused."))
+    assert type(anew.value) is BreakerOpen
+
+
+@pytest.mark.parametrize("answer", [None, RateLimited("slow down"), RecordError("no", code="no"), Timeout("late")])
+async def test_what_was_there_once_is_waited_for_as_long_as_it_takes(seeking, clock, answer):
+    await asyncio.gather(call(seeking, answer), return_exceptions=True)
+    for _ in range(5):
+        with pytest.raises(DependencyUnavailable) as away:
+            await call(seeking, DependencyUnavailable("gone"))
+        assert type(away.value) is not NeverReached
+        await clock.sleep(61)
+
+
+async def test_without_a_limit_what_was_never_there_is_waited_for(breakers, clock):
+    for _ in range(20):
+        with pytest.raises(DependencyUnavailable) as away:
+            await call(breakers, DependencyUnavailable("gone"))
+        assert type(away.value) is not NeverReached
+        await clock.sleep(30)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.budget import SHARES, Need, Standing, Verdict, decide
+from loom_common.domain.budget import SHARES, Need, Standing, Verdict, decide, owed_for
 
 usd = st.floats(min_value=0, max_value=1000)
 needs = st.builds(
@@ -60,7 +60,6 @@ def test_a_call_that_has_not_enough_waits_for_those_under_way():
     [
         (Need(0.3, 0.3, 0.3, judged=0.2), Verdict.GRANTED),
         (Need(0.3, 0.3, 0.3, judged=0.3), Verdict.WAITS),  # judgements may cost less than what is owed
-        (Need(0.3, 0.3, 0.3, judged=0.3, patient=False), Verdict.EXHAUSTED),
         (Need(0.9, 0.9, 0.9, judging=True), Verdict.GRANTED),  # it is for judgements that the money was kept
         (Need(0.9, 0.9, 0.9, judged=0.2), Verdict.EXHAUSTED),  # its answer could never be judged
     ],
@@ -69,11 +68,23 @@ def test_what_is_owed_to_judgements_is_not_spent_on_what_is_to_be_judged(need, v
     assert decide(1.0, Standing(owed=0.5), need)[0] is verdict
 
 
+def test_an_estimate_of_judgements_holds_nothing_up_where_none_was_made_and_nothing_moves():
+    waited = Need(0.3, 0.3, 0.3, judged=0.3, patient=False)
+    assert decide(1.0, Standing(owed=0.6), waited)[0] is Verdict.GRANTED
+    assert decide(1.0, Standing(owed=0.6, judged=10, judging=2.0), waited)[0] is Verdict.EXHAUSTED
+
+
+def test_what_is_set_apart_for_a_judgement_follows_what_judgements_have_cost():
+    assert owed_for(5.0, Standing()) == 5.0
+    assert owed_for(5.0, Standing(judged=10, judging=2.0)) == pytest.approx(0.3)
+    assert owed_for(0.0, Standing(judged=10, judging=2.0)) == 0.0
+
+
 @given(usd, usd, usd, usd, usd, needs)
 def test_what_is_granted_never_passes_the_budget(limit, spent, lost, reserved, owed, need):
     verdict, granted = decide(limit, Standing(spent, lost, reserved, owed), need)
     if verdict is Verdict.GRANTED:
         assert spent + lost + reserved + granted <= limit + 1e-8
         assert need.least - 1e-8 <= granted <= need.full
-        if not need.judging:
+        if not need.judging and need.patient:
             assert spent + lost + reserved + granted + owed + need.judged <= limit + 1e-8

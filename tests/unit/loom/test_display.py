@@ -85,15 +85,6 @@ def test_without_a_terminal_there_is_a_line_now_and_then():
     assert "extract 1,000  transform 600  evaluate 500  load 300 of 1,000" in said[1]
 
 
-def test_without_a_terminal_a_notice_is_said_once():
-    shown = display.Lines(console(tty=False), Pace())
-    said = []
-    shown.note = said.append
-    for elapsed in (0.1, 0.2, 0.3):
-        shown.show(progress(elapsed, notice="load waits"))
-    assert said.count("load waits") == 1
-
-
 def test_a_program_without_a_terminal_gets_nothing_and_with_one_the_picture():
     assert type(display.choose(console(tty=False), Format.JSON)) is display.Silent
     assert isinstance(display.choose(console(tty=True), Format.JSON), display.LiveDisplay)

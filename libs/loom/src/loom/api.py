@@ -94,9 +94,11 @@ class Loom:
         load: bool = False,
         reuse: bool = True,
         cluster: bool = False,
+        wait: bool = False,
     ) -> RunResult:
         """Run it to its end, embedded unless `cluster`. A `sample` of so many records goes beside the destination
-        unless `load`. Raises `ConfigurationError` where it cannot start."""
+        unless `load`. With `wait` an embedded run waits for a model, a source or a destination that was never there,
+        instead of failing. Raises `ConfigurationError` where it cannot start."""
         request = RunRequest(
             definition=pipeline.definition(),
             files=gather_files(pipeline, pipeline.folder),
@@ -108,7 +110,7 @@ class Loom:
         )
         config = self._config.for_cluster() if cluster else self._config
         finished, notice = None, None
-        async with open_session(config, cluster=config.distributed) as session:
+        async with open_session(config, cluster=config.distributed, wait=wait) as session:
             accepted = await session.start(request)
             async for event in session.follow(accepted.run_id):
                 if isinstance(event, RunFinished):

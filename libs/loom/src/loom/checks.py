@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from loom import model_prices
+from loom import budget_fit, model_prices
 from loom.config import LoomConfig
 from loom.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.field_names import Compared, compared
@@ -24,7 +24,7 @@ from loom_common.domain.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.providers import ADAPTED, PROVIDERS, split_model
 from loom_common.domain.section import Section
 from loom_common.domain.urls import redacted
-from loom_common.errors import InvalidDefinition, LoomError, Problem
+from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import Surroundings
@@ -38,7 +38,7 @@ class Check:
     """One thing that was looked at."""
 
     what: str
-    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `destination` or `second
+    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`, `destination` or `second
     destination`."""
     ok: bool
     detail: str
@@ -54,6 +54,8 @@ class Check:
 
     records: int | None = None
     """How many records the source has, where that is known."""
+    away: bool = False
+    """Whether it cannot be reached, which may change without anybody's doing."""
 
 
 async def check(
@@ -90,6 +92,8 @@ async def check(
     ]
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
+    if (fit := budget_fit.told(loaded.pipeline)) is not None:
+        checks.append(Check("budget", ok=True, detail=fit))
     checks += _overlap(loaded, loaded.pipeline.extract, load, surroundings)
     checks += await _destination(loaded, load, surroundings)
     if load.second is not None:
@@ -143,7 +147,9 @@ async def _source(
             await source.close()
     except LoomError as error:
         found = compared(written.document, written.definition, written.prompt, fields)
-        return [Check("source", ok=False, detail=_told(error, written)), *_fields(replace(found, warnings=()))]
+        away = isinstance(error, TransientError)
+        unread = Check("source", ok=False, detail=_told(error, written), away=away)
+        return [unread, *_fields(replace(found, warnings=()))]
     words = f" ({plural.counted(number, 'record')})" if number is not None else ""
     return [Check("source", ok=True, detail=f"{redacted(extract.source)}{words}", records=number), *_fields(found)]
 
@@ -244,7 +250,7 @@ async def _destination(
         finally:
             await destination.close()
     except LoomError as error:
-        return [Check(what, ok=False, detail=_told(error, written))]
+        return [Check(what, ok=False, detail=_told(error, written), away=isinstance(error, TransientError))]
     return [Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}")]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loom import budget_fit
 from loom.config import LoomConfig
 from loom.definition_file import LoadedPipeline
 from loom_ai.journal import JournalledModels
@@ -66,11 +67,18 @@ class Estimate:
     """Whether the length of answers is that of earlier runs."""
     unasked: tuple[Unpriced, ...] = ()
     """What the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
+    last_call: float = 0.0
+    """USD that a budget must have left for the last call to be made, too."""
 
     @property
     def cost(self) -> float:
         """USD."""
         return sum(each.cost for each in self.calls)
+
+    @property
+    def enough(self) -> float:
+        """USD of a budget that lets the run through, if the estimate is right."""
+        return self.cost + self.last_call
 
     def cost_of(self, stage: Stage) -> float:
         """USD."""
@@ -100,6 +108,8 @@ class Estimate:
             ],
             "budget": self.budget,
             "share_of_budget": None if self.budget is None else self.cost / self.budget,
+            "budget_needed": self.enough,
+            "fits_budget": None if self.budget is None else self.enough <= self.budget,
             "answers_as_in_earlier_runs": self.learned,
         }
 
@@ -125,7 +135,8 @@ async def estimate(
         records, total = await _read(source, plan, sample)
     finally:
         await source.close()
-    calls, kept = await _rehearsed(plan, config, records, answered or {})
+    rehearsal = Rehearsal(answered)
+    calls, kept = await _rehearsed(plan, config, records, rehearsal)
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
         reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
@@ -142,6 +153,7 @@ async def estimate(
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
         unasked=unasked,
+        last_call=budget_fit.of_last_call(rehearsal.asked, loaded.pipeline),
     )
 
 
@@ -162,10 +174,10 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
 
 
 async def _rehearsed(
-    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], answered: Mapping[tuple[str, str], float]
+    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], rehearsal: Rehearsal
 ) -> tuple[list[StageCalls], list[RecordsQuarantined]]:
     """The calls that the records take, and what could not be asked about."""
-    models = JournalledModels(Rehearsal(answered), MemoryJournal())
+    models = JournalledModels(rehearsal, MemoryJournal())
     try:
         project = config.project.resolve()
         transformer = Transformer(_Plans(plan), Catalog(models, project).transform_of)

@@ -150,8 +150,9 @@ def _rejection(said: RunRejected) -> ConfigurationError:
 
 
 @asynccontextmanager
-async def open_session(config: LoomConfig, *, cluster: bool) -> AsyncIterator[Session]:
-    """Embedded: the six services run in this process until the session ends. Cluster: a client of its bus."""
+async def open_session(config: LoomConfig, *, cluster: bool, wait: bool = False) -> AsyncIterator[Session]:
+    """Embedded: the six services run in this process until the session ends; with `wait`, they wait for upstreams that
+    were never there. Cluster: a client of its bus."""
     if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     if cluster:
@@ -159,7 +160,12 @@ async def open_session(config: LoomConfig, *, cluster: bool) -> AsyncIterator[Se
         async with open_platform(settings, "loom-cli") as platform, _conversation(platform.bus, Session) as session:
             yield session
     else:
-        async with embedded(config.settings()) as (platform, owner):
+        settings = config.settings()
+        if wait:
+            settings = settings.model_copy(
+                update={"breaker": settings.breaker.model_copy(update={"seek_seconds": None})}
+            )
+        async with embedded(settings) as (platform, owner):
 
             def build(bus: Bus, queue: str, events: Subscription) -> Session:
                 return EmbeddedSession(bus, queue, events, config, owner)

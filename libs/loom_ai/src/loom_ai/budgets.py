@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import uuid4
 
-from loom_common.domain.budget import Need, Standing, Verdict, decide
+from loom_common.domain.budget import Need, Standing, Verdict, decide, fits, owed_for
 
 LEASE_SECONDS = 60.0
 """How long a reservation stands without its holder saying so again, unless `LOOM_BUDGET_LEASE_SECONDS` says."""
@@ -55,10 +55,23 @@ class Free:
     run_id: str
     records: tuple[str, ...]
     """The ids under which sums may be set apart."""
+    cost: float | None = None
+    """USD that judging them took, where they were judged."""
     id: str = field(default_factory=lambda: uuid4().hex)
 
 
-Request = Reserve | Settle | Free
+@dataclass(frozen=True, slots=True)
+class Owe:
+    """The wish to set apart what judging the records of a batch will cost: all of it or nothing."""
+
+    id: str
+    run_id: str
+    owed: Mapping[str, float]
+    """USD by the id of the record. What is set apart already stays as it is."""
+    limit: float
+
+
+Request = Reserve | Settle | Free | Owe
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +135,72 @@ class Outcome:
 
 def carried_out(standing: Standing, held: Held, requests: Sequence[Request]) -> Outcome:
     """What becomes of one run's `requests`: what gives money back comes first. Pure."""
-    owed = dict(held.owed)
-    freed = [name for each in requests if isinstance(each, Free) for name in each.records if name in owed]
-    for name in freed:
-        standing = replace(standing, owed=max(0.0, standing.owed - owed.pop(name, 0.0)))
-    for done in (each for each in requests if isinstance(each, Settle)):
-        standing = _settled(standing, done, stands=done.id in held.calls)
-    decisions: dict[str, Decision] = {}
-    granted: dict[str, float] = {}
-    new: dict[str, float] = {}
-    for wish in (each for each in requests if isinstance(each, Reserve)):
-        if standing.spent < wish.booked:
-            standing = replace(standing, spent=wish.booked)
-        need = replace(wish.need, judged=0.0) if wish.record in owed else wish.need
-        verdict, amount = decide(wish.limit, standing, need)
-        decisions[wish.id] = Decision(verdict, standing, amount)
-        if verdict is Verdict.GRANTED:
-            standing = replace(standing, reserved=standing.reserved + amount, owed=standing.owed + need.judged)
-            granted[wish.id] = amount
-            if need.judged:
-                owed[wish.record] = new[wish.record] = need.judged
+    exchange = _Exchange(standing, held.calls, dict(held.owed))
+    for kind in (Free, Settle, Owe, Reserve):
+        for each in requests:
+            if isinstance(each, kind):
+                exchange.carry_out(each)
     for each in requests:
-        decisions.setdefault(each.id, Decision(Verdict.GRANTED, standing))
-    return Outcome(standing, decisions, granted, new, freed)
+        exchange.decisions.setdefault(each.id, Decision(Verdict.GRANTED, exchange.standing))
+    new = {name: exchange.owed[name] for name in exchange.new if name in exchange.owed}
+    return Outcome(exchange.standing, exchange.decisions, exchange.granted, new, exchange.freed)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One run's ledger while requests are carried out."""
+
+    standing: Standing
+    calls: frozenset[str]
+    owed: dict[str, float]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    granted: dict[str, float] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    freed: list[str] = field(default_factory=list)
+
+    def carry_out(self, request: Request) -> None:
+        match request:
+            case Free():
+                self._free(request)
+            case Settle():
+                self.standing = _settled(self.standing, request, stands=request.id in self.calls)
+            case Owe():
+                self._set_apart(request)
+            case Reserve():
+                self._reserve(request)
+
+    def _free(self, request: Free) -> None:
+        for name in request.records:
+            if name in self.owed:
+                self.standing = replace(self.standing, owed=max(0.0, self.standing.owed - self.owed.pop(name)))
+                self.freed.append(name)
+        if request.cost is not None:
+            judged, judging = self.standing.judged + len(request.records), self.standing.judging + request.cost
+            self.standing = replace(self.standing, judged=judged, judging=judging)
+
+    def _set_apart(self, batch: Owe) -> None:
+        wanted = {name: owed_for(usd, self.standing) for name, usd in batch.owed.items() if name not in self.owed}
+        verdict = fits(batch.limit, self.standing, sum(wanted.values()))
+        self.decisions[batch.id] = Decision(verdict, self.standing)
+        if verdict is Verdict.GRANTED:
+            self._owe(wanted)
+
+    def _reserve(self, wish: Reserve) -> None:
+        if self.standing.spent < wish.booked:
+            self.standing = replace(self.standing, spent=wish.booked)
+        owing = 0.0 if wish.record in self.owed else owed_for(wish.need.judged, self.standing)
+        verdict, amount = decide(wish.limit, self.standing, replace(wish.need, judged=owing))
+        self.decisions[wish.id] = Decision(verdict, self.standing, amount)
+        if verdict is Verdict.GRANTED:
+            self.granted[wish.id] = amount
+            self.standing = replace(self.standing, reserved=self.standing.reserved + amount)
+            if owing:
+                self._owe({wish.record: owing})
+
+    def _owe(self, sums: Mapping[str, float]) -> None:
+        self.owed |= sums
+        self.new += sums
+        self.standing = replace(self.standing, owed=self.standing.owed + sum(sums.values()))
 
 
 def _settled(standing: Standing, done: Settle, *, stands: bool) -> Standing:

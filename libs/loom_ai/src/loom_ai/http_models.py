@@ -182,11 +182,13 @@ class HttpModels:
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise unreachable(place, error) from error
+            raise unreachable(place, error, base_url) from error
         except TimeoutError as error:
             raise late(place, limits) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise broken_off(place, error) from error
+            if (call.base_url, call.model) in self._answered:
+                raise broken_off(place, error) from error
+            raise unreachable(place, error, base_url) from error
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())

@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from loom_ai.answer_sizes import longest
+from loom_ai.budgeted_calls import Books, BudgetedCalls
 from loom_ai.flight import Flight
 from loom_ai.grouped import Grouped
-from loom_ai.keys import cut_off, key_of, last_answer_of
+from loom_ai.keys import key_of, last_answer_of
 from loom_ai.pacing.waiting import Waiting, watch
 from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_ai.prices import Prices
-from loom_ai.purse import Purse, Reservation
+from loom_ai.purse import Purse
 from loom_ai.settled import Settled, counted, settled
 from loom_ai.shared_questions import SharedQuestions
 from loom_ai.single_flight import SingleFlight
@@ -26,7 +26,7 @@ from loom_ai.streaks import Streaks
 from loom_common import bills
 from loom_common.domain import exact_json
 from loom_common.domain.recovery import pause_after
-from loom_common.errors import BudgetExhausted, PermanentError, RecordError
+from loom_common.errors import BudgetExhausted, RecordError
 from loom_common.ports.clock import Clock, SystemClock
 
 _BEGUN = 6
@@ -72,6 +72,7 @@ class JournalledModels:
         self._slots = asyncio.Semaphore(concurrency)
         self._purse = purse
         self._fleet = fleet
+        self._budgeted = BudgetedCalls(client, purse, Books(self._found, self._written, self._bill, self._priced))
         self.shared = SharedQuestions(fleet)
         """The questions that shared calls hold, for `loom_ai.together`."""
         self._streaks = Streaks(self._clock)
@@ -103,6 +104,8 @@ class JournalledModels:
                 continue
             if self._may_use(entry, payer, reuse):
                 self._bill(call, entry, payer)
+                if entry.answer.cut_off and not flight.asked:
+                    await self._budgeted.cut_off(key, call, payer)
                 if flight.asked:
                     self._streaks.answered(call, payer, entry.answer)
                 return settled(entry, payer, fresh=flight.asked)
@@ -136,11 +139,21 @@ class JournalledModels:
         entry = await self._look_up(key)
         return entry if entry is not None and self._may_use(entry, payer, reuse) else None
 
-    async def judged(self, run_id: str, records: Sequence[str]) -> None:
+    async def set_apart(self, run_id: str, judged: Mapping[str, float]) -> None:
+        """Before a batch is asked about: set apart what judging its records will cost (USD, by the record's id), so
+        that the batch can be finished once it is begun. Waits for batches under way. Only under a budget."""
+        bill = bills.current.get()
+        if self._purse is not None and bill is not None and bill.budget is not None:
+            owed = {name: usd for name, usd in judged.items() if usd}
+            if owed:
+                await self._purse.set_apart(run_id, owed, bill.budget)
+
+    async def judged(self, run_id: str, records: Sequence[str], *, never: bool = False) -> None:
         """Records were judged, or never will be: the run's budget sets nothing apart for that any more."""
         bill = bills.current.get()
         if self._purse is not None and bill is not None and bill.budget is not None and records:
-            await self._purse.free(run_id, records)
+            cost = None if never else sum(line.cost for line in bill.lines())
+            await self._purse.free(run_id, records, cost)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
         """What was answered before, at any age: to the same question, and last for the same record."""
@@ -219,50 +232,20 @@ class JournalledModels:
         return entry
 
     async def _paid_for(self, key: str, call: ModelCall, payer: Payer, flight: Flight) -> Entry:
-        """A new answer, in the journal; under a budget its worst case is reserved before, and settled after."""
+        """A new answer, in the journal."""
         bill = bills.current.get()
-        if bill is None or bill.budget is None:
-            return await self._journalled(key, call, payer, await self._client.complete(call))
-        if self._purse is None:
-            raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
-        own, number, beyond = bill.budget, 0, 0
-        while True:
-            reservation = await self._purse.reserve(call, payer, lambda: flight.budget or own, bill, beyond)
-            may_cut_off = call.max_tokens is None or reservation.limit < call.max_tokens
-            place = cut_off(key, number) if may_cut_off else key
-            entry = await self._asked_within(reservation, call, payer, key, place)
-            if not may_cut_off or entry.answer.finish_reason != "length" or entry.answer.tokens_out >= longest(call):
-                return entry
-            # Cut off by a limit that the pipeline did not set: paid for, but no answer to the question.
-            self._bill(call, entry, payer)
-            number, beyond = number + 1, 2 * max(entry.answer.tokens_out, beyond, 1)
+        if bill is not None and bill.budget is not None:
+            return await self._budgeted.paid_for(key, call, payer, flight, bill, bill.budget)
+        return await self._written(key, call, payer, await self._client.complete(call))
 
-    async def _asked_within(
-        self, reservation: Reservation, call: ModelCall, payer: Payer, key: str, if_cut_off: str
-    ) -> Entry:
-        """The answer to the call with the reservation's limit, and its journal entry: under `key`, or `if_cut_off`
-        where that limit cut it off. What was cut off before is not asked for again."""
-        assert self._purse is not None  # who has a reservation has a purse
-        try:
-            known = None if if_cut_off == key else await self._look_up(if_cut_off)
-            answer = await self._client.complete(replace(call, max_tokens=reservation.limit)) if known is None else None
-        except Exception:
-            await self._purse.settle(reservation, call, 0.0, None)
-            raise
-        cost = 0.0 if answer is None else self._priced(call, answer)
-        seen = known.answer if known is not None else answer
-        await self._purse.settle(reservation, call, cost, seen)
-        if answer is None:
-            assert known is not None  # nothing was asked because it is known
-            return known
-        place = if_cut_off if answer.finish_reason == "length" else key
-        return await self._journalled(place, call, payer, answer)
+    async def _found(self, key: str) -> Entry | None:
+        return await self._look_up(key)
 
     def _priced(self, call: ModelCall, answer: ModelAnswer) -> float:
         bill = bills.current.get()
         return self.prices.of(call, answer, None if bill is None else bill.prices).usd
 
-    async def _journalled(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
+    async def _written(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
         entry = Entry(
             key=key,
             payer=payer,

@@ -38,6 +38,8 @@ run_budgets = sa.Table(
     sa.Column("run_id", sa.String(255), primary_key=True),
     sa.Column("spent", sa.Float, nullable=False),  # USD
     sa.Column("lost", sa.Float, nullable=False),  # USD
+    sa.Column("judged", sa.Integer, nullable=False, server_default="0"),  # records
+    sa.Column("judging", sa.Float, nullable=False, server_default="0"),  # USD that judging them has cost
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),  # UTC
 )
 

@@ -12,9 +12,9 @@ from loom_common.domain.evaluators import ModelJudged
 from loom_common.domain.pipeline import Pipeline
 from loom_common.domain.sampling import sampled
 
-_INSTRUCTIONS = 800
+_INSTRUCTIONS = 400
 """Tokens of an evaluator's own words and of the shape of its answer."""
-_ANSWER = 250
+_ANSWER = 150
 """Tokens of the output that is judged, and of the judge's answer, where both are of a usual length."""
 _MARGIN = 1.5
 
@@ -37,6 +37,11 @@ class JudgingCost:
                 endpoint.model, (), endpoint.base_url, provider=endpoint.provider, served_by=endpoint.served_by
             )
             self._calls.append((call, about(str(getattr(judge, "criteria", None) or ""))))
+
+    @property
+    def judges(self) -> bool:
+        """Whether models judge at all."""
+        return bool(self._calls)
 
     def of(self, record_id: str, prompt: str) -> float:
         """USD that it will cost to judge the answer to `prompt`, with a margin. A model without a price costs nothing:

@@ -75,6 +75,8 @@ class ModelAnswer:
     """Whether a token count is Loom's estimate, because the provider's could not be used."""
     noted: tuple[str, ...] = ()
     """What the answer held besides text and was left out, by kind; of an unusable one, what is wrong with it."""
+    cut_off: int = 0
+    """How many answers to the same question were cut off before it by a limit that a budget had lowered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 
 from loom_ai.answer_sizes import AnswerSizes, Sizes, longest
-from loom_ai.budgets import BudgetLedger, Decision, Free, Request, Reserve, Settle
+from loom_ai.budgets import BudgetLedger, Decision, Free, Owe, Request, Reserve, Settle
 from loom_ai.grouped import Grouped
 from loom_ai.pacing import waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Payer
@@ -33,6 +33,8 @@ _LOOK_SECONDS = 0.25
 """How often to look whether another replica's calls came back with less than their worst case."""
 _STILL_SECONDS = 5.0
 """How long a call waits for judgements, where nothing moves, before it does without what they may give back."""
+_BATCH_STILL_SECONDS = 30.0
+"""The same for a batch that is not begun yet."""
 _DUST = 1e-12
 _FIRST_CALLS = 8
 """Calls of one kind that are made with a lowered limit before an answer has shown how long answers are."""
@@ -59,6 +61,8 @@ class Purse:
         self._sizes = AnswerSizes()
         self._came_back = asyncio.Event()
         self._held = 0
+        self._bold: set[str] = set()
+        """Runs whose calls have waited for judgements in vain."""
         self._unsettled: list[Settle] = []
         self._renewing: asyncio.Task[None] | None = None
 
@@ -72,11 +76,11 @@ class Purse:
         Raises `BudgetExhausted`, `PermanentError` for a model whose price nobody knows, `DependencyUnavailable`."""
         sizes = self._sizes.of(call, payer.run_id)
         name, record = uuid4().hex, "" if not call.judged else owed_to(payer.run_id, payer.record_id)
-        still = _Still()
+        still = _Still(_STILL_SECONDS)
         while True:
             came_back = self._came_back
             allowed = budget()
-            need = self._need(call, sizes, bill, beyond, patient=not still.long)
+            need = self._need(call, sizes, bill, beyond, patient=payer.run_id not in self._bold)
             if sizes.answers or sizes.first < _FIRST_CALLS:
                 wish = Reserve(name, payer.run_id, need, allowed.limit, allowed.spent, record)
                 sizes.first += 1
@@ -94,11 +98,24 @@ class Purse:
                         allowed.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
                     )
                     raise bill.exhausted
-                still.look(standing, others=standing.reserved)
+                if still.long(standing):
+                    self._bold.add(payer.run_id)
             async with waiting.of_this_call().for_a_turn():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_SECONDS):
-                        await came_back.wait()
+                await _news_or_look(came_back)
+
+    async def set_apart(self, run_id: str, judged: Mapping[str, float], budget: Budget) -> None:
+        """Set apart what judging a batch will cost, all of it. Waits for other batches; where the batch does not fit
+        although none is under way, or none of them moves, its records are seen to one by one.
+
+        Raises `DependencyUnavailable`."""
+        owed = {owed_to(run_id, name): usd for name, usd in judged.items()}
+        wish, still = Owe(uuid4().hex, run_id, owed, budget.limit), _Still(_BATCH_STILL_SECONDS)
+        while True:
+            came_back = self._came_back
+            decision = await self._exchange(wish)
+            if decision.verdict is not Verdict.WAITS or still.long(decision.standing):
+                return
+            await _news_or_look(came_back)
 
     async def settle(self, reservation: Reservation, call: ModelCall, cost: float, answer: ModelAnswer | None) -> None:
         """The call cost so much, in USD. Where the ledger is away, its worst case stays set apart until it is back."""
@@ -112,10 +129,11 @@ class Purse:
         else:
             self._settled()
 
-    async def free(self, run_id: str, records: Sequence[str]) -> None:
-        """Nothing is owed to these records any more. Where the ledger is away, that ends by itself, later."""
+    async def free(self, run_id: str, records: Sequence[str], cost: float | None = None) -> None:
+        """Nothing is owed to these records any more; `cost` is what judging them took, if they were judged. Where the
+        ledger is away, that ends by itself, later."""
         with contextlib.suppress(LoomError):
-            await self._exchange(Free(run_id, tuple(owed_to(run_id, each) for each in records)))
+            await self._exchange(Free(run_id, tuple(owed_to(run_id, each) for each in records), cost))
             self._news()
 
     async def close(self) -> None:
@@ -164,6 +182,10 @@ class Purse:
             )
         return price.usd
 
+    def learn(self, call: ModelCall, run_id: str, answer: ModelAnswer) -> None:
+        """An answer was found that was paid for before."""
+        self._sizes.of(call, run_id).saw(call, answer)
+
     def _learn(self, reservation: Reservation, call: ModelCall, answer: ModelAnswer | None) -> None:
         sizes = self._sizes.of(call, reservation.run_id)
         if reservation.limit < longest(call):
@@ -210,18 +232,22 @@ class Purse:
 class _Still:
     """How long nothing has moved for a call that waits, where no call is under way."""
 
+    seconds: float
     standing: Standing | None = None
     since: float = 0.0
 
-    @property
-    def long(self) -> bool:
-        """Whether it has waited long enough."""
-        return self.standing is not None and monotonic() - self.since > _STILL_SECONDS
-
-    def look(self, standing: Standing, *, others: float) -> None:
-        """How the run's money stands now."""
-        if others > 0 or standing != self.standing:
+    def long(self, standing: Standing) -> bool:
+        """Whether it has waited long enough, as the run's money stands now."""
+        if standing.reserved or standing != self.standing:
             self.standing, self.since = standing, monotonic()
+        return monotonic() - self.since > self.seconds
+
+
+async def _news_or_look(came_back: asyncio.Event) -> None:
+    """Until a call of this process comes back, or it is time to look what those of others did."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await came_back.wait()
 
 
 def owed_to(run_id: str, record_id: str) -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from loom_ai.no_connection import cause_of
 from loom_ai.wire.document import NoAnswer, parsed, whole_text
 from loom_common.domain.urls import redacted
 from loom_common.errors import (
@@ -22,6 +23,8 @@ from loom_common.errors import (
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _BAD_KEY = b"API_KEY_INVALID"
 """Google's reason for a 400 that others answer with 401."""
+_WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"sent an HTTP request to an HTTPS server")
+"""What nginx and what is written in Go say to a question that came without TLS."""
 _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
 """Where Google says how long to wait, instead of in a header."""
 REFUSED = "model_refused"
@@ -65,10 +68,11 @@ def late(place: Place, limits: Limits) -> Timeout:
     )
 
 
-def unreachable(place: Place, error: Exception) -> DependencyUnavailable:
-    """The error of a question that found no way to the endpoint."""
+def unreachable(place: Place, error: Exception, url: str = "") -> DependencyUnavailable:
+    """The error of a question that found no way to the endpoint, whose address is `url`."""
+    cause = cause_of(error, url) if url else type(error).__name__
     return DependencyUnavailable(
-        f"{place} cannot be reached ({type(error).__name__}). See that the server runs and `base_url` is right."
+        f"{place} cannot be reached ({cause}). See that the server runs and `base_url` is right."
     )
 
 
@@ -93,6 +97,8 @@ def refusal(
         return PermanentError(f"{place}: the account has no quota left ({said}). Add credit, then resume the run.")
     if status == 404:
         return PermanentError(f"{place} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
+    if status == 400 and any(words in body for words in _WANTS_TLS):
+        return PermanentError(f"{place} wants TLS ({said}). Write https:// instead of http:// in `base_url`.")
     if status == 429:
         if retry_after is None and (delay := _DELAY.search(body)):
             retry_after = min(LONGEST_WAIT, float(delay[1]))

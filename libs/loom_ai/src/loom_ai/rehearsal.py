@@ -22,6 +22,8 @@ class Rehearsal:
     def __init__(self, answered: Mapping[tuple[str, str], float] | None = None) -> None:
         """`answered`: tokens per answer in earlier runs, by purpose and model."""
         self._answered = dict(answered or {})
+        self.asked: list[tuple[ModelCall, int]] = []
+        """The calls so far, with the tokens of their answers."""
 
     async def complete(self, call: ModelCall) -> ModelAnswer:
         answer = answer_for(call.schema, call.messages[0].content)
@@ -29,13 +31,15 @@ class Rehearsal:
         asked = sum(about(message.content) + _PER_MESSAGE for message in call.messages)
         if call.schema is not None:
             asked += about(orjson.dumps(call.schema).decode())
+        tokens_out = self._tokens_out(call, text)
+        self.asked.append((call, tokens_out))
         return ModelAnswer(
             text=text,
             finish_reason="stop",
             model=call.model,
             tokens_in=asked,
             tokens_cached=0,
-            tokens_out=self._tokens_out(call, text),
+            tokens_out=tokens_out,
             latency=0.0,
         )
 

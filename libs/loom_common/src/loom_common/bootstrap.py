@@ -150,13 +150,19 @@ async def open_platform(
             plans=PlanCache(payloads),
             credentials=Credentials({"env": EnvProvider(prefix=settings.credential_prefix), "file": FileProvider()}),
             clock=clock or SystemClock(),
-            breakers=Breakers(Policy(**settings.breaker.model_dump()), clock),
+            breakers=_breakers(settings, clock),
             threads=Threads(settings.worker.leaked_threads),
             ending=ending or Unhurried(),
         )
     finally:
         await bus.close()
         await payloads.close()
+
+
+def _breakers(settings: Settings, clock: Clock | None) -> Breakers:
+    """A cluster waits for what was never there: somebody watches it. Who waits for one process wants to be told."""
+    policy = Policy(**settings.breaker.model_dump(exclude={"seek_seconds"}))
+    return Breakers(policy, clock, settings.breaker.seek_seconds if settings.embedded else None)
 
 
 async def open_bus(settings: Settings, name: str) -> Bus:

@@ -9,12 +9,20 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from loom_common.domain.breaker import Breaker, Policy, State, Ticket
-from loom_common.errors import BreakerOpen, LoomError, RateLimited, Timeout, TransientError, UpstreamTroubled
+from loom_common.errors import (
+    BreakerOpen,
+    LoomError,
+    NeverReached,
+    RateLimited,
+    Timeout,
+    TransientError,
+    UpstreamTroubled,
+)
 from loom_common.ports.clock import Clock, SystemClock
 
 log = structlog.get_logger()
@@ -42,6 +50,10 @@ class Snapshot:
 @dataclass(slots=True)
 class _Guarded:
     breaker: Breaker
+    reached: bool = False
+    """Whether it was ever there."""
+    sought_since: float | None = None
+    """When it could not be reached for the first time, while it was never there."""
     reason: str | None = None
     """How it failed last."""
     failed_on: set[str] = field(default_factory=set)
@@ -52,8 +64,13 @@ class _Guarded:
 class Breakers:
     """One breaker per upstream, made at the first call."""
 
-    def __init__(self, policy: Policy | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, policy: Policy | None = None, clock: Clock | None = None, seek_seconds: float | None = None
+    ) -> None:
+        """`seek_seconds`: how long an upstream that was never there is tried before `NeverReached` is raised in place
+        of `BreakerOpen`; None for as long as it takes."""
         self._policy = policy or Policy()
+        self._seek_seconds = seek_seconds
         self._clock = clock or SystemClock()
         self._guarded: OrderedDict[str, _Guarded] = OrderedDict()
 
@@ -71,11 +88,13 @@ class Breakers:
         try:
             yield
         except RateLimited:
+            self._was_there(guarded)
             breaker.abandoned(ticket)
             raise
         except TransientError as error:
             if _said_before(error, about, guarded) and not ticket.probe:
                 raise
+            self._sought(guarded, error)
             self._failed(upstream, breaker, ticket)
             guarded.reason = str(error)
             if breaker.state is State.OPEN:
@@ -83,6 +102,7 @@ class Breakers:
             raise
         except LoomError:
             guarded.failed_on.clear()
+            self._was_there(guarded)
             self._succeeded(upstream, breaker, ticket)
             raise
         except BaseException:
@@ -90,6 +110,7 @@ class Breakers:
             raise
         else:
             guarded.failed_on.clear()
+            self._was_there(guarded)
             self._succeeded(upstream, breaker, ticket)
         finally:
             guarded.changed.set()
@@ -104,7 +125,7 @@ class Breakers:
         ]
 
     def _of(self, upstream: str) -> _Guarded:
-        guarded = self._guarded.setdefault(upstream, _Guarded(Breaker(self._policy)))
+        guarded = self._guarded.setdefault(upstream, _Guarded(Breaker(self._seeking_policy())))
         self._guarded.move_to_end(upstream)
         if len(self._guarded) > _REMEMBERED:
             self._guarded.popitem(last=False)
@@ -122,6 +143,23 @@ class Breakers:
                 raise self._open(upstream, guarded) from None
         return ticket
 
+    def _seeking_policy(self) -> Policy:
+        """Of an upstream that was never there: one failure opens its breaker, and it is tried again soon."""
+        if self._seek_seconds is None:
+            return self._policy
+        return replace(self._policy, failures=1, open_seconds=min(self._policy.open_seconds, self._seek_seconds / 3))
+
+    def _was_there(self, guarded: _Guarded) -> None:
+        guarded.reached, guarded.breaker.policy = True, self._policy
+
+    def _sought(self, guarded: _Guarded, error: TransientError) -> None:
+        if guarded.reached or self._seek_seconds is None:
+            return
+        if isinstance(error, Timeout | UpstreamTroubled):  # something is there
+            self._was_there(guarded)
+        elif guarded.sought_since is None:
+            guarded.sought_since = self._clock.monotonic()
+
     def _failed(self, upstream: str, breaker: Breaker, ticket: Ticket) -> None:
         before = breaker.opening
         breaker.failed(ticket, self._clock.monotonic())
@@ -136,10 +174,15 @@ class Breakers:
 
     def _open(self, upstream: str, guarded: _Guarded) -> BreakerOpen:
         breaker, now = guarded.breaker, self._clock.monotonic()
-        return BreakerOpen(
+        since, kind = breaker.opened_at, BreakerOpen
+        sought = None if guarded.reached else guarded.sought_since
+        if sought is not None and self._seek_seconds is not None and now - sought >= self._seek_seconds:
+            since, kind = sought, NeverReached
+            self._guarded.pop(upstream, None)  # another run may seek it anew
+        return kind(
             upstream,
             probe_in=max(1.0, breaker.probe_in(now)),
-            opened_for=now - breaker.opened_at,
+            opened_for=now - since,
             opening=breaker.opening,
             reason=guarded.reason,
         )

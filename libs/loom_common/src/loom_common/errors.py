@@ -9,6 +9,7 @@
     │   │   ├── RateLimited          it is there, and asks to slow down
     │   │   ├── UpstreamTroubled     it is there, and cannot answer this question now
     │   │   └── BreakerOpen          it was away so often that nobody asks it for a while
+    │   │       └── NeverReached     it was never there since this process began to ask it
     │   └── Timeout
     ├── PermanentError               will fail the same way again
     │   ├── SourceError              the source as a whole cannot be read
@@ -138,6 +139,17 @@ class BreakerOpen(DependencyUnavailable):
         self.reason = reason
         """How it failed last, as it may be shown."""
         super().__init__(f"{upstream} is away. It is tried again in {probe_in:.0f} s.", retry_after=probe_in)
+
+
+class NeverReached(BreakerOpen):
+    """No connection to an upstream ever came about in this process, for as long as it is to wait for one: what names
+    the upstream is wrong, or nothing runs there."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reason or f'{self.upstream} cannot be reached.'} It was tried for {self.opened_for:.0f} s and was "
+            "never there. Nothing was lost: when it is, go on with `loom resume`; with `--wait` the run waits for it."
+        )
 
 
 class Timeout(TransientError):

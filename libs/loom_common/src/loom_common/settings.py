@@ -72,6 +72,9 @@ class BreakerSettings(BaseSettings):
     failures: int = Field(5, ge=1, description="In a row, until it opens.")
     open_seconds: float = Field(60.0, gt=0, description="Until it is tried again.")
     successes: int = Field(3, ge=1, description="Probes in a row, until it closes.")
+    seek_seconds: float | None = Field(
+        6.0, gt=0, description="Embedded: how long what was never there is tried before the run fails. Null: for ever."
+    )
 
 
 class DatabaseSettings(BaseSettings):

@@ -28,6 +28,7 @@ from loom_common.errors import (
     BudgetExhausted,
     DependencyUnavailable,
     LoomError,
+    NeverReached,
     PermanentError,
     TransientError,
     UnreadableMessage,
@@ -174,6 +175,8 @@ class Worker:
                     outgoing = await self._handled(message, bill)
                 except BudgetExhausted as spent:
                     return self._unpaid(message, spent, await self._paid(message, bill))
+                except NeverReached as nowhere:
+                    return [*await self._paid(message, bill), *self._failed(message, str(nowhere))]
                 except BreakerOpen as away:
                     if not await self._waited(message, away):
                         return [*await self._paid(message, bill), *self._parked(message, away, delivery)]

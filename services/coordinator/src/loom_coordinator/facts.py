@@ -5,6 +5,7 @@ is decided under those runs' row locks, so that two last batches cannot each mis
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from loom_common.contracts.v1 import (
     StageDelayed,
     StageFailed,
 )
+from loom_common.domain import waiting_words
 from loom_common.domain.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
 from loom_coordinator import batches, budgets, completion, limits, runs, slicing, spending
@@ -55,7 +57,7 @@ async def take(unit: Unit, messages: Sequence[Message]) -> None:
         if isinstance(fact, SliceExtracted):
             await slicing.answered(unit, fact)
         elif isinstance(fact, StageDelayed):
-            await runs.change(unit, fact.run_id, notice=_waiting(fact))
+            await runs.change(unit, fact.run_id, notice=_waiting(fact, unit.now))
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
@@ -128,7 +130,7 @@ async def _keep_rows(unit: Unit, known: Mapping[str, RowMapping], facts: Sequenc
         await runs.change(unit, run_id, sampled={place: rows[place] for place in first})
 
 
-def _waiting(fact: StageDelayed) -> str:
+def _waiting(fact: StageDelayed, now: dt.datetime) -> str:
     if fact.upstream is not None:
-        return f"{fact.stage} pauses: {fact.upstream} is away; next probe in {fact.delay:.0f} s. {fact.reason}"
-    return f"{fact.stage} waits {fact.delay:g} s (attempt {fact.attempt}): {fact.reason}"
+        return waiting_words.away(fact.stage, fact.upstream, fact.delay, now, fact.reason)
+    return waiting_words.delayed(fact.stage, fact.delay, now, fact.attempt, fact.reason)

@@ -31,6 +31,8 @@ from loom_common.domain.sampling import SHOWN_ROWS, shown_row
 from loom_common.errors import (
     BreakerOpen,
     DestinationError,
+    LoomError,
+    NeverReached,
     PermanentError,
     RecordError,
     TransientError,
@@ -110,19 +112,24 @@ class Loader:
         load = plan.pipeline.load
         try:
             result = await self._written(place, plan_hash, plan)
-        except BreakerOpen:
-            raise
+        except BreakerOpen as away:
+            if load.fallback is None or not isinstance(away, NeverReached):
+                raise
+            return await self._written_to_second(place, plan_hash, plan, away)
         except (PermanentError, TransientError) as error:
             if load.fallback is None or (isinstance(error, TransientError) and not attempts.current.get().last):
                 raise
-            log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
-            return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
+            return await self._written_to_second(place, plan_hash, plan, error)
         if load.on_failure == "retry":
             result = await self._tried_again(place, result, plan_hash, plan)
         if load.fallback is not None and result.failed:
             rest = _rows_of(place, result.failed)
             result += (await self._written(rest, _second(plan_hash), fallen_back(plan))).as_second
         return result
+
+    async def _written_to_second(self, place: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Loaded:
+        log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
+        return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
 
     async def _tried_again(self, place: LoadBatch, result: Loaded, plan_hash: str, plan: Plan) -> Loaded:
         """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""

@@ -146,7 +146,14 @@ def _print_estimate(made: Estimate) -> None:
         f"answers are taken to be as long as {source}",
     ]
     if made.budget is not None:
-        lines.append(f"{made.cost / made.budget:.0%} of the budget of {terminal.money(made.budget)}")
+        share = f"{made.cost / made.budget:.0%} of the budget of {terminal.money(made.budget)}"
+        enough = terminal.money(made.enough)
+        words = (
+            f"which bears it: {enough} would"
+            if made.enough <= made.budget
+            else f"which may not bear it: {enough} would"
+        )
+        lines.append(f"{share}, {words}, with room for the last call at its worst")
     lines += [
         f"not estimated: {terminal.count(each.records)} of these {sampled} fail in {each.stage}: {each.reason}"
         for each in made.unasked[:_REASONS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,6 +18,7 @@ from loom.cli import terminal
 from loom.cli.forms import Format
 from loom.cli.pace import Pace
 from loom_common.contracts.v1 import RunProgress
+from loom_common.domain.waiting_words import counted_down
 from loom_common.flow import Stage
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -38,6 +40,10 @@ class Display(Protocol):
 
     def show(self, progress: RunProgress) -> None:
         """The next word on the run."""
+        ...
+
+    def waits(self, text: str) -> None:
+        """What the run waits for. Said again every few seconds, counting down."""
         ...
 
     def note(self, text: str) -> None:
@@ -72,6 +78,9 @@ class Silent:
     def show(self, progress: RunProgress) -> None:
         return None
 
+    def waits(self, text: str) -> None:
+        self.note(text)
+
     def note(self, text: str) -> None:
         terminal.say(text)
 
@@ -83,17 +92,12 @@ class Lines(Silent):
         self._console = console
         self._pace = pace
         self._next = 0.0
-        self._notice: str | None = None
 
     def started(self, run_id: str, pipeline: str) -> None:
         self.note(f"{pipeline}: {run_id} started")
 
     def show(self, progress: RunProgress) -> None:
         self._pace.heard(progress)
-        if progress.notice != self._notice:
-            self._notice = progress.notice
-            if progress.notice:
-                self.note(progress.notice)
         if progress.elapsed >= self._next:
             self._next = progress.elapsed + SECONDS_BETWEEN_LINES
             self.note(line(progress, self._pace))
@@ -127,6 +131,9 @@ class LiveDisplay(Silent):
         self._pace.heard(progress)
         self._heard_at = time.monotonic()
 
+    def waits(self, text: str) -> None:
+        return None  # it stands in the picture
+
     def note(self, text: str) -> None:
         self._note = text
 
@@ -154,7 +161,8 @@ def picture(
     for stage in Stage:
         stages.add_row(*_stage_cells(stage, pace))
     rows: list[RenderableType] = [head, stages, Text("  " + _money_and_kept(progress, f" {symbols.dot} "))]
-    rows += [Padding(Text(text, style="yellow"), (0, 0, 0, 2)) for text in (progress.notice, note) if text]
+    notice = counted_down(progress.notice or "", dt.datetime.now(dt.UTC))
+    rows += [Padding(Text(text, style="yellow"), (0, 0, 0, 2)) for text in (notice, note) if text]
     return Group(*rows)
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from loom_common.contracts.v1 import RunRequest
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait for what was never there (model, source, destination) instead of failing."),
+]
 
 
 @grouped
@@ -44,6 +48,7 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
+    wait: Wait = False,
     form: Form = Format.TABLE,
     *,
     common: Common,
@@ -62,7 +67,7 @@ def run(
     limits = limits_of(fail_on or [])
     if load and sample is None:
         raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
-    prepared = running.wait_for(_prepare(pipeline, settings, given, sample=sample is not None and not load))
+    prepared = running.wait_for(_prepare(pipeline, settings, given, sample=sample is not None and not load, wait=wait))
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form)
         return
@@ -80,6 +85,7 @@ def run(
             flags=common.flags,
             expected=min(known) if prepared.expected is not None else None,
             fail_on=limits,
+            wait=wait,
         )
     )
     raise typer.Exit(code)
@@ -92,6 +98,7 @@ def resume(
         float | None,
         typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
     ] = None,
+    wait: Wait = False,
     form: Form = Format.TABLE,
     *,
     common: Common,
@@ -104,7 +111,12 @@ def resume(
     settings = common.configuration()
     code = running.wait_for(
         running.carry_out(
-            settings, lambda session: session.resume(run_id, budget), form, verbose=common.verbose, flags=common.flags
+            settings,
+            lambda session: session.resume(run_id, budget),
+            form,
+            verbose=common.verbose,
+            flags=common.flags,
+            wait=wait,
         )
     )
     raise typer.Exit(code)
@@ -132,7 +144,7 @@ class Prepared:
     """How many records its source has, where that is known."""
 
 
-async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool) -> Prepared:
+async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool, wait: bool) -> Prepared:
     """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
     from loom import catalog
     from loom.cli import state, validate
@@ -152,7 +164,7 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, s
     resolved(loaded.pipeline.params, params)
     expected = None
     if not config.distributed:
-        expected = await validate.refuse_unready(loaded, config, params, sample=sample)
+        expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
         await state.refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)
     request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base)

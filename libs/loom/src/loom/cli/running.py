@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from loom.cli import display, report, terminal
 from loom.cli.forms import Format
+from loom.cli.waits import Waits
 from loom_common import entry
 from loom_common.contracts.v1 import RunAccepted, RunFinished
 
@@ -52,20 +53,21 @@ async def carry_out(
     expected: int | None = None,
     if_empty: str | None = None,
     fail_on: Mapping[str, str] | None = None,
+    wait: bool = False,
 ) -> int:
     """Begin a run, show it until it ends, report. Returns the exit code. `fail_on` are limits beside those of the
     pipeline, and before them.
 
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
     added to suggested commands; `expected` is how many records there will be, where that is known;
-    `if_empty` is said of a run that had none."""
+    `if_empty` is said of a run that had none; `wait` is `--wait`."""
     from loom.session import open_session, settled_report
     from loom_common.domain import fail_on as limits
 
     screen = display.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
         log_on_stderr(config, verbose=verbose)
-        async with open_session(config, cluster=config.distributed) as session:
+        async with open_session(config, cluster=config.distributed, wait=wait) as session:
             entry.on_interrupt("interrupted as a run was begun; run it again: it says whether there is one to resume")
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
@@ -94,11 +96,14 @@ async def carry_out(
 async def _followed(session: Session, run_id: str, screen: display.Display) -> tuple[RunFinished | None, str | None]:
     """The end of a run; where it was paused instead, None and the reason, if it was Loom that paused it."""
     reason = None
-    async for message in session.follow(run_id):
-        if isinstance(message, RunFinished):
-            return message, None
-        screen.show(message)
-        reason = message.reason
+    waits = Waits(screen.waits)
+    async with waits.counting_down():
+        async for message in session.follow(run_id):
+            if isinstance(message, RunFinished):
+                return message, None
+            screen.show(message)
+            waits.heard(message.notice)
+            reason = message.reason
     return None, reason
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pipeline files.")],
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Try the models' endpoints and the journal, too; no question is asked.")
+    ] = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
@@ -32,7 +35,7 @@ def validate(
     from loom.cli import running, terminal
 
     settings = configuration(config)
-    results = [running.wait_for(_result(file, settings)) for file in files]
+    results = [running.wait_for(_result(file, settings, connect=connect)) for file in files]
     if form is Format.JSON:
         terminal.print_json(results)
     else:
@@ -42,16 +45,19 @@ def validate(
 
 
 async def refuse_unready(
-    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool = False
+    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool = False, wait: bool = False
 ) -> int | None:
-    """The same checks before a run; gives how many records there are, where that is known.
+    """The same checks before a run; gives how many records there are, where that is known. With `wait`, what is only
+    away may come back while the run waits for it.
 
     Raises `ConfigurationError` with what is not ready."""
-    from loom import checks
+    from loom import checks, connecting
     from loom_common.errors import ConfigurationError
 
     looked = await checks.check(loaded, config, dict(params), sample=sample)
-    if failed := [words for check in looked if not check.ok for words in check.words]:
+    looked += await connecting.journal(config)
+    standing = [check for check in looked if not check.ok and not (wait and check.away)]
+    if failed := [words for check in standing for words in check.words]:
         raise ConfigurationError("\n".join(failed))
     return next((check.records for check in looked if check.what == "source"), None)
 
@@ -88,8 +94,8 @@ def summary(loaded: LoadedPipeline) -> str:
     return f"{pipeline.name} {pipeline.version}: {transform.type}{f' {what}' if what else ''}, {judged}"
 
 
-async def _result(file: Path, config: LoomConfig) -> dict[str, Any]:
-    from loom import checks, definition_file
+async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str, Any]:
+    from loom import checks, connecting, definition_file
     from loom_common.errors import InvalidDefinition
 
     loaded: LoadedPipeline | None = None
@@ -98,6 +104,8 @@ async def _result(file: Path, config: LoomConfig) -> dict[str, Any]:
     try:
         loaded = definition_file.load(file, config.applied_to)
         looked = await checks.check(loaded, config)
+        if connect:
+            looked += [*await connecting.models(loaded.pipeline, config), *await connecting.journal(config)]
     except definition_file.InvalidFile as error:
         looked = await checks.further(error, config)
         problems += error.problems

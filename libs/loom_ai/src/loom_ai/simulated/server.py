@@ -64,6 +64,8 @@ class SimulatedModel:
     tokens_in: int = 0
     at_once: int = 0
     most_at_once: int = 0
+    used: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Tokens of questions and of answers, by model."""
     met: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     """Conversations by the SHA-256 of their texts."""
@@ -214,6 +216,8 @@ class SimulatedModel:
         self.answered += 1
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
+        given, answered = self.used.get(asked.model, (0, 0))
+        self.used[asked.model] = given + tokens_in, answered + tokens_out
         self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
         return Said(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused")
 

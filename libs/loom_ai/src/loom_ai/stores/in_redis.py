@@ -34,6 +34,11 @@ class InRedis:
         self._seconds = limits.operation_timeout
         self._place = redacted(url)
 
+    async def ping(self) -> None:
+        """See that it is there. Raises `DependencyUnavailable`."""
+        async with self._reached():
+            await self._redis.ping()
+
     async def close(self) -> None:
         await self._redis.aclose()
 
@@ -44,6 +49,5 @@ class InRedis:
             async with asyncio.timeout(self._seconds if in_time else None):
                 yield
         except (RedisError, OSError, TimeoutError) as error:
-            raise DependencyUnavailable(
-                f"The {self._what} at {self._place} cannot be reached: {type(error).__name__}."
-            ) from error
+            cause = str(error).rstrip(".") or type(error).__name__
+            raise DependencyUnavailable(f"The {self._what} at {self._place} cannot be reached: {cause}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loom_ai.budgets import LEASE_SECONDS, OWED_SECONDS, Decision, Held, Request, Settle, carried_out
 from loom_common.domain.budget import Standing
@@ -61,7 +62,7 @@ class MemoryBudgets:
         known = self._standings.get(run_id, Standing())
         reserved = sum(worst for run, worst, _ in self._held.values() if run == run_id)
         owed = sum(usd for run, usd, _ in self._owed.values() if run == run_id)
-        return Standing(known.spent, known.lost, reserved, owed)
+        return replace(known, reserved=reserved, owed=owed)
 
     def _expire(self) -> None:
         now = self._clock.now().timestamp()
@@ -69,7 +70,7 @@ class MemoryBudgets:
             if ends < now:
                 del self._held[name]
                 known = self._standings.get(run_id, Standing())
-                self._standings[run_id] = Standing(known.spent, known.lost + worst, known.reserved)
+                self._standings[run_id] = replace(known, lost=known.lost + worst)
         for name in [name for name, (_, _, ends) in self._owed.items() if ends < now]:
             del self._owed[name]
 

@@ -116,6 +116,8 @@ def _row(entry: Entry) -> dict[str, Any]:
         body["estimated"] = True
     if answer.noted:
         body["noted"] = answer.noted
+    if answer.cut_off:
+        body["cut_off"] = answer.cut_off
     return {
         "key": entry.key,
         "run_id": entry.payer.run_id,
@@ -152,6 +154,7 @@ def _entry(row: sa.RowMapping) -> Entry:
             latency=row["latency_seconds"],
             estimated=body.get("estimated", False),
             noted=tuple(body.get("noted", ())),
+            cut_off=body.get("cut_off", 0),
         ),
         cost=row["cost"],
         created_at=_aware(created_at),

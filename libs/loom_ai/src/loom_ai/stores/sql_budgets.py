@@ -20,6 +20,7 @@ from loom_ai.budgets import (
     Free,
     Held,
     Outcome,
+    Owe,
     Request,
     Reserve,
     Settle,
@@ -33,6 +34,8 @@ from loom_common.ports.clock import Clock, SystemClock
 _WHAT = "The ledger of budgets"
 _JUDGEMENTS = "judgements"
 """Who holds the rows that are set apart for judging: no process."""
+_KEPT = ("spent", "lost", "judged", "judging")
+"""What the run's row has of its standing."""
 _AT_ONCE = 500
 """Names in one look-up."""
 
@@ -84,7 +87,7 @@ class SqlBudgets:
         rows += [self._row(name, run_id, _JUDGEMENTS, usd, OWED_SECONDS) for name, usd in outcome.owed.items()]
         if rows:
             await connection.execute(sa.insert(budget_reservations), rows)
-        money = {"spent": outcome.standing.spent, "lost": outcome.standing.lost}
+        money = {name: getattr(outcome.standing, name) for name in _KEPT}
         await connection.execute(sa.update(run_budgets).where(run_budgets.c.run_id == run_id).values(**money))
         return outcome
 
@@ -97,6 +100,7 @@ class SqlBudgets:
             calls = frozenset((await connection.execute(gone)).scalars())
         records = [name for each in requests if isinstance(each, Free) for name in each.records]
         records += [each.record for each in requests if isinstance(each, Reserve) and each.need.judged]
+        records += [name for each in requests if isinstance(each, Owe) for name in each.owed]
         owed: dict[str, float] = {}
         for start in range(0, len(records), _AT_ONCE):
             some = reservations.id.in_(records[start : start + _AT_ONCE])
@@ -112,9 +116,9 @@ class SqlBudgets:
         mine = await connection.execute(
             insert.on_conflict_do_update(
                 index_elements=[run_budgets.c.run_id], set_={"updated_at": insert.excluded.updated_at}
-            ).returning(run_budgets.c.spent, run_budgets.c.lost)
+            ).returning(*(run_budgets.c[name] for name in _KEPT))
         )
-        spent, lost = mine.one()
+        spent, lost, judged, judging = mine.one()
         reservations = budget_reservations.c
         over = sa.delete(budget_reservations).where(reservations.run_id == run_id, reservations.expires_at < now)
         ended = await connection.execute(over.returning(reservations.holder, reservations.worst))
@@ -125,7 +129,7 @@ class SqlBudgets:
             for which in (~is_owed, is_owed)
         ]
         reserved, owed = (await connection.execute(sa.select(*sums).where(reservations.run_id == run_id))).one()
-        return Standing(spent, lost, reserved, owed)
+        return Standing(spent, lost, reserved, owed, judged, judging)
 
     def _row(self, name: str, run_id: str, holder: str, usd: float, seconds: float) -> dict[str, Any]:
         expires = self._clock.now() + dt.timedelta(seconds=seconds)

@@ -54,7 +54,8 @@ class Need:
     judging: bool = False
     """Whether the call judges. Then it may take what was set apart for judging."""
     patient: bool = True
-    """Whether it may wait for judgements that will perhaps cost less than what was set apart for them."""
+    """Whether it may wait for judgements that will perhaps cost less than what was set apart for them. Where it has
+    waited in vain and nothing was judged yet, what is set apart is only an estimate, and holds it up no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class Standing:
     """Worst case of the calls that are under way."""
     owed: float = 0.0
     """What is set apart to judge what was answered already."""
+    judged: int = 0
+    """Records that were judged."""
+    judging: float = 0.0
+    """What judging them has cost, all together."""
 
     @property
     def gone(self) -> float:
@@ -76,9 +81,28 @@ class Standing:
         return self.spent + self.lost
 
 
+_MARGIN = 1.5
+"""How much more may be set apart for a judgement than judgements have cost."""
+
+
+def owed_for(estimate: float, standing: Standing) -> float:
+    """What is set apart to judge a record: by what judging has cost in the run, before it has by an estimate. USD."""
+    if not estimate or not standing.judged:
+        return estimate
+    return _MARGIN * standing.judging / standing.judged
+
+
+def fits(limit: float, standing: Standing, owed: float) -> Verdict:
+    """Whether so much can be set apart for judgements, beside everything else."""
+    if standing.gone + standing.reserved + standing.owed + owed <= limit + _DUST:
+        return Verdict.GRANTED
+    return Verdict.WAITS if standing.reserved + standing.owed > _DUST else Verdict.EXHAUSTED
+
+
 def decide(limit: float, standing: Standing, need: Need) -> tuple[Verdict, float]:
     """Whether a call may be made under a budget of `limit` USD, and what it may cost at worst."""
-    owed = 0.0 if need.judging else standing.owed + need.judged
+    bold = not need.patient and not standing.judged
+    owed = 0.0 if need.judging else need.judged if bold else standing.owed + need.judged
     rest = limit - standing.gone - standing.reserved - owed + _DUST
     wanted = min(need.full, max(need.enough, rest / SHARES))
     if wanted <= rest:

@@ -16,7 +16,7 @@ from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
 from loom_ai.structured import Reply, ask, read
 from loom_ai.together import Part, Question, ask_together
-from loom_common import attempts, hands
+from loom_common import attempts, bills, hands
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
@@ -67,6 +67,7 @@ class AiTransform:
         hands.begin(len(records))
         began = perf_counter()
         prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
+        await self._models.set_apart(run_id, self._judged(prompts))
         parts = (
             await self._together(run_id, records, prompts) if self._config.records_per_call > 1 and not again else {}
         )
@@ -87,8 +88,15 @@ class AiTransform:
             raise min(failures.exceptions, key=_rank) from None
         outcomes = [task.result() for task in tasks]
         failed = [record.id for record, outcome in zip(records, outcomes, strict=True) if outcome.error is not None]
-        await self._models.judged(run_id, failed)  # they never will be
+        await self._models.judged(run_id, failed, never=True)
         return outcomes
+
+    def _judged(self, prompts: Mapping[str, str | RecordError]) -> dict[str, float]:
+        """What judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a model."""
+        bill = bills.current.get()
+        if bill is None or bill.budget is None or not self._judging.judges:
+            return {}
+        return {name: self._judging.of(name, text) for name, text in prompts.items() if isinstance(text, str)}
 
     async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[str | RecordError]:
         """The prompt of each record, in order, or why there is none. A template can compute for as long as it likes: it
