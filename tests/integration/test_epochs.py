@@ -15,6 +15,7 @@ from loom_common.ports.clock import SystemClock
 from loom_coordinator import epochs, pulse, runs
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.underway import UnderWay
 from loom_coordinator.unit import begin
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
@@ -65,7 +66,9 @@ async def test_the_pulse_says_it_to_whoever_listens_by_then(engine, monkeypatch)
     late = await bus.subscribe(
         await bus.temporary_queue([flow.Binding(flow.Exchange.CONTROL, "control.all")]), prefetch=1
     )
-    beating = asyncio.create_task(pulse.Pulse(bus, Outbox(engine, bus, clock, None), clock, None).run(stop))
+    beating = asyncio.create_task(
+        pulse.Pulse(bus, Outbox(engine, bus, clock, None), clock, None, UnderWay(bus)).run(stop)
+    )
     try:
         async with within(10):
             heard = decode(await anext(aiter(late)), RunEpoch)

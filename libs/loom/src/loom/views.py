@@ -14,7 +14,7 @@ from loom.config import LoomConfig
 from loom.engine import alive
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.errors import ConfigurationError
-from loom_coordinator import report
+from loom_coordinator import accounts, report
 from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import is_current, upgrade
@@ -95,7 +95,11 @@ class Views:
         )
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).mappings().all()
-        return [{name: _plain(row[name]) for name in _HISTORY} | {"status": self._status(row)} for row in rows]
+            counts = {row["run_id"]: await _counts_so_far(connection, row) for row in rows}
+        return [
+            {name: _plain(row[name]) for name in _HISTORY} | counts[row["run_id"]] | {"status": self._status(row)}
+            for row in rows
+        ]
 
     async def pipelines(self) -> list[dict[str, Any]]:
         """Every pipeline that has run here, with its newest run."""
@@ -225,6 +229,14 @@ class Views:
     def _status(self, row: RowMapping) -> str:
         gone = row["status"] == "running" and row["owner"] and not alive(self._config.project, row["owner"])
         return INTERRUPTED if gone else str(row["status"])
+
+
+async def _counts_so_far(connection: AsyncConnection, row: RowMapping) -> dict[str, Any]:
+    """The counts and the cost of a run that has not ended, which are written in its row only then."""
+    if row["completed_at"] is not None and row["tally"]:
+        return {}
+    columns = accounts.columns(await accounts.tally(connection, row["run_id"]))
+    return {name: columns[name] for name in _HISTORY if name in columns}
 
 
 def _plain(value: Any) -> Any:

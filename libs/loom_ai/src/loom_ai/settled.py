@@ -27,7 +27,13 @@ def settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
         earlier_run = entry.payer.run_id != payer.run_id
         return Settled(entry.answer, Spent(calls_from_cache=1), earlier_run, fresh)
     answer = entry.answer
-    spent = Spent(calls_made=1, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, cost=entry.cost)
+    spent = Spent(
+        calls_made=1,
+        tokens_in=answer.tokens_in,
+        tokens_out=answer.tokens_out,
+        cost=entry.cost,
+        answered=answer.latency,
+    )
     return Settled(answer, spent, earlier_run=False, fresh=fresh)
 
 

@@ -27,6 +27,7 @@ class StageResult:
     stage: Stage
     seconds: float = 0.0
     latency: dict[int, int] = field(default_factory=dict)
+    waited: dict[int, int] = field(default_factory=dict)
     kept: list[KeptRecord] = field(default_factory=list)
     evaluations: Sequence[Evaluation] = ()
     advanced: dict[str, float] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class StageResult:
             stage=self.stage,
             seconds=self.seconds,
             latency=self.latency,
+            waited=self.waited,
             evaluations=tuple(self.evaluations),
             calls=self.calls,
             rows=tuple(self.rows),

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
@@ -39,6 +40,7 @@ from loom_common.hands import Hands
 from loom_common.pausing import Pause
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.text import bounded, named, storable, words_of
+from loom_common.under_way import InHand
 from loom_common.vitals import DutyVitals, Outcome
 
 log = structlog.get_logger()
@@ -87,6 +89,7 @@ class Worker:
         self._hands = Hands(bus, duty.queue, duty.prefetch, self._take)
         self._subscription: Subscription | None = None
         self._pause = Pause()
+        self._under_way = InHand(service, f"{duty.queue}/{uuid4().hex[:12]}", bus)
         self._replaceable = replaceable
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,6 +98,7 @@ class Worker:
         self._broken = asyncio.get_running_loop().create_future()
         taking = asyncio.create_task(self._take(subscription))
         further = asyncio.create_task(self._hands.run())
+        telling = asyncio.create_task(self._under_way.tell())
         stopping = asyncio.create_task(stop.wait())
         try:
             waited: set[asyncio.Future[Any]] = {taking, further, stopping, self._broken}
@@ -109,7 +113,8 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*self._in_hand, return_exceptions=True)
             further.cancel()
-            await asyncio.gather(taking, stopping, further, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(taking, stopping, further, telling, return_exceptions=True)
             await subscription.close()
         for ended in (self._broken, taking, further):
             if ended.done() and not ended.cancelled():
@@ -199,7 +204,7 @@ class Worker:
     async def _handled(self, message: Message, bill: Bill) -> Sequence[Outgoing]:
         """What the handler gives back. A call that was not made for want of money says more than what came of that."""
         try:
-            with self._vitals.timed():
+            with self._vitals.timed(), self._under_way.one(message):
                 outgoing = await self._duty.handler(message)
         except (PermanentError, WorkerWornOut):
             raise

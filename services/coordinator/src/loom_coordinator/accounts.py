@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Float, RowMapping, case, cast, func, select
+from sqlalchemy import Column, Float, RowMapping, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain import latency as histogram
@@ -63,11 +63,20 @@ def columns(total: Tally) -> dict[str, Any]:
 
 
 async def latency(unit: Unit, run_id: str) -> dict[str, float | None]:
-    """Percentiles of the per-record transform time, in seconds."""
+    """Percentiles in seconds: how long models took to answer, or code to transform a record."""
+    return await _percentiles(unit, run_id, batches.c.latency)
+
+
+async def waited(unit: Unit, run_id: str) -> dict[str, float | None]:
+    """Percentiles in seconds: how long records waited besides for their answers."""
+    return await _percentiles(unit, run_id, batches.c.waited)
+
+
+async def _percentiles(unit: Unit, run_id: str, column: Column[Any]) -> dict[str, float | None]:
     merged: dict[int, int] = {}
-    rows = await unit.connection.stream(select(batches.c.latency).where(batches.c.run_id == run_id))
+    rows = await unit.connection.stream(select(column).where(batches.c.run_id == run_id))
     async for (counts,) in rows:
-        histogram.merge(merged, {int(bucket): count for bucket, count in counts.items()})
+        histogram.merge(merged, {int(bucket): count for bucket, count in (counts or {}).items()})
     shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
     return {name: histogram.percentile(merged, share) for name, share in shares.items()}
 
@@ -120,7 +129,7 @@ async def summarize_evaluations(unit: Unit, run: RowMapping) -> None:
                 "min_score": row["least"],
                 "max_score": row["most"],
                 "threshold": evaluator.threshold,
-                "pass_rate": float(row["pass_rate"]),
+                "pass_rate": None if evaluator.threshold is None else float(row["pass_rate"]),
                 "passed": evaluator.threshold is None or float(row["mean"]) >= evaluator.threshold,
                 "sample_size": row["size"],
                 "weight": evaluator.weight,

@@ -74,6 +74,7 @@ class Batch:
     """Records of it that the extraction kept back; -1 until its slice has told."""
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
+    waited: dict[str, int] = field(default_factory=dict)
     bills: dict[str, Bill] = field(default_factory=dict)
     """What each stage paid for it."""
 
@@ -98,6 +99,14 @@ class Batch:
         """Take the tally of a stage, unless a later stage's is known."""
         if _ORDER[stage] >= _ORDER[self.stage]:
             self.stage, self.tally = stage, tally
+
+    def time(self, fact: BatchFact) -> None:
+        """Take what a stage says of the time it took."""
+        self.seconds = {**self.seconds, fact.stage.value: fact.seconds}
+        if fact.latency:
+            self.latency = {str(bucket): count for bucket, count in fact.latency.items()}
+        if fact.waited:
+            self.waited = {str(bucket): count for bucket, count in fact.waited.items()}
 
     @property
     def state(self) -> str:
@@ -129,6 +138,7 @@ class Batch:
             "unread": self.unread,
             "seconds": self.seconds,
             "latency": self.latency,
+            "waited": self.waited or None,
             "calls": {stage: bill.as_json() for stage, bill in self.bills.items()} or None,
             "updated_at": now,
         }
@@ -148,6 +158,7 @@ def from_row(row: RowMapping) -> Batch:
         unread=row["unread"],
         seconds=row["seconds"],
         latency=row["latency"],
+        waited=row["waited"] or {},
         bills={stage: Bill.of_json(said) for stage, said in (row["calls"] or {}).items()},
     )
 
@@ -180,9 +191,7 @@ async def apply(unit: Unit, facts: Iterable[Fact]) -> tuple[list[Paid], Counted]
                 batch = known.setdefault((header.run_id, header.batch_id), Batch(header.run_id, header.batch_id))
                 batch.place(header.partition, header.slice, header.position)
                 batch.advance(fact.stage, header.tally)
-                batch.seconds = {**batch.seconds, fact.stage.value: fact.seconds}
-                if fact.latency:
-                    batch.latency = {str(bucket): count for bucket, count in fact.latency.items()}
+                batch.time(fact)
                 paid.append((header.run_id, fact.stage, batch.pay(fact.stage, Bill(fact.calls, whole=True))))
             case CallsPaid(header=header):
                 batch = known.setdefault((header.run_id, header.batch_id), Batch(header.run_id, header.batch_id))

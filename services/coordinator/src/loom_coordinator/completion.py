@@ -164,6 +164,7 @@ async def _end(
         latency_p50=percentiles["p50"],
         latency_p95=percentiles["p95"],
         latency_p99=percentiles["p99"],
+        waited=await accounts.waited(unit, run_id),
         **accounts.columns(tally),
     )
     await accounts.enter_lineage(unit, run, tally)

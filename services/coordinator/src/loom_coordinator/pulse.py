@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping, select
 from loom_common import flow
 from loom_common.contracts.codec import encode
 from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import RunProgress
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
@@ -20,6 +21,7 @@ from loom_coordinator import commands, completion, epochs, facts, runs, slicing,
 from loom_coordinator.outbox import Outbox
 from loom_coordinator.progress import progress
 from loom_coordinator.tables import pipeline_runs
+from loom_coordinator.underway import UnderWay
 from loom_coordinator.unit import NAME, Unit
 
 log = structlog.get_logger()
@@ -33,7 +35,8 @@ REST = 9
 class Pulse:
     """Beats while the service runs."""
 
-    def __init__(self, bus: Bus, outbox: Outbox, clock: Clock, owner: str | None) -> None:
+    def __init__(self, bus: Bus, outbox: Outbox, clock: Clock, owner: str | None, under_way: UnderWay) -> None:
+        self._under_way = under_way
         self._bus = bus
         self._outbox = outbox
         self._clock = clock
@@ -57,7 +60,7 @@ class Pulse:
     async def _beat(self) -> None:
         async with self._outbox.unit() as unit:
             active = await self._active(unit)
-            told = [await progress(unit, run) for run in active if not run["wanted"]]
+            told = [await self._progress(unit, run) for run in active if not run["wanted"]]
             for run in active:
                 if run["wanted"]:
                     await self._heed(unit, run)
@@ -66,6 +69,9 @@ class Pulse:
         ]
         if wires:
             await self._bus.publish(wires)
+
+    async def _progress(self, unit: Unit, run: RowMapping) -> RunProgress:
+        return await progress(unit, run, self._under_way.of(run["run_id"], run["epoch"]))
 
     async def _active(self, unit: Unit) -> list[RowMapping]:
         rows = await unit.connection.execute(

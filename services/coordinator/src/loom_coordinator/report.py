@@ -76,6 +76,7 @@ def build(
         },
         calls={"made": tally.calls_made, "from_cache": tally.calls_from_cache},
         latency={"p50": run["latency_p50"], "p95": run["latency_p95"], "p99": run["latency_p99"]},
+        waited=run["waited"] or {},
         duration_seconds=run["duration_seconds"] or 0.0,
         destination=run["destination"],
         reason=run["reason"],

@@ -19,6 +19,7 @@ from loom_coordinator.outbox import Outbox
 from loom_coordinator.pulse import Pulse
 from loom_coordinator.settings import CoordinatorSettings
 from loom_coordinator.throttle import Throttle
+from loom_coordinator.underway import UnderWay
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 
@@ -29,10 +30,12 @@ class Coordinator:
     def __init__(self, platform: Platform, engine: AsyncEngine, owner: str | None) -> None:
         self._engine = engine
         outbox = Outbox(engine, platform.bus, platform.clock, owner)
+        under_way = UnderWay(platform.bus)
         self._loops = (
+            under_way,
             RequestDesk(platform.bus, outbox, platform.payloads),
             FactIntake(platform.bus, outbox),
-            Pulse(platform.bus, outbox, platform.clock, owner),
+            Pulse(platform.bus, outbox, platform.clock, owner, under_way),
             Housekeeping(outbox, platform.payloads),
             Notifying(outbox, platform.credentials, platform.clock),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),

@@ -80,6 +80,7 @@ pipeline_runs = Table(
     Column("latency_p50", Float),
     Column("latency_p95", Float),
     Column("latency_p99", Float),
+    Column("waited", Json),
     # how it is being run
     Column("destination", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
@@ -145,6 +146,7 @@ batches = Table(
     Column("unread", Integer, nullable=False, server_default="0"),
     Column("seconds", Json, nullable=False),
     Column("latency", Json, nullable=False),
+    Column("waited", Json),
     Column("calls", Json),
     Column("updated_at", UtcDateTime, nullable=False),
     Index(

@@ -23,7 +23,7 @@ class Figures:
     cost_per_record: float
     """USD."""
     latency: Mapping[str, float | None]
-    """`p50`, `p95`, `p99`: seconds per record in the transform."""
+    """`p50`, `p95`, `p99`: seconds that a model took to answer, or code to transform a record."""
     scores: Mapping[str, float]
     """Mean score by evaluator."""
 
@@ -63,7 +63,7 @@ def _latency(config: MonitoringConfig, now: Figures) -> Iterator[Finding]:
     for name, limit in config.latency_sla.model_dump(exclude_none=True).items():
         seconds = now.latency.get(name)
         if seconds is not None and seconds > limit:
-            words = f"{name} of the transform is {seconds:.2f} s per record; latency_sla.{name} is {limit:g} s"
+            words = f"{name} of the answers is {seconds:.2f} s; latency_sla.{name} is {limit:g} s"
             yield Finding("latency_sla", name, words, limit, seconds)
 
 

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from loom_ai.journal import JournalledModels, Reuse
 from loom_ai.ports import Payer
-from loom_common import attempts, hands
+from loom_common import attempts, hands, under_way
 from loom_common.contracts.v1 import Interaction, TransformedRecord
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
@@ -47,6 +47,7 @@ class Consultation:
                 ]
                 for task in (task for each in tasks for task in each.values()):
                     task.add_done_callback(hands.one_done)
+                    task.add_done_callback(under_way.one_done)
         except ExceptionGroup as failures:
             # Of several failures, the one that no retry will mend says most, and an open breaker more than what
             # opened it.

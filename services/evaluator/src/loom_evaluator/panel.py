@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import cast
 
 from loom_ai.journal import JournalledModels, Reuse
+from loom_common import under_way
 from loom_common.contracts.v1 import Evaluation, TransformedRecord
 from loom_common.domain import durations, gates
 from loom_common.domain.evaluation import EvaluateConfig
@@ -122,6 +123,8 @@ class Panel:
 
     async def _judged_all(self, records: Sequence[TransformedRecord], run_id: str, again: int) -> list[Judgement]:
         apart = [each for each in self._evaluators if each.waits or each.is_foreign]
+        asked = 0 if self._consultation is None else len(self._consultation.rules)
+        under_way.begin(len(records) * (len(apart) + asked + 1))
         columns = await asyncio.gather(*(self._column(each, records) for each in apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
         if self._consultation is not None:
@@ -141,16 +144,22 @@ class Panel:
         if evaluator.waits:
             return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds, self._loop)
         rule = cast("Rule", evaluator.rule)
-        return await self._threads.each(
-            records, lambda record: _answer(rule, record), seconds, late=lambda _: _too_late(seconds)
-        )
+
+        def one(record: TransformedRecord) -> Answer:
+            answer = _answer(rule, record)
+            under_way.one_done()
+            return answer
+
+        return await self._threads.each(records, one, seconds, late=lambda _: _too_late(seconds))
 
     def _judged(self, row: _Row) -> Judgement:
         answers = [
             row.given.get(each.settings.name) or _answer(cast("Rule", each.rule), row.record)
             for each in self._evaluators
         ]
-        return self._judgement(row, answers)
+        judgement = self._judgement(row, answers)
+        under_way.one_done()
+        return judgement
 
     def _late(self, row: _Row) -> Judgement:
         error = RecordError(f"The evaluators did not come back within {self._seconds:g} s", code=TIMEOUT)

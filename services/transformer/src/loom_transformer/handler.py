@@ -113,7 +113,8 @@ def _result(batch: BatchExtracted, outcomes: Sequence[Outcome], on_failure: OnFa
         batch.header,
         Stage.TRANSFORM,
         seconds=seconds,
-        latency=histogram(outcome.seconds for outcome in outcomes),
+        latency=histogram(each.answered for each in outcomes if each.answered is not None),
+        waited=histogram(each.waited for each in outcomes if each.waited is not None),
         kept=[
             kept_for_error(record.id, outcome.error, on_failure, input=record.input)
             for record, outcome in zip(batch.records, outcomes, strict=True)

@@ -25,6 +25,22 @@ class Outcome:
     spent: Spent = NOTHING
     answered_by: str | None = None
     """Which fallback gave the output, where one did."""
+    waits: bool = False
+    """Whether some of the time went by waiting for models, which is not theirs."""
+
+    @property
+    def answered(self) -> float | None:
+        """Seconds that models took to answer, or the code that made the output; None where no model was asked."""
+        if not self.waits:
+            return self.seconds
+        return self.spent.answered if self.spent.calls_made else None
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds besides: for a turn, for limits, for further tries; None where no model was asked."""
+        if not self.waits or not self.spent.calls_made:
+            return None
+        return max(0.0, self.seconds - self.spent.answered)
 
 
 def carried(outcome: Outcome) -> Outcome:

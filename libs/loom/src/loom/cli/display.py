@@ -168,7 +168,9 @@ def picture(
 
 def line(progress: RunProgress, pace: Pace) -> str:
     """The run at one moment, as one line of plain text."""
-    goal, rate = pace.goal(Stage.EXTRACT), pace.rate(Stage.EVALUATE)
+    goal = pace.goal(Stage.EXTRACT)
+    furthest = next((stage for stage in (Stage.EVALUATE, Stage.TRANSFORM) if pace.done(stage)), Stage.EXTRACT)
+    rate = pace.rate(furthest)
     stages = "  ".join(f"{stage} {terminal.count(pace.done(stage))}" for stage in Stage)
     total = f" of {terminal.count(goal)}" if goal is not None else ""
     speed = f"  {terminal.count(rate)}/s" if rate is not None else ""

@@ -106,7 +106,11 @@ def retry(
     model: Annotated[str | None, typer.Option("--model", metavar="MODEL", help="With this model.")] = None,
     threshold: Annotated[
         list[str] | None,
-        typer.Option("--threshold", metavar="NAME=X", help="With this threshold for an evaluator. Repeatable."),
+        typer.Option(
+            "--threshold",
+            metavar="NAME=X",
+            help="With this threshold for an evaluator, or, of a weighted gate, for `gate`. Repeatable.",
+        ),
     ] = None,
     edit: Annotated[
         list[str] | None,

@@ -89,7 +89,7 @@ def _evaluators(evaluation: Mapping[str, Mapping[str, Any]]) -> RenderableType:
             Text(name),
             *(f"{scores[key]:.3f}" for key in ("mean", "std", "min", "max")),
             "-" if threshold is None else f"{threshold:g}",
-            f"{scores['pass_rate']:.1%}",
+            "-" if scores["pass_rate"] is None else f"{scores['pass_rate']:.1%}",
         )
     return table
 
@@ -98,11 +98,14 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
     cost, calls, latency = report["cost"], report["calls"], report["latency"]
     seconds, extracted = report["duration_seconds"], report["records"].get("extracted", 0)
     speed = f" ({terminal.count(extracted / seconds)} records/s)" if seconds and extracted else ""
-    percentiles = "  ".join(f"{name} {terminal.latency(latency.get(name))}" for name in ("p50", "p95", "p99"))
+    waited = report.get("waited") or {}
+    waits = waited.get("p50") is not None
+    what = "from question to answer" if waits else "per record, transform"
     facts = {
         # A run that has not ended has no duration and no percentiles yet.
         **({"Duration": f"{terminal.duration(seconds)}{speed}"} if seconds else {}),
-        **({"Latency": f"{percentiles}  per record, transform"} if latency.get("p50") is not None else {}),
+        **({"Latency": f"{_percentiles(latency)}  {what}"} if latency.get("p50") is not None else {}),
+        **({"Waited": f"{_percentiles(waited)}  besides: turn, limits, further tries"} if waits else {}),
         **({"Notice": str(report["notice"])} if report.get("notice") else {}),
         "Cost": f"{terminal.money(cost['total'])}  (transform {terminal.money(cost['transform'])}, "
         f"evaluate {terminal.money(cost['evaluate'])})",
@@ -122,6 +125,10 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
         **({"Sample": words} if (words := of_sample(report)) else {}),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
+
+
+def _percentiles(seconds: Mapping[str, float | None]) -> str:
+    return "  ".join(f"{name} {terminal.latency(seconds.get(name))}" for name in ("p50", "p95", "p99"))
 
 
 def of_budget(budget: Mapping[str, float] | None) -> str | None:

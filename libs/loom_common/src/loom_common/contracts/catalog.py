@@ -31,6 +31,7 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.RunRejected,
     v1.RunEpoch,
     v1.WorkerBeat,
+    v1.WorkUnderWay,
     v1.PrefetchLimit,
 )
 

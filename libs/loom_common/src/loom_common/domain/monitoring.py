@@ -75,7 +75,11 @@ class MonitoringConfig(Section):
         None, gt=0, description="USD for one run. No call is made that might pass it: the run pauses instead."
     )
     quality_threshold: QualityThreshold | None = Field(None, description="`{min_score: 0.7}`.")
-    latency_sla: LatencySla | None = Field(None, description="`{p95: 5.0}`: seconds per record in the transform.")
+    latency_sla: LatencySla | None = Field(
+        None,
+        description="`{p95: 5.0}`: seconds that a model takes to answer; without one, that the transform takes for a "
+        "record. What a record waits for its turn is told apart, and not judged.",
+    )
     cost_spike: CostSpike | None = Field(
         None, description="`2.0` or `{factor: 2.0, runs: 10, least: 3}`: against the pipeline's own history."
     )

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from loom_common.domain.prompt_check import check_prompt
 from loom_common.errors import InvalidDefinition, Problem
 
+GATE = "gate"
+"""What the threshold of a weighted gate is called among `thresholds`."""
+
 
 class Changes(BaseModel):
     """What is another in a replay than in the run whose records it takes."""
@@ -22,7 +25,9 @@ class Changes(BaseModel):
 
     prompt: str | None = Field(None, description="The text of another prompt.")
     model: str | None = Field(None, description="Another model for the transform.")
-    thresholds: dict[str, float] = Field(default_factory=dict, description="Other thresholds, by evaluator.")
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Other thresholds, by evaluator; of a weighted gate: `gate`."
+    )
     edits: dict[str, Any] = Field(
         default_factory=dict,
         description="Other values for input fields of every record. Text is read as the type that the field has.",
@@ -61,6 +66,9 @@ def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, An
 
 def _set_thresholds(definition: dict[str, Any], thresholds: Mapping[str, float]) -> list[Problem]:
     section = definition.get("evaluate") or {}
+    gate = section.get("quality_gate")
+    if isinstance(gate, Mapping) and gate.get("type") == "weighted":
+        return _set_gate(section, gate, thresholds)
     evaluators = {each.get("name") or each["type"]: each for each in section.get("evaluators", ())}
     problems = []
     for name, threshold in thresholds.items():
@@ -71,6 +79,14 @@ def _set_thresholds(definition: dict[str, Any], thresholds: Mapping[str, float])
         expected = f"an evaluator of the pipeline: {', '.join(evaluators) or 'it has none'}"
         problems.append(Problem(("thresholds", name), repr(name), expected, near[0] if near else None))
     return problems
+
+
+def _set_gate(section: dict[str, Any], gate: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[Problem]:
+    """A weighted gate has one threshold, and does not look at those of its evaluators."""
+    if GATE in thresholds:
+        section["quality_gate"] = {**gate, "threshold": thresholds[GATE]}
+    expected = f"`{GATE}`: under a weighted gate no evaluator's threshold decides, only the gate's own"
+    return [Problem(("thresholds", name), repr(name), expected, GATE) for name in thresholds if name != GATE]
 
 
 def edited(data: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:

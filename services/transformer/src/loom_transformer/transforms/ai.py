@@ -16,7 +16,7 @@ from loom_ai.shape import Shape
 from loom_ai.spending import NOTHING
 from loom_ai.structured import Reply, ask, read
 from loom_ai.together import Part, Question, ask_together
-from loom_common import attempts, bills, hands
+from loom_common import attempts, bills, hands, under_way
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
@@ -65,6 +65,7 @@ class AiTransform:
 
     async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
         hands.begin(len(records))
+        under_way.begin(len(records))
         began = perf_counter()
         prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
         await self._models.set_apart(run_id, self._judged(prompts))
@@ -82,6 +83,7 @@ class AiTransform:
                 ]
                 for task in tasks:
                     task.add_done_callback(hands.one_done)
+                    task.add_done_callback(under_way.one_done)
         except ExceptionGroup as failures:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.
@@ -146,12 +148,12 @@ class AiTransform:
         if self._remembers:
             call = self._call(self._endpoints[0], prompt, 0, payer.record_id)
             await self._models.remember(self._pipeline, payer, call, part.output)
-        return Outcome(part.output, took, spent=part.spent)
+        return Outcome(part.output, took, spent=part.spent, waits=True)
 
     async def _one(self, payer: Payer, prompt: str | RecordError, again: int) -> Outcome:
         began = perf_counter()
         if isinstance(prompt, RecordError):
-            return Outcome(None, perf_counter() - began, prompt)
+            return Outcome(None, perf_counter() - began, prompt, waits=True)
         spent, trouble, failure = NOTHING, None, None
         for endpoint in self._endpoints:
             call = self._call(endpoint, prompt, again, payer.record_id)
@@ -166,7 +168,7 @@ class AiTransform:
                 if self._remembers:
                     await self._models.remember(self._pipeline, payer, call, reply.output)
                 other = None if endpoint is self._endpoints[0] else endpoint.model
-                return Outcome(reply.output, perf_counter() - began, spent=spent, answered_by=other)
+                return Outcome(reply.output, perf_counter() - began, spent=spent, answered_by=other, waits=True)
             failure = failure or (reply.error and _with_prompt(reply.error, prompt, endpoint.model))
         if isinstance(trouble, UpstreamUnusable):
             # Where another model could not answer either, that is the record's own affair.
@@ -177,7 +179,7 @@ class AiTransform:
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
         output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, payer.record_id))
         error = failure if output is None else None
-        return Outcome(output, perf_counter() - began, error, spent, source)
+        return Outcome(output, perf_counter() - began, error, spent, source, waits=True)
 
     async def _asked(self, call: ModelCall, payer: Payer) -> Reply:
         return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)

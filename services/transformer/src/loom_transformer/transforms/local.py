@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from loom_ai.shape import Shape
+from loom_common import under_way
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.plain_values import NoPlainValue, plain
@@ -58,6 +59,11 @@ class Computed:
         )
 
     def _one(self, record: ExtractedRecord) -> Outcome:
+        outcome = self._computed(record)
+        under_way.one_done()
+        return outcome
+
+    def _computed(self, record: ExtractedRecord) -> Outcome:
         began = perf_counter()
         try:
             # A copy, because the function may change what it is given, and the input is loaded beside the output.
@@ -91,11 +97,16 @@ class Awaited:
 
     async def _one(self, record: ExtractedRecord) -> Outcome:
         async with self._room:
-            began = perf_counter()
-            try:
-                return await self._loop.run(lambda: self._outcome(record), self._seconds)
-            except TimeoutError:
-                return Outcome(None, perf_counter() - began, late(self._name, self._seconds))
+            outcome = await self._in_time(record)
+        under_way.one_done()
+        return outcome
+
+    async def _in_time(self, record: ExtractedRecord) -> Outcome:
+        began = perf_counter()
+        try:
+            return await self._loop.run(lambda: self._outcome(record), self._seconds)
+        except TimeoutError:
+            return Outcome(None, perf_counter() - began, late(self._name, self._seconds))
 
     async def _outcome(self, record: ExtractedRecord) -> Outcome:
         began = perf_counter()

@@ -4,7 +4,7 @@ Four groups, in the order a run meets them: commands to the coordinator, work fo
 about what happened, answers and control. Seconds are floats, money is USD, times are ISO 8601 UTC."""
 
 from loom_common.contracts.v1.answers import Mistake, PrefetchLimit, RunAccepted, RunEpoch, RunRejected
-from loom_common.contracts.v1.beats import BreakerBeat, QueueBeat, WorkerBeat
+from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
 from loom_common.contracts.v1.commands import DiscardRequest, ReplayRequest, RunCommand, RunRequest
 from loom_common.contracts.v1.facts import (
     BatchFact,
@@ -52,6 +52,7 @@ __all__ = [
     "BatchFact",
     "BatchHeader",
     "BatchTransformed",
+    "BatchUnderWay",
     "BreakerBeat",
     "BudgetSpent",
     "CallsPaid",
@@ -89,5 +90,6 @@ __all__ = [
     "StageFailed",
     "StageProgress",
     "TransformedRecord",
+    "WorkUnderWay",
     "WorkerBeat",
 ]

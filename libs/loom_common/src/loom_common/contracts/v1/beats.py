@@ -1,4 +1,4 @@
-"""Beats: what every replica says of itself, every few seconds."""
+"""Beats: what every replica says of itself, every few seconds or more often."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.domain.ids import message_id
+from loom_common.flow import Stage
 
 
 class QueueBeat(Part):
@@ -52,3 +53,29 @@ class WorkerBeat(Message):
     @property
     def message_id(self) -> str:
         return message_id("beat", self.replica, self.uptime)
+
+
+class BatchUnderWay(Part):
+    """A batch that a worker has in hand, and how far it is."""
+
+    run_id: str
+    batch_id: str
+    epoch: int
+    stage: Stage
+    done: int = Field(description="Records that the stage is through with.")
+
+
+class WorkUnderWay(Message):
+    """How far a worker is with the batches it has in hand: `worker.underway.<service>`, while that changes. For those
+    who watch; that a batch is done, its fact tells."""
+
+    type: ClassVar[str] = "loom.worker.underway.v1"
+
+    service: str
+    replica: str
+    batches: tuple[BatchUnderWay, ...]
+
+    @property
+    def message_id(self) -> str:
+        told = (f"{each.batch_id}/{each.stage}/{each.done}" for each in self.batches)
+        return message_id("underway", self.replica, *told)

@@ -75,7 +75,12 @@ class BatchFact(Message):
     header: BatchHeader = Field(description="With the tally as it stands after this stage.")
     stage: Stage
     seconds: float = Field(description="How long the stage worked on the batch.")
-    latency: dict[int, int] = Field(default_factory=dict, description="Per-record latency histogram (domain.latency).")
+    latency: dict[int, int] = Field(
+        default_factory=dict, description="Histogram (domain.latency) of what a record took, or its model to answer."
+    )
+    waited: dict[int, int] = Field(
+        default_factory=dict, description="The same of what records waited besides: their turn, limits, further tries."
+    )
     evaluations: tuple[Evaluation, ...] = ()
     calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
     rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")

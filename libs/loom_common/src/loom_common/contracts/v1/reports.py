@@ -50,7 +50,7 @@ class EvaluatorSummary(Part):
     min: float
     max: float
     threshold: float | None
-    pass_rate: float
+    pass_rate: float | None = Field(description="Null without a threshold: then there is nothing to miss.")
 
 
 class StageCalls(Calls):
@@ -110,7 +110,9 @@ class RunReport(Part):
     evaluation: dict[str, EvaluatorSummary]
     cost: dict[str, float]
     calls: dict[str, int]
-    latency: dict[str, float | None] = Field(description="Seconds a record's transform took: p50, p95, p99.")
+    latency: dict[str, float | None] = Field(
+        description="Seconds that a model took to answer, or code to transform a record: p50, p95, p99."
+    )
     duration_seconds: float
     destination: str
     reason: str | None = Field(
@@ -128,6 +130,10 @@ class RunReport(Part):
     staged_in: str | None = Field(None, description="Where staged rows lie, beside the destination; null without any.")
     sample: int | None = Field(None, description="How many records the run was limited to by `--sample`; else null.")
     rows: tuple[dict[str, Any], ...] = Field((), description="The first rows that a sample loaded.")
+    waited: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="Seconds that records waited before and between their questions to a model: p50, p95, p99.",
+    )
     fail_on: dict[str, str] = Field(
         default_factory=dict, description="The pipeline's `fail_on`: `5` is a number of records, `20%` a share of them."
     )

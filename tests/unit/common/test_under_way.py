@@ -1,0 +1,46 @@
+"""Progress moves while a batch is worked on: a worker says how far it is with what it has in hand."""
+
+import asyncio
+import contextvars
+import threading
+
+from loom_common import under_way
+from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.contracts.codec import decode
+from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, WorkUnderWay
+from loom_common.domain.tally import Tally
+from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
+
+HEADER = BatchHeader(
+    run_id="run_1", pipeline="p", plan="x", epoch=1, batch_id="b1", partition=0, slice=0, position=0,
+    tally=Tally(extracted=4),
+)  # fmt: skip
+BATCH = BatchExtracted(header=HEADER, records=tuple(ExtractedRecord(id=str(n), input={}) for n in range(4)))
+
+
+async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
+    bus = MemoryBus()
+    await bus.declare(TOPOLOGY)
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
+    told = await bus.subscribe(queue, prefetch=1)
+    in_hand = under_way.InHand("transformer", "t1", bus)
+    telling = asyncio.create_task(in_hand.tell())
+    with in_hand.one(BATCH):
+        under_way.begin(8)  # two questions about each record
+        for _ in range(3):
+            under_way.one_done()
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(under_way.one_done,))
+        thread.start()
+        thread.join()
+        async with asyncio.timeout(20):
+            word = decode(await anext(aiter(told)), WorkUnderWay)
+    telling.cancel()
+    assert isinstance(word, WorkUnderWay)
+    [batch] = word.batches
+    assert (batch.run_id, batch.batch_id, batch.stage, batch.done) == ("run_1", "b1", Stage.TRANSFORM, 2)
+
+
+def test_parts_that_are_done_again_are_no_more_than_there_are():
+    parts = under_way.Parts(2)
+    parts.done = 5
+    assert parts.share == 1.0
