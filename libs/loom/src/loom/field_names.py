@@ -65,7 +65,7 @@ def compared(
         warnings.append(f"none of the records looked at has {lists}; others may, as their fields differ")
     if unknown:
         lists = ", ".join(dict.fromkeys(unknown))
-        warnings.append(f"whether there is {lists} shows in a run: it is not known beforehand which fields there are")
+        warnings.append(f"{lists}: only a run can tell whether there are such fields")
     return Compared(tuple(problems), tuple(warnings))
 
 
