@@ -99,7 +99,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak lint types imports schemas docs docs-check bench bench-short clean
+.PHONY: test faults faults-short soak fuzz lint types imports schemas docs docs-check bench bench-short clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --dist load --ignore=tests/matrix $(ARGS)
 
@@ -112,6 +112,9 @@ faults-short: $(VENV)/.dev compiled ## some faults of every kind, once each (min
 
 soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows run (ARGS='--minutes 5' for less)
 	@PYTHONPATH=tests $(BIN)/python -m matrix.soak $(ARGS)
+
+fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
+	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check .

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,12 +14,10 @@ from loom_ai.adapted import turns
 from loom_ai.adapted.lines import region_of
 from loom_ai.http_models import HttpModels
 from loom_ai.ports import ChatMessage
-from loom_ai.retry import retry_after_of
 from loom_ai.wire.form import Form
 from loom_common.credentials import Credentials, EnvProvider
 from loom_common.domain.providers import ADAPTED, PROVIDERS
 from loom_common.errors import AccessRefused, PermanentError
-from loom_common.ports.clock import SystemClock
 from support.scripted_model import call_of
 
 NOWHERE = "http://127.0.0.1:9"
@@ -71,37 +68,6 @@ def test_nothing_of_it_is_imported_where_it_is_not_used(tmp_path):
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", IMPORTING], env=environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("said", "body"),
-    [
-        (b"as it came", b"as it came"),
-        ("a text", b"a text"),
-        ({"message": "slow"}, b'{"message":"slow"}'),
-        (None, b"null"),
-        (
-            {"Error": {"Message": "no", "Code": "Throttled"}, "ResponseMetadata": {}},
-            b'{"message":"no","code":"Throttled"}',
-        ),
-    ],
-)
-def test_an_errors_body_is_read_whatever_the_sdk_made_of_it(said, body):
-    assert turns.body_of(said) == body
-
-
-@pytest.mark.parametrize(
-    ("error", "seconds"),
-    [
-        (SimpleNamespace(headers={"retry-after": "7"}), 7.0),
-        (SimpleNamespace(response=SimpleNamespace(headers={"Retry-After": "8"})), 8.0),
-        (SimpleNamespace(response={"ResponseMetadata": {"HTTPHeaders": {"retry-after-ms": "9000"}}}), 9.0),
-        (SimpleNamespace(headers=None), None),
-        (None, None),
-    ],
-)
-def test_how_long_to_wait_is_found_wherever_the_sdk_keeps_the_headers(error, seconds):
-    assert retry_after_of(turns.headers_of(error), SystemClock().now()) == seconds
 
 
 def test_a_conversation_keeps_its_turns_and_a_schema_becomes_a_tool():

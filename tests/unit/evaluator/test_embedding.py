@@ -51,3 +51,9 @@ def test_without_the_model_it_says_what_to_install(monkeypatch):
     embedding._model.cache_clear()
     with pytest.raises(PermanentError, match="`make extras EXTRAS=embeddings` in the checkout"):
         embedding.embedding_similarity(EmbeddingSimilarity(type="embedding_similarity", reference_field="x"))
+
+
+def test_vectors_without_an_angle_are_no_score(score, monkeypatch):
+    monkeypatch.setattr(type(embedding._model()), "similarity", lambda *_: float("nan"))
+    with pytest.raises(RecordError, match="no vectors whose angle"):
+        score("a", "b")

@@ -21,8 +21,8 @@ from loom_ai.pacing import waiting
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import Pace, Turn
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.received import Received, answer_in, unusable
-from loom_ai.refusals import Limits, Place, broken_off, for_this_record, late, refusal, unreachable
+from loom_ai.received import Received, meant
+from loom_ai.refusals import Limits, Place, broken_off, late, unreachable
 from loom_ai.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.settings import ModelSettings
 from loom_ai.wire import anthropic, google, openai
@@ -155,6 +155,8 @@ class HttpModels:
                 upstream = f"model {call.model} at {redacted(call.base_url)}"
                 async with self._breakers.guarding(upstream, lambda: key_of(call)):
                     answer = await self._ask(call, form, manner, turn)
+                    if answer.finish_reason != UNUSABLE:
+                        self._answered.add((call.base_url, call.model))
             except RateLimited as error:
                 await turn.refused(error)
                 raise
@@ -167,7 +169,8 @@ class HttpModels:
         limits = self._limits(call)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
-            return await adapted.ask(call, form, manner, place, base_url, secret, limits)
+            known = (call.base_url, call.model) in self._answered
+            return await adapted.ask(call, form, manner, place, base_url, secret, limits, answered_before=known)
         wire = _WIRES[PROVIDERS[call.provider].wire]
         started = self._clock.monotonic()
         try:
@@ -192,24 +195,9 @@ class HttpModels:
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())
-        received = Received(body, call, place, latency, wait, _secrets(call, secret, headers))
-        return self._meant(wire, response.status, response.headers, received)
-
-    def _meant(self, wire: Wire, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
-        """What a response says. Raises what it says where that is an error."""
-        where = (received.call.base_url, received.call.model)
-        if 200 <= status < 300:
-            answer = answer_in(wire, received)
-            if answer.finish_reason != UNUSABLE:
-                self._answered.add(where)
-            return answer
-        if 300 <= status < 400:
-            target = redacted(headers.get("Location", "nowhere")[:200])
-            return unusable(received, f"it is a redirection (HTTP {status}) to {target}")
-        error = refusal(status, received.data, received.place, received.retry_after)
-        if where in self._answered:
-            error = for_this_record(error, status, received.place, received.data)
-        raise error
+        secrets, known = _secrets(call, secret, headers), (call.base_url, call.model) in self._answered
+        received = Received(body, call, place, latency, wait, secrets, known)
+        return meant(wire, response.status, response.headers, received)
 
     async def _adapter(self, provider: str) -> AdaptedModels:
         """What asks the models of a provider that needs the extra. The first time takes seconds. Raises

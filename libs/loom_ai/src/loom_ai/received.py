@@ -9,11 +9,12 @@ from typing import Any
 
 from loom_ai.bodies import Body
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.refusals import Place, refusal, shown
+from loom_ai.refusals import Place, for_this_record, refusal, shown
 from loom_ai.wire import finish
 from loom_ai.wire.document import NoAnswer
-from loom_ai.wire.form import Wire
+from loom_ai.wire.form import Reading
 from loom_ai.wire.usage import Counted, checked
+from loom_common.domain.urls import redacted
 
 RAW_KEPT = 20_000
 """Characters of a useless response that are kept."""
@@ -48,6 +49,9 @@ class Received:
     secrets: tuple[str, ...] = ()
     """What it was asked with and no one may read, such as the key: some endpoints repeat it."""
 
+    answered_before: bool = False
+    """Whether the endpoint has answered another question for this model."""
+
     @property
     def data(self) -> bytes:
         """The body as it may be kept."""
@@ -57,7 +61,20 @@ class Received:
         return data
 
 
-def answer_in(wire: Wire, received: Received) -> ModelAnswer:
+def meant(wire: Reading, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
+    """What a response says. Raises what it says where that is an error."""
+    if 200 <= status < 300:
+        return answer_in(wire, received)
+    if 300 <= status < 400:
+        target = redacted(shown(headers.get("location", "nowhere").encode(), 200))
+        return unusable(received, f"it is a redirection (HTTP {status}) to {target}")
+    error = refusal(status, received.data, received.place, received.retry_after)
+    if received.answered_before:
+        error = for_this_record(error, status, received.place, received.data)
+    raise error
+
+
+def answer_in(wire: Reading, received: Received) -> ModelAnswer:
     """The answer; where there is none, one that is marked as unusable and carries what came instead.
 
     Raises the errors that stand inside a response, as if they had come with their status."""

@@ -14,12 +14,18 @@ from urllib.parse import urlsplit
 from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserError
 from pydantic_ai.models import Model
 
+from loom_ai.adapted import responses
+from loom_ai.bodies import ACCEPTED, MOST_BYTES
 from loom_ai.refusals import Limits
 
 _REGION = re.compile(r"\Abedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+_OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _USUAL_REGION = "us-east-1"
 Errors = tuple[type[Exception], ...]
-_MISFITS: Errors = (ModelAPIError, UnexpectedModelBehavior, AttributeError, LookupError, TypeError, ValueError)
+_MISFITS: Errors = (
+    *(ModelAPIError, UnexpectedModelBehavior, AttributeError, LookupError, TypeError, ValueError),
+    *(AssertionError, ArithmeticError, RecursionError),
+)
 """What the library and the SDKs run into where an answer is none of their protocol."""
 
 
@@ -34,11 +40,18 @@ class Line:
     """Where the SDK finds no credentials to ask with."""
     away: Errors
     """Where the endpoint cannot be reached."""
+    broken: Errors
+    """Where a connection broke off, or spoke no HTTP."""
     wrong: Errors
     """Where it will not ask, whatever the question: something of the connection is wrong."""
     misread: Errors
     """Where an answer is none of its protocol."""
     close: Callable[[], Awaitable[None]]
+
+    @property
+    def foreseen(self) -> Errors:
+        """All of them."""
+        return (*self.late, *self.no_access, *self.away, *self.broken, *self.wrong, *self.misread)
 
 
 def open_line(provider: str, model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
@@ -52,16 +65,34 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Li
     from pydantic_ai.models.cohere import CohereModel
     from pydantic_ai.providers.cohere import CohereProvider
 
+    class Kept(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            request.headers["Accept-Encoding"] = ACCEPTED
+            response = await super().handle_async_request(request)
+            data = bytearray()
+            try:
+                async for piece in response.aiter_raw():
+                    data += piece
+                    if len(data) > MOST_BYTES:
+                        break
+            finally:
+                await response.aclose()
+            whole = responses.kept(response.status_code, response.headers, bytes(data))
+            headers = {name: text for name, text in response.headers.items() if name not in _OF_THE_TRANSFER}
+            return httpx.Response(response.status_code, headers=headers, content=whole, request=request)
+
+    at_once = httpx.Limits(max_connections=limits.connections)
     http = httpx.AsyncClient(
+        transport=Kept(limits=at_once),
         timeout=httpx.Timeout(limits.read, connect=limits.connect, pool=limits.total),
-        limits=httpx.Limits(max_connections=limits.connections),
     )
     # Without a key the endpoint itself says what is missing; the SDK would take one from the environment by itself.
     client = AsyncClientV2(secret or "none", base_url=base_url, httpx_client=http, max_retries=0)
     return Line(
         CohereModel(model, provider=CohereProvider(cohere_client=client)),
         late=(TimeoutError, httpx.TimeoutException),
-        away=(httpx.RequestError, OSError),
+        away=(httpx.ConnectError,),
+        broken=(httpx.RequestError, OSError),
         no_access=(),
         wrong=(UserError, httpx.InvalidURL, httpx.UnsupportedProtocol),
         misread=_MISFITS,
@@ -71,6 +102,7 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Li
 
 def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
     import boto3
+    import urllib3
     from botocore import exceptions as aws
     from botocore.config import Config
     from botocore.parsers import ResponseParserError
@@ -92,14 +124,33 @@ def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> L
         signature_version="bearer" if secret else None,
     )
     client = session.client("bedrock-runtime", endpoint_url=base_url, config=config)
+    http = client._endpoint.http_session
+    send = http.send
+
+    def send_and_keep(request: Any) -> Any:
+        request.stream_output = True  # else the whole body is read at once
+        response = send(request)
+        try:
+            data = response.raw.read(MOST_BYTES + 1, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise aws.HTTPClientError(error=error) from error
+        if len(data) > MOST_BYTES:
+            response.raw.close()
+        else:
+            response.raw.release_conn()
+        response._content = responses.kept(response.status_code, response.headers, data)
+        return response
+
+    http.send = send_and_keep
 
     async def close() -> None:
         client.close()
 
     return Line(
         BedrockConverseModel(model, provider=BedrockProvider(bedrock_client=client)),
-        late=(TimeoutError, aws.ReadTimeoutError, aws.ConnectTimeoutError),
-        away=(aws.HTTPClientError, aws.ConnectionError, OSError),
+        late=(TimeoutError, aws.ReadTimeoutError),
+        away=(aws.EndpointConnectionError, aws.ConnectTimeoutError),
+        broken=(aws.HTTPClientError, aws.ConnectionError, OSError),
         no_access=(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError),
         wrong=(UserError, aws.BotoCoreError),
         misread=(ResponseParserError, *_MISFITS),

@@ -8,16 +8,19 @@ import datetime as dt
 from time import perf_counter
 
 from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import ModelHTTPError
 
-from loom_ai.adapted import turns
+from loom_ai.adapted import bedrock, cohere, responses, turns
 from loom_ai.adapted.lines import Line, open_line
+from loom_ai.adapted.responses import Response
 from loom_ai.adapter_package import ensure
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.refusals import Limits, Place, late, refusal, unreachable
+from loom_ai.received import Received, meant
+from loom_ai.refusals import Limits, Place, broken_off, late, unreachable
 from loom_ai.retry import retry_after_of
-from loom_ai.wire.form import Form, Manner
-from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
+from loom_ai.wire.form import Form, Manner, Reading
+from loom_common.errors import AccessRefused, LoomError, PermanentError
+
+_READINGS: dict[str, Reading] = {"bedrock": bedrock, "cohere": cohere}
 
 
 class AdaptedModels:
@@ -36,38 +39,38 @@ class AdaptedModels:
         base_url: str,
         secret: str | None,
         limits: Limits,
+        *,
+        answered_before: bool = False,
     ) -> ModelAnswer:
         """One question, one answer. `base_url` and `secret` are resolved. Raises as `ModelClient.complete` does."""
         line = await self._line(call, base_url, secret, limits)
+        response = Response()
+        token = responses.current.set(response)
         began = perf_counter()
         try:
             async with asyncio.timeout(limits.total):
-                response = await model_request(
-                    line.model,
-                    turns.messages(call, form),
-                    model_settings=turns.settings(call, manner),
-                    model_request_parameters=turns.parameters(call, form),
-                    instrument=False,
-                )
-                return turns.answer(response, call, perf_counter() - began)
-        except line.late as error:
-            raise late(place, limits) from error
-        except ModelHTTPError as error:
-            raise _refused(error, place, secret) from error
-        except line.no_access as error:
-            raise AccessRefused(
-                f"{place}: no credentials were found ({type(error).__name__}). Set {place.key}, or what the provider's "
-                "SDK looks for, where the worker runs."
-            ) from error
-        except line.away as error:
-            raise unreachable(place, error) from error
-        except line.wrong as error:
-            raise PermanentError(f"{place}: {error}") from error
-        except line.misread as error:
-            raise DependencyUnavailable(
-                f"{place} gave an answer that is none of its protocol ({type(error).__name__}). See that `base_url` is "
-                "the provider's endpoint."
-            ) from error
+                await self._put(line, call, form, manner)
+        except line.foreseen as error:
+            # Whatever the library made of a response that came: it is read below.
+            if response.status is None:
+                raise _trouble(error, line, place, limits) from error
+        finally:
+            responses.current.reset(token)
+        if response.status is None:
+            raise PermanentError(f"{place}: the provider's SDK asked in a way that Loom does not know.")
+        wait = retry_after_of(response.headers, dt.datetime.now(dt.UTC))
+        secrets = () if secret is None else (secret,)
+        received = Received(response.body, call, place, perf_counter() - began, wait, secrets, answered_before)
+        return meant(_READINGS[call.provider], response.status, response.headers, received)
+
+    async def _put(self, line: Line, call: ModelCall, form: Form, manner: Manner) -> None:
+        await model_request(
+            line.model,
+            turns.messages(call, form),
+            model_settings=turns.settings(call, manner),
+            model_request_parameters=turns.parameters(call, form),
+            instrument=False,
+        )
 
     async def close(self) -> None:
         for line in self._lines.values():
@@ -88,9 +91,21 @@ def _opened(call: ModelCall, base_url: str, secret: str | None, limits: Limits) 
     return open_line(call.provider, call.model, base_url, secret, limits)
 
 
-def _refused(error: ModelHTTPError, place: Place, secret: str | None) -> LoomError:
-    body = turns.body_of(error.body)
-    if secret:
-        body = body.replace(secret.encode(), b"***")
-    wait = retry_after_of(turns.headers_of(error.__cause__), dt.datetime.now(dt.UTC))
-    return refusal(error.status_code, body, place, wait)
+def _trouble(error: Exception, line: Line, place: Place, limits: Limits) -> LoomError:
+    """What an error of the SDK means where no response came."""
+    match error:
+        case _ if isinstance(error, line.late):
+            return late(place, limits)
+        case _ if isinstance(error, line.no_access):
+            return AccessRefused(
+                f"{place}: no credentials were found ({type(error).__name__}). Set {place.key}, or what the provider's "
+                "SDK looks for, where the worker runs."
+            )
+        case _ if isinstance(error, line.away):
+            return unreachable(place, error)
+        case _ if isinstance(error, line.broken):
+            return broken_off(place, error)
+        case _ if isinstance(error, line.wrong):
+            return PermanentError(f"{place}: {error}")
+        case _:
+            return broken_off(place, error)

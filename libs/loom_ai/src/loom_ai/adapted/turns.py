@@ -1,11 +1,9 @@
-"""A question and its answer, between Loom's words and the library's. Pure."""
+"""A question in the library's words. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-import orjson
-from multidict import CIMultiDict
 from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
@@ -13,14 +11,13 @@ from pydantic_ai.messages import (
     ModelResponse,
     SystemPromptPart,
     TextPart,
-    ToolCallPart,
     UserPromptPart,
 )
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ModelCall
 from loom_ai.wire.form import USUAL, Form, Manner, described
 from loom_common.errors import PermanentError
 
@@ -32,8 +29,6 @@ _PARAMETERS = {
 """The parameters that the library hands on to each provider."""
 _BODIES = {"bedrock": "bedrock_additional_model_requests_fields"}
 """How it hands on other fields."""
-_ENDED = {"tool_call": "stop", None: "stop"}
-"""Its words for how an answer ended, where they are not Loom's."""
 
 
 def messages(call: ModelCall, form: Form) -> list[ModelMessage]:
@@ -87,39 +82,3 @@ def parameters(call: ModelCall, form: Form) -> ModelRequestParameters:
         kind="output",
     )
     return ModelRequestParameters(output_mode="tool", output_tools=[tool], allow_text_output=False)
-
-
-def answer(response: ModelResponse, call: ModelCall, latency: float) -> ModelAnswer:
-    """What was said: the tool's arguments, where it was used."""
-    used = [part.args_as_json_str() for part in response.parts if isinstance(part, ToolCallPart)]
-    text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    usage = response.usage
-    # Cohere counts its own wrapping among the tokens, and charges less: what it bills stands in the details.
-    return ModelAnswer(
-        text=used[0] if used else text,
-        finish_reason=_ENDED.get(response.finish_reason, str(response.finish_reason)),
-        model=response.model_name or call.model,
-        tokens_in=usage.details.get("input_tokens") or usage.input_tokens,
-        tokens_cached=usage.cache_read_tokens,
-        tokens_out=usage.details.get("output_tokens") or usage.output_tokens,
-        latency=latency,
-    )
-
-
-def body_of(said: object) -> bytes:
-    """An error's body as it came: AWS's SDK has taken it apart."""
-    if isinstance(said, bytes):
-        return said
-    if isinstance(said, str):
-        return said.encode()
-    if isinstance(said, dict) and isinstance(error := said.get("Error"), dict):
-        said = {"message": error.get("Message"), "code": error.get("Code")}
-    return orjson.dumps(said, default=str)
-
-
-def headers_of(error: BaseException | None) -> CIMultiDict[str]:
-    """The headers of the response that an SDK's error is about; none where it does not tell."""
-    response: Any = getattr(error, "response", None)
-    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-    said = getattr(error, "headers", None) or getattr(response, "headers", None) or metadata.get("HTTPHeaders")
-    return CIMultiDict({str(name): str(value) for name, value in dict(said or {}).items()})

@@ -69,7 +69,7 @@ def parsed(body: bytes) -> Any:
     document = documents.parsed(body)
     content = document.get("content") if isinstance(document, dict) else None
     if isinstance(content, list) and b'"tool_use"' in body:
-        for block, literal in zip(content, written.members_of(body, "content", "input"), strict=False):
+        for block, literal in zip(content, written.members_of(body, ("content",), ("input",)), strict=False):
             if isinstance(block, dict) and literal is not None:
                 block["input"] = literal
     return document

@@ -35,7 +35,23 @@ class Manner:
 USUAL = Manner()
 
 
-class Wire(Protocol):
+class Reading(Protocol):
+    """How the responses of a provider's protocol are read."""
+
+    def parsed(self, body: bytes, /) -> Any:
+        """The document of a response. Raises `NoAnswer` where it is none."""
+        ...
+
+    def answer_of(self, document: Any, call: ModelCall, latency: float) -> ModelAnswer:
+        """What the document of a response says. Raises `NoAnswer` where it holds no answer of this protocol."""
+        ...
+
+    def counted(self, document: Any) -> Counted:
+        """What a document says of tokens, whatever else it says."""
+        ...
+
+
+class Wire(Reading, Protocol):
     """A provider's protocol."""
 
     def forms(self, call: ModelCall) -> tuple[Form, ...]:
@@ -56,18 +72,6 @@ class Wire(Protocol):
 
     def limits(self, base_url: str, /) -> tuple[str, ...]:
         """The names under which an endpoint may know the longest answer, the usual one first."""
-        ...
-
-    def parsed(self, body: bytes, /) -> Any:
-        """The document of a response. Raises `NoAnswer` where it is none."""
-        ...
-
-    def answer_of(self, document: Any, call: ModelCall, latency: float) -> ModelAnswer:
-        """What the document of a response says. Raises `NoAnswer` where it holds no answer of this protocol."""
-        ...
-
-    def counted(self, document: Any) -> Counted:
-        """What a document says of tokens, whatever else it says."""
         ...
 
 

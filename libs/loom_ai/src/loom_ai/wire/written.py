@@ -10,6 +10,8 @@ from typing import Any
 
 from loom_ai.wire.document import whole_text
 
+_NOTHING = object()
+
 
 class Literal(str):
     """A part of a document as JSON text."""
@@ -25,8 +27,9 @@ class _Members(list[tuple[str, Any]]):
     __slots__ = ()
 
 
-def members_of(body: bytes, items: str, name: str) -> list[Literal | None]:
-    """Of each object in the document's list `items`, the member `name` as it is written; None where it has none."""
+def members_of(body: bytes, items: tuple[str, ...], member: tuple[str, ...]) -> list[Literal | None]:
+    """Of each object in the list that the document holds at the path `items`, what stands at the path `member`, as it
+    is written; None where nothing does."""
     try:
         document = json.loads(
             body.decode("utf-8", "replace"),
@@ -37,8 +40,8 @@ def members_of(body: bytes, items: str, name: str) -> list[Literal | None]:
         )
     except (ValueError, RecursionError):
         return []
-    listed = dict(document).get(items) if isinstance(document, _Members) else None
-    return [_member(each, name) for each in listed] if isinstance(listed, list) else []
+    listed = _at(document, items)
+    return [_literal(_at(each, member)) for each in listed] if isinstance(listed, list) else []
 
 
 def as_text(value: Any) -> str:
@@ -46,9 +49,16 @@ def as_text(value: Any) -> str:
     return str(value) if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _member(item: Any, name: str) -> Literal | None:
-    members = dict(item) if isinstance(item, _Members) else {}
-    return Literal(whole_text(_text(members[name]))) if name in members else None
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands at a path; `_NOTHING` where nothing does."""
+    for name in path:
+        members = dict(value) if isinstance(value, _Members) else {}
+        value = members.get(name, _NOTHING)
+    return value
+
+
+def _literal(value: Any) -> Literal | None:
+    return None if value is _NOTHING else Literal(whole_text(_text(value)))
 
 
 def _text(value: Any) -> str:

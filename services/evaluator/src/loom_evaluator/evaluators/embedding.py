@@ -6,6 +6,7 @@ It knows what words are about. It does not know their order, and hardly tells a 
 from __future__ import annotations
 
 import importlib.util
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,11 @@ def embedding_similarity(settings: config.EmbeddingSimilarity) -> Rule:
         output, reference = output_text(record, settings.field), input_text(record, settings.reference_field)
         if not output.strip():
             raise cannot_score("the output is empty, and has no vector")
+        cosine = float(model.similarity(output, reference))
+        if not math.isfinite(cosine):
+            raise cannot_score("the texts have no vectors whose angle could be measured")
         # Equal vectors have a cosine of 1 give or take a rounding.
-        return Opinion(round(min(1.0, max(0.0, float(model.similarity(output, reference)))), 6))
+        return Opinion(round(min(1.0, max(0.0, cosine)), 6))
 
     return rule
 

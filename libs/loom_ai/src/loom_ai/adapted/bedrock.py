@@ -1,0 +1,83 @@
+"""What a response of Bedrock's Converse says. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.wire import document as documents
+from loom_ai.wire import finish, written
+from loom_ai.wire.document import NoAnswer, kind_of, object_of
+from loom_ai.wire.parts import once, text_in
+from loom_ai.wire.usage import Counted, added, checked
+
+_TOOL = "output"
+_REASONS = {
+    **dict.fromkeys(("end_turn", "stop_sequence"), finish.WHOLE),
+    "max_tokens": finish.CUT_OFF,
+    "model_context_window_exceeded": finish.BEYOND_WINDOW,
+    **dict.fromkeys(("content_filtered", "guardrail_intervened"), finish.FILTERED),
+    "malformed_tool_use": "malformed_function_call",
+}
+"""Its words for how an answer ended. `tool_use` is one where the tool is Loom's."""
+
+
+def parsed(body: bytes) -> Any:
+    """The document. The input of a tool is the answer itself, so it is kept as it is written."""
+    document = documents.parsed(body)
+    if b'"toolUse"' in body:
+        places = written.members_of(body, ("output", "message", "content"), ("toolUse", "input"))
+        for part, literal in zip(_parts(document), places, strict=False):
+            if isinstance(part, dict) and isinstance(part.get("toolUse"), dict) and literal is not None:
+                part["toolUse"]["input"] = literal
+    return document
+
+
+def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
+    output = object_of(object_of(document, "the response").get("output"), "`output`")
+    content = object_of(output.get("message"), "`message`").get("content")
+    if not isinstance(content, list):
+        raise NoAnswer(f"the content is {kind_of(content)}, not a list of parts")
+    texts, used, noted = [], [], []
+    for each in content:
+        part = object_of(each, "a part of the content")
+        tool = part.get("toolUse")
+        if "text" in part:
+            texts.append(text_in(part, "text"))
+        elif call.schema is not None and isinstance(tool, dict) and tool.get("name") == _TOOL and "input" in tool:
+            used.append(written.as_text(tool["input"]))
+        elif "reasoningContent" not in part:
+            noted.append(next(map(str, part), "empty"))
+    text = "\n".join(used) if used else "".join(texts)
+    reasons = _REASONS | ({"tool_use": finish.WHOLE} if used else {})
+    usage = checked(call, text, counted(document))
+    return ModelAnswer(
+        text=text,
+        finish_reason=finish.ended(document.get("stopReason"), reasons),
+        model=call.model,
+        tokens_in=usage.given,
+        tokens_cached=usage.cached,
+        tokens_out=usage.answered,
+        latency=latency,
+        estimated=usage.estimated,
+        noted=once(noted),
+    )
+
+
+def counted(document: Any) -> Counted:
+    usage = document.get("usage") if isinstance(document, dict) else None
+    if not isinstance(usage, dict):
+        return Counted()
+    cached, kept = usage.get("cacheReadInputTokens"), usage.get("cacheWriteInputTokens")
+    return Counted(
+        given=added(usage.get("inputTokens"), cached, kept),
+        cached=cached,
+        answered=usage.get("outputTokens"),
+        total=usage.get("totalTokens"),
+    )
+
+
+def _parts(document: Any) -> list[Any]:
+    for name in ("output", "message", "content"):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document if isinstance(document, list) else []
