@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shlex
+from functools import lru_cache
 
 import pytest
 import typer
@@ -23,8 +24,8 @@ from loom_coordinator.settings import CoordinatorSettings
 from support.documents import PAGES, ROOT, in_code, mentioned, prose, snippets, typed
 
 PROGRAMS = {"loom": app, "loom-coordinator": coordinator}
-NO_SETTINGS = {"LOOM_KEY", "LOOM_FAILPOINT"}
-"""An example of a prefix; what tests tell a service to fail at."""
+NO_SETTINGS = {"LOOM_KEY"}
+"""An example of a prefix."""
 NOT_LOOMS = ("externalRules",)
 """Keys of YAML that is written for others."""
 BASE = {
@@ -162,7 +163,14 @@ def _variables():
     for model in [*models, BudgetSettings, ModelSettings, CoordinatorSettings]:
         prefix = model.model_config.get("env_prefix")
         known |= {f"{prefix}{name}".upper() for name in model.model_fields} if prefix else set()
-    return known
+    return known | _read_as_they_are()
+
+
+@lru_cache
+def _read_as_they_are():
+    """Variables that code or tests look up by name, without a model."""
+    files = [*ROOT.glob("*/*/src/**/*.py"), *ROOT.glob("tests/support/*.py")]
+    return {name for file in files for name in re.findall(r'"(LOOM_[A-Z_]+)"', file.read_text(encoding="utf-8"))}
 
 
 def _is_beginning(name, text):
