@@ -94,7 +94,8 @@ async def check(
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     if (fit := budget_fit.told(loaded.pipeline)) is not None:
         checks.append(Check("budget", ok=True, detail=fit))
-    checks += _overlap(loaded, loaded.pipeline.extract, load, surroundings)
+    if overlapping := _overlap(loaded, loaded.pipeline.extract, load, surroundings):
+        return [*checks, overlapping]
     checks += await _destination(loaded, load, surroundings)
     if load.second is not None:
         checks += await _destination(loaded, load.second, surroundings, "second destination")
@@ -115,8 +116,8 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
         checks += await _source(broken, extract, surroundings, counted=False)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
-        checks += _overlap(broken, extract, load, surroundings) if extract is not None else []
-        checks += await _destination(broken, load, surroundings)
+        overlapping = _overlap(broken, extract, load, surroundings) if extract is not None else None
+        checks += [overlapping] if overlapping else await _destination(broken, load, surroundings)
     told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
     checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
     return [each for each in checks if each.problems or each.what != "fields"]
@@ -226,15 +227,15 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
 
 def _overlap(
     written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, surroundings: Surroundings
-) -> list[Check]:
-    """Whether the pipeline would write to what it reads."""
+) -> Check | None:
+    """What is wrong where the pipeline would write to what it reads."""
     try:
         problem = overlap(extract, load, surroundings)
     except LoomError:
-        return []  # a location that cannot be read is told where it is opened
+        return None  # a location that cannot be read is told where it is opened
     if problem is None:
-        return []
-    return [Check("destination", ok=False, detail=_told(InvalidDefinition([problem]), written))]
+        return None
+    return Check("destination", ok=False, detail=_told(InvalidDefinition([problem]), written))
 
 
 async def _destination(
