@@ -52,11 +52,13 @@ def slice_messages(
     cursor: Any,
     end: bool,
     on_failure: OnFailure,
+    to: Stage = Stage.TRANSFORM,
 ) -> list[Outgoing]:
     """The slice's batches, cut by position, with the records kept back, and last the fact that lists every batch.
 
     Only the batches in `request.positions` are published, where it names any; all are reported. A batch without a
-    good record is not published: the fact ends it. Raises `PermanentError` for a bad record under `abort`."""
+    good record is not published: the fact ends it. `to` is the stage that takes them: `extract` checks their keys
+    against the source first. Raises `PermanentError` for a bad record under `abort`."""
     outgoing: list[Outgoing] = []
     sliced: list[SlicedBatch] = []
     for position, start in enumerate(range(0, len(records), batch_size)):
@@ -65,7 +67,7 @@ def slice_messages(
         header = result.next_header
         sliced.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=header.tally))
         if request.positions is None or position in request.positions:
-            outgoing += _published(result, header, chunk)
+            outgoing += _published(result, header, chunk, to)
     fact = SliceExtracted(
         run_id=request.run_id,
         pipeline=request.pipeline,
@@ -100,12 +102,12 @@ def _result(request: ExtractSlice, position: int, chunk: Sequence[SliceRecord], 
     return StageResult(header, Stage.EXTRACT, kept=kept)
 
 
-def _published(result: StageResult, header: BatchHeader, chunk: Sequence[SliceRecord]) -> list[Outgoing]:
+def _published(result: StageResult, header: BatchHeader, chunk: Sequence[SliceRecord], to: Stage) -> list[Outgoing]:
     outgoing: list[Outgoing] = []
     good = tuple(ExtractedRecord(id=record.id, input=record.input) for record in chunk if record.error is None)
     if good:
         batch = BatchExtracted(header=header, records=good)
-        outgoing.append(Outgoing(flow.work(Stage.TRANSFORM, header.pipeline), batch))
+        outgoing.append(Outgoing(flow.work(to, header.pipeline), batch))
     if result.kept:
         kept = quarantined(header, Stage.EXTRACT, result.kept)
         outgoing.append(Outgoing(flow.quarantine(Stage.EXTRACT, header.pipeline), kept))

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from typing import Any
 
+from loom_common.domain.mending import MEND, SURPLUS, damaged
 from loom_common.domain.plural import counted
 from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.csv_broken import Dialect, extent
@@ -124,12 +125,14 @@ class CsvFormat:
         width = len(header.columns)
         data: dict[str, Any] = dict(zip(header.columns, fields, strict=False))
         if len(fields) > width:
-            data["_surplus"] = fields[width:]
+            data[SURPLUS] = fields[width:]
         if trouble is None and len(fields) != width:
             trouble = self._error(file, line, "ragged_row", self._ragged(header, fields))
         if trouble is None:
             data = dict(zip(header.columns, self._nulled(fields), strict=True))
             return ReadRecord(f"{file.prefix}line {line}", data)
+        missing = header.columns[len(fields) :]
+        trouble.details[MEND] = [*missing, *({SURPLUS} & data.keys()), *damaged(data, trouble.code)]
         return self._record(file, line, data, trouble)
 
     def _ragged(self, header: Header, fields: Sequence[str]) -> str:

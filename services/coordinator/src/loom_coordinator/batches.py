@@ -100,6 +100,13 @@ class Batch:
         if _ORDER[stage] >= _ORDER[self.stage]:
             self.stage, self.tally = stage, tally
 
+    def extracted(self, tally: Tally) -> None:
+        """Take the tally of the extraction. Of a replay's batch there may be two, in any order: the one that was made
+        after its keys were checked has kept more back."""
+        self.unread = max(self.unread, tally.kept)
+        if self.stage is not Stage.EXTRACT or tally.ended >= self.tally.ended:
+            self.advance(Stage.EXTRACT, tally)
+
     def time(self, fact: BatchFact) -> None:
         """Take what a stage says of the time it took."""
         self.seconds = {**self.seconds, fact.stage.value: fact.seconds}
@@ -185,12 +192,14 @@ async def apply(unit: Unit, facts: Iterable[Fact]) -> tuple[list[Paid], Counted]
                 for sliced in fact.batches:
                     batch = known.setdefault((fact.run_id, sliced.batch_id), Batch(fact.run_id, sliced.batch_id))
                     batch.place(fact.partition, fact.slice, sliced.position)
-                    batch.advance(Stage.EXTRACT, sliced.tally)
-                    batch.unread = sliced.tally.kept
+                    batch.extracted(sliced.tally)
             case BatchFact(header=header):
                 batch = known.setdefault((header.run_id, header.batch_id), Batch(header.run_id, header.batch_id))
                 batch.place(header.partition, header.slice, header.position)
-                batch.advance(fact.stage, header.tally)
+                if fact.stage is Stage.EXTRACT:
+                    batch.extracted(header.tally)
+                else:
+                    batch.advance(fact.stage, header.tally)
                 batch.time(fact)
                 paid.append((header.run_id, fact.stage, batch.pay(fact.stage, Bill(fact.calls, whole=True))))
             case CallsPaid(header=header):

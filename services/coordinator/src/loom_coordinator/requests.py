@@ -17,6 +17,7 @@ from loom_common.domain.durations import seconds
 from loom_common.domain.ids import content_hash, new_run_id, run_id_for
 from loom_common.domain.params import resolved
 from loom_common.domain.plan import Plan
+from loom_common.domain.plan_check import plan_mistakes
 from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
@@ -54,6 +55,8 @@ async def accept(unit: Unit, payloads: PayloadStore, request: RunRequest) -> Run
         reuse=request.reuse,
         beside=request.sample is not None and not request.load,
     )
+    if mistakes := list(plan_mistakes(plan)):
+        raise InvalidDefinition(mistakes)
     await _register(unit, plan, given)
     await start(
         unit,

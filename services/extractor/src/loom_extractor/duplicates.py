@@ -6,10 +6,11 @@ what is indexed first reads the keys up to it. So several replicas, a crash and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
 from loom_common.contracts.v1 import ExtractSlice
+from loom_common.errors import RecordError
 from loom_common.leases import Leases
 from loom_common.slicing import SliceRecord
 from loom_connectors.ports import Page, ReadRecord, Source
@@ -80,6 +81,31 @@ async def _catch_up(seen: SeenKeys, source: Source, page: Page, keys: Sequence[s
         if len(before) < len(passed.records) or passed.end:
             return
         seen.cursor = passed.cursor
+
+
+async def positions_of(wanted: Collection[str], source: Source, keys: Sequence[str]) -> dict[str, str]:
+    """Where each of these keys stands in the source, if it does. Raises what `source.read` raises."""
+    found: dict[str, str] = {}
+    cursor, end = None, not wanted
+    while not end and len(found) < len(wanted):
+        page = await source.read(cursor, _CATCH_UP)
+        for key, position in _keyed(page.records, [identified(record, keys) for record in page.records]):
+            if key in wanted:
+                found.setdefault(key, position)
+        cursor, end = page.cursor, page.end
+    return found
+
+
+def taken_keys(positions: Mapping[str, str], records: Mapping[str, str]) -> dict[str, RecordError]:
+    """The errors of records, by id, whose keys stand in the source. `records` are ids by key."""
+    return {
+        records[key]: RecordError(
+            f"The key {key} stands in the source at {position}; a key identifies one record.",
+            code="duplicate_key",
+            details={"key": key, "first": position},
+        )
+        for key, position in positions.items()
+    }
 
 
 def _keyed(read: Sequence[ReadRecord], records: Sequence[SliceRecord]) -> list[Keyed]:

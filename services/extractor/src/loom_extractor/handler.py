@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from time import perf_counter
 from typing import cast
 
 from loom_common.breakers import Breakers
 from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import ExtractSlice
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain import durations
 from loom_common.domain.plan import Plan
 from loom_common.domain.recovery import pause_after
 from loom_common.domain.urls import redacted
+from loom_common.errors import PermanentError, RecordError
+from loom_common.flow import Stage
 from loom_common.leases import Leases
 from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.record_checks import carried_from_input
+from loom_common.record_checks import carried_from_input, key_of
 from loom_common.slicing import SliceRecord, slice_messages, wanted
+from loom_common.stage_result import StageResult, kept_for_error
 from loom_common.time_limits import within
 from loom_connectors.ports import Page, Source
-from loom_extractor.duplicates import Duplicates
+from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
 
 OpenSource = Callable[[Plan], Source]
@@ -48,6 +52,8 @@ class Extractor:
     async def __call__(self, message: Message) -> list[Outgoing]:
         """Raises `SourceError` and its like where the source cannot be read, `PermanentError` under `abort`,
         `Timeout` where reading takes too long."""
+        if isinstance(message, BatchExtracted):
+            return await self._checked(message)
         request = cast("ExtractSlice", message)
         plan = await self._plans.get(request.plan)
         extract = plan.pipeline.extract
@@ -62,6 +68,33 @@ class Extractor:
             end=page.end,
             on_failure=extract.on_failure,
         )
+
+    async def _checked(self, batch: BatchExtracted) -> list[Outgoing]:
+        """A replay's batch with edited keys: those that another record of the source has are kept back. So are those
+        that cannot be checked, because the source cannot be read."""
+        plan = await self._plans.get(batch.header.plan)
+        extract = plan.pipeline.extract
+        new = {key_of(each.input, extract.keys): each.id for each in batch.records}
+        new = {key: record_id for key, record_id in new.items() if key != record_id}
+        began = perf_counter()
+        seconds = durations.seconds(plan.pipeline.timeouts.extract)
+        try:
+            async with (
+                within(seconds, "Looking for keys in the source", "timeouts.extract"),
+                self._sources.of(batch.header.plan, lambda: self._open_source(plan)) as source,
+                self._breakers.guarding(f"source {redacted(extract.source)}"),
+            ):
+                errors = taken_keys(await positions_of(new, source, extract.keys), new)
+        except PermanentError as error:
+            errors = {record_id: _unchecked(key, error) for key, record_id in new.items()}
+        kept = [
+            kept_for_error(each.id, errors[each.id], extract.on_failure, input=each.input)
+            for each in batch.records
+            if each.id in errors
+        ]
+        good = tuple(each for each in batch.records if each.id not in errors)
+        result = StageResult(batch.header, Stage.EXTRACT, seconds=perf_counter() - began, kept=kept)
+        return result.messages(BatchExtracted(header=result.next_header, records=good) if good else None)
 
     async def _recovered(self, request: ExtractSlice, plan: Plan) -> tuple[Page, list[SliceRecord]]:
         """The slice; under `retry` read again where records of it are bad, e.g. while a file is still being written."""
@@ -89,3 +122,9 @@ class Extractor:
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records
+
+
+def _unchecked(key: str, error: PermanentError) -> RecordError:
+    return RecordError(
+        f"Whether another record has the key {key} cannot be seen: {error}", code="unchecked_key", details={"key": key}
+    )

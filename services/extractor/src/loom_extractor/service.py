@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from loom_common import flow
 from loom_common.bootstrap import Platform, Service, StageService
-from loom_common.contracts.v1 import ExtractSlice
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain.params import typed
 from loom_common.domain.plan import Plan
 from loom_common.errors import ConfigurationError, SourceError
@@ -36,7 +36,7 @@ def build(platform: Platform) -> Service:
 
     extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, platform.clock)
     queue = flow.work_queue(Stage.EXTRACT)
-    duty = Duty(queue, (ExtractSlice,), extractor, platform.settings.worker.prefetch)
+    duty = Duty(queue, (ExtractSlice, BatchExtracted), extractor, platform.settings.worker.prefetch)
     return StageService("extractor", [duty], platform, closing)
 
 

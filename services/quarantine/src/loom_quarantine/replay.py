@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import ExtractSlice
-from loom_common.domain.replaying import edited
-from loom_common.errors import PermanentError, RecordError
+from loom_common.errors import PermanentError
 from loom_common.flow import Stage
 from loom_common.plans import PlanCache
-from loom_common.slicing import SliceRecord, slice_messages, wanted
+from loom_common.slicing import slice_messages, wanted
 from loom_quarantine import taking
+from loom_quarantine.checking import asks_the_source, changes_keys, checked, without_doubles
 
 
 class Replay:
@@ -33,20 +32,17 @@ class Replay:
         extract = plan.pipeline.extract
         limit = wanted(request, extract.batch_size)
         taken = await taking.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
+        records = [checked(row, plan.replay.edits, plan.pipeline) for row in taken.rows]
+        if changes_keys(plan.replay.edits, plan.pipeline):
+            before = await taking.before(self._engine, request.run_id, request.cursor)
+            earlier = [checked(row, plan.replay.edits, plan.pipeline) for row in before]
+            records = without_doubles(records, earlier, extract.keys)
         return slice_messages(
             request,
-            [_record(row, plan.replay.edits) for row in taken.rows],
+            records,
             batch_size=extract.batch_size,
             cursor=taken.cursor,
             end=taken.end,
             on_failure=extract.on_failure,
+            to=Stage.EXTRACT if asks_the_source(records, extract.keys) else Stage.TRANSFORM,
         )
-
-
-def _record(row: Mapping[str, Any], edits: Mapping[str, Any]) -> SliceRecord:
-    """What the extractor could not read whole is no better for being read again: it is kept back, as before, unless
-    somebody mends it."""
-    error = None
-    if row["failure_stage"] == Stage.EXTRACT and not edits:
-        error = RecordError(row["failure_reason"], code=row["code"], details=row["error_details"])
-    return SliceRecord(row["record_id"], edited(row["record_data"], edits), error)

@@ -39,6 +39,20 @@ async def page(engine: AsyncEngine, replay: Replay, run_id: str, cursor: int | N
     return TakenPage([dict(row) for row in rows], rows[-1]["id"] if rows else cursor, end=len(rows) < limit)
 
 
+async def before(engine: AsyncEngine, run_id: str, cursor: int | None) -> list[dict[str, Any]]:
+    """All that the replay took up before the page that begins at `cursor`. Raises `DependencyUnavailable`."""
+    if cursor is None:
+        return []
+    query = (
+        select(table)
+        .join(replayed_records, replayed_records.c.source_id == table.c.id)
+        .where(replayed_records.c.run_id == run_id, table.c.id <= cursor)
+        .order_by(table.c.id)
+    )
+    async with transaction(engine) as connection:
+        return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
 async def _taken_before(
     connection: AsyncConnection, run_id: str, cursor: int | None, limit: int
 ) -> Sequence[RowMapping]:

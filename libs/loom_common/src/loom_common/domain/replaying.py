@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loom_common.domain import exact_json
 from loom_common.domain.prompt_check import check_prompt
 from loom_common.errors import InvalidDefinition, Problem
+from loom_common.text import unstorable
 
 GATE = "gate"
 """What the threshold of a weighted gate is called among `thresholds`."""
@@ -51,6 +52,7 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     if changes.model is not None:
         transform["model"] = changes.model
     problems += _set_thresholds(made, changes.thresholds)
+    problems += _unstorable(changes.edits)
     if problems:
         raise InvalidDefinition(problems)
     return made
@@ -61,6 +63,15 @@ def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, An
     return [
         Problem(("prompt",), f"{each.found} (line {each.line})", each.expected, each.suggestion)
         for each in check_prompt(prompt, context, list(params))
+    ]
+
+
+def _unstorable(edits: Mapping[str, Any]) -> list[Problem]:
+    """Edited values pass the checks of a source: what no message or store can hold does not come in this way either."""
+    return [
+        Problem(("edits", name), repr(value)[:80], "text without NUL characters and halves of surrogate pairs")
+        for name, value in edits.items()
+        if unstorable({name: value}) is not None or "\0" in f"{name}{value}"
     ]
 
 
@@ -99,6 +110,6 @@ def _alike(value: Any, before: Any) -> Any:
     if not isinstance(value, str) or isinstance(before, str):
         return value
     try:
-        return json.loads(value)
+        return exact_json.loads(value)
     except ValueError:
         return value
