@@ -1,5 +1,5 @@
-"""What the reader of a pipeline file looks at in prompts and context files, looked at in a run request, which anyone may
-write. Pure."""
+"""What the reader of a pipeline file looks at in prompts and context files, looked at in a run request, which anyone
+may write. Pure."""
 
 from __future__ import annotations
 
