@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from loom_common.settings import DatabaseSettings
 from loom_common.text import storable
+from loom_migrations.trouble import told_plainly
 
 SQLITE_BUSY_SECONDS = 15.0
 
@@ -59,10 +64,29 @@ def _storable(parameters: Any) -> Any:
     return tuple(storable(value) if isinstance(value, str) else value for value in parameters)
 
 
+def keep_a_log_ahead(cursor: Any) -> None:
+    """Switch the file to WAL, which it keeps. Who finds another process at it waits: SQLite itself does not, here."""
+    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
     parsed = make_url(url).set(drivername="sqlite+aiosqlite")
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        with told_plainly(parsed):
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            if Path(parsed.database).is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), parsed.database)
     engine = create_async_engine(parsed, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -70,7 +94,7 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
         connection.isolation_level = None  # transactions begin where we say, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        keep_a_log_ahead(cursor)
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import contextlib
+import fcntl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TextIO
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.domain.urls import redacted
+from loom_common.errors import StateUnusable
 from loom_migrations.engine import open_engine
+from loom_migrations.trouble import told_plainly
 
 _HERE = Path(__file__).parent
 _LOCK = 7_310_116  # any number that is ours: the Postgres advisory lock of migrations
@@ -16,13 +24,23 @@ _LOCK = 7_310_116  # any number that is ours: the Postgres advisory lock of migr
 
 def newest() -> str:
     """The newest revision: migration files are named `<revision>_<what>.py`, in order."""
-    return max(path.name.split("_", 1)[0] for path in (_HERE / "versions").glob("[0-9]*.py"))
+    return max(_known())
+
+
+def _known() -> set[str]:
+    return {path.name.split("_", 1)[0] for path in (_HERE / "versions").glob("[0-9]*.py")}
+
+
+def _place(connection: Connection) -> str:
+    url = connection.engine.url
+    return url.database or "" if url.get_backend_name() == "sqlite" else redacted(url.render_as_string())
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Apply what is missing."""
-    async with engine.begin() as connection:
-        await connection.run_sync(_upgrade)
+    """Apply what is missing. Raises `StateUnusable` where the database cannot be used."""
+    with told_plainly(engine.url):
+        async with _alone(engine.url), engine.begin() as connection:
+            await connection.run_sync(_upgrade)
 
 
 async def upgrade_all(urls: Iterable[str]) -> None:
@@ -36,9 +54,27 @@ async def upgrade_all(urls: Iterable[str]) -> None:
 
 
 async def is_current(engine: AsyncEngine) -> bool:
-    """Whether the database has the newest schema."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_revision) == newest()
+    """Whether the database has the newest schema. Raises `StateUnusable` where it cannot be used."""
+    with told_plainly(engine.url):
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision) == newest()
+
+
+@asynccontextmanager
+async def _alone(url: URL) -> AsyncIterator[None]:
+    """With no other process that upgrades the same file. Postgres has a lock of its own for that."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        yield
+        return
+    with contextlib.closing(await asyncio.to_thread(_locked, Path(f"{url.database}.lock"))):
+        yield
+
+
+def _locked(path: Path) -> TextIO:
+    """The file, locked until it is closed."""
+    file = path.open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
 def _revision(connection: Connection) -> str | None:
@@ -50,8 +86,14 @@ def _revision(connection: Connection) -> str | None:
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    if _revision(connection) == newest():
+    found = _revision(connection)
+    if found == newest():
         return
+    if found is not None and found not in _known():
+        raise StateUnusable(
+            f"{_place(connection)} has the schema {found}, which a newer Loom made; this one knows up to {newest()}. "
+            "Install that version again, or name another place for the state."
+        )
     from alembic import command  # half a second to import, needed once per database
     from alembic.config import Config
 

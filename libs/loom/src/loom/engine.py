@@ -9,9 +9,11 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from loom_common.bootstrap import Platform, Service, open_platform
 from loom_common.flow import TOPOLOGY
+from loom_common.places import unusable
 from loom_common.settings import Settings
 
 _IDLE_SECONDS = 5.0
@@ -91,14 +93,21 @@ def claim(project: Path) -> Iterator[str]:
     """An engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
     interrupted ones. The kernel drops a dead process's locks."""
     folder = project / ".loom" / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
     owner = f"engine-{os.getpid()}-{secrets.token_hex(3)}"
-    with (folder / owner).open("w") as file:
+    with _opened(folder / owner) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield owner
         finally:
             (folder / owner).unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as error:
+        raise unusable(str(path), error) or error from error
 
 
 def alive(project: Path, owner: str | None) -> bool:

@@ -17,7 +17,8 @@ from loom_common.errors import ConfigurationError
 from loom_coordinator import accounts, report
 from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
 from loom_migrations.engine import open_engine
-from loom_migrations.upgrade import is_current, upgrade
+from loom_migrations.trouble import told_plainly
+from loom_migrations.upgrade import is_current, upgrade_all
 from loom_quarantine import looking
 from loom_quarantine.looking import Chosen
 
@@ -246,10 +247,12 @@ def _plain(value: Any) -> Any:
 @asynccontextmanager
 async def open_views(config: LoomConfig) -> AsyncIterator[Views]:
     """Views of the configured state database; it is brought to the newest schema first where it is not."""
-    engine = open_engine(config.settings().state.url.get_secret_value(), read_only=True)
+    url = config.settings().state.url.get_secret_value()
+    engine = open_engine(url, read_only=True)
     try:
         if not await is_current(engine):
-            await upgrade(engine)
-        yield Views(engine, config)
+            await upgrade_all([url])
+        with told_plainly(engine.url):
+            yield Views(engine, config)
     finally:
         await engine.dispose()

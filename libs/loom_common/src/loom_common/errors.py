@@ -16,6 +16,7 @@
     │   ├── DestinationError         the destination as a whole cannot be written
     │   ├── AccessRefused            a key, password or permission was refused
     │   ├── UpstreamUnusable         one different record after another got nothing of use from an endpoint
+    │   ├── StateUnusable            the files of Loom's own state cannot be read or written
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── BudgetExhausted              the run's budget does not cover the next model call
     ├── RecordError                  this one record is at fault; its neighbours are not
@@ -174,6 +175,10 @@ class AccessRefused(PermanentError):
 
 class UpstreamUnusable(PermanentError):
     """Different records, one after another, got nothing of use from an endpoint: it or the pipeline is at fault."""
+
+
+class StateUnusable(PermanentError):
+    """The files in which Loom keeps its state cannot be read or written. Nothing can go on until that is mended."""
 
 
 class UserCodeError(PermanentError):

@@ -11,7 +11,7 @@ from loom_common import failpoints
 from loom_common.contracts.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, StageFailed
-from loom_common.errors import DependencyUnavailable, UnreadableMessage
+from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.text import named
@@ -65,7 +65,7 @@ class FactIntake:
                 await facts.take(unit, [message for _, message in readable])
                 await failpoints.reach("before_commit")
             await failpoints.reach("after_commit")
-        except DependencyUnavailable:
+        except (DependencyUnavailable, StateUnusable):
             raise
         except Exception as error:
             if len(readable) > 1:

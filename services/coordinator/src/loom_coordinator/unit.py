@@ -19,6 +19,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
 from loom_coordinator.tables import inbox, outbox
+from loom_migrations.trouble import state_trouble
 from loom_migrations.types import Json
 
 NAME = "coordinator"
@@ -114,13 +115,16 @@ class Unit:
 
 @asynccontextmanager
 async def begin(engine: AsyncEngine, now: dt.datetime, owner: str | None) -> AsyncIterator[Unit]:
-    """Open a unit; commit it with its outbox rows. Raises `DependencyUnavailable` where the database is away."""
+    """Open a unit; commit it with its outbox rows. Raises `DependencyUnavailable` where the database is away, and
+    `StateUnusable` where its file is full, refused or broken."""
     try:
         async with engine.begin() as connection:
             unit = Unit(connection, now, owner)
             yield unit
             await unit.flush()
     except (DBAPIError, PoolTimeout, OSError) as error:
+        if (trouble := state_trouble(engine.url, error)) is not None:
+            raise trouble from error
         if isinstance(error, DBAPIError) and not error.connection_invalidated and not _passing(error):
             raise
         raise DependencyUnavailable(f"The state database is away: {type(error).__name__}.") from error

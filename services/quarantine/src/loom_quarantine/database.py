@@ -11,18 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.domain.urls import redacted
 from loom_common.errors import DependencyUnavailable
+from loom_migrations.trouble import state_trouble
 
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction, committed when the block ends. Raises `DependencyUnavailable` where the database is away."""
+    """One transaction, committed when the block ends. Raises `DependencyUnavailable` where the database is away, and
+    `StateUnusable` where its file is full, refused or broken."""
     try:
         async with engine.begin() as connection:
             yield connection
     except (DataError, IntegrityError):
         raise
     except (DBAPIError, PoolTimeout, OSError) as error:  # the statements are fixed: what is not the data is the place
-        raise _unavailable(engine, error) from error
+        raise state_trouble(engine.url, error) or _unavailable(engine, error) from error
 
 
 def _unavailable(engine: AsyncEngine, error: Exception) -> DependencyUnavailable:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loom_common.domain.ids import content_hash
+from loom_common.places import unusable
 
 
 class FolderPayloads:
@@ -23,12 +24,18 @@ class FolderPayloads:
     def _put(self, data: bytes, run_id: str | None) -> str:
         name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
         target = self._folder / name
+        try:
+            self._write(target, data)
+        except OSError as error:
+            raise unusable(str(target), error) or error from error
+        return name
+
+    def _write(self, target: Path, data: bytes) -> None:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as part:
                 part.write(data)
             Path(part.name).replace(target)
-        return name
 
     async def get(self, name: str) -> bytes:
         return await asyncio.to_thread(self._get, name)
@@ -43,7 +50,7 @@ class FolderPayloads:
         return await asyncio.to_thread(self._runs)
 
     def _runs(self) -> list[str]:
-        return [path.name for path in self._folder.iterdir() if path.is_dir()] if self._folder.exists() else []
+        return [path.name for path in self._folder.iterdir() if path.is_dir()] if self._folder.is_dir() else []
 
     async def forget(self, run_id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / run_id, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""What the system's errors about a file mean for whoever runs Loom."""
+
+from __future__ import annotations
+
+import errno
+
+from loom_common.errors import StateUnusable
+
+_ROOM = "Free space on its disk."
+_RIGHTS = "Let the user who runs Loom write there, or run Loom where it may."
+_KIND = "Something of another kind stands in its place: move that away."
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.EEXIST: _KIND,
+    errno.ENOTDIR: _KIND,
+    errno.EISDIR: _KIND,
+    errno.EIO: "See that its disk is sound.",
+}
+
+
+def unusable(place: str, error: OSError) -> StateUnusable | None:
+    """The file or folder that cannot be used, why, and what helps; None for errors of another kind."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    words = (error.strerror or str(error)).lower()
+    return StateUnusable(f"{error.filename or place}: {words}. {remedy} What was done is kept: `loom resume` goes on.")
