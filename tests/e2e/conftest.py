@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,6 +12,7 @@ from support.cluster import Cluster, running
 from support.command import Ended
 from support.places import Place
 from support.simulated_model import SimulatedModel
+from support.watching import Watch, changes_runs, true_books_of
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -31,8 +33,9 @@ async def cluster(serving, monkeypatch) -> AsyncIterator[Cluster]:
         monkeypatch.setenv(name, value)
     await serving.serve()
     serving.forget_troubles()
-    yield serving
-    print(serving.troubles())
+    async with true_books_of(serving):
+        yield serving
+        print(serving.troubles())
 
 
 @pytest.fixture
@@ -51,26 +54,31 @@ def clean_environ(monkeypatch) -> None:
 
 @pytest.fixture
 def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
-    """Runs `loom ...` in this process, in the folder `tmp_path`."""
+    """Runs `loom ...` in this process, in the folder `tmp_path`. What it runs must leave true books."""
     from loom.cli.app import main
 
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Ended:
+        watch = asyncio.run(Watch.begin(tmp_path)) if changes_runs(arguments) else None
         with pytest.raises(SystemExit) as exited:
             main(arguments)
         out, err = capsys.readouterr()
-        code = exited.value.code
-        return Ended(code if isinstance(code, int) else 0, out, err)
+        code = exited.value.code if isinstance(exited.value.code, int) else 0
+        if watch is not None:
+            asyncio.run(watch.end(code))
+        return Ended(code, out, err)
 
     return run
 
 
 @pytest.fixture
-def here(tmp_path, clean_environ) -> Place:
-    """One process."""
+async def here(tmp_path, clean_environ) -> AsyncIterator[Place]:
+    """One process. What it runs must leave true books."""
     (tmp_path / "loom.yaml").touch()
-    return Place(tmp_path, clustered=False, environ={})
+    watch = await Watch.begin(tmp_path)
+    yield Place(tmp_path, clustered=False, environ={})
+    await watch.end()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, running
 from support.simulated_model import SimulatedModel
+from support.watching import true_books_of
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -40,8 +41,9 @@ async def cluster(breakable, monkeypatch) -> AsyncIterator[Cluster]:
         monkeypatch.setenv(name, value)
     await breakable.serve()
     breakable.forget_troubles()
-    yield breakable
-    print(breakable.troubles())
+    async with true_books_of(breakable):
+        yield breakable
+        print(breakable.troubles())
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 
 from loom.config import LoomConfig
 from loom.definition_file import load
@@ -40,3 +41,11 @@ async def report_of(config: LoomConfig, run_id: str) -> dict[str, object]:
         report = await views.run(run_id)
     assert report is not None
     return report
+
+
+async def settles(ask: Callable[[], Awaitable[object]], value: object) -> None:
+    """Wait until what `ask` gives is `value`."""
+    async with asyncio.timeout(30):
+        while (seen := await ask()) != value:
+            await asyncio.sleep(0.1)
+    assert seen == value

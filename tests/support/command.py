@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_dev.waiting import within
+from support.watching import Watch, changes_runs
 
 PATIENCE = 90.0
 """Seconds a command may take."""
@@ -44,13 +45,16 @@ class Ended:
 class Command:
     """A running `loom ...`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None) -> None:
         self._process = process
+        self._watch = watch
         self._ending = asyncio.create_task(process.communicate())
 
     @classmethod
     async def begin(cls, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Command:
-        """Start it in `folder`, with nothing of this process's `LOOM_*` settings but those of `environ`."""
+        """Start it in `folder`, with nothing of this process's `LOOM_*` settings but those of `environ`. What it runs
+        must leave true books: see `truth.py`."""
+        watch = await Watch.begin(folder) if changes_runs(arguments) else None
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -62,7 +66,7 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        return cls(process)
+        return cls(process, watch)
 
     @property
     def pid(self) -> int:
@@ -80,7 +84,9 @@ class Command:
         return self.running
 
     async def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL. What it had in hand is nowhere written, so its books are not looked at."""
+        if self._watch is not None:
+            self._watch.give_up()
         if self.running:
             self._process.kill()
         await self._ending
@@ -90,11 +96,14 @@ class Command:
         self._process.send_signal(2)
 
     async def end(self) -> Ended:
-        """Wait for it."""
+        """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened."""
         async with within(PATIENCE):
             out, err = await self._ending
-        assert self._process.returncode is not None
-        return Ended(self._process.returncode, out.decode(), err.decode())
+        code = self._process.returncode
+        assert code is not None
+        if self._watch is not None:
+            await self._watch.end(code)
+        return Ended(code, out.decode(), err.decode())
 
 
 async def loom(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:

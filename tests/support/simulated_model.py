@@ -16,15 +16,26 @@ from loom_ai.simulated.server import FAULTS, FORMS
 from loom_ai.simulated.server import SimulatedModel as Server
 from loom_dev.backends.ports import reserve_port
 
-__all__ = ["FAULTS", "FORMS", "SimulatedModel", "SlowAfter", "answer_for", "simulated_process", "tokens_of"]
+__all__ = ["FAULTS", "FORMS", "SERVING", "SimulatedModel", "SlowAfter", "answer_for", "simulated_process", "tokens_of"]
 
 
 class SimulatedModel(Server):
-    """On a port that nothing else is given while the server is away."""
+    """On a port that nothing else is given while the server is away. Its counts are held against the books of runs."""
+
+    __hash__ = object.__hash__
 
     async def __aenter__(self) -> SimulatedModel:
         await self.start(reserve_port())
+        SERVING.add(self)
         return self
+
+    async def __aexit__(self, *error: object) -> None:
+        SERVING.discard(self)
+        await super().__aexit__(*error)
+
+
+SERVING: set[SimulatedModel] = set()
+"""Those of this process that serve now."""
 
 
 @dataclass(frozen=True)

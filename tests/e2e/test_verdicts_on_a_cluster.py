@@ -1,0 +1,123 @@
+"""On RabbitMQ and Postgres as embedded: no success without a result, nothing left behind, trials beside."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from loom.config import LoomConfig
+from loom.session import open_session
+from support.books import assert_balanced
+from support.clients import ended, report_of, request_of, settles, until
+from support.projects import ids, project, python, review_ids, rows_at
+
+CODE = """
+def judged(record):
+    return {"mood": "good"}
+
+def misspelt(record):
+    return {"mood": record["moood"]}
+
+def slow(record):
+    import time
+    time.sleep(0.05)
+    return {"mood": "good"}
+
+def forty_bad(record):
+    if 40 <= int(record["id"][1:]) < 80:
+        raise ValueError("bad")
+    return {"mood": "good"}
+"""
+
+
+@pytest.fixture
+def made(cluster, request):
+    name = request.node.name.removeprefix("test_")[:30]
+    return project(
+        cluster.project / name,
+        100,
+        name=name,
+        transform=python(),
+        code=CODE,
+        destination=f"${{RESULTS}}?table={name}",
+        extract={"batch_size": 10},
+    )
+
+
+async def run(cluster, made, **changes):
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with open_session(config, cluster=True) as session:
+        accepted = await session.start(request_of(made, config, **changes))
+        return (await ended(session, accepted.run_id)).report.model_dump()
+
+
+async def names(cluster, made):
+    """The tables whose names begin as the destination's does."""
+    connection = await asyncpg.connect(cluster.state_url)
+    table = made.destination.partition("=")[2]
+    found = await connection.fetch("SELECT tablename FROM pg_tables WHERE starts_with(tablename, $1)", table)
+    await connection.close()
+    return sorted(row["tablename"].removeprefix(table) for row in found)
+
+
+async def test_errors_only_replace_nothing(cluster, made):
+    replacing = {"destination": made.destination, "mode": "replace"}
+    made.say(load=replacing)
+    assert (await run(cluster, made))["status"] == "succeeded"
+    made.say(load=replacing, transform=python("transforms:misspelt"))
+    report = await run(cluster, made)
+    assert (report["status"], report["records"]["loaded"]) == ("failed", 0)
+    assert report["reasons"][0]["reason"] == "KeyError: 'moood' in transforms:misspelt"
+    assert_balanced(report)
+    assert ids(await made.loaded(cluster.credentials)) == review_ids(100)
+    assert await names(cluster, made) == [""]
+
+
+async def test_a_second_run_updates(cluster, made):
+    for _ in range(2):
+        report = await run(cluster, made)
+        assert (report["status"], report["records"]["loaded"]) == ("succeeded", 100)
+    assert ids(await made.loaded(cluster.credentials)) == review_ids(100)
+
+
+async def test_a_sample_goes_beside(cluster, made):
+    assert (await run(cluster, made))["status"] == "succeeded"
+    for number in (7, 3):
+        report = await run(cluster, made, sample=number)
+        assert (report["status"], report["sample"], len(report["rows"])) == ("succeeded", number, number)
+        assert report["destination"].endswith("_sample")
+        found = await rows_at(f"{made.destination}_sample", made.folder, cluster.credentials)
+        assert ids(found) == review_ids(number)
+    assert ids(await made.loaded(cluster.credentials)) == review_ids(100)
+    assert await names(cluster, made) == ["", "_sample"]
+
+
+async def test_a_cancel_leaves_nothing_staged(cluster, made):
+    made.say(load={"destination": made.destination, "mode": "replace"}, transform=python("transforms:slow"))
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with open_session(config, cluster=True) as session:
+        run_id = (await session.start(request_of(made, config))).run_id
+        await until(session, run_id, lambda progress: progress.tally.loaded >= 10)
+        await session.cancel(run_id)
+        report = (await ended(session, run_id)).report.model_dump()
+    assert (report["status"], report["records"]["loaded"], report["records"]["staged"]) == ("cancelled", 0, 0)
+    assert_balanced(report)
+    await settles(lambda: names(cluster, made), [""])
+    assert await made.loaded(cluster.credentials) == []
+
+
+async def test_what_a_limit_left_staged(cluster, made):
+    limited = {**python("transforms:forty_bad"), "max_failures": 5}
+    made.say(load={"destination": made.destination, "mode": "replace"}, transform=limited)
+    report = await run(cluster, made)
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    assert (report["status"], report["records"]["loaded"]) == ("failed", 0)
+    assert_balanced(report)
+    if report["records"]["staged"]:
+        assert "__loom_run_" in report["staged_in"]
+    async with open_session(config, cluster=True) as session:
+        await session.cancel(report["run_id"])
+    await settles(lambda: names(cluster, made), [""])
+    now = await report_of(config, report["run_id"])
+    assert (now["records"]["loaded"], now["records"]["staged"]) == (0, 0)
+    assert_balanced(now)
