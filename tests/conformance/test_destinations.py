@@ -66,9 +66,29 @@ class Place:
         async with self.opened() as destination:
             return [await destination.load(each) for each in batches]
 
-    async def finalize(self, run: str = "run_1", *, complete: bool = True) -> None:
+    async def finalize(self, run: str = "run_1", *, complete: bool = True, keep: bool = False) -> bool:
         async with self.opened() as destination:
-            await destination.finalize(run, complete=complete)
+            return await destination.finalize(run, complete=complete, keep=keep)
+
+    async def drop(self, run: str = "run_1") -> bool:
+        async with self.opened() as destination:
+            return await destination.drop(run)
+
+    async def beside(self) -> list[str]:
+        """What of a run lies beside the destination: staging tables, and folders with parts."""
+        folders = [str(path.name) for path in (self.folder / "out").glob("*.loom/run_*") if path.is_dir()]
+        if self.url:
+            connection = await asyncpg.connect(self.url)
+            names = await connection.fetch("SELECT tablename AS name FROM pg_tables WHERE tablename LIKE '%run%'")
+            await connection.close()
+            return [each["name"] for each in names]
+        if not (self.folder / "out/scores.db").exists():
+            return folders
+        with closing(sqlite3.connect(self.folder / "out/scores.db")) as db:
+            return [
+                name
+                for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'scores!_!_loom%' ESCAPE '!'")
+            ]
 
     async def rows(self) -> list[dict[str, Any]]:
         """What a reader finds, in the order it is there."""
@@ -249,6 +269,55 @@ async def test_a_cancelled_run_replaces_nothing_and_can_go_on(at):
     await at.load(batch(1, row(3), run="run_2"))
     await at.finalize("run_2", complete=True)
     assert await at.rows() == [row(2), row(3)]
+
+
+@places(*REPLACING)
+async def test_a_run_that_is_given_up_leaves_nothing_beside_and_replaces_nothing(at):
+    await at.load(batch(0, row(1)))
+    assert await at.finalize() is True
+    await at.load(batch(0, row(2), run="run_2"))
+    assert await at.finalize("run_2", complete=False) is False
+    assert await at.beside() != []
+    for _ in range(2):
+        assert await at.drop("run_2") is False
+        assert await at.beside() == []
+    assert await at.drop("run_3") is False
+    assert await at.rows() == [row(1)]
+
+
+@places(*REPLACING)
+async def test_giving_up_a_run_whose_rows_are_in_place_takes_nothing_away(at):
+    await at.load(batch(0, row(1)))
+    await at.finalize()
+    assert await at.drop() is True
+    assert await at.rows() == [row(1)]
+
+
+@places(*ADDING)
+async def test_giving_up_a_run_shows_what_it_added(at):
+    await at.load(batch(0, row(1)))
+    assert await at.drop() is True
+    assert await at.rows() == [row(1)]
+
+
+@places(*REPLACING)
+async def test_a_run_without_records_leaves_what_is_there_where_it_is_told_to_keep_it(at):
+    await at.load(batch(0, row(1)))
+    await at.finalize()
+    assert await at.finalize("run_2", keep=True) is False
+    assert await at.rows() == [row(1)]
+
+
+@places(*REPLACING)
+async def test_what_is_there_is_kept_only_where_something_is_there(at):
+    assert await at.finalize(keep=True) is True
+
+
+@places(*EVERY)
+async def test_a_destination_says_whether_rows_are_staged_and_what_a_later_run_makes_of_them(at):
+    async with at.opened() as destination:
+        assert destination.stages is (at.mode == "replace" or "csv" in at.location or "jsonl" in at.location)
+        assert f"mode {at.mode}" in destination.effect
 
 
 @places(*REPLACING)

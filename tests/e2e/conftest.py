@@ -66,7 +66,7 @@ def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
         out, err = capsys.readouterr()
         code = exited.value.code if isinstance(exited.value.code, int) else 0
         if watch is not None:
-            asyncio.run(watch.end(code))
+            asyncio.run(watch.end(None if arguments[0] == "cancel" else code))
         return Ended(code, out, err)
 
     return run

@@ -45,9 +45,10 @@ class Ended:
 class Command:
     """A running `loom ...`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None, *, follows: bool) -> None:
         self._process = process
         self._watch = watch
+        self._follows = follows
         self._ending = asyncio.create_task(process.communicate())
 
     @classmethod
@@ -66,7 +67,7 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        return cls(process, watch)
+        return cls(process, watch, follows=arguments[0] != "cancel")
 
     @property
     def pid(self) -> int:
@@ -102,7 +103,7 @@ class Command:
         code = self._process.returncode
         assert code is not None
         if self._watch is not None:
-            await self._watch.end(code)
+            await self._watch.end(code if self._follows else None)
         return Ended(code, out.decode(), err.decode())
 
 

@@ -62,7 +62,8 @@ async def ledgers_of_postgres(url: str) -> dict[str, dict[str, int]]:
 
 _COUNTS = ("extracted", "rejected", "skipped", "quarantined", "loaded", "staged", "second")
 _QUERIES = {
-    "runs": "SELECT * FROM pipeline_runs ORDER BY started_at",
+    "runs": "SELECT r.*, p.base FROM pipeline_runs r JOIN pipelines p ON p.name = r.pipeline_name "
+    "ORDER BY r.started_at",
     "batches": f"SELECT run_id, batch_id, state, {', '.join(_COUNTS)} FROM batches",
     "kept": "SELECT run_id, outcome, count(*) AS records FROM quarantined_records GROUP BY run_id, outcome",
     "calls": "SELECT run_id, sum(made) AS made, sum(cost) AS cost, sum(tokens_in) AS tokens_in, "

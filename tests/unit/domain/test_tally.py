@@ -1,5 +1,6 @@
 """The ledger: every record ends in exactly one count."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,3 +32,28 @@ def test_adding_tallies_adds_every_count(one, other):
     assert total.model_dump() == {
         name: getattr(Tally(**one), name) + getattr(Tally(**other), name) for name in Tally.model_fields
     }
+
+
+WRITTEN = Tally(extracted=20, loaded=12, staged=10, second=2, rejected=3, quarantined=1)
+
+
+@pytest.mark.parametrize(
+    ("placed", "second_placed", "ended", "loaded", "staged", "cancelled"),
+    [
+        (True, True, True, 12, 0, 4),
+        (False, True, True, 2, 10, 14),
+        (False, False, True, 2, 10, 14),
+        (True, True, False, 12, 0, 0),
+        (False, True, False, 2, 10, 0),
+    ],
+)
+def test_what_is_shown_as_loaded_can_be_read(placed, second_placed, ended, loaded, staged, cancelled):
+    shown = WRITTEN.shown(placed=placed, second_placed=second_placed, ended=ended)
+    assert (shown.loaded, shown.staged, shown.cancelled) == (loaded, staged, cancelled)
+    assert shown.balanced is ended
+
+
+def test_rows_of_a_second_destination_may_wait_for_their_end_too():
+    written = Tally(extracted=5, loaded=5, staged=5, second=2)
+    assert written.shown(placed=True, second_placed=False, ended=True).loaded == 3
+    assert written.shown(placed=False, second_placed=True, ended=True).loaded == 2

@@ -173,7 +173,8 @@ def enter(path, tally):
     }  # fmt: skip
     batch = {
         "run_id": "run_1", "batch_id": "b1", "partition": 0, "slice": 0, "position": 0, "stage": "load",
-        "state": "done", "extracted": 2, "loaded": 2, "kept": 0, "seconds": "{}", "latency": "{}", "updated_at": "2026-01-01",
+        "state": "done", "extracted": 2, "loaded": 2, "kept": 0, "seconds": "{}", "latency": "{}",
+        "updated_at": "2026-01-01",
         **dict.fromkeys(("transformed", "passed", "unscored", "rejected", "skipped", "quarantined", "cancelled"), 0),
         **dict.fromkeys(("calls_made", "calls_from_cache", "tokens_in", "tokens_out", "cost_transform"), 0),
         "cost_evaluate": 0,
