@@ -109,6 +109,16 @@ def test_a_sample_leaves_the_second_destination_as_it_is(tmp_path, run):
     assert made.path("refused.jsonl").read_text() == '{"id": "old", "mood": "odd"}\n'
 
 
+def test_history_and_lineage_tell_a_trial_from_a_run(tmp_path, run, loom):
+    project(tmp_path, 30, transform=python(), code=CODE)
+    assert run().code == run("--sample", "2").code == 0
+    history = loom("history", "reviews", "--format", "json").report
+    assert [each["sample"] for each in history] == [2, None]
+    assert "sample of" in loom("history", "reviews").out
+    places = [each["output_destination"] for each in loom("lineage", "reviews", "--format", "json").report]
+    assert [Path(place).name for place in places] == ["out.sample.csv", "out.csv"]
+
+
 def test_the_report_of_a_sample_shows_rows_and_where_they_are(tmp_path, loom):
     project(tmp_path, 30, transform=python(), code=CODE)
     seen = loom("run", "pipeline.yaml", "--sample", "12")

@@ -62,7 +62,7 @@ async def ledgers_of_postgres(url: str) -> dict[str, dict[str, int]]:
 
 _COUNTS = ("extracted", "rejected", "skipped", "quarantined", "loaded", "staged", "second")
 _QUERIES = {
-    "runs": "SELECT r.*, p.base FROM pipeline_runs r JOIN pipelines p ON p.name = r.pipeline_name "
+    "runs": "SELECT r.*, p.base FROM pipeline_runs r LEFT JOIN pipelines p ON p.name = r.pipeline_name "
     "ORDER BY r.started_at",
     "batches": f"SELECT run_id, batch_id, state, {', '.join(_COUNTS)} FROM batches",
     "kept": "SELECT run_id, outcome, count(*) AS records FROM quarantined_records GROUP BY run_id, outcome",

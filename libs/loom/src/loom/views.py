@@ -44,6 +44,7 @@ _HISTORY = (
     "rejection_rate",
     "cost_total",
     "error_message",
+    "sample",
 )
 
 

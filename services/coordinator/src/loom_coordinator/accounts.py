@@ -145,6 +145,12 @@ async def summarize_evaluations(unit: Unit, run: RowMapping) -> None:
         await unit.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
 
+async def _destination(unit: Unit, run: RowMapping) -> str:
+    """Where a run's rows are, as the loader said: for a sample, that is beside its destination."""
+    said = select(pipeline_runs.c.destination).where(pipeline_runs.c.run_id == run["run_id"])
+    return str((await unit.connection.execute(said)).scalar_one())
+
+
 async def enter_lineage(unit: Unit, run: RowMapping, total: Tally) -> None:
     """Where the run's records came from, where they went, and what each stage let through."""
     pipeline = await definition(unit, run)
@@ -159,7 +165,7 @@ async def enter_lineage(unit: Unit, run: RowMapping, total: Tally) -> None:
         "input_source": redacted(pipeline.extract.source),
         "input_query": pipeline.extract.query,
         "input_record_count": total.extracted,
-        "output_destination": redacted(pipeline.load.destination),
+        "output_destination": await _destination(unit, run) if run["sample"] else redacted(pipeline.load.destination),
         "output_record_count": total.loaded,
         "stages": [
             {"stage": stage.value, "records_in": entered, "records_out": left}

@@ -62,6 +62,7 @@ async def _history(unit: Unit, run: RowMapping, most: int) -> list[Figures]:
                     runs.pipeline_name == run["pipeline_name"],
                     runs.status.in_(_TOLD),
                     runs.replay_of.is_(None),
+                    runs.sample.is_(None),
                     runs.run_id != run["run_id"],
                     runs.completed_at.is_not(None),
                 )

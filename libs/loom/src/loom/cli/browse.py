@@ -86,6 +86,7 @@ def history(
         Column("records_validated", "passed", terminal.count, number=True),
         Column("records_rejected", "rejected", terminal.count, number=True),
         Column("cost_total", "cost", terminal.money, number=True),
+        *([Column("sample", "sample of", terminal.count, number=True)] if any(row["sample"] for row in rows) else []),
         Column("error_message", "error"),
     ]
     among = Among(total, "run", "`--limit N` shows more")
