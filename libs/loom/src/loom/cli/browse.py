@@ -87,7 +87,7 @@ def history(
         Column("records_rejected", "rejected", terminal.count, number=True),
         Column("cost_total", "cost", terminal.money, number=True),
         *([Column("sample", "sample of", terminal.count, number=True)] if any(row["sample"] for row in rows) else []),
-        Column("error_message", "error"),
+        *([Column("error_message", "error")] if any(row["error_message"] for row in rows) else []),
     ]
     among = Among(total, "run", "`--limit N` shows more")
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)

@@ -155,7 +155,7 @@ def _print_estimate(made: Estimate) -> None:
         )
         lines.append(f"{share}, {words}, with room for the last call at its worst")
     lines += [
-        f"not estimated: {terminal.count(each.records)} of these {sampled} fail in {each.stage}: {each.reason}"
+        f"not estimated: {counted(each.records, 'record')} of these {sampled}, for {each.stage} failed: {each.reason}"
         for each in made.unasked[:_REASONS]
     ]
     lines += [f"no price is known for {model}: its calls count as $0. Say it in `prices`." for model in made.unpriced]
