@@ -150,7 +150,8 @@ def test_a_record_without_its_key_is_kept_with_its_line(loom, tmp_path):
 def test_a_key_that_is_no_column_is_refused_with_the_columns_there_are(loom, tmp_path):
     project(tmp_path, extract={"key": "idd"})
     words = refused(loom)
-    assert "extract.key: reviews.csv has no column 'idd'; it has id, review, stars. Did you mean 'id'?" in words
+    expected = "expected a field of the source: id, review, stars. Did you mean 'id'?"
+    assert f"extract.key: found 'idd'; {expected}" in words
 
 
 # --- the transform ------------------------------------------------------------------------------------------------
@@ -161,15 +162,17 @@ def test_a_prompt_with_an_unknown_variable_is_refused_with_its_place(loom, tmp_p
     made.path("prompts").mkdir()
     made.path("prompts/ask.txt").write_text("Read this:\n{{ inptu.review }}\n")
     words = refused(loom)
-    assert "prompts/ask.txt:2: found the unknown variable 'inptu'" in words
+    assert "prompts/ask.txt:2:4: found the unknown variable 'inptu'" in words
     assert "Did you mean 'input'?" in words
 
 
 def test_a_prompt_that_names_a_field_the_record_lacks_keeps_the_record(loom, tmp_path):
-    project(tmp_path, 1, transform=ai("http://127.0.0.1:20001/v1", prompt="{{ input.revew }}"))
-    record = only(kept(loom, loaded=0))
+    with simulated_process() as url:
+        made = project(tmp_path, [], transform=ai(url, prompt="{{ input.remark }}"), source="notes.jsonl")
+        made.path("notes.jsonl").write_text('{"id": "1", "remark": "Well"}\n{"id": "2", "review": "Well"}\n')
+        record = only(kept(loom, loaded=1))
     assert record["failure_stage"] == "transform"
-    assert "input.revew, which is not there; there is id, review, stars" in record["failure_reason"]
+    assert "input.remark, which is not there" in record["failure_reason"]
 
 
 async def test_while_the_endpoint_is_down_the_run_waits_with_a_notice_and_then_goes_on(
