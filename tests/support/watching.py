@@ -57,7 +57,11 @@ class Watch:
         return watch
 
     def give_up(self) -> None:
-        """The command was killed."""
+        """The command was killed: rows that it loaded may have been told of nowhere, until their run is resumed."""
+        self._forget()
+        _KILLED.add(self.folder)
+
+    def _forget(self) -> None:
         if self in _WATCHES:
             _WATCHES.remove(self)
 
@@ -68,7 +72,7 @@ class Watch:
     async def end(self, code: int | None = None) -> None:
         """Look again after it; `code` is its exit code, where it followed a run to its end. Raises `UntrueBooks` with
         all that is untrue of the runs that it changed."""
-        self.give_up()
+        self._forget()
         if self.overlaps:
             return
         books, seen = await self._look()
@@ -101,7 +105,8 @@ class Watch:
     def _of(self, books: Books, seen: Mapping[str, Seen], *, alone: bool) -> list[str]:
         found = troubles(books)
         place = written.place_of(books, self.folder)
-        if place is None or not books.has_ended:
+        untold = self.folder in _KILLED and books.run["status"] == "cancelled"
+        if place is None or not books.has_ended or untold:
             return found
         ledger = written.ledger_of(books, place)
         if ledger is not None and books.load.get("on_failure") != "retry":  # a retried batch has more ledger rows
@@ -145,6 +150,8 @@ async def _troubles_of(cluster: Cluster, known: Sequence[str]) -> list[str]:
     return found
 
 
+_KILLED: set[Path] = set()
+"""Folders in which a command was killed."""
 _WATCHES: list[Watch] = []
 """Of commands that run now."""
 

@@ -149,6 +149,8 @@ def _of_database(path: Path) -> dict[str, Seen]:
 def place_of(books: Books, folder: Path) -> str | None:
     """The key in `places` of where a run's rows go; None where that is somewhere else."""
     place = str(books.load["destination"])
+    if books.run["replay_of"] is not None and books.run["placed"] is not None:
+        place = str(books.run["destination"])  # as the loader said it: a replay of a sample lies beside, too
     if "${" in place:
         return None
     base = folder / _base(books)
