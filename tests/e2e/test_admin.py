@@ -19,6 +19,7 @@ from support.clients import ended, request_of, until
 from support.cluster import NAMES
 from support.projects import ai, project, review_ids
 from support.simulated_model import SlowAfter
+from support.watching import books_are_changed
 
 SOON = 15.0
 """Seconds from typing a command to its effect."""
@@ -195,6 +196,7 @@ async def test_what_was_kept_back_is_counted_and_books_that_differ_are_told(clus
     assert "three is" in details.out
     assert (await admin(cluster, "reconcile", run_id, "--destination", "${RESULTS}?table=kept")).code == 0
 
+    books_are_changed(run_id)
     connection = await asyncpg.connect(cluster.state_url)
     await connection.execute("UPDATE loom_load_ledger SET loaded = loaded - 1 WHERE run_id = $1 AND loaded = 9", run_id)
     await connection.execute(
