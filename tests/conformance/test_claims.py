@@ -68,12 +68,12 @@ async def test_of_many_that_want_it_at_once_each_question_has_one_that_asks(work
 
 async def test_a_claim_outlives_its_lease_only_where_it_is_taken_anew(workers, monkeypatch):
     for keeper in ("redis_claims", "sql_claims"):
-        monkeypatch.setattr(f"loom_ai.stores.{keeper}.LEASE_SECONDS", 0.6)
-    monkeypatch.setattr(module, "LEASE_SECONDS", 0.6)
+        monkeypatch.setattr(f"loom_ai.stores.{keeper}.LEASE_SECONDS", 3.0)
+    monkeypatch.setattr(module, "LEASE_SECONDS", 3.0)
     one, other = workers
     await one.take(claims_of(ANN, "a", "b"))
     kept = 0
-    async with within(10):
+    async with within(30):
         while (await other.take(claims_of(BEN, "b")))[0] is False:
             assert await one.take(claims_of(ANN, "a")) == [True]
             kept += 1
