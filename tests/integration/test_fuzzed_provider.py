@@ -49,6 +49,7 @@ CODE = re.compile(
     r"(invalid_output|empty_answer|truncated_output|refused|content_filter|context_window_exceeded|pause_turn"
     r"|malformed_function_call|unusable_answer|model_refused|finish_[a-z0-9_]+)\Z"
 )
+pytestmark = pytest.mark.timeout(600 if EXAMPLES <= 100 else 0)
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -106,6 +107,8 @@ class Bench:
                     outcome = await ask(models, call, Payer(f"run_{number}", number), SHAPE)
             except (TransientError, PermanentError) as error:
                 outcome = error
+            finally:
+                await purse.close()
         lines = bill.lines()
         assert all(
             line.cost >= 0 and 0 <= line.tokens_cached <= line.tokens_in and line.tokens_out >= 0 for line in lines
