@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from loom import model_prices
 from loom.config import LoomConfig
 from loom_ai.endpoints import Endpoint
-from loom_ai.reaching import reach, reach_journal
 from loom_common.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.pipeline import Pipeline
 from loom_common.domain.urls import redacted
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     """Every endpoint that the pipeline may ask, tried without a question."""
     from loom.checks import Check
+    from loom_ai.reaching import reach
 
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
 
@@ -37,6 +37,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
 async def journal(config: LoomConfig) -> list[Check]:
     """The journal, where it is a server's. A file is made by the first run."""
     from loom.checks import Check
+    from loom_ai.reaching import reach_journal
 
     url = config.settings().journal.url.get_secret_value()
     if url.startswith(("sqlite:", "memory:")):

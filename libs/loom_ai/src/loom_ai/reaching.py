@@ -9,7 +9,6 @@ import aiohttp
 from loom_ai.endpoints import Endpoint
 from loom_ai.opening import open_journal
 from loom_ai.refusals import Place, unreachable
-from loom_ai.stores.in_redis import InRedis
 from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.form import Wire
 from loom_common.credentials import Credentials
@@ -51,6 +50,8 @@ async def reach(endpoint: Endpoint, credentials: Credentials) -> str:
 
 async def reach_journal(url: str, folder: Path) -> None:
     """See that the journal that `url` names can be read. Raises `DependencyUnavailable` with the cause."""
+    from loom_ai.stores.in_redis import InRedis  # its client imports OpenTelemetry, where that is installed
+
     journal = open_journal(url, folder)
     try:
         if isinstance(journal, InRedis):  # a run goes on without it, and so its look-ups raise nothing
