@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.round_trips import FLOATS, INT64, JSON, TEXT, carried, same, tried
@@ -224,6 +224,7 @@ NUMBERS = st.integers() | FLOATS | st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{0,20})?
 
 
 @tried
+@example([7.103231990492009e16])
 @given(st.lists(NUMBERS, min_size=1, max_size=4))
 async def test_a_number_is_exact_in_every_column_of_postgres_or_refused(database, numbers):
     text = "\n".join(json.dumps({"id": at, "n": n}) for at, n in enumerate(numbers))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from loom_common.domain.whole_numbers import integer_of
 from loom_connectors.ports import Row
 from loom_connectors.values import (
     UnfitValue,
@@ -95,7 +96,7 @@ def _json(value: Any) -> str:
 
 
 def _integer(value: Any) -> str:
-    return str(int(value)) if type(value) is float and value.is_integer() else _text(value)
+    return _text(integer_of(value))
 
 
 def _double(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 Turn = Callable[[Any], Any]
@@ -39,7 +40,7 @@ def _made(schema: Mapping[str, Any], root: Mapping[str, Any], known: _Known) -> 
     if isinstance(reference := schema.get("$ref"), str):
         return _turn(_referred(reference, root), root, known)
     turns = [
-        _integer if "integer" in _types(schema) and "number" not in _types(schema) else None,
+        integer_of if "integer" in _types(schema) and "number" not in _types(schema) else None,
         _object(schema, root, known),
         _list(schema, root, known),
         *(_turn(each, root, known) for each in _alternatives(schema)),
@@ -79,8 +80,10 @@ def _all(turns: Sequence[Turn]) -> Turn | None:
     return turned
 
 
-def _integer(value: Any) -> Any:
-    return int(value) if type(value) is float and value.is_integer() else value
+def integer_of(value: Any) -> Any:
+    """A whole float as the integer whose digits it is written with: beyond 2**53, `int` would give those of its binary
+    form. Other values are returned as they are."""
+    return int(Decimal(repr(value))) if type(value) is float and value.is_integer() else value
 
 
 def _object(schema: Mapping[str, Any], root: Mapping[str, Any], known: _Known) -> Turn | None:
