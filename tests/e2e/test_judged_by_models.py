@@ -120,7 +120,7 @@ async def test_a_judge_that_is_away_for_now_is_waited_for(tmp_path, clean_enviro
 
 
 def test_validate_says_that_the_judges_are_there(loom, tmp_path, model_url="http://127.0.0.1:9/v1"):
-    made = project(tmp_path, 1, evaluate=judged_by(model_url, SEMANTIC))
+    made = project(tmp_path, 1, evaluate=judged_by(model_url, SEMANTIC | {"field": "review"}))
     ended = loom("validate", str(made.pipeline), "--format", "json")
     assert ended.code == 0
     [check] = [each for each in json.loads(ended.out)[0]["checks"] if each["check"] == "evaluators"]
@@ -129,7 +129,7 @@ def test_validate_says_that_the_judges_are_there(loom, tmp_path, model_url="http
 
 def test_without_arbiter_validate_and_run_say_what_to_install(loom, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", _without_arbiter)
-    made = project(tmp_path, 1, evaluate=judged_by("http://127.0.0.1:9/v1", SEMANTIC))
+    made = project(tmp_path, 1, evaluate=judged_by("http://127.0.0.1:9/v1", SEMANTIC | {"field": "review"}))
     for words in (("validate", str(made.pipeline)), ("run", str(made.pipeline))):
         ended = loom(*words)
         assert ended.code == 2
