@@ -114,16 +114,16 @@ async def test_a_registered_pipeline_runs_by_its_name_with_parameters(cluster, c
 
 
 async def test_the_same_idempotency_key_twice_starts_one_run(cluster, client, state):
-    made = asked(cluster, "once")
-    request = {"definition": made.definition, "base": "once", "idempotency_key": "reviews-2026-11-21"}
+    made = asked(cluster, "same_key")
+    request = {"definition": made.definition, "base": "same_key", "idempotency_key": "reviews-2026-11-21"}
 
     first = await client.ask("run.request", request)
-    finished = await client.event("run.finished", "once")
+    finished = await client.event("run.finished", "same_key")
     second = await client.ask("run.request", {**request, "requested_by": "somebody else"})
 
     assert first["run_id"] == second["run_id"] == finished["run_id"]
     assert second["status"] == "succeeded"
-    assert await state.fetchval("SELECT count(*) FROM pipeline_runs WHERE pipeline_name = 'once'") == 1
+    assert await state.fetchval("SELECT count(*) FROM pipeline_runs WHERE pipeline_name = 'same_key'") == 1
     assert_complete(finished["report"], await made.loaded(cluster.credentials), review_ids(RECORDS))
 
 
