@@ -16,9 +16,9 @@ from loom_common.domain.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_coordinator import accounts, staging
 from loom_coordinator.batches import DONE
-from loom_coordinator.inspection import quarantined, run_row
+from loom_coordinator.inspection import run_row
 from loom_coordinator.reconciling import Books
-from loom_coordinator.tables import batches
+from loom_coordinator.tables import batches, quarantined
 from loom_coordinator.unit import Unit
 from loom_migrations.engine import open_engine
 

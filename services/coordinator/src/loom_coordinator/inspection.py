@@ -8,26 +8,18 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Text, case, column, func, select, table
+from sqlalchemy import ColumnElement, RowMapping, case, func, select
 
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator import accounts, runs, slicing, stalls
 from loom_coordinator.batches import DONE, UNDERWAY
 from loom_coordinator.progress import progress
-from loom_coordinator.tables import batches, pipeline_runs
+from loom_coordinator.tables import batches, pipeline_runs, quarantined
 from loom_coordinator.unit import Unit
 
 LATELY_SECONDS = 60.0
 """Rates are over so long: steady to look at, and quick enough to follow a change."""
-
-quarantined = table(
-    "quarantined_records",
-    column("record_id", Text),
-    *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
-    *map(column, ("outcome", "code", "resolved", "quarantined_at")),
-)
-"""The quarantine's own table, as far as it is read here."""
 
 
 async def run_row(unit: Unit, run_id: str) -> RowMapping:

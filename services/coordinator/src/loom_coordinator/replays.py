@@ -12,8 +12,7 @@ from loom_common.domain.replaying import Changes, changed
 from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator import requests, runs
-from loom_coordinator.inspection import quarantined
-from loom_coordinator.tables import pipeline_runs
+from loom_coordinator.tables import pipeline_runs, quarantined
 from loom_coordinator.unit import Unit
 
 

@@ -22,6 +22,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
+    table,
     text,
 )
 
@@ -364,3 +366,11 @@ payloads = Table(
     Column("body", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
 )
+
+quarantined = table(
+    "quarantined_records",
+    column("record_id", Text),
+    *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
+    *map(column, ("outcome", "code", "resolved", "quarantined_at")),
+)
+"""The quarantine's own table, as far as it is read here."""

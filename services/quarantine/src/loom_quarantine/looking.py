@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.flow import Stage
-from loom_migrations.types import Json
 from loom_quarantine.database import transaction
+from loom_quarantine.tables import id_is_among
 from loom_quarantine.tables import quarantined_records as table
 from loom_quarantine.threads import holder
 
@@ -64,7 +64,7 @@ class Chosen:
         if self.run_id is not None:
             chosen.append(table.c.run_id == self.run_id)
         if self.record_ids is not None:
-            chosen.append(named(dialect, self.record_ids))
+            chosen.append(id_is_among(dialect, self.record_ids))
         if self.stage is not None:
             chosen.append(table.c.failure_stage == self.stage.value)
         if self.reason is not None:
@@ -182,15 +182,6 @@ async def stats(engine: AsyncEngine, chosen: Chosen) -> list[dict[str, Any]]:
         query = select(*keys, *columns, newest).where(*meant).group_by(*keys)
         found = await connection.execute(query.order_by(counts["unresolved"].desc(), counts["records"].desc(), *keys))
         return [{name: _shown(value) for name, value in row.items()} for row in found.mappings()]
-
-
-def named(
-    dialect: Dialect, record_ids: Sequence[str], names: ColumnElement[str] = table.c.record_id
-) -> ColumnElement[bool]:
-    """Any number of ids as one bound value: a list of parameters has its limits."""
-    unfold = func.jsonb_array_elements_text if dialect.name == "postgresql" else func.json_each
-    given = unfold(literal(list(record_ids), Json)).table_valued("value")
-    return names.in_(select(given.c.value))
 
 
 def _last_of_its_thread() -> ColumnElement[bool]:

@@ -12,9 +12,8 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_quarantine.database import transaction
-from loom_quarantine.looking import named
+from loom_quarantine.tables import id_is_among, replayed_records
 from loom_quarantine.tables import quarantined_records as table
-from loom_quarantine.tables import replayed_records
 from loom_quarantine.threads import origin_of
 
 REPROCESSED = "reprocessed"
@@ -26,7 +25,7 @@ DISCARDED = "discarded"
 async def loaded(engine: AsyncEngine, run_id: str, record_ids: Sequence[str], now: dt.datetime) -> int:
     """Resolve every copy of records that `run_id` loaded, also of those given up meanwhile. Returns how many copies."""
     async with transaction(engine) as connection:
-        return await _resolve(connection, run_id, named(connection.dialect, record_ids), now)
+        return await _resolve(connection, run_id, id_is_among(connection.dialect, record_ids), now)
 
 
 async def replay_ended(engine: AsyncEngine, run_id: str, now: dt.datetime) -> int:
@@ -44,7 +43,7 @@ async def discard(engine: AsyncEngine, run_id: str, record_ids: Sequence[str] | 
     many copies."""
     async with transaction(engine) as connection:
         meant = table.alias()
-        chosen = [] if record_ids is None else [named(connection.dialect, record_ids, meant.c.record_id)]
+        chosen = [] if record_ids is None else [id_is_among(connection.dialect, record_ids, meant.c.record_id)]
         waiting = select(meant.c.record_id).where(meant.c.run_id == run_id, meant.c.resolved.is_(False), *chosen)
         discarded = (
             update(table)

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.contracts.v1 import RecordsQuarantined
 from loom_quarantine.database import transaction
-from loom_quarantine.looking import named
 from loom_quarantine.rows import rows_of
+from loom_quarantine.tables import id_is_among
 from loom_quarantine.tables import quarantined_records as table
 from loom_quarantine.threads import origin_of
 
@@ -44,7 +44,7 @@ async def _resolve_as_its_thread(connection: AsyncConnection, message: RecordsQu
             table.c.origin_run_id == origin,
             table.c.run_id != message.run_id,
             table.c.resolved.is_(True),
-            named(connection.dialect, names),
+            id_is_among(connection.dialect, names),
         )
     )
     for row in resolved.mappings().all():

@@ -3,10 +3,14 @@ are written from them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
+    Dialect,
     Index,
     Integer,
     MetaData,
@@ -17,6 +21,8 @@ from sqlalchemy import (
     column,
     false,
     func,
+    literal,
+    select,
     table,
 )
 
@@ -75,3 +81,13 @@ replayed_records = Table(
 
 runs = table("pipeline_runs", *map(column, ("run_id", "status", "reason")))
 """The coordinator's own table, as far as it is read here: whether a replay has ended."""
+
+
+def id_is_among(
+    dialect: Dialect, record_ids: Sequence[str], names: ColumnElement[str] = quarantined_records.c.record_id
+) -> ColumnElement[bool]:
+    """The condition that a record's id is one of `record_ids`. They are bound as one value, because databases limit how
+    many parameters a statement may have."""
+    unfold = func.jsonb_array_elements_text if dialect.name == "postgresql" else func.json_each
+    given = unfold(literal(list(record_ids), Json)).table_valued("value")
+    return names.in_(select(given.c.value))

@@ -11,10 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.domain.plan import Replay
 from loom_quarantine.database import transaction
-from loom_quarantine.looking import named
 from loom_quarantine.resolving import MANUAL_FIX, REPROCESSED
+from loom_quarantine.tables import id_is_among, replayed_records
 from loom_quarantine.tables import quarantined_records as table
-from loom_quarantine.tables import replayed_records
 from loom_quarantine.threads import taken_by_another
 
 
@@ -79,7 +78,7 @@ async def _take(
             table.c.id > (cursor or 0),
             table.c.resolved.is_(False),
             ~taken_by_another(run_id),
-            *([] if replay.record_ids is None else [named(connection.dialect, replay.record_ids)]),
+            *([] if replay.record_ids is None else [id_is_among(connection.dialect, replay.record_ids)]),
         )
         .order_by(table.c.id)
         .limit(limit)
