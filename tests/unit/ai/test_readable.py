@@ -76,6 +76,30 @@ def test_tags_within_an_answer_are_its_own():
     assert value_in(text, strict=True) == json.loads(text)
 
 
+MARKERS = (
+    "<think>",
+    "</think>",
+    "<|channel|>",
+    "final<|message|>",
+    "<|return|>",
+    "analysis",
+    "assistantfinal",
+    "{}",
+    '"',
+    "[",
+)
+AROUND_ANY = ("```json\n{}\n```", "Well: {} - that is all.", "Hm.</think>{}", "<|channel|>final<|message|>{}<|return|>")
+
+
+@given(
+    st.lists(st.sampled_from(MARKERS) | st.text(max_size=3), min_size=1, max_size=6).map("".join),
+    st.sampled_from(AROUND_ANY),
+)
+def test_markers_of_reasoning_within_a_value_are_a_part_of_it(text, around):
+    said = json.dumps({"mood": text})
+    assert value_in(around.replace("{}", said, 1)) == {"mood": text}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

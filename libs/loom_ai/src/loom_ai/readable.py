@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from loom_common.domain.exact_json import loads
@@ -17,6 +18,8 @@ _CHANNEL = "<|channel|>"
 _STRIPPED = re.compile(r"\Aanalysis.*?assistantfinal", re.DOTALL)
 """The same channels, where a server has taken the markers out."""
 _BEGINS_JSON = re.compile(r"""\{\s*(?:["']|\w+\s*:)|\[\s*[\[{"]""")
+_CLOSED = "</think>"
+_BRACKET = re.compile(r"[\[{]")
 _MOST_STARTS = 200
 _decoder = json.JSONDecoder()
 
@@ -36,10 +39,11 @@ def value_in(text: str, *, strict: bool = False) -> Any:
 def without_thoughts(text: str) -> str:
     """The text without the reasoning before it: blocks of think tags, and the channels of the harmony format. Empty
     where there is nothing but reasoning; as it is where there is none."""
-    if _CHANNEL in text:
-        final = list(_FINAL.finditer(text))
+    if channels := [*_outside_values(text, _CHANNEL)]:
+        final = [found for place in channels if (found := _FINAL.match(text, place)) is not None]
         if final:
-            return text[final[-1].end() :].split("<|", 1)[0]
+            message = text[final[-1].end() :]
+            return message[: next(_outside_values(message, "<|"), len(message))]
         return (
             "" if text.lstrip().startswith(("<|channel|>analysis", "<|start|>assistant<|channel|>analysis")) else text
         )
@@ -53,8 +57,8 @@ def without_thoughts(text: str) -> str:
 
 def _one_object(text: str) -> str | None:
     """The one object in a text, as it is written; None where there is none, or more than one, or a broken one."""
-    _, closed, rest = text.rpartition("</think>")  # some servers open the block themselves
-    text = rest if closed else _STRIPPED.sub("", text)
+    closed = [*_outside_values(text, _CLOSED)]  # some servers open the block themselves
+    text = text[closed[-1] + len(_CLOSED) :] if closed else _STRIPPED.sub("", text)
     found: str | None = None
     at = 0
     for _ in range(_MOST_STARTS):
@@ -77,3 +81,20 @@ def _one_object(text: str) -> str | None:
             return None
         at = end
     return None
+
+
+def _outside_values(text: str, marker: str) -> Iterator[int]:
+    """Where `marker` stands in a text, except within its JSON values: there it is a part of what is said."""
+    at, tried, found = 0, 0, text.find(marker)
+    while found >= 0:
+        start = _BRACKET.search(text, at, found)
+        if start is None or tried == _MOST_STARTS:
+            yield found
+            at = found + len(marker)
+        else:
+            tried += 1
+            try:
+                at = _decoder.raw_decode(text, start.start())[1]
+            except (ValueError, RecursionError):
+                at = start.end()
+        found = text.find(marker, at)
