@@ -6,6 +6,7 @@ so a test may stop, kill or restart what it was given; the next test finds it in
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,12 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")  # how long an example takes says how busy the machine is
+
+
+def pytest_configure() -> None:
+    """Tables are as wide as what is in them, wherever the tests run: the readline that pytest loads may leave
+    `COLUMNS` to the workers of pytest-xdist, and they to every `loom` they run."""
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -68,16 +68,17 @@ async def test_too_many_failures_end_a_run_and_say_which_limit(tmp_path):
 
 
 async def test_a_run_that_a_limit_ended_goes_on_when_resumed_and_counts_anew(tmp_path):
-    transform = {**python("transforms:fails_on_five"), "max_failures": 120}
-    made = project(tmp_path, 1000, transform=transform, code=CODE, extract={"batch_size": 10})
+    """More records than a run has under way at once: the limit is passed while most of them are still in the source."""
+    transform = {**python("transforms:fails_on_five"), "max_failures": 200}
+    made = project(tmp_path, 2000, transform=transform, code=CODE, extract={"batch_size": 5})
     first = await run(made, environ={"LOOM_WORKER_PREFETCH": "2"})
     assert (first.report["status"], first.report["reason"]) == ("failed", "failure_limit"), first.err
     assert first.report["records"]["staged"] > 0
-    assert first.report["records"]["quarantined"] < 200
+    assert first.report["records"]["quarantined"] < 400
     last = await loom(made.folder, "resume", first.report["run_id"], "--format", "json")
-    assert counts(last.report, "loaded", "quarantined") == {"loaded": 800, "quarantined": 200}, last.err
+    assert counts(last.report, "loaded", "quarantined") == {"loaded": 1600, "quarantined": 400}, last.err
     assert (last.report["status"], last.report["reason"]) == ("succeeded", None)
-    assert sorted(ids(await made.loaded())) == [name for name in review_ids(1000) if int(name[1:]) % 5]
+    assert sorted(ids(await made.loaded())) == [name for name in review_ids(2000) if int(name[1:]) % 5]
     assert (await loom(made.folder, "resume", first.report["run_id"])).code == 2
 
 

@@ -62,7 +62,7 @@ async def test_a_loader_killed_the_instant_a_batch_is_in_the_destination_does_no
     )
     config = LoomConfig.load(cluster.project / "loom.yaml")
     watching = await asyncpg.connect(cluster.state_url)
-    await watching.execute(f"CREATE TABLE {table} (id text, review text, stars text)")
+    await watching.execute(f"CREATE TABLE {table} (id text PRIMARY KEY, review text, stars text)")
     rows = await watching.prepare(f"SELECT count(*) FROM {table}")
 
     async with open_session(config, cluster=True) as session:

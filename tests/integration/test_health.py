@@ -37,6 +37,23 @@ def hold(record):
         time.sleep(0.02)
     return {{"text": record["text"]}}
 """
+HOLD_THE_LOOP = """
+import signal
+import time
+from pathlib import Path
+
+FOLDER = Path({folder!r})
+
+
+def hold(_number, _frame):
+    (FOLDER / "held").touch()
+    while not (FOLDER / "go").exists():
+        time.sleep(0.02)
+
+
+signal.signal(signal.SIGUSR1, hold)
+"""
+"""Python runs a signal's handler in the main thread, which is the event loop's; every other thread goes on."""
 
 
 class Asked:
@@ -176,7 +193,7 @@ async def test_a_service_is_alive_but_not_ready_while_its_broker_is_away(rabbitm
         await transformer.becomes("/readyz", 200)
 
 
-async def test_liveness_is_answered_by_the_event_loop_itself(project, amqp_url, bus):
+async def test_a_service_is_alive_while_a_user_s_asynchronous_function_does_not_come_back(project, amqp_url, bus):
     (project / "held_up.py").write_text(HOLD.format(folder=str(project)).replace("def hold", "async def hold"))
     plan = plan_of({"type": "python", "function": "held_up:hold"})
     await FolderPayloads(project / "payloads").put(plan.encoded())
@@ -184,7 +201,22 @@ async def test_liveness_is_answered_by_the_event_loop_itself(project, amqp_url, 
 
     with service("transformer", project, amqp_url) as transformer:
         await transformer.becomes("/readyz", 200)
-        await bus.publish([batch])  # whose function blocks the loop
+        await bus.publish([batch])
+        await eventually(lambda: asyncio.to_thread((project / "held").exists))
+        async with asyncio.timeout(5):
+            assert await transformer.status("/healthz") == 200
+        assert await transformer.number("loom_messages_in_hand", queue=TRANSFORM) == 1
+        (project / "go").touch()
+        await eventually(lambda: _is(bus.depth(work_queue(Stage.EVALUATE)), 1))
+
+
+async def test_liveness_is_answered_by_the_event_loop_itself(project, amqp_url, bus):
+    held_up = {"PYTHONPATH": str(project)}  # Python imports `sitecustomize` as it starts
+    (project / "sitecustomize.py").write_text(HOLD_THE_LOOP.format(folder=str(project)))
+
+    with service("transformer", project, amqp_url, **held_up) as transformer:
+        await transformer.becomes("/readyz", 200)
+        transformer.process.send_signal(signal.SIGUSR1)
         await eventually(lambda: asyncio.to_thread((project / "held").exists))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
