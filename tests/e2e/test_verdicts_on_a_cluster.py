@@ -95,19 +95,28 @@ async def test_a_sample_goes_beside(cluster, made):
 async def test_a_cancel_leaves_nothing_staged(cluster, made):
     made.say(load={"destination": made.destination, "mode": "replace"}, transform=python("transforms:slow"))
     config = LoomConfig.load(cluster.project / "loom.yaml")
-    async with open_session(config, cluster=True) as session:
-        run_id = (await session.start(request_of(made, config))).run_id
-        await until(session, run_id, lambda progress: progress.tally.loaded >= 10)
-        await session.cancel(run_id)
-        report = (await ended(session, run_id)).report.model_dump()
-    assert (report["status"], report["records"]["loaded"], report["records"]["staged"]) == ("cancelled", 0, 0)
-    assert_balanced(report)
 
     async def left() -> list[str]:
         return [name for name in await names(cluster, made) if "__loom_" in name]
 
+    async with open_session(config, cluster=True) as session:
+        run_id = (await session.start(request_of(made, config))).run_id
+        await until(session, run_id, lambda progress: progress.tally.loaded >= 10)
+        [staging] = await left()
+        await session.cancel(run_id)
+        report = (await ended(session, run_id)).report.model_dump()
+    assert (report["status"], report["records"]["loaded"], report["records"]["staged"]) == ("cancelled", 0, 0)
+    assert_balanced(report)
     await settles(left, [])
     assert await made.loaded(cluster.credentials) == []
+
+    connection = await asyncpg.connect(cluster.state_url)  # as if the broker had lost what was asked of the loader
+    await connection.execute(f'CREATE TABLE "{made.destination.partition("=")[2]}{staging}" (id text)')
+    await connection.close()
+    async with open_session(config, cluster=True) as session:
+        assert (await session.cancel(run_id)).status == "cancelled"
+    await settles(left, [])
+    assert (await report_of(config, run_id))["records"] == report["records"]
 
 
 async def test_what_a_limit_left_staged(cluster, made):

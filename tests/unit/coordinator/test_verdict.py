@@ -17,7 +17,7 @@ from loom_coordinator.verdict import Verdict, kept_old_result, of
         (Tally(extracted=3, passed=1, loaded=1, rejected=2), None, "succeeded", None),
         (Tally(extracted=3, quarantined=3), None, "failed", "Nothing was loaded: errors kept back 3 of 3 records."),
         (Tally(extracted=3, skipped=3), None, "failed", "Nothing was loaded: errors kept back 3 of 3 records."),
-        (Tally(extracted=1, quarantined=1), 0.5, "failed", "Nothing was loaded: errors kept back 1 of 1 records."),
+        (Tally(extracted=1, quarantined=1), 0.5, "failed", "Nothing was loaded: errors kept back 1 of 1 record."),
         (
             Tally(extracted=3, rejected=2, quarantined=1),
             None,

@@ -92,6 +92,8 @@ def test_a_pause_says_what_was_done_and_what_is_left():
     assert "20 of 300 records are through, 280 are left" in words
     assert "loom resume r --budget USD" in words
     assert "20 records are through, and more are left" in budgets.said("r", spent, 20, None)
+    assert "1 record is through, and more are left" in budgets.said("r", spent, 1, None)
+    assert "1 of 2 records is through, 1 is left" in budgets.said("r", spent, 1, 2)
     dead = spent.model_copy(update={"lost": 0.3})
     owed = spent.model_copy(update={"owed": 0.1})
     assert "is spent, $0.1000 is kept to judge what was answered, and" in budgets.said("r", owed, 20, None)

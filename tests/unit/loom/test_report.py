@@ -56,6 +56,19 @@ def test_the_report_says_everything_about_a_run():
         assert words in seen
 
 
+def test_no_line_ends_with_blanks():
+    assert [line for line in shown(RUN).splitlines() if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "loaded", "unchanged"),
+    [("failed", 0, True), ("cancelled", 0, True), ("failed", 3, False), ("succeeded", 0, False), ("running", 0, False)],
+)
+def test_a_run_that_ended_without_putting_anything_there_says_that_its_place_is_unchanged(status, loaded, unchanged):
+    seen = shown({**RUN, "status": status, "records": {**RUN["records"], "loaded": loaded}})
+    assert ("results/scores.csv  (unchanged: this run put nothing there)" in seen) is unchanged
+
+
 def test_names_are_shown_as_they_are_not_as_markup():
     assert "[bold]" in shown(RUN)
 

@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BudgetSpent
+from loom_common.domain.plural import counted
 from loom_common.errors import ConfigurationError
 from loom_coordinator import accounts, alerts, runs, slicing, spending
 from loom_coordinator.progress import progress
@@ -34,8 +35,9 @@ async def pause(unit: Unit, run: RowMapping, spent: BudgetSpent) -> None:
 
 def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
     """The pause in words. Pure."""
-    done = f"{ended:,} of {total:,} records are through" if total is not None else f"{ended:,} records are through"
-    left = f", {total - ended:,} are left" if total is not None else ", and more are left"
+    among = f"{ended:,} of " if total is not None else ""
+    done = f"{among}{counted(ended if total is None else total, 'record')} {_verb(ended)} through"
+    left = f", {total - ended:,} {_verb(total - ended)} left" if total is not None else ", and more are left"
     lost = f" (${spent.lost:.4f} of it maybe: calls that died with their process)" if spent.lost else ""
     owed = f", ${spent.owed:.4f} is kept to judge what was answered" if spent.owed else ""
     return (
@@ -43,6 +45,10 @@ def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
         f"may cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
         f"Go on with `loom resume {run_id} --budget USD`."
     )
+
+
+def _verb(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def resumed(run: RowMapping, given: float | None, booked: float) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from loom_coordinator import (
     budgets,
     completion,
     facts,
+    finalizing,
     limits,
     replays,
     runs,
@@ -47,13 +48,17 @@ async def carry_out(unit: Unit, command: RunCommand) -> RunAccepted:
 
 
 async def cancel(unit: Unit, run: RowMapping) -> str:
-    """End it. Cancelling what has ended drops what it has staged, and changes nothing else."""
+    """End it. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader once
+    more for what the first time asked of it: that message may be lost with a broker."""
     if staging.held(run) and not verdict.adds(run):
         await staging.drop(unit, run, status=runs.CANCELLED)
         return runs.CANCELLED
-    if run["status"] in runs.TERMINAL:
+    if run["status"] == runs.CANCELLED:
+        finalizing.ask(unit, run, int(run["epoch"]), complete=False, drop=True)
+    elif run["status"] not in runs.TERMINAL:
+        await completion.cancel(unit, run)
+    else:
         return str(run["status"])
-    await completion.cancel(unit, run)
     return runs.CANCELLED
 
 

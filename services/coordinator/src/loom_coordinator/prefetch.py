@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from loom_common.domain.plural import counted
+
 LEAST, MOST = 1, 64
 SPARE = 4
 """Not fewer because an upstream is away: a probe that is never answered keeps one hand busy for half a minute, and the
@@ -121,7 +123,8 @@ def _by_load(setting: Setting, signals: Signals) -> Setting:
         return _stepped(setting, 1, now + 1, "back to what is configured")
     if signals.full(now) and waiting < FEW_QUEUEING and not signals.away and setting.hold == 0:
         above = now + 1 if now >= signals.configured else min(2 * now, signals.configured)
-        return _stepped(setting, 1, min(MOST, above), f"{signals.ready} messages wait and every hand is full")
+        waits = f"{counted(signals.ready, 'message')} {'waits' if signals.ready == 1 else 'wait'}"
+        return _stepped(setting, 1, min(MOST, above), f"{waits} and every hand is full")
     return replace(setting, streak=0)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import RowMapping
 
 from loom_common.domain.gates import below_batch_threshold
+from loom_common.domain.plural import counted
 from loom_common.domain.tally import Tally
 from loom_coordinator import runs
 
@@ -28,11 +29,11 @@ def of(tally: Tally, batch_threshold: float | None) -> Verdict:
 
     A run may not be called succeeded where records are unaccounted for, nor where errors left nothing to load."""
     if not tally.balanced:
-        words = f"the ledger does not balance: {tally.underway} of {tally.extracted} records unaccounted"
+        words = f"the ledger does not balance: {tally.underway:,} of {counted(tally.extracted, 'record')} unaccounted"
         return Verdict(runs.FAILED, words)
     if not tally.loaded and tally.errors:
         rest = f", and the gate rejected the other {tally.rejected:,}" if tally.rejected else ""
-        words = f"Nothing was loaded: errors kept back {tally.errors:,} of {tally.extracted:,} records{rest}."
+        words = f"Nothing was loaded: errors kept back {tally.errors:,} of {counted(tally.extracted, 'record')}{rest}."
         return Verdict(runs.FAILED, words)
     if not tally.loaded and tally.rejected:
         all_of_them = f"all {tally.rejected:,} records" if tally.rejected > 1 else "the one record"

@@ -37,7 +37,7 @@ def render(report: Mapping[str, Any]) -> RenderableType:
     parts.append(_facts(report))
     if report.get("alerts"):
         parts += [Text(), _alerts(report["alerts"])]
-    return Group(*parts)
+    return terminal.Trimmed(Group(*parts))
 
 
 def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str, str]]:
@@ -118,13 +118,19 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
             else {}
         ),
         **({"Estimated": words} if (words := _estimated(report)) else {}),
-        "Results": terminal.place(report["destination"]),
+        "Results": f"{terminal.place(report['destination'])}{_unchanged(report)}",
         **({"Replay of": str(report["replay_of"])} if report.get("replay_of") else {}),
         **({"Second": words} if (words := of_second(report)) else {}),
         **({"Staged": words} if (words := of_staged(report)) else {}),
         **({"Sample": words} if (words := of_sample(report)) else {}),
     }
     return _pairs([(Text(name, style="bold"), Text(value, overflow="fold")) for name, value in facts.items()], 11)
+
+
+def _unchanged(report: Mapping[str, Any]) -> str:
+    """Said of a place that may hold what somebody else put there, and nothing of this run."""
+    nothing = report["status"] in ("failed", "cancelled") and not report["records"].get("loaded")
+    return "  (unchanged: this run put nothing there)" if nothing else ""
 
 
 def _percentiles(seconds: Mapping[str, float | None]) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from loom.cli import results
 
@@ -31,6 +32,22 @@ class Symbols:
 
 UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗", doubtful="!")
 ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
+
+
+class Trimmed:
+    """Something to print whose lines end with their last letter: tables fill theirs up with blanks."""
+
+    def __init__(self, whole: RenderableType) -> None:
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for line in console.render_lines(self._whole, options, pad=False):
+            while line and not line[-1].text.strip():
+                line.pop()
+            if line:
+                yield from line[:-1]
+                yield Segment(line[-1].text.rstrip(), line[-1].style)
+            yield Segment.line()
 
 
 def stdout() -> Console:

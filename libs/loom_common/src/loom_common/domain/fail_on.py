@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from loom_common.domain.plural import counted
+
 COUNTS: Mapping[str, tuple[str, ...]] = {
     "rejected": ("rejected",),
     "quarantined": ("quarantined",),
@@ -63,7 +65,7 @@ def passed(limits: Mapping[str, str], records: Mapping[str, int]) -> list[str]:
         allowed, found = Allowed.of(written), sum(records.get(each, 0) for each in COUNTS[name])
         if allowed.passed_by(found, extracted):
             share = f" ({found / extracted:.1%})" if extracted else ""
-            words.append(f"{name}: {found:,} of {extracted:,} records{share}; fail_on allows {allowed}")
+            words.append(f"{name}: {found:,} of {counted(extracted, 'record')}{share}; fail_on allows {allowed}")
     return words
 
 
