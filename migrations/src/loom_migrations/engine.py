@@ -53,8 +53,10 @@ def _takes_any_text(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
     def replace(
-        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: object
+        _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: object
     ) -> tuple[str, Any]:
+        # By their shape: SQLAlchemy says "many" of an INSERT that holds many rows and one flat tuple, too.
+        many = isinstance(parameters, list)
         return statement, [_storable(each) for each in parameters] if many else _storable(parameters)
 
 

@@ -69,6 +69,7 @@ class FactIntake:
             raise
         except Exception as error:
             if len(readable) > 1:
+                log.warning("facts are taken one by one", facts=len(readable), error=named(error))
                 for one in readable:  # find the one that cannot be taken; the others go through
                     await self._commit([one])
             elif readable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Unit:
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
-        return sqlite.insert(table) if self.connection.dialect.name == "sqlite" else postgresql.insert(table)
+        return _inserting(self.connection.dialect.name, table)
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
         """Whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
@@ -61,17 +62,9 @@ class Unit:
         """Insert rows; where the primary key stands already, set the `update` columns (default: all), or nothing."""
         if not rows:
             return
-        key = [column.name for column in table.primary_key]
-        statement = self.insert(table)
-        changed = [name for name in rows[0] if name not in key] if update is None else list(update)
-        complete: Insert
-        if changed:
-            complete = statement.on_conflict_do_update(
-                index_elements=key, set_={name: statement.excluded[name] for name in changed}
-            )
-        else:
-            complete = statement.on_conflict_do_nothing(index_elements=key)
-        await self.connection.execute(complete, list(rows))
+        changed = None if update is None else tuple(update)
+        statement = _upserting(self.connection.dialect.name, table, tuple(rows[0]), changed)
+        await self.connection.execute(statement, list(rows))
 
     async def first_time(self, messages: Mapping[str, str]) -> set[str]:
         """Enter message ids (id -> run) into the inbox; give back those that were not there."""
@@ -111,6 +104,22 @@ class Unit:
     def sends(self) -> bool:
         """Whether anything waits to be sent."""
         return bool(self._outgoing)
+
+
+def _inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+@functools.cache
+def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Sequence[str] | None) -> Insert:
+    """The statement of an upsert, built once: `excluded` makes a copy of every column of its table."""
+    key = [column.name for column in table.primary_key]
+    statement = _inserting(dialect, table)
+    changed = [name for name in columns if name not in key] if update is None else update
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=key)
+    excluded = statement.excluded
+    return statement.on_conflict_do_update(index_elements=key, set_={name: excluded[name] for name in changed})
 
 
 @asynccontextmanager

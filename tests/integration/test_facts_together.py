@@ -1,0 +1,80 @@
+"""Facts that arrive together are taken in one transaction, on SQLite and Postgres."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from sqlalchemy import select
+
+from loom_common.contracts.v1 import BatchFact, BatchHeader
+from loom_common.domain.ids import batch_id
+from loom_common.domain.tally import Tally
+from loom_common.flow import Stage
+from loom_coordinator import facts, runs
+from loom_coordinator.tables import batches, inbox, metadata, pipeline_runs, pipelines
+from loom_coordinator.unit import begin
+from loom_migrations.engine import open_engine
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+RUN = "run_1"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/loom.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+async def engine(url):
+    engine = open_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def unit(engine):
+    """A transaction in which a run has begun."""
+    async with begin(engine, NOW, None) as unit:
+        named = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
+        await unit.connection.execute(pipelines.insert().values(**named, created_at=NOW, updated_at=NOW))
+        await unit.connection.execute(
+            pipeline_runs.insert().values(
+                run_id=RUN, pipeline_name="p", pipeline_version="1", execution_date=NOW, started_at=NOW,
+                status=runs.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
+                priority=5, slice_batches=2, credit_window=4,
+            )
+        )  # fmt: skip
+        yield unit
+
+
+def transformed(position: int) -> BatchFact:
+    header = BatchHeader(
+        run_id=RUN, pipeline="p", plan="plan", epoch=1, batch_id=batch_id(RUN, 0, 0, position), partition=0, slice=0,
+        position=position, tally=Tally(extracted=5, transformed=5),
+    )  # fmt: skip
+    return BatchFact(header=header, stage=Stage.TRANSFORM, seconds=0.1)
+
+
+async def test_all_facts_of_a_group_are_taken_at_once(unit):
+    group = [transformed(position) for position in range(3)]
+    await facts.take(unit, group)
+
+    known = await unit.connection.execute(select(batches.c.position).order_by(batches.c.position))
+    assert list(known.scalars()) == [0, 1, 2]
+    entered = await unit.connection.execute(select(inbox.c.message_id))
+    assert set(entered.scalars()) == {fact.message_id for fact in group}
+
+
+async def test_of_a_group_only_the_new_facts_are_taken(unit):
+    assert await unit.first_time({"first": RUN, "second": RUN}) == {"first", "second"}
+    assert await unit.first_time({"second": RUN, "third": RUN}) == {"third"}
+
+
+async def test_text_that_the_database_does_not_hold_spoils_no_group(unit, url):
+    entered = await unit.first_time({"a\x00b": RUN, "c": RUN})
+    assert entered == ({"a\ufffdb", "c"} if url.startswith("postgres") else {"a\x00b", "c"})
