@@ -123,8 +123,9 @@ lint: $(VENV)/.dev ## ruff: rules and format
 types: $(VENV)/.dev ## mypy, strict
 	@$(BIN)/mypy $(addsuffix /src,$(BASE) $(DEV))
 
-imports: $(VENV)/.dev ## the floors: who may import whom
+imports: $(VENV)/.dev ## who may import whom: layers, circles, modules side by side
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m loom_dev.structure --check
 
 schemas: $(VENV)/.dev ## fail where docs/schemas differs from the messages
 	@$(BIN)/python -m loom_dev.schemas --check

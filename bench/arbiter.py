@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 from bench.report import ratio
 from bench.result import BenchError, Passage
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_dev.backends.ports import reserve_port
 
 _EVALUATOR = {"type": "semantic", "reference_field": "expected", "threshold": 0.5}
@@ -87,12 +87,12 @@ async def _passage(evaluate: Evaluate, records: int, at_once: int, run: str) -> 
 
 @asynccontextmanager
 async def _loom(url: str, folder: Path) -> AsyncIterator[Evaluate]:
-    from loom_ai.opening import open_journal, open_models
+    from loom_ai.compose import open_journal, open_models
     from loom_ai.ports import Payer
     from loom_ai.settings import ModelSettings
-    from loom_common.domain.evaluators import Semantic
+    from loom_common.domain.definition.evaluators import Semantic
+    from loom_evaluator.evaluation_call import EvaluationCall
     from loom_evaluator.evaluators.arbiter import arbiter_rule
-    from loom_evaluator.hearing import Hearing
     from loom_migrations.upgrade import upgrade_all
 
     journal = f"sqlite:///{folder / 'journal.db'}"
@@ -102,7 +102,7 @@ async def _loom(url: str, folder: Path) -> AsyncIterator[Evaluate]:
     rule = arbiter_rule(Semantic.model_validate(_EVALUATOR), section, {})
 
     async def evaluate(record: TransformedRecord) -> float:
-        return (await rule(record, Hearing(models, Payer("bench", record.id)))).value
+        return (await rule(record, EvaluationCall(models, Payer("bench", record.id)))).value
 
     try:
         yield evaluate

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from bench.pipeline import definition
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
+from loom_common.config.settings import LogSettings
 from loom_common.contracts.v1 import RunFinished, RunRequest
-from loom_common.settings import LogSettings
-from loom_common.telemetry import configure_logging
+from loom_common.service.logging import configure_logging
 
 
 async def run(source: str, database: str, batch_size: int) -> dict[str, float]:

@@ -20,14 +20,14 @@ import aiohttp
 import orjson
 import uvloop
 
-from loom_ai.opening import open_buckets, open_claims, open_journal, open_models
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask
+from loom_ai.compose import open_buckets, open_claims, open_journal, open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.structured import ask
-from loom_common import bills
-from loom_common.bootstrap import _collect_less
-from loom_common.domain.providers import RateLimit
+from loom_common.domain.model_options.providers import RateLimit
+from loom_common.service.bootstrap import _collect_less
+from loom_common.worker import usage
 from loom_dev.backends import Redis
 from loom_migrations.upgrade import upgrade_all
 
@@ -87,7 +87,7 @@ async def loom(base_url: str, journal: str, count: int, start: int, limit: RateL
         reply = await ask(models, call, Payer("run_1", str(number)), SHAPE, patience=120)
         assert reply.output is not None, reply.error
 
-    with bills.opened():
+    with usage.opened():
         try:
             return await in_turns(work, count)
         finally:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from loom_common.adapters.amqp_bus import AmqpBus
-from loom_common.adapters.claim_check import ClaimCheckBus
-from loom_common.adapters.folder_payloads import FolderPayloads
-from loom_common.adapters.memory_broker import MemoryBroker
-from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.amqp.bus import AmqpBus
+from loom_common.adapters.memory.broker import MemoryBroker
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.adapters.payloads.claim_check import ClaimCheckBus
+from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_dev.waiting import within

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from loom_ai.opening import open_buckets
+from loom_ai.compose import open_buckets
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
 from loom_dev.waiting import within

@@ -9,13 +9,13 @@ import datetime as dt
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_ai.budgets import LEASE_SECONDS, OWED_SECONDS, Free, Reserve, Settle
-from loom_ai.journal_tables import metadata
-from loom_ai.stores.memory_budgets import MemoryBudgets
-from loom_ai.stores.postgres import postgres_engine
-from loom_ai.stores.sql_budgets import SqlBudgets
-from loom_ai.stores.sqlite import sqlite_engine
-from loom_common.domain.budget import Need, Verdict
+from loom_ai.budget.ledger import LEASE_SECONDS, OWED_SECONDS, Free, Reserve, Settle
+from loom_ai.journal.tables import metadata
+from loom_ai.stores.memory.budgets import MemoryBudgets
+from loom_ai.stores.sql.budgets import SqlBudgets
+from loom_ai.stores.sql.postgres import postgres_engine
+from loom_ai.stores.sql.sqlite import sqlite_engine
+from loom_common.domain.run.budget import BudgetDecision, Need
 from loom_common.errors import DependencyUnavailable
 
 RUN = "run_1"
@@ -89,49 +89,49 @@ def wish(
     return Reserve(name, run_id, need, limit, booked, record)
 
 
-def verdicts(decisions) -> list[Verdict]:
+def verdicts(decisions) -> list[BudgetDecision]:
     return [decision.verdict for decision in decisions]
 
 
 async def test_wishes_are_granted_until_the_budget_is_full(place):
     ledger = place.hand()
     decisions = await ledger.exchange([wish(f"w{number}") for number in range(6)])
-    assert verdicts(decisions) == [Verdict.GRANTED] * 4 + [Verdict.WAITS] * 2
+    assert verdicts(decisions) == [BudgetDecision.GRANTED] * 4 + [BudgetDecision.WAITS] * 2
 
 
 async def test_what_a_call_did_not_cost_is_there_for_the_next(place):
     ledger = place.hand()
     await ledger.exchange([wish(f"w{number}") for number in range(4)])
     [_, decision] = await ledger.exchange([Settle("w0", RUN, 0.25, 0.05), wish("w4", 0.2)])
-    assert (decision.verdict, decision.standing.spent) == (Verdict.GRANTED, 0.05)
+    assert (decision.verdict, decision.standing.spent) == (BudgetDecision.GRANTED, 0.05)
 
 
 async def test_a_call_that_needs_not_all_is_granted_what_it_needs_and_that_is_what_is_reserved(place):
     ledger = place.hand()
     small = Reserve("w0", RUN, Need(full=5.0, enough=0.75, least=0.1), 1.0, 0.0)
     [decision] = await ledger.exchange([small])
-    assert (decision.verdict, decision.granted) == (Verdict.GRANTED, 0.75)
+    assert (decision.verdict, decision.granted) == (BudgetDecision.GRANTED, 0.75)
     [decision] = await place.hand().exchange([wish("w1", 0.5)])
-    assert (decision.verdict, decision.standing.reserved) == (Verdict.WAITS, 0.75)
+    assert (decision.verdict, decision.standing.reserved) == (BudgetDecision.WAITS, 0.75)
 
 
 async def test_what_a_judgement_costs_is_set_apart_once_for_each_record_until_it_is_made(place):
     ledger, other = place.hand(), place.hand()
     await ledger.exchange([wish(f"w{n}", 0.1, judged=0.2, record="r0") for n in range(2)])
     [decision] = await other.exchange([wish("w2", 0.5, judged=0.2, record="r1")])
-    assert (decision.verdict, decision.standing.owed) == (Verdict.WAITS, pytest.approx(0.2))
+    assert (decision.verdict, decision.standing.owed) == (BudgetDecision.WAITS, pytest.approx(0.2))
     await ledger.exchange([Settle("w0", RUN, 0.1, 0.1), Settle("w1", RUN, 0.1, 0.1)])
     [judging, _, decision] = await other.exchange(
         [wish("w3", 0.8), Free(RUN, ("r0", "unknown")), wish("w4", 0.5, judged=0.2, record="r1")]
     )
-    assert judging.verdict is Verdict.GRANTED
-    assert (decision.verdict, decision.standing.owed) == (Verdict.WAITS, pytest.approx(0.0))
+    assert judging.verdict is BudgetDecision.GRANTED
+    assert (decision.verdict, decision.standing.owed) == (BudgetDecision.WAITS, pytest.approx(0.0))
 
 
 async def test_every_replica_sets_apart_what_judging_has_cost(place):
     await place.hand().exchange([Free(RUN, ("r0", "r1"), cost=0.2)])
     [decision] = await place.hand().exchange([wish("w0", 0.1, judged=0.9, record="r2")])
-    assert decision.verdict is Verdict.GRANTED
+    assert decision.verdict is BudgetDecision.GRANTED
     [decision] = await place.hand().exchange([wish("w1", 0.1)])
     assert decision.standing.owed == pytest.approx(0.15)
 
@@ -142,23 +142,23 @@ async def test_what_is_owed_for_too_long_is_free_again_and_not_lost(place):
     await ledger.exchange([Settle("w0", RUN, 0.1, 0.1)])
     place.clock.pass_by(OWED_SECONDS + 1)
     [decision] = await ledger.exchange([wish("w1", 0.5, judged=0.1, record="r1")])
-    assert (decision.verdict, decision.standing.gone) == (Verdict.GRANTED, pytest.approx(0.1))
+    assert (decision.verdict, decision.standing.gone) == (BudgetDecision.GRANTED, pytest.approx(0.1))
 
 
 async def test_where_nothing_is_under_way_the_budget_is_exhausted(place):
     ledger = place.hand()
     await ledger.exchange([wish("w0", 0.9)])
     await ledger.exchange([Settle("w0", RUN, 0.9, 0.9)])
-    assert verdicts(await ledger.exchange([wish("w1", 0.2)])) == [Verdict.EXHAUSTED]
-    assert verdicts(await ledger.exchange([wish("w2", 0.2, limit=2.0)])) == [Verdict.GRANTED]
+    assert verdicts(await ledger.exchange([wish("w1", 0.2)])) == [BudgetDecision.EXHAUSTED]
+    assert verdicts(await ledger.exchange([wish("w2", 0.2, limit=2.0)])) == [BudgetDecision.GRANTED]
 
 
 async def test_all_replicas_share_a_budget_and_runs_do_not(place):
     hands = [place.hand() for _ in range(4)]
     asked = [hand.exchange([wish(f"{n}-{m}", 0.1) for m in range(5)]) for n, hand in enumerate(hands)]
     decisions = [each for group in await asyncio.gather(*asked) for each in verdicts(group)]
-    assert decisions.count(Verdict.GRANTED) == 10
-    assert verdicts(await hands[0].exchange([wish("other", 1.0, run_id="run_2")])) == [Verdict.GRANTED]
+    assert decisions.count(BudgetDecision.GRANTED) == 10
+    assert verdicts(await hands[0].exchange([wish("other", 1.0, run_id="run_2")])) == [BudgetDecision.GRANTED]
 
 
 async def test_what_a_dead_replica_had_reserved_counts_as_lost(place):
@@ -166,7 +166,11 @@ async def test_what_a_dead_replica_had_reserved_counts_as_lost(place):
     await dead.exchange([wish("w0", 0.6)])
     place.clock.pass_by(LEASE_SECONDS + 1)
     [decision] = await alive.exchange([wish("w1", 0.5)])
-    assert (decision.verdict, decision.standing.lost, decision.standing.reserved) == (Verdict.EXHAUSTED, 0.6, 0.0)
+    assert (decision.verdict, decision.standing.lost, decision.standing.reserved) == (
+        BudgetDecision.EXHAUSTED,
+        0.6,
+        0.0,
+    )
 
 
 async def test_a_replica_that_lives_keeps_what_it_has_reserved(place):
@@ -176,7 +180,7 @@ async def test_a_replica_that_lives_keeps_what_it_has_reserved(place):
         place.clock.pass_by(LEASE_SECONDS / 2)
         await slow.renew()
     [decision] = await other.exchange([wish("w1", 0.5)])
-    assert (decision.verdict, decision.standing.lost) == (Verdict.WAITS, 0.0)
+    assert (decision.verdict, decision.standing.lost) == (BudgetDecision.WAITS, 0.0)
 
 
 async def test_a_call_that_was_given_up_and_came_back_is_found_again(place):
@@ -186,13 +190,13 @@ async def test_a_call_that_was_given_up_and_came_back_is_found_again(place):
     await other.exchange([wish("w1", 0.5)])
     await slow.exchange([Settle("w0", RUN, 0.6, 0.1)])
     [decision] = await other.exchange([wish("w2", 0.5)])
-    assert decision.verdict is Verdict.GRANTED
+    assert decision.verdict is BudgetDecision.GRANTED
     assert (decision.standing.spent, decision.standing.lost) == (pytest.approx(0.1), pytest.approx(0.0))
 
 
 async def test_what_was_booked_before_the_ledger_knew_of_it_is_spent(place):
     [decision] = await place.hand().exchange([wish("w0", 0.5, booked=0.7)])
-    assert (decision.verdict, decision.standing.spent) == (Verdict.EXHAUSTED, 0.7)
+    assert (decision.verdict, decision.standing.spent) == (BudgetDecision.EXHAUSTED, 0.7)
 
 
 async def test_a_ledger_that_is_away_grants_nothing(tmp_path):

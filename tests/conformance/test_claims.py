@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from loom_ai import claims as module
-from loom_ai.claims import Claim, MemoryClaims
-from loom_ai.opening import open_claims
+from loom_ai.compose import open_claims
+from loom_ai.journal import claims as module
+from loom_ai.journal.claims import Claim, MemoryClaims
 from loom_ai.ports import Payer
 from loom_dev.waiting import within
 from support.journal_tables import stored
@@ -67,8 +67,8 @@ async def test_of_many_that_want_it_at_once_each_question_has_one_that_asks(work
 
 
 async def test_a_claim_outlives_its_lease_only_where_it_is_taken_anew(workers, monkeypatch):
-    for keeper in ("redis_claims", "sql_claims"):
-        monkeypatch.setattr(f"loom_ai.stores.{keeper}.LEASE_SECONDS", 3.0)
+    for keeper in ("redis", "sql"):
+        monkeypatch.setattr(f"loom_ai.stores.{keeper}.claims.LEASE_SECONDS", 3.0)
     monkeypatch.setattr(module, "LEASE_SECONDS", 3.0)
     one, other = workers
     await one.take(claims_of(ANN, "a", "b"))

@@ -15,9 +15,9 @@ import asyncpg
 import orjson
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import LoadConfig
-from loom_connectors.ports import Destination, Guarantee, LoadBatch, LoadResult, Row, Surroundings
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import LoadConfig
+from loom_connectors.ports import ConnectorContext, Destination, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"type": "string"}}}
@@ -52,7 +52,7 @@ class Place:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Destination]:
         """The destination, as one more process opens it."""
-        surroundings = Surroundings(
+        surroundings = ConnectorContext(
             self.folder, Credentials({"env": EnvProvider({"DB": self.url})}), output_schema=SCHEMA
         )
         key = ["id"] if self.mode == "upsert" else []

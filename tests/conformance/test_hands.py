@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-from loom_common import flow, hands
-from loom_common.contracts.codec import encode
+from loom_common import flow
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
-from loom_common.epochs import EpochGuard
 from loom_common.flow import Exchange
-from loom_common.worker import Duty, Worker
+from loom_common.worker import in_flight
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import within
 
 QUEUE = "test.work"
@@ -28,9 +29,9 @@ class Held:
         self.free = False
 
     async def __call__(self, _):
-        hands.begin(self.parts)
+        in_flight.begin(self.parts)
         for _ in range(self.parts - 1):
-            hands.one_done()
+            in_flight.one_done()
         self.held.append(asyncio.Event())
         if not self.free:
             await self.held[-1].wait()
@@ -47,7 +48,7 @@ async def at_work(bus, handler: Held):
     route, stop = flow.Route(Exchange.WORK, "load.x"), asyncio.Event()
     epoch = RunEpoch(run_id="run_1", epoch=1)
     await bus.publish([encode(Outgoing(route, epoch), "test") for _ in range(MESSAGES)])
-    worker = Worker("loader", Duty(QUEUE, (RunEpoch,), handler, PREFETCH), bus, EpochGuard(), drain_seconds=5)
+    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), handler, PREFETCH), bus, EpochGuard(), drain_seconds=5)
     running = asyncio.create_task(worker.run(stop))
     yield
     stop.set()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loom_ai.opening import open_journal
+from loom_ai.compose import open_journal
 from loom_ai.ports import Entry, Payer
 from support.journal_tables import stored
 from support.scripted_model import answer_of

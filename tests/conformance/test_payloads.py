@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from loom_common.adapters.folder_payloads import FolderPayloads
-from loom_common.adapters.postgres_payloads import PostgresPayloads
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.adapters.payloads.postgres import PostgresPayloads
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_migrations.engine import open_engine

@@ -12,18 +12,18 @@ from typing import Any
 import asyncpg
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
-from loom_connectors.ports import Page, ReadRecord, Source, Surroundings
+from loom_connectors.ports import ConnectorContext, Page, ReadRecord, Source
 from loom_connectors.registry import open_source, register_connector
 
 ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in range(23)]
 """`half` stands twice each, but for the last."""
 
 
-def surroundings(folder, **environ: str) -> Surroundings:
-    return Surroundings(folder, Credentials({"env": EnvProvider(environ)}))
+def surroundings(folder, **environ: str) -> ConnectorContext:
+    return ConnectorContext(folder, Credentials({"env": EnvProvider(environ)}))
 
 
 def write_csv(path, rows):

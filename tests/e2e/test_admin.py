@@ -9,7 +9,7 @@ import aio_pika
 import asyncpg
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.flow import CONSUMERS, DEAD_QUEUE
 from loom_dev.waiting import patience, within

@@ -5,12 +5,12 @@ import asyncio
 import asyncpg
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_common.bootstrap import open_bus
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_common.flow import Stage, work_queue
-from loom_coordinator import credit
+from loom_common.service.bootstrap import open_bus
+from loom_coordinator.flow_control import credit
 from support.books import assert_complete
 from support.clients import request_of
 from support.projects import project, review_ids

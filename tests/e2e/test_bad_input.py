@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from loom import Loom
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_dev.backends.ports import reserve_port

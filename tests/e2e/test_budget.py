@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from loom import estimating
-from loom.definition_file import load
+from loom.preflight import estimate as preflight_estimate
+from loom.project.definition_file import load
 from loom.session import open_session
-from loom_ai.prices import Prices, Tokens
+from loom_ai.budget.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Wire
@@ -123,7 +123,7 @@ def judged(place: Place, name: str, records: int, model: SimulatedModel, judge: 
 
 async def test_what_the_estimate_says_a_run_needs_lets_it_through(here, model, judge):
     made = judged(here, "estimated", 80, model, judge)
-    estimate = await estimating.estimate(load(made.pipeline), here.config, 20)
+    estimate = await preflight_estimate.estimate(load(made.pipeline), here.config, 20)
     made.say(monitoring={"cost_budget": 1.3 * estimate.enough})  # an estimate may be off by a fifth
     async with open_session(here.config, cluster=False) as session:
         finished = await outcome(session, (await session.start(request_of(made, here.config))).run_id)

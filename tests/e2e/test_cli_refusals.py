@@ -71,7 +71,7 @@ def test_an_error_nobody_foresaw_is_told_without_a_traceback(loom, monkeypatch):
     def broken(*_):
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("loom.catalog.find", broken)
+    monkeypatch.setattr("loom.project.catalog.find", broken)
     code, out, err = loom("run", "numbers")
     assert (code, out) == (1, "")
     assert err == "error: unexpected RuntimeError: boom. Run it again with --verbose to see where.\n"

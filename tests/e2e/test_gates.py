@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_migrations.engine import open_engine
 from support.clients import ended, request_of

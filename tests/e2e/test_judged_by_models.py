@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from loom import Loom
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_coordinator.tables import evaluation_results, record_evaluations
+from loom_coordinator.db.tables import evaluation_results, record_evaluations
 from loom_migrations.engine import open_engine
 from support.books import assert_balanced
 from support.clients import ended, request_of

@@ -8,13 +8,13 @@ from contextlib import closing
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
-from loom_common.domain.replaying import Changes
+from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError
 from loom_dev.waiting import within
-from loom_quarantine.looking import Chosen
+from loom_quarantine.queries import RecordFilter
 from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as command
@@ -81,7 +81,7 @@ async def test_a_replay_of_a_replay_resolves_every_copy_and_the_first_run_has_no
                 await session.replay(run_id, None, LENIENT)
     assert ids(await made.loaded(environ)) == review_ids(RECORDS)
     async with open_views(config) as views:
-        [counted] = await views.quarantine_stats(Chosen(pipeline="once", run_id=first.run_id))
+        [counted] = await views.quarantine_stats(RecordFilter(pipeline="once", run_id=first.run_id))
         assert (counted["records"], counted["unresolved"], counted["reprocessed"]) == (20, 0, 20)
         lineage = {each["run_id"]: each for each in await views.lineage("once", None)}
         shown = await views.quarantined_record(POOR[0], second.run_id)
@@ -190,5 +190,5 @@ def _count(folder, what, *values):
 
 async def _all_resolved(config, run_id):
     async with within(20), open_views(config) as views:
-        while await views.quarantined(Chosen(run_id=run_id, unresolved=True)):
+        while await views.quarantined(RecordFilter(run_id=run_id, unresolved=True)):
             await asyncio.sleep(0.05)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from loom import Loom
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.errors import ConfigurationError
 from loom_dev.waiting import within

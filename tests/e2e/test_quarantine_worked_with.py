@@ -9,13 +9,13 @@ import json
 import pytest
 
 from loom import Loom
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
-from loom_common.domain.replaying import Changes
+from loom_common.domain.run.replaying import Changes
 from loom_common.errors import InvalidDefinition
 from loom_dev.waiting import within
-from loom_quarantine.looking import Chosen
+from loom_quarantine.queries import RecordFilter
 from support.clients import ended, request_of
 from support.projects import ai, project
 from support.simulated_model import simulated_process
@@ -224,7 +224,7 @@ async def _resolved(config, run_id, number):
     """How the run's records were resolved, once `number` of them are: the quarantine learns of it by messages."""
     async with within(20), open_views(config) as views:
         while True:
-            rows = await views.quarantined(Chosen(run_id=run_id))
+            rows = await views.quarantined(RecordFilter(run_id=run_id))
             if sum(row["resolved"] for row in rows) >= number:
                 return {row["record_id"]: row["resolution_action"] for row in rows}
             await asyncio.sleep(0.05)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.flow import Stage
 from support.clients import ended, request_of, until

@@ -9,7 +9,7 @@ import pytest
 
 from loom import Loom
 from loom.api import RunResult
-from loom_ai.structured import TRIES
+from loom_ai.answers.structured_output import TRIES
 from support.any_server import AnyServer, Sent, chat
 from support.books import assert_balanced
 from support.projects import Project, ai, project

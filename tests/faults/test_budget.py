@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_ai.prices import Prices, Tokens
+from loom_ai.budget.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_dev.waiting import within
 from support.books import assert_complete

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_dev.waiting import within

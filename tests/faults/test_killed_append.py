@@ -16,8 +16,8 @@ EXPECTED = [f"{run}-{b}-{at}" for run in range(RUNS) for b in range(BATCHES) for
 CHILD = f"""
 import asyncio, sys
 from pathlib import Path
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import LoadConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import LoadConfig
 from loom_connectors.ports import LoadBatch, Row, Surroundings
 from loom_connectors.registry import open_destination
 

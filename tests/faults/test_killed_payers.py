@@ -9,9 +9,9 @@ import asyncio
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_ai.opening import open_journal
+from loom_ai.compose import open_journal
 from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, request_of

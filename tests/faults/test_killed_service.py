@@ -8,7 +8,7 @@ import random
 import asyncpg
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_dev.waiting import within
 from support.books import assert_complete

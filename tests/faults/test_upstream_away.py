@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.contracts.v1 import RunProgress
 from loom_dev.backends.ports import reserve_port

@@ -46,7 +46,7 @@ def test_each_alarm_has_its_runbook_and_each_runbook_its_alarm():
 
 
 def test_each_alarm_asks_for_numbers_that_are_told():
-    sources = [*(ROOT / "libs" / "loom_common" / "src").rglob("*.py"), *(ROOT / "services").rglob("gauges.py")]
+    sources = [*(ROOT / "libs" / "loom_common" / "src").rglob("*.py"), *(ROOT / "services").rglob("metrics.py")]
     told = set(re.findall(r'"(loom_[a-z_]+)"', "".join(path.read_text() for path in sources)))
     asked = {name.removesuffix("_total") for each in alarms() for name in re.findall(r"\bloom_[a-z_]+", each["expr"])}
     assert asked - told == set()

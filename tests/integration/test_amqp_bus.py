@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 from yarl import URL
 
-from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.adapters.amqp.bus import AmqpBus
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, Unroutable
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Delivery, Subscription, Wire

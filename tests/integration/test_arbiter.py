@@ -9,16 +9,17 @@ import sys
 
 import pytest
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory import MemoryJournal
-from loom_common import attempts, bills
-from loom_common.attempts import Attempt
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.evaluation import EvaluateConfig
-from loom_common.domain.gates import Verdict
-from loom_common.domain.providers import ProviderConfig
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.model_options.providers import ProviderConfig
+from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
+from loom_common.domain.run.gates import Verdict
 from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, PermanentError, Timeout
-from loom_evaluator.panel import Panel
+from loom_common.worker import usage
+from loom_evaluator.runner import EvaluatorRunner
 from support.scripted_model import ScriptedModel, answer_of
 
 VERDICT = {"score": 0.9, "confidence": 0.8, "explanation": "Says the same."}
@@ -53,7 +54,7 @@ def settings_of(kind, **changes):
 def panel_of(client, folder, *evaluators, providers=None, **section):
     section = {"model": "gpt-4o-mini", "evaluators": list(evaluators), **section}
     models = JournalledModels(client, MemoryJournal())
-    return Panel(EvaluateConfig.model_validate(section), folder, models=models, providers=providers)
+    return EvaluatorRunner(EvaluateConfig.model_validate(section), folder, models=models, providers=providers)
 
 
 def saying(kind, **changes):
@@ -204,7 +205,7 @@ async def test_each_has_its_own_model_where_it_names_one(tmp_path):
 async def test_two_evaluators_that_ask_the_same_are_given_one_paid_answer(tmp_path):
     client = ScriptedModel(saying("semantic"))
     twice = settings_of("semantic", name="low", threshold=0.5), settings_of("semantic", name="high", threshold=0.95)
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         [judgement] = await panel_of(client, tmp_path, *twice).judge([record()], "run_1")
     assert judgement.outcome.reason == "high evaluator below threshold (0.90 < 0.95)"
     assert len(client.calls) == 1
@@ -252,7 +253,7 @@ async def test_pairwise_compares_with_what_a_run_that_is_named_made_of_the_recor
     def against(baseline):
         settings = {"type": "pairwise", "threshold": 0.3, "baseline": baseline}
         section = EvaluateConfig.model_validate({"model": "gpt-4o-mini", "evaluators": [settings]})
-        return Panel(section, tmp_path, models=models, pipeline=f"against {baseline}")
+        return EvaluatorRunner(section, tmp_path, models=models, pipeline=f"against {baseline}")
 
     first, second, third = (f"run_{number:012x}" for number in range(3))
     await against("previous_run").judge([record("1", "Paris.")], first)

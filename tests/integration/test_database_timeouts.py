@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from loom_ai.stores.postgres import postgres_engine
-from loom_common.adapters.postgres_payloads import PostgresPayloads
-from loom_common.credentials import Credentials
+from loom_ai.stores.sql.postgres import postgres_engine
+from loom_common.adapters.payloads.postgres import PostgresPayloads
+from loom_common.config.credentials import Credentials
 from loom_common.errors import DestinationError
-from loom_connectors.postgres_server import Address, Server
-from loom_connectors.sql import Timeouts
+from loom_connectors.postgres.server import Address, Server
+from loom_connectors.sql.parameters import Timeouts
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 

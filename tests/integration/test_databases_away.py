@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from loom_ai.stores.postgres import open_postgres, postgres_engine
-from loom_ai.stores.sql import trouble
-from loom_common.adapters.postgres_payloads import PostgresPayloads
+from loom_ai.stores.sql.journal import trouble
+from loom_ai.stores.sql.postgres import open_postgres, postgres_engine
+from loom_common.adapters.payloads.postgres import PostgresPayloads
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import SystemClock
-from loom_coordinator.unit import begin
+from loom_coordinator.db.unit_of_work import begin
 from loom_migrations.engine import open_engine
-from loom_quarantine.database import transaction
+from loom_quarantine.db.errors import transaction
 
 
 @asynccontextmanager

@@ -8,15 +8,17 @@ import datetime as dt
 import pytest
 
 from loom_common import flow
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import decode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.ports.clock import SystemClock
-from loom_coordinator import epochs, pulse, runs
-from loom_coordinator.outbox import Outbox
-from loom_coordinator.tables import metadata, pipeline_runs, pipelines
-from loom_coordinator.underway import UnderWay
-from loom_coordinator.unit import begin
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.db.unit_of_work import begin
+from loom_coordinator.flow_control.batch_progress import UnderWay
+from loom_coordinator.lifecycle import epochs
+from loom_coordinator.sweeping import sweeper
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 
@@ -46,11 +48,11 @@ async def add(engine, run_id: str, *, epoch: int, status: str, ended: dt.datetim
 
 
 async def test_what_may_still_wait_somewhere_is_said_again(engine):
-    await add(engine, "never_raised", epoch=1, status=runs.RUNNING)
-    await add(engine, "resumed", epoch=3, status=runs.RUNNING)
-    await add(engine, "paused", epoch=2, status=runs.PAUSED)
-    await add(engine, "cancelled", epoch=2, status=runs.CANCELLED, ended=NOW - dt.timedelta(minutes=19))
-    await add(engine, "long_over", epoch=2, status=runs.CANCELLED, ended=NOW - dt.timedelta(minutes=21))
+    await add(engine, "never_raised", epoch=1, status=run_rows.RUNNING)
+    await add(engine, "resumed", epoch=3, status=run_rows.RUNNING)
+    await add(engine, "paused", epoch=2, status=run_rows.PAUSED)
+    await add(engine, "cancelled", epoch=2, status=run_rows.CANCELLED, ended=NOW - dt.timedelta(minutes=19))
+    await add(engine, "long_over", epoch=2, status=run_rows.CANCELLED, ended=NOW - dt.timedelta(minutes=21))
 
     async with begin(engine, NOW, None) as unit:
         said = {each.run_id: each.epoch for each in await epochs.raised(unit)}
@@ -59,15 +61,15 @@ async def test_what_may_still_wait_somewhere_is_said_again(engine):
 
 
 async def test_the_pulse_says_it_to_whoever_listens_by_then(engine, monkeypatch):
-    monkeypatch.setattr(pulse, "SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
     clock, bus, stop = SystemClock(), MemoryBus(), asyncio.Event()
     await bus.declare(flow.TOPOLOGY)
-    await add(engine, "cancelled", epoch=2, status=runs.CANCELLED, ended=clock.now())
+    await add(engine, "cancelled", epoch=2, status=run_rows.CANCELLED, ended=clock.now())
     late = await bus.subscribe(
         await bus.temporary_queue([flow.Binding(flow.Exchange.CONTROL, "control.all")]), prefetch=1
     )
     beating = asyncio.create_task(
-        pulse.Pulse(bus, Outbox(engine, bus, clock, None), clock, None, UnderWay(bus)).run(stop)
+        sweeper.Sweeper(bus, OutboxRelay(engine, bus, clock, None), clock, None, UnderWay(bus)).run(stop)
     )
     try:
         async with within(10):

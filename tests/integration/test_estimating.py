@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loom import estimating
-from loom.config import LoomConfig
-from loom.definition_file import load
+from loom.preflight import estimate as preflight_estimate
+from loom.project.config import LoomConfig
+from loom.project.definition_file import load
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from support.projects import ai, project
@@ -24,7 +24,7 @@ JUDGES = {
 
 async def estimated(tmp_path, records=40, sample=10, answered=None, **settings):
     made = project(tmp_path, records, **settings)
-    return await estimating.estimate(load(made.pipeline), LoomConfig(), sample, answered=answered)
+    return await preflight_estimate.estimate(load(made.pipeline), LoomConfig(), sample, answered=answered)
 
 
 async def test_transform_and_evaluation_are_priced_apart_and_scaled_to_all_records(tmp_path):
@@ -72,7 +72,7 @@ async def test_what_asks_no_model_costs_nothing(tmp_path):
 async def test_a_budget_fits_where_it_bears_the_cost_and_the_last_call_whatever_max_tokens_are(tmp_path, budget, fits):
     made = project(tmp_path, 40, transform=ai(NOWHERE, max_tokens=32_000))
     made.say(monitoring={"cost_budget": budget})
-    estimate = await estimating.estimate(load(made.pipeline), LoomConfig(), 10)
+    estimate = await preflight_estimate.estimate(load(made.pipeline), LoomConfig(), 10)
     told = estimate.document()
     assert told["fits_budget"] is fits
     assert estimate.cost < told["budget_needed"] < 2 * estimate.cost + 0.001

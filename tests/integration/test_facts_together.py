@@ -8,12 +8,13 @@ import pytest
 from sqlalchemy import select
 
 from loom_common.contracts.v1 import BatchFact, BatchHeader
-from loom_common.domain.ids import batch_id
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator import facts, runs
-from loom_coordinator.tables import batches, inbox, metadata, pipeline_runs, pipelines
-from loom_coordinator.unit import begin
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import batches, inbox, metadata, pipeline_runs, pipelines
+from loom_coordinator.db.unit_of_work import begin
+from loom_coordinator.intake import apply_facts
 from loom_migrations.engine import open_engine
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -45,7 +46,7 @@ async def unit(engine):
         await unit.connection.execute(
             pipeline_runs.insert().values(
                 run_id=RUN, pipeline_name="p", pipeline_version="1", execution_date=NOW, started_at=NOW,
-                status=runs.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
+                status=run_rows.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
                 priority=5, slice_batches=2, credit_window=4,
             )
         )  # fmt: skip
@@ -62,7 +63,7 @@ def transformed(position: int) -> BatchFact:
 
 async def test_all_facts_of_a_group_are_taken_at_once(unit):
     group = [transformed(position) for position in range(3)]
-    await facts.take(unit, group)
+    await apply_facts.take(unit, group)
 
     known = await unit.connection.execute(select(batches.c.position).order_by(batches.c.position))
     assert list(known.scalars()) == [0, 1, 2]

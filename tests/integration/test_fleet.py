@@ -9,21 +9,28 @@ from pydantic import SecretStr
 from sqlalchemy import insert, select
 
 from loom.engine import prepare
-from loom_common.beats import Heart, beating
-from loom_common.bootstrap import Platform, StageService, open_platform
-from loom_common.contracts.codec import encode
+from loom_common.config.settings import (
+    BusSettings,
+    JournalSettings,
+    PayloadSettings,
+    Settings,
+    StateSettings,
+    WorkerSettings,
+)
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted
 from loom_common.flow import TOPOLOGY, Stage, work, work_queue
 from loom_common.ports.clock import SystemClock
-from loom_common.settings import BusSettings, JournalSettings, PayloadSettings, Settings, StateSettings, WorkerSettings
-from loom_common.worker import Duty
-from loom_coordinator import load
-from loom_coordinator.fleet import Fleet
-from loom_coordinator.outbox import Outbox
-from loom_coordinator.tables import prefetch_limits, replicas
-from loom_coordinator.throttle import Throttle, set_by_hand, set_free
-from loom_coordinator.unit import begin
+from loom_common.service.bootstrap import Platform, StageService, open_platform
+from loom_common.service.heartbeats import Heartbeats, beating
+from loom_common.worker.worker import ConsumerSpec
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables import prefetch_limits, replicas
+from loom_coordinator.db.unit_of_work import begin
+from loom_coordinator.flow_control import fleet_load
+from loom_coordinator.flow_control.heartbeats import Fleet
+from loom_coordinator.flow_control.prefetch_loop import PrefetchLoop, set_by_hand, set_free
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 from support.plans import batch_of, plan_of
@@ -75,8 +82,8 @@ async def coordinator(settings):
     """As much of one as minds the fleet."""
     engine = open_engine(settings.state.url.get_secret_value())
     async with open_platform(settings, "coordinator") as platform:
-        outbox = Outbox(engine, platform.bus, platform.clock, None)
-        async with running(Fleet(platform.bus, outbox), Throttle(platform.bus, outbox)):
+        outbox = OutboxRelay(engine, platform.bus, platform.clock, None)
+        async with running(Fleet(platform.bus, outbox), PrefetchLoop(platform.bus, outbox)):
             yield
     await engine.dispose()
 
@@ -90,8 +97,8 @@ async def transformer(settings, seconds: float = 0.3):
         return ()
 
     async with open_platform(settings, "transformer") as platform:
-        service = StageService("transformer", [Duty(QUEUE, (BatchExtracted,), dawdle, CONFIGURED)], platform)
-        heart = Heart(
+        service = StageService("transformer", [ConsumerSpec(QUEUE, (BatchExtracted,), dawdle, CONFIGURED)], platform)
+        heart = Heartbeats(
             "transformer",
             platform.bus,
             platform.vitals,
@@ -124,7 +131,7 @@ async def limit_of(engine, queue=QUEUE):
 
 async def fleet(engine):
     async with engine.connect() as connection:
-        return await load.read(connection, SystemClock().now())
+        return await fleet_load.read(connection, SystemClock().now())
 
 
 async def test_two_coordinators_write_down_the_same_replicas(settings, engine):
@@ -137,7 +144,7 @@ async def test_two_coordinators_write_down_the_same_replicas(settings, engine):
         known = await eventually(both)
     assert {each.beat.service for each in known} == {"transformer"}
     assert all(each.beat.queues[0].queue == QUEUE and each.up for each in known)
-    assert load.loads(known)[QUEUE].replicas == 2
+    assert fleet_load.loads(known)[QUEUE].replicas == 2
 
 
 async def test_a_stage_for_which_work_waits_is_given_more_and_every_replica_learns_it(settings, engine):

@@ -12,29 +12,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask
+from loom_ai.budget.prices import Prices
+from loom_ai.budget.reservations import BudgetReservations
+from loom_ai.http.received import error_in
+from loom_ai.journal.models import JournalledModels
 from loom_ai.ports import Payer
-from loom_ai.prices import Prices
-from loom_ai.purse import Purse
-from loom_ai.received import error_in
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.stores.memory_budgets import MemoryBudgets
-from loom_ai.structured import ask
+from loom_ai.stores.memory.budgets import MemoryBudgets
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.wire.document import NoAnswer, parsed
-from loom_common import bills
-from loom_common.breakers import Breakers
-from loom_common.contracts.codec import encode
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.breaker import State
-from loom_common.domain.budget import Budget
-from loom_common.domain.pricing import ModelPrice
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.run.breaker import State
+from loom_common.domain.run.budget import Budget
 from loom_common.errors import PermanentError, RecordError, TransientError
 from loom_common.flow import Stage, quarantine
+from loom_common.resilience.breakers import Breakers
+from loom_common.worker import usage
 from support import fuzzed
 from support.any_server import AnyServer, Sent
 from support.clocks import ManualClock
@@ -69,7 +69,7 @@ class Bench:
         credentials = Credentials({"env": EnvProvider(KEYS)})
         # A busy machine takes its time, and more for what an SDK imports at its first question.
         limits = ModelSettings(read_timeout=STUCK_SECONDS / 4, total_timeout=STUCK_SECONDS / 4)
-        self.client = HttpModels(limits, credentials, self.clock, jitter=lambda: 0.0, breakers=self.breakers)
+        self.client = HttpModelClient(limits, credentials, self.clock, jitter=lambda: 0.0, breakers=self.breakers)
         self.numbers = itertools.count()
         self.runner.run(self.server.__aenter__())
 
@@ -89,7 +89,7 @@ class Bench:
         left = list(responses)
         self.server.respond = lambda _: left.pop(0) if len(left) > 1 else left[0]
         before = self.server.calls
-        purse = Purse(MemoryBudgets(), Prices())
+        purse = BudgetReservations(MemoryBudgets(), Prices())
         models = JournalledModels(self.client, MemoryJournal(), clock=self.clock, purse=purse)
         number = str(next(self.numbers))
         call = call_of(
@@ -100,7 +100,7 @@ class Bench:
             schema=SHAPE.schema,
             max_tokens=50,
         )
-        with bills.opened(Budget(limit=1000.0)) as bill:
+        with usage.opened(Budget(limit=1000.0)) as bill:
             bill.prices = PRICES
             try:
                 async with asyncio.timeout(STUCK_SECONDS):

@@ -13,12 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from loom.engine import prepare
-from loom_common.adapters.amqp_bus import AmqpBus
-from loom_common.adapters.folder_payloads import FolderPayloads
-from loom_common.contracts.codec import encode
+from loom_common.adapters.amqp.bus import AmqpBus
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.config.settings import JournalSettings, PayloadSettings, Settings, StateSettings
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE, TOPOLOGY, Stage, work, work_queue
-from loom_common.settings import JournalSettings, PayloadSettings, Settings, StateSettings
 from loom_dev.backends.ports import reserve_port
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of

@@ -6,19 +6,19 @@ import asyncio
 
 import pytest
 
-from loom_ai.endpoints import endpoint_of, endpoints_of
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask
+from loom_ai.http.endpoints import endpoint_of, endpoints_of
+from loom_ai.journal.models import JournalledModels
+from loom_ai.journal.streaks import LONGEST
 from loom_ai.keys import key_of
 from loom_ai.ports import Payer
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.streaks import LONGEST
-from loom_ai.structured import ask
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.call_options import CallOptions, Extras
-from loom_common.domain.providers import ProviderConfig
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.model_options.call_options import CallOptions, Extras
+from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.errors import AccessRefused, RecordError, UpstreamUnusable
 from support.any_server import AnyServer, Sent, chat
 from support.clocks import ManualClock
@@ -55,7 +55,7 @@ async def server():
 
 @pytest.fixture
 async def models():
-    client = HttpModels(
+    client = HttpModelClient(
         ModelSettings(total_timeout=5.0), Credentials({"env": EnvProvider({"TEAM_KEY": SECRET})}), ManualClock()
     )
     models = JournalledModels(client, MemoryJournal(), clock=ManualClock())
@@ -152,7 +152,7 @@ async def test_refusals_in_different_words_are_each_their_records_own(models, se
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
 async def test_parameters_body_and_headers_are_sent_where_they_belong(server, provider):
-    client = HttpModels(credentials=Credentials({"env": EnvProvider({"TEAM_KEY": SECRET})}))
+    client = HttpModelClient(credentials=Credentials({"env": EnvProvider({"TEAM_KEY": SECRET})}))
     headers = {"X-Team": "research", "X-Gateway-Key": "Bearer ${TEAM_KEY}"}
     extras = Extras({"top_p": 0.9}, {"route": {"fallback": True}}, headers)
     call = call_of("q", provider=provider, base_url=server.base_url(provider), extras=extras)
@@ -175,7 +175,7 @@ async def test_a_header_that_the_endpoint_repeats_is_not_kept(models, server):
 
 async def test_a_header_whose_credential_is_missing_or_no_header_is_said_before_anything_is_asked(server):
     credentials = Credentials({"env": EnvProvider({"ODD": "a\nX-Other: b"})})
-    client = HttpModels(credentials=credentials)
+    client = HttpModelClient(credentials=credentials)
     for reference in ("${NOBODY}", "${ODD}"):
         with pytest.raises(AccessRefused) as caught:
             await client.complete(call_of(base_url=server.base_url(), extras=Extras({}, {}, {"X-Key": reference})))

@@ -9,8 +9,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from loom_common.config.settings import Settings
 from loom_common.flow import TOPOLOGY
-from loom_common.settings import Settings
 from loom_dev.cluster.services import SERVICES
 from support.manifests import (
     OVERLAYS,

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
-from loom_ai.journal_tables import journal as table
-from loom_ai.journal_tables import metadata
-from loom_ai.opening import open_journal, open_models
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask
+from loom_ai.compose import open_journal, open_models
+from loom_ai.journal.models import JournalledModels
+from loom_ai.journal.tables import journal as table
+from loom_ai.journal.tables import metadata
+from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import Payer
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.spending import NOTHING
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.structured import ask
-from loom_common.credentials import Credentials, EnvProvider
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -72,7 +72,7 @@ async def server():
 @pytest.fixture
 async def client(clock):
     environ = {"OPENAI_API_KEY": SECRET}
-    client = HttpModels(
+    client = HttpModelClient(
         ModelSettings(total_timeout=0.5), Credentials({"env": EnvProvider(environ)}), clock, jitter=lambda: 0.0
     )
     yield client
@@ -91,7 +91,7 @@ async def test_the_key_is_sent_and_the_default_one_may_stay_unset(server, client
     server.api_key = SECRET
     assert (await client.complete(call_of(base_url=server.base_url))).text
     server.api_key = None
-    keyless = HttpModels(credentials=Credentials({"env": EnvProvider({})}), clock=clock)
+    keyless = HttpModelClient(credentials=Credentials({"env": EnvProvider({})}), clock=clock)
     assert (await keyless.complete(call_of(base_url=server.base_url))).text
     await keyless.close()
 

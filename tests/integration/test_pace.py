@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from loom_ai.http_models import HttpModels
-from loom_ai.opening import open_buckets
+from loom_ai.compose import open_buckets
 from loom_ai.pacing.bucket import Rate
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_common.domain.providers import RateLimit
+from loom_common.domain.model_options.providers import RateLimit
 from support import limited_process
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
@@ -28,11 +28,11 @@ async def server():
         yield server
 
 
-def client_at(url: str, **settings) -> HttpModels:
-    return HttpModels(ModelSettings(**settings), buckets=open_buckets(url))
+def client_at(url: str, **settings) -> HttpModelClient:
+    return HttpModelClient(ModelSettings(**settings), buckets=open_buckets(url))
 
 
-async def ask_for(client: HttpModels, server: SimulatedModel, seconds: float, **changes) -> int:
+async def ask_for(client: HttpModelClient, server: SimulatedModel, seconds: float, **changes) -> int:
     """Ask as much as may be asked; gives how many were answered."""
     limit = RateLimit(requests_per_minute=LIMIT)
     end, answered = time.monotonic() + seconds, 0
@@ -95,7 +95,7 @@ async def test_losing_the_keeper_of_limits_makes_them_per_process_and_fails_noth
 
 async def test_tokens_are_limited_too(server):
     server.tokens_per_answer = 1000
-    client = HttpModels(ModelSettings())
+    client = HttpModelClient(ModelSettings())
     limit = RateLimit(tokens_per_minute=600_000)
     began = time.monotonic()
     assert await ask_for(client, server, 3.0, rate_limit=limit)
@@ -106,7 +106,7 @@ async def test_tokens_are_limited_too(server):
 
 
 async def test_the_headers_of_an_answer_are_heeded(server):
-    client = HttpModels(ModelSettings())
+    client = HttpModelClient(ModelSettings())
     server.headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "800ms"}
     await client.complete(call_of(base_url=server.base_url))
     server.headers = {}

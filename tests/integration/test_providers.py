@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from loom_ai.endpoints import Endpoint, endpoint_of
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask
+from loom_ai.http.endpoints import Endpoint, endpoint_of
+from loom_ai.journal.models import JournalledModels
 from loom_ai.ports import ModelCall, Payer
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.structured import ask
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.providers import ProviderConfig
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel, answer_for
@@ -44,7 +44,7 @@ async def client(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")  # AWS signs its requests
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sk-b")
     settings = ModelSettings(total_timeout=2.0, retry_delay=0.01, attempts=1)
-    client = HttpModels(settings, Credentials({"env": EnvProvider(KEYS)}))
+    client = HttpModelClient(settings, Credentials({"env": EnvProvider(KEYS)}))
     yield client
     await client.close()
 

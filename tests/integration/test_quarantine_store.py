@@ -8,9 +8,10 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from loom_common import flow
-from loom_common.adapters.folder_payloads import FolderPayloads
-from loom_common.bootstrap import open_platform
-from loom_common.contracts.codec import decode, encode
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.config.settings import PayloadSettings, Settings, StateSettings
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import (
     BatchExtracted,
@@ -23,21 +24,22 @@ from loom_common.contracts.v1 import (
     RunReport,
     SliceExtracted,
 )
-from loom_common.domain.definition import parse
-from loom_common.domain.plan import Plan
-from loom_common.domain.plan import Replay as ReplayOf
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.plan import Replay as ReplayOf
 from loom_common.errors import DependencyUnavailable, PermanentError
 from loom_common.flow import Binding, Exchange, Stage
-from loom_common.plans import PlanCache
 from loom_common.ports.clock import SystemClock
-from loom_common.settings import PayloadSettings, Settings, StateSettings
+from loom_common.service.bootstrap import open_platform
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
-from loom_quarantine import looking, resolving, store, taking
+from loom_quarantine import queries, resolution
+from loom_quarantine.db import store
 from loom_quarantine.handler import Quarantine
-from loom_quarantine.looking import Chosen
-from loom_quarantine.replay import Replay
-from loom_quarantine.run_ends import RunEnds
+from loom_quarantine.queries import RecordFilter
+from loom_quarantine.replays import claims
+from loom_quarantine.replays.run_ends import RunEnds
+from loom_quarantine.replays.source import Replay
 from loom_quarantine.service import build
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -70,14 +72,14 @@ def message(*records, run_id="run_1", batch_id="b1", stage=Stage.EVALUATE, pipel
 
 
 async def listed_ids(engine, limit=100, **chosen):
-    return [row["record_id"] for row in await looking.listing(engine, Chosen(**chosen), limit)]
+    return [row["record_id"] for row in await queries.listing(engine, RecordFilter(**chosen), limit)]
 
 
 async def test_what_is_kept_is_listed_with_all_its_columns(engine):
     record = kept("1", scores={"a": 0.5}, details={"position": "line 2"}, output={"label": "x"})
     await store.keep(engine, message(record), NOW)
-    [row] = await looking.listing(engine, Chosen(), limit=10)
-    assert list(row) == list(looking.LISTED)
+    [row] = await queries.listing(engine, RecordFilter(), limit=10)
+    assert list(row) == list(queries.LISTED)
     assert {**row, "id": 0} == {
         "id": 0,
         "run_id": "run_1",
@@ -97,9 +99,9 @@ async def test_what_is_kept_is_listed_with_all_its_columns(engine):
 async def test_keeping_twice_is_once(engine):
     both = message(kept("1"), kept("2"))
     assert await store.keep(engine, both, NOW) == 2
-    once = await looking.listing(engine, Chosen(), limit=10)
+    once = await queries.listing(engine, RecordFilter(), limit=10)
     assert await store.keep(engine, both, LATER) == 2
-    assert await looking.listing(engine, Chosen(), limit=10) == once
+    assert await queries.listing(engine, RecordFilter(), limit=10) == once
 
 
 async def test_the_count_is_that_of_the_batch_over_all_stages(engine):
@@ -113,14 +115,14 @@ async def test_a_later_stage_has_the_last_word_on_a_record(engine):
     await store.keep(engine, message(kept("1"), stage=Stage.TRANSFORM), NOW)
     constraint = kept("1", outcome="quarantined", code="constraint", reason="n too large")
     assert await store.keep(engine, message(constraint, stage=Stage.LOAD), LATER) == 1
-    [row] = await looking.listing(engine, Chosen(), limit=10)
+    [row] = await queries.listing(engine, RecordFilter(), limit=10)
     assert (row["failure_stage"], row["failure_reason"]) == ("load", "n too large")
 
 
 async def test_what_the_database_cannot_hold_does_not_hold_up_its_neighbours(engine):
     odd = kept("a\x00", input={"text": "x\x00", "emoji": "🧵"}, reason="r\x00")
     assert await store.keep(engine, message(odd, kept("2")), NOW) == 2
-    assert {row["record_data"].get("emoji") for row in await looking.listing(engine, Chosen(), limit=10)} == {
+    assert {row["record_data"].get("emoji") for row in await queries.listing(engine, RecordFilter(), limit=10)} == {
         "🧵",
         None,
     }
@@ -245,7 +247,7 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
     await Bench(engine, tmp_path, record_ids=("0", "1", "2")).slice()
     await store.keep(engine, message(kept("1"), run_id="run_2", batch_id="b2"), NOW)
     await RunEnds(engine, SystemClock())(finished(extracted=3, loaded=2, rejected=1))
-    rows = {row["record_id"]: row for row in await looking.listing(engine, Chosen(run_id="run_1"), limit=10)}
+    rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"), limit=10)}
     assert {name: row["resolved"] for name, row in rows.items()} == {"0": True, "1": False, "2": True, "3": False}
     assert {row["resolution_action"] for row in rows.values() if row["resolved"]} == {"reprocessed"}
     assert all((row["resolved_at"] is not None) == row["resolved"] for row in rows.values())
@@ -253,14 +255,14 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
 
 async def taken(engine, run_id, of="run_1", origin=None):
     """What a replay gets that asks for all of a run's records."""
-    page = await taking.page(engine, ReplayOf(run_id=of, origin=origin), run_id, None, 100)
+    page = await claims.page(engine, ReplayOf(run_id=of, origin=origin), run_id, None, 100)
     return [row["record_id"] for row in page.rows]
 
 
 async def test_what_is_resolved_is_not_replayed_again(engine, tmp_path):
     await store.keep(engine, message(kept("0"), kept("1")), NOW)
     await Bench(engine, tmp_path, record_ids=("0",)).slice()
-    assert await resolving.replay_ended(engine, "run_2", NOW) == 1
+    assert await resolution.replay_ended(engine, "run_2", NOW) == 1
     assert await taken(engine, "run_3") == ["1"]
 
 
@@ -268,7 +270,7 @@ async def test_the_same_slice_again_is_the_same_even_after_another_replay_resolv
     await store.keep(engine, message(*(kept(str(number)) for number in range(3))), NOW)
     bench = Bench(engine, tmp_path)
     first, _ = await bench.slice()
-    assert await resolving.replay_ended(engine, "run_2", NOW) == 3
+    assert await resolution.replay_ended(engine, "run_2", NOW) == 3
     again, _ = await bench.slice()
     assert again == first
 
@@ -278,7 +280,7 @@ async def test_a_replay_cut_short_and_a_run_that_is_none_resolve_nothing(engine,
     await store.keep(engine, message(kept("0")), NOW)
     await Bench(engine, tmp_path).slice()
     assert await RunEnds(engine, SystemClock())(end) == []
-    [row] = await looking.listing(engine, Chosen(), limit=10)
+    [row] = await queries.listing(engine, RecordFilter(), limit=10)
     assert not row["resolved"]
 
 
@@ -288,7 +290,7 @@ async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_the
     batch, _ = await Bench(engine, tmp_path, edits={"n": "7", "id": "one"}).slice()
     assert [record.input for record in batch[0].message.records] == [{"id": "one", "n": 7}]
     await RunEnds(engine, SystemClock())(finished(extracted=1, loaded=1))
-    [row] = await looking.listing(engine, Chosen(), limit=10)
+    [row] = await queries.listing(engine, RecordFilter(), limit=10)
     assert (row["resolution_action"], row["record_data"]) == ("manual_fix", {"id": "1", "n": 1.5})
 
 
@@ -297,7 +299,7 @@ async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
     await store.keep(engine, message(kept("0"), run_id="run_9"), NOW)
     discard = Quarantine(engine, SystemClock())
     assert await discard(DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
-    rows = {row["record_id"]: row for row in await looking.listing(engine, Chosen(run_id="run_1"))}
+    rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"))}
     assert {name: row["resolution_action"] for name, row in rows.items()} == {
         "0": "discarded",
         "1": "discarded",
@@ -338,18 +340,18 @@ async def test_the_history_of_a_record_follows_its_replays(engine, tmp_path):
     await Bench(engine, tmp_path).slice()
     await store.keep(engine, message(kept("0", attempts=3), run_id="run_2", batch_id="b2"), LATER)
     await store.keep(engine, message(kept("0"), run_id="run_7", batch_id="b3"), LATER)
-    line = await looking.history(engine, "0", "run_1")
+    line = await queries.history(engine, "0", "run_1")
     assert [(row["run_id"], row["attempts"]) for row in line] == [("run_2", 3), ("run_1", None)]
-    assert await looking.history(engine, "0", "run_2") == line
-    assert [row["run_id"] for row in await looking.history(engine, "0")] == ["run_7"]
+    assert await queries.history(engine, "0", "run_2") == line
+    assert [row["run_id"] for row in await queries.history(engine, "0")] == ["run_7"]
 
 
 async def test_statistics_count_by_cause_and_what_became_of_them(engine):
     await store.keep(engine, message(kept("0"), kept("1"), kept("2")), NOW)
     unread = kept("t", outcome="quarantined", code="invalid_output")
     await store.keep(engine, message(unread, stage=Stage.TRANSFORM, batch_id="b2"), NOW)
-    await resolving.discard(engine, "run_1", ("0",), LATER)
-    gate, output = await looking.stats(engine, Chosen(pipeline="p"))
+    await resolution.discard(engine, "run_1", ("0",), LATER)
+    gate, output = await queries.stats(engine, RecordFilter(pipeline="p"))
     assert (gate["code"], gate["records"], gate["unresolved"], gate["discarded"]) == ("gate", 3, 2, 1)
     assert (output["failure_stage"], output["records"], output["unresolved"]) == ("transform", 1, 1)
 
@@ -359,7 +361,7 @@ async def test_a_database_that_is_away_is_said_without_its_password():
     with pytest.raises(
         DependencyUnavailable, match=r"database postgresql.*127\.0\.0\.1:1/loom cannot be used"
     ) as raised:
-        await looking.listing(engine, Chosen(), limit=1)
+        await queries.listing(engine, RecordFilter(), limit=1)
     await engine.dispose()
     assert "topsecret" not in str(raised.value)
 
@@ -367,7 +369,7 @@ async def test_a_database_that_is_away_is_said_without_its_password():
 async def test_a_refused_password_is_said_without_the_password(postgres_url):
     engine = open_engine(make_url(postgres_url).set(password="topsecret").render_as_string(hide_password=False))
     with pytest.raises(DependencyUnavailable, match="password authentication failed") as raised:
-        await looking.listing(engine, Chosen(), limit=1)
+        await queries.listing(engine, RecordFilter(), limit=1)
     await engine.dispose()
     assert "topsecret" not in str(raised.value)
 
@@ -375,7 +377,7 @@ async def test_a_refused_password_is_said_without_the_password(postgres_url):
 async def test_a_schema_that_is_not_there_yet_is_waited_for(url):
     engine = open_engine(url)
     with pytest.raises(DependencyUnavailable, match=r"quarantined_records.* and that the migrations were applied"):
-        await looking.listing(engine, Chosen(), limit=1)
+        await queries.listing(engine, RecordFilter(), limit=1)
     await engine.dispose()
 
 

@@ -6,14 +6,16 @@ import pytest
 from sqlalchemy import text
 
 from loom_common.contracts.v1 import KeptRecord, RecordsLoaded, RecordsQuarantined
-from loom_common.domain.plan import Replay
+from loom_common.domain.run.plan import Replay
 from loom_common.flow import Stage
 from loom_common.ports.clock import SystemClock
 from loom_migrations.engine import open_engine
 from loom_migrations.upgrade import upgrade
-from loom_quarantine import looking, resolving, store, taking
+from loom_quarantine import queries, resolution
+from loom_quarantine.db import store
 from loom_quarantine.handler import Quarantine
-from loom_quarantine.looking import Chosen
+from loom_quarantine.queries import RecordFilter
+from loom_quarantine.replays import claims
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -64,13 +66,13 @@ async def run_is(engine, run_id, status, reason=None):
 async def take(engine, run_id, of, origin=None, edits=None, named=None):
     """What the replay `run_id` gets of the run `of`."""
     replay = Replay(run_id=of, origin=origin, edits=edits or {}, record_ids=named)
-    page = await taking.page(engine, replay, run_id, None, 100)
+    page = await claims.page(engine, replay, run_id, None, 100)
     return [row["record_id"] for row in page.rows]
 
 
 async def ends(engine):
     """How each copy of each record was resolved: `{(run, record): action}`."""
-    rows = await looking.listing(engine, Chosen(), None)
+    rows = await queries.listing(engine, RecordFilter(), None)
     return {(row["run_id"], row["record_id"]): row["resolution_action"] for row in rows}
 
 
@@ -81,7 +83,7 @@ async def test_what_a_replay_of_a_replay_loads_is_resolved_in_every_copy_and_not
         if run_id != "run_4":
             await keep(engine, run_id, "a", "b")
         await run_is(engine, run_id, "succeeded")
-    await resolving.replay_ended(engine, "run_4", NOW)
+    await resolution.replay_ended(engine, "run_4", NOW)
     assert set((await ends(engine)).values()) == {"reprocessed"}
     assert len(await ends(engine)) == 6
     for run_id in ("run_1", "run_2", "run_3"):
@@ -100,7 +102,7 @@ async def test_a_record_that_is_said_to_be_loaded_is_resolved_before_its_replay_
 async def test_a_record_that_a_resumed_run_loads_after_all_is_resolved(engine):
     await keep(engine, "run_1", "a")
     await keep(engine, "run_9", "a")
-    await resolving.loaded(engine, "run_1", ["a"], NOW)
+    await resolution.loaded(engine, "run_1", ["a"], NOW)
     assert await ends(engine) == {("run_1", "a"): "reprocessed", ("run_9", "a"): None}
 
 
@@ -132,7 +134,7 @@ async def test_a_replay_reads_the_same_page_again_whatever_became_of_its_records
     assert await take(engine, "run_2", "run_1") == ["a", "b", "c"]
     await run_is(engine, "run_2", "cancelled")
     assert await take(engine, "run_3", "run_1", named=("b",)) == ["b"]
-    await resolving.loaded(engine, "run_3", ["b"], NOW)
+    await resolution.loaded(engine, "run_3", ["b"], NOW)
     assert await take(engine, "run_2", "run_1") == ["a", "b", "c"]
     await keep(engine, "run_2", "b")
     assert (await ends(engine))["run_2", "b"] == "reprocessed"
@@ -143,12 +145,12 @@ async def test_a_discard_holds_for_every_copy_and_gives_way_to_a_load(engine):
     await take(engine, "run_2", "run_1")
     await keep(engine, "run_2", "a", "b")
     await run_is(engine, "run_2", "succeeded")
-    await resolving.discard(engine, "run_1", ("a",), NOW)
+    await resolution.discard(engine, "run_1", ("a",), NOW)
     assert await ends(engine) == {
         ("run_1", "a"): "discarded", ("run_2", "a"): "discarded", ("run_1", "b"): None, ("run_2", "b"): None,
     }  # fmt: skip
     assert await take(engine, "run_3", "run_2", "run_1") == ["b"]
-    await resolving.loaded(engine, "run_2", ["a"], NOW)
+    await resolution.loaded(engine, "run_2", ["a"], NOW)
     assert (await ends(engine))["run_1", "a"] == "reprocessed"
 
 
@@ -158,7 +160,7 @@ async def test_what_was_mended_stays_mended_when_a_later_replay_loads_it(engine)
     await keep(engine, "run_2", "a")
     await run_is(engine, "run_2", "succeeded")
     await take(engine, "run_3", "run_2", "run_1")
-    await resolving.replay_ended(engine, "run_3", NOW)
+    await resolution.replay_ended(engine, "run_3", NOW)
     assert set((await ends(engine)).values()) == {"manual_fix"}
 
 
@@ -167,13 +169,13 @@ async def test_statistics_count_a_record_once_however_often_it_was_kept_back(eng
     await take(engine, "run_2", "run_1", named=("a",))
     await keep(engine, "run_2", "a")
     await run_is(engine, "run_2", "succeeded")
-    [counted] = await looking.stats(engine, Chosen())
+    [counted] = await queries.stats(engine, RecordFilter())
     assert (counted["records"], counted["unresolved"]) == (2, 2)
-    [of_the_first] = await looking.stats(engine, Chosen(run_id="run_1"))
+    [of_the_first] = await queries.stats(engine, RecordFilter(run_id="run_1"))
     assert of_the_first["records"] == 2
     await take(engine, "run_3", "run_2", "run_1")
-    await resolving.replay_ended(engine, "run_3", NOW)
-    [counted] = await looking.stats(engine, Chosen())
+    await resolution.replay_ended(engine, "run_3", NOW)
+    [counted] = await queries.stats(engine, RecordFilter())
     assert (counted["unresolved"], counted["reprocessed"]) == (1, 1)
 
 
@@ -181,7 +183,7 @@ async def test_another_run_over_the_same_source_is_another_thread(engine):
     await keep(engine, "run_1", "a")
     await take(engine, "run_2", "run_1")
     await keep(engine, "run_9", "a")
-    await resolving.replay_ended(engine, "run_2", NOW)
+    await resolution.replay_ended(engine, "run_2", NOW)
     assert (await ends(engine))["run_9", "a"] is None
-    assert [row["run_id"] for row in await looking.history(engine, "a", "run_1")] == ["run_1"]
-    assert [row["run_id"] for row in await looking.history(engine, "a")] == ["run_9"]
+    assert [row["run_id"] for row in await queries.history(engine, "a", "run_1")] == ["run_1"]
+    assert [row["run_id"] for row in await queries.history(engine, "a")] == ["run_9"]

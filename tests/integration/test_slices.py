@@ -8,13 +8,15 @@ import pytest
 from sqlalchemy import select
 
 from loom_common.contracts.v1 import BatchFact, BatchHeader, SlicedBatch, SliceExtracted
-from loom_common.domain.ids import batch_id
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator import batches, runs, slicing
-from loom_coordinator.tables import batches as batches_table
-from loom_coordinator.tables import metadata, pipeline_runs, pipelines, slices
-from loom_coordinator.unit import begin
+from loom_coordinator.accounting import batches
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import batches as batches_table
+from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines, slices
+from loom_coordinator.db.unit_of_work import begin
+from loom_coordinator.lifecycle import slices as lifecycle_slices
 from loom_migrations.engine import open_engine
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -47,7 +49,7 @@ async def unit(engine):
         await unit.connection.execute(
             pipeline_runs.insert().values(
                 run_id=RUN, pipeline_name="p", pipeline_version="1", execution_date=NOW, started_at=NOW,
-                status=runs.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
+                status=run_rows.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
                 priority=5, slice_batches=BATCHES, credit_window=WINDOW,
             )
         )  # fmt: skip
@@ -55,7 +57,7 @@ async def unit(engine):
 
 
 async def release(unit) -> bool:
-    return await slicing.release(unit, (await runs.lock(unit, [RUN]))[RUN])
+    return await lifecycle_slices.release(unit, (await run_rows.lock(unit, [RUN]))[RUN])
 
 
 async def asked(unit) -> list[int]:
@@ -77,11 +79,11 @@ def answer(number: int, records: int, *, end: bool = False, each: int = 5) -> Sl
 async def take(unit, *facts: SliceExtracted) -> None:
     await batches.apply(unit, facts)
     for fact in facts:
-        await slicing.answered(unit, fact)
+        await lifecycle_slices.answered(unit, fact)
 
 
 async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
-    await slicing.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
 
     assert await release(unit)
     assert await release(unit)
@@ -89,21 +91,21 @@ async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
 
 
 async def test_slices_are_asked_for_while_the_window_has_room(unit):
-    await slicing.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
     for number in range(WINDOW // BATCHES):
         await release(unit)
         await take(unit, answer(number, records=10))
 
     assert await release(unit)
     assert await asked(unit) == [0, 1]
-    assert await slicing.underway(unit, RUN) == WINDOW
+    assert await lifecycle_slices.underway(unit, RUN) == WINDOW
 
 
 async def test_an_answer_counts_once(unit):
-    await slicing.open_partition(unit, RUN, 0, limit=12)
+    await lifecycle_slices.open_partition(unit, RUN, 0, limit=12)
     await release(unit)
     await take(unit, answer(0, records=10))
-    await slicing.answered(unit, answer(0, records=10))
+    await lifecycle_slices.answered(unit, answer(0, records=10))
     await unit.connection.execute(batches_table.delete())
     await release(unit)
 
@@ -113,17 +115,17 @@ async def test_an_answer_counts_once(unit):
 
 @pytest.mark.parametrize(("limit", "end"), [(10, False), (None, True), (8, False)])
 async def test_a_run_is_exhausted_by_the_source_s_end_or_by_its_own_limit(unit, limit, end):
-    await slicing.open_partition(unit, RUN, 0, limit=limit)
+    await lifecycle_slices.open_partition(unit, RUN, 0, limit=limit)
     await release(unit)
-    assert not await slicing.exhausted(unit, RUN)
+    assert not await lifecycle_slices.exhausted(unit, RUN)
     await take(unit, answer(0, records=10, end=end))
 
-    assert await slicing.exhausted(unit, RUN)
+    assert await lifecycle_slices.exhausted(unit, RUN)
     assert not await release(unit)
 
 
 async def test_a_later_fact_finds_the_batch_that_an_earlier_one_told_of(unit):
-    await slicing.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
     told = answer(0, records=10)
     await take(unit, told)
     header = BatchHeader(

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from loom_ai.endpoints import endpoint_of
-from loom_ai.http_models import HttpModels
-from loom_ai.reaching import reach
+from loom_ai.http.endpoints import endpoint_of
+from loom_ai.providers.http_client import HttpModelClient
+from loom_ai.reachability import reach
 from loom_ai.settings import ModelSettings
-from loom_common.credentials import Credentials
+from loom_common.config.credentials import Credentials
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, PermanentError
 from loom_dev.backends.ports import reserve_port
 from support.scripted_model import call_of
@@ -50,7 +50,7 @@ async def listening(says: bytes = b"", tls: ssl.SSLContext | None = None) -> Asy
 
 
 async def told_by_a_call(base_url: str) -> LoomError:
-    models = HttpModels(ModelSettings(attempts=1))
+    models = HttpModelClient(ModelSettings(attempts=1))
     try:
         await models.complete(call_of(base_url=base_url))
     except LoomError as error:

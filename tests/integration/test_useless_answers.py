@@ -9,18 +9,16 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from loom_ai.bodies import MOST_BYTES
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import TRIES, ask
+from loom_ai.http.bodies import MOST_BYTES
+from loom_ai.journal.models import JournalledModels
+from loom_ai.journal.streaks import LONGEST
 from loom_ai.ports import Payer
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.streaks import LONGEST
-from loom_ai.structured import TRIES, ask
-from loom_common import bills
-from loom_common.breakers import Breakers
-from loom_common.domain.breaker import State
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.domain.run.breaker import State
 from loom_common.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -29,6 +27,8 @@ from loom_common.errors import (
     UpstreamTroubled,
     UpstreamUnusable,
 )
+from loom_common.resilience.breakers import Breakers
+from loom_common.worker import usage
 from support.any_server import AnyServer, Sent, chat
 from support.clocks import ManualClock
 from support.scripted_model import call_of
@@ -76,7 +76,7 @@ class Bench:
         self.server, self.provider = server, provider
         self.journal = journal or MemoryJournal()
         self.clock = ManualClock()
-        client = HttpModels(ModelSettings(total_timeout=5.0), clock=self.clock, breakers=self.breakers)
+        client = HttpModelClient(ModelSettings(total_timeout=5.0), clock=self.clock, breakers=self.breakers)
         self.models = JournalledModels(client, self.journal, clock=self.clock)
 
     async def ask(self, prompt: str, record: str | None = None, run: str = "run_1"):
@@ -115,7 +115,7 @@ def about(word, useless, provider="openai"):
 @pytest.mark.parametrize("kind", USELESS)
 async def test_a_useless_answer_keeps_its_record_back_and_no_other(bench, provider, kind):
     bench = await bench(provider, respond=about("odd", USELESS[kind], provider))
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         replies = await asyncio.gather(*(bench.ask(each) for each in ("odd", *(f"q{n}" for n in range(8)))))
     assert [reply.output for reply in replies[1:]] == [{"mood": "good"}] * 8
     assert replies[0].error.code == "unusable_answer"
@@ -142,11 +142,11 @@ async def test_a_redirection_is_not_followed_and_says_where_it_leads(bench):
 async def test_a_useless_answer_states_its_tokens_or_they_are_estimated(bench):
     stated = await bench(respond=lambda _: Sent({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 9}}))
     unstated = await bench(respond=lambda _: Sent({"choices": []}))
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         await stated.ask("odd")
     [line] = bill.lines()
     assert (line.made, line.tokens_in, line.tokens_out, line.estimated) == (TRIES, 7 * TRIES, 9 * TRIES, 0)
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         await unstated.ask("odd")
     [line] = bill.lines()
     assert (line.made, line.estimated) == (TRIES, TRIES)
@@ -155,7 +155,7 @@ async def test_a_useless_answer_states_its_tokens_or_they_are_estimated(bench):
 async def test_a_useless_answer_is_asked_for_again_after_a_pause_and_the_good_one_is_taken(bench):
     answers = iter([Sent({"choices": []}), Sent(b""), Sent(GOOD["openai"])])
     bench = await bench(respond=lambda _: next(answers))
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         reply = await bench.ask("odd")
     assert (reply.output, reply.spent.calls_made, sum(line.made for line in bill.lines())) == ({"mood": "good"}, 3, 3)
     assert len(bench.clock.slept) == 2
@@ -168,7 +168,7 @@ async def test_a_record_that_comes_again_finds_what_it_paid_for_and_asks_once_mo
     again = await bench(journal=journal, respond=lambda _: Sent(GOOD["openai"]))
     again.server.url = first.server.url
     first.server.respond = again.server.respond
-    with bills.opened() as bill:
+    with usage.opened() as bill:
         reply = await again.ask("odd")
     assert reply.output == {"mood": "good"}
     assert first.server.calls == TRIES + 1

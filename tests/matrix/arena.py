@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import redis.asyncio
 
-from loom_common.adapters.amqp_bus import AmqpBus
+from loom_common.adapters.amqp.bus import AmqpBus
 from loom_common.flow import DEAD_QUEUE, TOPOLOGY
 from loom_dev.backends import Postgres, RabbitMQ, Redis, start_all
 from loom_dev.cluster.services import missing

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from loom_common.domain.output import json_schema
+from loom_common.domain.definition.output import json_schema
 from loom_common.flow import DEAD_QUEUE
 from matrix.arena import Arena
 from matrix.trial import LEAST_CONFIDENCE, OUTPUT, PROMPT, SETTLE_SECONDS, Trial

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from loom_ai.opening import open_journal, open_models
+from loom_ai.compose import open_journal, open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
 

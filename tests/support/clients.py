@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from loom.config import LoomConfig
-from loom.definition_file import load
+from loom.project.config import LoomConfig
+from loom.project.definition_file import load
 from loom.session import Event, Session
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunProgress, RunRequest

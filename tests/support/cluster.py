@@ -16,9 +16,9 @@ import asyncpg
 from pydantic import SecretStr
 
 from loom.engine import prepare
-from loom_common.bootstrap import open_bus
+from loom_common.config.settings import BusSettings, Settings, StateSettings
 from loom_common.flow import TOPOLOGY
-from loom_common.settings import BusSettings, Settings, StateSettings
+from loom_common.service.bootstrap import open_bus
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import patience, within
 

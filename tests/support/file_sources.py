@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import ExtractConfig
-from loom_connectors.ports import ReadRecord, Source, Surroundings
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_connectors.ports import ConnectorContext, ReadRecord, Source
 from loom_connectors.registry import open_source
 
 
@@ -18,7 +18,7 @@ def source_of(
     """The file `name` as a source, written first where `content` is given."""
     if content is not None:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_source(ExtractConfig(source=name, key=key, options=options), Surroundings(folder, Credentials({})))
+    return open_source(ExtractConfig(source=name, key=key, options=options), ConnectorContext(folder, Credentials({})))
 
 
 async def read_through(source: Source, page: int = 1000) -> list[ReadRecord]:

@@ -7,14 +7,14 @@ import asyncio
 import sys
 import time
 
-from loom_ai.http_models import HttpModels
-from loom_ai.opening import open_buckets
+from loom_ai.compose import open_buckets
 from loom_ai.ports import ChatMessage, ModelCall
-from loom_common.domain.providers import RateLimit
+from loom_ai.providers.http_client import HttpModelClient
+from loom_common.domain.model_options.providers import RateLimit
 
 
 async def main(base_url: str, buckets: str, per_minute: int, seconds: float) -> int:
-    client = HttpModels(buckets=open_buckets(buckets))
+    client = HttpModelClient(buckets=open_buckets(buckets))
     call = ModelCall(
         "gpt-4o-mini",
         (ChatMessage("user", "How is it?"),),

@@ -12,9 +12,9 @@ from typing import Any
 
 import asyncpg
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom.session import Session
-from loom_ai.prices import Prices, Tokens
+from loom_ai.budget.prices import Prices, Tokens
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_dev.waiting import within
 from support.clients import report_of

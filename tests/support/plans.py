@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord
-from loom_common.domain.plan import Plan
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.tally import Tally
 
 
 def plan_of(transform: Mapping[str, Any], files: Mapping[str, str] | None = None, **changes: Any) -> Plan:

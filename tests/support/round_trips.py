@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from loom_common import flow
-from loom_common.contracts import codec
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.contracts.encoding import codec
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.ports.bus import Delivery
-from loom_connectors.ports import LoadBatch, ReadRecord, Row, Surroundings
+from loom_connectors.ports import ConnectorContext, LoadBatch, ReadRecord, Row
 from loom_connectors.registry import open_destination, open_source
 from support.plans import batch_of, plan_of
 
@@ -64,7 +64,7 @@ async def carried(
     folder: Path, source: str, destination: str, run: str, env: Mapping[str, str] | None = None, **extract: Any
 ) -> tuple[list[ReadRecord], set[int]]:
     """Load every record of `source` that can be used. Returns all, and the places of those that were refused."""
-    surroundings = Surroundings(folder, Credentials({"env": EnvProvider(dict(env or {}))}))
+    surroundings = ConnectorContext(folder, Credentials({"env": EnvProvider(dict(env or {}))}))
     reading = open_source(ExtractConfig(source=source, **extract), surroundings)
     writing = open_destination(LoadConfig(destination=destination), surroundings)
     try:

@@ -18,18 +18,18 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from loom.cli.commands import app
-from loom.config import LoomConfig
-from loom_common.domain import caching, evaluation, evaluators, monitoring, pipeline, transform
-from loom_common.domain.failing import FallbackConfig, Recovery
-from loom_common.domain.params import ParamSpec
-from loom_common.domain.pricing import ModelPrice
-from loom_common.domain.providers import ProviderConfig, RateLimit
-from loom_common.domain.timeouts import Timeouts
-from loom_connectors.csv import CsvDestinationOptions, CsvSourceOptions
-from loom_connectors.jsonl import JsonLinesOptions
+from loom.cli.root_command import app
+from loom.project.config import LoomConfig
+from loom_common.domain.definition import caching, evaluation, evaluators, monitoring, pipeline, transform
+from loom_common.domain.definition.failing import FallbackConfig, Recovery
+from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.model_options.params import ParamSpec
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
+from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
+from loom_connectors.formats.jsonl import JsonLinesOptions
 from loom_connectors.options import NoOptions
-from loom_connectors.sql import SqlDestinationOptions, SqlSourceOptions
+from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_coordinator.admin.app import app as coordinator
 from loom_dev import reference_text as text
 

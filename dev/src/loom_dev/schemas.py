@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from loom_common.contracts.catalog import MESSAGES
+from loom_common.contracts.encoding.message_types import MESSAGES
 
 FOLDER = Path("docs/schemas")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from loom_common.settings import DatabaseSettings
+from loom_common.config.settings import DatabaseSettings
 from loom_common.text import storable
 from loom_migrations.trouble import told_plainly
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_common.domain.urls import redacted
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import DependencyUnavailable
 
 

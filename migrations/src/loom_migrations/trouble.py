@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from loom_common.errors import StateUnusable
-from loom_common.places import unusable
+from loom_common.file_errors import unusable
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Free space on its disk.",

@@ -13,7 +13,7 @@ from typing import TextIO
 from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_common.domain.urls import redacted
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import StateUnusable
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly

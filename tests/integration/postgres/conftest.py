@@ -8,14 +8,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_connectors.ports import Surroundings
-from loom_connectors.postgres import open_destination, open_source
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.postgres.connector import open_destination, open_source
 
 
-def surroundings(folder, url: str, **more: Any) -> Surroundings:
-    return Surroundings(folder, Credentials({"env": EnvProvider({"DB": url})}), **more)
+def surroundings(folder, url: str, **more: Any) -> ConnectorContext:
+    return ConnectorContext(folder, Credentials({"env": EnvProvider({"DB": url})}), **more)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from loom_common.errors import (
     SourceError,
     Timeout,
 )
-from loom_connectors.keyset import KeyCursor, page_sql
 from loom_connectors.ports import ReadRecord
-from loom_connectors.postgres_source import dialect
+from loom_connectors.postgres.source import dialect
+from loom_connectors.sql.keyset_paging import KeyCursor, page_sql
 
 
 async def everything(source, limit: int = 3) -> list[ReadRecord]:

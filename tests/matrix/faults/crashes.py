@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 
-from loom_common.failpoints import EXIT_CODE
+from loom_common.resilience.failpoints import EXIT_CODE
 from matrix.arena import HEARTBEAT_SECONDS
 from matrix.trial import Trial
 from support.cluster import MODEL_CALLS_AT_ONCE

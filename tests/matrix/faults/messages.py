@@ -7,8 +7,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from loom_common import flow
-from loom_common.adapters.amqp_bus import AmqpBus
-from loom_common.contracts.codec import decode
+from loom_common.adapters.amqp.bus import AmqpBus
+from loom_common.contracts.encoding.codec import decode
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import FACTS_QUEUE, QUARANTINE_QUEUE, RUNS_QUEUE, Binding, Exchange
 from loom_common.ports.bus import Wire

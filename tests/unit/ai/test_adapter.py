@@ -9,14 +9,13 @@ import sys
 
 import pytest
 
-from loom_ai import adapter_package
-from loom_ai.adapted import turns
+from loom_ai.adapted import package, turns
 from loom_ai.adapted.lines import region_of
-from loom_ai.http_models import HttpModels
 from loom_ai.ports import ChatMessage
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.wire.form import Form
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.providers import ADAPTED, PROVIDERS
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS
 from loom_common.errors import AccessRefused, PermanentError
 from support.scripted_model import call_of
 
@@ -30,24 +29,24 @@ WORDS = (
 
 @pytest.fixture
 def without_sdk(monkeypatch):
-    monkeypatch.setitem(adapter_package._SDKS, "cohere", "no_such_sdk")
+    monkeypatch.setitem(package._SDKS, "cohere", "no_such_sdk")
 
 
 def test_only_providers_of_another_protocol_need_it():
     assert {name for name, each in PROVIDERS.items() if each.wire in ADAPTED} == ADAPTED
-    assert [adapter_package.missing(name) for name in PROVIDERS] == [None] * len(PROVIDERS)
+    assert [package.missing(name) for name in PROVIDERS] == [None] * len(PROVIDERS)
 
 
 async def test_a_call_says_which_package_is_missing_and_how_to_get_it(without_sdk):
-    assert adapter_package.told("cohere") == WORDS
-    client = HttpModels()
+    assert package.told("cohere") == WORDS
+    client = HttpModelClient()
     with pytest.raises(PermanentError, match="The provider cohere needs the package no-such-sdk"):
         await client.complete(call_of(provider="cohere", base_url=NOWHERE))
     await client.close()
 
 
 async def test_an_address_that_lacks_its_region_is_refused_before_anything_is_asked():
-    client = HttpModels(credentials=Credentials({"env": EnvProvider({})}))
+    client = HttpModelClient(credentials=Credentials({"env": EnvProvider({})}))
     with pytest.raises(AccessRefused, match="AWS_REGION"):
         await client.complete(call_of(provider="bedrock", base_url=PROVIDERS["bedrock"].base_url))
     await client.close()
@@ -55,11 +54,11 @@ async def test_an_address_that_lacks_its_region_is_refused_before_anything_is_as
 
 IMPORTING = """
 import sys
-import loom.checks, loom_ai.opening, loom_transformer.service, loom_evaluator.service
-from loom_ai import adapter_package
+import loom.preflight.checks, loom_ai.compose, loom_transformer.service, loom_evaluator.service
+from loom_ai.adapted import package
 
-assert adapter_package.missing("cohere") is None
-ours = [name for name in sys.modules if name.startswith("loom_ai.adapted")]
+assert package.missing("cohere") is None
+ours = [name for name in sys.modules if name.startswith("loom_ai.adapted.") and name != package.__name__]
 assert not ours + sorted({"pydantic_ai", "boto3", "cohere", "httpx"} & set(sys.modules)), ours
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from loom_ai.structured import read
+from loom_ai.answers.structured_output import read
 from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.document import NoAnswer
 from loom_common.errors import RecordError

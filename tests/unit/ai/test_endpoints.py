@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.endpoints import Endpoint, endpoint_of, endpoints_of
-from loom_common.domain.providers import ProviderConfig, RateLimit
+from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
+from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 
 OURS = {"ours": ProviderConfig(base_url="http://gpu:8000/v1"), "openai": ProviderConfig(api_key="${OURS}")}
 

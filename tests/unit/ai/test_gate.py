@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from loom_ai.http_models import HttpModels
-from loom_ai.journal import JournalledModels
+from loom_ai.journal.models import JournalledModels
 from loom_ai.pacing.concurrency import Concurrency
 from loom_ai.pacing.gate import LENT, OVERTAKEN, Gate
-from loom_ai.pacing.pace import Pace
+from loom_ai.pacing.pace import EndpointPacing
 from loom_ai.pacing.waiting import Waiting, watch
 from loom_ai.ports import Payer
+from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
-from loom_ai.stores.memory import MemoryJournal
+from loom_ai.stores.memory.journal import MemoryJournal
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
@@ -128,7 +128,7 @@ async def test_a_call_that_lent_its_place_gives_none_back_when_it_ends():
 @pytest.mark.parametrize(("concurrency", "most"), [(None, 4 + 2), (4, 4)])
 async def test_calls_that_hang_slow_others_down_only_where_somebody_gave_the_number(concurrency, most):
     async with SimulatedModel(latency=0.01) as server:
-        client = HttpModels(ModelSettings(concurrency=4, total_timeout=0.7, retry_delay=0.01))
+        client = HttpModelClient(ModelSettings(concurrency=4, total_timeout=0.7, retry_delay=0.01))
         models = JournalledModels(client, MemoryJournal(), concurrency=4)
         server.faults.extend(["none", "none", "hang", "hang"])
         calls = (
@@ -141,7 +141,7 @@ async def test_calls_that_hang_slow_others_down_only_where_somebody_gave_the_num
 
 
 async def test_who_is_cancelled_while_it_waits_for_a_place_has_left_the_gate():
-    pace, slots = Pace(ceiling=1), asyncio.Semaphore(0)
+    pace, slots = EndpointPacing(ceiling=1), asyncio.Semaphore(0)
 
     async def second() -> None:
         watch(Waiting(slots))

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from loom_ai.journal import JournalledModels, Reuse
+from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
-from loom_ai.stores.memory import MemoryJournal
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import DependencyUnavailable
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.opening import open_journal
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.stores.redis import RedisJournal
-from loom_ai.stores.sql import SqlJournal
+from loom_ai.compose import open_journal
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_ai.stores.redis.journal import RedisJournal
+from loom_ai.stores.sql.journal import SqlJournal
 from loom_common.errors import ConfigurationError
 
 

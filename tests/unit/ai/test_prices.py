@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.endpoints import endpoint_of
+from loom_ai.budget.prices import Prices
+from loom_ai.http.endpoints import endpoint_of
 from loom_ai.ports import ModelCall
-from loom_ai.prices import Prices
-from loom_common.domain.pricing import ModelPrice
-from loom_common.domain.providers import ProviderConfig
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.model_options.providers import ProviderConfig
 from support.scripted_model import answer_of, call_of
 
 

@@ -4,19 +4,19 @@ import asyncio
 
 import pytest
 
-from loom_ai.budgets import Reserve, Settle
-from loom_ai.counting import MOST_ANSWERED, about, most
-from loom_ai.journal import JournalledModels
+from loom_ai.budget.ledger import Reserve, Settle
+from loom_ai.budget.prices import Prices
+from loom_ai.budget.reservations import BudgetReservations
+from loom_ai.journal.models import JournalledModels
 from loom_ai.pacing import waiting
+from loom_ai.pacing.token_bounds import MOST_ANSWERED, about, most
 from loom_ai.ports import Payer
-from loom_ai.prices import Prices
-from loom_ai.purse import Purse
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.stores.memory_budgets import MemoryBudgets
-from loom_common import bills
-from loom_common.domain.budget import Budget, Need
-from loom_common.domain.pricing import ModelPrice
+from loom_ai.stores.memory.budgets import MemoryBudgets
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.run.budget import Budget, Need
 from loom_common.errors import BudgetExhausted, DependencyUnavailable, PermanentError
+from loom_common.worker import usage
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 
 DOLLAR_A_TOKEN = {"gpt-4o-mini": ModelPrice(input=0.0, output=1_000_000.0)}
@@ -37,7 +37,9 @@ class Plant:
 
     def process(self) -> JournalledModels:
         prices = Prices()
-        return JournalledModels(self.model, self.journal, prices, purse=Purse(self.ledger, prices), concurrency=100)
+        return JournalledModels(
+            self.model, self.journal, prices, purse=BudgetReservations(self.ledger, prices), concurrency=100
+        )
 
     def said(self, call):
         cut_off = call.max_tokens is not None and self.cost > call.max_tokens
@@ -49,9 +51,9 @@ class Plant:
         """What the provider would put on its bill."""
         return sum(min(self.cost, call.max_tokens or self.cost) for call in self.model.calls)
 
-    async def ask(self, number: int, run: str = "run", budget: Budget | None = None, **changes) -> bills.Bill:
-        with bills.opened(budget or self.budget) as bill:
-            bills.priced(self.prices)
+    async def ask(self, number: int, run: str = "run", budget: Budget | None = None, **changes) -> usage.Usage:
+        with usage.opened(budget or self.budget) as bill:
+            usage.priced(self.prices)
             call = call_of(f"question {number}", **{"max_tokens": self.longest, **changes})
             bill.answer = (await self.models.complete(call, Payer(run, str(number)))).answer
         return bill
@@ -134,11 +136,11 @@ async def test_a_question_is_reserved_for_by_the_tokens_that_were_counted():
     text = "All of these words are the same in every question. " * 100  # 5,100 bytes, at worst 0.5 USD
     plant.model._script = [lambda call: answer_of(tokens_in=1_250, tokens_out=1)]
     for number in range(9):  # 0.125 USD each
-        with bills.opened(plant.budget):
-            bills.priced(plant.prices)
+        with usage.opened(plant.budget):
+            usage.priced(plant.prices)
             await plant.models.complete(call_of(f"{text}{number}"), Payer("run", str(number)))
-    with bills.opened(plant.budget), pytest.raises(BudgetExhausted):
-        bills.priced(plant.prices)
+    with usage.opened(plant.budget), pytest.raises(BudgetExhausted):
+        usage.priced(plant.prices)
         await plant.models.complete(call_of(f"{text}{9}"), Payer("run", "9"))
 
 
@@ -224,7 +226,7 @@ async def test_a_call_that_fails_gives_back_what_was_reserved():
 
 async def test_under_a_budget_a_model_without_a_price_is_not_asked():
     plant = Plant(limit=10)
-    with bills.opened(plant.budget), pytest.raises(PermanentError, match=r"prices: \{my-own: \{input"):
+    with usage.opened(plant.budget), pytest.raises(PermanentError, match=r"prices: \{my-own: \{input"):
         await plant.models.complete(call_of(model="my-own"), Payer("run", "1"))
     assert plant.model.calls == []
 
@@ -232,7 +234,7 @@ async def test_under_a_budget_a_model_without_a_price_is_not_asked():
 async def test_under_a_budget_an_answer_has_a_limit_and_the_question_keeps_its_key():
     plant = Plant(limit=100_000)
     call = call_of("the question")
-    with bills.opened(plant.budget):
+    with usage.opened(plant.budget):
         await plant.models.complete(call, Payer("run", "1"))
     assert plant.model.calls[0].max_tokens == MOST_ANSWERED
     await plant.models.complete(call, Payer("run", "1"))  # the same question, without a budget
@@ -242,8 +244,8 @@ async def test_under_a_budget_an_answer_has_a_limit_and_the_question_keeps_its_k
 async def test_a_call_whose_asker_is_gone_stands_on_its_bill():
     plant = Plant(limit=100)
     plant.model.may_answer.clear()
-    with bills.opened(plant.budget) as bill:
-        bills.priced(DOLLAR_A_TOKEN)
+    with usage.opened(plant.budget) as bill:
+        usage.priced(DOLLAR_A_TOKEN)
         asking = asyncio.create_task(plant.models.complete(call_of("q", max_tokens=10), Payer("run", "1")))
         await settle(lambda: bool(plant.model.calls))
     asking.cancel()

@@ -5,7 +5,7 @@ from genai_prices import Usage, calc_price
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loom_ai.rates import Rates
+from loom_ai.budget.rates import Rates
 
 RATES = Rates()
 MODELS = [

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.readable import value_in, without_thoughts
-from loom_ai.shape import Shape
-from loom_ai.structured import read
-from loom_common.domain.exact_json import UnfitJson
+from loom_ai.answers.json_in_text import value_in, without_thoughts
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import read
+from loom_common.domain.json_values.exact_json import UnfitJson
 from loom_common.errors import RecordError
 from support.scripted_model import answer_of
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from loom_ai.refusals import Place, refusal
+from loom_ai.http.http_errors import EndpointReference, refusal
 from loom_common.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -13,7 +13,7 @@ from loom_common.errors import (
     UpstreamTroubled,
 )
 
-PLACE = Place("https://user:pass@models.example/v1", "gpt-4o-mini", "${MY_KEY}")
+PLACE = EndpointReference("https://user:pass@models.example/v1", "gpt-4o-mini", "${MY_KEY}")
 
 
 def _body(message: str, code: str | None = None) -> bytes:

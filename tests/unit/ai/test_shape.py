@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.shape import Shape
+from loom_ai.answers.shape import Shape
 from loom_common.errors import RecordError
 
 SHAPE = Shape({"mood": {"enum": ["good", "bad"]}, "author": {"name": "string"}, "note": "string?"})

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from loom_ai.claims import LEASE_SECONDS, Claim, MemoryClaims
-from loom_ai.journal import JournalledModels, Reuse
+from loom_ai.answers.multi_record import Question, ask_together
+from loom_ai.journal.claims import LEASE_SECONDS, Claim, MemoryClaims
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.keys import key_of
 from loom_ai.ports import Payer
-from loom_ai.single_flight import SingleFlight
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.together import Question, ask_together
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import DependencyUnavailable
 from support.clocks import ManualClock
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle

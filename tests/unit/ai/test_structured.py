@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.journal import JournalledModels
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import ask, read
+from loom_ai.journal.models import JournalledModels
 from loom_ai.ports import Payer
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.structured import ask, read
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import DependencyUnavailable, RecordError
 from support.scripted_model import ScriptedModel, answer_of, call_of
 

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from loom_ai.journal import JournalledModels, Reuse
+from loom_ai.answers.multi_record import Question, ask_together, joined, part_of
+from loom_ai.answers.shape import Shape
+from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import ModelCall, Payer
-from loom_ai.shape import Shape
-from loom_ai.stores.memory import MemoryJournal
-from loom_ai.together import Question, ask_together, joined, part_of
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import DependencyUnavailable, RecordError
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 

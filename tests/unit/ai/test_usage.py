@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.prices import Prices
+from loom_ai.budget.prices import Prices
 from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.usage import Counted, checked, estimate_of_answer, estimate_of_question
 from support.scripted_model import answer_of, call_of

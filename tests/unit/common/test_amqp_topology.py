@@ -1,6 +1,6 @@
 import pytest
 
-from loom_common.adapters.amqp_topology import arguments_of
+from loom_common.adapters.amqp.topology import arguments_of
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Queue
 
 NEVER_LOST = {"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}

@@ -5,17 +5,17 @@ from contextlib import suppress
 
 import pytest
 
-from loom_common import memory
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.beats import BEAT_SECONDS, Heart, beating
-from loom_common.breakers import Breakers
-from loom_common.contracts.codec import decode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.v1 import WorkerBeat
-from loom_common.domain.breaker import Policy
+from loom_common.domain.run.breaker import Policy
 from loom_common.errors import DependencyUnavailable, LoomError, TransientError
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.clock import SystemClock
-from loom_common.vitals import Outcome, Vitals
+from loom_common.resilience.breakers import Breakers
+from loom_common.service.heartbeats import BEAT_SECONDS, Heartbeats, beating
+from loom_common.worker import process_memory
+from loom_common.worker.stats import MessageOutcome, ProcessStats
 from loom_dev.waiting import patience
 
 QUEUE = "loom.load"
@@ -40,11 +40,11 @@ async def bus():
     await bus.close()
 
 
-def heart(bus, *, vitals=None, breakers=None, stop=None, clock=None) -> Heart:
-    return Heart(
+def heart(bus, *, vitals=None, breakers=None, stop=None, clock=None) -> Heartbeats:
+    return Heartbeats(
         "loader",
         bus,
-        vitals or Vitals(),
+        vitals or ProcessStats(),
         breakers or Breakers(),
         clock or QuickClock(),
         stop or asyncio.Event(),
@@ -53,10 +53,15 @@ def heart(bus, *, vitals=None, breakers=None, stop=None, clock=None) -> Heart:
 
 
 async def test_a_beat_tells_what_was_done(bus):
-    vitals = Vitals()
+    vitals = ProcessStats()
     duty = vitals.duty(QUEUE)
     duty.in_hand = {"one", "two"}
-    for outcome, times in ((Outcome.HANDLED, 5), (Outcome.RETRIED, 2), (Outcome.FAILED, 1), (Outcome.STALE, 7)):
+    for outcome, times in (
+        (MessageOutcome.HANDLED, 5),
+        (MessageOutcome.RETRIED, 2),
+        (MessageOutcome.FAILED, 1),
+        (MessageOutcome.STALE, 7),
+    ):
         for _ in range(times):
             duty.count(outcome)
     for _ in range(8):
@@ -71,8 +76,8 @@ async def test_a_beat_tells_what_was_done(bus):
     assert (queue.handled, queue.retried, queue.failed, queue.attempts) == (5, 2, 1, 8)
     assert queue.seconds_busy == pytest.approx(4.0)
     assert (beat.service, beat.configured_prefetch, beat.draining) == ("loader", 8, False)
-    assert beat.rss_bytes == pytest.approx(memory.held(), rel=0.2)
-    assert beat.memory_limit_bytes == memory.limit()
+    assert beat.rss_bytes == pytest.approx(process_memory.held(), rel=0.2)
+    assert beat.memory_limit_bytes == process_memory.limit()
 
 
 async def test_only_breakers_that_are_not_at_rest_are_told(bus):

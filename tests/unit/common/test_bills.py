@@ -7,17 +7,18 @@ from contextlib import suppress
 
 import pytest
 
-from loom_common import bills, flow
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import decode, encode
+from loom_common import flow
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchFact, BudgetSpent, CallsPaid, StageDelayed, StageFailed
-from loom_common.domain.budget import Budget
-from loom_common.domain.calls import Calls
-from loom_common.epochs import EpochGuard
+from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.calls import Calls
 from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
 from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
-from loom_common.worker import Duty, Worker
+from loom_common.worker import usage
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
@@ -33,7 +34,7 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     await bus.declare(TOPOLOGY)
 
     async def handle(message):
-        bill = bills.current.get()
+        bill = usage.current.get()
         bill.enter("k1", "r1", CALL)
         bill.enter("k1", "r1", CALL)  # met again: counts once
         if late:  # begun, and still under way when the handler gives up
@@ -56,7 +57,9 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     route = flow.work(Stage.TRANSFORM, "reviews")
     await bus.publish([encode(Outgoing(route, batch, attempt=attempt), "test")])
     stop = asyncio.Event()
-    working = asyncio.create_task(Worker("test", Duty(QUEUE, (BatchExtracted,), handle), bus, EpochGuard()).run(stop))
+    working = asyncio.create_task(
+        Worker("test", ConsumerSpec(QUEUE, (BatchExtracted,), handle), bus, EpochGuard()).run(stop)
+    )
     facts = []
     subscription = await bus.subscribe(FACTS_QUEUE, 10)
     with suppress(TimeoutError):

@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_common.breakers import PATIENCE_SECONDS, Breakers
-from loom_common.domain.breaker import Policy, State
+from loom_common.domain.run.breaker import Policy, State
 from loom_common.errors import (
     BreakerOpen,
     DependencyUnavailable,
@@ -18,6 +17,7 @@ from loom_common.errors import (
     Timeout,
     UpstreamTroubled,
 )
+from loom_common.resilience.breakers import PATIENCE_SECONDS, Breakers
 from support.clocks import ManualClock
 
 POLICY = Policy(failures=2, open_seconds=60.0, successes=2)

@@ -2,10 +2,10 @@
 
 import os
 
-from loom_common.adapters.claim_check import CLAIM, LARGEST_INLINE, ClaimCheckBus
-from loom_common.adapters.folder_payloads import FolderPayloads
-from loom_common.adapters.memory_broker import MemoryBroker
-from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.memory.broker import MemoryBroker
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.adapters.payloads.claim_check import CLAIM, LARGEST_INLINE, ClaimCheckBus
+from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.flow import TOPOLOGY, Exchange, Stage, work_queue
 from loom_common.ports.bus import Wire
 

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from loom_common import flow
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import encode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import PrefetchLimit, RunAccepted, RunEpoch
-from loom_common.control import Control
-from loom_common.epochs import EpochGuard
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Wire
-from loom_common.worker import Duty, Worker
+from loom_common.service.control_channel import ControlChannel
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import patience, within
 
 QUEUE = "work"
@@ -29,11 +29,11 @@ async def bus():
 
 
 class Listening:
-    """A `Control` that follows, and what it heard."""
+    """A `ControlChannel` that follows, and what it heard."""
 
     def __init__(self, bus: MemoryBus, service: str = "loader") -> None:
         self.heard: asyncio.Queue = asyncio.Queue()
-        self.control = Control(bus, service)
+        self.control = ControlChannel(bus, service)
         for kind in (RunEpoch, PrefetchLimit):
             self.control.on(kind, self._hear)
         self._bus = bus
@@ -94,7 +94,7 @@ async def working(bus, prefetch: int, stop: asyncio.Event) -> tuple[Worker, asyn
     async def hold(_):
         await asyncio.Event().wait()
 
-    worker = Worker("loader", Duty(QUEUE, (RunEpoch,), hold, prefetch), bus, EpochGuard(), drain_seconds=0)
+    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), hold, prefetch), bus, EpochGuard(), drain_seconds=0)
     running = asyncio.create_task(worker.run(stop))
     async with within(5):
         while not bus.standing().consumes(QUEUE):
@@ -123,7 +123,7 @@ async def test_a_limit_that_comes_before_the_worker_consumes_is_kept(bus):
     async def handle(_):
         return ()
 
-    worker = Worker("loader", Duty(QUEUE, (RunEpoch,), handle, 8), bus, EpochGuard())
+    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), handle, 8), bus, EpochGuard())
     await worker.heed(limit(3))
     running = asyncio.create_task(worker.run(stop))
     async with within(5):

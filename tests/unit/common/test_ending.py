@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from loom_common.ending import Ending, Unhurried
+from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
 from loom_dev.waiting import within
 
 
@@ -23,13 +23,13 @@ async def until(condition) -> None:
 async def test_what_hangs_after_a_failure_is_cut_off_with_exit_code_1():
     codes: list[int] = []
     with pytest.raises(ValueError, match="cannot go on"):
-        await Ending(0.01, codes.append).watched(fail())
+        await ExitWatchdog(0.01, codes.append).watched(fail())
     await until(lambda: codes == [1])
 
 
 async def test_what_ends_in_time_is_not_cut_off():
     codes: list[int] = []
-    ending, later = Ending(0.1, codes.append), Ending(0.2, codes.append)
+    ending, later = ExitWatchdog(0.1, codes.append), ExitWatchdog(0.2, codes.append)
     ending.begin()
     ending.ended()
     later.begin()
@@ -39,11 +39,11 @@ async def test_what_ends_in_time_is_not_cut_off():
 
 async def test_being_told_to_stop_is_no_failure():
     codes: list[int] = []
-    working = asyncio.create_task(Ending(0.0, codes.append).watched(asyncio.Event().wait()))
+    working = asyncio.create_task(ExitWatchdog(0.0, codes.append).watched(asyncio.Event().wait()))
     await asyncio.sleep(0)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    later = Ending(0.05, lambda _: codes.append(7))
+    later = ExitWatchdog(0.05, lambda _: codes.append(7))
     later.begin()
     await until(lambda: codes)
     assert codes == [7]
@@ -51,4 +51,4 @@ async def test_being_told_to_stop_is_no_failure():
 
 async def test_an_embedded_engine_is_never_cut_off():
     with pytest.raises(ValueError, match="cannot go on"):
-        await Unhurried(0.0, pytest.fail).watched(fail())
+        await NoExitWatchdog(0.0, pytest.fail).watched(fail())

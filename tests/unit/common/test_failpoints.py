@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from loom_common import failpoints
-from loom_common.adapters.failing_bus import FailingBus
-from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.adapters.wrapped.failing_bus import FailingBus
 from loom_common.errors import ConfigurationError
-from loom_common.failpoints import EXIT_CODE, FailpointError, parse, reach
 from loom_common.flow import Queue, Topology
 from loom_common.ports.bus import Wire
+from loom_common.resilience import failpoints
+from loom_common.resilience.failpoints import EXIT_CODE, FailpointError, parse, reach
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_an_order_for_another_service_is_not_ours(arm):
 
 def test_exit_is_at_once_and_looks_like_a_kill():
     code = (
-        "import asyncio; from loom_common import failpoints;"
+        "import asyncio; from loom_common.resilience import failpoints;"
         "failpoints.arm('loader', 'loader:after_ack:1'); asyncio.run(failpoints.reach('after_ack')); print('alive')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from loom_common.errors import UserCodeError
-from loom_common.functions import load_function
+from loom_common.user_code.functions import load_function
 
 
 def _write(folder, **files):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common import hands
-from loom_common.hands import MOST, Hand, handfuls
-from loom_common.vitals import DutyVitals
+from loom_common.worker import in_flight
+from loom_common.worker.in_flight import MOST, InFlightMessage, subscriptions_wanted
+from loom_common.worker.stats import ConsumerStats
 
 QUEUE = "loom.load"
 SIZE = 8
@@ -31,12 +31,12 @@ SIZE = 8
     ],
 )
 def test_there_are_as_many_handfuls_as_keep_the_worker_busy(now, in_hand, left, tight, wanted):
-    assert handfuls(now, SIZE, in_hand, left, tight=tight) == wanted
+    assert subscriptions_wanted(now, SIZE, in_hand, left, tight=tight) == wanted
 
 
 def test_what_is_left_of_a_message_is_told_as_it_becomes_less():
     less = []
-    hand = Hand(less.append)
+    hand = InFlightMessage(less.append)
     hand.begin(4)
     for _ in range(3):
         hand.one_done()
@@ -50,17 +50,17 @@ def test_what_is_left_of_a_message_is_told_as_it_becomes_less():
 
 def test_one_record_that_takes_long_makes_no_batch_slow(monkeypatch):
     now = 100.0
-    monkeypatch.setattr(hands, "monotonic", lambda: now)
-    vitals, hand = DutyVitals(QUEUE), Hand()
-    hands.current.set(hand)
+    monkeypatch.setattr(in_flight, "monotonic", lambda: now)
+    vitals, hand = ConsumerStats(QUEUE), InFlightMessage()
+    in_flight.current.set(hand)
     with vitals.timed():
-        hands.begin(10)
+        in_flight.begin(10)
         now += 1
         for _ in range(9):
-            hands.one_done()
+            in_flight.one_done()
         now += 20
     assert vitals.worked == pytest.approx(0.9 * 1 + 0.1 * 21)
-    hands.current.set(None)
+    in_flight.current.set(None)
     with vitals.timed():  # nobody said how far it was
-        hands.one_done()
+        in_flight.one_done()
     assert vitals.worked == pytest.approx(3.0)

@@ -8,25 +8,25 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import encode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.config.settings import HealthSettings, Settings
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted
-from loom_common.epochs import EpochGuard
 from loom_common.errors import ConfigurationError, DependencyUnavailable, PermanentError
 from loom_common.flow import TOPOLOGY, Stage, work, work_queue
-from loom_common.health import BEAT_SECONDS, Health, need_findings, serving, standing_findings
-from loom_common.ports.bus import Consumer, Standing, Wire
+from loom_common.ports.bus import Consumer, QueueState, Wire
 from loom_common.ports.clock import SystemClock
-from loom_common.settings import HealthSettings, Settings
-from loom_common.vitals import BOUNDS, Durations, Outcome, Reading, Vitals
-from loom_common.worker import Duty, Worker
+from loom_common.service.health import BEAT_SECONDS, Health, need_findings, serving, standing_findings
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.stats import BOUNDS, Durations, MessageOutcome, ProcessStats, Reading
+from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.backends.ports import reserve_port
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
 QUEUE = work_queue(Stage.TRANSFORM)
-WORKING = Standing(connected=True, consumers=(Consumer(QUEUE, 8, active=True),))
+WORKING = QueueState(connected=True, consumers=(Consumer(QUEUE, 8, active=True),))
 
 
 class StoppedClock(SystemClock):
@@ -44,7 +44,7 @@ class StoppedClock(SystemClock):
 class Endpoints:
     """A service's health, served and asked."""
 
-    def __init__(self, health: Health, vitals: Vitals, stop: asyncio.Event, url: str) -> None:
+    def __init__(self, health: Health, vitals: ProcessStats, stop: asyncio.Event, url: str) -> None:
         self.health = health
         self.vitals = vitals
         self.stop = stop
@@ -69,7 +69,7 @@ class Endpoints:
 
 @asynccontextmanager
 async def endpoints(bus, clock=None, stall_seconds=10.0):
-    vitals, stop, port = Vitals(), asyncio.Event(), reserve_port()
+    vitals, stop, port = ProcessStats(), asyncio.Event(), reserve_port()
     health = Health(vitals, bus, clock or SystemClock(), stop, stall_seconds)
     async with serving(health, HealthSettings(port=port)):
         yield Endpoints(health, vitals, stop, f"http://127.0.0.1:{port}")
@@ -95,13 +95,13 @@ async def eventually(condition) -> None:
         (WORKING, False, {}),
         (WORKING, True, {"stopping": "asked to stop"}),
         (
-            Standing(connected=False, consumers=WORKING.consumers),
+            QueueState(connected=False, consumers=WORKING.consumers),
             False,
             {"broker": "not", f"consumer of {QUEUE}": "not"},
         ),
-        (Standing(connected=True), False, {f"consumer of {QUEUE}": "not consuming"}),
-        (Standing(True, (Consumer(QUEUE, 8, active=False),)), False, {f"consumer of {QUEUE}": "not consuming"}),
-        (Standing(True, (Consumer("loom.load", 8, active=True),)), False, {f"consumer of {QUEUE}": "not consuming"}),
+        (QueueState(connected=True), False, {f"consumer of {QUEUE}": "not consuming"}),
+        (QueueState(True, (Consumer(QUEUE, 8, active=False),)), False, {f"consumer of {QUEUE}": "not consuming"}),
+        (QueueState(True, (Consumer("loom.load", 8, active=True),)), False, {f"consumer of {QUEUE}": "not consuming"}),
     ],
 )
 def test_a_service_is_ready_while_it_is_connected_and_consumes_and_need_not_stop(standing, stopping, amiss):
@@ -113,7 +113,7 @@ def test_a_service_is_ready_while_it_is_connected_and_consumes_and_need_not_stop
 
 
 async def test_each_need_is_asked_and_named_with_what_is_the_matter(monkeypatch):
-    monkeypatch.setattr("loom_common.health.NEED_SECONDS", 0.02)
+    monkeypatch.setattr("loom_common.service.health.NEED_SECONDS", 0.02)
 
     async def well() -> None: ...
 
@@ -211,7 +211,7 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
         return []
 
     async with memory_bus() as bus, endpoints(bus) as service:
-        duty = Duty(QUEUE, (BatchExtracted,), handler, prefetch=6)
+        duty = ConsumerSpec(QUEUE, (BatchExtracted,), handler, prefetch=6)
         worker = Worker("transformer", duty, bus, EpochGuard(), vitals=service.vitals.duty(QUEUE))
         working = asyncio.create_task(worker.run(stop))
         good = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch), "extractor")
@@ -229,14 +229,14 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
         outcomes = service.vitals.duties[QUEUE].outcomes
         await eventually(lambda: outcomes.total() == 4)
         await bus.publish([encode(Outgoing(work(Stage.TRANSFORM, "reviews"), newer), "extractor")])
-        await eventually(lambda: outcomes[Outcome.HANDLED] == 2)
+        await eventually(lambda: outcomes[MessageOutcome.HANDLED] == 2)
         await bus.publish([good, Wire("loom.work", "transform.reviews", b"no JSON", type="loom.batch.extracted.v1")])
         await eventually(lambda: outcomes.total() == 7)
         stop.set()
         await working
 
         numbers = await service.numbers()
-        assert {name: numbers[f"loom_messages_total {name} {QUEUE}"] for name in Outcome} == {
+        assert {name: numbers[f"loom_messages_total {name} {QUEUE}"] for name in MessageOutcome} == {
             "handled": 2,
             "retried": 2,
             "failed": 2,

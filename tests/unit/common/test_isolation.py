@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from loom_ai.stores.memory_marks import MemoryMarks
-from loom_common import attempts
-from loom_common.attempts import Attempt
+from loom_ai.stores.memory.marks import MemoryMarks
+from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import DependencyUnavailable, TransientError, WorkerWornOut
 from loom_common.flow import Stage
-from loom_common.isolation import MODEL_CALLS, USER_CODE, Isolation, Risk, Room
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Isolation, ReadWriteLock, Risk
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ async def test_a_batch_that_comes_back_again_and_again_is_suspect_without_a_mark
 
 
 async def test_a_suspect_record_is_alone_in_its_process():
-    room, present, together = Room(), Counter(), []
+    room, present, together = ReadWriteLock(), Counter(), []
 
     async def work(name):
         present[name] += 1
@@ -216,7 +216,7 @@ async def test_a_suspect_record_is_alone_in_its_process():
 
 
 async def test_who_gives_up_waiting_to_be_alone_holds_nobody_up():
-    room = Room()
+    room = ReadWriteLock()
     async with room.shared():
         waiting = asyncio.create_task(room.alone().__aenter__())
         await asyncio.sleep(0)

@@ -4,19 +4,19 @@ import os
 
 import pytest
 
-from loom_common import memory
+from loom_common.worker import process_memory
 
 
 def test_what_is_held_is_what_the_kernel_counts():
-    held = memory.held()
+    held = process_memory.held()
     assert held % os.sysconf("SC_PAGE_SIZE") == 0
     assert 10 * 2**20 < held < 4 * 2**30
 
 
 def test_what_is_held_grows_with_what_is_taken():
-    before = memory.held()
+    before = process_memory.held()
     block = bytearray(os.urandom(2**20)) * 64
-    assert memory.held() - before > 32 * 2**20
+    assert process_memory.held() - before > 32 * 2**20
     assert block
 
 
@@ -34,4 +34,4 @@ def test_what_is_held_grows_with_what_is_taken():
 def test_the_limit_of_a_container(tmp_path, files, limit):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert memory.limit([tmp_path / "memory.max", tmp_path / "limit_in_bytes"]) == limit
+    assert process_memory.limit([tmp_path / "memory.max", tmp_path / "limit_in_bytes"]) == limit

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from loom_ai.shape import Shape
+from loom_ai.answers.shape import Shape
+from loom_common.domain.json_values.patterns import Pattern, pattern_of
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
-from loom_common.patterns import Pattern, pattern_of
 
 ENDLESS = r"^(a|aa)+$"
 """A pattern that tries every way of cutting a text of 40 letters before it fails."""

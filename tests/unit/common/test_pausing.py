@@ -8,17 +8,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from loom_common import flow, pausing
-from loom_common.adapters.memory_broker import MemoryBroker
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import decode, encode
+from loom_common import flow
+from loom_common.adapters.memory.broker import MemoryBroker
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, StageDelayed
-from loom_common.epochs import EpochGuard
 from loom_common.errors import BreakerOpen, WorkerWornOut
 from loom_common.flow import Stage
-from loom_common.pausing import sits_out
-from loom_common.worker import Duty, Worker
+from loom_common.worker import breaker_pause
+from loom_common.worker.breaker_pause import sits_out
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import patience, within
 from support.plans import batch_of, plan_of
 
@@ -56,7 +57,7 @@ class Plant:
         self.trouble: dict[str, list[Exception]] = {}
         self.stop = asyncio.Event()
         self._worker = Worker(
-            "test", Duty(QUEUE, (BatchExtracted,), self._handle, prefetch=4), bus, EpochGuard(), **worker
+            "test", ConsumerSpec(QUEUE, (BatchExtracted,), self._handle, prefetch=4), bus, EpochGuard(), **worker
         )
 
     async def _handle(self, message):
@@ -129,7 +130,7 @@ async def test_the_run_is_told_once_what_it_waits_for(bus):
 
 @pytest.mark.parametrize(("probe_in", "rung"), [(60, 1), (0.05, 0)], ids=["far away", "under way, and slow"])
 async def test_a_pausing_worker_looks_now_and_then_for_work_that_can_be_done(bus, monkeypatch, probe_in, rung):
-    monkeypatch.setattr(pausing, "LOOK_EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(breaker_pause, "LOOK_EVERY_SECONDS", 0.2)
     plant = Plant(bus)
     plant.trouble["a"] = [away(opened_for=5, probe_in=probe_in) for _ in range(1000)]
     room = flow.retry_queue(QUEUE, rung)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.prompt import Prompt
-from loom_common.domain.prompt_check import check_prompt, fields_of
+from loom_common.domain.prompts.prompt import Prompt
+from loom_common.domain.prompts.prompt_check import check_prompt, fields_of
 from loom_common.errors import RecordError
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from loom_common.domain.definition import parse
+from loom_common.domain.checks.record_checks import carried_from_input, see_fields, see_that_the_key_stays
+from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition, RecordError
-from loom_common.record_checks import carried_from_input, see_fields, see_that_the_key_stays
 
 
 def pipeline(output=None, transform="ai", include=("review",), key="id"):

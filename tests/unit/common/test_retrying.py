@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.recovery import pause_after, rung_until
-from loom_common.retrying import retried
+from loom_common.domain.run.recovery import pause_after, rung_until
+from loom_common.user_code.record_retry import retried
 from support.clocks import ManualClock
 
 

@@ -5,8 +5,8 @@ import json
 
 import structlog
 
-from loom_common.settings import LogSettings
-from loom_common.telemetry import configure_logging
+from loom_common.config.settings import LogSettings
+from loom_common.service.logging import configure_logging
 
 
 def fall_over(record):

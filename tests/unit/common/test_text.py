@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loom_common import flow
-from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import (
     BatchHeader,
@@ -21,13 +21,13 @@ from loom_common.contracts.v1 import (
     StageFailed,
     TransformedRecord,
 )
-from loom_common.domain.ids import message_id, record_hash, run_id_for
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import message_id, record_hash, run_id_for
 from loom_common.errors import LoomError, RecordError
 from loom_common.flow import Stage
-from loom_common.narrowing import narrowed
 from loom_common.ports.bus import Wire
 from loom_common.text import LONGEST_REASON, named, readable, storable, storable_value, unstorable, words_of
+from loom_common.user_code.narrowing import narrowed
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40) | st.text(
     st.sampled_from("a\x00\ud800\udfff\U0001f600\x1b\x85\ufffe\r\n\"'<"), max_size=20

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from loom_common.errors import WorkerWornOut
-from loom_common.threads import Threads
+from loom_common.user_code.threads import Threads
 from loom_dev.waiting import within
 
 SECONDS = 0.15

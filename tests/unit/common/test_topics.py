@@ -1,6 +1,6 @@
 import pytest
 
-from loom_common.adapters.topics import matches
+from loom_common.adapters.memory.topics import matches
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import asyncio
 import contextvars
 import threading
 
-from loom_common import under_way
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import decode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, WorkUnderWay
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
+from loom_common.worker import batch_progress
 
 HEADER = BatchHeader(
     run_id="run_1", pipeline="p", plan="x", epoch=1, batch_id="b1", partition=0, slice=0, position=0,
@@ -23,13 +23,13 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     await bus.declare(TOPOLOGY)
     queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
     told = await bus.subscribe(queue, prefetch=1)
-    in_hand = under_way.InHand("transformer", "t1", bus)
+    in_hand = batch_progress.InHand("transformer", "t1", bus)
     telling = asyncio.create_task(in_hand.tell())
     with in_hand.one(BATCH):
-        under_way.begin(8)  # two questions about each record
+        batch_progress.begin(8)  # two questions about each record
         for _ in range(3):
-            under_way.one_done()
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(under_way.one_done,))
+            batch_progress.one_done()
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(batch_progress.one_done,))
         thread.start()
         thread.join()
         async with asyncio.timeout(20):
@@ -41,6 +41,6 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
 
 
 def test_parts_that_are_done_again_are_no_more_than_there_are():
-    parts = under_way.Parts(2)
+    parts = batch_progress.Parts(2)
     parts.done = 5
     assert parts.share == 1.0

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from loom_common.errors import WorkerWornOut
-from loom_common.threads import Threads
-from loom_common.user_loop import UserLoop
+from loom_common.user_code.event_loop import UserLoop
+from loom_common.user_code.threads import Threads
 
 SECONDS = 0.3
 AMPLE = 30.0

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain import beside
-from loom_common.domain.pipeline import LoadConfig
-from loom_connectors.adding import Adding
-from loom_connectors.ports import Surroundings
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.values import destination_names
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.sql.load_modes import Adding
 
 
 def adding(record_key=(), *, sample=False, adds=False, **load):
     config = LoadConfig(destination="sqlite:///o.db?table=t", **load)
-    around = Surroundings(Path(), Credentials(), record_key=record_key, sample=sample, adds=adds)
+    around = ConnectorContext(Path(), Credentials(), record_key=record_key, sample=sample, adds=adds)
     return Adding.of(config, around)
 
 
@@ -53,10 +53,10 @@ def test_a_table_without_the_index_is_told_what_makes_it_and_what_else_there_is(
 
 
 def test_names_of_what_lies_beside_a_destination():
-    assert beside.sample_file("scores.csv") == "scores.sample.csv"
-    assert beside.sample_file("scores") == "scores.sample"
-    assert beside.sample_table("t" * 63) == "t" * 56 + "_sample"
-    assert beside.staged_in("/data/out.csv", "run_1") == "/data/out.csv.loom/run_1"
-    assert beside.staged_in("postgres://db:5432/x?table=a.t", "run_1") == (
+    assert destination_names.sample_file("scores.csv") == "scores.sample.csv"
+    assert destination_names.sample_file("scores") == "scores.sample"
+    assert destination_names.sample_table("t" * 63) == "t" * 56 + "_sample"
+    assert destination_names.staged_in("/data/out.csv", "run_1") == "/data/out.csv.loom/run_1"
+    assert destination_names.staged_in("postgres://db:5432/x?table=a.t", "run_1") == (
         "the table a.t__loom_run_1 of postgres://db:5432/x"
     )

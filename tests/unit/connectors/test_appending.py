@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import LoadConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DestinationError
-from loom_connectors import appending, parts
-from loom_connectors.ports import LoadBatch, LoadResult, Row, Surroundings
+from loom_connectors.ports import ConnectorContext, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
+from loom_connectors.storage import append as storage_append
+from loom_connectors.storage import file_destination
 from support.file_sources import read_through, source_of
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}, "t": {"type": "string"}}}
@@ -24,7 +25,7 @@ class Killed(BaseException):
 
 def appending_to(folder: Path, name: str = "out.csv", schema=None, **options):
     config = LoadConfig(destination=name, mode="append", options=options)
-    return open_destination(config, Surroundings(folder, Credentials({}), output_schema=schema))
+    return open_destination(config, ConnectorContext(folder, Credentials({}), output_schema=schema))
 
 
 def batch(*rows: dict, run: str = "run_1", position: int = 0) -> LoadBatch:
@@ -182,7 +183,7 @@ async def test_a_run_killed_at_any_byte_is_finished_by_whoever_comes_next(tmp_pa
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(parts, "added", cut)
+        patched.setattr(file_destination, "added", cut)
         with pytest.raises(Killed):
             await opened.finalize("run_1", complete=True)
     other = appending_to(tmp_path)
@@ -203,7 +204,7 @@ async def test_what_another_program_wrote_in_the_meantime_stays(tmp_path, monkey
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(parts, "added", killed)
+        patched.setattr(file_destination, "added", killed)
         with pytest.raises(Killed):
             await opened.finalize("run_1", complete=True)
     path.write_bytes(b"id,t\n9,theirs\n")
@@ -216,17 +217,19 @@ async def test_bytes_of_two_writers_in_one_place_are_told(tmp_path):
     addition.write_bytes(b"2,b\n")
     path.write_bytes(b"id,t\n2,c\n")
     with pytest.raises(DestinationError, match="Something else wrote"):
-        appending.added(path, addition, 5)
+        storage_append.added(path, addition, 5)
     path.write_bytes(b"id")
     with pytest.raises(DestinationError, match="has become shorter"):
-        appending.added(path, addition, 5)
+        storage_append.added(path, addition, 5)
 
 
 async def test_a_link_is_followed_and_stays_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "out.csv").symlink_to("real/data.csv")
     for mode in ("append", "replace"):
-        opened = open_destination(LoadConfig(destination="out.csv", mode=mode), Surroundings(tmp_path, Credentials({})))
+        opened = open_destination(
+            LoadConfig(destination="out.csv", mode=mode), ConnectorContext(tmp_path, Credentials({}))
+        )
         await opened.check()
         await opened.load(batch({"id": "1"}, run=mode))
         await opened.finalize(mode, complete=True)
@@ -243,7 +246,7 @@ async def test_permissions_and_owner_are_kept(tmp_path, mode, name):
     if os.geteuid() == 0:
         os.chown(path, 65534, 65534)
     before = path.stat()
-    opened = open_destination(LoadConfig(destination=name, mode=mode), Surroundings(tmp_path, Credentials({})))
+    opened = open_destination(LoadConfig(destination=name, mode=mode), ConnectorContext(tmp_path, Credentials({})))
     await opened.load(batch({"id": "1"}))
     await opened.finalize("run_1", complete=True)
     after = path.stat()
@@ -269,7 +272,7 @@ async def test_where_the_owner_cannot_be_kept_the_file_is_written_over(tmp_path,
         patched.setattr(
             Path, "stat", lambda each, **given: Foreign(real(each, **given)) if each == path else real(each)
         )
-        opened = open_destination(LoadConfig(destination="out.csv"), Surroundings(tmp_path, Credentials({})))
+        opened = open_destination(LoadConfig(destination="out.csv"), ConnectorContext(tmp_path, Credentials({})))
         await opened.load(batch({"id": "1"}))
         await opened.finalize("run_1", complete=True)
     assert (path.read_bytes(), path.stat().st_ino) == (b"id\n1\n", inode)
@@ -279,13 +282,13 @@ async def test_parts_of_a_private_file_are_private(tmp_path):
     path = tmp_path / "out.csv"
     path.write_bytes(b"id\n")
     path.chmod(0o600)
-    opened = open_destination(LoadConfig(destination="out.csv"), Surroundings(tmp_path, Credentials({})))
+    opened = open_destination(LoadConfig(destination="out.csv"), ConnectorContext(tmp_path, Credentials({})))
     await opened.load(batch({"id": "1"}))
     assert (tmp_path / "out.csv.loom").stat().st_mode & 0o077 == 0
 
 
 async def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "out.csv")
-    opened = open_destination(LoadConfig(destination="out.csv"), Surroundings(tmp_path, Credentials({})))
+    opened = open_destination(LoadConfig(destination="out.csv"), ConnectorContext(tmp_path, Credentials({})))
     with pytest.raises(DestinationError, match="no regular file"):
         await opened.check()

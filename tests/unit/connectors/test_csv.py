@@ -6,17 +6,17 @@ import socket
 
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import ExtractConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError, InvalidDefinition, SourceError
-from loom_connectors.csv import open_source
-from loom_connectors.ports import Surroundings
+from loom_connectors.formats.csv import open_source
+from loom_connectors.ports import ConnectorContext
 
 
 def source(folder, content: bytes | str | None = None, *, name: str = "x.csv", key=None, **options):
     if content is not None:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_source(ExtractConfig(source=name, key=key, options=options), Surroundings(folder, Credentials({})))
+    return open_source(ExtractConfig(source=name, key=key, options=options), ConnectorContext(folder, Credentials({})))
 
 
 async def read(folder, content, **options):
@@ -182,4 +182,4 @@ def test_options_that_make_no_sense_are_mistakes(tmp_path, options):
 
 def test_a_query_is_not_for_files(tmp_path):
     with pytest.raises(ConfigurationError, match="query"):
-        open_source(ExtractConfig(source="x.csv", query="SELECT 1"), Surroundings(tmp_path, Credentials({})))
+        open_source(ExtractConfig(source="x.csv", query="SELECT 1"), ConnectorContext(tmp_path, Credentials({})))

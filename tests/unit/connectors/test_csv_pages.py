@@ -9,10 +9,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import ExtractConfig
-from loom_connectors.csv import open_source
-from loom_connectors.ports import Surroundings
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_connectors.formats.csv import open_source
+from loom_connectors.ports import ConnectorContext
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NASTY = st.sampled_from(["", '"', '""', ",", "\n", "\r\n", "\r", " ", "a,b", 'say "so"', "é\n\n", "'", ";\t|", "\x1c"])
@@ -28,7 +28,7 @@ def source_of(folder: str, table, encoding: str, terminator: str):
     columns, rows = table
     with (Path(folder) / "t.csv").open("w", encoding=encoding, newline="") as stream:
         csv.writer(stream, lineterminator=terminator, quoting=csv.QUOTE_ALL).writerows([columns, *rows])
-    return open_source(ExtractConfig(source="t.csv"), Surroundings(Path(folder), Credentials({})))
+    return open_source(ExtractConfig(source="t.csv"), ConnectorContext(Path(folder), Credentials({})))
 
 
 async def pages(source, sizes):
@@ -60,7 +60,7 @@ async def test_any_table_is_read_as_it_was_written(table, sizes, encoding, termi
 async def test_no_bytes_make_a_traceback_and_the_page_size_changes_nothing(noise, sizes):
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "t.csv").write_bytes(b"a,b\n" + noise)
-        source = open_source(ExtractConfig(source="t.csv"), Surroundings(Path(folder), Credentials({})))
+        source = open_source(ExtractConfig(source="t.csv"), ConnectorContext(Path(folder), Credentials({})))
         records = [record for _, _, page in await pages(source, sizes) for record in page.records]
         (whole,) = await pages(source, [1000])
         assert [(each.position, each.data, str(each.error)) for each in records] == [

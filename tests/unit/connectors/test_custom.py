@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DependencyUnavailable, DestinationError, SourceError
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
-from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, Row, Surroundings
+from loom_connectors.ports import ConnectorContext, FailedRow, Guarantee, LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source, register_connector
 
 
@@ -53,7 +53,7 @@ BATCH = LoadBatch("run_1", "b", 0, 0, 0, [Row("r1", {"id": 1}), Row("r2", {"id":
 
 def destination(tmp_path):
     config = LoadConfig(destination="crm://me:${KEY}@host:81/sales?table=leads", options={"pace": 3})
-    return open_destination(config, Surroundings(tmp_path, Credentials(SURROUNDINGS)))
+    return open_destination(config, ConnectorContext(tmp_path, Credentials(SURROUNDINGS)))
 
 
 async def test_it_is_connected_once_and_given_the_parts_of_its_location(tmp_path):
@@ -105,7 +105,7 @@ async def test_an_other_side_that_is_away_can_be_tried_again(tmp_path):
 
 async def test_a_page_without_a_cursor_must_be_the_last(tmp_path):
     connector(page=ExtractResult([], 5, has_more=True))
-    source = open_source(ExtractConfig(source="crm://leads"), Surroundings(tmp_path, Credentials({})))
+    source = open_source(ExtractConfig(source="crm://leads"), ConnectorContext(tmp_path, Credentials({})))
     with pytest.raises(SourceError, match="gives no cursor"):
         await source.read(None, 10)
 
@@ -114,7 +114,7 @@ async def test_it_is_asked_the_query_or_else_its_location(tmp_path):
     crm = connector()
     for query in (None, "SELECT leads"):
         config = ExtractConfig(source="crm://leads", query=query)
-        await open_source(config, Surroundings(tmp_path, Credentials({}))).read(None, 10)
+        await open_source(config, ConnectorContext(tmp_path, Credentials({}))).read(None, 10)
     assert crm.asked[1::2] == [("crm://leads", 10, None), ("SELECT leads", 10, None)]
 
 
@@ -122,7 +122,9 @@ async def test_a_record_whose_value_has_no_json_form_is_kept_back_alone(tmp_path
     good, odd = Record("1", {"id": 1, "d": dt.date(2024, 2, 29)}), Record("2", {"id": 2, "tags": {"a"}, 3: "x"})
     crm = connector(page=ExtractResult([good, odd, Record("3", [1])], 3, has_more=False))
     assert crm.page.total_count == 3
-    page = await open_source(ExtractConfig(source="crm://host"), Surroundings(tmp_path, Credentials({}))).read(None, 9)
+    page = await open_source(ExtractConfig(source="crm://host"), ConnectorContext(tmp_path, Credentials({}))).read(
+        None, 9
+    )
     first, second, third = page.records
     assert (first.data, first.error) == ({"id": 1, "d": "2024-02-29"}, None)
     assert second.data == {"id": 2}

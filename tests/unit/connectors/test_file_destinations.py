@@ -10,12 +10,12 @@ from pathlib import Path
 import orjson
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import LoadConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import AccessRefused, DestinationError
-from loom_connectors import sqlite  # noqa: F401  # another user, as whom some tests run, may not read the library
-from loom_connectors.ports import LoadBatch, Row, Surroundings
+from loom_connectors.ports import ConnectorContext, LoadBatch, Row
 from loom_connectors.registry import open_destination
+from loom_connectors.sqlite import connector  # noqa: F401  # another user, as whom some tests run, may not read the library
 
 
 class Killed(BaseException):
@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 def destination(folder: Path, location: str = "out.csv", mode: str | None = None):
     config = LoadConfig(destination=location, mode=mode)
-    return open_destination(config, Surroundings(folder, Credentials({})))
+    return open_destination(config, ConnectorContext(folder, Credentials({})))
 
 
 def batch(position: int, *rows: dict, run: str = "run_1") -> LoadBatch:

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.exact_json import loads
+from loom_common.domain.json_values.exact_json import loads
 from loom_common.errors import LoomError
 from support.file_sources import read_through, source_of
 from support.round_trips import JSON, TEXT, carried, same, tried

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loom_connectors.json_records import Unfit, object_of
+from loom_connectors.formats.json_records import Unfit, object_of
 from support.file_sources import read_through, source_of
 
 

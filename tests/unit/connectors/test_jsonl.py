@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import ExtractConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import InvalidDefinition
-from loom_connectors import lines
-from loom_connectors.jsonl import open_source
-from loom_connectors.ports import Surroundings
+from loom_connectors.formats.jsonl import open_source
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.storage import text_lines
 
 
 def source(folder, content: bytes, **options):
     (folder / "x.jsonl").write_bytes(content)
-    return open_source(ExtractConfig(source="x.jsonl", options=options), Surroundings(folder, Credentials({})))
+    return open_source(ExtractConfig(source="x.jsonl", options=options), ConnectorContext(folder, Credentials({})))
 
 
 async def read(folder, content: bytes, **options):
@@ -51,7 +51,7 @@ async def test_a_declared_encoding_is_used(tmp_path):
 
 
 async def test_an_endless_line_is_kept_in_part_and_the_next_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(text_lines, "LONGEST_LINE", 1000)
     records = await read(tmp_path, b'{"a": "' + b"x" * 5000 + b'"}\n{"a": "b"}\n')
     assert [record.error and record.error.code for record in records] == ["line_too_long", None]
     assert [record.position for record in records] == ["line 1", "line 2"]

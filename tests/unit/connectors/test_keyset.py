@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_connectors.keyset import KeyCursor, advance, ordinals
+from loom_connectors.sql.keyset_paging import KeyCursor, advance, ordinals
 
 
 @pytest.mark.parametrize(

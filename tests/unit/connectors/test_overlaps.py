@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import Surroundings
+from loom_connectors.ports import ConnectorContext
 
 PG = "postgres://u@db.example:5432/shop?table="
 
@@ -30,7 +30,7 @@ def found(folder, source, destination, *, query=None, mode=None, fallback=None, 
     load = {"destination": destination, "mode": mode, "key": ["id"] if mode == "upsert" else []}
     if fallback is not None:
         load |= {"fallback": fallback, "on_failure": "fallback"}
-    surroundings = Surroundings(folder, Credentials({"env": EnvProvider(environ or {})}), sample=sample)
+    surroundings = ConnectorContext(folder, Credentials({"env": EnvProvider(environ or {})}), sample=sample)
     return overlap(ExtractConfig(source=source, query=query), LoadConfig(**load), surroundings)
 
 

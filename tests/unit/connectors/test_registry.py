@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, MissingCredential
-from loom_connectors.ports import Guarantee, Surroundings
+from loom_connectors.ports import ConnectorContext, Guarantee
 from loom_connectors.registry import open_destination, open_source
 
 
-def surroundings(folder, **environ: str) -> Surroundings:
-    return Surroundings(folder, Credentials({"env": EnvProvider(environ)}))
+def surroundings(folder, **environ: str) -> ConnectorContext:
+    return ConnectorContext(folder, Credentials({"env": EnvProvider(environ)}))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from loom_common.errors import ConfigurationError
-from loom_connectors.sql import bound, quoted
+from loom_connectors.sql.parameters import bound, quoted
 
 PARAMS = {"since": dt.date(2024, 1, 1), "name": "x' OR 1=1 --"}
 

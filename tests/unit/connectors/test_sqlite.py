@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from loom_common.credentials import Credentials
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import (
     ConfigurationError,
     DependencyUnavailable,
@@ -17,8 +17,8 @@ from loom_common.errors import (
     SourceError,
     Timeout,
 )
-from loom_connectors.ports import LoadBatch, Row, Surroundings
-from loom_connectors.sqlite import open_destination, open_source
+from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.sqlite.connector import open_destination, open_source
 
 RUN = "run_1"
 
@@ -32,7 +32,7 @@ def run_sql(folder, *statements: str):
 
 def source(folder, table: str | None = None, params=None, **extract):
     location = "sqlite:///x.db" + (f"?table={table}" if table else "")
-    surroundings = Surroundings(folder, Credentials({}), params=params or {})
+    surroundings = ConnectorContext(folder, Credentials({}), params=params or {})
     return open_source(ExtractConfig(source=location, **extract), surroundings)
 
 
@@ -47,7 +47,7 @@ async def read(folder, *args, limit: int = 2, **extract):
 
 
 def destination(folder, *, schema=None, **load):
-    surroundings = Surroundings(folder, Credentials({}), output_schema=schema)
+    surroundings = ConnectorContext(folder, Credentials({}), output_schema=schema)
     return open_destination(LoadConfig(destination="sqlite:///x.db?table=t", **load), surroundings)
 
 

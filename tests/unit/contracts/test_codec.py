@@ -5,11 +5,11 @@ import json
 import pytest
 
 from loom_common import flow
-from loom_common.contracts.catalog import BY_TYPE, MESSAGES
-from loom_common.contracts.codec import COMPRESS_ABOVE, decode, encode
+from loom_common.contracts.encoding.codec import COMPRESS_ABOVE, decode, encode
+from loom_common.contracts.encoding.message_types import BY_TYPE, MESSAGES
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecord, RunRequest
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 from loom_common.errors import UnreadableMessage
 
 

@@ -6,9 +6,9 @@ import io
 import pytest
 from rich.console import Console
 
-from loom_coordinator.admin import words
 from loom_coordinator.admin.app import main
-from loom_coordinator.admin.show import Column, table
+from loom_coordinator.admin.shared import numbers as words
+from loom_coordinator.admin.shared.output import Column, table
 
 
 @pytest.fixture

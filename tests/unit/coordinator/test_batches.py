@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.batches import DONE, UNDERWAY, Batch
+from loom_coordinator.accounting.batches import DONE, UNDERWAY, Batch
 
 STORY = [
     (Stage.EXTRACT, Tally(extracted=5, quarantined=1)),

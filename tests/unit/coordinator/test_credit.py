@@ -4,10 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.credit import Standing, next_slice, opening_window, shared_windows, slice_batches, window
+from loom_coordinator.flow_control.credit import (
+    CreditState,
+    next_slice,
+    opening_window,
+    shared_windows,
+    slice_batches,
+    window,
+)
 
 standings = st.builds(
-    Standing, priority=st.integers(1, 10), released=st.integers(0, 10_000), window=st.integers(8, 128)
+    CreditState, priority=st.integers(1, 10), released=st.integers(0, 10_000), window=st.integers(8, 128)
 )
 
 
@@ -42,9 +49,9 @@ def test_runs_together_have_about_what_the_largest_has_alone(runs):
 @pytest.mark.parametrize(
     ("small", "large", "share"),
     [
-        (Standing(5, 0, 40), Standing(5, 10_000, 40), 0.8),
-        (Standing(5, 10_000, 40), Standing(5, 10_000, 40), 0.5),
-        (Standing(10, 10_000, 40), Standing(5, 10_000, 40), 2 / 3),
+        (CreditState(5, 0, 40), CreditState(5, 10_000, 40), 0.8),
+        (CreditState(5, 10_000, 40), CreditState(5, 10_000, 40), 0.5),
+        (CreditState(10, 10_000, 40), CreditState(5, 10_000, 40), 2 / 3),
     ],
 )
 def test_newcomers_and_priority_weigh_more(small, large, share):

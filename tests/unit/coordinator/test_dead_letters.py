@@ -2,11 +2,11 @@
 
 import pytest
 
-from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.errors import ConfigurationError, Unroutable
 from loom_common.flow import DEAD_QUEUE, TOPOLOGY, Exchange, Stage, work_queue
 from loom_common.ports.bus import Wire
-from loom_coordinator import dead_letters
+from loom_coordinator.queries import dead_letters
 
 TRANSFORM = work_queue(Stage.TRANSFORM)
 

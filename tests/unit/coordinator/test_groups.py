@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from loom_common.adapters.memory_bus import MemoryBus
+from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.flow import Queue, Topology
 from loom_common.ports.bus import Wire
-from loom_coordinator.groups import GROUP, groups
+from loom_coordinator.intake.micro_batches import GROUP, groups
 from loom_dev.waiting import within
 
 QUEUE = "facts"

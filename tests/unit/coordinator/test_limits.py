@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.failing import Recovery
-from loom_common.domain.tally import Tally
+from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.limits import Count, exceeded, limits_of, of_batch, since
+from loom_coordinator.accounting.failure_limits import Count, exceeded, limits_of, of_batch, since
 
 T, L = Stage.TRANSFORM, Stage.LOAD
 DEFINITION = {

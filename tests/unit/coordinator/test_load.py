@@ -3,8 +3,8 @@
 import pytest
 
 from loom_common.contracts.v1 import BreakerBeat, QueueBeat, WorkerBeat
-from loom_coordinator.fleet import RATE_SECONDS, Heard
-from loom_coordinator.load import Load, Replica, loads
+from loom_coordinator.flow_control.fleet_load import FleetLoad, Replica, loads
+from loom_coordinator.flow_control.heartbeats import RATE_SECONDS, Heartbeat
 
 QUEUE = "loom.transform"
 
@@ -46,7 +46,7 @@ def test_a_queue_is_the_sum_of_its_replicas():
         Replica(beat(9, name="b", handled=5, busy=5.0, in_hand=8, rss=900, limit=1000), beat(4, name="b"), silent=2),
     ]
     assert loads(fleet) == {
-        QUEUE: Load(
+        QUEUE: FleetLoad(
             queue=QUEUE,
             service="transformer",
             replicas=2,
@@ -83,7 +83,7 @@ def test_who_falls_silent_is_lost_unless_it_was_asked_to_stop(silent, draining, 
 
 
 def test_rates_reach_back_as_far_as_they_should_and_no_further():
-    heard = Heard()
+    heard = Heartbeat()
     for second in range(0, 61, 2):
         heard.add(beat(float(second)), at=second)
     assert heard.beats[-1].uptime - heard.beats[0].uptime == pytest.approx(RATE_SECONDS)
@@ -91,7 +91,7 @@ def test_rates_reach_back_as_far_as_they_should_and_no_further():
 
 
 def test_after_a_long_silence_the_last_two_beats_tell_the_rate():
-    heard = Heard()
+    heard = Heartbeat()
     for uptime in (0.0, 2.0, 100.0):
         heard.add(beat(uptime), at=uptime)
     assert [each.uptime for each in heard.beats] == [2.0, 100.0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom_coordinator.lost import QUEUES, Quiet
+from loom_coordinator.sweeping.broker_loss import QUEUES, Quiet
 
 
 def test_a_run_is_silent_once_nothing_new_was_heard_for_longer_than_the_patience():

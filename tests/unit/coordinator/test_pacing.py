@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.load import Load
-from loom_coordinator.pacing import paced
+from loom_coordinator.flow_control.fleet_load import FleetLoad
+from loom_coordinator.flow_control.windows import paced
 
 
-def load(queue: str, replicas: int = 1, prefetch: int = 8, rate: float = 0.0) -> Load:
-    return Load(
+def load(queue: str, replicas: int = 1, prefetch: int = 8, rate: float = 0.0) -> FleetLoad:
+    return FleetLoad(
         queue=queue,
         service=queue.removeprefix("loom."),
         replicas=replicas,

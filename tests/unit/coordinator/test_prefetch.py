@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.prefetch import (
+from loom_coordinator.flow_control.prefetch_rules import (
     HIGH,
     HOLD,
     LEAST,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_coordinator.pulse import PULSE_SECONDS, pause_after
+from loom_coordinator.sweeping.sweeper import PULSE_SECONDS, pause_after
 
 
 @pytest.mark.parametrize(("spent", "pause"), [(0.0, PULSE_SECONDS), (0.05, PULSE_SECONDS), (0.2, 1.8), (2.0, 18.0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_coordinator.reasons import MOST, grouped, worded
+from loom_coordinator.accounting.failure_reasons import MOST, grouped, worded
 
 
 def row(reason, records=1, example="r1", code="transform_error", outcome="quarantined", stage="transform"):

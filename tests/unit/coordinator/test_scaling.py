@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loom_common.flow import Stage
-from loom_coordinator.scaling import Measured, advise
+from loom_coordinator.flow_control.scale_advice import Measured, advise
 
 
 @pytest.mark.parametrize(

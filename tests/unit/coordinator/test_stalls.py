@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from loom_common.flow import Stage
-from loom_coordinator.stalls import Heard, stalled
+from loom_coordinator.lifecycle.stalls import Heard, stalled
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 E, T, V, L = Stage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.tally import Tally
-from loom_coordinator.verdict import Verdict, kept_old_result, of
+from loom_common.domain.run.tally import Tally
+from loom_coordinator.lifecycle.final_status import Verdict, kept_old_result, of
 
 
 @pytest.mark.parametrize(

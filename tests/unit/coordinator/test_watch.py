@@ -5,13 +5,15 @@ import datetime as dt
 import pytest
 
 from loom_common.contracts.v1 import BudgetSpent, StageCalls
-from loom_common.domain.calls import Calls
-from loom_common.domain.monitoring import MonitoringConfig
+from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.run.calls import Calls
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
-from loom_coordinator import budgets, estimates, notifying
-from loom_coordinator.batches import Batch, Bill
-from loom_coordinator.watch import Figures, findings
+from loom_coordinator.accounting import estimates
+from loom_coordinator.accounting.batches import Batch, BatchUsage
+from loom_coordinator.alerts import webhook
+from loom_coordinator.alerts.rules import Figures, findings
+from loom_coordinator.lifecycle import budget_pause
 
 CALL = Calls(purpose="transform", provider="openai", model="m", made=1, cost=0.5)
 
@@ -54,7 +56,11 @@ def test_a_finding_says_what_was_found_and_what_is_demanded():
 
 def test_a_stages_bill_is_booked_once_whatever_the_order_of_words():
     batch = Batch("run", "batch")
-    some, more, all_of_it = Bill((CALL,)), Bill((CALL + CALL,)), Bill((CALL + CALL + CALL,), whole=True)
+    some, more, all_of_it = (
+        BatchUsage((CALL,)),
+        BatchUsage((CALL + CALL,)),
+        BatchUsage((CALL + CALL + CALL,), whole=True),
+    )
     assert batch.pay(Stage.TRANSFORM, some)[0].made == 1
     assert batch.pay(Stage.TRANSFORM, more)[0].made == 1
     assert batch.pay(Stage.TRANSFORM, some) == ()  # an older word comes late
@@ -63,7 +69,7 @@ def test_a_stages_bill_is_booked_once_whatever_the_order_of_words():
     assert batch.pay(Stage.TRANSFORM, all_of_it) == ()
     assert batch.pay(Stage.EVALUATE, some)[0].made == 1
     assert (batch.paid.calls_made, batch.paid.cost_transform, batch.paid.cost_evaluate) == (4, 1.5, 0.5)
-    assert Bill.of_json(more.as_json()) == more
+    assert BatchUsage.of_json(more.as_json()) == more
 
 
 @pytest.mark.parametrize(
@@ -87,17 +93,19 @@ def test_an_estimate_is_held_against_what_was_paid_for(spent, records, error):
 
 def test_a_pause_says_what_was_done_and_what_is_left():
     spent = BudgetSpent(run_id="r", epoch=1, stage=Stage.TRANSFORM, limit=1.0, gone=0.95, needed=0.1)
-    words = budgets.said("r", spent, 20, 300)
+    words = budget_pause.said("r", spent, 20, 300)
     assert "$0.9500 of the budget of $1.0000" in words
     assert "20 of 300 records are through, 280 are left" in words
     assert "loom resume r --budget USD" in words
-    assert "20 records are through, and more are left" in budgets.said("r", spent, 20, None)
-    assert "1 record is through, and more are left" in budgets.said("r", spent, 1, None)
-    assert "1 of 2 records is through, 1 is left" in budgets.said("r", spent, 1, 2)
+    assert "20 records are through, and more are left" in budget_pause.said("r", spent, 20, None)
+    assert "1 record is through, and more are left" in budget_pause.said("r", spent, 1, None)
+    assert "1 of 2 records is through, 1 is left" in budget_pause.said("r", spent, 1, 2)
     dead = spent.model_copy(update={"lost": 0.3})
     owed = spent.model_copy(update={"owed": 0.1})
-    assert "is spent, $0.1000 is kept to judge what was answered, and" in budgets.said("r", owed, 20, None)
-    assert "is spent ($0.3000 of it maybe: calls that died with their process)" in budgets.said("r", dead, 20, None)
+    assert "is spent, $0.1000 is kept to judge what was answered, and" in budget_pause.said("r", owed, 20, None)
+    assert "is spent ($0.3000 of it maybe: calls that died with their process)" in budget_pause.said(
+        "r", dead, 20, None
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,14 +117,14 @@ def test_a_run_is_resumed_with_a_budget_that_lets_it_do_something(reason, given,
     run = {"run_id": "r", "reason": reason, "budget": 2.0}
     if budget == "no use":
         with pytest.raises(ConfigurationError, match="loom resume r --budget"):
-            budgets.resumed(run, given, booked)
+            budget_pause.resumed(run, given, booked)
     else:
-        assert budgets.resumed(run, given, booked) == {"reason": None, "budget": budget}
+        assert budget_pause.resumed(run, given, booked) == {"reason": None, "budget": budget}
 
 
 def test_an_alert_that_cannot_be_sent_is_tried_again_and_then_given_up_with_its_reason():
     now = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-    assert notifying.outcome(None, 1, now)["notified_at"] == now
-    assert notifying.outcome("HTTP 500", 1, now)["notification_due"] > now
-    given_up = notifying.outcome("HTTP 500", notifying.ATTEMPTS, now)
+    assert webhook.outcome(None, 1, now)["notified_at"] == now
+    assert webhook.outcome("HTTP 500", 1, now)["notification_due"] > now
+    given_up = webhook.outcome("HTTP 500", webhook.ATTEMPTS, now)
     assert given_up == {"notification_due": None, "notification_error": "HTTP 500"}

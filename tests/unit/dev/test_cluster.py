@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from loom_dev.backends.program import Program
-from loom_dev.cluster.place import Place
+from loom_dev.cluster.place import ClusterFolder
 from loom_dev.cluster.services import SERVICES, replicas
 from loom_dev.cluster.supervision import configuration, section
 from loom_dev.errors import SetupError
@@ -45,7 +45,7 @@ def test_the_supervisor_is_told_the_programs_very_words(tmp_path):
 
 
 def test_two_projects_have_two_places(tmp_path):
-    one, other = Place(tmp_path / "one"), Place(tmp_path / "other")
+    one, other = ClusterFolder(tmp_path / "one"), ClusterFolder(tmp_path / "other")
 
     assert one.outside != other.outside
     assert f"file={one.outside}/supervisor.sock" in configuration(one, [])

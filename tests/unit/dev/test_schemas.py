@@ -1,6 +1,6 @@
 import json
 
-from loom_common.contracts.catalog import MESSAGES
+from loom_common.contracts.encoding.message_types import MESSAGES
 from loom_dev.schemas import differences, schemas
 
 

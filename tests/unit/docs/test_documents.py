@@ -12,13 +12,13 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from loom.cli.commands import app
-from loom.config import LoomConfig
+from loom.cli.root_command import app
+from loom.project.config import LoomConfig
 from loom_ai.settings import BudgetSettings, ModelSettings
-from loom_common import settings
+from loom_common.config import settings
 from loom_common.contracts.v1 import RunRequest
-from loom_common.domain.definition import parse
-from loom_common.domain.pipeline import Pipeline
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.reader import parse
 from loom_coordinator.admin.app import app as coordinator
 from loom_coordinator.settings import CoordinatorSettings
 from support.documents import PAGES, ROOT, in_code, mentioned, prose, snippets, typed

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.breaker import Breaker, Policy, State
+from loom_common.domain.run.breaker import Breaker, Policy, State
 
 POLICY = Policy(failures=5, open_seconds=60.0, successes=3)
 

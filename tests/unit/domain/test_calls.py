@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.calls import AMOUNTS, Calls, advanced, difference, summed
+from loom_common.domain.run.calls import AMOUNTS, Calls, advanced, difference, summed
 
 amounts = st.fixed_dictionaries({name: st.integers(0, 1000) for name in AMOUNTS})
 kinds = st.fixed_dictionaries({name: st.sampled_from("ab") for name in ("purpose", "provider", "model")})

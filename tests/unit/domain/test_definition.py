@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from loom_common.domain.definition import parse
+from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition
 
 GOOD = {

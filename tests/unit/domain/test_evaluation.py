@@ -2,8 +2,8 @@
 
 import pytest
 
-from loom_common.domain.definition import parse
-from loom_common.domain.providers import ProviderConfig
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.errors import InvalidDefinition
 
 SEMANTIC = {"type": "semantic", "reference_field": "expected", "threshold": 0.8}

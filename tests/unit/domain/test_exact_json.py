@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.exact_json import UnfitJson, dumps, loads
+from loom_common.domain.json_values.exact_json import UnfitJson, dumps, loads
 
 
 @pytest.mark.parametrize(

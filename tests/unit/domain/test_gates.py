@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.gates import (
+from loom_common.domain.run.gates import (
     BUILTIN,
     Score,
     Verdict,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.ids import batch_id, record_hash, run_id_for
+from loom_common.domain.values.ids import batch_id, record_hash, run_id_for
 
 places = st.tuples(st.integers(0, 9), st.integers(0, 99), st.integers(0, 99))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain import latency
+from loom_common.domain.values import latency
 
 durations = st.lists(st.floats(min_value=1e-5, max_value=1000), min_size=1, max_size=300)
 

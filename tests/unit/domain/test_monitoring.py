@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.definition import parse
-from loom_common.domain.pricing import ModelPrice, price_named
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.model_options.pricing import ModelPrice, price_named
 from loom_common.errors import InvalidDefinition
 
 BASE = {

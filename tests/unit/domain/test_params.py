@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from loom_common.domain.params import ParamSpec, resolved, typed
+from loom_common.domain.model_options.params import ParamSpec, resolved, typed
 from loom_common.errors import InvalidDefinition
 
 SPECS = {

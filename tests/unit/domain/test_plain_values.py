@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.plain_values import NoPlainValue, plain
+from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 
 
 class Colour(enum.Enum):

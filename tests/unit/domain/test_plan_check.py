@@ -2,9 +2,9 @@
 
 import pytest
 
-from loom_common.domain.definition import parse
-from loom_common.domain.plan import Plan
-from loom_common.domain.plan_check import plan_mistakes
+from loom_common.domain.checks.plan_check import plan_mistakes
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
 
 
 def plan(prompt, context=(), **files):

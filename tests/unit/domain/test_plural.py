@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_common.domain.plural import counted
+from loom_common.domain.values.plural import counted
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_common.domain.recovery import Retry, decide
+from loom_common.domain.run.recovery import Retry, decide
 from loom_common.errors import DependencyUnavailable, TransientError
 
 

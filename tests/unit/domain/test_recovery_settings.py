@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.definition import parse
-from loom_common.domain.durations import seconds
-from loom_common.domain.plan import Plan
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.durations import seconds
 from loom_common.errors import InvalidDefinition
 
 BARE = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_common.domain.replaying import Changes, changed, edited
+from loom_common.domain.run.replaying import Changes, changed, edited
 from loom_common.errors import InvalidDefinition
 
 AI = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.sampling import sampled
+from loom_common.domain.values.sampling import sampled
 
 IDS = [f"record-{number}" for number in range(10_000)]
 

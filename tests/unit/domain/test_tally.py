@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 
 counts = st.integers(min_value=0, max_value=1000)
 ends = st.fixed_dictionaries(dict.fromkeys(("loaded", "rejected", "skipped", "quarantined", "cancelled"), counts))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_common.domain.urls import clear_text_password, redacted, scheme_of
+from loom_common.domain.values.urls import clear_text_password, redacted, scheme_of
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 import pytest
 
-from loom_common.domain.evaluation import GateConfig
-from loom_common.domain.gates import Score, Verdict, decide
+from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.run.gates import Score, Verdict, decide
 from loom_common.errors import ConfigurationError, UserCodeError
-from loom_evaluator.custom_gates import gate_of, register_gate
+from loom_evaluator.gates import gate_of, register_gate
 
 SCORES = [Score("a", 0.9, 0.5), Score("b", 0.4, 0.5)]
 

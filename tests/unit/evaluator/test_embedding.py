@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.evaluators import EmbeddingSimilarity
+from loom_common.domain.definition.evaluators import EmbeddingSimilarity
 from loom_common.errors import PermanentError, RecordError
 from loom_evaluator.evaluators import embedding
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchFact,
@@ -11,11 +12,10 @@ from loom_common.contracts.v1 import (
     RecordsQuarantined,
     TransformedRecord,
 )
-from loom_common.domain.definition import parse
-from loom_common.domain.plan import Plan
-from loom_common.domain.tally import Tally
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError
-from loom_common.plans import PlanCache
 from loom_evaluator.handler import Evaluator
 
 MATCH = {"type": "exact_match", "reference_field": "expected", "field": "label", "threshold": 1.0}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.errors import RecordError
-from loom_common.isolation import USER_CODE
+from loom_common.user_code.poison_isolation import USER_CODE
 from loom_dev.waiting import within
-from loom_evaluator.panel import Panel
+from loom_evaluator.runner import EvaluatorRunner
 
 CODE = """
 import asyncio, threading
@@ -45,7 +45,7 @@ def panel(tmp_path):
         python = {"type": "python", "function": function, "threshold": 0.0, "timeout": timeout}
         evaluators = [python if kind == "python" else {"type": kind, "min": 0, "threshold": 0.0, "field": "n"}]
         config = EvaluateConfig.model_validate({"evaluators": evaluators, "quality_gate": gate})
-        return Panel(config, tmp_path, record_seconds=record_seconds)
+        return EvaluatorRunner(config, tmp_path, record_seconds=record_seconds)
 
     return make
 

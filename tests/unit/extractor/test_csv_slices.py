@@ -1,14 +1,14 @@
 """Slices of a real file: a late replica, a bad line, a duplicate, a missing key."""
 
-from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.caching.resource_cache import ResourceCache
+from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined
-from loom_common.credentials import Credentials
-from loom_common.domain.definition import parse
-from loom_common.domain.plan import Plan
-from loom_common.leases import Leases
-from loom_common.plans import PlanCache
-from loom_connectors.csv import open_source
-from loom_connectors.ports import Surroundings
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_connectors.formats.csv import open_source
+from loom_connectors.ports import ConnectorContext
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 
@@ -24,7 +24,7 @@ async def replica(folder):
     }
     payloads = FolderPayloads(folder / "payloads")
     plan = await payloads.put(Plan(pipeline=parse(definition)).encoded())
-    surroundings = Surroundings(folder, Credentials({}))
+    surroundings = ConnectorContext(folder, Credentials({}))
     duplicates = Duplicates()
 
     async def extract(number, cursor):
@@ -34,7 +34,7 @@ async def replica(folder):
         return await extractor(request)
 
     extractor = Extractor(
-        PlanCache(payloads), Leases(), lambda plan: open_source(plan.pipeline.extract, surroundings), duplicates
+        PlanCache(payloads), ResourceCache(), lambda plan: open_source(plan.pipeline.extract, surroundings), duplicates
     )
     return extract, duplicates
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
-from loom_common.domain.definition import parse
-from loom_common.domain.ids import batch_id
-from loom_common.domain.plan import Plan
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.ids import batch_id
 from loom_common.errors import PermanentError, RecordError
-from loom_common.leases import Leases
-from loom_common.plans import PlanCache
 from loom_connectors.ports import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
@@ -52,7 +52,7 @@ class Bench:
         self.payloads = FolderPayloads(folder)
         self.source = ListSource(records)
         self.opened = 0
-        self.sources = Leases()
+        self.sources = ResourceCache()
         self.duplicates = Duplicates()
         self.extractor = Extractor(PlanCache(self.payloads), self.sources, self.open, self.duplicates)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from loom_common.domain.ids import record_hash
+from loom_common.domain.checks.record_checks import key_of
+from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
-from loom_common.record_checks import key_of
 from loom_connectors.ports import ReadRecord
 from loom_extractor.identity import duplicate, identified
 

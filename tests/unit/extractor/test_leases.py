@@ -1,6 +1,6 @@
 """Connections kept for the next message."""
 
-from loom_common.leases import Leases
+from loom_common.caching.resource_cache import ResourceCache
 
 
 class Door:
@@ -12,7 +12,7 @@ class Door:
 
 
 async def test_the_same_key_is_opened_once():
-    leases = Leases(2)
+    leases = ResourceCache(2)
     async with leases.of("a", Door) as first:
         pass
     async with leases.of("a", Door) as second:
@@ -21,7 +21,7 @@ async def test_the_same_key_is_opened_once():
 
 
 async def test_the_least_recently_used_is_closed_first():
-    leases = Leases(2)
+    leases = ResourceCache(2)
     doors = {}
     for key in ("a", "b", "a", "c"):
         async with leases.of(key, Door) as doors[key]:
@@ -30,7 +30,7 @@ async def test_the_least_recently_used_is_closed_first():
 
 
 async def test_what_is_in_use_stays_open_beyond_the_capacity():
-    leases = Leases(1)
+    leases = ResourceCache(1)
     async with leases.of("a", Door) as one, leases.of("b", Door) as other:
         assert one.open
         assert other.open
@@ -38,7 +38,7 @@ async def test_what_is_in_use_stays_open_beyond_the_capacity():
 
 
 async def test_everything_is_closed_at_the_end():
-    leases = Leases()
+    leases = ResourceCache()
     async with leases.closing():
         async with leases.of("a", Door) as door:
             pass

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common import attempts
-from loom_common.attempts import Attempt
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, BatchFact, EvaluatedRecord, FinalizeLoad, RecordsQuarantined
+from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import BreakerOpen, DependencyUnavailable, DestinationError
-from loom_common.leases import Leases
 from loom_connectors.ports import FailedRow, Guarantee, LoadResult
 from loom_loader.handler import Loader
 from support.clocks import ManualClock
@@ -61,7 +61,7 @@ class Plant:
         self.clock = ManualClock()
         self.loader = Loader(
             GivenPlans(self.plan),
-            Leases(),
+            ResourceCache(),
             lambda plan: self.places[plan.pipeline.load.destination],
             clock=self.clock,
         )

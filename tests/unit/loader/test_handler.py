@@ -2,7 +2,9 @@
 
 import pytest
 
-from loom_common.adapters.folder_payloads import FolderPayloads
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchFact,
@@ -12,12 +14,10 @@ from loom_common.contracts.v1 import (
     LoadFinalized,
     RecordsQuarantined,
 )
-from loom_common.domain.definition import parse
-from loom_common.domain.plan import Plan
-from loom_common.domain.tally import Tally
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.tally import Tally
 from loom_common.errors import DependencyUnavailable, DestinationError, PermanentError
-from loom_common.leases import Leases
-from loom_common.plans import PlanCache
 from loom_connectors.ports import FailedRow, LoadResult
 from loom_loader.handler import Loader
 
@@ -75,7 +75,7 @@ class Bench:
         self.shelf = shelf or Shelf()
         self.opened = 0
         self.payloads = FolderPayloads(folder)
-        self.destinations = Leases()
+        self.destinations = ResourceCache()
         self.loader = Loader(PlanCache(self.payloads), self.destinations, self.open)
 
     def open(self, plan):

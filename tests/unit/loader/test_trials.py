@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from loom_common.credentials import Credentials, EnvProvider
-from loom_common.domain.plan import Plan, Replay
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.run.plan import Plan, Replay
 from loom_loader.handler import fallen_back
 from loom_loader.service import open_destination_of
 

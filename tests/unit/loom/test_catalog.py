@@ -2,8 +2,8 @@
 
 import pytest
 
-from loom import catalog
-from loom.config import LoomConfig
+from loom.project import catalog
+from loom.project.config import LoomConfig
 from loom_common.errors import ConfigurationError, InvalidDefinition
 
 PIPELINE = """\

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCredential
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from loom.cli.app import main
-from loom.config import LoomConfig
+from loom.project.config import LoomConfig
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from loom.config import LoomConfig
-from loom.definition_file import gather_files, load
-from loom.prompt_files import is_path
-from loom_common.domain.definition import parse
-from loom_common.domain.pipeline import ExtractConfig
+from loom.project.config import LoomConfig
+from loom.project.definition_file import gather_files, load
+from loom.project.prompt_files import is_path
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition
 
 GOOD = """\

@@ -4,11 +4,12 @@ import io
 
 from rich.console import Console
 
-from loom.cli import display, terminal
-from loom.cli.forms import Format
-from loom.cli.pace import Pace
+from loom.cli.output import progress as output_progress
+from loom.cli.output import terminal
+from loom.cli.output.formats import Format
+from loom.cli.output.rates import RunRates
 from loom_common.contracts.v1 import RunProgress, StageProgress
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
 
 
@@ -37,9 +38,9 @@ def text_of(screen):
 
 
 def picture(screen, word, note=None):
-    pace = Pace()
+    pace = RunRates()
     pace.heard(word)
-    screen.print(display.picture("reviews run_1", word, pace, 0.5, note, terminal.symbols(screen)))
+    screen.print(output_progress.picture("reviews run_1", word, pace, 0.5, note, terminal.symbols(screen)))
     return text_of(screen)
 
 
@@ -75,8 +76,8 @@ def test_a_terminal_that_knows_ascii_only_gets_ascii():
 
 def test_without_a_terminal_there_is_a_line_now_and_then():
     screen = console(tty=False)
-    shown = display.choose(screen, Format.TABLE)
-    assert isinstance(shown, display.Lines)
+    shown = output_progress.choose(screen, Format.TABLE)
+    assert isinstance(shown, output_progress.Lines)
     said = []
     shown.note = said.append
     for elapsed in (0.5, 1.0, 4.0, 5.6, 6.0):
@@ -86,17 +87,17 @@ def test_without_a_terminal_there_is_a_line_now_and_then():
 
 
 def test_a_program_without_a_terminal_gets_nothing_and_with_one_the_picture():
-    assert type(display.choose(console(tty=False), Format.JSON)) is display.Silent
-    assert isinstance(display.choose(console(tty=True), Format.JSON), display.LiveDisplay)
+    assert type(output_progress.choose(console(tty=False), Format.JSON)) is output_progress.Silent
+    assert isinstance(output_progress.choose(console(tty=True), Format.JSON), output_progress.LiveDisplay)
 
 
 def test_beside_a_log_there_are_lines_not_a_picture():
-    assert isinstance(display.choose(console(tty=True), Format.TABLE, verbose=True), display.Lines)
+    assert isinstance(output_progress.choose(console(tty=True), Format.TABLE, verbose=True), output_progress.Lines)
 
 
 def test_the_live_display_shows_what_it_heard():
     screen = console(tty=True)
-    with display.choose(screen, Format.TABLE, expected=1000) as shown:
+    with output_progress.choose(screen, Format.TABLE, expected=1000) as shown:
         shown.started("run_1", "reviews")
         shown.show(progress())
     assert "transform" in text_of(screen)

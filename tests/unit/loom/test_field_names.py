@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from loom import checks
-from loom.config import LoomConfig
-from loom.definition_file import InvalidFile, load
+from loom.preflight import checks
+from loom.project.config import LoomConfig
+from loom.project.definition_file import InvalidFile, load
 
 PIPELINE = """\
 name: p

@@ -6,8 +6,8 @@ import pkgutil
 import pytest
 
 import loom_common.domain
-from loom.config import LoomConfig
-from loom.definition_file import load
+from loom.project.config import LoomConfig
+from loom.project.definition_file import load
 from loom_common.domain.section import Section
 from loom_common.errors import InvalidDefinition
 
@@ -92,8 +92,8 @@ def test_every_mistake_is_told_in_one_round_whichever_part_of_it_is_wrong(tmp_pa
 
 def test_no_rule_about_several_keys_waits_until_each_key_is_right():
     """A validator that runs after the fields would: such rules stand in `mistakes` instead."""
-    for module in pkgutil.iter_modules(loom_common.domain.__path__):
-        importlib.import_module(f"loom_common.domain.{module.name}")
+    for module in pkgutil.walk_packages(loom_common.domain.__path__, "loom_common.domain."):
+        importlib.import_module(module.name)
     sections, found = [Section], []
     while sections:
         section = sections.pop()

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from loom_common.domain.evaluation import EvaluateConfig
-from loom_common.domain.evaluators import EvaluatorConfig
-from loom_common.domain.monitoring import MonitoringConfig
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig, Pipeline
-from loom_common.domain.transform import TransformConfig
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluators import EvaluatorConfig
+from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.definition.transform import TransformConfig
 from loom_dev import reference
 
 

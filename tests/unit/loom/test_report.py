@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from loom.cli import report, terminal
+from loom.cli.output import report, terminal
 
 RUN = {
     "run_id": "run_0123456789ab",

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 from loom.session import Session
 from loom_common import flow
-from loom_common.adapters.memory_bus import MemoryBus
-from loom_common.contracts.codec import encode
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunProgress
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.tally import Tally
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Route
 from loom_common.ports.bus import Bus, Wire
 from loom_dev.waiting import within

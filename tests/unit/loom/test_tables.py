@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from loom.cli import terminal
-from loom.cli.forms import Format
-from loom.cli.tables import Among, Column, lay_out, print_rows, shared_out
+from loom.cli.output import terminal
+from loom.cli.output.formats import Format
+from loom.cli.output.tables import Among, Column, lay_out, print_rows, shared_out
 
 COLUMNS = [Column("id", "id", keep=True), Column("why", "reason"), Column("n", "n", terminal.count, number=True)]
 ROWS = [{"id": "run_0123456789ab", "why": "too long to be shown in so little room", "n": 1234}, {"id": "b"}]

@@ -7,8 +7,8 @@ import datetime as dt
 
 import pytest
 
-from loom.cli.waits import Waits
-from loom_common.domain import waiting_words
+from loom.cli.output.waits import Waits
+from loom_common.domain.run import waiting_text
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, 0, tzinfo=dt.UTC)
 
@@ -17,23 +17,23 @@ NOON = dt.datetime(2026, 3, 1, 12, 0, 0, tzinfo=dt.UTC)
     ("words", "later", "expected"),
     [
         (
-            waiting_words.away("transform", "model m", 60, NOON, "refused."),
+            waiting_text.away("transform", "model m", 60, NOON, "refused."),
             12,
             "in 48 s, at 12:01:00 UTC. ref",
         ),
-        (waiting_words.away("transform", "model m", 60, NOON, "refused."), 75, "next probe in 0 s, at 12:01:00 UTC"),
-        (waiting_words.delayed("load", 30, NOON, 2, "away"), 10, "load waits 20 s, at 12:00:30 UTC (attempt 2): away"),
+        (waiting_text.away("transform", "model m", 60, NOON, "refused."), 75, "next probe in 0 s, at 12:01:00 UTC"),
+        (waiting_text.delayed("load", 30, NOON, 2, "away"), 10, "load waits 20 s, at 12:00:30 UTC (attempt 2): away"),
         ("the budget is spent", 10, "the budget is spent"),
     ],
 )
 def test_a_notice_counts_down(words, later, expected):
-    assert expected in waiting_words.counted_down(words, NOON + dt.timedelta(seconds=later))
+    assert expected in waiting_text.counted_down(words, NOON + dt.timedelta(seconds=later))
 
 
 def test_it_counts_down_across_midnight():
     late = dt.datetime(2026, 3, 1, 23, 59, 50, tzinfo=dt.UTC)
-    words = waiting_words.delayed("load", 30, late, 2, "away")
-    assert "waits 25 s, at 00:00:20 UTC" in waiting_words.counted_down(words, late + dt.timedelta(seconds=5))
+    words = waiting_text.delayed("load", 30, late, 2, "away")
+    assert "waits 25 s, at 00:00:20 UTC" in waiting_text.counted_down(words, late + dt.timedelta(seconds=5))
 
 
 async def test_a_notice_is_said_at_once_and_again_while_it_lasts():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from loom.yaml_positions import parse
+from loom.project.yaml_positions import parse
 from loom_common.errors import InvalidDefinition
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 
 from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined
 from loom_common.flow import Stage
-from loom_quarantine.rows import rows_of
+from loom_quarantine.db.rows import rows_of
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 

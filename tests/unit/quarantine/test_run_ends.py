@@ -3,7 +3,7 @@
 import pytest
 
 from loom_common.contracts.v1 import RunReport
-from loom_quarantine.run_ends import every_record_ended
+from loom_quarantine.replays.run_ends import every_record_ended
 
 
 def report(status, **records):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from loom.engine import prepare
-from loom_common.settings import Settings, StateSettings
+from loom_common.config.settings import Settings, StateSettings
 from support.truth import (
     Books,
     Seen,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory import MemoryJournal
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError
 from loom_transformer.transforms.catalog import Catalog
 from support.plans import batch_of, plan_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory import MemoryJournal
-from loom_common import attempts
-from loom_common.attempts import Attempt
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import (
     BreakerOpen,
     DependencyUnavailable,
@@ -196,7 +196,7 @@ async def test_a_call_that_is_repeated_is_journalled_apart(tmp_path):
     ],
 )
 def test_wishes_that_contradict_each_other_are_mistakes(transform, expected):
-    from loom_common.domain.definition import parse
+    from loom_common.domain.definition.reader import parse
 
     definition = orjson.loads(plan_of(AI).pipeline.model_dump_json(exclude_defaults=True))
     definition["transform"] = {**AI, **transform}

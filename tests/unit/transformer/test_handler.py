@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory import MemoryJournal
-from loom_common import bills
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
 from loom_common.errors import DependencyUnavailable, PermanentError, UserCodeError
+from loom_common.worker import usage
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 from support.plans import GivenPlans, batch_of, plan_of
@@ -78,7 +78,7 @@ async def test_under_abort_a_failing_record_ends_the_run_and_is_named(tmp_path):
 async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
     plan = plan_of(AI)
     batch = batch_of(plan, [{"review": "good"}, {"review": "bad"}, {"review": "good"}])
-    with bills.opened():
+    with usage.opened():
         _, fact = await _transformer(plan, tmp_path)(batch)
     tally = fact.message.header.tally
     assert (tally.calls_made, tally.calls_from_cache, tally.tokens_in, tally.tokens_out) == (2, 1, 2000, 200)
@@ -88,7 +88,7 @@ async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
 async def test_a_failed_records_calls_are_in_the_tally_too(tmp_path):
     plan = plan_of({**AI, "output": {"mood": "string"}})
     transformer = _transformer(plan, tmp_path, ScriptedModel(answer_of("odd")))
-    with bills.opened():
+    with usage.opened():
         *_, fact = await transformer(batch_of(plan, [{"review": "x"}]))
     assert (fact.message.header.tally.calls_made, fact.message.header.tally.quarantined) == (2, 1)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory import MemoryJournal
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import RecordError, TransientError, UserCodeError
 from loom_transformer.transforms.catalog import Catalog
 from loom_transformer.transforms.local import at_fault, output_of

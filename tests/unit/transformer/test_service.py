@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from loom_common import flow
-from loom_common.bootstrap import open_platform
-from loom_common.contracts.codec import decode, encode
+from loom_common.config.settings import JournalSettings, Settings
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchTransformed
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
-from loom_common.settings import JournalSettings, Settings
+from loom_common.service.bootstrap import open_platform
 from loom_dev.waiting import within
 from loom_transformer.service import build
 from support.plans import batch_of, plan_of

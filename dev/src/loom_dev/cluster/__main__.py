@@ -9,16 +9,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from loom_common.domain.urls import redacted
+from loom_common.domain.values.urls import redacted
 from loom_dev.backends.container import docker_answers
 from loom_dev.cluster.compose import ComposeCluster
 from loom_dev.cluster.local import LocalCluster
-from loom_dev.cluster.place import Place
+from loom_dev.cluster.place import ClusterFolder
 from loom_dev.cluster.services import replicas
 from loom_dev.errors import SetupError
 
 
-def up(place: Place) -> None:
+def up(place: ClusterFolder) -> None:
     """Start the cluster, and say what is where."""
     began, wanted = time.monotonic(), replicas(os.environ, place.replicas())
     cluster = ComposeCluster(place) if docker_answers() else LocalCluster(place)
@@ -28,7 +28,7 @@ def up(place: Place) -> None:
     print(_told(place, values, wanted, time.monotonic() - began))
 
 
-def _told(place: Place, values: Mapping[str, str], wanted: Mapping[str, int], seconds: float) -> str:
+def _told(place: ClusterFolder, values: Mapping[str, str], wanted: Mapping[str, int], seconds: float) -> str:
     where = {
         "RabbitMQ": redacted(values["LOOM_BUS_URL"]),
         "Postgres": redacted(values["LOOM_STATE_URL"]),
@@ -43,7 +43,7 @@ def _told(place: Place, values: Mapping[str, str], wanted: Mapping[str, int], se
     )
 
 
-def down(place: Place) -> None:
+def down(place: ClusterFolder) -> None:
     """End what `up` started."""
     began = time.monotonic()
     place.env_file.unlink(missing_ok=True)
@@ -53,7 +53,7 @@ def down(place: Place) -> None:
     )
 
 
-def clean(place: Place) -> None:
+def clean(place: ClusterFolder) -> None:
     """End it and remove what it kept."""
     down(place)
     if docker_answers():
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in COMMANDS:
         print(f"usage: python -m loom_dev.cluster {'|'.join(COMMANDS)}", file=sys.stderr)
         return 2
-    place = Place(Path.cwd())
+    place = ClusterFolder(Path.cwd())
     try:
         with place.locked():
             COMMANDS[arguments[0]](place)

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping
 
 from loom_dev.backends.backend import READY_SECONDS
-from loom_dev.cluster.place import Place, environment
+from loom_dev.cluster.place import ClusterFolder, environment
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.errors import SetupError
 from loom_dev.waiting import until
@@ -17,7 +17,7 @@ from loom_dev.waiting import until
 class ComposeCluster:
     """The same three servers and six services, by Docker Compose."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterFolder) -> None:
         self._place = place
         self._variables = place.folder / "compose.env"
 

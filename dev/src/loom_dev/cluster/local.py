@@ -14,7 +14,7 @@ import asyncpg
 from loom_dev.backends import Backend, Postgres
 from loom_dev.backends.backend import READY_SECONDS
 from loom_dev.backends.program import Program
-from loom_dev.cluster.place import DATABASE, Place, environment
+from loom_dev.cluster.place import DATABASE, ClusterFolder, environment
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.cluster.supervision import Supervisor, configuration, section
 from loom_dev.errors import SetupError
@@ -24,7 +24,7 @@ from loom_dev.waiting import until
 class LocalCluster:
     """RabbitMQ, Postgres, Redis and the services under one supervisor."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterFolder) -> None:
         self._place = place
         self._supervisor = Supervisor(place)
 

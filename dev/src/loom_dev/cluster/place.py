@@ -22,7 +22,7 @@ DATABASE = "loom"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClusterFolder:
     """The cluster of one project folder."""
 
     project: Path
@@ -105,7 +105,7 @@ class Place:
         shutil.rmtree(self.outside, ignore_errors=True)
 
 
-def environment(place: Place, rabbitmq: RabbitMQ, postgres: Postgres, redis: Redis) -> dict[str, str]:
+def environment(place: ClusterFolder, rabbitmq: RabbitMQ, postgres: Postgres, redis: Redis) -> dict[str, str]:
     """What a service, and `loom run --cluster`, must know."""
     return {
         "LOOM_BUS_URL": rabbitmq.url,

@@ -15,7 +15,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from loom_dev.backends.program import Program
-from loom_dev.cluster.place import Place
+from loom_dev.cluster.place import ClusterFolder
 from loom_dev.errors import SetupError
 from loom_dev.waiting import until
 
@@ -61,7 +61,7 @@ def section(program: Program, log: Path, *, copies: int = 1, autostart: bool, pr
     return f"[program:{program.name}]\n" + "".join(f"{name}={value}\n" for name, value in lines.items())
 
 
-def configuration(place: Place, sections: Iterable[str]) -> str:
+def configuration(place: ClusterFolder, sections: Iterable[str]) -> str:
     """The whole configuration: who may speak to the supervisor (its owner, on a socket), and the programs."""
     user = "user=root\n" if os.geteuid() == 0 else ""
     return (
@@ -80,7 +80,7 @@ ALIVE = ("STARTING", "RUNNING", "BACKOFF")
 class Supervisor:
     """The process that runs the cluster's programs, restarts those that end, and ends them all when told."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterFolder) -> None:
         self._place = place
 
     @property

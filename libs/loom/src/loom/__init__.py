@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from loom.api import Loom, Pipeline, RunResult
     from loom.connectors import DataConnector, register_connector
     from loom.quality_gates import QualityGate, register_quality_gate
-    from loom_common.domain.evaluation import EvaluateConfig
-    from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-    from loom_common.domain.transform import TransformConfig
+    from loom_common.domain.definition.evaluation import EvaluateConfig
+    from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+    from loom_common.domain.definition.transform import TransformConfig
     from loom_common.errors import LoomError
 
 _HOME = {
@@ -28,10 +28,10 @@ _HOME = {
     "register_connector": "loom.connectors",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
-    "EvaluateConfig": "loom_common.domain.evaluation",
-    "ExtractConfig": "loom_common.domain.pipeline",
-    "LoadConfig": "loom_common.domain.pipeline",
-    "TransformConfig": "loom_common.domain.transform",
+    "EvaluateConfig": "loom_common.domain.definition.evaluation",
+    "ExtractConfig": "loom_common.domain.definition.pipeline",
+    "LoadConfig": "loom_common.domain.definition.pipeline",
+    "TransformConfig": "loom_common.domain.definition.transform",
     "LoomError": "loom_common.errors",
 }
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from loom.config import LoomConfig
-from loom.definition_file import gather_files, load
+from loom.project.config import LoomConfig
+from loom.project.definition_file import gather_files, load
 from loom.session import open_session, settled_report
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
-from loom_common.domain import pipeline as domain
-from loom_common.domain.fail_on import passed
+from loom_common.domain.definition import pipeline as domain
+from loom_common.domain.definition.fail_on import passed
 from loom_common.errors import PermanentError
-from loom_quarantine.looking import Chosen
+from loom_quarantine.queries import RecordFilter
 
 
 class Pipeline(domain.Pipeline):
@@ -141,7 +141,7 @@ class Loom:
     async def get_quarantined_records(
         self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
     ) -> list[dict[str, Any]]:
-        """What `loom quarantine list --format json` prints. `more` are the other fields of `Chosen`: `stage`, `reason`,
-        `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
+        """What `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`: `stage`,
+        `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
         async with open_views(self._config) as views:
-            return await views.quarantined(Chosen(pipeline_name, run_id, **more), limit)
+            return await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)

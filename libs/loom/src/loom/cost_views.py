@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom import costs
 from loom_common.flow import Stage
-from loom_coordinator.tables import cost_estimates, pipeline_runs, run_calls
+from loom_coordinator.db.tables import cost_estimates, pipeline_runs, run_calls
 
 if TYPE_CHECKING:
-    from loom.estimating import Estimate
+    from loom.preflight.estimate import Estimate
 
 
 async def by_span(engine: AsyncEngine, pipeline: str, span: str) -> list[dict[str, Any]]:

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from loom_common.bootstrap import Platform, Service, open_platform
+from loom_common.config.settings import Settings
+from loom_common.file_errors import unusable
 from loom_common.flow import TOPOLOGY
-from loom_common.places import unusable
-from loom_common.settings import Settings
+from loom_common.service.bootstrap import Platform, Service, open_platform
 
 _IDLE_SECONDS = 5.0
 """How long to wait for queues to run dry before stopping."""

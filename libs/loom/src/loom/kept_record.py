@@ -8,20 +8,20 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom.config import LoomConfig
-from loom_ai.journal_tables import journal
-from loom_common.bootstrap import open_payloads
-from loom_common.domain.plan import Plan, prompt_of
+from loom.project.config import LoomConfig
+from loom_ai.journal.tables import journal
+from loom_common.domain.run.plan import Plan, prompt_of
 from loom_common.errors import LoomError
-from loom_coordinator.tables import evaluation_results, pipeline_runs, record_evaluations
+from loom_common.service.bootstrap import open_payloads
+from loom_coordinator.db.tables import evaluation_results, pipeline_runs, record_evaluations
 from loom_migrations.engine import open_engine
-from loom_quarantine import looking
+from loom_quarantine import queries
 
 
 async def account(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> dict[str, Any] | None:
     """The record as `run_id` kept it back, or as it was kept back last; with its thread through all replays. None
     where it was not kept back."""
-    line = await looking.history(engine, record_id, run_id)
+    line = await queries.history(engine, record_id, run_id)
     row = next((each for each in line if run_id in (None, each["run_id"])), None)
     if row is None:
         return None

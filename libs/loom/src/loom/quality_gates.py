@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from loom_common.domain.gates import QualityGate, Score, Verdict
-from loom_evaluator.custom_gates import register_gate
+from loom_common.domain.run.gates import QualityGate, Score, Verdict
+from loom_evaluator.gates import register_gate
 
 __all__ = ["QualityGate", "Score", "Verdict", "register_quality_gate"]
 

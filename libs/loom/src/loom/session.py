@@ -9,12 +9,11 @@ from uuid import uuid4
 
 import structlog
 
-from loom.config import LoomConfig
 from loom.engine import alive, embedded
+from loom.project.config import LoomConfig
 from loom.views import open_views
 from loom_common import flow
-from loom_common.bootstrap import open_platform
-from loom_common.contracts.codec import decode, encode
+from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
     DiscardRequest,
@@ -27,11 +26,12 @@ from loom_common.contracts.v1 import (
     RunReport,
     RunRequest,
 )
-from loom_common.domain.replaying import Changes
+from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError, DependencyUnavailable, InvalidDefinition, Problem, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
-from loom_common.telemetry import configure_logging
+from loom_common.service.bootstrap import open_platform
+from loom_common.service.logging import configure_logging
 
 log = structlog.get_logger()
 

@@ -10,20 +10,21 @@ from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom import cost_views, kept_record
-from loom.config import LoomConfig
 from loom.engine import alive
+from loom.project.config import LoomConfig
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.errors import ConfigurationError
-from loom_coordinator import accounts, report
-from loom_coordinator.tables import pipeline_lineage, pipeline_runs, pipelines
+from loom_coordinator.accounting import tallies
+from loom_coordinator.db.tables import pipeline_lineage, pipeline_runs, pipelines
+from loom_coordinator.lifecycle import run_report as report
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 from loom_migrations.upgrade import is_current, upgrade_all
-from loom_quarantine import looking
-from loom_quarantine.looking import Chosen
+from loom_quarantine import queries
+from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
-    from loom.estimating import Estimate
+    from loom.preflight.estimate import Estimate
 
 INTERRUPTED = "interrupted"
 """Shown for a run that says it is running, while the embedded engine that ran it is gone."""
@@ -163,17 +164,17 @@ class Views:
             found[row["replay_of"]].append({"run_id": row["run_id"], "status": self._status(row), "loaded": loaded})
         return found
 
-    async def replayable(self, chosen: Chosen) -> looking.Standing:
+    async def replayable(self, chosen: RecordFilter) -> queries.Standing:
         """Which of the records chosen a replay would take up, and why it would not take the others."""
-        return await looking.standing(self._engine, chosen)
+        return await queries.standing(self._engine, chosen)
 
-    async def quarantined(self, chosen: Chosen | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
+    async def quarantined(self, chosen: RecordFilter | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
         """Records that did not get through, newest first, with stage, reason, data and scores."""
-        return await looking.listing(self._engine, chosen or Chosen(), limit)
+        return await queries.listing(self._engine, chosen or RecordFilter(), limit)
 
-    async def quarantined_number(self, chosen: Chosen) -> int:
+    async def quarantined_number(self, chosen: RecordFilter) -> int:
         """How many records are chosen."""
-        return await looking.number_of(self._engine, chosen)
+        return await queries.number_of(self._engine, chosen)
 
     async def number_of_runs(self, pipeline: str) -> int:
         """How many runs the pipeline had."""
@@ -181,22 +182,22 @@ class Views:
         async with self._engine.connect() as connection:
             return int((await connection.execute(query)).scalar_one())
 
-    async def quarantined_ids(self, chosen: Chosen) -> tuple[str, ...]:
+    async def quarantined_ids(self, chosen: RecordFilter) -> tuple[str, ...]:
         """The ids of all records chosen."""
-        rows = await looking.listing(self._engine, chosen, None, columns=("record_id",))
+        rows = await queries.listing(self._engine, chosen, None, columns=("record_id",))
         return tuple(row["record_id"] for row in rows)
 
-    async def quarantined_whole(self, chosen: Chosen) -> AsyncIterator[dict[str, Any]]:
+    async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[dict[str, Any]]:
         """Every column of every record chosen, newest first, a page at a time."""
         before = None
-        while page := await looking.listing(self._engine, chosen, _PAGE, columns=looking.WHOLE, before=before):
+        while page := await queries.listing(self._engine, chosen, _PAGE, columns=queries.WHOLE, before=before):
             for row in page:
                 yield row
             before = page[-1]["id"]
 
-    async def quarantine_stats(self, chosen: Chosen) -> list[dict[str, Any]]:
+    async def quarantine_stats(self, chosen: RecordFilter) -> list[dict[str, Any]]:
         """How many records did not get through for what, and what became of them."""
-        return await looking.stats(self._engine, chosen)
+        return await queries.stats(self._engine, chosen)
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> dict[str, Any] | None:
         """All that is known of one record that did not get through; None where there is none."""
@@ -237,7 +238,7 @@ async def _counts_so_far(connection: AsyncConnection, row: RowMapping) -> dict[s
     """The counts and the cost of a run that has not ended, which are written in its row only then."""
     if row["completed_at"] is not None and row["tally"]:
         return {}
-    columns = accounts.columns(await accounts.tally(connection, row["run_id"]))
+    columns = tallies.columns(await tallies.tally(connection, row["run_id"]))
     return {name: columns[name] for name in _HISTORY if name in columns}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from loom_common.domain.call_options import NOTHING_BESIDES, Extras
-from loom_common.domain.providers import RateLimit
+from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
+from loom_common.domain.model_options.providers import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ModelCall:
     base_url: str
     """The endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
-    """One of `loom_common.domain.providers.PROVIDERS`, which says how it is spoken to."""
+    """One of `loom_common.domain.model_options.providers.PROVIDERS`, which says how it is spoken to."""
     served_by: str | None = None
     """The provider as the pipeline names it, where that is a name of its own. Not part of the key."""
     temperature: float | None = 0.0

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.plain_values import NoPlainValue, plain
-from loom_common.domain.plural import counted
-from loom_common.domain.urls import query_of, redacted
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.json_values.plain_values import NoPlainValue, plain
+from loom_common.domain.values.plural import counted
+from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
 from loom_connectors import ports
-from loom_connectors.ports import FailedRow, Fields, Guarantee, LoadBatch, Page, ReadRecord, Surroundings
+from loom_connectors.ports import ConnectorContext, FailedRow, Fields, Guarantee, LoadBatch, Page, ReadRecord
 
 
 @dataclass
@@ -84,7 +84,7 @@ class _Connected:
     """A connector that is connected when it is first used."""
 
     def __init__(
-        self, connector: type[DataConnector], location: str, options: Mapping[str, Any], surroundings: Surroundings
+        self, connector: type[DataConnector], location: str, options: Mapping[str, Any], surroundings: ConnectorContext
     ) -> None:
         self.shown = redacted(location)
         self._connector = connector({**_parts(surroundings.credentials.expand(location, in_url=True)), **options})
@@ -123,7 +123,7 @@ class _Connected:
 class ConnectorSource:
     """A connector, as a `Source`."""
 
-    def __init__(self, connector: type[DataConnector], config: ExtractConfig, surroundings: Surroundings) -> None:
+    def __init__(self, connector: type[DataConnector], config: ExtractConfig, surroundings: ConnectorContext) -> None:
         self._connected = _Connected(connector, config.source, config.options, surroundings)
         self._query = config.query or config.source
 
@@ -178,7 +178,7 @@ def _read(record: Record, place: str) -> ReadRecord:
 class ConnectorDestination:
     """A connector, as a `Destination`."""
 
-    def __init__(self, connector: type[DataConnector], config: LoadConfig, surroundings: Surroundings) -> None:
+    def __init__(self, connector: type[DataConnector], config: LoadConfig, surroundings: ConnectorContext) -> None:
         self._connected = _Connected(connector, config.destination, config.options, surroundings)
         self._destination = query_of(config.destination).get("table", config.destination)
 

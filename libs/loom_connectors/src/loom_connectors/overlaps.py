@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loom_common.credentials import Credentials
-from loom_common.domain.beside import sample_file, sample_table
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.urls import redacted
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.values.destination_names import sample_file, sample_table
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import MissingCredential, Problem
-from loom_connectors.files import pattern
-from loom_connectors.places import resolved
-from loom_connectors.ports import Surroundings
+from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import scheme_in
+from loom_connectors.storage.file_source import pattern
+from loom_connectors.storage.local import resolved
 
 _FILES = ("csv", "tsv", "jsonl", "ndjson")
 _POSTGRES = ("postgres", "postgresql")
@@ -37,7 +37,7 @@ class Table:
     name: str
 
 
-def overlap(extract: ExtractConfig, load: LoadConfig, surroundings: Surroundings) -> Problem | None:
+def overlap(extract: ExtractConfig, load: LoadConfig, surroundings: ConnectorContext) -> Problem | None:
     """What is wrong where `load` writes to what `extract` reads, or its second destination is its first; else None.
 
     A credential that is not known here, because another service holds it, counts as its own name."""
@@ -68,7 +68,7 @@ class _KnownHere(Credentials):
 
 
 def _source_in(
-    extract: ExtractConfig, mode: str | None, location: str, surroundings: Surroundings
+    extract: ExtractConfig, mode: str | None, location: str, surroundings: ConnectorContext
 ) -> tuple[str, str] | None:
     """What the location has of the source, and what is expected instead; None where it has nothing."""
     read, written = scheme_in(extract.source, surroundings), scheme_in(location, surroundings)
@@ -88,7 +88,7 @@ def _source_in(
     return None
 
 
-def _place(location: str, surroundings: Surroundings) -> Path | Table | None:
+def _place(location: str, surroundings: ConnectorContext) -> Path | Table | None:
     scheme = scheme_in(location, surroundings)
     if scheme in _FILES:
         return resolved(surroundings.credentials.expand(location), surroundings.folder)
@@ -137,7 +137,7 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _source_table(extract: ExtractConfig, scheme: str, surroundings: Surroundings) -> Table | None:
+def _source_table(extract: ExtractConfig, scheme: str, surroundings: ConnectorContext) -> Table | None:
     """The table that is read, or the first one that a query names."""
     table = _table(extract.source, scheme, surroundings, named=extract.query is None)
     found = _FROM.search(extract.query) if extract.query is not None else None
@@ -148,17 +148,17 @@ def _source_table(extract: ExtractConfig, scheme: str, surroundings: Surrounding
     return _named(table.database, schema, names[-1])
 
 
-def _table(location: str, scheme: str, surroundings: Surroundings, *, named: bool = True) -> Table | None:
+def _table(location: str, scheme: str, surroundings: ConnectorContext, *, named: bool = True) -> Table | None:
     """The table of a location; None where it names none, unless it is not `named` there but in a query."""
     if scheme == "sqlite":
-        from loom_connectors.sqlite_file import SqliteFile
+        from loom_connectors.sqlite.file import SqliteFile
 
         path, name = SqliteFile.place_of(location, surroundings)
         if named and name is None:
             return None
         return _named(("sqlite", _identity(path)), "main", name or "")
     if scheme in _POSTGRES:
-        from loom_connectors.postgres_server import Address
+        from loom_connectors.postgres.server import Address
 
         address = Address.of(location, surroundings.credentials)
         if named and address.table is None:

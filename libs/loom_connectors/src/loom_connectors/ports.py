@@ -8,14 +8,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from loom_common.credentials import Credentials
-from loom_common.domain.ids import thread_id
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.values.ids import thread_id
 from loom_common.errors import RecordError
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ConnectorContext:
     """What a connector may know of where it runs."""
 
     folder: Path
@@ -207,10 +207,10 @@ class Destination(Protocol):
 class SourceFactory(Protocol):
     """Opens a source; raises `ConfigurationError` for options it does not know."""
 
-    def __call__(self, config: ExtractConfig, surroundings: Surroundings) -> Source: ...
+    def __call__(self, config: ExtractConfig, surroundings: ConnectorContext) -> Source: ...
 
 
 class DestinationFactory(Protocol):
     """Opens a destination; raises `ConfigurationError` for options it does not know."""
 
-    def __call__(self, config: LoadConfig, surroundings: Surroundings) -> Destination: ...
+    def __call__(self, config: LoadConfig, surroundings: ConnectorContext) -> Destination: ...

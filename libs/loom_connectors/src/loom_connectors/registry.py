@@ -8,23 +8,23 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from loom_common.domain.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.urls import query_of, redacted, scheme_of
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.values.urls import query_of, redacted, scheme_of
 from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import closest
-from loom_connectors.ports import Destination, Source, Surroundings
+from loom_connectors.ports import ConnectorContext, Destination, Source
 
 if TYPE_CHECKING:
     from loom_connectors.custom import DataConnector
 
 _MODULES = {
-    "csv": "csv",
-    "tsv": "csv",
-    "jsonl": "jsonl",
-    "ndjson": "jsonl",
-    "sqlite": "sqlite",
-    "postgres": "postgres",
-    "postgresql": "postgres",
+    "csv": "formats.csv",
+    "tsv": "formats.csv",
+    "jsonl": "formats.jsonl",
+    "ndjson": "formats.jsonl",
+    "sqlite": "sqlite.connector",
+    "postgres": "postgres.connector",
+    "postgresql": "postgres.connector",
 }
 _FILES = ("csv", "tsv", "jsonl", "ndjson")
 _registered: dict[str, type[DataConnector]] = {}
@@ -40,7 +40,7 @@ def known_schemes() -> list[str]:
     return sorted({*_MODULES, *_registered})
 
 
-def open_source(config: ExtractConfig, surroundings: Surroundings) -> Source:
+def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source:
     """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     scheme = _scheme(config.source, surroundings, "extract.source")
     if connector := _registered.get(scheme):
@@ -51,7 +51,7 @@ def open_source(config: ExtractConfig, surroundings: Surroundings) -> Source:
     return source
 
 
-def open_destination(config: LoadConfig, surroundings: Surroundings) -> Destination:
+def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> Destination:
     """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     scheme = _scheme(config.destination, surroundings, "load.destination")
     if scheme in _registered and surroundings.sample:
@@ -64,7 +64,7 @@ def open_destination(config: LoadConfig, surroundings: Surroundings) -> Destinat
     return destination
 
 
-def _sample_file(scheme: str, config: LoadConfig, surroundings: Surroundings) -> Destination:
+def _sample_file(scheme: str, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
     """Where a sample goes that would have gone to a connector of the user's own: nobody knows how to write beside what
     that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
     name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
@@ -73,7 +73,7 @@ def _sample_file(scheme: str, config: LoadConfig, surroundings: Surroundings) ->
     return destination
 
 
-def scheme_in(location: str, surroundings: Surroundings) -> str:
+def scheme_in(location: str, surroundings: ConnectorContext) -> str:
     """The scheme or suffix of a location, be it known or not."""
     written = scheme_of(location)
     if "${" in written or not written:  # the whole URL may be a reference: ${DATABASE_URL}
@@ -81,7 +81,7 @@ def scheme_in(location: str, surroundings: Surroundings) -> str:
     return written.partition("?")[0].partition("+")[0]
 
 
-def _scheme(location: str, surroundings: Surroundings, key: str) -> str:
+def _scheme(location: str, surroundings: ConnectorContext, key: str) -> str:
     scheme = scheme_in(location, surroundings)
     if scheme in _MODULES or scheme in _registered:
         return scheme

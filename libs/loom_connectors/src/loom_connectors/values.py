@@ -7,7 +7,7 @@ import struct
 from decimal import Context, Decimal
 from typing import Any
 
-from loom_common.domain.exact_json import UnfitJson, dumps, exact_float
+from loom_common.domain.json_values.exact_json import UnfitJson, dumps, exact_float
 
 BYTES = "$bytes"
 """The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""

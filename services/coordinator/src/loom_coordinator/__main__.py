@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom_common import entry
+from loom_common.service import entry
 
 
 def main() -> None:

@@ -6,20 +6,20 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_common.bootstrap import Platform
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
-from loom_coordinator.desk import RequestDesk
-from loom_coordinator.fleet import Fleet
-from loom_coordinator.gauges import Gauges
-from loom_coordinator.housekeeping import Housekeeping
-from loom_coordinator.intake import FactIntake
-from loom_coordinator.lost import LostWork
-from loom_coordinator.notifying import Notifying
-from loom_coordinator.outbox import Outbox
-from loom_coordinator.pulse import Pulse
+from loom_common.service.bootstrap import Platform
+from loom_coordinator.alerts.webhook import WebhookSender
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.flow_control.batch_progress import UnderWay
+from loom_coordinator.flow_control.heartbeats import Fleet
+from loom_coordinator.flow_control.prefetch_loop import PrefetchLoop
+from loom_coordinator.intake.fact_consumer import FactConsumer
+from loom_coordinator.intake.request_consumer import RequestConsumer
+from loom_coordinator.queries.metrics import Gauges
 from loom_coordinator.settings import CoordinatorSettings
-from loom_coordinator.throttle import Throttle
-from loom_coordinator.underway import UnderWay
+from loom_coordinator.sweeping.broker_loss import BrokerLoss
+from loom_coordinator.sweeping.payload_cleanup import PayloadCleanup
+from loom_coordinator.sweeping.sweeper import Sweeper
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 
@@ -29,15 +29,15 @@ class Coordinator:
 
     def __init__(self, platform: Platform, engine: AsyncEngine, owner: str | None) -> None:
         self._engine = engine
-        outbox = Outbox(engine, platform.bus, platform.clock, owner)
+        outbox = OutboxRelay(engine, platform.bus, platform.clock, owner)
         under_way = UnderWay(platform.bus)
         self._loops = (
             under_way,
-            RequestDesk(platform.bus, outbox, platform.payloads),
-            FactIntake(platform.bus, outbox),
-            Pulse(platform.bus, outbox, platform.clock, owner, under_way),
-            Housekeeping(outbox, platform.payloads),
-            Notifying(outbox, platform.credentials, platform.clock),
+            RequestConsumer(platform.bus, outbox, platform.payloads),
+            FactConsumer(platform.bus, outbox),
+            Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
+            PayloadCleanup(outbox, platform.payloads),
+            WebhookSender(outbox, platform.credentials, platform.clock),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox
@@ -59,11 +59,11 @@ class Coordinator:
             await self._engine.dispose()
 
 
-def _of_a_cluster(platform: Platform, outbox: Outbox) -> tuple[Fleet | Throttle | LostWork, ...]:
+def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | PrefetchLoop | BrokerLoss, ...]:
     """What only a broker and replicas of their own make necessary."""
     patience = CoordinatorSettings().stuck_seconds
     bus = platform.bus
-    return Fleet(bus, outbox), Throttle(bus, outbox), LostWork(bus, outbox, platform.clock, patience)
+    return Fleet(bus, outbox), PrefetchLoop(bus, outbox), BrokerLoss(bus, outbox, platform.clock, patience)
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:

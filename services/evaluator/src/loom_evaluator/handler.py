@@ -9,29 +9,29 @@ from pathlib import Path
 from time import perf_counter
 from typing import cast
 
-from loom_ai.journal import JournalledModels
-from loom_ai.stores.memory_marks import MemoryMarks
-from loom_common import bills
+from loom_ai.journal.models import JournalledModels
+from loom_ai.stores.memory.marks import MemoryMarks
+from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
-from loom_common.domain import durations
-from loom_common.domain.evaluation import EvaluateConfig
-from loom_common.domain.gates import Verdict
+from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.plan import Plan
-from loom_common.domain.plural import counted
+from loom_common.domain.run.gates import Verdict
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
+from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.isolation import Isolation
-from loom_common.narrowing import narrowed
-from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.retrying import retried
-from loom_common.stage_result import StageResult, kept_for_error
-from loom_common.threads import Threads
-from loom_common.time_limits import within
-from loom_evaluator.judgement import Judgement
-from loom_evaluator.panel import Panel
+from loom_common.user_code.narrowing import narrowed
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.user_code.record_retry import retried
+from loom_common.user_code.threads import Threads
+from loom_common.user_code.time_limits import within
+from loom_common.worker import usage
+from loom_common.worker.stage_result import StageResult, kept_for_error
+from loom_evaluator.results import RecordResult
+from loom_evaluator.runner import EvaluatorRunner
 
 _PANELS = 32
 """Panels kept ready, one per plan."""
@@ -56,7 +56,7 @@ class Evaluator:
         self._threads = threads or Threads()
         self._clock = clock or SystemClock()
         self._project = project
-        self._panels: OrderedDict[str, Panel | None] = OrderedDict()
+        self._panels: OrderedDict[str, EvaluatorRunner | None] = OrderedDict()
         self._making = asyncio.Lock()
 
     async def __call__(self, message: Message) -> list[Outgoing]:
@@ -65,7 +65,7 @@ class Evaluator:
         `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchTransformed", message)
         plan = await self._plans.get(batch.header.plan)
-        bills.priced(plan.pipeline.prices)
+        usage.priced(plan.pipeline.prices)
         panel = await self._panel(batch.header.plan, plan)
         limits, config = plan.pipeline.timeouts, plan.pipeline.evaluate
         if panel is None or config is None:
@@ -91,14 +91,16 @@ class Evaluator:
         forward = BatchEvaluated(header=result.next_header, records=passed) if passed else None
         return result.messages(forward)
 
-    async def _judged(self, batch: BatchTransformed, panel: Panel, config: EvaluateConfig) -> list[Judgement]:
-        async def attempt(records: Sequence[TransformedRecord], again: int) -> list[Judgement]:
+    async def _judged(
+        self, batch: BatchTransformed, panel: EvaluatorRunner, config: EvaluateConfig
+    ) -> list[RecordResult]:
+        async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
             return await panel.judge(records, batch.header.run_id, again)
 
-        async def work(records: Sequence[TransformedRecord]) -> list[Judgement]:
+        async def work(records: Sequence[TransformedRecord]) -> list[RecordResult]:
             return await narrowed(records, tried, _kept_away)
 
-        async def tried(records: Sequence[TransformedRecord]) -> list[Judgement]:
+        async def tried(records: Sequence[TransformedRecord]) -> list[RecordResult]:
             return await retried(
                 records,
                 attempt,
@@ -112,7 +114,7 @@ class Evaluator:
             return await work(batch.records)
         return await self._isolation.each(batch.header.batch_id, batch.records, work, _kept_away, panel.risk)
 
-    async def _panel(self, plan_hash: str, plan: Plan) -> Panel | None:
+    async def _panel(self, plan_hash: str, plan: Plan) -> EvaluatorRunner | None:
         async with self._making:
             if plan_hash not in self._panels:
                 self._panels[plan_hash] = await asyncio.to_thread(self._made, plan)
@@ -121,12 +123,12 @@ class Evaluator:
             self._panels.move_to_end(plan_hash)
             return self._panels[plan_hash]
 
-    def _made(self, plan: Plan) -> Panel | None:
+    def _made(self, plan: Plan) -> EvaluatorRunner | None:
         """Blocks while it imports what the evaluators are made of."""
         if (evaluate := plan.pipeline.evaluate) is None:
             return None
         seconds = durations.seconds(plan.pipeline.timeouts.record)
-        return Panel(
+        return EvaluatorRunner(
             evaluate,
             self._project / plan.base,
             self._threads,
@@ -138,11 +140,11 @@ class Evaluator:
         )
 
 
-def _kept_away(record: TransformedRecord, error: RecordError) -> Judgement:
-    return Judgement(record, (), (), error)
+def _kept_away(record: TransformedRecord, error: RecordError) -> RecordResult:
+    return RecordResult(record, (), (), error)
 
 
-def _may_be_tried_again(judgement: Judgement) -> bool:
+def _may_be_tried_again(judgement: RecordResult) -> bool:
     """Not what hung: each further try would leave one more thread behind."""
     return isinstance(judgement.outcome, RecordError) and judgement.outcome.code != TIMEOUT
 
@@ -157,7 +159,7 @@ def _let_through(batch: BatchTransformed) -> list[Outgoing]:
     return result.messages(BatchEvaluated(header=result.next_header, records=passed) if passed else None)
 
 
-def _passed(judgements: Sequence[Judgement]) -> tuple[EvaluatedRecord, ...]:
+def _passed(judgements: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:
     return tuple(
         EvaluatedRecord(
             id=judgement.record.id,
@@ -171,7 +173,7 @@ def _passed(judgements: Sequence[Judgement]) -> tuple[EvaluatedRecord, ...]:
     )
 
 
-def _kept(judgement: Judgement, config: EvaluateConfig) -> KeptRecord | None:
+def _kept(judgement: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
     """The record as it is kept back; None where it passed."""
     record, outcome = judgement.record, judgement.outcome
     if isinstance(outcome, RecordError):
@@ -193,5 +195,5 @@ def _kept(judgement: Judgement, config: EvaluateConfig) -> KeptRecord | None:
     )
 
 
-def _values(judgement: Judgement) -> dict[str, float]:
+def _values(judgement: RecordResult) -> dict[str, float]:
     return {score.name: score.value for score in judgement.scores}

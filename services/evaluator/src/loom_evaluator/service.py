@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
 from loom_common import flow
-from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchTransformed
 from loom_common.flow import Stage
-from loom_common.isolation import Isolation
-from loom_common.worker import Duty
+from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.worker.worker import ConsumerSpec
 from loom_evaluator.handler import Evaluator
 
 
@@ -42,5 +42,5 @@ def build(platform: Platform) -> Service:
     isolation = Isolation(marks, Stage.EVALUATE, platform.room, platform.clock)
     evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, platform.clock, models)
     queue = flow.work_queue(Stage.EVALUATE)
-    duty = Duty(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
+    duty = ConsumerSpec(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
     return StageService("evaluator", [duty], platform, closing)

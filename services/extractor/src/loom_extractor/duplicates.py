@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import RecordError
-from loom_common.leases import Leases
-from loom_common.slicing import SliceRecord
+from loom_common.worker.slice_messages import SliceRecord
 from loom_connectors.ports import Page, ReadRecord, Source
 from loom_extractor.identity import duplicate, identified
 from loom_extractor.seen_keys import Keyed, SeenKeys
@@ -36,7 +36,7 @@ class Duplicates:
     """Finds duplicates of the last few runs; what it knows of older ones is dropped, and rebuilt when asked for."""
 
     def __init__(self, runs: int = 8) -> None:
-        self._indexes: Leases[_Index] = Leases(runs)
+        self._indexes: ResourceCache[_Index] = ResourceCache(runs)
         self.closing = self._indexes.closing
 
     async def marked(

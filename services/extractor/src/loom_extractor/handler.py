@@ -7,22 +7,22 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import cast
 
-from loom_common.breakers import Breakers
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
-from loom_common.domain import durations
-from loom_common.domain.plan import Plan
-from loom_common.domain.recovery import pause_after
-from loom_common.domain.urls import redacted
+from loom_common.domain.checks.record_checks import carried_from_input, key_of
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.recovery import pause_after
+from loom_common.domain.values import durations
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
-from loom_common.leases import Leases
-from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.record_checks import carried_from_input, key_of
-from loom_common.slicing import SliceRecord, slice_messages, wanted
-from loom_common.stage_result import StageResult, kept_for_error
-from loom_common.time_limits import within
+from loom_common.resilience.breakers import Breakers
+from loom_common.user_code.time_limits import within
+from loom_common.worker.slice_messages import SliceRecord, slice_messages, wanted
+from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_connectors.ports import Page, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
@@ -36,7 +36,7 @@ class Extractor:
     def __init__(
         self,
         plans: PlanCache,
-        sources: Leases[Source],
+        sources: ResourceCache[Source],
         open_source: OpenSource,
         duplicates: Duplicates,
         breakers: Breakers | None = None,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_common.domain.ids import record_hash
+from loom_common.domain.checks.record_checks import bounded, key_of, see_fields
+from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
-from loom_common.record_checks import bounded, key_of, see_fields
-from loom_common.slicing import SliceRecord
 from loom_common.text import storable_value, unstorable
+from loom_common.worker.slice_messages import SliceRecord
 from loom_connectors.ports import ReadRecord
 
 

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from loom_common import flow
-from loom_common.bootstrap import Platform, Service, StageService
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
-from loom_common.domain.params import typed
-from loom_common.domain.plan import Plan
+from loom_common.domain.model_options.params import typed
+from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
-from loom_common.leases import Leases
-from loom_common.worker import Duty
+from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.worker.worker import ConsumerSpec
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import Source, Surroundings
+from loom_connectors.ports import ConnectorContext, Source
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
@@ -23,7 +23,7 @@ from loom_extractor.handler import Extractor
 
 def build(platform: Platform) -> Service:
     """The extractor service on `platform`."""
-    sources: Leases[Source] = Leases()
+    sources: ResourceCache[Source] = ResourceCache()
     duplicates = Duplicates()
 
     def open_planned(plan: Plan) -> Source:
@@ -36,14 +36,14 @@ def build(platform: Platform) -> Service:
 
     extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, platform.clock)
     queue = flow.work_queue(Stage.EXTRACT)
-    duty = Duty(queue, (ExtractSlice, BatchExtracted), extractor, platform.settings.worker.prefetch)
+    duty = ConsumerSpec(queue, (ExtractSlice, BatchExtracted), extractor, platform.settings.worker.prefetch)
     return StageService("extractor", [duty], platform, closing)
 
 
 def open_source_of(plan: Plan, platform: Platform) -> Source:
     """The plan's source, as seen from this worker. Raises `SourceError` where its settings cannot be used."""
     try:
-        surroundings = Surroundings(
+        surroundings = ConnectorContext(
             folder=platform.project / plan.base,
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),

@@ -10,8 +10,9 @@ from typing import Any
 
 import structlog
 
-from loom_common import attempts, failpoints, flow
-from loom_common.breakers import Breakers
+from loom_common import flow
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
     BatchEvaluated,
@@ -22,12 +23,13 @@ from loom_common.contracts.v1 import (
     LoadFinalized,
     RecordsLoaded,
 )
-from loom_common.domain import durations, ids
-from loom_common.domain.failing import OnFailure
-from loom_common.domain.plan import Plan
-from loom_common.domain.plural import counted
-from loom_common.domain.recovery import pause_after
-from loom_common.domain.sampling import SHOWN_ROWS, shown_row
+from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.run import attempts
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.recovery import pause_after
+from loom_common.domain.values import durations, ids
+from loom_common.domain.values.plural import counted
+from loom_common.domain.values.sampling import SHOWN_ROWS, shown_row
 from loom_common.errors import (
     BreakerOpen,
     DestinationError,
@@ -39,11 +41,11 @@ from loom_common.errors import (
     UnreadableMessage,
 )
 from loom_common.flow import Stage
-from loom_common.leases import Leases
-from loom_common.plans import PlanCache
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.stage_result import StageResult, kept_for_error
-from loom_common.time_limits import within
+from loom_common.resilience import failpoints
+from loom_common.resilience.breakers import Breakers
+from loom_common.user_code.time_limits import within
+from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import rows_of
 
@@ -58,7 +60,7 @@ class Loader:
     def __init__(
         self,
         plans: PlanCache,
-        destinations: Leases[Destination],
+        destinations: ResourceCache[Destination],
         open_destination: OpenDestination,
         breakers: Breakers | None = None,
         clock: Clock | None = None,

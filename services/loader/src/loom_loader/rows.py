@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loom_common.contracts.v1 import EvaluatedRecord
-from loom_common.domain.output import json_schema
-from loom_common.domain.pipeline import Pipeline
-from loom_common.domain.whole_numbers import whole_numbers
+from loom_common.domain.checks.record_checks import see_fields
+from loom_common.domain.definition.output import json_schema
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.json_values.whole_numbers import whole_numbers
 from loom_common.errors import RecordError
-from loom_common.record_checks import see_fields
 from loom_connectors.ports import FailedRow, Row
 
 

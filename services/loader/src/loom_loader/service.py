@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from loom_common import flow
-from loom_common.bootstrap import Platform, Service, StageService
+from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, FinalizeLoad
-from loom_common.domain.output import json_schema
-from loom_common.domain.params import typed
-from loom_common.domain.plan import Plan
+from loom_common.domain.definition.output import json_schema
+from loom_common.domain.model_options.params import typed
+from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
-from loom_common.leases import Leases
-from loom_common.worker import Duty
+from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.worker.worker import ConsumerSpec
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import Destination, Surroundings
+from loom_connectors.ports import ConnectorContext, Destination
 from loom_connectors.registry import open_destination
 from loom_loader.handler import Loader
 
 
 def build(platform: Platform) -> Service:
     """The loader service on `platform`."""
-    destinations: Leases[Destination] = Leases()
+    destinations: ResourceCache[Destination] = ResourceCache()
 
     def open_planned(plan: Plan) -> Destination:
         return open_destination_of(plan, platform)
 
     loader = Loader(platform.plans, destinations, open_planned, platform.breakers, platform.clock)
     queue = flow.work_queue(Stage.LOAD)
-    duty = Duty(queue, (BatchEvaluated, FinalizeLoad), loader, platform.settings.worker.prefetch)
+    duty = ConsumerSpec(queue, (BatchEvaluated, FinalizeLoad), loader, platform.settings.worker.prefetch)
     return StageService("loader", [duty], platform, destinations.closing)
 
 
@@ -35,7 +35,7 @@ def open_destination_of(plan: Plan, platform: Platform) -> Destination:
     """The plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be used."""
     output = plan.pipeline.transform.shape
     try:
-        surroundings = Surroundings(
+        surroundings = ConnectorContext(
             folder=platform.project / plan.base,
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from loom_common import entry
+from loom_common.service import entry
 
 
 def run() -> None:
     """Run until told to stop."""
     entry.begin()
-    from loom_common.bootstrap import main
+    from loom_common.service.bootstrap import main
     from loom_quarantine.service import build
 
     main("quarantine", build)

@@ -10,7 +10,8 @@ from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsLoaded, RecordsQuarantined
 from loom_common.ports.clock import Clock
-from loom_quarantine import resolving, store
+from loom_quarantine import resolution
+from loom_quarantine.db import store
 
 
 class Quarantine:
@@ -24,10 +25,10 @@ class Quarantine:
     async def __call__(self, message: Message) -> list[Outgoing]:
         """Raises `DependencyUnavailable`."""
         if isinstance(message, DiscardRequest):
-            await resolving.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
+            await resolution.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
             return []
         if isinstance(message, RecordsLoaded):
-            await resolving.loaded(self._engine, message.run_id, message.record_ids, self._clock.now())
+            await resolution.loaded(self._engine, message.run_id, message.record_ids, self._clock.now())
             return []
         records = cast("RecordsQuarantined", message)
         kept = await store.keep(self._engine, records, self._clock.now())

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from loom_common import flow
-from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import DiscardRequest, ExtractSlice, RecordsLoaded, RecordsQuarantined, RunFinished
-from loom_common.worker import Duty
+from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.worker.worker import ConsumerSpec
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 from loom_quarantine.handler import Quarantine
-from loom_quarantine.replay import Replay
-from loom_quarantine.run_ends import RunEnds
+from loom_quarantine.replays.run_ends import RunEnds
+from loom_quarantine.replays.source import Replay
 
 
 def build(platform: Platform) -> Service:
@@ -22,14 +22,14 @@ def build(platform: Platform) -> Service:
     platform.vitals.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
     duties = [
-        Duty(
+        ConsumerSpec(
             flow.QUARANTINE_QUEUE,
             (RecordsQuarantined, RecordsLoaded, DiscardRequest),
             Quarantine(engine, platform.clock),
             prefetch,
         ),
-        Duty(flow.REPLAY_QUEUE, (ExtractSlice,), Replay(platform.plans, engine), prefetch),
-        Duty(flow.RUN_ENDS_QUEUE, (RunFinished,), RunEnds(engine, platform.clock), prefetch),
+        ConsumerSpec(flow.REPLAY_QUEUE, (ExtractSlice,), Replay(platform.plans, engine), prefetch),
+        ConsumerSpec(flow.RUN_ENDS_QUEUE, (RunFinished,), RunEnds(engine, platform.clock), prefetch),
     ]
 
     @asynccontextmanager

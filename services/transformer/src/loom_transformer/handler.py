@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Protocol, cast
 
-from loom_ai.stores.memory_marks import MemoryMarks
-from loom_common import bills
+from loom_ai.stores.memory.marks import MemoryMarks
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchTransformed, ExtractedRecord, TransformedRecord
-from loom_common.domain import durations
-from loom_common.domain.failing import OnFailure
-from loom_common.domain.latency import histogram
-from loom_common.domain.plan import Plan
-from loom_common.domain.plural import counted
-from loom_common.domain.transform import TransformConfig
+from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
+from loom_common.domain.values.latency import histogram
+from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.isolation import Isolation
-from loom_common.narrowing import narrowed
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.stage_result import StageResult, kept_for_error
-from loom_common.time_limits import within
-from loom_transformer.outcome import Outcome, Transform, carried, with_its_key
+from loom_common.user_code.narrowing import narrowed
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.user_code.time_limits import within
+from loom_common.worker import usage
+from loom_common.worker.stage_result import StageResult, kept_for_error
+from loom_transformer.outcome import Transform, TransformOutcome, carried, with_its_key
 from loom_transformer.recovered import fallen_back, recovered
 
 _TRANSFORMS = 32
@@ -63,7 +63,7 @@ class Transformer:
         `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchExtracted", message)
         plan = await self._plans.get(batch.header.plan)
-        bills.priced(plan.pipeline.prices)
+        usage.priced(plan.pipeline.prices)
         transform = await self._transform(batch.header.plan, plan)
         began = perf_counter()
         limits = plan.pipeline.timeouts
@@ -76,15 +76,17 @@ class Transformer:
         records = _transformed(batch.records, outcomes)
         return result.messages(BatchTransformed(header=result.next_header, records=records) if records else None)
 
-    async def _outcomes(self, batch: BatchExtracted, config: TransformConfig, transform: Transform) -> list[Outcome]:
-        async def work(records: Sequence[ExtractedRecord]) -> list[Outcome]:
+    async def _outcomes(
+        self, batch: BatchExtracted, config: TransformConfig, transform: Transform
+    ) -> list[TransformOutcome]:
+        async def work(records: Sequence[ExtractedRecord]) -> list[TransformOutcome]:
             return [carried(each) for each in await narrowed(records, attempt, kept_away)]
 
-        async def attempt(records: Sequence[ExtractedRecord]) -> list[Outcome]:
+        async def attempt(records: Sequence[ExtractedRecord]) -> list[TransformOutcome]:
             return await recovered(transform, batch.header.run_id, records, config, self._clock)
 
-        def kept_away(_: ExtractedRecord, error: RecordError) -> Outcome:
-            return fallen_back(Outcome(None, 0.0, error), config)
+        def kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
+            return fallen_back(TransformOutcome(None, 0.0, error), config)
 
         if transform.risk is None:
             return await work(batch.records)
@@ -100,7 +102,9 @@ class Transformer:
             return self._transforms[plan_hash]
 
 
-def _transformed(records: Sequence[ExtractedRecord], outcomes: Sequence[Outcome]) -> tuple[TransformedRecord, ...]:
+def _transformed(
+    records: Sequence[ExtractedRecord], outcomes: Sequence[TransformOutcome]
+) -> tuple[TransformedRecord, ...]:
     return tuple(
         TransformedRecord(id=record.id, input=record.input, output=outcome.output, answered_by=outcome.answered_by)
         for record, outcome in zip(records, outcomes, strict=True)
@@ -108,7 +112,9 @@ def _transformed(records: Sequence[ExtractedRecord], outcomes: Sequence[Outcome]
     )
 
 
-def _result(batch: BatchExtracted, outcomes: Sequence[Outcome], on_failure: OnFailure, seconds: float) -> StageResult:
+def _result(
+    batch: BatchExtracted, outcomes: Sequence[TransformOutcome], on_failure: OnFailure, seconds: float
+) -> StageResult:
     return StageResult(
         batch.header,
         Stage.TRANSFORM,

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from loom_ai.spending import NOTHING, Spent
+from loom_ai.journal.usage import NOTHING, Spent
 from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.errors import RecordError
-from loom_common.isolation import Risk
-from loom_common.record_checks import see_that_the_key_stays
 from loom_common.text import unstorable
+from loom_common.user_code.poison_isolation import Risk
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TransformOutcome:
     """An output, or the error that prevented one; and what it took either way."""
 
     output: dict[str, Any] | None
@@ -43,7 +43,7 @@ class Outcome:
         return max(0.0, self.seconds - self.spent.answered)
 
 
-def carried(outcome: Outcome) -> Outcome:
+def carried(outcome: TransformOutcome) -> TransformOutcome:
     """The outcome; the error of one whose output no message can carry."""
     if outcome.output is None or (why := unstorable(outcome.output)) is None:
         return outcome
@@ -51,7 +51,7 @@ def carried(outcome: Outcome) -> Outcome:
     return replace(outcome, output=None, error=error)
 
 
-def with_its_key(record: ExtractedRecord, outcome: Outcome, keys: Sequence[str]) -> Outcome:
+def with_its_key(record: ExtractedRecord, outcome: TransformOutcome, keys: Sequence[str]) -> TransformOutcome:
     """The outcome; the error of one whose output would overwrite the record's key."""
     if outcome.output is None:
         return outcome
@@ -70,7 +70,7 @@ class Transform(Protocol):
         """What it is to the process it runs in; None for none."""
         ...
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
         """One outcome per record, in order. `again` is how often these records were tried before in this worker's
         hands: what was answered then is not taken for an answer.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from loom_ai.opening import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
 from loom_common import flow
-from loom_common.bootstrap import Platform, Service, StageService
 from loom_common.contracts.v1 import BatchExtracted
 from loom_common.flow import Stage
-from loom_common.isolation import Isolation
-from loom_common.worker import Duty
+from loom_common.service.bootstrap import Platform, Service, StageService
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.worker.worker import ConsumerSpec
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
 
@@ -44,5 +44,5 @@ def build(platform: Platform) -> Service:
     isolation = Isolation(marks, Stage.TRANSFORM, platform.room, platform.clock)
     transformer = Transformer(platform.plans, catalog.transform_of, isolation, platform.clock)
     queue = flow.work_queue(Stage.TRANSFORM)
-    duty = Duty(queue, (BatchExtracted,), transformer, platform.settings.worker.prefetch)
+    duty = ConsumerSpec(queue, (BatchExtracted,), transformer, platform.settings.worker.prefetch)
     return StageService("transformer", [duty], platform, closing)

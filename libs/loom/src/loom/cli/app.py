@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
-from loom_common import entry
+from loom_common.service import entry
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,11 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if strange := [each for each in given if not each.isascii() and _is_no_text(each)]:
         sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
         sys.exit(2)
-    from loom.cli import results
-    from loom.cli.commands import app
+    from loom.cli.output import stdout
+    from loom.cli.root_command import app
 
     if arguments is None:
-        results.keep_apart_for_good()
+        stdout.keep_apart_for_good()
     try:
         app(args=given, prog_name="loom")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
@@ -41,7 +41,7 @@ def _asks_for_json(given: Sequence[str]) -> bool:
 
 def _tell_programs(error: Exception) -> None:
     """Stdout is one document, also where a command came to no result."""
-    from loom.cli import terminal
+    from loom.cli.output import terminal
     from loom_common.errors import InvalidDefinition
     from loom_common.text import words_of
 
@@ -93,6 +93,6 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _say(text: str) -> None:
-    from loom.cli.terminal import say
+    from loom.cli.output.terminal import say
 
     say(text)

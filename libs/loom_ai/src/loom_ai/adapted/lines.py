@@ -15,8 +15,8 @@ from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserE
 from pydantic_ai.models import Model
 
 from loom_ai.adapted import responses
-from loom_ai.bodies import ACCEPTED, MOST_BYTES
-from loom_ai.refusals import Limits
+from loom_ai.http.bodies import ACCEPTED, MOST_BYTES
+from loom_ai.http.http_errors import Limits
 
 _REGION = re.compile(r"\Abedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})

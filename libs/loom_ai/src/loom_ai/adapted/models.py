@@ -11,12 +11,12 @@ from pydantic_ai.direct import model_request
 
 from loom_ai.adapted import bedrock, cohere, responses, turns
 from loom_ai.adapted.lines import Line, open_line
+from loom_ai.adapted.package import ensure
 from loom_ai.adapted.responses import Response
-from loom_ai.adapter_package import ensure
+from loom_ai.http.http_errors import EndpointReference, Limits, broken_off, late, unreachable
+from loom_ai.http.received import Received, meant
+from loom_ai.pacing.retry import retry_after_of
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.received import Received, meant
-from loom_ai.refusals import Limits, Place, broken_off, late, unreachable
-from loom_ai.retry import retry_after_of
 from loom_ai.wire.form import Form, Manner, Reading
 from loom_common.errors import AccessRefused, LoomError, PermanentError
 
@@ -35,7 +35,7 @@ class AdaptedModels:
         call: ModelCall,
         form: Form,
         manner: Manner,
-        place: Place,
+        place: EndpointReference,
         base_url: str,
         secret: str | None,
         limits: Limits,
@@ -91,7 +91,7 @@ def _opened(call: ModelCall, base_url: str, secret: str | None, limits: Limits) 
     return open_line(call.provider, call.model, base_url, secret, limits)
 
 
-def _trouble(error: Exception, line: Line, place: Place, limits: Limits) -> LoomError:
+def _trouble(error: Exception, line: Line, place: EndpointReference, limits: Limits) -> LoomError:
     """What an error of the SDK means where no response came."""
     match error:
         case _ if isinstance(error, line.late):

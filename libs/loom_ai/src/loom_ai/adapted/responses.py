@@ -12,7 +12,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from loom_ai.bodies import MOST_BYTES, Body, unfold
+from loom_ai.http.bodies import MOST_BYTES, Body, unfold
 
 
 @dataclass(slots=True)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import orjson
 import structlog
 
-from loom_ai.counting import about
-from loom_ai.grouped import Grouped
+from loom_ai.coalescing import Coalescer
 from loom_ai.pacing import waiting
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
 from loom_ai.pacing.concurrency import Concurrency
 from loom_ai.pacing.gate import Gate
 from loom_ai.pacing.headers import pause_of
+from loom_ai.pacing.token_bounds import about
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_common.errors import RateLimited
 from loom_common.ports.clock import Clock, SystemClock
@@ -55,14 +55,14 @@ class _Limit:
 
     requests: Rate | None
     tokens: Rate | None
-    take: Grouped[Wish, float]
+    take: Coalescer[Wish, float]
 
 
 @dataclass(slots=True)
 class Turn:
     """A call that may go. Tell it how the call ended."""
 
-    _pace: Pace
+    _pace: EndpointPacing
     _place: _Place
     _estimate: float
 
@@ -87,7 +87,7 @@ class Turn:
             await self._pace.pause(self._place, min(_LONGEST_PAUSE, error.retry_after))
 
 
-class Pace:
+class EndpointPacing:
     """Of one process."""
 
     def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
@@ -182,7 +182,7 @@ class Pace:
             async def take(wishes: Sequence[Wish]) -> Sequence[float]:
                 return await self._taken(place, requests, tokens, wishes)
 
-            limit = place.limits[key] = _Limit(requests, tokens, Grouped(take))
+            limit = place.limits[key] = _Limit(requests, tokens, Coalescer(take))
         return limit
 
     async def _taken(

@@ -91,7 +91,7 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class QueueState:
     """How a process stands with its broker."""
 
     connected: bool
@@ -133,7 +133,7 @@ class Bus(Protocol):
         """Messages ready in a queue."""
         ...
 
-    def standing(self) -> Standing:
+    def standing(self) -> QueueState:
         """How it is just now, from memory: the broker is not asked."""
         ...
 

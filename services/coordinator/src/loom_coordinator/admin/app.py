@@ -42,13 +42,13 @@ app.add_typer(db.app, name="db")
 def serve(context: typer.Context) -> None:
     """Run the service, where no command is given."""
     if context.invoked_subcommand is None:
-        from loom_common.bootstrap import main as serve_service
+        from loom_common.service.bootstrap import main as serve_service
         from loom_coordinator.service import build
 
         serve_service("coordinator", build)
     else:
-        from loom_common.settings import LogSettings
-        from loom_common.telemetry import configure_logging
+        from loom_common.config.settings import LogSettings
+        from loom_common.service.logging import configure_logging
 
         configure_logging(LogSettings(level="error", format="console"))
         logging.disable()  # what a library has to say reaches the person as the error it leads to

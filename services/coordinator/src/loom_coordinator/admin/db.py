@@ -6,8 +6,8 @@ import asyncio
 
 import typer
 
-from loom_common.domain.plural import counted
-from loom_coordinator.admin.forms import Form, Format
+from loom_common.domain.values.plural import counted
+from loom_coordinator.admin.shared.forms import Form, Format
 
 app = typer.Typer(help="The databases of state, payloads and journal.", no_args_is_help=True)
 
@@ -17,13 +17,13 @@ def upgrade(form: Form = Format.TABLE) -> None:
     """Bring the databases of LOOM_STATE_URL, LOOM_PAYLOADS_URL and LOOM_JOURNAL_URL to the newest schema.
 
     Safe to repeat."""
-    from loom_common.settings import Settings
-    from loom_coordinator.admin import show
+    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared import output
     from loom_migrations.upgrade import newest, upgrade_all
 
     databases = Settings().databases
     asyncio.run(upgrade_all(databases))
     if form is Format.JSON:
-        show.document({"databases": len(databases), "schema": newest()})
+        output.document({"databases": len(databases), "schema": newest()})
     else:
         typer.echo(f"{counted(len(databases), 'database')} at schema {newest()}.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format, Limit
+from loom_coordinator.admin.shared.forms import Form, Format, Limit
 
 app = typer.Typer(help="Messages in loom.dead: what no one could read or handle.", no_args_is_help=True)
 
@@ -20,12 +20,12 @@ All = Annotated[bool, typer.Option("--all", help="Every one there is.")]
 @app.command("list")
 def list_letters(limit: Limit = 50, form: Form = Format.TABLE) -> None:
     """List dead letters, oldest first. They stay where they are."""
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.show import Column
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.output import Column
 
     rows = asyncio.run(_summaries(limit))
     if form is Format.JSON:
-        show.document(rows)
+        output.document(rows)
         return
     columns = [
         Column("id", "id"),
@@ -34,7 +34,7 @@ def list_letters(limit: Limit = 50, form: Form = Format.TABLE) -> None:
         Column("by", "by"),
         Column("reason", "reason", cut=True),
     ]
-    show.print_rows(rows, columns, "No dead letters.")
+    output.print_rows(rows, columns, "No dead letters.")
 
 
 @app.command("show")
@@ -43,10 +43,10 @@ def show_letter(
     form: Form = Format.TABLE,
 ) -> None:
     """Show one dead letter whole: where it was going, why it is here, its headers and its body."""
-    from loom_common.settings import Settings
-    from loom_coordinator import dead_letters
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.opening import claiming_broker
+    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.connections import claiming_broker
+    from loom_coordinator.queries import dead_letters
 
     async def whole() -> dict[str, object]:
         async with claiming_broker(Settings()) as bus, dead_letters.taken(bus) as letters:
@@ -54,7 +54,7 @@ def show_letter(
 
     known = asyncio.run(whole())
     if form is Format.JSON:
-        show.document(known)
+        output.document(known)
         return
     body = known.pop("body")
     width = max(map(len, known))
@@ -87,26 +87,26 @@ def discard(
 
 
 def _settle(ids: list[str], form: Format, what: str, *, every: bool) -> None:
-    from loom_coordinator.admin import show
+    from loom_coordinator.admin.shared import output
 
     if bool(ids) == every:
         raise typer.BadParameter("Name the dead letters, or say --all.")
 
     settled, staying = asyncio.run(_settled(ids, replaying=what == "replayed", every=every))
     if form is Format.JSON:
-        show.document({what: settled, "staying": staying})
+        output.document({what: settled, "staying": staying})
         return
     typer.echo(f"{len(settled)} {what}.")
     if staying:
-        show.say(f"{len(staying)} stay: they do not say where they were going ({', '.join(staying[:5])}).")
+        output.say(f"{len(staying)} stay: they do not say where they were going ({', '.join(staying[:5])}).")
 
 
 async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[list[str], list[str]]:
     """The ids of what was settled, and of what could not be. Each letter is met once: what dies again stays dead."""
+    from loom_common.config.settings import Settings
     from loom_common.flow import DEAD_QUEUE
-    from loom_common.settings import Settings
-    from loom_coordinator import dead_letters
-    from loom_coordinator.admin.opening import broker
+    from loom_coordinator.admin.shared.connections import broker
+    from loom_coordinator.queries import dead_letters
 
     settled: list[str] = []
     staying: list[str] = []
@@ -126,9 +126,9 @@ async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[lis
 
 
 async def _summaries(limit: int) -> list[dict[str, object]]:
-    from loom_common.settings import Settings
-    from loom_coordinator import dead_letters
-    from loom_coordinator.admin.opening import broker
+    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared.connections import broker
+    from loom_coordinator.queries import dead_letters
 
     async with broker(Settings()) as bus, dead_letters.taken(bus, limit) as letters:
         return [letter.summary() for letter in letters]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format, Run
+from loom_coordinator.admin.shared.forms import Form, Format, Run
 
 
 def pause(run_id: Run, form: Form = Format.TABLE) -> None:
@@ -50,11 +50,11 @@ def _order(
     *,
     budget: float | None = None,
 ) -> None:
+    from loom_common.config.settings import Settings
     from loom_common.contracts.v1 import RunAccepted, RunCommand
-    from loom_common.settings import Settings
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.asking import ask
-    from loom_coordinator.admin.opening import broker
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.connections import broker
+    from loom_coordinator.admin.shared.requests import ask
 
     async def order() -> RunAccepted:
         command = RunCommand(run_id=run_id, verb=verb, priority=level, budget=budget, requested_by=_whoever())
@@ -63,7 +63,7 @@ def _order(
 
     answer = asyncio.run(order())
     if form is Format.JSON:
-        show.document(answer.model_dump() | ({"priority": level} if level else {}))
+        output.document(answer.model_dump() | ({"priority": level} if level else {}))
     else:
         typer.echo(f"{answer.run_id} ({answer.pipeline}): {answer.status}" + (f", priority {level}" if level else ""))
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format
+from loom_coordinator.admin.shared.forms import Form, Format
 
 if TYPE_CHECKING:
-    from loom_coordinator.unit import Unit
+    from loom_coordinator.db.unit_of_work import UnitOfWork
 
 app = typer.Typer(help="How many messages a replica may have in hand.", no_args_is_help=True)
 
@@ -34,13 +34,13 @@ Service = Annotated[
 @app.command("show")
 def show_limits(form: Form = Format.TABLE) -> None:
     """Show the limits, whether a person set them, and why they are what they are."""
-    from loom_coordinator.admin import show, words
-    from loom_coordinator.admin.opening import ask
-    from loom_coordinator.admin.show import Column
+    from loom_coordinator.admin.shared import numbers, output
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.admin.shared.output import Column
 
     rows = asyncio.run(ask(_limits))
     if form is Format.JSON:
-        show.document(rows)
+        output.document(rows)
         return
     columns = [
         Column("service", "service"),
@@ -48,10 +48,10 @@ def show_limits(form: Form = Format.TABLE) -> None:
         Column("prefetch", "limit", number=True),
         Column("in_force", "in force", lambda limits: ", ".join(map(str, limits)) or "-", number=True),
         Column("by_hand", "by", lambda by_hand: "hand" if by_hand else "auto"),
-        Column("changed_at", "since (UTC)", words.moment),
+        Column("changed_at", "since (UTC)", numbers.moment),
         Column("reason", "why", cut=True),
     ]
-    show.print_rows(rows, columns, "No limit is set yet: a coordinator sets them once it has heard of replicas.")
+    output.print_rows(rows, columns, "No limit is set yet: a coordinator sets them once it has heard of replicas.")
 
 
 @app.command("set")
@@ -61,7 +61,7 @@ def set_limit(
     form: Form = Format.TABLE,
 ) -> None:
     """Set it by hand. It stays so until `prefetch auto`; replicas that start later learn it too."""
-    from loom_coordinator.throttle import set_by_hand
+    from loom_coordinator.flow_control.prefetch_loop import set_by_hand
 
     _change(service, lambda unit, queue: set_by_hand(unit, queue, limit), form, limit)
 
@@ -69,18 +69,18 @@ def set_limit(
 @app.command("auto")
 def auto(service: Service, form: Form = Format.TABLE) -> None:
     """Let the coordinator find it again, from where it stands."""
-    from loom_coordinator.throttle import set_free
+    from loom_coordinator.flow_control.prefetch_loop import set_free
 
     _change(service, set_free, form, None)
 
 
 def _change(service: Limited, change: Any, form: Format, limit: int | None) -> None:
     from loom_common import flow
-    from loom_common.settings import Settings
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.opening import broker, now, state
-    from loom_coordinator.throttle import told
-    from loom_coordinator.unit import begin
+    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.connections import broker, now, state
+    from loom_coordinator.db.unit_of_work import begin
+    from loom_coordinator.flow_control.prefetch_loop import told
 
     queues = [queue for queue, consumer in flow.CONSUMERS.items() if consumer == service]
 
@@ -95,21 +95,21 @@ def _change(service: Limited, change: Any, form: Format, limit: int | None) -> N
 
     asyncio.run(settle())
     if form is Format.JSON:
-        show.document({"service": service.value, "queues": queues, "prefetch": limit, "by_hand": limit is not None})
+        output.document({"service": service.value, "queues": queues, "prefetch": limit, "by_hand": limit is not None})
     else:
         typer.echo(
             f"{service.value}: " + ("found by the coordinator" if limit is None else f"prefetch {limit}, by hand")
         )
 
 
-async def _limits(unit: Unit) -> list[dict[str, Any]]:
+async def _limits(unit: UnitOfWork) -> list[dict[str, Any]]:
     from sqlalchemy import select
 
     from loom_common import flow
-    from loom_coordinator import load
-    from loom_coordinator.tables import prefetch_limits
+    from loom_coordinator.db.tables import prefetch_limits
+    from loom_coordinator.flow_control import fleet_load
 
-    loads = load.loads(await load.read(unit.connection, unit.now))
+    loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
     rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
     order = list(flow.CONSUMERS)
     names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format
+from loom_coordinator.admin.shared.forms import Form, Format
 
 app = typer.Typer(help="Records that were not let through.", no_args_is_help=True)
 
@@ -19,22 +19,22 @@ def stats(
     form: Form = Format.TABLE,
 ) -> None:
     """Count them by pipeline, stage, code and outcome; the most first."""
-    from loom_coordinator import inspection
-    from loom_coordinator.admin import show, words
-    from loom_coordinator.admin.opening import ask
-    from loom_coordinator.admin.show import Column
+    from loom_coordinator.admin.shared import numbers, output
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.admin.shared.output import Column
+    from loom_coordinator.queries import runs
 
-    rows = asyncio.run(ask(lambda unit: inspection.quarantine_counts(unit, pipeline, run_id)))
+    rows = asyncio.run(ask(lambda unit: runs.quarantine_counts(unit, pipeline, run_id)))
     if form is Format.JSON:
-        show.document(rows)
+        output.document(rows)
         return
     columns = [
         Column("pipeline_name", "pipeline", cut=True),
         Column("failure_stage", "stage"),
         Column("code", "code"),
         Column("outcome", "outcome"),
-        Column("records", "records", words.count, number=True),
-        Column("unresolved", "unresolved", words.count, number=True),
-        Column("newest", "newest (UTC)", words.moment),
+        Column("records", "records", numbers.count, number=True),
+        Column("unresolved", "unresolved", numbers.count, number=True),
+        Column("newest", "newest (UTC)", numbers.moment),
     ]
-    show.print_rows(rows, columns, "The quarantine is empty.")
+    output.print_rows(rows, columns, "The quarantine is empty.")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format, Run
+from loom_coordinator.admin.shared.forms import Form, Format, Run
 
 if TYPE_CHECKING:
-    from loom_coordinator.reconciling import Books
+    from loom_coordinator.queries.audit_rules import Books
 
 
 def reconcile(
@@ -27,14 +27,14 @@ def reconcile(
     """Compare what a run's row, its batches, the quarantine and the load ledger say; exit code 1 where they differ.
 
     `${NAME}` in the URL is taken from the environment. Quote it, so that the shell leaves it alone."""
-    from loom_coordinator import runs
-    from loom_coordinator.admin import show
-    from loom_coordinator.reconciling import differences
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.db import run_rows
+    from loom_coordinator.queries.audit_rules import differences
 
     books = asyncio.run(_read(run_id, destination))
     found = differences(books)
     if form is Format.JSON:
-        show.document(
+        output.document(
             {
                 "run_id": run_id,
                 "status": books.status,
@@ -47,15 +47,15 @@ def reconcile(
         for each in found:
             typer.echo(f"{each.what}: {each.expected} against {each.found}")
         typer.echo(f"{run_id} ({books.status}): " + (f"{len(found)} differences" if found else f"{places} agree"))
-    if books.status not in runs.TERMINAL:
-        show.say("The run has not ended: what is on its way stands in one place and not yet in the other.")
+    if books.status not in run_rows.TERMINAL:
+        output.say("The run has not ended: what is on its way stands in one place and not yet in the other.")
     if found:
         raise typer.Exit(1)
 
 
 async def _read(run_id: str, destination: str | None) -> Books:
-    from loom_coordinator import bookkeeping
-    from loom_coordinator.admin.opening import ask
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.queries import audit
 
-    ledger = await bookkeeping.ledger(destination, run_id) if destination else None
-    return await ask(lambda unit: bookkeeping.books(unit, run_id, ledger))
+    ledger = await audit.ledger(destination, run_id) if destination else None
+    return await ask(lambda unit: audit.books(unit, run_id, ledger))

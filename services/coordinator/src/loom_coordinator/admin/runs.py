@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format, Limit, Run, seconds
+from loom_coordinator.admin.shared.forms import Form, Format, Limit, Run, seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,42 +38,42 @@ def runs(
     form: Form = Format.TABLE,
 ) -> None:
     """List runs, newest first."""
-    from loom_coordinator import inspection
-    from loom_coordinator.admin import show, words
-    from loom_coordinator.admin.opening import ask
-    from loom_coordinator.admin.show import Column
+    from loom_coordinator.admin.shared import numbers, output
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.admin.shared.output import Column
+    from loom_coordinator.queries import runs as queries_runs
 
     rows = asyncio.run(
-        ask(lambda unit: inspection.listing(unit, [each.value for each in status or ()], pipeline, limit))
+        ask(lambda unit: queries_runs.listing(unit, [each.value for each in status or ()], pipeline, limit))
     )
     if form is Format.JSON:
-        show.document(rows)
+        output.document(rows)
         return
     columns = [
         Column("run_id", "run"),
         Column("pipeline_name", "pipeline", cut=True),
         Column("status", "status"),
         Column("priority", "prio", number=True),
-        Column("started_at", "started (UTC)", words.moment),
-        Column("seconds", "took", words.span, number=True),
-        Column("extracted", "read", words.count, number=True),
-        Column("loaded", "loaded", words.count, number=True),
-        Column("cost", "cost", words.money, number=True),
+        Column("started_at", "started (UTC)", numbers.moment),
+        Column("seconds", "took", numbers.span, number=True),
+        Column("extracted", "read", numbers.count, number=True),
+        Column("loaded", "loaded", numbers.count, number=True),
+        Column("cost", "cost", numbers.money, number=True),
     ]
-    show.print_rows(rows, columns, "No such run.")
+    output.print_rows(rows, columns, "No such run.")
 
 
 def run(run_id: Run, form: Form = Format.TABLE) -> None:
     """Show one run: stages, batches, rates, when it will be done, cost, and what was kept back last."""
-    from loom_coordinator import inspection
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.opening import ask
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.queries import runs as queries_runs
 
-    known = asyncio.run(ask(lambda unit: inspection.details(unit, run_id)))
+    known = asyncio.run(ask(lambda unit: queries_runs.details(unit, run_id)))
     if form is Format.JSON:
-        show.document(known)
+        output.document(known)
         return
-    console = show.console()
+    console = output.console()
     for part in _parts(known):
         console.print(part, soft_wrap=isinstance(part, str), markup=False)
 
@@ -88,36 +88,36 @@ def batches(
     """List a run's batches in flight, the longest without news first.
 
     A stage that tells nothing of a run for as long as its timeout is asked again, by itself."""
-    from loom_coordinator import inspection
-    from loom_coordinator.admin import show, words
-    from loom_coordinator.admin.opening import ask
-    from loom_coordinator.admin.show import Column
+    from loom_coordinator.admin.shared import numbers, output
+    from loom_coordinator.admin.shared.connections import ask
+    from loom_coordinator.admin.shared.output import Column
+    from loom_coordinator.queries import runs as queries_runs
 
     silent = seconds(after) if stuck else 0.0
-    rows = asyncio.run(ask(lambda unit: inspection.waiting_batches(unit, run_id, silent, limit)))
+    rows = asyncio.run(ask(lambda unit: queries_runs.waiting_batches(unit, run_id, silent, limit)))
     if form is Format.JSON:
-        show.document(rows)
+        output.document(rows)
         return
     columns = [
         Column("batch_id", "batch"),
         Column("partition", "partition", number=True),
         Column("slice", "slice", number=True),
         Column("position", "position", number=True),
-        Column("records", "records", words.count, number=True),
+        Column("records", "records", numbers.count, number=True),
         Column("waits_for", "waits for"),
-        Column("silent_seconds", "no news for", words.span, number=True),
+        Column("silent_seconds", "no news for", numbers.span, number=True),
     ]
-    show.print_rows(rows, columns, "No batch of it is stuck." if stuck else "No batch of it is in flight.")
+    output.print_rows(rows, columns, "No batch of it is stuck." if stuck else "No batch of it is in flight.")
 
 
 def _parts(known: Mapping[str, Any]) -> Iterator[RenderableType]:
-    from loom_coordinator.admin import words
-    from loom_coordinator.admin.show import Column, table
+    from loom_coordinator.admin.shared import numbers
+    from loom_coordinator.admin.shared.output import Column, table
 
     yield f"{known['run_id']}  {known['pipeline_name']} {known['pipeline_version']}  {known['status'].upper()}"
     by = f" by {known['requested_by']}" if known["requested_by"] else ""
-    took = words.span(known["seconds"])
-    yield f"started {words.moment(known['started_at'])} UTC{by}, {took}, priority {known['priority']}"
+    took = numbers.span(known["seconds"])
+    yield f"started {numbers.moment(known['started_at'])} UTC{by}, {took}, priority {known['priority']}"
     yield f"to {known['destination']}"
     if known["notice"]:
         yield f"notice: {known['notice']}"
@@ -126,32 +126,32 @@ def _parts(known: Mapping[str, Any]) -> Iterator[RenderableType]:
         known["stages"],
         [
             Column("stage", "stage"),
-            Column("records_in", "in", words.count, number=True),
-            Column("records_out", "out", words.count, number=True),
-            Column("batches_waiting", "batches waiting", words.count, number=True),
-            Column("seconds", "worked", words.span, number=True),
+            Column("records_in", "in", numbers.count, number=True),
+            Column("records_out", "out", numbers.count, number=True),
+            Column("batches_waiting", "batches waiting", numbers.count, number=True),
+            Column("seconds", "worked", numbers.span, number=True),
         ],
     )
     yield ""
-    ends = ", ".join(f"{words.count(number)} {name}" for name, number in known["records"].items() if number)
+    ends = ", ".join(f"{numbers.count(number)} {name}" for name, number in known["records"].items() if number)
     yield f"records: {ends or 'none yet'}"
     flight = known["batches"]
     window = f" of {known['credit_window']} that may be" if known["credit_window"] is not None else ""
-    yield f"batches: {words.count(flight['done'])} done, {words.count(flight['in_flight'])} in flight{window}"
+    yield f"batches: {numbers.count(flight['done'])} done, {numbers.count(flight['in_flight'])} in flight{window}"
     if known["status"] == "running":
-        yield f"pace: {words.rate(known['records_per_second'])} records/s in the last minute; {_eta(known)}"
+        yield f"pace: {numbers.rate(known['records_per_second'])} records/s in the last minute; {_eta(known)}"
     calls, costs = known["calls"], known["cost_by_stage"]
     yield (
-        f"cost: {words.money(known['cost'])} (transform {words.money(costs['transform'])}, evaluate "
-        f"{words.money(costs['evaluate'])}); calls: {words.count(calls['made'])} made, "
-        f"{words.count(calls['from_cache'])} from the journal"
+        f"cost: {numbers.money(known['cost'])} (transform {numbers.money(costs['transform'])}, evaluate "
+        f"{numbers.money(costs['evaluate'])}); calls: {numbers.count(calls['made'])} made, "
+        f"{numbers.count(calls['from_cache'])} from the journal"
     )
     if known["last_kept"]:
         yield ""
         yield table(
             known["last_kept"],
             [
-                Column("quarantined_at", "kept back last", words.moment),
+                Column("quarantined_at", "kept back last", numbers.moment),
                 Column("failure_stage", "stage"),
                 Column("code", "code"),
                 Column("record_id", "record", cut=True),
@@ -161,10 +161,10 @@ def _parts(known: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _eta(known: Mapping[str, Any]) -> str:
-    from loom_coordinator.admin import words
+    from loom_coordinator.admin.shared import numbers
 
     if known["remaining"] is None:
         return "how many are to come is known once the source is read to its end"
     if known["eta_seconds"] is None:
-        return f"{words.count(known['remaining'])} to go"
-    return f"{words.count(known['remaining'])} to go, done in about {words.span(known['eta_seconds'])}"
+        return f"{numbers.count(known['remaining'])} to go"
+    return f"{numbers.count(known['remaining'])} to go, done in about {numbers.span(known['eta_seconds'])}"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom_common.domain.plural import counted
-from loom_coordinator.admin.forms import Form, Format, Run, seconds
+from loom_common.domain.values.plural import counted
+from loom_coordinator.admin.shared.forms import Form, Format, Run, seconds
 
 if TYPE_CHECKING:
-    from loom_coordinator.scaling import Measured
+    from loom_coordinator.flow_control.scale_advice import Measured
 
 app = typer.Typer(help="How many replicas a run needs.", no_args_is_help=True)
 
@@ -30,45 +30,48 @@ def advice(
     """Say how many transformers finish a run in time, from what it did in the last minute.
 
     Reckons that each transformer adds as much as those there now; what a model's rate limit allows is yours to know."""
-    from loom_coordinator.admin import show, words
-    from loom_coordinator.scaling import advise
+    from loom_coordinator.admin.shared import numbers, output
+    from loom_coordinator.flow_control.scale_advice import advise
 
     span = seconds(within)
     measured = asyncio.run(_measured(run_id, records))
     advised = advise(measured, span)
     if form is Format.JSON:
-        show.document({"run_id": run_id, "within_seconds": span, **_plain(measured), **_plain(advised)})
+        output.document({"run_id": run_id, "within_seconds": span, **_plain(measured), **_plain(advised)})
         return
-    typer.echo(f"{run_id}: {counted(measured.remaining, 'record')} to go, {words.rate(measured.rate)} records/s")
+    typer.echo(f"{run_id}: {counted(measured.remaining, 'record')} to go, {numbers.rate(measured.rate)} records/s")
     if advised.per_transformer is not None and advised.seconds is not None:
         typer.echo(
             f"{counted(measured.transformers, 'transformer')} now, {advised.per_transformer:.1f} records/s each: "
-            f"done in {words.span(advised.seconds)}"
+            f"done in {numbers.span(advised.seconds)}"
         )
     if advised.transformers is not None:
-        typer.echo(f"within {words.span(span)}: {counted(advised.transformers, 'transformer')}")
+        typer.echo(f"within {numbers.span(span)}: {counted(advised.transformers, 'transformer')}")
     typer.echo(advised.words)
 
 
 async def _measured(run_id: str, records: int | None) -> Measured:
     from loom_common import flow
+    from loom_common.config.settings import Settings
     from loom_common.errors import ConfigurationError
-    from loom_common.settings import Settings
-    from loom_coordinator import accounts, inspection, load, slicing
-    from loom_coordinator.admin.opening import broker, now, state
-    from loom_coordinator.overview import depths
-    from loom_coordinator.scaling import Measured
-    from loom_coordinator.unit import begin
+    from loom_coordinator.accounting import tallies
+    from loom_coordinator.admin.shared.connections import broker, now, state
+    from loom_coordinator.db.unit_of_work import begin
+    from loom_coordinator.flow_control import fleet_load
+    from loom_coordinator.flow_control.scale_advice import Measured
+    from loom_coordinator.lifecycle import slices
+    from loom_coordinator.queries import runs
+    from loom_coordinator.queries.cluster import depths
 
     settings = Settings()
     async with state(settings) as engine, broker(settings) as bus:
         ready = await depths(bus)
         async with begin(engine, now(), None) as unit:
-            run = await inspection.run_row(unit, run_id)
-            tally = await accounts.tally(unit.connection, run_id)
-            loads = load.loads(await load.read(unit.connection, unit.now))
-            known = await slicing.exhausted(unit, run_id)
-            rate = await inspection.lately(unit, run)
+            run = await runs.run_row(unit, run_id)
+            tally = await tallies.tally(unit.connection, run_id)
+            loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
+            known = await slices.exhausted(unit, run_id)
+            rate = await runs.lately(unit, run)
     if records is None and not known:
         raise ConfigurationError(
             f"How many records {run_id} will have is not known before its source is read to the end: say --records N."

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom_common.domain.plural import counted
-from loom_common.entry import interrupts_restored
-from loom_coordinator.admin.forms import Form, Format, seconds
+from loom_common.domain.values.plural import counted
+from loom_common.service.entry import interrupts_restored
+from loom_coordinator.admin.shared.forms import Form, Format, seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +28,7 @@ def status(
 
     Rates and times are over the last ten seconds, from what every replica says of itself each two seconds. In hand is
     what replicas hold and have not acknowledged; retrying is what waits on the retry ladder."""
-    from loom_coordinator.admin import show
+    from loom_coordinator.admin.shared import output
 
     pause = seconds(every)
     if watch:
@@ -38,18 +38,18 @@ def status(
         return
     seen = asyncio.run(_once())
     if form is Format.JSON:
-        show.document(seen)
+        output.document(seen)
     else:
-        show.console().print(picture(seen, replicas=replicas), markup=False)
+        output.console().print(picture(seen, replicas=replicas), markup=False)
 
 
 @contextlib.asynccontextmanager
 async def _opened() -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
     """A function that looks, over connections that stay."""
-    from loom_common.settings import Settings
-    from loom_coordinator.admin.opening import broker, now, state
-    from loom_coordinator.overview import depths, overview
-    from loom_coordinator.unit import begin
+    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared.connections import broker, now, state
+    from loom_coordinator.db.unit_of_work import begin
+    from loom_coordinator.queries.cluster import depths, overview
 
     settings = Settings()
     async with state(settings) as engine, broker(settings) as bus:
@@ -72,9 +72,9 @@ async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
     from rich.live import Live
 
     from loom_common.errors import DependencyUnavailable
-    from loom_coordinator.admin import show
+    from loom_coordinator.admin.shared import output
 
-    console = show.console()
+    console = output.console()
     picturing = form is Format.TABLE
     live = Live(console=console, auto_refresh=False, screen=console.is_terminal) if picturing else None
     async with _opened() as look:
@@ -85,7 +85,7 @@ async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
                 except DependencyUnavailable as error:
                     seen = {"away": str(error)}
                 if live is None:
-                    show.line(seen)
+                    output.line(seen)
                 else:
                     live.update(picture(seen, replicas=replicas), refresh=True)
                 await asyncio.sleep(pause)
@@ -105,8 +105,8 @@ def picture(seen: Mapping[str, Any], *, replicas: bool) -> RenderableType:
 
 
 def _queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from loom_coordinator.admin import words
-    from loom_coordinator.admin.show import Column, table
+    from loom_coordinator.admin.shared import numbers
+    from loom_coordinator.admin.shared.output import Column, table
 
     shown = [
         {
@@ -122,49 +122,49 @@ def _queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         Column("queue", "queue"),
         Column("replicas", "up", number=True),
         Column("prefetch", "prefetch", number=True),
-        Column("ready", "ready", words.count, number=True),
-        Column("in_hand", "in hand", words.count, number=True),
-        Column("retrying", "retrying", words.count, number=True),
-        Column("handled_per_second", "msg/s", words.rate, number=True),
-        Column("seconds", "each", words.span, number=True),
-        Column("memory", "mem", words.share, number=True),
+        Column("ready", "ready", numbers.count, number=True),
+        Column("in_hand", "in hand", numbers.count, number=True),
+        Column("retrying", "retrying", numbers.count, number=True),
+        Column("handled_per_second", "msg/s", numbers.rate, number=True),
+        Column("seconds", "each", numbers.span, number=True),
+        Column("memory", "mem", numbers.share, number=True),
     ]
     return table(shown, columns)
 
 
 def _replicas(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from loom_coordinator.admin import words
-    from loom_coordinator.admin.show import Column, table
+    from loom_coordinator.admin.shared import numbers
+    from loom_coordinator.admin.shared.output import Column, table
 
     shown = [{**row, "prefetch": _range(sorted(set(row["prefetch"].values())))} for row in rows]
     columns = [
         Column("service", "service"),
         Column("replica", "replica", cut=True),
         Column("state", "state"),
-        Column("uptime_seconds", "up for", words.span, number=True),
+        Column("uptime_seconds", "up for", numbers.span, number=True),
         Column("prefetch", "prefetch", number=True),
-        Column("in_hand", "in hand", words.count, number=True),
-        Column("handled", "handled", words.count, number=True),
-        Column("retried", "retried", words.count, number=True),
-        Column("failed", "failed", words.count, number=True),
-        Column("rss_bytes", "memory", words.size, number=True),
+        Column("in_hand", "in hand", numbers.count, number=True),
+        Column("handled", "handled", numbers.count, number=True),
+        Column("retried", "retried", numbers.count, number=True),
+        Column("failed", "failed", numbers.count, number=True),
+        Column("rss_bytes", "memory", numbers.size, number=True),
     ]
     return table(shown, columns)
 
 
 def _notes(seen: Mapping[str, Any]) -> Iterator[str]:
     """What a person must know besides: one line each."""
-    from loom_coordinator.admin import words
+    from loom_coordinator.admin.shared import numbers
 
     running = ", ".join(f"{count} {status}" for status, count in sorted(seen["runs"].items()))
     yield f"runs: {running or 'none yet'}"
     if (oldest := seen["oldest"]) is not None:
-        silence = words.span(oldest["seconds"])
+        silence = numbers.span(oldest["seconds"])
         yield f"longest without news: {silence}, a batch of {oldest['run_id']} that waits for {oldest['waits_for']}"
     if seen["outbox"]:
         yield f"committed and not yet said: {counted(seen['outbox'], 'message')}"
     if seen["dead"]:
-        yield f"dead letters: {words.count(seen['dead'])} (loom-coordinator dead list)"
+        yield f"dead letters: {numbers.count(seen['dead'])} (loom-coordinator dead list)"
     yield from (
         f"queue {row['queue']} is missing: loom-coordinator topology apply"
         for row in seen["queues"]
@@ -176,14 +176,14 @@ def _notes(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _troubles(replicas: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    from loom_coordinator.admin import words
+    from loom_coordinator.admin.shared import numbers
 
     for replica in replicas:
         name = f"{replica['service']} {replica['replica']}"
         if replica["state"] == "lost":
-            yield f"{name}: silent for {words.span(replica['silent_seconds'])}"
+            yield f"{name}: silent for {numbers.span(replica['silent_seconds'])}"
         for breaker in replica["breakers"]:
-            again = f", tried again in {words.span(breaker['probe_in'])}" if breaker["probe_in"] else ""
+            again = f", tried again in {numbers.span(breaker['probe_in'])}" if breaker["probe_in"] else ""
             if breaker["state"] != "closed":
                 yield f"{name}: breaker {breaker['state']} for {breaker['upstream']}{again}"
 

@@ -6,7 +6,7 @@ import asyncio
 
 import typer
 
-from loom_coordinator.admin.forms import Form, Format
+from loom_coordinator.admin.shared.forms import Form, Format
 
 app = typer.Typer(help="The broker's exchanges and queues.", no_args_is_help=True)
 
@@ -24,10 +24,10 @@ def check(form: Form = Format.TABLE) -> None:
 
 
 def _settle(form: Format, *, declare: bool) -> None:
+    from loom_common.config.settings import Settings
     from loom_common.flow import TOPOLOGY
-    from loom_common.settings import Settings
-    from loom_coordinator.admin import show
-    from loom_coordinator.admin.opening import broker
+    from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.connections import broker
 
     async def settle() -> None:
         async with broker(Settings()) as bus:
@@ -35,7 +35,7 @@ def _settle(form: Format, *, declare: bool) -> None:
 
     asyncio.run(settle())
     if form is Format.JSON:
-        show.document(
+        output.document(
             {"exchanges": list(TOPOLOGY.exchanges), "queues": [queue.name for queue in TOPOLOGY.queues]},
         )
     else:

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from loom_ai.endpoints import endpoint_of
+from loom_ai.http.endpoints import endpoint_of
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
-from loom_common.domain.durations import seconds
-from loom_common.domain.evaluation import EvaluateConfig
-from loom_common.domain.providers import ProviderConfig
+from loom_common.domain.definition import evaluators as config
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.model_options.providers import ProviderConfig
+from loom_common.domain.values.durations import seconds
 from loom_common.errors import LoomError
+from loom_evaluator.evaluation_call import EvaluationCall
 from loom_evaluator.evaluators.arbiter_package import arbiter
 from loom_evaluator.evaluators.baselines import Baselines
 from loom_evaluator.evaluators.fields import input_text, output_text
-from loom_evaluator.evaluators.judge import Bench, Judge
+from loom_evaluator.evaluators.judge import JudgeClient, JudgeConfig
 from loom_evaluator.evaluators.opinion import ModelRule, Opinion, cannot_score, score_of
-from loom_evaluator.hearing import Hearing
 
 _CLASSES: dict[type[config.ModelJudged], str] = {
     config.Semantic: "SemanticEvaluator",
@@ -53,13 +53,13 @@ def arbiter_rule(
     if section.speaks_to(settings, providers):
         endpoint = replace(endpoint, extras=endpoint.extras.outweighed_by(section.extras))
     timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
-    bench = Bench(endpoint, timeout, settings.temperature, settings.max_tokens)
+    bench = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens)
 
     baselines = None
     if isinstance(settings, config.Pairwise) and settings.baseline is not None:
         baselines = Baselines(settings.name, settings.baseline, pipeline, settings.field)
 
-    async def rule(record: TransformedRecord, hearing: Hearing) -> Opinion:
+    async def rule(record: TransformedRecord, hearing: EvaluationCall) -> Opinion:
         if baselines is not None and isinstance(settings, config.Pairwise):
             output = output_text(record, settings.field)
             baseline = await baselines.of(hearing, bench.call(), output)
@@ -69,7 +69,7 @@ def arbiter_rule(
         else:
             asked = question(settings, record)
         # An evaluator keeps what it was asked last, and every question it ever asked: each record has its own.
-        evaluator = evaluator_class(Judge(bench, hearing))
+        evaluator = evaluator_class(JudgeConfig(bench, hearing))
         try:
             score = await evaluator.evaluate(*asked)
         except package.EvaluatorError as error:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import orjson
 
 from loom_ai.ports import ModelCall
-from loom_common.domain.evaluators import PREVIOUS_RUN
+from loom_common.domain.definition.evaluators import PREVIOUS_RUN
 from loom_common.errors import PermanentError
-from loom_evaluator.hearing import Hearing
+from loom_evaluator.evaluation_call import EvaluationCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Baselines:
         self._said: set[str] = set()
         """Runs that are known to keep their outputs."""
 
-    async def of(self, hearing: Hearing, call: ModelCall, output: str) -> str | None:
+    async def of(self, hearing: EvaluationCall, call: ModelCall, output: str) -> str | None:
         """What the record is compared with; None where the baseline's run did not have it. Keeps `output` for later
         runs. Seeing the same batch twice changes nothing.
 
@@ -52,7 +52,7 @@ class Baselines:
             await self._must_have_kept(earlier, hearing, call)
         return found
 
-    async def _run_before(self, hearing: Hearing, call: ModelCall) -> str | None:
+    async def _run_before(self, hearing: EvaluationCall, call: ModelCall) -> str | None:
         """The pipeline's run before this one that had the record."""
         run, key = hearing.payer.run_id, _key("runs", self._pipeline, self._name, hearing.payer.record_id)
         text = await hearing.noted(key, call)
@@ -63,7 +63,7 @@ class Baselines:
         await hearing.note(key, call, orjson.dumps(_Runs(run, before)).decode())
         return before
 
-    async def _must_have_kept(self, run: str, hearing: Hearing, call: ModelCall) -> None:
+    async def _must_have_kept(self, run: str, hearing: EvaluationCall, call: ModelCall) -> None:
         if run not in self._said:
             if await hearing.noted(self._any_of(run), call) is None:
                 raise PermanentError(
@@ -76,7 +76,7 @@ class Baselines:
     def _any_of(self, run: str) -> str:
         return _key("outputs of", run, self._field)
 
-    def _output_of(self, run: str, hearing: Hearing) -> str:
+    def _output_of(self, run: str, hearing: EvaluationCall) -> str:
         return _key("output of", run, self._field, hearing.payer.record_id)
 
 

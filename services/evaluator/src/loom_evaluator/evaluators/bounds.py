@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
+from loom_common.domain.definition import evaluators as config
 from loom_evaluator.evaluators.fields import output_value, single_value, text_of
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
-from loom_common.domain import evaluators as config
-from loom_common.domain.evaluation import EvaluateConfig
-from loom_common.domain.providers import ProviderConfig
+from loom_common.domain.definition import evaluators as config
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.model_options.providers import ProviderConfig
 from loom_evaluator.evaluators.arbiter import arbiter_rule
 from loom_evaluator.evaluators.bounds import in_range, length
 from loom_evaluator.evaluators.embedding import embedding_similarity

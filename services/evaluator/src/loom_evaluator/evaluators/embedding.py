@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
+from loom_common.domain.definition import evaluators as config
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators.fields import input_text, output_text
 from loom_evaluator.evaluators.opinion import Opinion, Rule, cannot_score

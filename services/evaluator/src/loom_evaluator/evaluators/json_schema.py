@@ -6,9 +6,9 @@ import jsonschema
 from referencing.exceptions import Unresolvable
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
+from loom_common.domain.definition import evaluators as config
+from loom_common.domain.json_values.schema_check import limited, validator_of
 from loom_common.errors import PermanentError
-from loom_common.schema_check import limited, validator_of
 from loom_evaluator.evaluators.fields import output_value
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 

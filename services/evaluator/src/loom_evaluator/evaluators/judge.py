@@ -12,14 +12,14 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
-from loom_ai.endpoints import Endpoint
+from loom_ai.answers.shape import Shape
+from loom_ai.http.endpoints import Endpoint
 from loom_ai.ports import ChatMessage, ModelCall
-from loom_ai.shape import Shape
-from loom_evaluator.hearing import Hearing
+from loom_evaluator.evaluation_call import EvaluationCall
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class JudgeClient:
     """Where an evaluator's model is served, and how it is asked."""
 
     endpoint: Endpoint
@@ -75,12 +75,12 @@ class Answered:
         return self.took
 
 
-class Judge:
+class JudgeConfig:
     """Stands in for `LLMClient`, for one evaluator and one record."""
 
     temperature = 0.0
 
-    def __init__(self, bench: Bench, hearing: Hearing) -> None:
+    def __init__(self, bench: JudgeClient, hearing: EvaluationCall) -> None:
         self._bench = bench
         self._hearing = hearing
         self.model = bench.endpoint.model
@@ -93,7 +93,9 @@ class Judge:
 class Agent:
     """Asks one question."""
 
-    def __init__(self, bench: Bench, hearing: Hearing, system_prompt: str, result_type: type[BaseModel]) -> None:
+    def __init__(
+        self, bench: JudgeClient, hearing: EvaluationCall, system_prompt: str, result_type: type[BaseModel]
+    ) -> None:
         self._bench = bench
         self._hearing = hearing
         self._system_prompt = system_prompt

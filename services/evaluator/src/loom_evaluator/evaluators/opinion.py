@@ -8,9 +8,9 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.plain_values import NoPlainValue, plain
+from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
-from loom_evaluator.hearing import Hearing
+from loom_evaluator.evaluation_call import EvaluationCall
 
 
 class Opinion(NamedTuple):
@@ -28,7 +28,7 @@ Rule = Callable[[TransformedRecord], Opinion]
 """Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
 AsyncRule = Callable[[TransformedRecord], Awaitable[Opinion]]
 """The same, for rules that wait for something."""
-ModelRule = Callable[[TransformedRecord, Hearing], Awaitable[Opinion]]
+ModelRule = Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]
 """The same, for rules that ask a model. Raises `TransientError` too, where the model is away for now."""
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
-from loom_common.domain.exact_json import dumps
-from loom_common.domain.plain_values import NoPlainValue, plain
+from loom_common.domain.definition import evaluators as config
+from loom_common.domain.json_values.exact_json import dumps
+from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
-from loom_common.functions import load_function
 from loom_common.text import named
+from loom_common.user_code.functions import load_function
 from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of, shown
 
 

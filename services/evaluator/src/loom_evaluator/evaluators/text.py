@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain import evaluators as config
-from loom_common.patterns import pattern_of
+from loom_common.domain.definition import evaluators as config
+from loom_common.domain.json_values.patterns import pattern_of
 from loom_evaluator.evaluators.fields import canonical, output_text, output_value, reference_value, text_of
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 

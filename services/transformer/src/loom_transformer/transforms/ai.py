@@ -8,23 +8,24 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from loom_ai.endpoints import Endpoint, endpoints_of
-from loom_ai.journal import JournalledModels, Reuse
-from loom_ai.judging_cost import JudgingCost
+from loom_ai.answers.multi_record import Part, Question, ask_together
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import Reply, ask, read
+from loom_ai.budget.judging_cost import JudgingCost
+from loom_ai.http.endpoints import Endpoint, endpoints_of
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
-from loom_ai.shape import Shape
-from loom_ai.spending import NOTHING
-from loom_ai.structured import Reply, ask, read
-from loom_ai.together import Part, Question, ask_together
-from loom_common import attempts, bills, hands, under_way
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.durations import seconds
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.plan import Plan, prompt_of
+from loom_common.domain.run import attempts
+from loom_common.domain.run.plan import Plan, prompt_of
+from loom_common.domain.values.durations import seconds
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
-from loom_common.isolation import MODEL_CALLS
-from loom_common.threads import Threads
-from loom_transformer.outcome import Outcome
+from loom_common.user_code.poison_isolation import MODEL_CALLS
+from loom_common.user_code.threads import Threads
+from loom_common.worker import batch_progress, in_flight, usage
+from loom_transformer.outcome import TransformOutcome
 
 _RENDER_SECONDS = 10.0
 """How long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond, and
@@ -63,9 +64,9 @@ class AiTransform:
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
-        hands.begin(len(records))
-        under_way.begin(len(records))
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
+        in_flight.begin(len(records))
+        batch_progress.begin(len(records))
         began = perf_counter()
         prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
         await self._models.set_apart(run_id, self._judged(prompts))
@@ -82,8 +83,8 @@ class AiTransform:
                     for record in records
                 ]
                 for task in tasks:
-                    task.add_done_callback(hands.one_done)
-                    task.add_done_callback(under_way.one_done)
+                    task.add_done_callback(in_flight.one_done)
+                    task.add_done_callback(batch_progress.one_done)
         except ExceptionGroup as failures:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.
@@ -95,7 +96,7 @@ class AiTransform:
 
     def _judged(self, prompts: Mapping[str, str | RecordError]) -> dict[str, float]:
         """What judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a model."""
-        bill = bills.current.get()
+        bill = usage.current.get()
         if bill is None or bill.budget is None or not self._judging.judges:
             return {}
         return {name: self._judging.of(name, text) for name, text in prompts.items() if isinstance(text, str)}
@@ -140,7 +141,7 @@ class AiTransform:
             return {}
         return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
 
-    async def _after(self, part: Part, took: float, payer: Payer, prompt: str | RecordError) -> Outcome:
+    async def _after(self, part: Part, took: float, payer: Payer, prompt: str | RecordError) -> TransformOutcome:
         """The outcome of a record that shared a call."""
         if part.output is None or isinstance(prompt, RecordError):
             alone = await self._one(payer, prompt, 0)
@@ -148,12 +149,12 @@ class AiTransform:
         if self._remembers:
             call = self._call(self._endpoints[0], prompt, 0, payer.record_id)
             await self._models.remember(self._pipeline, payer, call, part.output)
-        return Outcome(part.output, took, spent=part.spent, waits=True)
+        return TransformOutcome(part.output, took, spent=part.spent, waits=True)
 
-    async def _one(self, payer: Payer, prompt: str | RecordError, again: int) -> Outcome:
+    async def _one(self, payer: Payer, prompt: str | RecordError, again: int) -> TransformOutcome:
         began = perf_counter()
         if isinstance(prompt, RecordError):
-            return Outcome(None, perf_counter() - began, prompt, waits=True)
+            return TransformOutcome(None, perf_counter() - began, prompt, waits=True)
         spent, trouble, failure = NOTHING, None, None
         for endpoint in self._endpoints:
             call = self._call(endpoint, prompt, again, payer.record_id)
@@ -168,7 +169,9 @@ class AiTransform:
                 if self._remembers:
                     await self._models.remember(self._pipeline, payer, call, reply.output)
                 other = None if endpoint is self._endpoints[0] else endpoint.model
-                return Outcome(reply.output, perf_counter() - began, spent=spent, answered_by=other, waits=True)
+                return TransformOutcome(
+                    reply.output, perf_counter() - began, spent=spent, answered_by=other, waits=True
+                )
             failure = failure or (reply.error and _with_prompt(reply.error, prompt, endpoint.model))
         if isinstance(trouble, UpstreamUnusable):
             # Where another model could not answer either, that is the record's own affair.
@@ -179,7 +182,7 @@ class AiTransform:
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
         output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, payer.record_id))
         error = failure if output is None else None
-        return Outcome(output, perf_counter() - began, error, spent, source, waits=True)
+        return TransformOutcome(output, perf_counter() - began, error, spent, source, waits=True)
 
     async def _asked(self, call: ModelCall, payer: Payer) -> Reply:
         return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loom_ai.journal import JournalledModels
-from loom_ai.shape import Shape
-from loom_common.domain.durations import seconds
-from loom_common.domain.output import TEXT
-from loom_common.domain.plan import Plan
-from loom_common.domain.transform import TransformConfig
+from loom_ai.answers.shape import Shape
+from loom_ai.journal.models import JournalledModels
+from loom_common.domain.definition.output import TEXT
+from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError
-from loom_common.threads import Threads
+from loom_common.user_code.threads import Threads
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.local import Bounds

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-from loom_ai.shape import Shape
-from loom_common import under_way
+from loom_ai.answers.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.plain_values import NoPlainValue, plain
 from loom_common.errors import PermanentError, RecordError, TransientError
-from loom_common.isolation import USER_CODE, Risk
 from loom_common.text import named
-from loom_common.threads import Threads
-from loom_common.user_loop import UserLoop
-from loom_transformer.outcome import Outcome
+from loom_common.user_code.event_loop import UserLoop
+from loom_common.user_code.poison_isolation import USER_CODE, Risk
+from loom_common.user_code.threads import Threads
+from loom_common.worker import batch_progress
+from loom_transformer.outcome import TransformOutcome
 
 Compute = Callable[[dict[str, Any]], Any]
 _AT_ONCE = 32
@@ -52,25 +52,25 @@ class Computed:
         self._shape = shape
         self._bounds = bounds or Bounds()
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
         seconds = self._bounds.seconds
         return await self._bounds.threads.each(
-            records, self._one, seconds, late=lambda _: Outcome(None, seconds, late(self._name, seconds))
+            records, self._one, seconds, late=lambda _: TransformOutcome(None, seconds, late(self._name, seconds))
         )
 
-    def _one(self, record: ExtractedRecord) -> Outcome:
+    def _one(self, record: ExtractedRecord) -> TransformOutcome:
         outcome = self._computed(record)
-        under_way.one_done()
+        batch_progress.one_done()
         return outcome
 
-    def _computed(self, record: ExtractedRecord) -> Outcome:
+    def _computed(self, record: ExtractedRecord) -> TransformOutcome:
         began = perf_counter()
         try:
             # A copy, because the function may change what it is given, and the input is loaded beside the output.
             output = output_of(self._function(copy.deepcopy(record.input)), self._name, self._shape)
         except BaseException as error:  # noqa: BLE001 - the function may raise anything
-            return Outcome(None, perf_counter() - began, at_fault(error, self._name))
-        return Outcome(output, perf_counter() - began)
+            return TransformOutcome(None, perf_counter() - began, at_fault(error, self._name))
+        return TransformOutcome(output, perf_counter() - began)
 
 
 class Awaited:
@@ -92,31 +92,31 @@ class Awaited:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._loop = UserLoop((bounds or Bounds()).threads)
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
         return await asyncio.gather(*map(self._one, records))
 
-    async def _one(self, record: ExtractedRecord) -> Outcome:
+    async def _one(self, record: ExtractedRecord) -> TransformOutcome:
         async with self._room:
             outcome = await self._in_time(record)
-        under_way.one_done()
+        batch_progress.one_done()
         return outcome
 
-    async def _in_time(self, record: ExtractedRecord) -> Outcome:
+    async def _in_time(self, record: ExtractedRecord) -> TransformOutcome:
         began = perf_counter()
         try:
             return await self._loop.run(lambda: self._outcome(record), self._seconds)
         except TimeoutError:
-            return Outcome(None, perf_counter() - began, late(self._name, self._seconds))
+            return TransformOutcome(None, perf_counter() - began, late(self._name, self._seconds))
 
-    async def _outcome(self, record: ExtractedRecord) -> Outcome:
+    async def _outcome(self, record: ExtractedRecord) -> TransformOutcome:
         began = perf_counter()
         try:
             output = output_of(await self._function(copy.deepcopy(record.input)), self._name, self._shape)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - the function may raise anything
-            return Outcome(None, perf_counter() - began, at_fault(error, self._name))
-        return Outcome(output, perf_counter() - began)
+            return TransformOutcome(None, perf_counter() - began, at_fault(error, self._name))
+        return TransformOutcome(output, perf_counter() - began)
 
 
 def late(name: str, seconds: float) -> RecordError:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 
-from loom_ai.shape import Shape
+from loom_ai.answers.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.errors import RecordError
-from loom_transformer.outcome import Outcome
+from loom_transformer.outcome import TransformOutcome
 
-_UNCHANGED = Outcome(None, 0.0)
+_UNCHANGED = TransformOutcome(None, 0.0)
 
 
 class Passthrough:
@@ -22,16 +22,16 @@ class Passthrough:
     def __init__(self, shape: Shape | None) -> None:
         self._shape = shape
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[Outcome]:
+    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
         if (shape := self._shape) is None:
             return [_UNCHANGED] * len(records)
         return await asyncio.to_thread(lambda: [_checked(record, shape) for record in records])
 
 
-def _checked(record: ExtractedRecord, shape: Shape) -> Outcome:
+def _checked(record: ExtractedRecord, shape: Shape) -> TransformOutcome:
     began = perf_counter()
     try:
         shape.check(record.input)
     except RecordError as error:
-        return Outcome(None, perf_counter() - began, error)
-    return Outcome(None, perf_counter() - began)
+        return TransformOutcome(None, perf_counter() - began, error)
+    return TransformOutcome(None, perf_counter() - began)

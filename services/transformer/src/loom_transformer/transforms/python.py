@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from loom_ai.shape import Shape
-from loom_common.functions import load_function
+from loom_ai.answers.shape import Shape
+from loom_common.user_code.functions import load_function
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.local import Awaited, Bounds, Computed
 

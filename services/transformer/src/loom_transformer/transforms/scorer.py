@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from loom_ai.shape import Shape
+from loom_ai.answers.shape import Shape
 from loom_common.errors import RecordError, UserCodeError
-from loom_common.functions import load_function
-from loom_common.isolation import USER_CODE
 from loom_common.text import named
+from loom_common.user_code.functions import load_function
+from loom_common.user_code.poison_isolation import USER_CODE
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.local import Bounds, Computed
 from loom_transformer.transforms.vader import vader

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
-from loom_common.domain.ids import message_id
+from loom_common.domain.values.ids import message_id
 
 
 class RunAccepted(Message):

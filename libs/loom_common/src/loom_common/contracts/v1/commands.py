@@ -8,8 +8,8 @@ from uuid import uuid4
 from pydantic import Field
 
 from loom_common.contracts.envelope import Message
-from loom_common.domain.ids import message_id
-from loom_common.domain.replaying import Changes
+from loom_common.domain.run.replaying import Changes
+from loom_common.domain.values.ids import message_id
 
 
 class RunRequest(Message):

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.contracts.v1.work import BatchHeader
-from loom_common.domain.calls import Calls
-from loom_common.domain.ids import message_id
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
 
 

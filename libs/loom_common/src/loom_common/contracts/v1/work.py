@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
-from loom_common.domain.budget import Budget
-from loom_common.domain.ids import message_id
-from loom_common.domain.tally import Tally
+from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
 
 

@@ -1,0 +1,147 @@
+"""`loom list`, `loom status`, `loom history`, `loom lineage`: looking, without starting anything."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom.cli.options.common import Common, Form
+from loom.cli.options.groups import grouped
+from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom.project.config import LoomConfig
+
+Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
+
+
+@grouped
+def list_pipelines(
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """List the project's pipelines, and those that have run here."""
+    from loom.cli.commands import follow, state
+    from loom.cli.output import terminal
+    from loom.cli.output.tables import Column, print_rows
+
+    settings = common.configuration()
+    registered = follow.wait_for(state.ask(settings, lambda views: views.pipelines()))
+    rows = _joined(settings, {row["name"]: row for row in registered})
+    columns = [
+        Column("name", "name", keep=True),
+        Column("version", "version", keep=True),
+        Column("last_status", "last status", keep=True),
+        Column("last_started_at", "last run (UTC)", terminal.moment, keep=True),
+        Column("file", "file", keep=True),
+        Column("description", "description"),
+    ]
+    print_rows(rows, columns, form, "This project has no pipelines yet: `loom init NAME` makes one.")
+
+
+@grouped
+def status(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")],
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Show a run: where it stands, or its report."""
+    from loom.cli.commands import follow, state
+    from loom.cli.output import report, terminal
+    from loom_common.errors import ConfigurationError
+
+    settings = common.configuration()
+    run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
+    if run is None:
+        raise ConfigurationError(f"There is no run {run_id}. `loom list` and `loom history PIPELINE` show what ran.")
+    if form is Format.JSON:
+        terminal.print_json(run)
+    else:
+        report.print_report(run, terminal.stdout(), common.flags)
+
+
+@grouped
+def history(
+    pipeline: Pipeline,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 20,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """List a pipeline's runs, newest first."""
+    from loom.cli.commands import follow, state
+    from loom.cli.output import terminal
+    from loom.cli.output.tables import Among, Column, print_rows
+
+    settings = common.configuration()
+    rows = follow.wait_for(state.ask(settings, lambda views: views.history(pipeline, limit)))
+    total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
+    columns = [
+        Column("run_id", "run", keep=True),
+        Column("status", "status", keep=True),
+        Column("started_at", "started (UTC)", terminal.moment, keep=True),
+        Column("duration_seconds", "took", terminal.duration, number=True, keep=True),
+        Column("records_processed", "records", terminal.count, number=True),
+        Column("records_validated", "passed", terminal.count, number=True),
+        Column("records_rejected", "rejected", terminal.count, number=True),
+        Column("cost_total", "cost", terminal.money, number=True),
+        *([Column("sample", "sample of", terminal.count, number=True)] if any(row["sample"] for row in rows) else []),
+        *([Column("error_message", "error")] if any(row["error_message"] for row in rows) else []),
+    ]
+    among = Among(total, "run", "`--limit N` shows more")
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
+
+
+@grouped
+def lineage(
+    pipeline: Pipeline,
+    run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run.")] = None,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Show where records came from and went.
+
+    Source, model and prompt version, counts, destination of each run."""
+    from loom.cli.commands import follow, state
+    from loom.cli.output import terminal
+    from loom.cli.output.tables import Among, Column, print_rows
+
+    settings = common.configuration()
+    rows = follow.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
+    total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
+    columns = [
+        Column("run_id", "run", keep=True),
+        *([Column("replay_of", "replay of", keep=True)] if any(row["replay_of"] for row in rows) else []),
+        *([Column("replays", "replayed by", _runs, keep=True)] if any(row["replays"] for row in rows) else []),
+        Column("input_source", "source"),
+        Column("input_record_count", "read", terminal.count, number=True, keep=True),
+        Column("model", "by"),
+        Column("prompt_version", "prompt"),
+        Column("output_record_count", "loaded", terminal.count, number=True, keep=True),
+        Column("output_destination", "destination"),
+    ]
+    among = None if run_id else Among(total, "run", "`--run-id RUN` shows another")
+    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
+
+
+def _runs(replays: list[dict[str, Any]]) -> str:
+    return ", ".join(replay["run_id"] for replay in replays) or "-"
+
+
+def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Files and registered pipelines, joined by name."""
+    from loom.project import catalog
+
+    nothing = dict.fromkeys(("last_run", "last_status", "last_started_at"))
+    rows = []
+    for entry in catalog.entries(config):
+        known = {key: registered.get(entry.name, nothing).get(key) for key in nothing}
+        about = {"name": entry.name, "version": entry.version, "description": entry.description}
+        rows.append({**about, "file": os.path.relpath(entry.path), **known})
+    in_files = {row["name"] for row in rows}
+    return rows + [{**row, "file": None} for name, row in registered.items() if name not in in_files]

@@ -1,0 +1,186 @@
+"""A run seen from the command line: followed to its end, or to the person's Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loom.cli.output import progress, report, terminal
+from loom.cli.output.formats import Format
+from loom.cli.output.waits import Waits
+from loom_common.contracts.v1 import RunAccepted, RunFinished
+from loom_common.service import entry
+
+if TYPE_CHECKING:
+    from loom.project.config import LoomConfig
+    from loom.session import Session
+
+EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
+BEYOND_A_LIMIT = 5
+_PASSABLE = ("succeeded", "partial")
+PAUSED = 3
+"""Someone else paused the run: part of it is done."""
+
+STOP_SECONDS = 5.0
+"""How long what is in hand may take after Ctrl-C, and everything may take to be closed."""
+_LOOK_SECONDS = 0.05
+
+Begin = Callable[["Session"], Awaitable[RunAccepted]]
+T = TypeVar("T")
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's asynchronous part."""
+    with entry.interrupts_restored():
+        if sys.platform == "win32":
+            return asyncio.run(work)
+        import uvloop
+
+        return uvloop.run(work)
+
+
+async def carry_out(
+    config: LoomConfig,
+    begin: Begin,
+    form: Format,
+    *,
+    verbose: bool,
+    flags: str = "",
+    expected: int | None = None,
+    if_empty: str | None = None,
+    fail_on: Mapping[str, str] | None = None,
+    wait: bool = False,
+) -> int:
+    """Begin a run, show it until it ends, report. Returns the exit code. `fail_on` are limits beside those of the
+    pipeline, and before them.
+
+    The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
+    added to suggested commands; `expected` is how many records there will be, where that is known;
+    `if_empty` is said of a run that had none; `wait` is `--wait`."""
+    from loom.session import open_session, settled_report
+    from loom_common.domain.definition import fail_on as limits
+
+    screen = progress.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
+    with screen:
+        log_on_stderr(config, verbose=verbose)
+        async with open_session(config, cluster=config.distributed, wait=wait) as session:
+            entry.on_interrupt("interrupted as a run was begun; run it again: it says whether there is one to resume")
+            accepted = await begin(session)
+            screen.started(accepted.run_id, accepted.pipeline)
+            interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen, flags)
+            finished, reason = await _followed(session, accepted.run_id, screen)
+    entry.on_interrupt("")
+    if finished is not None:
+        settled = await settled_report(config, finished.report)
+        beyond = limits.passed({**settled.fail_on, **(fail_on or {})}, settled.records)
+        _print({**settled.model_dump(mode="json"), "replay_of": finished.replay_of}, form, flags)
+        if if_empty is not None and not settled.records["extracted"]:
+            terminal.say(if_empty)
+        for words in beyond:
+            terminal.say(f"Beyond a limit: {words}.")
+        return BEYOND_A_LIMIT if beyond and settled.status in _PASSABLE else EXIT_CODES.get(settled.status, 1)
+    if form is Format.JSON:
+        paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}
+        terminal.print_json(paused)
+    more = " --budget USD" if reason == "budget_exhausted" else ""
+    terminal.say(
+        f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
+    )
+    return entry.INTERRUPTED if interrupted.is_set() else PAUSED
+
+
+async def _followed(session: Session, run_id: str, screen: progress.Display) -> tuple[RunFinished | None, str | None]:
+    """The end of a run; where it was paused instead, None and the reason, if it was Loom that paused it."""
+    reason = None
+    waits = Waits(screen.waits)
+    async with waits.counting_down():
+        async for message in session.follow(run_id):
+            if isinstance(message, RunFinished):
+                return message, None
+            screen.show(message)
+            waits.heard(message.notice)
+            reason = message.reason
+    return None, reason
+
+
+def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display, flags: str) -> asyncio.Event:
+    """From now on, Ctrl-C pauses the run; the event tells whether it did."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    pausing: set[asyncio.Task[None]] = set()
+    entry.on_interrupt(
+        f"{run_id} is stopped; what was in hand is done again, nothing is lost. "
+        f"Resume with: loom resume {run_id}{flags}"
+    )
+
+    def on_signal() -> None:
+        if interrupted.is_set():
+            entry.end_interrupted()
+        interrupted.set()
+        # A thread, because it may be the event loop that does not come back.
+        limit = threading.Timer(STOP_SECONDS, entry.end_interrupted)
+        limit.daemon = True
+        limit.start()
+        screen.note(f"stopping after what is in hand, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
+        pausing.add(loop.create_task(session.interrupt(run_id)))
+
+    loop.add_signal_handler(signal.SIGINT, on_signal)
+    return interrupted
+
+
+async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccepted:
+    """Cancel a run, and see it end."""
+    from loom.session import open_session
+
+    screen = progress.choose(terminal.stderr(), Format.JSON, verbose=verbose)
+    log_on_stderr(config, verbose=verbose)
+    entry.on_interrupt(f"interrupted: `loom status {run_id}` tells whether it was cancelled")
+    async with open_session(config, cluster=config.distributed) as session:
+        accepted = await session.cancel(run_id)
+        if accepted.status in EXIT_CODES:
+            return accepted
+        finished, _ = await _followed(session, run_id, screen)
+    return accepted if finished is None else accepted.model_copy(update={"status": finished.report.status})
+
+
+async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], *, verbose: bool) -> None:
+    """Discard quarantined records, and see it done. Raises `DependencyUnavailable` where nobody does it."""
+    from loom.cli.commands import state
+    from loom.session import ANSWER_SECONDS, open_session
+    from loom_common.errors import ConfigurationError, DependencyUnavailable
+    from loom_quarantine.queries import RecordFilter
+
+    log_on_stderr(config, verbose=verbose)
+    waiting = RecordFilter(run_id=run_id, record_ids=record_ids, unresolved=True)
+    async with state.opened(config) as views:
+        if (run := await views.row(run_id)) is None:
+            raise ConfigurationError(f"There is no run {run_id}.")
+        async with open_session(config, cluster=config.distributed) as session:
+            await session.discard(run_id, run["pipeline_name"], record_ids)
+            deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+            while await views.quarantined(waiting, 1):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise DependencyUnavailable(
+                        f"The records were not discarded within {ANSWER_SECONDS:g} s. The request waits in the queue "
+                        "loom.quarantine; is the quarantine service running?"
+                    )
+                await asyncio.sleep(_LOOK_SECONDS)
+
+
+def log_on_stderr(config: LoomConfig, *, verbose: bool) -> None:
+    """Log on what stderr is now: within a live display, lines stand above it."""
+    from loom_common.service.logging import configure_logging
+
+    changed: dict[str, Any] = {"format": "console", **({"level": "info"} if verbose else {})}
+    configure_logging(config.settings().log.model_copy(update=changed))
+
+
+def _print(document: dict[str, Any], form: Format, flags: str) -> None:
+    if form is Format.JSON:
+        terminal.print_json(document)
+    else:
+        report.print_report(document, terminal.stdout(), flags)

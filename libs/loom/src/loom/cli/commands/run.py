@@ -1,0 +1,205 @@
+"""`loom run`, `loom resume`, `loom cancel`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.options.common import Common, Form
+from loom.cli.options.groups import grouped
+from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom.project.config import LoomConfig
+    from loom.project.definition_file import LoadedPipeline
+    from loom_common.contracts.v1 import RunRequest
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait for what was never there (model, source, destination) instead of failing."),
+]
+
+
+@grouped
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A pipeline file, or a pipeline's name.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Set a parameter. May be given again.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", metavar="N", min=1, help="Try it over the first N records; rows go beside the destination."
+        ),
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="With --sample: load the rows into the destination itself.")
+    ] = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="NAME=LIMIT",
+            help="Exit with 5 beyond so many (`failed=0`) or so large a share (`rejected=0.2`). May be given again.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
+    wait: Wait = False,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Run a pipeline to its end, and report.
+
+    A sample is a trial: it is loaded into `scores.sample.csv` for `scores.csv`, and into the table `scores_sample` for
+    `scores`, in the place of the sample before it, and its report shows rows.
+
+    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
+    beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
+    from loom.cli.commands import follow, validate
+
+    settings = common.configuration()
+    given = params_of(param or [])
+    limits = limits_of(fail_on or [])
+    if load and sample is None:
+        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
+    prepared = follow.wait_for(_prepare(pipeline, settings, given, sample=sample is not None and not load, wait=wait))
+    if dry_run:
+        validate.print_dry_run(prepared.loaded or pipeline, form)
+        return
+    reuse = settings.cache.enabled and not no_cache
+    request = prepared.request.model_copy(
+        update={"sample": sample, "load": load, "reuse": reuse, "requested_by": _person()}
+    )
+    known = [number for number in (prepared.expected, sample) if number is not None]
+    code = follow.wait_for(
+        follow.carry_out(
+            settings,
+            lambda session: session.start(request),
+            form,
+            verbose=common.verbose,
+            flags=common.flags,
+            expected=min(known) if prepared.expected is not None else None,
+            fail_on=limits,
+            wait=wait,
+        )
+    )
+    raise typer.Exit(code)
+
+
+@grouped
+def resume(
+    run_id: RunId,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
+    ] = None,
+    wait: Wait = False,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Finish a run that was interrupted, paused or killed. What was done is not done again.
+
+    A run that spent its budget goes on with `--budget`."""
+    from loom.cli.commands import follow
+
+    settings = common.configuration()
+    code = follow.wait_for(
+        follow.carry_out(
+            settings,
+            lambda session: session.resume(run_id, budget),
+            form,
+            verbose=common.verbose,
+            flags=common.flags,
+            wait=wait,
+        )
+    )
+    raise typer.Exit(code)
+
+
+@grouped
+def cancel(run_id: RunId, *, common: Common) -> None:
+    """Drop a run that has not ended, or that failed. What it loaded stays; what it staged is removed; the rest counts
+    as cancelled."""
+    from loom.cli.commands import follow
+    from loom.cli.output import terminal
+
+    settings = common.configuration()
+    accepted = follow.wait_for(follow.cancel(settings, run_id, verbose=common.verbose))
+    terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that may begin."""
+
+    request: RunRequest
+    loaded: LoadedPipeline | None
+    """None for a registered pipeline, whose file lies elsewhere."""
+    expected: int | None
+    """How many records its source has, where that is known."""
+
+
+async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool, wait: bool) -> Prepared:
+    """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
+    from loom.cli.commands import state, validate
+    from loom.project import catalog
+    from loom.project.definition_file import InvalidFile
+    from loom_common.contracts.v1 import RunRequest
+    from loom_common.domain.model_options.params import resolved
+
+    registered = await state.registered_names(config, target)
+    try:
+        loaded = catalog.find(target, config, registered)
+    except InvalidFile as error:
+        if config.distributed:
+            raise
+        raise await validate.every_mistake(error, config) from None
+    if isinstance(loaded, str):
+        return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
+    resolved(loaded.pipeline.params, params)
+    expected = None
+    if not config.distributed:
+        expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
+        await state.refuse_unfinished(config, loaded.pipeline.name)
+    base = config.base_of(loaded.folder)
+    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base)
+    return Prepared(request, loaded, expected)
+
+
+def params_of(pairs: list[str]) -> dict[str, str]:
+    """`KEY=VALUE` as a mapping. Raises `typer.BadParameter`."""
+    wrong = [pair for pair in pairs if "=" not in pair or pair.startswith("=")]
+    if wrong:
+        raise typer.BadParameter(f"'{wrong[0]}' is not KEY=VALUE", param_hint="--param")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def limits_of(pairs: list[str]) -> dict[str, str]:
+    """`NAME=LIMIT` as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
+    from loom_common.domain.definition.fail_on import COUNTS, Allowed
+
+    limits = {}
+    for pair in pairs:
+        name, _, limit = pair.partition("=")
+        if name not in COUNTS:
+            raise typer.BadParameter(f"'{name}' is none of {', '.join(COUNTS)}", param_hint="--fail-on")
+        try:
+            limits[name] = str(Allowed.of(limit))
+        except ValueError as error:
+            raise typer.BadParameter(f"'{pair}': expected {error}", param_hint="--fail-on") from None
+    return limits
+
+
+def _person() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,128 @@
+"""`loom simulate-model`: a provider without a model, for trying things without a key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.options.common import Verbose
+from loom_common.domain.values.plural import counted
+
+if TYPE_CHECKING:
+    from loom_ai.simulated.server import SimulatedModel
+
+
+def simulate_model(
+    port: Annotated[int, typer.Option(metavar="PORT", help="Where to listen; 0 for any free port.")] = 8089,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    latency: Annotated[
+        str, typer.Option(metavar="TIME", help="What an answer takes, in the median: `300ms`, `2s`.")
+    ] = "0ms",
+    latency_p99: Annotated[
+        str | None, typer.Option(metavar="TIME", help="What one answer in a hundred exceeds. Default: none.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Completion tokens that each answer reports. Default: its text's.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=SHARE",
+            help="Share of calls that go wrong, e.g. `429=0.05`: `429`, `500`, `hang`, `bad_json`, `truncated`, "
+            "`refused`, `not_chat`. May be repeated.",
+        ),
+    ] = None,
+    retry_after: Annotated[
+        str, typer.Option(metavar="TIME", help="How long a 429 asks to wait, as Retry-After.")
+    ] = "200ms",
+    requests_per_minute: Annotated[
+        int | None, typer.Option(metavar="N", help="Answer with 429 what comes beyond this in any 60 s.")
+    ] = None,
+    api_key: Annotated[str | None, typer.Option(metavar="TEXT", help="Refuse calls without this key.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of faults and latencies; answers depend on none.")] = 0,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Serve SIMULATED model answers until Ctrl-C. No model is asked: answers are made up to fit the schema.
+
+    It speaks as OpenAI, Anthropic and Google do. Its base URL goes to stdout. `GET /stats` tells how many calls and
+    tokens it counted; `POST /faults` with `["500", "hang"]` makes the next calls go wrong. See docs/models.md."""
+    from loom.cli.commands.follow import wait_for
+    from loom_ai.simulated.latency import Latency
+    from loom_ai.simulated.server import SimulatedModel
+
+    p99 = None if latency_p99 is None else _seconds(latency_p99)
+    wait_for(
+        _serve(
+            SimulatedModel(
+                latency=Latency(_seconds(latency), p99),
+                tokens_per_answer=tokens,
+                rates=dict(map(_share, fault or ())),
+                retry_after=_seconds(retry_after),
+                requests_per_minute=requests_per_minute,
+                api_key=api_key,
+                seed=seed,
+            ),
+            host,
+            port,
+        )
+    )
+
+
+async def _serve(server: SimulatedModel, host: str, port: int) -> None:
+    import asyncio
+    import signal
+
+    from loom.cli.output import stdout
+    from loom.cli.output.terminal import say
+    from loom_common.errors import ConfigurationError
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await server.start(port, host)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port."
+        ) from error
+    try:
+        stdout.stream().write(f"{server.base_url}\n")
+        stdout.stream().flush()
+        say(
+            f"Simulated model: answers are made up. In a pipeline: `base_url: {server.base_url}`; "
+            f"counts: {server.root_url}/stats. Ctrl-C ends it."
+        )
+        await stop.wait()
+    finally:
+        await server.stop()
+    stats = server.stats
+    say(f"{counted(stats['calls'], 'call')}, {stats['answered']:,} answered, {stats['most_at_once']} at once at most.")
+
+
+def _seconds(text: str) -> float:
+    """`300ms`, `2s`, `1.5s`. Raises `typer.BadParameter`."""
+    number, unit = (text[:-2], 1000.0) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
+    try:
+        seconds = float(number) / unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise typer.BadParameter(f"{text!r} is no time; write 300ms or 2s")
+    return seconds
+
+
+def _share(text: str) -> tuple[str, float]:
+    """`429=0.05`. Raises `typer.BadParameter`."""
+    from loom_ai.simulated.server import FAULTS
+
+    name, _, share = text.partition("=")
+    if name not in FAULTS:
+        raise typer.BadParameter(f"{name!r} is no fault; one of {', '.join(FAULTS)}")
+    try:
+        number = float(share)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise typer.BadParameter(f"{text!r}: the share is a number from 0 to 1, e.g. {name}=0.05")
+    return name, number

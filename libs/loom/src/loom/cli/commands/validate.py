@@ -1,0 +1,163 @@
+"""`loom validate`: every mistake at once, and whether what a pipeline needs is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom.cli.options.common import ConfigPath, Form, Verbose, configuration
+from loom.cli.output.formats import Format
+from loom_common.domain.values.plural import counted
+
+if TYPE_CHECKING:
+    from loom.preflight.checks import Check
+    from loom.project.config import LoomConfig
+    from loom.project.definition_file import InvalidFile, LoadedPipeline
+    from loom_common.errors import ConfigurationError, Problem
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pipeline files.")],
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Try the models' endpoints and the journal, too; no question is asked.")
+    ] = False,
+    config: ConfigPath = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """Check pipeline files and what they need. Exits with 0, or 2.
+
+    Reports every mistake at once; then looks for credentials, source and destination, and prints the destination's
+    guarantee: what it makes of a batch that arrives twice, and of a record that a later run loads again."""
+    from loom.cli.commands import follow
+    from loom.cli.output import terminal
+
+    settings = configuration(config)
+    results = [follow.wait_for(_result(file, settings, connect=connect)) for file in files]
+    if form is Format.JSON:
+        terminal.print_json(results)
+    else:
+        for result in results:
+            _print(result)
+    raise typer.Exit(0 if all(result["valid"] for result in results) else 2)
+
+
+async def refuse_unready(
+    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool = False, wait: bool = False
+) -> int | None:
+    """The same checks before a run; gives how many records there are, where that is known. With `wait`, what is only
+    away may come back while the run waits for it.
+
+    Raises `ConfigurationError` with what is not ready."""
+    from loom.preflight import checks, reachability
+    from loom_common.errors import ConfigurationError
+
+    looked = await checks.check(loaded, config, dict(params), sample=sample)
+    looked += await reachability.journal(config)
+    standing = [check for check in looked if not check.ok and not (wait and check.away)]
+    if failed := [words for check in standing for words in check.words]:
+        raise ConfigurationError("\n".join(failed))
+    return next((check.records for check in looked if check.what == "source"), None)
+
+
+async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
+    """Those of a file, and of its source and destination as far as they can be read."""
+    from loom.preflight import checks
+    from loom_common.errors import ConfigurationError
+
+    looked = await checks.further(error, config)
+    return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
+
+
+def print_dry_run(found: LoadedPipeline | str, form: Format) -> None:
+    """Say what would run, and that everything was found in order. A registered pipeline is known by its name alone."""
+    from loom.cli.output import terminal
+
+    if form is Format.TABLE:
+        what = f"The registered pipeline {found}" if isinstance(found, str) else summary(found)
+        terminal.say(f"{what}. Everything is in order; nothing was run (--dry-run).")
+        return
+    name, version = (found, None) if isinstance(found, str) else (found.pipeline.name, found.pipeline.version)
+    terminal.print_json({"pipeline": name, "version": version, "valid": True, "ran": False})
+
+
+def summary(loaded: LoadedPipeline) -> str:
+    """A pipeline in one line: what transforms, how many evaluators judge, by which gate."""
+    pipeline = loaded.pipeline
+    transform, evaluate = pipeline.transform, pipeline.evaluate
+    what = transform.model or transform.scorer or transform.function
+    judged = "no evaluators"
+    if evaluate:
+        judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"
+    return f"{pipeline.name} {pipeline.version}: {transform.type}{f' {what}' if what else ''}, {judged}"
+
+
+async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str, Any]:
+    from loom.preflight import checks, reachability
+    from loom.project import definition_file
+    from loom_common.errors import InvalidDefinition
+
+    loaded: LoadedPipeline | None = None
+    problems: list[Problem] = []
+    looked: list[Check] = []
+    try:
+        loaded = definition_file.load(file, config.applied_to)
+        looked = await checks.check(loaded, config)
+        if connect:
+            looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
+    except definition_file.InvalidFile as error:
+        looked = await checks.further(error, config)
+        problems += error.problems
+    except InvalidDefinition as error:
+        problems += error.problems
+    problems += [problem for check in looked for problem in check.problems]
+    result: dict[str, Any] = {"file": str(file)}
+    if loaded is not None:
+        named = {"pipeline": loaded.pipeline.name, "version": loaded.pipeline.version, "summary": summary(loaded)}
+        result |= named
+    return result | {
+        "valid": not problems and all(check.ok for check in looked),
+        "problems": [_plain(one) for one in definition_file.in_order(problems, file)],
+        "checks": [_checked(check) for check in looked],
+    }
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "key": problem.key,
+        "found": problem.found,
+        "expected": problem.expected,
+        "suggestion": problem.suggestion,
+        "message": str(problem),
+    }
+
+
+def _checked(check: Check) -> dict[str, Any]:
+    return {"check": check.what, "ok": check.ok, "doubtful": check.doubtful, "detail": check.detail}
+
+
+def _print(result: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from loom.cli.output import terminal
+
+    console = terminal.stdout()
+    marks = terminal.symbols(console)
+    console.print(Text(result.get("summary") or result["file"], style="bold"))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    if "pipeline" in result:
+        grid.add_row(f"  {marks.good}", "definition", Text(result["file"]))
+    for check in result["checks"]:
+        style = "yellow" if check["doubtful"] else "green" if check["ok"] else "red"
+        mark = marks.doubtful if check["doubtful"] else marks.good if check["ok"] else marks.bad
+        grid.add_row(Text(f"  {mark}", style), check["check"], Text(check["detail"]))
+    console.print(grid)
+    for problem in result["problems"]:
+        console.print(Text(f"  {marks.bad}", "red"), Text(problem["message"]), soft_wrap=True)

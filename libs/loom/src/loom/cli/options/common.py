@@ -1,0 +1,52 @@
+"""The options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom.project.config import LoomConfig
+
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="PATH", help="The loom.yaml to use. Default: the nearest one upwards."),
+]
+Form = Annotated[
+    Format, typer.Option("--format", help="`table` for people; `json` is one document on stdout, for programs.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Log on stderr, and show tracebacks of errors.")]
+Cluster = Annotated[
+    bool, typer.Option("--cluster", help="Ask the cluster (`mode: distributed`) instead of running in this process.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command that looks at runs can be told."""
+
+    cluster: Cluster = False
+    config: ConfigPath = None
+    verbose: Verbose = False
+
+    def configuration(self) -> LoomConfig:
+        """The project's configuration, as the options say."""
+        config = configuration(self.config)
+        return config.for_cluster() if self.cluster else config
+
+    @property
+    def flags(self) -> str:
+        """What a command that is suggested needs besides."""
+        return " --cluster" if self.cluster else ""
+
+
+def configuration(path: Path | None) -> LoomConfig:
+    """The project's configuration."""
+    from loom.project.config import LoomConfig
+
+    return LoomConfig.load(path)

@@ -1,0 +1,115 @@
+"""The options that choose quarantined records, spelled once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom_common.flow import Stage
+
+if TYPE_CHECKING:
+    from loom_quarantine.queries import RecordFilter
+
+OfPipeline = Annotated[str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline's.")]
+OfRun = Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run's.")]
+AtStage = Annotated[Stage | None, typer.Option("--stage", help="Only those kept back at this stage.")]
+ForReason = Annotated[
+    str | None, typer.Option("--reason", metavar="WORDS", help="Only those whose reason has these words, or this code.")
+]
+ByEvaluator = Annotated[
+    str | None, typer.Option("--evaluator", metavar="NAME", help="Only those it scored, or failed on.")
+]
+LeastScore = Annotated[
+    float | None,
+    typer.Option("--min-score", metavar="X", min=0, max=1, help="Only those that --evaluator gave at least so much."),
+]
+MostScore = Annotated[
+    float | None,
+    typer.Option("--max-score", metavar="X", min=0, max=1, help="Only those that --evaluator gave at most so much."),
+]
+Unresolved = Annotated[bool, typer.Option("--unresolved", help="Only those that still wait.")]
+RecordIds = Annotated[
+    str | None, typer.Option("--record-ids", metavar="ID,ID...", help="Only these. Default: all that are unresolved.")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByCause:
+    """Why they were kept back."""
+
+    stage: AtStage = None
+    reason: ForReason = None
+    evaluator: ByEvaluator = None
+    min_score: LeastScore = None
+    max_score: MostScore = None
+
+    @property
+    def by_cause(self) -> bool:
+        """Whether any is asked for."""
+        return any(each is not None for each in (self.stage, self.reason, self.evaluator))
+
+    def _chosen(self, *, pipeline: str | None, run_id: str | None, names: str | None, unresolved: bool) -> RecordFilter:
+        """Raises `typer.BadParameter` for a score of nobody."""
+        from loom_quarantine.queries import RecordFilter
+
+        if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
+            raise typer.BadParameter("a score needs an evaluator: add --evaluator NAME", param_hint="--min-score")
+        return RecordFilter(
+            pipeline=pipeline,
+            run_id=run_id,
+            record_ids=_ids_of(names),
+            stage=self.stage,
+            reason=self.reason,
+            evaluator=self.evaluator,
+            min_score=self.min_score,
+            max_score=self.max_score,
+            unresolved=unresolved,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which(ByCause):
+    """Of all that are kept."""
+
+    pipeline: OfPipeline = None
+    run_id: OfRun = None
+    unresolved: Unresolved = False
+
+    def chosen(self) -> RecordFilter:
+        """What the options mean."""
+        return self._chosen(pipeline=self.pipeline, run_id=self.run_id, names=None, unresolved=self.unresolved)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfOneRun(ByCause):
+    """Of those of one run."""
+
+    record_ids: RecordIds = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is asked for, so that all of them are meant."""
+        return self.record_ids is None and not self.by_cause
+
+    def of(self, run_id: str) -> RecordFilter:
+        """What the options mean, also of those that are resolved."""
+        return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=False)
+
+    def waiting_of(self, run_id: str) -> RecordFilter:
+        """What the options mean, of those that still wait."""
+        return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=True)
+
+
+def _ids_of(text: str | None) -> tuple[str, ...] | None:
+    """`a,b` as ids; None where none are named."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+
+
+def pairs_of(texts: list[str], option: str) -> dict[str, str]:
+    """`NAME=VALUE`, several times. Raises `typer.BadParameter`."""
+    wrong = [text for text in texts if not text.partition("=")[1] or text.startswith("=")]
+    if wrong:
+        raise typer.BadParameter(f"'{wrong[0]}' is not NAME=VALUE", param_hint=option)
+    return dict(text.split("=", 1) for text in texts)

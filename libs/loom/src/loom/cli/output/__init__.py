@@ -1,0 +1,3 @@
+"""How results, progress and tables are printed, for people and for programs.
+
+Only the commands come in here."""

@@ -1,0 +1,58 @@
+"""Quarantined records as a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from loom.cli.output import stdout
+from loom_common.errors import ConfigurationError
+
+
+async def write(file: Path, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+    """Write rows as JSON Lines or CSV, as the file's name says; `-` is stdout. A file is there whole or not at all.
+
+    Returns how many. Raises `ConfigurationError` for another kind of file, or one that cannot be written."""
+    if str(file) == "-":
+        return await _json_lines(stdout.stream(), rows)
+    kinds = {".jsonl": _json_lines, ".csv": _csv}
+    if file.suffix not in kinds:
+        raise ConfigurationError(f"{file}: the name ends in {file.suffix or 'nothing'}; expected .jsonl or .csv.")
+    part = file.with_name(f".{file.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            number = await kinds[file.suffix](stream, rows)
+        part.replace(file)
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return number
+
+
+async def _json_lines(stream: TextIO, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+    number = 0
+    async for row in rows:
+        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        number += 1
+    return number
+
+
+async def _csv(stream: TextIO, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+    """What has parts is JSON in its cell."""
+    writer = None
+    number = 0
+    async for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(stream, list(row))
+            writer.writeheader()
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        number += 1
+    return number
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value

@@ -1,0 +1,70 @@
+"""One quarantined record on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from loom.cli.output import terminal
+
+
+def print_record(record: Mapping[str, Any], console: Console) -> None:
+    """Print all that is known of a record, part by part."""
+    console.print(Text(f"{record['record_id']} of {record['run_id']} ({record['pipeline']})", style="bold"))
+    for title, text in _parts(record):
+        lines = text.splitlines() or [""]
+        if len(lines) == 1:
+            console.print(Text(f"  {title:<10} {lines[0]}"), soft_wrap=True)
+            continue
+        console.print(Text(f"  {title}"))
+        for line in lines:
+            console.print(Text(f"    {line}"), soft_wrap=True)
+
+
+def _parts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield record["outcome"], f"at {record['stage']}, {terminal.moment(record['quarantined_at'])} UTC, {record['code']}"
+    yield "reason", record["reason"]
+    if record["resolved"]:
+        by = f" by {record['resolved_by']}" if record["resolved_by"] else ""
+        yield "resolved", f"{record['resolution_action']}{by}, {terminal.moment(record['resolved_at'])} UTC"
+    if record["replay_of"]:
+        yield "replay of", record["replay_of"]
+    yield "attempts", terminal.count(record["attempts"])
+    yield "cost", _cost(record)
+    yield "input", _json(record["input"])
+    if record["prompt"]:
+        yield "prompt", record["prompt"]
+    if record["output"] is not None:
+        yield "output", _json(record["output"])
+    if record["details"]:
+        yield "details", _json(record["details"])
+    if record["scores"]:
+        yield "scores", "\n".join(line for score in record["scores"] for line in _score(score))
+    for before in record["kept_before"]:
+        yield "kept first", f"by {before['run_id']} at {before['failure_stage']}: {before['failure_reason']}"
+    for replay in reversed(record["replays"]):
+        yield "kept again", f"by {replay['run_id']} at {replay['failure_stage']}: {replay['failure_reason']}"
+
+
+def _cost(record: Mapping[str, Any]) -> str:
+    if record["calls"] is None:
+        return "not known record by record where the journal is in Redis"
+    calls = ", ".join(f"{each['calls']} {each['purpose']} by {each['model']}" for each in record["calls"])
+    return f"{terminal.money(record['cost'])} ({calls or 'no call paid for it'})"
+
+
+def _score(score: Mapping[str, Any]) -> Iterator[str]:
+    threshold = "" if score["threshold"] is None else f", threshold {score['threshold']:g}"
+    sure = "" if score["confidence"] is None else f", confidence {score['confidence']:.2f}"
+    value = "no score" if score["score"] is None else f"{score['score']:.2f}"
+    yield f"{score['evaluator_name']}: {value}{threshold}{sure}"
+    for line in (score["explanation"] or "").splitlines():
+        yield f"  {line}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)

@@ -1,0 +1,29 @@
+"""The first rows that a sample loaded, as its report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from loom.cli.output import terminal
+
+_MOST_COLUMNS = 8
+
+
+def table(rows: Sequence[Mapping[str, Any]], loaded: int) -> RenderableType:
+    """One line per row; long values are cut, and so are columns beyond the eighth. JSON has them all."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    shown = names[:_MOST_COLUMNS]
+    title = f"Rows ({len(rows)} of {terminal.count(loaded)} loaded)"
+    if len(names) > len(shown):
+        title += f"; the first {len(shown)} of {len(names)} columns"
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2), header_style="bold")
+    for name in shown:
+        grid.add_column(Text(name), no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        grid.add_row(*(Text(terminal.compact(row.get(name))) for name in shown))
+    return Group(Text(title, style="bold"), grid)

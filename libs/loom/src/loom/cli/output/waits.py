@@ -1,0 +1,50 @@
+"""What a run waits for, said every few seconds while it does, with the seconds that are left."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from loom_common.domain.run.waiting_text import counted_down
+
+SECONDS_BETWEEN = 5.0
+
+
+class Waits:
+    """Of one run. Told of each notice; `say` shows a line."""
+
+    def __init__(self, say: Callable[[str], None], seconds: float = SECONDS_BETWEEN) -> None:
+        self._say = say
+        self._seconds = seconds
+        self._notice: str | None = None
+        self._changed = asyncio.Event()
+
+    def heard(self, notice: str | None) -> None:
+        """What the run says of itself now. A new notice is said at once."""
+        if notice != self._notice:
+            self._notice = notice
+            self._changed.set()
+            if notice:
+                self._say(counted_down(notice, dt.datetime.now(dt.UTC)))
+
+    @asynccontextmanager
+    async def counting_down(self) -> AsyncIterator[None]:
+        """Say it again and again within the block."""
+        task = asyncio.create_task(self._repeat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _repeat(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                if self._notice:
+                    self._say(counted_down(self._notice, dt.datetime.now(dt.UTC)))

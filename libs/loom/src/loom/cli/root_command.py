@@ -1,0 +1,28 @@
+"""`loom`: the commands together."""
+
+from __future__ import annotations
+
+from loom.cli.commands import browse, cache, config, cost, init, quarantine, run, simulate, validate
+from loom.cli.output.stdout import App
+
+app = App(
+    name="loom",
+    help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes a third of the time
+)
+app.command("run")(run.run)
+app.command("resume")(run.resume)
+app.command("cancel")(run.cancel)
+app.command("validate")(validate.validate)
+app.command("init")(init.init)
+app.command("list")(browse.list_pipelines)
+app.command("status")(browse.status)
+app.command("history")(browse.history)
+app.command("lineage")(browse.lineage)
+app.command("cost")(cost.cost)
+app.command("simulate-model")(simulate.simulate_model)
+app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(cache.app, name="cache")
+app.add_typer(config.app, name="config")

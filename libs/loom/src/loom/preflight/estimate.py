@@ -1,0 +1,229 @@
+"""What a run would cost: a sample of its records goes through the real transform and the real evaluators, with a model
+that counts instead of answering."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loom.preflight import budget_fit
+from loom.project.config import LoomConfig
+from loom.project.definition_file import LoadedPipeline
+from loom_ai.journal.models import JournalledModels
+from loom_ai.providers.dry_run_client import DryRunClient
+from loom_ai.stores.memory.journal import MemoryJournal
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.contracts.v1 import (
+    BatchExtracted,
+    BatchHeader,
+    BatchTransformed,
+    ExtractedRecord,
+    RecordsQuarantined,
+    StageCalls,
+)
+from loom_common.domain.checks.record_checks import carried_from_input
+from loom_common.domain.model_options.params import resolved, typed
+from loom_common.domain.run.calls import AMOUNTS, Calls
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError
+from loom_common.flow import Stage
+from loom_common.worker import usage
+from loom_connectors import registry
+from loom_connectors.ports import ConnectorContext, Source
+from loom_evaluator.handler import Evaluator
+from loom_extractor.identity import identified
+from loom_transformer.handler import Transformer
+from loom_transformer.transforms.catalog import Catalog
+
+_PAGE = 2_000
+"""Records that are read at once where a source does not know how many it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """Records of the sample that no model could be asked about, and why."""
+
+    stage: Stage
+    reason: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A run that was not made."""
+
+    pipeline: str
+    records: int
+    sampled: int
+    calls: tuple[StageCalls, ...]
+    """Of the whole run, as the sample suggests."""
+    budget: float | None
+    learned: bool
+    """Whether the length of answers is that of earlier runs."""
+    unasked: tuple[Unpriced, ...] = ()
+    """What the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
+    last_call: float = 0.0
+    """USD that a budget must have left for the last call to be made, too."""
+
+    @property
+    def cost(self) -> float:
+        """USD."""
+        return sum(each.cost for each in self.calls)
+
+    @property
+    def enough(self) -> float:
+        """USD of a budget that lets the run through, if the estimate is right."""
+        return self.cost + self.last_call
+
+    def cost_of(self, stage: Stage) -> float:
+        """USD."""
+        return sum(each.cost for each in self.calls if each.stage == stage)
+
+    @property
+    def unpriced(self) -> list[str]:
+        """Models whose price nobody knows."""
+        return sorted({each.model for each in self.calls if each.unpriced})
+
+    def document(self) -> dict[str, Any]:
+        """For `--format json`."""
+        return {
+            "pipeline": self.pipeline,
+            "records": self.records,
+            "sampled": self.sampled,
+            "cost": {
+                "total": self.cost,
+                "transform": self.cost_of(Stage.TRANSFORM),
+                "evaluate": self.cost_of(Stage.EVALUATE),
+            },
+            "cost_per_record": self.cost / self.records if self.records else 0.0,
+            "calls": [each.model_dump() for each in self.calls],
+            "unknown_prices": self.unpriced,
+            "not_estimated": [
+                {"stage": each.stage.value, "reason": each.reason, "records": each.records} for each in self.unasked
+            ],
+            "budget": self.budget,
+            "share_of_budget": None if self.budget is None else self.cost / self.budget,
+            "budget_needed": self.enough,
+            "fits_budget": None if self.budget is None else self.enough <= self.budget,
+            "answers_as_in_earlier_runs": self.learned,
+        }
+
+
+async def estimate(
+    loaded: LoadedPipeline,
+    config: LoomConfig,
+    sample: int,
+    params: Mapping[str, Any] | None = None,
+    answered: Mapping[tuple[str, str], float] | None = None,
+) -> Estimate:
+    """Over the first `sample` records. Local transforms and evaluators run on them; no model is asked, nothing is
+    written. Raises `ConfigurationError` where every record of the sample fails, and `SourceError` and its like."""
+    values = resolved(loaded.pipeline.params, dict(params or {}))
+    plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
+    surroundings = ConnectorContext(
+        folder=loaded.folder,
+        credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
+        params=typed(loaded.pipeline.params, values),
+    )
+    source = registry.open_source(loaded.pipeline.extract, surroundings)
+    try:
+        records, total = await _read(source, plan, sample)
+    finally:
+        await source.close()
+    rehearsal = DryRunClient(answered)
+    calls, kept = await _rehearsed(plan, config, records, rehearsal)
+    unasked = _unasked(kept)
+    if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
+        reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
+        tried = counted(len(records), "record")
+        raise ConfigurationError(
+            f"Nothing can be estimated: the transform fails for each of the first {tried}. {reasons}"
+        )
+    factor = total / len(records) if records else 0.0
+    return Estimate(
+        pipeline=loaded.pipeline.name,
+        records=total,
+        sampled=len(records),
+        calls=tuple(_scaled(each, factor) for each in calls),
+        budget=loaded.pipeline.monitoring.cost_budget,
+        learned=bool(answered),
+        unasked=unasked,
+        last_call=budget_fit.of_last_call(rehearsal.asked, loaded.pipeline),
+    )
+
+
+async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[ExtractedRecord], int]:
+    """The first good records, and how many there are in all: those that cannot be read cost nothing, and are not
+    counted where the source has to be read to be counted."""
+    keys = plan.pipeline.extract.keys
+    first = await source.read(None, sample)
+    whole = [identified(record, keys, carried_from_input(plan.pipeline)) for record in first.records]
+    records = [ExtractedRecord(id=each.id, input=each.input) for each in whole if each.error is None]
+    if (known := await source.count()) is not None:
+        return records, known
+    total, page = len(first.records), first
+    while not page.end:
+        page = await source.read(page.cursor, _PAGE)
+        total += len(page.records)
+    return records, total
+
+
+async def _rehearsed(
+    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], rehearsal: DryRunClient
+) -> tuple[list[StageCalls], list[RecordsQuarantined]]:
+    """The calls that the records take, and what could not be asked about."""
+    models = JournalledModels(rehearsal, MemoryJournal())
+    try:
+        project = config.project.resolve()
+        transformer = Transformer(_Plans(plan), Catalog(models, project).transform_of)
+        evaluator = Evaluator(_Plans(plan), project, models=models)
+        header = BatchHeader(
+            run_id="estimate", pipeline=plan.pipeline.name, plan=plan.hash, epoch=0, batch_id="estimate", partition=0,
+            slice=0, position=0, tally=Tally(extracted=len(records)),
+        )  # fmt: skip
+        with usage.opened() as bill:
+            forward = await transformer(BatchExtracted(header=header, records=tuple(records)))
+            calls = [_of(Stage.TRANSFORM, each) for each in bill.lines()]
+        batches = [each.message for each in forward if isinstance(each.message, BatchTransformed)]
+        with usage.opened() as bill:
+            judged = [each for batch in batches for each in await evaluator(batch)]
+            calls += [_of(Stage.EVALUATE, each) for each in bill.lines()]
+    finally:
+        await models.close()
+    return calls, [each.message for each in (*forward, *judged) if isinstance(each.message, RecordsQuarantined)]
+
+
+def _unasked(kept: Sequence[RecordsQuarantined]) -> tuple[Unpriced, ...]:
+    """By stage and reason, the most frequent first. What a gate rejects was asked about."""
+    reasons = Counter(
+        (each.stage, record.reason) for each in kept for record in each.records if record.outcome != "rejected"
+    )
+    return tuple(Unpriced(stage, reason, number) for (stage, reason), number in reasons.most_common())
+
+
+def _of(stage: Stage, calls: Calls) -> StageCalls:
+    return StageCalls(stage=stage, **calls.model_dump())
+
+
+def _scaled(calls: StageCalls, factor: float) -> StageCalls:
+    """As many calls as `factor` times the sample makes."""
+    amounts = {
+        name: getattr(calls, name) * factor if name in ("cost", "seconds") else round(getattr(calls, name) * factor)
+        for name in AMOUNTS
+    }
+    return calls.model_copy(update=amounts)
+
+
+class _Plans(PlanCache):
+    """The one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    async def get(self, plan_hash: str) -> Plan:
+        return self._plan

@@ -1,0 +1,154 @@
+"""The fields that a definition names, held against those that there are: of its source, and of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from loom.project.prompt_files import PromptText
+from loom.project.yaml_positions import Document, KeyPath
+from loom_common.domain.definition.output import TEXT, json_schema
+from loom_common.domain.prompts.prompt_check import fields_of
+from loom_common.domain.section import items, said
+from loom_common.domain.values.near import closest
+from loom_common.errors import Problem
+from loom_connectors.ports import Fields
+from loom_transformer.transforms.vader import FIELDS as OF_VADER
+
+_SHOWN = 20
+"""Field names that a message lists."""
+_OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
+"""The keys of evaluators that name a field of the source."""
+
+Side = Literal["source", "output", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A field that a definition names."""
+
+    name: str
+    side: Side
+    """Whose field it has to be: `row` is what is loaded, key, included fields and output."""
+    problem: Callable[[str, str, str | None], Problem]
+    """The mistake at its place, of what was found, what was expected, and what was meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What became of holding names against fields."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def compared(
+    document: Document, definition: Mapping[str, Any], prompt: PromptText | None, source: Fields | None
+) -> Compared:
+    """Every name that is no field of what it should be one of. Where that cannot be known, what was not looked at.
+    `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
+    output = output_fields(definition, source)
+    there = {"source": source, "output": output, "row": _row(definition, output)}
+    problems, unsure, unknown = [], [], list[str]()
+    for named in _named(document, definition, prompt):
+        fields = there[named.side]
+        if fields is None:
+            unknown.append(named.name)
+        elif named.name not in fields.names and fields.certain:
+            problems.append(_problem(named, fields, source, output))
+        elif named.name not in fields.names:
+            unsure.append(named.name)
+    warnings = []
+    if unsure:
+        lists = ", ".join(dict.fromkeys(unsure))
+        warnings.append(f"none of the records looked at has {lists}; others may, as their fields differ")
+    if unknown:
+        lists = ", ".join(dict.fromkeys(unknown))
+        warnings.append(f"{lists}: only a run can tell whether there are such fields")
+    return Compared(tuple(problems), tuple(warnings))
+
+
+def output_fields(definition: Mapping[str, Any], source: Fields | None) -> Fields | None:
+    """The fields of a record's output, where the definition tells."""
+    transform = said(definition, "transform")
+    kind, spec = said(transform, "type"), said(transform, "output")
+    if spec == TEXT or (kind == "ai" and spec is None):
+        return Fields((TEXT,), certain=True)
+    if isinstance(spec, Mapping):
+        return _declared(spec)
+    if kind == "passthrough":
+        return source
+    return Fields(OF_VADER, certain=True) if kind == "scorer" and said(transform, "scorer") == "vader" else None
+
+
+def _declared(spec: Mapping[str, Any]) -> Fields | None:
+    try:
+        schema = json_schema(spec)
+    except ValueError:
+        return None
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not properties:
+        return None
+    is_open = schema.get("additionalProperties") not in (None, False) or "patternProperties" in schema
+    return Fields(tuple(map(str, properties)), certain=not is_open)
+
+
+def _row(definition: Mapping[str, Any], output: Fields | None) -> Fields | None:
+    if output is None:
+        return None
+    carried = (*_texts(said(definition, "extract"), "key"), *_texts(said(definition, "load"), "include"))
+    return Fields(tuple(dict.fromkeys((*carried, *output.names))), output.certain)
+
+
+def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText | None) -> Iterator[Named]:
+    def at(path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
+        if isinstance(name, str):
+            yield Named(name, side, lambda found, expected, meant: document.problem(path, found, expected, meant))
+
+    def listed(section: str, key: str, side: Side) -> Iterator[Named]:
+        value = said(said(definition, section), key)
+        yield from at((section, key), value, side)
+        for position, name in enumerate(items(said(definition, section), key)):
+            yield from at((section, key, position), name, side)
+
+    yield from listed("extract", "key", "source")
+    transform = said(definition, "transform")
+    if said(transform, "type") == "scorer":
+        yield from at(("transform", "field"), said(transform, "field"), "source")
+    if prompt is not None and said(transform, "type") == "ai":
+        for field in fields_of(prompt.text):
+            yield Named(field.name, "source", _in_prompt(prompt, field.line, field.column))
+    for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):
+        place = ("evaluate", "evaluators", position)
+        yield from at((*place, "field"), said(evaluator, "field"), "output")
+        for key in _OF_INPUT:
+            yield from at((*place, key), said(evaluator, key), "source")
+    yield from listed("load", "include", "source")
+    yield from listed("load", "key", "row")
+
+
+def _in_prompt(prompt: PromptText, line: int, column: int | None) -> Callable[[str, str, str | None], Problem]:
+    return lambda found, expected, meant: prompt.problem(line, column, found, expected, meant)
+
+
+def _problem(named: Named, fields: Fields, source: Fields | None, output: Fields | None) -> Problem:
+    words = {
+        "source": "a field of the source",
+        "output": "a field of the output",
+        "row": "a column of what is loaded",
+    }[named.side]
+    near = closest(named.name, fields.names)
+    elsewhere = ""
+    if near is None and named.side == "source" and output is not None and named.name in output.names:
+        elsewhere = " (the output has it, not the source)"
+    if near is None and named.side != "source" and source is not None and named.name in source.names:
+        elsewhere = " (the source has it, not the output)"
+    shown = ", ".join(fields.names[:_SHOWN])
+    more = f" and {len(fields.names) - _SHOWN} more" if len(fields.names) > _SHOWN else ""
+    return named.problem(f"'{named.name}'{elsewhere}", f"{words}: {shown}{more}", near)
+
+
+def _texts(section: Any, key: str) -> list[str]:
+    value = said(section, key)
+    return [value] if isinstance(value, str) else [each for each in items(section, key) if isinstance(each, str)]

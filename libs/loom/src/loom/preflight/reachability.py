@@ -1,0 +1,49 @@
+"""Whether what a run connects to is there: the models' endpoints and the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from loom.preflight import model_prices
+from loom.project.config import LoomConfig
+from loom_ai.http.endpoints import Endpoint
+from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import LoomError
+
+if TYPE_CHECKING:
+    from loom.preflight.checks import Check
+
+
+async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
+    """Every endpoint that the pipeline may ask, tried without a question."""
+    from loom.preflight.checks import Check
+    from loom_ai.reachability import reach
+
+    credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
+
+    async def one(endpoint: Endpoint) -> Check:
+        try:
+            words = await reach(endpoint, credentials)
+        except LoomError as error:
+            return Check("model", ok=False, detail=str(error))
+        return Check("model", ok=True, detail=f"{endpoint.model} at {redacted(endpoint.base_url)} {words}")
+
+    return list(await asyncio.gather(*(one(each) for each in dict.fromkeys(model_prices.endpoints(pipeline)))))
+
+
+async def journal(config: LoomConfig) -> list[Check]:
+    """The journal, where it is a server's. A file is made by the first run."""
+    from loom.preflight.checks import Check
+    from loom_ai.reachability import reach_journal
+
+    url = config.settings().journal.url.get_secret_value()
+    if url.startswith(("sqlite:", "memory:")):
+        return []
+    try:
+        await reach_journal(url, config.project)
+    except LoomError as error:
+        return [Check("journal", ok=False, detail=str(error), away=True)]
+    return [Check("journal", ok=True, detail=f"{redacted(url)} answers")]

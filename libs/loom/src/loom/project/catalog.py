@@ -1,0 +1,85 @@
+"""The project's pipelines by name: those in its folders."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loom.project import definition_file, yaml_positions
+from loom.project.config import LoomConfig
+from loom.project.definition_file import LoadedPipeline
+from loom_common.errors import ConfigurationError, InvalidDefinition
+
+_LOOKS_LIKE_ONE = re.compile(r"(?ms)^name:.*^extract:|^extract:.*^name:")
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A pipeline file, as its first keys describe it."""
+
+    name: str
+    version: str
+    description: str
+    path: Path
+
+
+def entries(config: LoomConfig) -> list[Entry]:
+    """Every pipeline file in the project's folders and the folders in them, by name. Broken files are left out:
+    `loom validate` speaks about those."""
+    found: dict[Path, Entry] = {}
+    for path in _files(config):
+        if path.resolve() not in found and (entry := _entry(path)):
+            found[path.resolve()] = entry
+    return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
+
+
+def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> LoadedPipeline | str:
+    """The pipeline a user means: a file's path, the name of one in the project, or a registered name (given back).
+
+    Raises `InvalidDefinition`, `ConfigurationError` where nothing or more than one thing is meant."""
+    path = Path(target)
+    if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
+        return definition_file.load(path, config.applied_to)
+    named = [entry for entry in entries(config) if entry.name == target]
+    if len(named) > 1:
+        places = ", ".join(os.path.relpath(entry.path) for entry in named)
+        raise ConfigurationError(f"More than one pipeline is named '{target}': {places}. Give the file's path.")
+    if named:
+        return definition_file.load(named[0].path, config.applied_to)
+    if target in registered:
+        return target
+    raise ConfigurationError(_nothing_named(target, {entry.name for entry in entries(config)} | set(registered)))
+
+
+def _nothing_named(target: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(target, known, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    names = f"Known: {', '.join(sorted(known))}." if known else "This project has none yet: `loom init NAME` makes one."
+    return f"There is no pipeline named '{target}'.{hint} {names}"
+
+
+def _files(config: LoomConfig) -> Iterator[Path]:
+    for folder in config.pipelines:
+        for pattern in ("*", "*/*"):
+            for path in sorted((config.project / folder).glob(pattern)):
+                hidden = any(part.startswith(".") for part in path.relative_to(config.project / folder).parts)
+                if path.suffix in _SUFFIXES and not hidden and path.is_file():
+                    yield path
+
+
+def _entry(path: Path) -> Entry | None:
+    try:
+        text = yaml_positions.read_text(path, str(path))
+        if not _LOOKS_LIKE_ONE.search(text):
+            return None
+        data = yaml_positions.parse(text, str(path)).data
+    except InvalidDefinition:
+        return None
+    if not isinstance(data.get("name"), str):
+        return None
+    return Entry(data["name"], str(data.get("version", "1.0.0")), str(data.get("description") or ""), path)

@@ -1,0 +1,261 @@
+"""`loom.yaml`: how this project runs its pipelines. Everything in it has a default; secrets are `${REFERENCES}`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PrivateAttr, ValidationError
+
+from loom.project import yaml_positions
+from loom_common.config.credentials import Credentials
+from loom_common.config.settings import (
+    BusSettings,
+    JournalSettings,
+    LogSettings,
+    PayloadSettings,
+    Settings,
+    StateSettings,
+)
+from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.definition.reader import validated
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
+from loom_common.domain.section import Location, Mistake, Section, mistake, said
+from loom_common.errors import ConfigurationError
+
+FILE_NAME = "loom.yaml"
+CLUSTER_ENV = Path(".loom/cluster/env")
+"""Where `make up` leaves the addresses of the cluster it started, below the project folder."""
+
+
+class StorageConfig(Section):
+    """Where run state and quarantined records are kept."""
+
+    type: Literal["sqlite", "postgres"] = Field("sqlite", description="`sqlite` is a file; `postgres` needs `url`.")
+    path: str = Field(".loom/loom.db", description="`sqlite`: the file, below the project folder.")
+    url: Location | None = Field(None, description="`postgres`: `postgresql://${USER}:${PASSWORD}@host/database`.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """An address for the server, and none for the file."""
+        return _url_fits(written, said(written, "type") or "sqlite", "sqlite")
+
+
+class BusConfig(Section):
+    """How to reach a cluster."""
+
+    url: Location | None = Field(None, description="`amqp://${USER}:${PASSWORD}@host/vhost`, for `mode: distributed`.")
+
+
+class CacheDefaults(Section):
+    """Results of model calls, and whether later runs reuse them."""
+
+    enabled: bool = Field(True, description="False is `--no-cache` for every run.")
+    backend: Literal["sqlite", "redis", "postgres"] = Field("sqlite", description="`redis`, `postgres` need `url`.")
+    url: Location | None = Field(None, description="`redis://...` or `postgresql://...`.")
+    ttl_days: float | None = Field(
+        None, gt=0, description="How old a reused result may be, for pipelines that do not say. Default: any age."
+    )
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """An address for a server, and none for the file."""
+        return _url_fits(written, said(written, "backend") or "sqlite", "sqlite")
+
+
+class CredentialsConfig(Section):
+    """Where `${NAME}` is looked up."""
+
+    provider: Literal["env"] = Field("env", description="Environment variables.")
+    prefix: str = Field("", description="With `prefix: LOOM_`, `${KEY}` is `LOOM_KEY` first, then `KEY`.")
+
+
+class PipelineDefaults(Section):
+    """What a pipeline gets where its own file is silent."""
+
+    batch_size: int | None = Field(None, ge=1, le=10_000, description="For `extract.batch_size`.")
+    quality_gate: GateConfig | None = Field(None, description="For `evaluate.quality_gate`.")
+
+
+class LogConfig(Section):
+    """How much the command line logs on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
+
+
+class LoomConfig(Section):
+    """A project's configuration."""
+
+    mode: Literal["embedded", "distributed"] = Field(
+        "embedded", description="`embedded` runs everything in this process; `distributed` asks a cluster over the bus."
+    )
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    bus: BusConfig = Field(default_factory=BusConfig)
+    cache: CacheDefaults = Field(default_factory=CacheDefaults)
+    credentials: CredentialsConfig = Field(default_factory=CredentialsConfig)
+    defaults: PipelineDefaults = Field(default_factory=PipelineDefaults)
+    providers: dict[str, ProviderConfig] = Field(
+        default_factory=dict,
+        description="Connections to model providers, by name, for every pipeline; its own `providers` come first.",
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="USD per million tokens by model, for every pipeline: `my-model: {input: 0.2, output: 0.8}`. A "
+        "pipeline's own `prices` come first, the bundled price list last.",
+    )
+    pipelines: list[str] = Field(
+        default_factory=lambda: ["pipelines", "examples", "."],
+        description="Folders, and the folders in them, where `loom run NAME` and `loom list` look for pipelines.",
+    )
+    log: LogConfig = Field(default_factory=LogConfig)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Providers that can be reached."""
+        return provider_mistakes(written)
+
+    _file: Path | None = PrivateAttr(None)
+    _project: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> LoomConfig:
+        """Read `path`, or the `loom.yaml` of the working directory or the nearest folder above; without one, defaults.
+
+        Raises `InvalidDefinition` with every mistake in the file."""
+        file = path or _nearest(Path.cwd())
+        if file is None:
+            return cls()
+        shown = os.path.relpath(file)
+        config = cls.parse(yaml_positions.read_text(file, shown), shown)
+        config._file = file.resolve()
+        config._project = file.resolve().parent
+        return config
+
+    @classmethod
+    def parse(cls, text: str, file: str) -> LoomConfig:
+        """The configuration that YAML text says. Raises `InvalidDefinition` with every mistake, placed in `file`."""
+        document = yaml_positions.parse(text, file, may_be_empty=True)
+        return validated(cls, document.data, document.locate)
+
+    @property
+    def file(self) -> Path | None:
+        """The `loom.yaml` this came from; None where there is none."""
+        return self._file
+
+    @property
+    def project(self) -> Path:
+        """The folder of `loom.yaml`, else the working directory. State lies in `.loom` below it."""
+        return self._project
+
+    @property
+    def distributed(self) -> bool:
+        """Whether runs are carried out by a cluster."""
+        return self.mode == "distributed"
+
+    def for_cluster(self) -> LoomConfig:
+        """The same project, with its runs carried out by a cluster: what `--cluster` means."""
+        return self.model_copy(update={"mode": "distributed"})
+
+    def base_of(self, folder: Path) -> str:
+        """A pipeline's folder as runs carry it: below the project folder, whole where it lies elsewhere."""
+        project, folder = self.project.resolve(), folder.resolve()
+        if folder == project:
+            return ""
+        return str(folder.relative_to(project) if folder.is_relative_to(project) else folder)
+
+    def settings(self) -> Settings:
+        """What the services are given: `LOOM_*` of the environment first, then this file.
+
+        Raises `ConfigurationError` where a cluster is meant and nobody gave its address."""
+        given = {**self._written(), **self._cluster_env(), **os.environ}
+        if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
+            raise ConfigurationError(
+                "No cluster is known to run this on. Start one here with `make up`, or name its broker: "
+                "`bus: {url: amqp://...}` in loom.yaml, or LOOM_BUS_URL in the environment."
+            )
+        try:
+            return Settings(
+                project_dir=Path(given["LOOM_PROJECT_DIR"]),
+                credential_prefix=given["LOOM_CREDENTIAL_PREFIX"],
+                bus=BusSettings.model_validate({"url": given["LOOM_BUS_URL"]}),
+                state=StateSettings.model_validate({"url": given["LOOM_STATE_URL"]}),
+                journal=JournalSettings.model_validate({"url": given["LOOM_JOURNAL_URL"]}),
+                payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
+                log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
+            )
+        except ValidationError as error:
+            words = "; ".join(
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            )
+            raise ConfigurationError(f"A LOOM_* environment variable cannot be used: {words}.") from None
+
+    def _written(self) -> dict[str, str]:
+        """This file, as the environment variables that say the same."""
+        folder = self.project / ".loom"
+        state = f"sqlite:///{self.project / self.storage.path}"
+        return {
+            "LOOM_PROJECT_DIR": str(self.project),
+            "LOOM_CREDENTIAL_PREFIX": self.credentials.prefix,
+            "LOOM_BUS_URL": self._expanded(self.bus.url) if self.distributed and self.bus.url else "memory://",
+            "LOOM_STATE_URL": self._expanded(self.storage.url) if self.storage.url else state,
+            "LOOM_JOURNAL_URL": self._expanded(self.cache.url) if self.cache.url else f"sqlite:///{folder}/journal.db",
+            "LOOM_PAYLOADS_URL": self._expanded(self.storage.url) if self.storage.url else f"file:{folder}/payloads",
+            "LOOM_LOG_LEVEL": self.log.level,
+        }
+
+    def _cluster_env(self) -> dict[str, str]:
+        """The addresses `make up` left, where this file names no broker of its own."""
+        path = self.project / CLUSTER_ENV
+        if not self.distributed or self.bus.url or "LOOM_BUS_URL" in os.environ or not path.is_file():
+            return {}
+        lines = (line.strip().removeprefix("export ") for line in path.read_text(encoding="utf-8").splitlines())
+        pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
+
+    def _expanded(self, url: str) -> str:
+        return Credentials().expand(url, in_url=True)
+
+    def applied_to(self, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """The definition with this project's defaults where it is silent."""
+        filled = dict(definition)
+        if self.defaults.batch_size is not None:
+            _fill(filled, "extract", "batch_size", self.defaults.batch_size)
+        if self.defaults.quality_gate is not None:
+            gate = self.defaults.quality_gate.model_dump(exclude_none=True)
+            _fill(filled, "evaluate", "quality_gate", gate)
+        if self.providers:
+            own = filled.get("providers") or {}
+            if isinstance(own, Mapping):
+                mine = {name: each.model_dump(exclude_unset=True) for name, each in self.providers.items()}
+                filled["providers"] = {**mine, **own}
+        if self.prices:
+            said = filled.get("prices") or {}
+            if isinstance(said, Mapping):
+                filled["prices"] = {name: each.model_dump() for name, each in self.prices.items()} | dict(said)
+        transform = filled.get("transform")
+        if self.cache.ttl_days is not None and isinstance(transform, Mapping) and transform.get("type") == "ai":
+            _fill(filled, "transform", "cache", {"ttl": f"{self.cache.ttl_days:g}d"})
+        return filled
+
+
+def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:
+    """`kind` is a server, which needs an address, unless it is the `file`."""
+    url = said(written, "url")
+    if kind != file and url is None:
+        yield mistake((), "missing_for_type", f"`url`, which {kind} needs", written)
+    if kind == file and url is not None:
+        yield mistake(("url",), "strange_for_type", f"no `url` with {kind}", url)
+
+
+def _fill(definition: dict[str, Any], section: str, key: str, value: Any) -> None:
+    written = definition.get(section)
+    if isinstance(written, Mapping) and key not in written:
+        definition[section] = {**written, key: value}
+
+
+def _nearest(folder: Path) -> Path | None:
+    return next((file for here in (folder, *folder.parents) if (file := here / FILE_NAME).is_file()), None)

@@ -1,0 +1,111 @@
+"""A pipeline file: read with the places of its keys, and with the prompts and context files that travel with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from loom.project import yaml_positions
+from loom.project.named_code import code_problems
+from loom.project.parameters import parameter_problems
+from loom.project.prompt_files import PromptFiles, PromptText, neighbour
+from loom.project.yaml_positions import Document
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.reader import parse
+from loom_common.errors import InvalidDefinition, Problem
+
+Fill = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Puts a project's defaults into a definition: `LoomConfig.applied_to`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPipeline:
+    """A pipeline file that holds no mistake."""
+
+    pipeline: Pipeline
+    definition: dict[str, Any]
+    """As JSON values: what a run request carries."""
+    files: dict[str, str]
+    """Prompt and context files by the path the pipeline names them with, as text."""
+    path: Path
+    document: Document
+    """The file as it is written, with the place of each key."""
+    prompt: PromptText | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the pipeline's relative paths start."""
+        return self.path.resolve().parent
+
+
+def placed(error: InvalidDefinition, document: Document) -> InvalidDefinition:
+    """Mistakes that were found without the file, e.g. by a connector in its options, with their places in it."""
+    problems = []
+    for problem in error.problems:
+        file, line, column = document.locate(problem.path)
+        problems.append(replace(problem, file=file, line=line, column=column))
+    return InvalidDefinition(problems)
+
+
+class InvalidFile(InvalidDefinition):
+    """A pipeline file with mistakes, and all that can be read of it: further mistakes may be found with that."""
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        document: Document,
+        definition: Mapping[str, Any],
+        path: Path,
+        prompt: PromptText | None,
+    ) -> None:
+        super().__init__(problems)
+        self.document = document
+        self.definition = definition
+        """With the project's defaults where it is silent."""
+        self.path = path
+        self.prompt = prompt
+
+
+def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
+    """Read a pipeline file. Raises `InvalidDefinition` with every mistake in it and in the files it names."""
+    shown = os.path.relpath(path)
+    if path.is_dir():
+        raise InvalidDefinition([Problem((), "a folder", "a pipeline file", file=shown)])
+    if not path.exists():
+        near = neighbour(path, path)
+        expected = "the path of a pipeline file, or a pipeline's name"
+        raise InvalidDefinition([Problem((), "no such file", expected, near, file=shown)])
+    document = yaml_positions.parse(yaml_positions.read_text(path, shown), shown)
+    filled, folder = fill(document.data), path.resolve().parent
+    problems: list[Problem] = []
+    pipeline = None
+    try:
+        pipeline = parse(filled, document.locate)
+    except InvalidDefinition as error:
+        problems += error.problems
+    files = PromptFiles(document.data, folder, document)
+    problems += files.read()
+    problems += parameter_problems(document, document.data)
+    problems += code_problems(document, filled, folder)
+    if problems or pipeline is None:
+        raise InvalidFile(in_order(problems, path), document, filled, path, files.prompt)
+    definition = pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return LoadedPipeline(pipeline, definition, files.texts, path, document, files.prompt)
+
+
+def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:
+    """Those of the pipeline's file first, each once, in the order of their places."""
+    shown = os.path.relpath(path)
+    distinct = list(dict.fromkeys(problems))
+    return sorted(distinct, key=lambda each: (each.file != shown, each.file or "", each.line or 0, each.column or 0))
+
+
+def gather_files(pipeline: Pipeline, folder: Path) -> dict[str, str]:
+    """The prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
+    files = PromptFiles(pipeline.model_dump(), folder, None)
+    if problems := files.read():
+        raise InvalidDefinition(problems)
+    return files.texts

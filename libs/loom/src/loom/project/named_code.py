@@ -1,0 +1,65 @@
+"""The scorers, gates and Python functions that a definition names: those that are not there are mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from loom.project.yaml_positions import Document, KeyPath
+from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.run.gates import BUILTIN as GATES
+from loom_common.domain.section import items, said
+from loom_common.domain.values.near import closest
+from loom_common.errors import Problem, UserCodeError
+from loom_common.user_code.functions import load_function
+from loom_evaluator.gates import gate_of
+from loom_transformer.transforms.scorer import BUILTIN as SCORERS
+from loom_transformer.transforms.scorer import Scorers
+
+
+def code_problems(document: Document, definition: Mapping[str, Any], folder: Path) -> list[Problem]:
+    """What `definition`, which may have mistakes elsewhere, names and cannot be loaded."""
+    transform, evaluate = said(definition, "transform"), said(definition, "evaluate")
+    problems: list[Problem] = []
+
+    def look(at: KeyPath, name: Any, load_it: Callable[[], object], known: Iterable[str] = ()) -> None:
+        if not isinstance(name, str) or (":" not in name and not known):
+            return  # what is no reference at all is told by its type
+        try:
+            load_it()
+        except UserCodeError as error:
+            words = f"a name that can be loaded ({str(error).rstrip('.?')})"
+            problems.append(document.problem(at, repr(name), words, closest(name, known)))
+
+    if said(transform, "type") == "python":
+        function = said(transform, "function")
+        look(("transform", "function"), function, partial(load_function, function, folder))
+    if said(transform, "type") == "scorer":
+        scorer = said(transform, "scorer")
+        look(("transform", "scorer"), scorer, partial(_find_scorer, scorer, folder), SCORERS)
+    for position, evaluator in enumerate(items(evaluate, "evaluators")):
+        if said(evaluator, "type") == "python":
+            function = said(evaluator, "function")
+            at = ("evaluate", "evaluators", position, "function")
+            look(at, function, partial(load_function, function, folder))
+    if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
+        look(("evaluate", "quality_gate"), gate.type, partial(gate_of, gate, folder), (*GATES, "weighted"))
+    return problems
+
+
+def _gate(written: Any) -> GateConfig | None:
+    """None where there is none, or it has a mistake that is told without loading it."""
+    try:
+        return None if written is None else GateConfig.model_validate(written)
+    except ValidationError:
+        return None
+
+
+def _find_scorer(name: str, folder: Path) -> None:
+    """Loom's own are loaded by the worker that needs them: a lexicon takes a while."""
+    if name not in SCORERS:
+        Scorers().get(name, folder)

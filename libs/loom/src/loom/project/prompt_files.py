@@ -1,0 +1,128 @@
+"""The prompt and the context files that a definition names: they travel with a run, as text."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loom.project import yaml_positions
+from loom.project.yaml_positions import Document, KeyPath
+from loom_common.domain.prompts.prompt_check import check_prompt
+from loom_common.domain.section import items, said
+from loom_common.errors import InvalidDefinition, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class PromptText:
+    """A prompt, and where it is written."""
+
+    text: str
+    at: KeyPath
+    """Its key in the definition."""
+    file: str | None
+    """The file it stands in, as it may be shown; None where it stands in the definition itself."""
+    document: Document | None
+
+    def problem(
+        self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
+    ) -> Problem:
+        """A mistake at a 1-based line and column of the text."""
+        if self.file is not None:
+            return Problem((), found, expected, suggestion, self.file, line, column)
+        if self.document is None:
+            return Problem(self.at, f"{found} (line {line})", expected, suggestion)
+        place = self.document.locate_in(self.at, line, column)
+        if place == self.document.locate(self.at):
+            found = f"{found} (line {line})"
+        return Problem(self.at, found, expected, suggestion, *place)
+
+
+def is_path(prompt: str, folder: Path) -> bool:
+    """Whether `prompt` names a file: one of that name exists, or it has no whitespace and no braces."""
+    if not any(mark in prompt for mark in " \n\t{}"):
+        return True
+    return "\n" not in prompt and len(prompt) < 255 and (folder / prompt).is_file()
+
+
+class PromptFiles:
+    """Those of one definition, which may have mistakes elsewhere."""
+
+    def __init__(self, definition: Mapping[str, Any], folder: Path, document: Document | None) -> None:
+        transform = said(definition, "transform")
+        prompt = said(transform, "prompt") or said(transform, "prompt_path")
+        params = said(definition, "params")
+        self._prompt = prompt if isinstance(prompt, str) else None
+        self._context = [name for name in items(transform, "context") if isinstance(name, str)]
+        self._params = [str(name) for name in params] if isinstance(params, Mapping) else []
+        self._folder = folder
+        self._document = document
+        self._problems: list[Problem] = []
+        self.texts: dict[str, str] = {}
+        """Every file by the path that the definition names it with."""
+        self.prompt: PromptText | None = None
+        """None where there is none, or it cannot be read."""
+
+    def read(self) -> list[Problem]:
+        """Read every file. Gives every mistake in naming or writing one."""
+        for position, name in enumerate(self._context):
+            at = ("transform", "context", position)
+            self._read(name, at)
+            self._say_if_twice(position, name, at)
+        if self._prompt is not None:
+            self._read_prompt(self._prompt)
+        return self._problems
+
+    def _read_prompt(self, prompt: str) -> None:
+        places = self._document.places if self._document else {}
+        at: KeyPath = ("transform", "prompt_path" if ("transform", "prompt_path") in places else "prompt")
+        in_file = is_path(prompt, self._folder)
+        text = self._read(prompt, at) if in_file else prompt
+        if text is None:
+            return
+        file = os.path.relpath(self._folder / prompt) if in_file else None
+        self.prompt = PromptText(text, at, file, self._document)
+        names = [Path(name).stem for name in self._context]
+        self._problems += [
+            self.prompt.problem(each.line, each.column, each.found, each.expected, each.suggestion)
+            for each in check_prompt(text, names, self._params)
+        ]
+
+    def _read(self, name: str, at: KeyPath) -> str | None:
+        path = self._folder / name
+        shown = os.path.relpath(path)
+        if not path.is_file():
+            self._say(at, f"{name!r}, which is not there", f"a file: {shown}", neighbour(path, Path(name)))
+            return None
+        try:
+            text = yaml_positions.read_text(path, shown)
+        except InvalidDefinition as error:
+            self._problems.extend(error.problems)
+            return None
+        self.texts[name] = text
+        return text
+
+    def _say_if_twice(self, position: int, name: str, at: KeyPath) -> None:
+        earlier = [other for other in self._context[:position] if Path(other).stem == Path(name).stem]
+        if earlier:
+            found = f"a second file that the prompt would see as `context.{Path(name).stem}`"
+            self._say(at, found, f"another name than {earlier[0]!r} has")
+
+    def _say(self, at: KeyPath, found: str, expected: str, suggestion: str | None = None) -> None:
+        if self._document is not None:
+            self._problems.append(self._document.problem(at, found, expected, suggestion))
+        else:
+            self._problems.append(Problem(at, found, expected, suggestion))
+
+
+def neighbour(path: Path, written: Path) -> str | None:
+    """`written` with the name of the file beside `path` that is most like it."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return None
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return str(written.with_name(matches[0])) if matches else None

@@ -1,0 +1,203 @@
+"""Several questions in one call, answered by name: `records_per_call`.
+
+The parts of an answer are matched to their questions by name, never by order. Each is checked by itself; what is
+missing or does not fit is left to be asked singly. Where a question was answered together with others is noted in the
+journal under the question's own key, so that it is not paid again in whichever company it comes next; while a shared
+call is under way, its questions are nobody else's to ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from loom_ai.answers.json_in_text import value_in
+from loom_ai.answers.shape import Shape
+from loom_ai.answers.structured_output import read
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.journal.usage import NOTHING, Spent
+from loom_ai.keys import shared_by
+from loom_ai.ports import ChatMessage, Entry, ModelAnswer, ModelCall, Payer
+from loom_ai.wire import finish
+from loom_common.errors import RecordError
+
+_WORDS = (
+    "Below are {count} separate requests. Answer each by itself, as if it were the only one. Answer with one JSON "
+    "object that has a field for every request, named as the request is."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A call that may be made together with others, and who pays for it when it is alone."""
+
+    call: ModelCall
+    payer: Payer
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a shared answer holds for one question."""
+
+    output: dict[str, Any] | None
+    """None: nothing of use. Ask singly."""
+    spent: Spent
+
+
+async def ask_together(
+    models: JournalledModels,
+    questions: Sequence[Question],
+    at_once: int,
+    shape: Shape | None,
+    reuse: Reuse,
+    patience: float | None = None,
+    *,
+    strict: bool = False,
+) -> list[Part]:
+    """A part for each question, in order; at most `at_once` share a call. A question that another shared call holds at
+    this moment is not asked again: its answer is waited for. `strict` as for `structured.read`. Raises what
+    `JournalledModels.complete` raises, but for a refusal of the call, which leaves all its questions to be asked
+    singly."""
+    asking = _Asking(models, at_once, shape, reuse, patience, strict)
+    keys = [reuse.key(each.call, each.payer) for each in questions]
+    first: dict[str, Question] = {}
+    for key, question in zip(keys, questions, strict=True):
+        first.setdefault(key, question)
+    parts = await asking.answers(first)
+    # Whose question another asked before it shares the output, and pays nothing.
+    return [
+        parts[key] if first[key] is question else replace(parts[key], spent=NOTHING)
+        for key, question in zip(keys, questions, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the questions of one batch are asked. Questions are told apart by their keys."""
+
+    models: JournalledModels
+    at_once: int
+    shape: Shape | None
+    reuse: Reuse
+    patience: float | None
+    strict: bool
+
+    async def answers(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        """A part for each of them."""
+        parts = await self._known(questions)
+        rest = {key: each for key, each in questions.items() if key not in parts}
+        claimed = {shared_by(key): question.payer for key, question in rest.items()}
+        async with self.models.shared.taken(claimed) as mine:
+            free = {key: each for key, each in rest.items() if shared_by(key) in mine}
+            parts |= await self._known(free)  # answered between the look that found nothing and the claim
+            keys = [key for key in free if key not in parts]
+            groups = [keys[start : start + self.at_once] for start in range(0, len(keys), self.at_once)]
+            for answered in await asyncio.gather(*(self._asked({key: free[key] for key in each}) for each in groups)):
+                parts |= answered
+        others = {key: each for key, each in rest.items() if key not in parts}
+        await asyncio.gather(*(self._until_free(key, each) for key, each in others.items()))
+        answered = await self._known(others)
+        return parts | {key: answered.get(key, Part(None, NOTHING)) for key in others}
+
+    async def _asked(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        if len(questions) == 1:
+            return {key: await self._alone(question) for key, question in questions.items()}
+        payer = next(iter(questions.values())).payer
+        call = joined([each.call for each in questions.values()], self.shape)
+        try:
+            settled = await self.models.complete(call, payer, self.reuse, self.patience)
+        except RecordError:
+            return {key: Part(None, NOTHING) for key in questions}
+        shared = self.reuse.key(call, payer)
+        parts: dict[str, Part] = {}
+        for number, (key, question) in enumerate(questions.items(), 1):
+            output = part_of(settled.answer, number, self.shape, strict=self.strict)
+            parts[key] = Part(output, settled.spent if question.payer == payer else NOTHING)
+            note = orjson.dumps({"shared": shared, "number": number}).decode()
+            await self.models.note(shared_by(key), payer, call, note)
+        return parts
+
+    async def _alone(self, question: Question) -> Part:
+        """A question that is left over is asked in a call of its own."""
+        try:
+            settled = await self.models.complete(question.call, question.payer, self.reuse, self.patience)
+        except RecordError:
+            return Part(None, NOTHING)
+        try:
+            return Part(read(settled.answer, self.shape, strict=self.strict), settled.spent)
+        except RecordError:
+            return Part(None, settled.spent)
+
+    async def _known(self, questions: Mapping[str, Question]) -> dict[str, Part]:
+        """What the journal holds already, from a shared call or from a call of the question's own."""
+        found = await asyncio.gather(*(self._noted(key, each) for key, each in questions.items()))
+        return {key: part for key, part in zip(questions, found, strict=True) if part is not None}
+
+    async def _noted(self, key: str, question: Question) -> Part | None:
+        if await self.models.holds(key, question.payer, self.reuse) is not None:
+            return await self._alone(question)
+        note = await self.models.found(shared_by(key), question.call, question.payer, self.reuse)
+        if note is None:
+            return None
+        place = orjson.loads(note.answer.text)
+        settled = await self.models.found(place["shared"], question.call, question.payer, self.reuse)
+        if settled is None:
+            return None
+        return Part(part_of(settled.answer, place["number"], self.shape, strict=self.strict), settled.spent)
+
+    async def _until_free(self, key: str, question: Question) -> None:
+        async def look_up() -> Entry | None:
+            return await self.models.holds(shared_by(key), question.payer, self.reuse)
+
+        await self.models.shared.until_free(shared_by(key), question.payer, look_up)
+
+
+def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
+    """One call that asks what several do, which differ in their last message alone. Pure."""
+    names = [_name(number) for number in range(1, len(calls) + 1)]
+    requests = [f"### {name}\n{call.messages[-1].content}" for name, call in zip(names, calls, strict=True)]
+    words = "\n\n".join([_WORDS.format(count=len(calls)), *requests])
+    one = calls[0]
+    return replace(
+        one,
+        messages=(*one.messages[:-1], ChatMessage("user", words)),
+        schema=_schema(names, shape),
+        max_tokens=None if one.max_tokens is None else one.max_tokens * len(calls),
+        judged=sum(each.judged for each in calls),
+    )
+
+
+def part_of(answer: ModelAnswer, number: int, shape: Shape | None, *, strict: bool = False) -> dict[str, Any] | None:
+    """The output of the `number`-th question (1-based); None where there is none that fits. Pure."""
+    if answer.finish_reason != finish.WHOLE:
+        return None
+    try:
+        part = value_in(answer.text, strict=strict)[_name(number)]
+    except (ValueError, LookupError, TypeError):
+        return None
+    if shape is None:
+        return {"text": part} if isinstance(part, str) and part.strip() else None
+    if not isinstance(part, dict) or shape.misfit(part) is not None:
+        return None
+    fitted: dict[str, Any] = shape.exact(part)
+    return fitted
+
+
+def _name(number: int) -> str:
+    return f"record_{number}"
+
+
+def _schema(names: Sequence[str], shape: Shape | None) -> dict[str, Any]:
+    whole: dict[str, Any] = {"type": "string"} if shape is None else shape.schema
+    definitions = whole.get("$defs", {})
+    one = {name: each for name, each in whole.items() if name != "$defs"}
+    return {
+        "type": "object",
+        "properties": {name: {"$ref": "#/$defs/answer"} for name in names},
+        "required": list(names),
+        "additionalProperties": False,
+        "$defs": {**definitions, "answer": one},
+    }

@@ -1,0 +1,48 @@
+"""The declared shape of an output, compiled once: what an answer is checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema.exceptions import best_match
+
+from loom_common.domain.definition.output import json_schema
+from loom_common.domain.json_values.schema_check import limited, validator_of
+from loom_common.domain.json_values.whole_numbers import whole_numbers
+from loom_common.errors import RecordError
+
+
+class Shape:
+    """A JSON Schema with its validator."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        """`spec` in short form or as JSON Schema; raises `ValueError` where it is neither."""
+        self.schema = json_schema(spec)
+        self._whole = whole_numbers(self.schema)
+        self._validator = validator_of(self.schema)
+
+    def misfit(self, value: Any) -> str | None:
+        """What is wrong with `value`, naming the field; None where it fits. Raises `RecordError` where that cannot be
+        said within the time that a check may take."""
+        with limited():
+            if self._validator.is_valid(value):
+                return None
+            error = best_match(self._validator.iter_errors(value))
+        if error is None:
+            return None
+        field = error.json_path.removeprefix("$").removeprefix(".")
+        return f"{field}: {error.message}" if field else error.message
+
+    def exact(self, value: Any) -> Any:
+        """A value that fits, with the integers that the shape declares as integers: `1.0` is one for JSON Schema."""
+        return value if self._whole is None else self._whole(value)
+
+    def check(self, output: Mapping[str, Any]) -> None:
+        """Raises `RecordError` (code `invalid_output`) where `output` does not fit."""
+        if (misfit := self.misfit(output)) is not None:
+            raise RecordError(
+                f"The output does not fit its declared shape ({misfit})",
+                code="invalid_output",
+                details={"output": dict(output), "misfit": misfit},
+            )

@@ -1,0 +1,177 @@
+"""Answers as records: JSON of the declared shape, asked for once more where the first answer misses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from loom_ai.answers.json_in_text import value_in, without_thoughts
+from loom_ai.answers.shape import Shape
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.journal.settled import Settled
+from loom_ai.journal.usage import NOTHING, Spent
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Payer
+from loom_ai.wire import finish
+from loom_common.domain.json_values.exact_json import UnfitJson
+from loom_common.domain.values.plural import counted
+from loom_common.errors import RecordError
+
+INVALID = "invalid_output"
+_RAW_SHOWN = 20_000
+"""Characters of a useless answer that are kept with its record."""
+_REPAIRED = 100_000
+"""Characters of a longer answer are not sent back to be repaired: that would cost more than asking anew."""
+TRIES = 3
+"""Of a question, where what comes is no answer of the endpoint's protocol."""
+_APART = 1000
+"""Between the tries of one attempt at a record and those of the next, in the key of the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The output of one record, or why there is none; and what it took either way."""
+
+    output: dict[str, Any] | None
+    error: RecordError | None
+    spent: Spent
+
+
+async def ask(
+    models: JournalledModels,
+    call: ModelCall,
+    payer: Payer,
+    shape: Shape | None,
+    reuse: Reuse | None = None,
+    patience: float | None = None,
+    *,
+    strict: bool = False,
+) -> Reply:
+    """Ask, read, and have a misfit repaired once. Without a shape the output is `{"text": answer}`.
+
+    A failure is the record's own and stands in the reply; docs/models.md lists the codes. A failure that an earlier run
+    paid for is not believed: it is asked anew. `patience` is how many seconds one answer may take; `strict` as for
+    `read`. Raises what `JournalledModels.complete` raises."""
+    reuse = reuse or Reuse()
+
+    def output_of(answer: ModelAnswer) -> dict[str, Any]:
+        return read(answer, shape, strict=strict)
+
+    reply, earlier_run = await _asked_and_repaired(models, call, payer, output_of, reuse, patience)
+    if reply.error is not None and earlier_run:
+        reply, _ = await _asked_and_repaired(models, call, payer, output_of, replace(reuse, max_age=0.0), patience)
+    return reply
+
+
+async def _asked_and_repaired(
+    models: JournalledModels,
+    call: ModelCall,
+    payer: Payer,
+    output_of: Callable[[ModelAnswer], dict[str, Any]],
+    reuse: Reuse,
+    patience: float | None,
+) -> tuple[Reply, bool]:
+    spent, earlier_run = NOTHING, False
+    for again in (True, False):
+        try:
+            settled, took = await _answered(models, call, payer, reuse, patience)
+            spent, earlier_run = spent + took, earlier_run or settled.earlier_run
+            return Reply(output_of(settled.answer), None, spent), earlier_run
+        except RecordError as error:
+            if error.code != INVALID or not again or len(settled.answer.text) > _REPAIRED:
+                return Reply(None, error, spent), earlier_run
+            call = _repair(call, settled.answer, str(error))
+    raise AssertionError("unreachable: the second round returns")
+
+
+async def _answered(
+    models: JournalledModels, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
+) -> tuple[Settled, Spent]:
+    """The answer, and what it took. A response that holds none is asked for again, a few times; one that was found, and
+    so came to an earlier delivery of the record, is not the last of them."""
+    spent = NOTHING
+    for tried in count(1):
+        asked = call if tried == 1 and not call.again else replace(call, again=_APART * call.again + tried - 1)
+        settled = await models.complete(asked, payer, reuse, patience)
+        spent += settled.spent
+        if settled.answer.finish_reason != finish.UNUSABLE or (settled.fresh and tried >= TRIES):
+            return settled, spent
+        if settled.fresh:
+            await models.pause(tried)
+    raise AssertionError("unreachable: it ends with a fresh answer")
+
+
+def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> dict[str, Any]:
+    """The output that an answer holds: `strict` reads it as it stands, else reasoning, code fences and words around it
+    are left out. Raises `RecordError`."""
+    _see_that_it_is_whole(answer)
+    text = answer.text if strict else without_thoughts(answer.text)
+    if not text or text.isspace():
+        raise RecordError(_nothing(answer), code="empty_answer", details=raw(answer))
+    if shape is None:
+        return {"text": text}
+    try:
+        output = value_in(answer.text, strict=strict)
+    except UnfitJson as error:
+        raise RecordError(f"The answer cannot be kept as it is: {error}", code=INVALID, details=raw(answer)) from None
+    except json.JSONDecodeError as error:
+        raise RecordError(f"The answer is no JSON ({error})", code=INVALID, details=raw(answer)) from None
+    if (misfit := shape.misfit(output)) is not None:
+        raise RecordError(f"The answer does not fit its declared shape ({misfit})", code=INVALID, details=raw(answer))
+    if not isinstance(output, dict):
+        words = f"The answer is {type(output).__name__}, not a JSON object"
+        raise RecordError(words, code=INVALID, details=raw(answer))
+    fitted: dict[str, Any] = shape.exact(output)
+    return fitted
+
+
+def raw(answer: ModelAnswer) -> dict[str, Any]:
+    """What is kept of an answer that is of no use."""
+    kept = {"raw": answer.text[:_RAW_SHOWN], "finish_reason": answer.finish_reason, "model": answer.model}
+    return kept | ({"left_out": list(answer.noted)} if answer.noted else {})
+
+
+def _see_that_it_is_whole(answer: ModelAnswer) -> None:
+    """Raises `RecordError` for what ended in any other way than whole, and for an answer that says nothing."""
+    match answer.finish_reason:
+        case finish.WHOLE:
+            return
+        case finish.CUT_OFF:
+            after = counted(answer.tokens_out, "token")
+            words = f"The answer was cut off after {after}. Raise `max_tokens`, or ask for less"
+            code = "truncated_output"
+        case finish.REFUSED:
+            words, code = "The model refused to answer", "refused"
+        case finish.FILTERED:
+            words, code = "The provider's content filter took the answer, or a part of it", finish.FILTERED
+        case finish.BEYOND_WINDOW:
+            words, code = "Question and answer are longer than the model's context window", finish.BEYOND_WINDOW
+        case finish.UNUSABLE:
+            why = answer.noted[0] if answer.noted else "it is no answer of its protocol"
+            words, code = (
+                f"The endpoint answered {TRIES} times or more, but with nothing of use: {why}",
+                "unusable_answer",
+            )
+        case other:
+            words, code = f"The answer ended with '{other.removeprefix('finish_')}', so that it may not be whole", other
+    raise RecordError(words, code=code, details=raw(answer))
+
+
+def _nothing(answer: ModelAnswer) -> str:
+    """What to say of an answer without a word."""
+    beside = f" Left out were parts of these kinds: {', '.join(answer.noted)}" if answer.noted else ""
+    return f"The answer is empty: it holds no text{', or reasoning alone' if answer.tokens_out > 1 else ''}.{beside}"
+
+
+def _repair(call: ModelCall, answer: ModelAnswer, misfit: str) -> ModelCall:
+    return replace(
+        call,
+        purpose="repair",
+        messages=(
+            *call.messages,
+            ChatMessage("assistant", answer.text),
+            ChatMessage("user", f"{misfit}. Answer again, with the corrected JSON object and nothing else."),
+        ),
+    )

@@ -1,0 +1,112 @@
+"""What a call costs: by the pipeline's own prices, else by the list in the `genai-prices` package. No network."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from loom_ai.budget.rates import Rates
+from loom_ai.ports import ModelAnswer, ModelCall
+from loom_common.domain.model_options.pricing import ModelPrice, price_named
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a price is asked for. `cached` are among `given`."""
+
+    given: int = 0
+    cached: int = 0
+    answered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD. An unknown price is 0.0 and says so."""
+
+    usd: float
+    known: bool
+
+
+_LISTED_AS = {"bedrock": "aws"}
+"""What the list calls providers that it has another name for."""
+_UNKNOWN = Price(0.0, known=False)
+Listed = tuple[str, dict[str, str]]
+"""A model's name in the list, and the provider it is found under."""
+
+
+class Prices:
+    """Prices calls. The list is read at the first question: that takes half a second."""
+
+    def __init__(self) -> None:
+        self._listed: dict[tuple[str, str, str, str | None], Listed | None] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._rates = Rates()
+
+    def of(self, call: ModelCall, answer: ModelAnswer, own: Mapping[str, ModelPrice] | None = None) -> Price:
+        """By the pipeline's `own` price for the model; else by the provider that serves the endpoint, where the list
+        knows it; else as if OpenAI did (a proxy)."""
+        tokens = Tokens(answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+        price = self.quote(call, tokens, own, answered_by=answer.model)
+        if not price.known and self._first_time(call):
+            log.warning(
+                "no price is known for this model: its calls count as 0 USD. Say it: `prices: {model: {input: ..., "
+                "output: ...}}`",
+                model=call.model,
+            )
+        return price
+
+    def quote(
+        self,
+        call: ModelCall,
+        tokens: Tokens,
+        own: Mapping[str, ModelPrice] | None = None,
+        answered_by: str | None = None,
+    ) -> Price:
+        """What `tokens` of the call's model cost, before or after it was made."""
+        if own and (said := price_named(own, call.served_by or call.provider, call.model)) is not None:
+            return Price(said.of(tokens.given, tokens.cached, tokens.answered), known=True)
+        listed = self._in_list(call, answered_by)
+        if listed is None:
+            return _UNKNOWN
+        model, provider = listed
+        return Price(self._rates.usd(model, provider, tokens.given, tokens.cached, tokens.answered), known=True)
+
+    def knows(
+        self, call: ModelCall, own: Mapping[str, ModelPrice] | None = None, answered_by: str | None = None
+    ) -> bool:
+        """Whether the call has a price."""
+        said = own and price_named(own, call.served_by or call.provider, call.model) is not None
+        return bool(said) or self._in_list(call, answered_by) is not None
+
+    def _in_list(self, call: ModelCall, answered_by: str | None) -> Listed | None:
+        place = (call.provider, call.base_url, call.model, answered_by)
+        if place not in self._listed:
+            self._listed[place] = _find(call, answered_by)
+        return self._listed[place]
+
+    def _first_time(self, call: ModelCall) -> bool:
+        place = (call.base_url, call.model)
+        first = place not in self._told
+        self._told.add(place)
+        return first
+
+
+def _find(call: ModelCall, answered_by: str | None) -> Listed | None:
+    """Under which model and provider the list knows a price: the name asked for before the name that answered."""
+    from genai_prices import Usage, calc_price
+
+    for model in dict.fromkeys((call.model, answered_by or call.model)):
+        for provider in (
+            {"provider_api_url": call.base_url},
+            {"provider_id": _LISTED_AS.get(call.provider, call.provider)},
+            {"provider_id": "openai"},
+        ):
+            with contextlib.suppress(LookupError):
+                calc_price(Usage(), model, **provider)  # type: ignore[call-overload]  # one of the two it takes
+                return model, provider
+    return None

@@ -1,0 +1,165 @@
+"""The composition root of model calls: where the ports meet their adapters. Nothing connects before the first call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loom_ai.budget.ledger import BudgetLedger
+from loom_ai.budget.prices import Prices
+from loom_ai.budget.reservations import BudgetReservations
+from loom_ai.journal.claims import Claims
+from loom_ai.journal.models import JournalledModels
+from loom_ai.journal.single_flight import SingleFlight
+from loom_ai.pacing.buckets import Buckets
+from loom_ai.pacing.fallback import FallingBack
+from loom_ai.ports import Journal
+from loom_ai.providers.http_client import HttpModelClient
+from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_common.config.credentials import Credentials
+from loom_common.config.settings import Settings
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import ConfigurationError
+from loom_common.ports.clock import Clock
+from loom_common.ports.marks import Marks
+from loom_common.resilience.breakers import Breakers
+
+
+def open_models(
+    journal: Journal,
+    credentials: Credentials | None = None,
+    clock: Clock | None = None,
+    settings: ModelSettings | None = None,
+    breakers: Breakers | None = None,
+    budgets: BudgetLedger | None = None,
+    buckets: Buckets | None = None,
+    claims: Claims | None = None,
+) -> JournalledModels:
+    """Models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one fails;
+    without claims, equal questions are asked once in each process."""
+    settings = settings or ModelSettings()
+    client = HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
+    prices = Prices()
+    purse = None if budgets is None else BudgetReservations(budgets, prices)
+    fleet = None if claims is None else SingleFlight(claims, clock)
+    return JournalledModels(client, journal, prices, clock, settings.concurrency, purse, fleet)
+
+
+def open_budgets(settings: Settings) -> BudgetLedger:
+    """The ledger of budgets, in the database that all replicas share."""
+    from loom_ai.stores.sql.budgets import SqlBudgets
+
+    url, lease = settings.budgets, BudgetSettings().lease_seconds
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlBudgets(sqlite_engine(path), str(path), lease=lease)
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlBudgets(postgres_engine(url), redacted(url), lease=lease)
+
+
+def open_journal(url: str, folder: Path | None = None) -> Journal:
+    """The journal that `url` names; a relative SQLite path starts at `folder`.
+
+    `sqlite:///path`, `postgresql://...`, `redis://...` or `memory://`. Raises `ConfigurationError` for another."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            from loom_ai.stores.memory.journal import MemoryJournal
+
+            return MemoryJournal()
+        case "sqlite":
+            from loom_ai.stores.sql.sqlite import open_sqlite
+
+            return open_sqlite((folder or Path()) / url.removeprefix("sqlite:///"))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.sql.postgres import open_postgres
+
+            return open_postgres(url)
+        case "redis" | "rediss":
+            from loom_ai.stores.redis.journal import RedisJournal
+
+            return RedisJournal(url)
+        case _:
+            raise _unknown(scheme)
+
+
+def open_buckets(url: str, folder: Path | None = None) -> Buckets | None:
+    """Where the limits are kept that all workers share, beside the journal that `url` names; None for its own in each.
+    Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            return None
+        case "sqlite":
+            from loom_ai.stores.sql.buckets import SqlBuckets
+            from loom_ai.stores.sql.sqlite import sqlite_engine
+
+            path = (folder or Path()) / url.removeprefix("sqlite:///")
+            return FallingBack(SqlBuckets(sqlite_engine(path), str(path)))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.sql.buckets import SqlBuckets
+            from loom_ai.stores.sql.postgres import postgres_engine
+
+            return FallingBack(SqlBuckets(postgres_engine(url), redacted(url)))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis.buckets import RedisBuckets
+
+            return FallingBack(RedisBuckets(url))
+        case _:
+            raise _unknown(scheme)
+
+
+def open_claims(url: str) -> Claims | None:
+    """Where the processes of a fleet agree on who asks, beside the journal that `url` names. None where the journal is
+    one process's own. Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory" | "sqlite":
+            return None
+        case "postgres" | "postgresql":
+            from loom_ai.stores.sql.claims import SqlClaims
+            from loom_ai.stores.sql.postgres import postgres_engine
+
+            return SqlClaims(postgres_engine(url), redacted(url))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis.claims import RedisClaims
+
+            return RedisClaims(url)
+        case _:
+            raise _unknown(scheme)
+
+
+def open_marks(url: str, folder: Path | None = None) -> Marks:
+    """The marks that lie beside the journal that `url` names. Raises `ConfigurationError` as `open_journal` does."""
+    scheme = url.split(":", 1)[0]
+    match scheme:
+        case "memory":
+            from loom_ai.stores.memory.marks import MemoryMarks
+
+            return MemoryMarks()
+        case "sqlite":
+            from loom_ai.stores.sql.marks import SqlMarks
+            from loom_ai.stores.sql.sqlite import sqlite_engine
+
+            path = (folder or Path()) / url.removeprefix("sqlite:///")
+            return SqlMarks(sqlite_engine(path), str(path))
+        case "postgres" | "postgresql":
+            from loom_ai.stores.sql.marks import SqlMarks
+            from loom_ai.stores.sql.postgres import postgres_engine
+
+            return SqlMarks(postgres_engine(url), redacted(url))
+        case "redis" | "rediss":
+            from loom_ai.stores.redis.marks import RedisMarks
+
+            return RedisMarks(url)
+        case _:
+            raise _unknown(scheme)
+
+
+def _unknown(scheme: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The journal's address begins with '{scheme}:'; expected sqlite:///, postgresql://, redis:// or memory://. "
+        "Set LOOM_JOURNAL_URL."
+    )

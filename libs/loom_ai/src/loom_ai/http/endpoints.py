@@ -1,0 +1,96 @@
+"""Which endpoint a pipeline means by its `model`, its `base_url` and its `providers`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
+from loom_common.domain.model_options.providers import PROVIDERS, ProviderConfig, RateLimit, split_model
+from loom_common.domain.values.durations import seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model and where it is served."""
+
+    provider: str
+    """A name of `PROVIDERS`, which says how it is spoken to."""
+    model: str
+    base_url: str
+    """May hold credential references."""
+    api_key: str | None = None
+    """A credential reference; None: the provider's usual one, where it is set; empty: none."""
+    timeout: float | None = None
+    """Seconds one attempt may take; None for the client's own limits."""
+    rate_limit: RateLimit | None = None
+    concurrency: int | None = None
+    """Calls in flight at once, at most; None for the client's own limit."""
+    served_by: str | None = None
+    """The provider as the pipeline names it, where that is a name of its own."""
+    extras: Extras = NOTHING_BESIDES
+    """What is sent besides."""
+
+
+def endpoint_of(
+    model: str,
+    base_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    providers: Mapping[str, ProviderConfig] | None = None,
+    api_key: str | None = None,
+) -> Endpoint:
+    """The endpoint of `provider:model`: what is given, else what `providers` says of it, else what the environment
+    says (`OPENAI_BASE_URL`), else its usual address. A bare model is OpenAI's, or of what speaks like it."""
+    environ = os.environ if environ is None else environ
+    configured = dict(providers or {})
+    name, model = split_model(model, configured)
+    said = configured.get(name, ProviderConfig())
+    known = PROVIDERS.get(name)
+    if known is None or (said.type is not None and said.type != known.wire):
+        kind: str = said.type or "openai"
+    else:
+        kind = name
+    usual = environ.get(PROVIDERS[kind].base_url_variable or "") if known else None
+    url = base_url or said.base_url or usual or PROVIDERS[kind].base_url
+    return Endpoint(
+        provider=kind,
+        model=model,
+        base_url=url.rstrip("/"),
+        # OpenAI's key is not for a server that only speaks like it.
+        api_key=api_key or said.api_key or (None if known else ""),
+        timeout=None if said.timeout is None else seconds(said.timeout),
+        rate_limit=said.rate_limit,
+        concurrency=said.concurrency,
+        served_by=None if name == kind else name,
+        extras=said.extras,
+    )
+
+
+def endpoints_of(
+    models: Sequence[str],
+    base_url: str | None = None,
+    api_key: str | None = None,
+    timeout: float | None = None,
+    rate_limit: RateLimit | None = None,
+    providers: Mapping[str, ProviderConfig] | None = None,
+    extras: Extras = NOTHING_BESIDES,
+) -> list[Endpoint]:
+    """The endpoints of several models, the first of which `base_url` and `api_key` are about: others have them if they
+    are of the same provider, and so with `extras`. `timeout` (seconds) and `rate_limit` are for each."""
+    first, _ = split_model(models[0], dict(providers or {}))
+    endpoints = []
+    for model in models:
+        alike = split_model(model, dict(providers or {}))[0] == first
+        endpoint = endpoint_of(
+            model, base_url if alike else None, providers=providers, api_key=api_key if alike else None
+        )
+        endpoints.append(
+            replace(
+                endpoint,
+                timeout=timeout or endpoint.timeout,
+                rate_limit=rate_limit or endpoint.rate_limit,
+                extras=endpoint.extras.outweighed_by(extras) if alike else endpoint.extras,
+            )
+        )
+    return endpoints

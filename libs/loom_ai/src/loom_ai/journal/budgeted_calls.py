@@ -1,0 +1,88 @@
+"""Calls of runs that have a budget: asked with a limit that the rest of the budget bears, and once more where that
+cut off the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from loom_ai.budget.answer_sizes import longest
+from loom_ai.budget.reservations import BudgetReservations, Reservation
+from loom_ai.journal.pending_call import PendingCall
+from loom_ai.keys import cut_off
+from loom_ai.ports import Entry, ModelAnswer, ModelCall, ModelClient, Payer
+from loom_ai.wire import finish
+from loom_common.domain.run.budget import Budget
+from loom_common.errors import PermanentError
+from loom_common.worker.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Where answers are found, written down, billed and priced."""
+
+    find: Callable[[str], Awaitable[Entry | None]]
+    write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
+    bill: Callable[[ModelCall, Entry, Payer], None]
+    price: Callable[[ModelCall, ModelAnswer], float]
+    """USD."""
+
+
+class BudgetedCalls:
+    """Of one process. Without a purse, a run that has a budget fails."""
+
+    def __init__(self, client: ModelClient, purse: BudgetReservations | None, books: Books) -> None:
+        self._client = client
+        self._purse = purse
+        self._books = books
+
+    async def paid_for(
+        self, key: str, call: ModelCall, payer: Payer, flight: PendingCall, bill: Usage, budget: Budget
+    ) -> Entry:
+        """A new answer, in the journal. Its worst case is reserved before, and settled after.
+
+        Raises what `BudgetReservations.reserve` and the client raise."""
+        if self._purse is None:
+            raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
+        cut = await self.cut_off(key, call, payer)
+        while not cut or call.max_tokens is not None or cut[-1].answer.tokens_out < longest(call):
+            beyond = 2 * max((each.answer.tokens_out for each in cut), default=0)
+            reservation = await self._purse.reserve(call, payer, lambda: flight.budget or budget, bill, beyond)
+            answer = replace(await self._asked(self._purse, reservation, call, flight), cut_off=len(cut))
+            lowered = call.max_tokens is None or reservation.limit < call.max_tokens
+            if not lowered or answer.finish_reason != finish.CUT_OFF:
+                return await self._books.write(key, call, payer, answer)
+            # Cut off by a limit that the pipeline did not set: paid for, but no answer to the question.
+            cut.append(await self._books.write(cut_off(key, len(cut)), call, payer, answer))
+            self._books.bill(call, cut[-1], payer)
+        return cut[-1]
+
+    async def cut_off(self, key: str, call: ModelCall, payer: Payer) -> list[Entry]:
+        """Answers to the question of that key that lowered limits cut off, in their order. They are on the bill of who
+        paid for them."""
+        found: list[Entry] = []
+        while (entry := await self._books.find(cut_off(key, len(found)))) is not None:
+            found.append(entry)
+            if self._purse is not None:
+                self._purse.learn(call, payer.run_id, entry.answer)
+            if entry.payer == payer:
+                self._books.bill(call, entry, payer)
+        return found
+
+    async def _asked(
+        self, purse: BudgetReservations, reservation: Reservation, call: ModelCall, flight: PendingCall
+    ) -> ModelAnswer:
+        """The answer to the call with the reservation's limit. The reservation is settled, whatever comes of it, but
+        for a call that was cancelled after it was sent: it may have been charged."""
+        try:
+            answer = await self._client.complete(replace(call, max_tokens=reservation.limit))
+        except asyncio.CancelledError:
+            if flight.waiting.idle:  # it waited for its turn, and was never sent
+                await purse.settle(reservation, call, 0.0, None)
+            raise
+        except Exception:
+            await purse.settle(reservation, call, 0.0, None)
+            raise
+        await purse.settle(reservation, call, self._books.price(call, answer), answer)
+        return answer

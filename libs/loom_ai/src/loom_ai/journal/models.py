@@ -1,0 +1,292 @@
+"""Model calls that are journalled: looked up before they are made, written down before they are used.
+
+A crash or a redelivery re-pays at most the calls that were in flight at that instant. Who asks for what is
+already being asked waits for that answer instead of paying for another."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loom_ai.budget.prices import Prices
+from loom_ai.budget.reservations import BudgetReservations
+from loom_ai.coalescing import Coalescer
+from loom_ai.journal.budgeted_calls import Books, BudgetedCalls
+from loom_ai.journal.pending_call import PendingCall
+from loom_ai.journal.settled import Settled, counted, settled
+from loom_ai.journal.shared_questions import SharedQuestions
+from loom_ai.journal.single_flight import SingleFlight
+from loom_ai.journal.streaks import Streaks
+from loom_ai.keys import key_of, last_answer_of
+from loom_ai.pacing.waiting import Waiting, watch
+from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
+from loom_common.domain.json_values import exact_json
+from loom_common.domain.run.recovery import pause_after
+from loom_common.errors import BudgetExhausted, RecordError
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.worker import usage
+
+_BEGUN = 6
+"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to, and
+some hang and have lent their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Which answers that other runs paid for may be used. Those of the run itself always are."""
+
+    enabled: bool = True
+    """Off: no answer of another run will do."""
+    max_age: float | None = None
+    """Seconds that an answer of another run may be old; None for any age."""
+
+    def key(self, call: ModelCall, payer: Payer) -> str:
+        """Under which key the journal holds the answer that the payer may use."""
+        return key_of(call, None if self.enabled else payer.run_id)
+
+
+class JournalledModels:
+    """Asks models through the journal. One per process: what is in flight is shared."""
+
+    def __init__(
+        self,
+        client: ModelClient,
+        journal: Journal,
+        prices: Prices | None = None,
+        clock: Clock | None = None,
+        concurrency: int = 64,
+        purse: BudgetReservations | None = None,
+        fleet: SingleFlight | None = None,
+    ) -> None:
+        """`concurrency` is how many calls are in flight at once, until they are written down; beside those that hang.
+        `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
+        self._client = client
+        self._journal = journal
+        self.prices = prices or Prices()
+        """What calls cost."""
+        self._clock = clock or SystemClock()
+        self._begun = asyncio.Semaphore(_BEGUN * concurrency)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._purse = purse
+        self._fleet = fleet
+        self._budgeted = BudgetedCalls(client, purse, Books(self._found, self._written, self._bill, self._priced))
+        self.shared = SharedQuestions(fleet)
+        """The questions that shared calls hold, for `loom_ai.answers.multi_record`."""
+        self._streaks = Streaks(self._clock)
+        self._jitter = random.random
+        self._in_flight: dict[str, PendingCall] = {}
+        self._look_up = Coalescer(self._get_group)
+        self._write = Coalescer(self._put_group)
+
+    async def complete(
+        self, call: ModelCall, payer: Payer, reuse: Reuse | None = None, patience: float | None = None
+    ) -> Settled:
+        """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
+        it is its turn to be asked for.
+
+        The open bill (`loom_common.worker.usage`) has it, whoever paid. Raises what client and journal raise,
+        `Timeout`, `BudgetExhausted` where the bill's budget does not cover the call, and `UpstreamUnusable` where this
+        record is one of many in a row that got nothing of use. Being cancelled stops the waiting, not a call already
+        paid."""
+        reuse = reuse or Reuse()
+        key = reuse.key(call, payer)
+        while True:
+            try:
+                flight, entry = await self._landed(key, call, payer, reuse, patience)
+            except RecordError as refused:
+                self._streaks.refused(call, payer, refused)
+                raise
+            except BudgetExhausted as spent:
+                if _own(spent, payer):
+                    raise
+                continue
+            if self._may_use(entry, payer, reuse):
+                self._bill(call, entry, payer)
+                if entry.answer.cut_off and not flight.asked:
+                    await self._budgeted.cut_off(key, call, payer)
+                if flight.asked:
+                    self._streaks.answered(call, payer, entry.answer)
+                return settled(entry, payer, fresh=flight.asked)
+
+    async def pause(self, tried: int) -> None:
+        """Before a question is asked once more that was answered `tried` times, each time with nothing of use."""
+        await self._clock.sleep(pause_after(tried, self._jitter()))
+
+    async def remember(self, pipeline: str, payer: Payer, call: ModelCall, output: Mapping[str, Any]) -> None:
+        """Keep a good output as the record's last one, for `recall`. Costs nothing in the books."""
+        await self.note(last_answer_of(pipeline, payer.record_id), payer, call, exact_json.dumps(output).decode())
+
+    async def note(self, key: str, payer: Payer, call: ModelCall, text: str) -> None:
+        """Keep a text of one's own under a key of one's own. Costs nothing in the books."""
+        answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
+        await self._write(Entry(key, payer, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
+
+    async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
+        """What the journal holds under a key, where `reuse` lets the payer use it. An answer is on the open bill as if
+        it were given now; another record's of the same run is on that one's."""
+        entry = await self.holds(key, payer, reuse)
+        if entry is None:
+            return None
+        own = entry.payer == payer or entry.payer.run_id != payer.run_id
+        if entry.purpose != NOTED and own:
+            self._bill(call, entry, payer)
+        return settled(entry, payer)
+
+    async def holds(self, key: str, payer: Payer, reuse: Reuse) -> Entry | None:
+        """What the journal holds under a key, where `reuse` lets the payer use it. Nothing is billed."""
+        entry = await self._look_up(key)
+        return entry if entry is not None and self._may_use(entry, payer, reuse) else None
+
+    async def set_apart(self, run_id: str, judged: Mapping[str, float]) -> None:
+        """Before a batch is asked about: set apart what judging its records will cost (USD, by the record's id), so
+        that the batch can be finished once it is begun. Waits for batches under way. Only under a budget."""
+        bill = usage.current.get()
+        if self._purse is not None and bill is not None and bill.budget is not None:
+            owed = {name: usd for name, usd in judged.items() if usd}
+            if owed:
+                await self._purse.set_apart(run_id, owed, bill.budget)
+
+    async def judged(self, run_id: str, records: Sequence[str], *, never: bool = False) -> None:
+        """Records were judged, or never will be: the run's budget sets nothing apart for that any more."""
+        bill = usage.current.get()
+        if self._purse is not None and bill is not None and bill.budget is not None and records:
+            cost = None if never else sum(line.cost for line in bill.lines())
+            await self._purse.free(run_id, records, cost)
+
+    async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
+        """What was answered before, at any age: to the same question, and last for the same record."""
+        found = [await self._look_up(key) for key in (key_of(call), last_answer_of(pipeline, payer.record_id))]
+        return [entry for entry in found if entry is not None]
+
+    async def close(self) -> None:
+        """Abandon what is in flight, then release client and journal."""
+        tasks = [flight.task for flight in self._in_flight.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fleet is not None:
+            await self._fleet.close()
+        await self._look_up.close()
+        await self._write.close()
+        if self._purse is not None:
+            await self._purse.close()
+        await self._client.close()
+        await self._journal.close()
+
+    async def _landed(
+        self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
+    ) -> tuple[PendingCall, Entry]:
+        """What the call brings that is under way, or that begins now."""
+        if (flight := self._joined(key, payer)) is not None:
+            return flight, await flight.landed(call, patience)
+        async with self._begun:
+            flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
+            return flight, await flight.landed(call, patience)
+
+    def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
+        flight = self._in_flight[key] = PendingCall(Waiting(self._slots), [payer])
+        task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
+        if (bill := usage.current.get()) is not None:
+            bill.under_way.add(task)
+            task.add_done_callback(bill.under_way.discard)
+        task.add_done_callback(lambda _: self._ended(key, flight))
+        return flight
+
+    def _joined(self, key: str, payer: Payer) -> PendingCall | None:
+        flight = self._in_flight.get(key)
+        if flight is None or flight.abandoned:
+            return None
+        bill = usage.current.get()
+        if bill is not None and flight.payers[0].run_id == payer.run_id:
+            flight.raise_budget(bill.budget)
+        flight.payers.append(payer)
+        return flight
+
+    def _ended(self, key: str, flight: PendingCall) -> None:
+        if self._in_flight.get(key) is flight:
+            del self._in_flight[key]
+        if not flight.task.cancelled():
+            flight.task.exception()  # marks it as seen, where everyone who waited was cancelled
+
+    async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, flight: PendingCall) -> Entry:
+        watch(flight.waiting)
+
+        async def usable() -> Entry | None:
+            return await self.holds(key, payer, reuse)
+
+        entry = await usable()
+        if entry is not None:
+            return entry
+        if self._fleet is None:
+            return await self._asked(key, call, payer, flight)
+        async with self._fleet.first(key, flight.payers, usable, flight.waiting) as entry:
+            return entry or await self._asked(key, call, payer, flight)
+
+    async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: PendingCall) -> Entry:
+        async with flight.waiting.under_way():
+            entry = await self._paid_for(key, call, payer, flight)
+        flight.asked = True
+        self._bill(call, entry, payer)
+        return entry
+
+    async def _paid_for(self, key: str, call: ModelCall, payer: Payer, flight: PendingCall) -> Entry:
+        """A new answer, in the journal."""
+        bill = usage.current.get()
+        if bill is not None and bill.budget is not None:
+            return await self._budgeted.paid_for(key, call, payer, flight, bill, bill.budget)
+        return await self._written(key, call, payer, await self._client.complete(call))
+
+    async def _found(self, key: str) -> Entry | None:
+        return await self._look_up(key)
+
+    def _priced(self, call: ModelCall, answer: ModelAnswer) -> float:
+        bill = usage.current.get()
+        return self.prices.of(call, answer, None if bill is None else bill.prices).usd
+
+    async def _written(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
+        entry = Entry(
+            key=key,
+            payer=payer,
+            purpose=call.purpose,
+            provider=call.served_by or call.provider,
+            model=call.model,
+            answer=answer,
+            cost=self._priced(call, answer),
+            created_at=self._clock.now(),
+        )
+        await self._write(entry)
+        return entry
+
+    def _bill(self, call: ModelCall, entry: Entry, payer: Payer) -> None:
+        """Once for each record and answer, however often it is met: on the bill of who is at work on the record."""
+        bill = usage.current.get()
+        if bill is not None and not bill.has(entry.key, payer.record_id, paid=entry.payer == payer):
+            known = self.prices.knows(call, bill.prices, entry.answer.model)
+            bill.enter(entry.key, payer.record_id, counted(entry, payer, known=known))
+
+    def _may_use(self, entry: Entry, payer: Payer, reuse: Reuse) -> bool:
+        if entry.payer.run_id == payer.run_id or reuse.max_age is None:
+            return True
+        return (self._clock.now() - entry.created_at).total_seconds() < reuse.max_age
+
+    async def _get_group(self, keys: Sequence[str]) -> Sequence[Entry | None]:
+        found = await self._journal.get_many(keys)
+        return [found.get(key) for key in keys]
+
+    async def _put_group(self, entries: Sequence[Entry]) -> Sequence[None]:
+        await self._journal.put_many(entries)
+        return [None] * len(entries)
+
+
+def _own(spent: BudgetExhausted, payer: Payer) -> bool:
+    """Whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account, and a
+    run that was resumed may have more by now than when the question was begun."""
+    bill = usage.current.get()
+    return (
+        bill is not None
+        and bill.budget is not None
+        and (spent.run_id, spent.limit) == (payer.run_id, bill.budget.limit)
+    )

@@ -1,0 +1,60 @@
+"""A call that is under way, and those who wait for what it brings."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from time import monotonic
+
+from loom_ai.pacing.waiting import Waiting
+from loom_ai.ports import Entry, ModelCall, Payer
+from loom_common.domain.run.budget import Budget
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import Timeout
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """Of one call. Once it is asked, it goes on whoever stops waiting for it; what nobody waits for is not asked."""
+
+    waiting: Waiting
+    payers: list[Payer]
+    """Who wants it, in the order they came."""
+    budget: Budget | None = None
+    """Of the run that pays for it, as the last one of its records to join has it: it may have been raised meanwhile."""
+    task: asyncio.Task[Entry] = field(init=False)
+    abandoned: bool = False
+    """Whether it ends without being asked, so that whoever wants it next begins anew."""
+    asked: bool = False
+    """Whether a model was asked, and answered; else what it brings was found."""
+    _waiters: int = 0
+
+    def raise_budget(self, budget: Budget | None) -> None:
+        """Another record of the run wants it, whose batch was sent with that budget."""
+        if budget is not None and (self.budget is None or budget.limit > self.budget.limit):
+            self.budget = budget
+
+    async def landed(self, call: ModelCall, patience: float | None) -> Entry:
+        """What it brings. Gives up after `patience` seconds, in which the time it waits for its turn does not count.
+
+        Raises what the call raises, and `Timeout`."""
+        self._waiters += 1
+        try:
+            return await self._landed(call, patience)
+        finally:
+            self._waiters -= 1
+            if not self._waiters and self.waiting.idle and not self.task.done():
+                self.abandoned = self.task.cancel()
+
+    async def _landed(self, call: ModelCall, patience: float | None) -> Entry:
+        if patience is None:
+            return await asyncio.shield(self.task)
+        began, waited = monotonic(), self.waiting.seconds()
+        left = patience
+        while left > 0:
+            await asyncio.wait((self.task,), timeout=left)
+            if self.task.done():
+                return self.task.result()
+            left = patience - (monotonic() - began) + (self.waiting.seconds() - waited)
+        place = f"model {call.model} at {redacted(call.base_url)}"
+        raise Timeout(f"{place}: an answer took longer than {patience:g} s; see `timeouts.record`.")

@@ -1,0 +1,3 @@
+"""Model endpoints over HTTP, whichever protocol they speak, and the client that only counts what calls would cost.
+
+The composition of model calls comes in here; transforms and evaluators see `loom_ai.ports`."""

@@ -1,0 +1,54 @@
+"""A model client that asks nobody: for knowing what calls would take before one of them is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+from loom_ai.pacing.token_bounds import about
+from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.simulated.answers import answer_for
+
+_PER_MESSAGE = 4
+_FREE_TEXT = 256
+"""Tokens that an answer without a shape is taken to have, where no earlier run tells."""
+
+
+class DryRunClient:
+    """Answers with made-up values of the asked shape. Its counts are estimates: of the question by its text, of the
+    answer by what earlier runs counted, else by the made-up one."""
+
+    def __init__(self, answered: Mapping[tuple[str, str], float] | None = None) -> None:
+        """`answered`: tokens per answer in earlier runs, by purpose and model."""
+        self._answered = dict(answered or {})
+        self.asked: list[tuple[ModelCall, int]] = []
+        """The calls so far, with the tokens of their answers."""
+
+    async def complete(self, call: ModelCall) -> ModelAnswer:
+        answer = answer_for(call.schema, call.messages[0].content)
+        text = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
+        asked = sum(about(message.content) + _PER_MESSAGE for message in call.messages)
+        if call.schema is not None:
+            asked += about(orjson.dumps(call.schema).decode())
+        tokens_out = self._tokens_out(call, text)
+        self.asked.append((call, tokens_out))
+        return ModelAnswer(
+            text=text,
+            finish_reason="stop",
+            model=call.model,
+            tokens_in=asked,
+            tokens_cached=0,
+            tokens_out=tokens_out,
+            latency=0.0,
+        )
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _tokens_out(self, call: ModelCall, text: str) -> int:
+        counted = self._answered.get((call.purpose, call.model))
+        if counted is not None:
+            return round(counted)
+        guess = _FREE_TEXT if call.schema is None else about(text)
+        return guess if call.max_tokens is None else min(guess, call.max_tokens)

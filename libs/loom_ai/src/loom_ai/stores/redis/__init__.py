@@ -1,0 +1,3 @@
+"""Stores in Redis, shared by all replicas. Losing them costs money or time, never a record.
+
+Only the composition of model calls comes in here."""

@@ -1,0 +1,53 @@
+"""What all that is kept in Redis has in common: how it is reached, how long that may take, and how trouble is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from loom_common.config.settings import CacheSettings
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import DependencyUnavailable
+
+
+class RedisStore:
+    """Connects at the first use, and gives up soon."""
+
+    _what: ClassVar[str]
+    """Named in errors."""
+
+    def __init__(self, url: str) -> None:
+        limits = CacheSettings()
+        self._redis = Redis.from_url(
+            url,
+            socket_connect_timeout=limits.connect_timeout,
+            socket_timeout=limits.operation_timeout,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._seconds = limits.operation_timeout
+        self._place = redacted(url)
+
+    async def ping(self) -> None:
+        """See that it is there. Raises `DependencyUnavailable`."""
+        async with self._reached():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    @asynccontextmanager
+    async def _reached(self, *, in_time: bool = True) -> AsyncIterator[None]:
+        """Around an operation; one that has to be `in_time` may take `_seconds`. Raises `DependencyUnavailable`."""
+        try:
+            async with asyncio.timeout(self._seconds if in_time else None):
+                yield
+        except (RedisError, OSError, TimeoutError) as error:
+            cause = str(error).rstrip(".") or type(error).__name__
+            raise DependencyUnavailable(f"The {self._what} at {self._place} cannot be reached: {cause}.") from error

@@ -1,0 +1,3 @@
+"""Stores as tables in Postgres or SQLite.
+
+Only the composition of model calls comes in here."""

@@ -1,0 +1,62 @@
+"""Claims as rows beside the journal's, by the clock of Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_ai.journal.claims import LEASE_SECONDS, Claim
+from loom_ai.journal.tables import model_claims
+from loom_ai.stores.sql.journal import trouble
+
+_NOW = sa.func.clock_timestamp()
+
+
+class SqlClaims:
+    """`Claims` on an engine of its own. The table must be there: the migrations make it."""
+
+    def __init__(self, engine: AsyncEngine, place: str) -> None:
+        self._engine = engine
+        self._place = place
+        self._swept = False
+
+    async def take(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        # In one order everywhere, so that two replicas that want the same keys cannot lock each other out.
+        wanted = dict(sorted((claim.key, claim.holder) for claim in claims))
+        until = _NOW + sa.func.make_interval(0, 0, 0, 0, 0, 0, LEASE_SECONDS)
+        rows = [{"key": key, "holder": holder, "until": until} for key, holder in wanted.items()]
+        statement = insert(model_claims).values(rows)
+        mine = model_claims.c.holder == statement.excluded.holder
+        taking = statement.on_conflict_do_update(
+            index_elements=[model_claims.c.key],
+            set_={"holder": statement.excluded.holder, "until": statement.excluded.until},
+            where=mine | (model_claims.c.until < _NOW),
+        ).returning(model_claims.c.key)
+        with trouble("The claims", self._place, "written"):
+            async with self._engine.begin() as connection:
+                taken = set((await connection.execute(taking)).scalars())
+        await self._sweep()
+        return [claim.key in taken and wanted[claim.key] == claim.holder for claim in claims]
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        own = sa.tuple_(model_claims.c.key, model_claims.c.holder)
+        held = sorted((claim.key, claim.holder) for claim in claims)
+        with trouble("The claims", self._place, "written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(sa.delete(model_claims).where(own.in_(held)))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _sweep(self) -> None:
+        """Once per process: drop what dead ones have left."""
+        if not self._swept:
+            self._swept = True
+            with trouble("The claims", self._place, "written"):
+                async with self._engine.begin() as connection:
+                    locked = sa.select(model_claims.c.key).where(model_claims.c.until < _NOW)
+                    gone = locked.with_for_update(skip_locked=True)
+                    await connection.execute(sa.delete(model_claims).where(model_claims.c.key.in_(gone)))

@@ -1,0 +1,166 @@
+"""The journal as a table, whichever database holds it. A group of entries is one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_ai.journal.tables import journal
+from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
+from loom_common.domain.values.sqlstates import passes
+from loom_common.errors import DependencyUnavailable, PermanentError
+
+
+class SqlJournal:
+    """A `Journal` on an engine of its own. The table must be there: the migrations make it."""
+
+    def __init__(self, engine: AsyncEngine, place: str) -> None:
+        self._engine = engine
+        self._place = place
+        self._upsert = _upsert(postgresql if engine.dialect.name == "postgresql" else sqlite)
+
+    async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
+        with trouble("The journal", self._place, "read"):
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(sa.select(journal).where(journal.c.key.in_(keys)))
+                return {row["key"]: _entry(row) for row in rows.mappings()}
+
+    async def put_many(self, entries: Sequence[Entry]) -> None:
+        # In one order everywhere, so that two replicas that write the same keys cannot lock each other out.
+        rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
+        with trouble("The journal", self._place, "written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(self._upsert, rows)
+
+    async def kept(self) -> list[Kept]:
+        columns = journal.c
+        sums = [sa.func.sum(columns[name]) for name in ("tokens_in", "tokens_out", "cost")]
+        ends = [sa.func.min(columns.created_at), sa.func.max(columns.created_at)]
+        statement = (
+            sa.select(columns.provider, columns.model, sa.func.count(), *sums, *ends)
+            .where(columns.purpose != NOTED)
+            .group_by(columns.provider, columns.model)
+            .order_by(columns.provider, columns.model)
+        )
+        with trouble("The journal", self._place, "read"):
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(statement)).all()
+        return [
+            Kept(provider, name, answers, tokens_in, tokens_out, cost, _aware(oldest), _aware(newest))
+            for provider, name, answers, tokens_in, tokens_out, cost, oldest, newest in rows
+        ]
+
+    async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
+        statement = sa.delete(journal)
+        if before is not None:
+            statement = statement.where(journal.c.created_at < before)
+        if model is not None:
+            statement = statement.where(journal.c.model == model)
+        with trouble("The journal", self._place, "written"):
+            async with self._engine.begin() as connection:
+                return (await connection.execute(statement)).rowcount
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+@contextlib.contextmanager
+def trouble(what: str, place: str, done: str) -> Iterator[None]:
+    """The driver's errors as Loom's: `what` at `place` cannot be `done`."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError) as error:
+        words = f"{what} at {place} cannot be {done}: {_cause(error)}."
+        if _may_pass(error):
+            raise DependencyUnavailable(words) from error
+        raise PermanentError(f"{words} See that its migrations have run.") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database is away or busy, rather than unable to do what it was asked. SQLite calls both
+    "operational" and tells them apart by its code: `SQLITE_ERROR` is a fault of the statement or the schema."""
+    if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return False
+    away = exc.OperationalError | exc.InterfaceError | exc.TimeoutError | OSError
+    return isinstance(error, away) or passes(error) or getattr(error, "connection_invalidated", False)
+
+
+def _upsert(dialect: ModuleType) -> sa.Insert:
+    """Both dialects spell it alike, each in its own class."""
+    insert = dialect.insert(journal)
+    replaced = {column.name: insert.excluded[column.name] for column in journal.c if column.name != "key"}
+    upsert: sa.Insert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
+    return upsert
+
+
+def _cause(error: Exception) -> str:
+    """The driver's own first line: SQLAlchemy's carries statements and values."""
+    origin = getattr(error, "orig", None) or error
+    return str(origin).splitlines()[0] if str(origin) else type(origin).__name__
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    answer = entry.answer
+    body: dict[str, Any] = {"text": answer.text, "finish_reason": answer.finish_reason, "model": answer.model}
+    if answer.estimated:
+        body["estimated"] = True
+    if answer.noted:
+        body["noted"] = answer.noted
+    if answer.cut_off:
+        body["cut_off"] = answer.cut_off
+    return {
+        "key": entry.key,
+        "run_id": entry.payer.run_id,
+        "record_id": entry.payer.record_id,
+        "provider": entry.provider,
+        "model": entry.model,
+        "purpose": entry.purpose,
+        "body": orjson.dumps(body).decode(),
+        "tokens_in": answer.tokens_in,
+        "tokens_cached": answer.tokens_cached,
+        "tokens_out": answer.tokens_out,
+        "cost": entry.cost,
+        "latency_seconds": answer.latency,
+        "created_at": entry.created_at,
+    }
+
+
+def _entry(row: sa.RowMapping) -> Entry:
+    body = orjson.loads(row["body"])
+    created_at: dt.datetime = row["created_at"]
+    return Entry(
+        key=row["key"],
+        payer=Payer(row["run_id"], row["record_id"]),
+        purpose=row["purpose"],
+        provider=row["provider"],
+        model=row["model"],
+        answer=ModelAnswer(
+            text=body["text"],
+            finish_reason=body["finish_reason"],
+            model=body["model"],
+            tokens_in=row["tokens_in"],
+            tokens_cached=row["tokens_cached"],
+            tokens_out=row["tokens_out"],
+            latency=row["latency_seconds"],
+            estimated=body.get("estimated", False),
+            noted=tuple(body.get("noted", ())),
+            cut_off=body.get("cut_off", 0),
+        ),
+        cost=row["cost"],
+        created_at=_aware(created_at),
+    )
+
+
+def _aware(moment: dt.datetime) -> dt.datetime:
+    """SQLite forgets the zone; what was written is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

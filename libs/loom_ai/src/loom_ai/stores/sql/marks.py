@@ -1,0 +1,91 @@
+"""Marks as a table beside the journal's. What is committed survives the death of the process.
+
+Batches that are begun, or cleared, at the same time share one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_ai.coalescing import Coalescer
+from loom_ai.journal.tables import batch_marks
+from loom_ai.stores.sql.journal import trouble
+from loom_common.domain.marks import Mark
+from loom_common.ports.clock import Clock, SystemClock
+
+_KEPT = dt.timedelta(days=7)
+"""A mark that nobody came back to for so long is of a batch nobody will come back to."""
+
+
+class SqlMarks:
+    """`Marks` on an engine of its own. The table must be there: the migrations make it."""
+
+    def __init__(self, engine: AsyncEngine, place: str, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._place = place
+        self._clock = clock or SystemClock()
+        self._dialect: ModuleType = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._swept = False
+        self._begin = Coalescer(self._begin_group)
+        self._clear = Coalescer(self._clear_group)
+
+    async def begin(self, batch: str, mark: Mark) -> Mark | None:
+        return await self._begin((batch, mark))
+
+    async def keep(self, batch: str, mark: Mark) -> None:
+        statement = self._dialect.insert(batch_marks)
+        replaced = {name: statement.excluded[name] for name in ("mark", "updated_at")}
+        with trouble("The marks", self._place, "written"):
+            async with self._engine.begin() as connection:
+                upsert = statement.on_conflict_do_update(index_elements=["batch"], set_=replaced)
+                await connection.execute(upsert, self._row(batch, mark))
+
+    async def clear(self, batch: str) -> None:
+        await self._clear(batch)
+
+    async def close(self) -> None:
+        await self._begin.close()
+        await self._clear.close()
+        await self._engine.dispose()
+
+    async def _begin_group(self, items: Sequence[tuple[str, Mark]]) -> Sequence[Mark | None]:
+        mine = dict(reversed(items))  # of several for one batch, the first
+        statement = self._dialect.insert(batch_marks).values([self._row(*item) for item in mine.items()])
+        fresh = statement.on_conflict_do_nothing().returning(batch_marks.c.batch)
+        with trouble("The marks", self._place, "written"):
+            async with self._engine.begin() as connection:
+                await self._sweep(connection)
+                begun = set((await connection.execute(fresh)).scalars())
+                older = sa.select(batch_marks.c.batch, batch_marks.c.mark).where(
+                    batch_marks.c.batch.in_(mine.keys() - begun)
+                )
+                rows = (await connection.execute(older)).all() if len(begun) < len(mine) else []
+        found = {batch: Mark.of_json(orjson.loads(text)) for batch, text in rows}
+        answers: list[Mark | None] = []
+        for batch, _ in items:
+            answers.append(found.get(batch))
+            found.setdefault(batch, mine[batch])  # who asks for it next, in the same group, comes second
+        return answers
+
+    async def _clear_group(self, batches: Sequence[str]) -> Sequence[None]:
+        with trouble("The marks", self._place, "written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(sa.delete(batch_marks).where(batch_marks.c.batch.in_(batches)))
+        return [None] * len(batches)
+
+    async def _sweep(self, connection: AsyncConnection) -> None:
+        """Once per process: drop what is too old to matter."""
+        if not self._swept:
+            self._swept = True
+            old = self._clock.now() - _KEPT
+            await connection.execute(sa.delete(batch_marks).where(batch_marks.c.updated_at < old))
+
+    def _row(self, batch: str, mark: Mark) -> dict[str, Any]:
+        return {"batch": batch, "mark": orjson.dumps(mark.as_json()).decode(), "updated_at": self._clock.now()}

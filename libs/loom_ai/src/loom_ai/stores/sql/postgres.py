@@ -1,0 +1,28 @@
+"""The journal in Postgres, shared by all replicas."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from loom_ai.stores.sql.journal import SqlJournal
+from loom_common.config.settings import DatabaseSettings
+from loom_common.domain.values.urls import redacted
+
+
+def open_postgres(url: str) -> SqlJournal:
+    """The journal in the database that `url` names (`postgresql://user:password@host/database`)."""
+    return SqlJournal(postgres_engine(url), redacted(url))
+
+
+def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEngine:
+    """Connects at the first use. Client and server both give up on a statement that takes too long."""
+    limits = limits or DatabaseSettings()
+    return create_async_engine(
+        f"postgresql+asyncpg://{url.split('://', 1)[1]}",
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": limits.connect_timeout,
+            "command_timeout": limits.query_timeout,
+            "server_settings": limits.on_the_server(limits.query_timeout),
+        },
+    )

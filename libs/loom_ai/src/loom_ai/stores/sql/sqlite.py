@@ -1,0 +1,35 @@
+"""The journal in a SQLite file: what is committed survives the death of the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from loom_ai.stores.sql.journal import SqlJournal
+
+_BUSY_SECONDS = 10
+"""How long a writer waits for another process's transaction."""
+
+
+def open_sqlite(path: Path) -> SqlJournal:
+    """The journal in the file `path`, whose folder is made where it is missing."""
+    return SqlJournal(sqlite_engine(path), str(path))
+
+
+def sqlite_engine(path: Path) -> AsyncEngine:
+    """An engine on the file `path`, whose folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine.sync_engine, "connect", _prepare)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    # WAL with NORMAL loses nothing when a process dies; only a power cut may take the last transactions.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()

@@ -1,0 +1,3 @@
+"""The bus on RabbitMQ. The only package that imports an AMQP client.
+
+The composition root comes in here; everybody else sees `loom_common.ports.bus`."""

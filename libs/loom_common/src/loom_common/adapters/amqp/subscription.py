@@ -1,0 +1,216 @@
+"""A consumer of one RabbitMQ queue that comes back whatever happened to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiormq
+import structlog
+from aiormq import spec
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
+from loom_common.adapters.amqp.delivery import AmqpDelivery
+from loom_common.adapters.amqp.unacked_window import UnackedWindow
+from loom_common.adapters.bus_errors import at_least_one, topology_missing
+from loom_common.errors import LoomError
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+"""Seconds between attempts to consume again, doubling."""
+
+
+class AmqpSubscription:
+    """One channel with one consumer, and a task that replaces whichever of them is lost.
+
+    `restore` declares the queue again if this process declared it before, and says whether it did."""
+
+    def __init__(
+        self, link: AmqpConnection, queue: str, prefetch: int, restore: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._link = link
+        self._queue = queue
+        self._prefetch = at_least_one(prefetch)
+        self._restore = restore
+        self._channel: aiormq.Channel | None = None
+        self._consumer: str | None = None
+        self._window = UnackedWindow(self._prefetch)
+        self._arrived: asyncio.Queue[AmqpDelivery | None] = asyncio.Queue()  # holds at most what prefetch lets through
+        self._lost = asyncio.Event()
+        self._commands = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopped = False
+        self.closed = False
+
+    @property
+    def queue(self) -> str:
+        return self._queue
+
+    @property
+    def prefetch(self) -> int:
+        return self._prefetch
+
+    @property
+    def active(self) -> bool:
+        """Whether the broker knows of the consumer, as far as this end knows."""
+        return self._consumer is not None and not self._stopped
+
+    async def start(self, patience: float) -> None:
+        """Consume. Raises `TopologyMissing` where there is no such queue, and what `AmqpConnection.errand` raises."""
+        try:
+            async with self._link.errand(patience) as channel:
+                await channel.queue_declare(self._queue, passive=True)
+        except ChannelNotFoundEntity as error:
+            raise topology_missing(f"RabbitMQ at {self._link.place}", [], [self._queue]) from error
+        try:
+            await self._resume()
+        except LOST:
+            if cancelled_by_us():
+                raise
+            self._lost.set()
+        self._keeper = asyncio.create_task(self._keep(), name=f"consumer of {self._queue}")
+
+    def __aiter__(self) -> AsyncIterator[AmqpDelivery]:
+        return self
+
+    async def __anext__(self) -> AmqpDelivery:
+        while True:
+            delivery = await self._arrived.get()
+            if delivery is None:
+                self._arrived.put_nowait(None)
+                raise StopAsyncIteration
+            if not delivery.is_lost:
+                return delivery
+
+    async def set_prefetch(self, prefetch: int) -> None:
+        if at_least_one(prefetch) == self._prefetch:
+            return
+        self._prefetch = prefetch
+        async with self._commands:
+            if self._stopped or self._channel is None or self._consumer is None:
+                return  # the keeper is about to consume with the new limit
+            try:
+                await self._cancel(self._channel, self._consumer)
+                await self._consume(self._channel)
+            except BaseException as error:
+                self._lost.set()
+                if not isinstance(error, LOST) or cancelled_by_us():
+                    raise
+
+    async def stop(self) -> None:
+        if self._stopped:
+            return
+        await self._let_go()
+        async with self._commands:
+            if self._channel is not None and self._consumer is not None:
+                try:
+                    await self._cancel(self._channel, self._consumer)
+                except LOST:
+                    if cancelled_by_us():
+                        raise
+        for delivery in self._end():
+            await delivery.nack()
+
+    async def close(self) -> None:
+        self.closed = True
+        if not self._stopped:
+            await self._let_go()
+            self._end()
+        if self._channel is not None:
+            try:
+                await self._channel.close()  # the broker takes back, in order, what is not acknowledged
+            except LOST:
+                if cancelled_by_us():
+                    raise
+
+    async def _let_go(self) -> None:
+        self._stopped = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+
+    def _end(self) -> list[AmqpDelivery]:
+        """What nobody asked for yet; and the end, for whoever waits for more."""
+        left = []
+        while not self._arrived.empty():
+            delivery = self._arrived.get_nowait()
+            if delivery is not None:
+                left.append(delivery)
+        self._arrived.put_nowait(None)
+        return left
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            try:
+                await self._resume()
+                pause = FIRST_PAUSE
+                continue
+            except ChannelNotFoundEntity:
+                # RabbitMQ tells a consumer nothing if its queue is declared again before it heard of the deletion,
+                # so the other replicas get a moment to hear of it.
+                await asyncio.sleep(pause)
+                await self._declare_again()
+            except (*LOST, LoomError) as error:
+                if isinstance(error, asyncio.CancelledError) and cancelled_by_us():
+                    raise
+                log.warning("cannot consume yet", queue=self._queue, reason=str(error) or type(error).__name__)
+            self._lost.set()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _resume(self) -> None:
+        """See to it that there is a channel and, on it, one consumer."""
+        channel = self._channel
+        if channel is None or channel.is_closed:
+            channel = self._channel = await self._link.channel()
+            self._consumer = None
+            channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
+            channel.closing.add_done_callback(lambda _: self._on_closed(channel))
+        async with self._commands:
+            if self._consumer is None:
+                await self._consume(channel)
+
+    async def _consume(self, channel: aiormq.Channel) -> None:
+        """A live consumer of a quorum queue ignores a new limit, so the limit comes before the consumer."""
+        await channel.basic_qos(prefetch_count=self._prefetch)
+        window = self._window = UnackedWindow(self._prefetch)
+
+        async def take(message: DeliveredMessage) -> None:
+            frame = message.delivery
+            if isinstance(frame, spec.Basic.Deliver) and not self.closed:
+                window.arrived()
+                self._arrived.put_nowait(AmqpDelivery(channel, message, frame, window))
+
+        self._consumer = (await channel.basic_consume(self._queue, take)).consumer_tag
+
+    async def _cancel(self, channel: aiormq.Channel, consumer: str) -> None:
+        """While nothing is on its way to the consumer: see `unacked_window.py`."""
+        async with self._window.still():
+            self._consumer = None
+            await channel.basic_cancel(consumer)
+
+    async def _on_cancelled(self, frame: spec.Basic.Cancel) -> None:
+        """The broker took the consumer away: its queue was deleted, or moved to another node."""
+        if frame.consumer_tag == self._consumer:
+            self._consumer = None
+            self._lost.set()
+
+    def _on_closed(self, channel: aiormq.Channel) -> None:
+        if channel is self._channel:
+            self._consumer = None
+            self._lost.set()
+
+    async def _declare_again(self) -> None:
+        try:
+            known = await self._restore(self._queue)
+        except LoomError as error:
+            log.warning("cannot declare the queue again", queue=self._queue, reason=str(error))
+        else:
+            log.warning("queue was gone", queue=self._queue, declared_again=known)

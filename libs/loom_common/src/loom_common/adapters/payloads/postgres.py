@@ -1,0 +1,82 @@
+"""The payload store as a table of the state database: `payloads(name, run_id, body, created_at)`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from loom_common.config.settings import DatabaseSettings
+from loom_common.domain.values.ids import content_hash
+from loom_common.domain.values.sqlstates import passes
+from loom_common.errors import DependencyUnavailable
+
+
+class PostgresPayloads:
+    """Opens its small pool at the first use."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
+        name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
+        async with self._connection() as connection:
+            await connection.execute(
+                "INSERT INTO payloads (name, run_id, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                name,
+                run_id,
+                data,
+            )
+        return name
+
+    async def get(self, name: str) -> bytes:
+        async with self._connection() as connection:
+            body = await connection.fetchval("SELECT body FROM payloads WHERE name = $1", name)
+        if body is None:
+            raise KeyError(name)
+        return bytes(body)
+
+    async def runs(self) -> Sequence[str]:
+        async with self._connection() as connection:
+            rows = await connection.fetch("SELECT DISTINCT run_id FROM payloads WHERE run_id IS NOT NULL")
+        return [row["run_id"] for row in rows]
+
+    async def forget(self, run_id: str) -> None:
+        async with self._connection() as connection:
+            await connection.execute("DELETE FROM payloads WHERE run_id = $1", run_id)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+        """A connection of the pool. What says that the server is away becomes `DependencyUnavailable`."""
+        try:
+            async with self._opening:
+                if self._pool is None:
+                    limits = DatabaseSettings()
+                    self._pool = await asyncpg.create_pool(
+                        self._dsn,
+                        min_size=0,
+                        max_size=4,
+                        timeout=limits.connect_timeout,
+                        command_timeout=limits.query_timeout,
+                        server_settings=limits.on_the_server(limits.query_timeout),
+                    )
+            async with self._pool.acquire() as connection:
+                yield connection
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise _away(error) from error
+        except asyncpg.PostgresError as error:
+            if not passes(error):
+                raise
+            raise _away(error) from error
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+
+
+def _away(error: Exception) -> DependencyUnavailable:
+    return DependencyUnavailable(f"The payload store (LOOM_PAYLOADS_URL) is away: {type(error).__name__}.")

@@ -1,0 +1,3 @@
+"""Buses around another bus, which change what passes through.
+
+Adapters derive from these; nobody else needs them."""

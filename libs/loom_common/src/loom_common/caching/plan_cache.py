@@ -1,0 +1,41 @@
+"""The last few plans a worker met, so that a message needs to carry only the hash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+
+from loom_common.domain.run.plan import Plan
+from loom_common.errors import PermanentError
+from loom_common.ports.payloads import PayloadStore
+
+
+class PlanCache:
+    """Plans by hash, read from the payload store once. Holds at most `capacity` of them."""
+
+    def __init__(self, payloads: PayloadStore, capacity: int = 32) -> None:
+        self._payloads = payloads
+        self._capacity = capacity
+        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._lock = asyncio.Lock()
+
+    async def get(self, plan_hash: str) -> Plan:
+        """The plan of that hash. Raises `PermanentError` where the payload store does not hold it."""
+        if (plan := self._plans.get(plan_hash)) is not None:
+            self._plans.move_to_end(plan_hash)
+            return plan
+        async with self._lock:
+            if plan_hash not in self._plans:
+                self._plans[plan_hash] = await self._read(plan_hash)
+                if len(self._plans) > self._capacity:
+                    self._plans.popitem(last=False)
+            return self._plans[plan_hash]
+
+    async def _read(self, plan_hash: str) -> Plan:
+        try:
+            return Plan.decoded(await self._payloads.get(plan_hash))
+        except KeyError:
+            raise PermanentError(
+                f"The plan {plan_hash[:12]} is not in this worker's payload store. "
+                "Every service must use the same LOOM_PAYLOADS_URL."
+            ) from None

@@ -1,0 +1,36 @@
+"""What the reader of a pipeline file looks at in prompts and context files, looked at in a run request, which anyone
+may write. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+
+from loom_common.domain.prompts.prompt_check import check_prompt
+from loom_common.domain.run.plan import Plan
+from loom_common.errors import Problem
+
+
+def plan_mistakes(plan: Plan) -> Iterator[Problem]:
+    """Context files and prompts that did not travel with the request, and mistakes in the prompt."""
+    transform = plan.pipeline.transform
+    there = ", ".join(plan.files) or "there is none"
+    for position, name in enumerate(transform.context):
+        if name not in plan.files:
+            yield Problem(
+                ("transform", "context", position), f"{name!r}", f"a file that is among the request's `files` ({there})"
+            )
+    if transform.prompt is None:
+        return
+    at = ("transform", "prompt")
+    if transform.prompt not in plan.files and _names_a_file(transform.prompt):
+        yield Problem(at, f"{transform.prompt!r}", f"a prompt, or a file that is among the request's `files` ({there})")
+        return
+    names = [PurePath(name).stem for name in transform.context]
+    for each in check_prompt(plan.text_of(transform.prompt), names, list(plan.pipeline.params)):
+        yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)
+
+
+def _names_a_file(prompt: str) -> bool:
+    """Whether it looks like a path, as the readers of pipeline files have it: no whitespace, no braces."""
+    return not any(mark in prompt for mark in " \n\t{}")

@@ -1,0 +1,83 @@
+"""What a record must have before it may enter a run, however it comes: from a source, or by a replay."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from loom_common.domain.definition.output import json_schema
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.values.near import closest
+from loom_common.errors import RecordError
+from loom_common.text import storable
+
+_LONGEST = 200
+"""Characters of an id: it stands in tables, logs and commands. A longer key is cut and ends in its hash."""
+
+
+def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place") -> str:
+    """The key fields as text, joined by `|`. Raises `RecordError` where one is missing, null or empty."""
+    for key in keys:
+        if data.get(key) in (None, ""):
+            state = "missing" if key not in data else "null" if data[key] is None else "empty"
+            raise RecordError(
+                f"The key field '{key}' is {state} at {place}; the record has {_fields(data)}.", code="missing_key"
+            )
+    parts = [_text(data[key]) for key in keys]
+    if len(parts) > 1:  # so that ("a|b", "c") and ("a", "b|c") are two keys
+        parts = [part.replace("\\", "\\\\").replace("|", "\\|") for part in parts]
+    return bounded("|".join(parts))
+
+
+def bounded(text: str) -> str:
+    """An id that everything can hold. What is cut or replaced in it is told apart by its hash."""
+    held = storable(text)
+    if held == text and len(text) <= _LONGEST:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{held[: _LONGEST - 33]}~{digest}"
+
+
+def carried_from_input(pipeline: Pipeline) -> tuple[str, ...]:
+    """Fields of `load.include` that a record must have as it is read: all that the output is not declared to give;
+    none where the output is not declared, which is then known only when it is there."""
+    shape = pipeline.transform.shape
+    if shape is None:
+        return ()
+    given = json_schema(shape).get("properties", {})
+    return tuple(name for name in pipeline.load.include if name not in given)
+
+
+def see_fields(data: Mapping[str, Any], names: Iterable[str], place: str) -> None:
+    """Raise `RecordError` where the record lacks a field that is loaded with its output: it would be loaded empty."""
+    for name in names:
+        if name not in data:
+            near = closest(name, list(data))
+            hint = f" Did you mean '{near}'?" if near else ""
+            raise RecordError(
+                f"`load.include` names '{name}', which the record at {place} lacks; it has {_fields(data)}.{hint}",
+                code="missing_field",
+                details={"field": name},
+            )
+
+
+def see_that_the_key_stays(data: Mapping[str, Any], output: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Raise `RecordError` where the output would overwrite a key field with another value."""
+    for key in keys:
+        if key in output and key in data and _text(output[key]) != _text(data[key]):
+            raise RecordError(
+                f"The output's field '{key}' would overwrite the record's key: {data[key]!r} would become "
+                f"{output[key]!r}. Give the output's field another name.",
+                code="key_overwritten",
+                details={"output": dict(output)},
+            )
+
+
+def _fields(data: Mapping[str, Any]) -> str:
+    return ", ".join(map(str, data)) or "no field at all"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,108 @@
+"""What a pipeline file says about evaluation: the evaluators, the judging model, the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field
+
+from loom_common.domain.definition.caching import CacheConfig
+from loom_common.domain.definition.evaluators import MODEL_JUDGED, EvaluatorConfig, ModelJudged
+from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Recovery
+from loom_common.domain.model_options.call_options import CallOptions
+from loom_common.domain.model_options.providers import ProviderConfig, split_model
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
+
+
+class GateConfig(Section):
+    """A gate with settings."""
+
+    type: str = Field(description="`all_pass`, `majority_pass`, `any_pass`, `weighted`, or a custom gate.")
+    threshold: float | None = Field(None, ge=0, le=1, description="`weighted`: the mean to reach.")
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"type": written} if isinstance(written, str) else written
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A threshold with the weighted gate, and with no other."""
+        kind, threshold = said(written, "type"), said(written, "threshold")
+        if kind == "weighted" and threshold is None:
+            yield mistake((), "missing_for_type", "`threshold`, which a weighted gate needs", written)
+        if isinstance(kind, str) and kind != "weighted" and threshold is not None:
+            expected = "no `threshold`, which belongs to the weighted gate alone"
+            yield mistake(("threshold",), "strange_for_type", expected, threshold)
+
+
+THRESHOLD_GATES = ("all_pass", "majority_pass", "any_pass")
+"""The gates that look at whether each evaluator passed."""
+
+
+class EvaluateConfig(Recovery, CallOptions):
+    """How each output is scored, and which scores let it through."""
+
+    model: str | None = Field(None, description="The model of evaluators that ask one and name none themselves.")
+    base_url: WebLocation | None = Field(
+        None, description="Its OpenAI-compatible endpoint. Default: `OPENAI_BASE_URL`, else OpenAI's."
+    )
+    api_key: SecretRef | None = Field(
+        None, description="A credential reference. Default: `${OPENAI_API_KEY}` where that is set."
+    )
+    cache: CacheConfig = Field(default_factory=CacheConfig, description="Reuse of judgements between runs.")
+    sample: float = Field(
+        1.0, gt=0, le=1, description="Share of records to evaluate, always the same ones. The others pass unscored."
+    )
+    keep_interactions: bool = Field(
+        True, description="Whether each question to a judging model and its answer is kept beside the score."
+    )
+    evaluators: list[EvaluatorConfig] = Field(min_length=1, description="Each gives one score in [0, 1] per record.")
+    quality_gate: GateConfig = Field(
+        default_factory=lambda: GateConfig(type="all_pass"),
+        description="`all_pass`, `majority_pass`, `any_pass`, `{type: weighted, threshold: 0.75}`, a registered "
+        "name, or `module:Class`.",
+    )
+    batch_threshold: float | None = Field(
+        None, ge=0, le=1, description="Share of judged records that must pass, over the whole run; else `partial`."
+    )
+    on_failure: OnFailureHere = Field("quarantine", description="For evaluator errors. " + ON_FAILURE)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Names that tell evaluators apart; a threshold for each, unless the gate does without; a model to ask."""
+        gate = said(GateConfig.long_form(said(written, "quality_gate")), "type") or "all_pass"
+        names: list[str] = []
+        for position, evaluator in enumerate(items(written, "evaluators")):
+            if not isinstance(evaluator, Mapping | Section):
+                continue
+            kind = said(evaluator, "type")
+            name = str(said(evaluator, "name") or kind or "")
+            if name in names:
+                key = ("name",) if said(evaluator, "name") else ()
+                expected = f"a different `name` for each evaluator ({name} stands twice)"
+                yield mistake(("evaluators", position, *key), "duplicate_names", expected, name)
+            names.append(name)
+            if gate in THRESHOLD_GATES and said(evaluator, "threshold") is None:
+                expected = f"a `threshold` for {name or 'it'}: only a weighted gate does without"
+                yield mistake(("evaluators", position), "missing_threshold", expected, evaluator)
+            if kind in MODEL_JUDGED and said(evaluator, "model") is None and said(written, "model") is None:
+                expected = f"`evaluate.model`, or a `model` for {name}"
+                yield mistake(("evaluators", position), "missing_model", expected, evaluator)
+
+    def endpoint_settings(
+        self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None
+    ) -> tuple[str, str | None, str | None]:
+        """Model, endpoint and key of an evaluator: its own, else this section's. A model of another provider is not
+        asked at this section's endpoint, and another endpoint is not sent this section's key."""
+        model = evaluator.model or self.model or ""
+        alike = self.speaks_to(evaluator, providers)
+        base_url = evaluator.base_url or (self.base_url if alike else None)
+        key = evaluator.api_key or (self.api_key if alike and evaluator.base_url is None else None)
+        return model, base_url, key
+
+    def speaks_to(self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None) -> bool:
+        """Whether an evaluator's model is of the provider that this section is about."""
+        configured = dict(providers or {})
+        model = evaluator.model or self.model or ""
+        return split_model(model, configured)[0] == split_model(self.model or "", configured)[0]

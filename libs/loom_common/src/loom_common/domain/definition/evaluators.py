@@ -1,0 +1,324 @@
+"""The evaluators a pipeline may name, each with its settings. How they score is the evaluator service's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+import jsonschema
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from loom_common.domain.json_values.patterns import pattern_of
+from loom_common.domain.section import (
+    FunctionRef,
+    Mistake,
+    SecretRef,
+    Section,
+    WebLocation,
+    mistake,
+    mistakes_in,
+    refusal,
+    said,
+)
+from loom_common.domain.values.durations import Limit
+from loom_common.domain.values.near import closest
+
+
+def _plain(value: str) -> str:
+    """A judge gets criteria as they stand: what is in braces would reach it in braces."""
+    if inside := re.search(r"\{\{.*?\}\}|\{%.*?%\}", value):
+        raise PydanticCustomError(
+            "no_template",
+            "plain text: criteria are no template, and {found} would stay as it is. Name an input field that the judge "
+            "is to see in `reference_field`, `source_field` or their like",
+            {"found": inside[0]},
+        )
+    return value
+
+
+_Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
+Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
+"""What a judge goes by, in words."""
+
+
+class Evaluator(Section):
+    """What every evaluator has."""
+
+    name: str = Field("", max_length=100, description="Tells evaluators of one type apart. Default: the type.")
+    threshold: float | None = Field(None, ge=0, le=1, description="The score to reach (inclusive).")
+    weight: float = Field(1.0, gt=0, description="Share in a weighted gate.")
+    field: str | None = Field(
+        None, description="The output field looked at. Default: the only field, or the whole output as JSON."
+    )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        if isinstance(written, Mapping) and not written.get("name") and isinstance(written.get("type"), str):
+            return {**written, "name": written["type"]}
+        return written
+
+
+class ExactMatch(Evaluator):
+    """1.0 where the output equals the reference, else 0.0."""
+
+    type: Literal["exact_match"]
+    reference_field: str = Field(description="The input field that holds the expected value.")
+    case_sensitive: bool = Field(True, description="Whether `Yes` and `yes` differ.")
+
+
+class Contains(Evaluator):
+    """The share of the given texts that the output contains."""
+
+    type: Literal["contains"]
+    values: list[str] = Field(default_factory=list, description="Texts to look for.")
+    reference_field: str | None = Field(None, description="An input field whose text to look for.")
+    case_sensitive: bool = Field(False, description="Whether `Yes` and `yes` differ.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """It has something to look for."""
+        if not said(written, "values") and said(written, "reference_field") is None:
+            yield mistake((), "missing_for_type", "`values` or `reference_field`, which contains needs", written)
+
+
+class Regex(Evaluator):
+    """1.0 where the pattern is found in the output, else 0.0."""
+
+    type: Literal["regex"]
+    pattern: str = Field(description="A Python regular expression, searched anywhere; anchor it to match the whole.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            pattern_of(value)
+        except ValueError as error:
+            raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from error
+        return value
+
+
+class JsonSchema(Evaluator):
+    """1.0 where the output (or field) fits the JSON Schema, else 0.0 with the first misfit as explanation."""
+
+    type: Literal["json_schema"]
+    json_schema: dict[str, Any] = Field(alias="schema", description="A JSON Schema (draft 2020-12).")
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_one(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            jsonschema.Draft202012Validator.check_schema(value)
+        except jsonschema.SchemaError as error:
+            at = ".".join(map(str, error.absolute_path))
+            words = f"at {at}: {error.message}" if at else error.message
+            raise PydanticCustomError("json_schema", "a valid JSON Schema ({why})", {"why": words}) from error
+        return value
+
+
+def _bounds(written: Mapping[str, Any]) -> Iterable[Mistake]:
+    least, most = said(written, "min"), said(written, "max")
+    if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+        yield mistake(("max",), "bounds", f"{least:g} or more, as `min` says", most)
+
+
+class Range(Evaluator):
+    """1.0 where a numeric output field lies in [min, max], else 0.0."""
+
+    type: Literal["range"]
+    min: float | None = Field(None, description="Inclusive.")
+    max: float | None = Field(None, description="Inclusive.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """The least is not above the most."""
+        return _bounds(written)
+
+
+class Length(Evaluator):
+    """1.0 where the length in characters (or items of a list) lies in [min, max], else 0.0."""
+
+    type: Literal["length"]
+    min: int | None = Field(None, ge=0, description="Inclusive.")
+    max: int | None = Field(None, ge=0, description="Inclusive.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """The least is not above the most."""
+        return _bounds(written)
+
+
+class PythonEvaluator(Evaluator):
+    """Your function's score."""
+
+    type: Literal["python"]
+    function: FunctionRef = Field(
+        description="`module:name` of `def f(output: dict, record: dict) -> float`; or `(score, explanation)`.",
+    )
+    timeout: Limit = Field("30s", description="What one record may take. Past it: an evaluator error.")
+
+
+class EmbeddingSimilarity(Evaluator):
+    """How much output and reference are about the same: the cosine of their vectors by a small model in the worker.
+    It asks nobody and costs nothing; it is made for English, and hardly tells a statement from its opposite."""
+
+    type: Literal["embedding_similarity"]
+    reference_field: str = Field(description="The input field that holds the expected text.")
+
+
+PREVIOUS_RUN = "previous_run"
+_RUN = re.compile(r"\Arun_[0-9a-f]{12}\Z")
+_TIMEOUT = "What one answer may take; past it, it is asked for again later. Default: its provider's, else {}."
+
+
+class ModelJudged(Evaluator):
+    """What every evaluator that asks a model has. Arbiter words the question and reads the answer."""
+
+    model: str | None = Field(None, description="The model that judges. Default: `evaluate.model`.")
+    base_url: WebLocation | None = Field(None, description="Its endpoint. Default: `evaluate.base_url`.")
+    api_key: SecretRef | None = Field(None, description="A credential reference. Default: `evaluate.api_key`.")
+    temperature: float | None = Field(0.0, ge=0, le=2, description="Sampling temperature; null leaves it to the model.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="The longest answer. A small model may ramble on: past it, it is an evaluator error."
+    )
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("30s"))
+    usual_timeout: ClassVar[str] = "30s"
+    """What one answer may take, where neither the evaluator nor its provider says."""
+
+
+class Semantic(ModelJudged):
+    """How much of the reference's meaning the output has."""
+
+    type: Literal["semantic"]
+    reference_field: str = Field(description="The input field that holds the expected text.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("15s"))
+    usual_timeout: ClassVar[str] = "15s"
+
+
+class CustomCriteria(ModelJudged):
+    """How well the output meets criteria in your own words."""
+
+    type: Literal["custom_criteria"]
+    criteria: Criteria = Field(description="What to judge by: a text, or a list of texts.")
+    reference_field: str | None = Field(None, description="An input field that the judge sees as context.")
+
+
+class Factuality(ModelJudged):
+    """The share of the output's claims that are true: by the source, else by what the model knows."""
+
+    type: Literal["factuality"]
+    source_field: str | None = Field(None, description="The input field that holds the truth.")
+    criteria: Criteria | None = Field(None, description="Without a source: which claims to look at.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("45s"))
+    usual_timeout: ClassVar[str] = "45s"
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A source or criteria, not both."""
+        if said(written, "source_field") is not None and said(written, "criteria") is not None:
+            expected = "no `criteria` beside `source_field`: the source decides"
+            yield mistake(("criteria",), "strange_for_type", expected, said(written, "criteria"))
+
+
+class Groundedness(ModelJudged):
+    """The share of the output's statements that the source supports."""
+
+    type: Literal["groundedness"]
+    source_field: str = Field(description="The input field that holds the source: the document, the passages found.")
+    criteria: Criteria | None = Field(None, description="Which statements to look at.")
+    timeout: Limit | None = Field(None, description=_TIMEOUT.format("45s"))
+    usual_timeout: ClassVar[str] = "45s"
+
+
+class Relevance(ModelJudged):
+    """How fully, and how much to the point, the output answers the query."""
+
+    type: Literal["relevance"]
+    query_field: str = Field(description="The input field that holds the question.")
+    criteria: Criteria | None = Field(None, description="What to look at most.")
+
+
+class Pairwise(ModelJudged):
+    """Whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each drawn towards
+    0.5 by a judge that is not sure."""
+
+    type: Literal["pairwise"]
+    baseline_field: str | None = Field(None, description="The input field that holds the other answer.")
+    baseline: str | None = Field(
+        None,
+        description="Instead: what an earlier run made of the same record. `previous_run`: the pipeline's run before; "
+        "or a run's id. Without an output there: a tie.",
+    )
+    criteria: Criteria | None = Field(None, description="What to compare by.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Exactly one baseline."""
+        if (said(written, "baseline_field") is None) == (said(written, "baseline") is None):
+            yield mistake((), "missing_for_type", "one of `baseline_field` and `baseline: previous_run`", written)
+
+    @field_validator("baseline")
+    @classmethod
+    def _a_run(cls, value: str | None) -> str | None:
+        if value is not None and value != PREVIOUS_RUN and not _RUN.match(value):
+            raise PydanticCustomError(
+                "strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 letters or digits)"
+            )
+        return value
+
+
+def _whatever_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """An evaluator of a type that is not there has its other mistakes told, too: all of them where a type has nearly
+    that name, else those in the keys that every evaluator has."""
+    try:
+        return handler(written)
+    except ValidationError as error:
+        if not isinstance(written, Mapping) or written.get("type") in EVALUATORS:
+            raise
+        near = closest(str(written.get("type")), EVALUATORS)
+        found = [*mistakes_in(error), *_other_mistakes(written, near)]
+        raise refusal("evaluator", found) from None
+
+
+def _other_mistakes(written: Mapping[str, Any], near: str | None) -> list[Mistake]:
+    kind = near or "length"
+    try:
+        EVALUATORS[kind].model_validate({**written, "type": kind})
+    except ValidationError as error:
+        shared = Evaluator.model_fields
+        return [each for each in mistakes_in(error, kind) if near or (each["loc"][1:] and each["loc"][1] in shared)]
+    return []
+
+
+EvaluatorConfig = Annotated[
+    ExactMatch
+    | Contains
+    | Regex
+    | JsonSchema
+    | Range
+    | Length
+    | PythonEvaluator
+    | EmbeddingSimilarity
+    | Semantic
+    | CustomCriteria
+    | Factuality
+    | Groundedness
+    | Relevance
+    | Pairwise,
+    Field(discriminator="type"),
+    WrapValidator(_whatever_its_type),
+]
+EVALUATORS: dict[str, type[Evaluator]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
+}
+"""By their `type`."""
+MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
+"""The types that ask a model."""

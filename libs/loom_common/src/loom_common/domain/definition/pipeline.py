@@ -1,0 +1,184 @@
+"""What a pipeline file says, as types. Every description here is the reference in docs/pipeline.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.fail_on import FailOn
+from loom_common.domain.definition.failing import (
+    ON_FAILURE,
+    ON_FAILURE_OR_FALLBACK,
+    FallbackConfig,
+    OnFailure,
+    OnFailureHere,
+    Recovery,
+    fallback_fits,
+    meant_by_presence,
+)
+from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.definition.overwritten_fields import overwriting
+from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.model_options.params import ParamSpec
+from loom_common.domain.model_options.pricing import ModelPrice
+from loom_common.domain.model_options.providers import ProviderConfig, model_mistake, provider_mistakes
+from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
+
+_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
+
+
+class ExtractConfig(Recovery):
+    """Where records come from."""
+
+    source: Location = Field(
+        description="A file (`data/reviews.csv`, `data/*.jsonl`), `sqlite:///path.db?table=t` or `postgres://...`."
+    )
+    query: str | None = Field(
+        None, description="SQL for database sources. `{{ name }}` is a parameter: bound, never spliced."
+    )
+    key: str | list[str] | None = Field(
+        None, description="The field (or fields) that identify a record. Without it: its content and position."
+    )
+    batch_size: int = Field(100, ge=1, le=10_000, description="Records per batch, the unit of transport.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
+    )
+    on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key fields, however they were written; empty without a key."""
+        if self.key is None:
+            return ()
+        return (self.key,) if isinstance(self.key, str) else tuple(self.key)
+
+
+class LoadConfig(Recovery):
+    """Where records that passed go."""
+
+    destination: Location = Field(
+        description="A file (`results/scores.csv`), `sqlite:///path.db?table=t` or `postgres://...?table=t`."
+    )
+    mode: Literal["append", "upsert", "replace"] | None = Field(
+        None,
+        description="`append`, `upsert` (by `key`) or `replace`. Default: `replace` for files; for databases `upsert` "
+        "where records have a key (`extract.key`, or `key` here), else `append`.",
+    )
+    key: list[str] = Field(
+        default_factory=list, description="Columns that identify a row, for `upsert`. Default: `extract.key`."
+    )
+    include: list[str] = Field(
+        default_factory=list, description="Input fields to load beside the output. The extract key always is."
+    )
+    allow_empty: bool = Field(
+        False, description="`replace`: let a run that loaded no row empty the destination. Else what is there stays."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
+    on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
+    fallback: Location | None = Field(
+        None,
+        description="A second destination: for rows that the first refuses, and for batches once it cannot be written.",
+    )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return meant_by_presence(written)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A fallback where one is meant, and a key for `upsert`."""
+        yield from fallback_fits(written)
+        if said(written, "mode") == "upsert" and not said(written, "key"):
+            yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
+
+    @property
+    def second(self) -> Self | None:
+        """The same for the second destination, where there is one. Rows are added there, whatever the mode here."""
+        if self.fallback is None:
+            return None
+        place = {"destination": self.fallback, "mode": "append", "options": dict[str, Any]()}
+        return self.model_copy(update={**place, "fallback": None, "on_failure": "quarantine"})
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class Pipeline(Section):
+    """One pipeline: Extract -> AI-Transform -> Evaluate -> Load."""
+
+    name: str = Field(description="Lower case letters, digits, `_` and `-`; routing keys and tables carry it.")
+    version: str = Field("1.0.0", description="Yours; every run records it.")
+    description: str = Field("", description="For people.")
+    params: dict[str, ParamSpec] = Field(
+        default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
+    )
+    extract: ExtractConfig
+    transform: TransformConfig
+    evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
+    load: LoadConfig
+    fail_on: FailOn = Field(
+        default_factory=dict,
+        description="`{rejected: 0.2, failed: 0}`: `loom run` exits with 5 where more records than that came to such "
+        "an end. What passed is loaded all the same.",
+    )
+    monitoring: MonitoringConfig = Field(
+        default_factory=MonitoringConfig, description="What a run may cost, and what people are told of it."
+    )
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict,
+        description="USD per million tokens, for models whose price is not known or is yours: "
+        "`my-model: {input: 0.2, output: 0.8}`. Default: a bundled price list.",
+    )
+    providers: dict[str, ProviderConfig] = Field(
+        default_factory=dict, description="Connections to model providers, by the name before the colon of `model`."
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="What may take how long.")
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Providers that can be reached, models of providers that there are, and outputs that overwrite nothing."""
+        yield from provider_mistakes(written)
+        yield from overwriting(written)
+        own = said(written, "providers")
+        configured = list(own) if isinstance(own, Mapping) else []
+        for at, model in _models(written):
+            if (wrong := model_mistake(model, configured)) is not None:
+                yield mistake(at, "unknown_provider", wrong, model)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) else value
+
+    @field_validator("name")
+    @classmethod
+    def _routable(cls, value: str) -> str:
+        if not _NAME.match(value):
+            raise PydanticCustomError(
+                "pipeline_name", "a name of at most 100 lower case letters, digits, `_` and `-`, first a letter"
+            )
+        return value
+
+
+def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every model that a definition names, and where."""
+    transform, evaluate = said(written, "transform"), said(written, "evaluate")
+    fallback = FallbackConfig.long_form(said(transform, "fallback"))
+    named: list[tuple[tuple[str | int, ...], Any]] = [
+        (("transform", "model"), said(transform, "model")),
+        *((("transform", "fallback", "models", at), model) for at, model in enumerate(items(fallback, "models"))),
+        (("evaluate", "model"), said(evaluate, "model")),
+        *(
+            (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))
+            for at, evaluator in enumerate(items(evaluate, "evaluators"))
+        ),
+    ]
+    yield from ((at, model) for at, model in named if isinstance(model, str))

@@ -1,0 +1,168 @@
+"""From what a user wrote (a mapping) to a `Pipeline`, or to every mistake in it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
+
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluators import EVALUATORS, Evaluator
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.model_options.providers import PROVIDERS
+from loom_common.domain.values.near import closest
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import InvalidDefinition, Problem
+
+Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
+"""Where a path of keys stands in the user's file: (file, line, column)."""
+KeyPath = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+_MOST_PLACES = 4
+"""A key that stands in more sections than this says nothing about where another one belongs."""
+_KINDS = frozenset(get_args(ErrorType))
+"""The kinds of error that pydantic words itself."""
+
+
+def parse(definition: Mapping[str, Any], locate: Locate = lambda _: (None, None, None)) -> Pipeline:
+    """Validate a definition. Raises `InvalidDefinition` with every problem, placed by `locate`."""
+    return validated(Pipeline, definition, locate)
+
+
+def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
+    """Validate what a user wrote against any model, in the words of `parse`. Raises `InvalidDefinition`."""
+    try:
+        return model.model_validate(written)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        paths = [_written_path(detail, written) for detail in details]
+        kept = [at for at, path in enumerate(paths) if not _told_better(details[at], path, details, paths)]
+        found = [_problem(details[at], paths[at], locate, model) for at in kept]
+        raise InvalidDefinition(_distinct(found)) from None
+
+
+def _told_better(
+    detail: ErrorDetails, path: KeyPath, details: Sequence[ErrorDetails], paths: Sequence[KeyPath]
+) -> bool:
+    """Whether a value of the wrong type for one member of a union is of the right one for another, which says more."""
+    if len(detail["loc"]) == len(path) or not detail["type"].endswith("_type"):
+        return False
+    return any(
+        other[: len(path)] == path and (len(other) > len(path) or not each["type"].endswith("_type"))
+        for each, other in zip(details, paths, strict=True)
+    )
+
+
+def _distinct(problems: list[Problem]) -> list[Problem]:
+    """Each mistake once, in the order of the file. A key that may be of several types has all of them expected."""
+    by_place: dict[tuple[KeyPath, str], Problem] = {}
+    for problem in problems:
+        before = by_place.setdefault((problem.path, problem.found), problem)
+        if problem.expected not in before.expected:
+            expected = f"{before.expected} or {problem.expected}"
+            by_place[problem.path, problem.found] = replace(before, expected=expected)
+    return sorted(by_place.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
+
+
+def _problem(detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[BaseModel]) -> Problem:
+    found, expected, suggestion = _words(detail, path, model)
+    if detail["type"] == "union_tag_invalid" and isinstance(detail["input"], Mapping):
+        path = (*path, "type")
+    file, line, column = locate(path)
+    return Problem(path, found, expected, suggestion, file, line, column)
+
+
+def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
+    """Pydantic's location without the names it adds for union members: only keys the user wrote, or left out."""
+    path: list[str | int] = []
+    here: Any = definition
+    for part in detail["loc"]:
+        of_mapping = isinstance(here, Mapping) and part in here
+        of_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if of_mapping or of_list:
+            here = here[part]
+            path.append(part)
+    return (*path, detail["loc"][-1]) if detail["type"] == "missing" else tuple(path)
+
+
+def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple[str, str, str | None]:
+    kind, context = detail["type"], detail.get("ctx", {})
+    last = str(path[-1]) if path else ""
+    match kind:
+        case "missing":
+            return "nothing", f"a value for `{last}`", None
+        case "extra_forbidden":
+            section = _section_at(detail["loc"], model)
+            known = _keys(section)
+            near = closest(last, known)
+            elsewhere = "" if near else _belongs(last, model)
+            return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
+        case "literal_error":
+            options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
+        case "union_tag_invalid" | "union_tag_not_found":
+            given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
+            return f"type {_shown(given)}", f"one of {', '.join(EVALUATORS)}", closest(str(given), EVALUATORS)
+        case "unknown_provider":
+            known = sorted(PROVIDERS)
+            expected = f"`provider:model` with one of {', '.join(known)}, or with one of `providers`"
+            return _shown(detail["input"]), expected, detail["msg"]
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return _shown(detail["input"]), "keys and values: `key: ...`", None
+        case _ if isinstance(detail["input"], Mapping) and kind not in _KINDS:
+            return "the settings given", detail["msg"], None
+        case "clear_text_password" | "clear_text_secret":
+            return "a secret in clear", detail["msg"], None
+        case _:
+            return _shown(detail["input"]), _lower_first(detail["msg"]), None
+
+
+def _section_at(loc: KeyPath, model: type[BaseModel]) -> type[BaseModel]:
+    """The section that holds the last key of `loc`."""
+    for part in loc[:-1]:
+        if part in EVALUATORS and issubclass(model, Evaluator | EvaluateConfig):
+            model = EVALUATORS[str(part)]
+        elif isinstance(part, str) and part in model.model_fields:
+            model = _section_of(model.model_fields[part].annotation) or model
+    return model
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return sorted(info.alias or name for name, info in model.model_fields.items())
+
+
+def _belongs(key: str, root: type[BaseModel]) -> str:
+    """Where a key that is unknown here has its place, in words; nothing where there is no such key."""
+    places = [at for at, section in _sections(root, "") if key in _keys(section)]
+    return f"; `{key}` belongs to {' or '.join(dict.fromkeys(places))}" if 0 < len(places) <= _MOST_PLACES else ""
+
+
+def _sections(model: type[BaseModel], at: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        inner = _section_of(field.annotation)
+        if name == "evaluators":
+            yield from ((f"{at}{name}[]", each) for each in EVALUATORS.values())
+        elif inner is not None:
+            yield f"{at}{name}", inner
+            yield from _sections(inner, f"{at}{name}.")
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _section_of(arg))), None)
+
+
+def _shown(value: Any) -> str:
+    text = redacted(value) if isinstance(value, str) else value
+    shown = repr(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _lower_first(text: str) -> str:
+    text = text.removeprefix("Value error, ").removeprefix("Input should be ")
+    return text[:1].lower() + text[1:]

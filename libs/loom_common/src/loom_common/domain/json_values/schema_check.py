@@ -1,0 +1,134 @@
+"""JSON Schema under a limit of time: how values are checked against what a pipeline declares.
+
+A schema is the pipeline's, the value anybody's. Patterns, unique items and references can make one check take for ever;
+here each keyword looks at the clock, and a check that takes too long is its record's error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+from referencing.jsonschema import EMPTY_REGISTRY
+
+from loom_common.domain.json_values.patterns import pattern_of
+from loom_common.domain.marks import TIMEOUT
+from loom_common.errors import RecordError
+
+CHECK_SECONDS = 2.0
+"""How long one value may be checked."""
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+
+_deadline: ContextVar[float] = ContextVar("deadline of the check under way", default=float("inf"))
+
+
+def validator_of(schema: Mapping[str, Any]) -> Any:
+    """A validator of the schema, to be used within `limited`. Nothing is fetched: a `$ref` must lie within it."""
+    # What a schema says it is has been seen to; named within, it would choose a validator of the library's own.
+    return _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
+
+
+def _without_dialect(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        return {name: _without_dialect(each) for name, each in schema.items() if name != "$schema"}
+    return [_without_dialect(each) for each in schema] if isinstance(schema, list) else schema
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """One check. Raises `RecordError` where it takes too long (code `timeout`), or the schema refers to itself without
+    end (code `invalid_output`)."""
+    token = _deadline.set(time.monotonic() + CHECK_SECONDS)
+    try:
+        yield
+    except RecursionError as error:
+        raise RecordError(
+            "The check against the declared shape does not end: it refers to itself", code="invalid_output"
+        ) from error
+    finally:
+        _deadline.reset(token)
+
+
+def _timed(check: Keyword) -> Keyword:
+    def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        if time.monotonic() > _deadline.get():
+            words = f"The check against the declared shape took longer than {CHECK_SECONDS:g} s"
+            raise RecordError(words, code=TIMEOUT)
+        yield from check(validator, wanted, instance, schema) or ()
+
+    return checked
+
+
+def _pattern(validator: Any, wanted: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not _matches(wanted, instance):
+        yield ValidationError(f"{instance!r} does not match {wanted!r}")
+
+
+def _pattern_properties(
+    validator: Any, wanted: Mapping[str, Any], instance: Any, _schema: Any
+) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "object"):
+        for pattern, inner in wanted.items():
+            for name, value in instance.items():
+                if _matches(pattern, name):
+                    yield from validator.descend(value, inner, path=name, schema_path=pattern)
+
+
+def _additional_properties(
+    validator: Any, wanted: Any, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    extra = [name for name in instance if name not in named and not any(_matches(each, name) for each in patterns)]
+    if validator.is_type(wanted, "object"):
+        for name in extra:
+            yield from validator.descend(instance[name], wanted, path=name)
+    elif not wanted and extra:
+        shown = ", ".join(repr(each) for each in sorted(extra, key=str))
+        verb = "was" if len(extra) == 1 else "were"
+        yield ValidationError(f"Additional properties are not allowed ({shown} {verb} unexpected)")
+
+
+def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Each item once, seen in one pass: comparing every pair takes hours for a long list."""
+    if wanted and validator.is_type(instance, "array") and len({_identity(each) for each in instance}) < len(instance):
+        yield ValidationError(f"{instance!r} has non-unique elements")
+
+
+def _identity(value: Any) -> str:
+    """Equal for equal JSON values: 1 is 1.0 and is not true."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, float) and part.is_integer():
+            return int(part)
+        if isinstance(part, dict):
+            return {name: plain(each) for name, each in part.items()}
+        return [plain(each) for each in part] if isinstance(part, list) else part
+
+    return json.dumps(plain(value), sort_keys=True)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        return pattern_of(pattern).found_in(text)
+    except ValueError as error:
+        words = f"The declared shape has a pattern that is no regular expression ({pattern!r}: {error})"
+        raise RecordError(words, code="invalid_output") from error
+
+
+_OURS: dict[str, Keyword] = {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "uniqueItems": _unique_items,
+}
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {name: _timed(cast("Keyword", _OURS.get(name, check))) for name, check in Draft202012Validator.VALIDATORS.items()},
+)

@@ -1,0 +1,129 @@
+"""Where models are served: the providers that Loom knows by name, and what a user says of them or of further ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from loom_common.domain.model_options.call_options import CallOptions
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
+from loom_common.domain.values.durations import Limit
+from loom_common.domain.values.near import closest
+
+Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
+"""How an endpoint is spoken to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One that is known by name."""
+
+    base_url: str
+    key: str | None = None
+    """The credential reference of its usual key, which is sent where it is set; None: it asks for none."""
+    wire: Wire = "openai"
+    base_url_variable: str | None = None
+    """The environment variable that usually names another endpoint of it."""
+
+
+PROVIDERS = {
+    "openai": Provider("https://api.openai.com/v1", "${OPENAI_API_KEY}", base_url_variable="OPENAI_BASE_URL"),
+    "anthropic": Provider(
+        "https://api.anthropic.com/v1", "${ANTHROPIC_API_KEY}", "anthropic", base_url_variable="ANTHROPIC_BASE_URL"
+    ),
+    "google": Provider("https://generativelanguage.googleapis.com/v1beta", "${GEMINI_API_KEY}", "google"),
+    "bedrock": Provider(
+        "https://bedrock-runtime.${AWS_REGION}.amazonaws.com", "${AWS_BEARER_TOKEN_BEDROCK}", "bedrock"
+    ),
+    "cohere": Provider("https://api.cohere.com", "${CO_API_KEY}", "cohere"),
+    "deepseek": Provider("https://api.deepseek.com/v1", "${DEEPSEEK_API_KEY}"),
+    "fireworks": Provider("https://api.fireworks.ai/inference/v1", "${FIREWORKS_API_KEY}"),
+    "groq": Provider("https://api.groq.com/openai/v1", "${GROQ_API_KEY}"),
+    "huggingface": Provider("https://router.huggingface.co/v1", "${HF_TOKEN}"),
+    "mistral": Provider("https://api.mistral.ai/v1", "${MISTRAL_API_KEY}"),
+    "openrouter": Provider("https://openrouter.ai/api/v1", "${OPENROUTER_API_KEY}"),
+    "together": Provider("https://api.together.xyz/v1", "${TOGETHER_API_KEY}"),
+    "xai": Provider("https://api.x.ai/v1", "${XAI_API_KEY}"),
+    "ollama": Provider("http://localhost:11434/v1"),
+    "vllm": Provider("http://localhost:8000/v1"),
+    "llamacpp": Provider("http://localhost:8080/v1"),
+    "simulated": Provider("http://127.0.0.1:8089/v1"),
+}
+"""By the name before the colon of `model`."""
+
+ADAPTED = frozenset({"bedrock", "cohere"})
+"""Those whose protocol Loom does not speak itself: they need an extra (docs/adr/0009)."""
+
+
+class RateLimit(Section):
+    """How much may be asked, by all workers together. At least one of the two."""
+
+    requests_per_minute: int | None = Field(None, ge=1, description="In any 60 s, at each model.")
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="Read and written, by an estimate that is corrected with every answer."
+    )
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """It says something."""
+        if said(written, "requests_per_minute") is None and said(written, "tokens_per_minute") is None:
+            yield mistake((), "missing_for_type", "`requests_per_minute` or `tokens_per_minute`", written)
+
+
+class ProviderConfig(CallOptions):
+    """The connection to a provider: a known one, or one of your own by a name of your own."""
+
+    type: Wire | None = Field(
+        None, description="How it is spoken to. Default: as the provider of that name is; `openai` for other names."
+    )
+    base_url: WebLocation | None = Field(None, description="Where it is. Needed for names of your own.")
+    api_key: SecretRef | None = Field(
+        None, description="A credential reference. Default: the known provider's usual one; none for other names."
+    )
+    timeout: Limit | None = Field(
+        None, description="What one question may take, e.g. `65s` for large models. Default: 35 s, 30 s unheard."
+    )
+    rate_limit: RateLimit | None = Field(None, description="How much all pipelines and workers may ask together.")
+    concurrency: int | None = Field(
+        None, ge=1, description="Calls in flight at once, per worker and model. Default: found by itself, at most 64."
+    )
+
+
+def provider_mistakes(written: Any) -> Iterable[Mistake]:
+    """In a section with `providers`: those of the user's own that do not say where they are."""
+    providers = said(written, "providers")
+    for name, provider in providers.items() if isinstance(providers, Mapping) else ():
+        if name not in PROVIDERS and isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url"):
+            expected = f"`base_url` for the provider {name}, which is none of {', '.join(PROVIDERS)}"
+            yield mistake(("providers", name), "missing_for_type", expected, provider)
+
+
+_TAG = re.compile(r"(v?\d|latest|instruct|chat|text|code|base|mini|small|medium|large|vision|cloud|e\d)", re.IGNORECASE)
+"""How what stands behind the colon of a local model's name begins: `llama3.2:1b`, `mixtral:8x7b`, `phi3:mini`."""
+
+
+def model_mistake(model: str, configured: Iterable[str]) -> str | None:
+    """What was expected where `provider:model` names a provider that is nearly one of those that there are; None where
+    it is one, or where the colon belongs to the model's name."""
+    prefix, colon, rest = model.partition(":")
+    known = [*PROVIDERS, *configured]
+    if not colon or not rest or prefix in known:
+        return None
+    near = closest(prefix, known, 0.75)
+    unlike = any(each.isdigit() or each in "-/." for each in prefix if each not in (near or ""))
+    if near is None or unlike or (_TAG.match(rest) and prefix.lower() != near):
+        return None
+    return f"{near}:{rest}"
+
+
+def split_model(model: str, configured: dict[str, ProviderConfig] | None = None) -> tuple[str, str]:
+    """The provider and the model that `provider:model` names. A prefix that is no provider belongs to the model, as in
+    `llama3.2:1b`; without one it is OpenAI's, or what speaks like it."""
+    prefix, colon, rest = model.partition(":")
+    if colon and rest and (prefix in PROVIDERS or prefix in (configured or {})):
+        return prefix, rest
+    return "openai", model

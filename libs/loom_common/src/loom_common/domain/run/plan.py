@@ -1,0 +1,75 @@
+"""A run's plan: the validated pipeline with everything it needs to be carried out anywhere.
+
+Prompts and context files travel inside it, so a worker needs no shared disk for them. It is
+content-addressed: messages carry its hash, workers keep the last few plans in memory."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+import jinja2
+from pydantic import BaseModel, ConfigDict, Field
+
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.prompts.prompt import Prompt
+from loom_common.domain.values.ids import content_hash
+from loom_common.errors import PermanentError
+
+
+class Replay(BaseModel):
+    """Marks a run that reads another run's quarantined records instead of the source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    origin: str | None = Field(None, description="The run that first kept them back; None where it is `run_id`.")
+    record_ids: tuple[str, ...] | None = Field(None, description="None for all that are unresolved.")
+    edits: dict[str, Any] = Field(default_factory=dict, description="Other values for fields of every record.")
+
+
+class Plan(BaseModel):
+    """Immutable; the same for every batch of a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pipeline: Pipeline
+    files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
+    base: str = Field("", description="The pipeline file's folder, relative to the worker's project folder.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Resolved parameters, as JSON values.")
+    limit: int | None = Field(None, description="Extract at most so many records.")
+    reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
+    replay: Replay | None = None
+    beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
+
+    def encoded(self) -> bytes:
+        """The bytes whose hash names this plan."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
+
+    @staticmethod
+    def decoded(data: bytes) -> Plan:
+        """The plan that `encoded` wrote."""
+        return Plan.model_validate_json(data)
+
+    @property
+    def hash(self) -> str:
+        """The plan's name in messages and in the payload store."""
+        return content_hash(self.encoded())
+
+    def text_of(self, path_or_text: str) -> str:
+        """A prompt as text: the travelling file of that path, or the text itself where it was written inline."""
+        return self.files.get(path_or_text, path_or_text)
+
+
+def prompt_of(plan: Plan) -> Prompt:
+    """The prompt of a plan's transform, with its context and parameters. Raises `PermanentError` where it is no
+    template or a context file did not travel with the plan."""
+    config = plan.pipeline.transform
+    missing = [path for path in config.context if path not in plan.files]
+    if missing:
+        raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
+    context = {PurePath(path).stem: plan.files[path] for path in config.context}
+    try:
+        return Prompt(plan.text_of(config.prompt or ""), context, plan.params)
+    except jinja2.TemplateSyntaxError as error:
+        raise PermanentError(f"The prompt cannot be read: line {error.lineno}: {error.message}") from error

@@ -1,0 +1,115 @@
+"""A replay that is not quite the run it repeats: another prompt or model, other thresholds, mended records. Pure."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loom_common.domain.json_values import exact_json
+from loom_common.domain.prompts.prompt_check import check_prompt
+from loom_common.errors import InvalidDefinition, Problem
+from loom_common.text import unstorable
+
+GATE = "gate"
+"""What the threshold of a weighted gate is called among `thresholds`."""
+
+
+class Changes(BaseModel):
+    """What is another in a replay than in the run whose records it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str | None = Field(None, description="The text of another prompt.")
+    model: str | None = Field(None, description="Another model for the transform.")
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Other thresholds, by evaluator; of a weighted gate: `gate`."
+    )
+    edits: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Other values for input fields of every record. Text is read as the type that the field has.",
+    )
+
+
+def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """The definition with the changes made to it. Raises `InvalidDefinition` for what does not fit it."""
+    made: dict[str, Any] = copy.deepcopy(dict(definition))
+    transform = made.get("transform", {})
+    problems = []
+    for name in ("prompt", "model"):
+        if getattr(changes, name) is not None and transform.get("type") != "ai":
+            found = f"a transform of type {transform.get('type')}"
+            problems.append(Problem((name,), found, f"a transform of type ai, which has a {name}"))
+    if changes.prompt is not None:
+        problems += _mistakes(changes.prompt, transform, made.get("params") or {})
+        for key in ("prompt", "prompt_path", "prompt_version"):
+            transform.pop(key, None)
+        transform["prompt"] = changes.prompt
+    if changes.model is not None:
+        transform["model"] = changes.model
+    problems += _set_thresholds(made, changes.thresholds)
+    problems += _unstorable(changes.edits)
+    if problems:
+        raise InvalidDefinition(problems)
+    return made
+
+
+def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, Any]) -> list[Problem]:
+    context = [PurePath(path).stem for path in transform.get("context") or ()]
+    return [
+        Problem(("prompt",), f"{each.found} (line {each.line})", each.expected, each.suggestion)
+        for each in check_prompt(prompt, context, list(params))
+    ]
+
+
+def _unstorable(edits: Mapping[str, Any]) -> list[Problem]:
+    """Edited values pass the checks of a source: what no message or store can hold does not come in this way either."""
+    return [
+        Problem(("edits", name), repr(value)[:80], "text without NUL characters and halves of surrogate pairs")
+        for name, value in edits.items()
+        if unstorable({name: value}) is not None or "\0" in f"{name}{value}"
+    ]
+
+
+def _set_thresholds(definition: dict[str, Any], thresholds: Mapping[str, float]) -> list[Problem]:
+    section = definition.get("evaluate") or {}
+    gate = section.get("quality_gate")
+    if isinstance(gate, Mapping) and gate.get("type") == "weighted":
+        return _set_gate(section, gate, thresholds)
+    evaluators = {each.get("name") or each["type"]: each for each in section.get("evaluators", ())}
+    problems = []
+    for name, threshold in thresholds.items():
+        if name in evaluators:
+            evaluators[name]["threshold"] = threshold
+            continue
+        near = difflib.get_close_matches(name, evaluators, n=1, cutoff=0.5)
+        expected = f"an evaluator of the pipeline: {', '.join(evaluators) or 'it has none'}"
+        problems.append(Problem(("thresholds", name), repr(name), expected, near[0] if near else None))
+    return problems
+
+
+def _set_gate(section: dict[str, Any], gate: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[Problem]:
+    """A weighted gate has one threshold, and does not look at those of its evaluators."""
+    if GATE in thresholds:
+        section["quality_gate"] = {**gate, "threshold": thresholds[GATE]}
+    expected = f"`{GATE}`: under a weighted gate no evaluator's threshold decides, only the gate's own"
+    return [Problem(("thresholds", name), repr(name), expected, GATE) for name in thresholds if name != GATE]
+
+
+def edited(data: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's input with other values. Text stays text where the field holds text or is not there yet; else it is
+    read as JSON, so that `5` for a number is a number."""
+    return {**data, **{name: _alike(value, data.get(name, "")) for name, value in edits.items()}}
+
+
+def _alike(value: Any, before: Any) -> Any:
+    if not isinstance(value, str) or isinstance(before, str):
+        return value
+    try:
+        return exact_json.loads(value)
+    except ValueError:
+        return value

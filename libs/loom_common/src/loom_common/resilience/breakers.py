@@ -1,0 +1,200 @@
+"""Circuit breakers of one process, by upstream. What guards a call here is told of how it ended.
+
+While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up behind the
+probe under way, unless that takes long: so a batch in hand goes on by itself as soon as its upstream is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from loom_common.domain.run.breaker import Breaker, Policy, State, Ticket
+from loom_common.errors import (
+    BreakerOpen,
+    LoomError,
+    NeverReached,
+    RateLimited,
+    Timeout,
+    TransientError,
+    UpstreamTroubled,
+)
+from loom_common.ports.clock import Clock, SystemClock
+
+log = structlog.get_logger()
+
+PATIENCE_SECONDS = 5.0
+"""How old a probe may be for calls to queue up behind it. They hold places that calls of other upstreams may want; what
+does not get its turn waits on the retry ladder, and costs no attempt."""
+_REMEMBERED = 1000
+"""Upstreams. Beyond, the one not called for longest is forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A breaker as it stands, to be shown."""
+
+    upstream: str
+    state: State
+    failures: int
+    """In a row."""
+    openings: int
+    probe_in: float
+    """Seconds until the next probe; 0 where it is not open."""
+
+
+@dataclass(slots=True)
+class _Guarded:
+    breaker: Breaker
+    reached: bool = False
+    """Whether it was ever there."""
+    sought_since: float | None = None
+    """When it could not be reached for the first time, while it was never there."""
+    reason: str | None = None
+    """How it failed last."""
+    failed_on: set[str] = field(default_factory=set)
+    """What it was asked when it failed, since it was last there: questions that it answered, but could not serve."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Breakers:
+    """One breaker per upstream, made at the first call."""
+
+    def __init__(
+        self, policy: Policy | None = None, clock: Clock | None = None, seek_seconds: float | None = None
+    ) -> None:
+        """`seek_seconds`: how long an upstream that was never there is tried before `NeverReached` is raised in place
+        of `BreakerOpen`; None for as long as it takes."""
+        self._policy = policy or Policy()
+        self._seek_seconds = seek_seconds
+        self._clock = clock or SystemClock()
+        self._guarded: OrderedDict[str, _Guarded] = OrderedDict()
+
+    @asynccontextmanager
+    async def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> AsyncIterator[None]:
+        """Around one call of `upstream`, named as it may be shown; `about` names what it is asked.
+
+        Transient errors count as its failures, but for `RateLimited`; every other answer shows that it is there. Where
+        it answers that it cannot serve a question, or does not in time, the same question counts once until it is open:
+        the question may be at fault, and whoever waited for the upstream then would wait for ever.
+
+        Raises `BreakerOpen` instead of calling, and in place of the failure that opens the breaker."""
+        guarded = self._of(upstream)
+        breaker, ticket = guarded.breaker, await self._admitted(upstream, guarded)
+        try:
+            yield
+        except RateLimited:
+            self._was_there(guarded)
+            breaker.abandoned(ticket)
+            raise
+        except TransientError as error:
+            if _said_before(error, about, guarded) and not ticket.probe:
+                raise
+            self._sought(guarded, error)
+            self._failed(upstream, breaker, ticket)
+            guarded.reason = str(error)
+            if breaker.state is State.OPEN:
+                raise self._open(upstream, guarded) from error
+            raise
+        except LoomError:
+            guarded.failed_on.clear()
+            self._was_there(guarded)
+            self._succeeded(upstream, breaker, ticket)
+            raise
+        except BaseException:
+            breaker.abandoned(ticket)
+            raise
+        else:
+            guarded.failed_on.clear()
+            self._was_there(guarded)
+            self._succeeded(upstream, breaker, ticket)
+        finally:
+            guarded.changed.set()
+            guarded.changed = asyncio.Event()
+
+    def snapshot(self) -> list[Snapshot]:
+        """Every upstream called lately."""
+        now = self._clock.monotonic()
+        return [
+            Snapshot(upstream, each.state, each.failures, each.opening, each.probe_in(now))
+            for upstream, each in ((name, guarded.breaker) for name, guarded in self._guarded.items())
+        ]
+
+    def _of(self, upstream: str) -> _Guarded:
+        guarded = self._guarded.setdefault(upstream, _Guarded(Breaker(self._seeking_policy())))
+        self._guarded.move_to_end(upstream)
+        if len(self._guarded) > _REMEMBERED:
+            self._guarded.popitem(last=False)
+        return guarded
+
+    async def _admitted(self, upstream: str, guarded: _Guarded) -> Ticket:
+        while (ticket := guarded.breaker.admit(self._clock.monotonic())) is None:
+            patience = guarded.breaker.probed_at + PATIENCE_SECONDS - self._clock.monotonic()
+            if guarded.breaker.state is State.OPEN or patience <= 0:
+                raise self._open(upstream, guarded)
+            try:
+                async with asyncio.timeout(patience):
+                    await guarded.changed.wait()
+            except TimeoutError:
+                raise self._open(upstream, guarded) from None
+        return ticket
+
+    def _seeking_policy(self) -> Policy:
+        """Of an upstream that was never there: one failure opens its breaker, and it is tried again soon."""
+        if self._seek_seconds is None:
+            return self._policy
+        return replace(self._policy, failures=1, open_seconds=min(self._policy.open_seconds, self._seek_seconds / 3))
+
+    def _was_there(self, guarded: _Guarded) -> None:
+        guarded.reached, guarded.breaker.policy = True, self._policy
+
+    def _sought(self, guarded: _Guarded, error: TransientError) -> None:
+        if guarded.reached or self._seek_seconds is None:
+            return
+        if isinstance(error, Timeout | UpstreamTroubled):  # something is there
+            self._was_there(guarded)
+        elif guarded.sought_since is None:
+            guarded.sought_since = self._clock.monotonic()
+
+    def _failed(self, upstream: str, breaker: Breaker, ticket: Ticket) -> None:
+        before = breaker.opening
+        breaker.failed(ticket, self._clock.monotonic())
+        if breaker.opening != before:
+            log.warning("breaker open", upstream=upstream, for_s=breaker.policy.open_seconds, failures=breaker.failures)
+
+    def _succeeded(self, upstream: str, breaker: Breaker, ticket: Ticket) -> None:
+        before = breaker.state
+        breaker.succeeded(ticket)
+        if before is State.HALF_OPEN and breaker.state is State.CLOSED:
+            log.info("breaker closed", upstream=upstream)
+
+    def _open(self, upstream: str, guarded: _Guarded) -> BreakerOpen:
+        breaker, now = guarded.breaker, self._clock.monotonic()
+        since, kind = breaker.opened_at, BreakerOpen
+        sought = None if guarded.reached else guarded.sought_since
+        if sought is not None and self._seek_seconds is not None and now - sought >= self._seek_seconds:
+            since, kind = sought, NeverReached
+            self._guarded.pop(upstream, None)  # another run may seek it anew
+        return kind(
+            upstream,
+            probe_in=max(1.0, breaker.probe_in(now)),
+            opened_for=now - since,
+            opening=breaker.opening,
+            reason=guarded.reason,
+        )
+
+
+def _said_before(error: TransientError, about: Callable[[], str] | None, guarded: _Guarded) -> bool:
+    """Whether the upstream is there, and only failed again on a question that it failed on before."""
+    if about is None or not isinstance(error, UpstreamTroubled | Timeout):
+        return False
+    question = about()
+    if question in guarded.failed_on:
+        return True
+    if len(guarded.failed_on) < _REMEMBERED:
+        guarded.failed_on.add(question)
+    return False

@@ -1,0 +1,271 @@
+"""The composition root: where ports meet adapters, for every service and for the embedded engine alike.
+
+Nothing connects at import. Tests compose through `open_platform` with other settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from loom_common.adapters.memory.bus import MemoryBus
+from loom_common.adapters.payloads.claim_check import ClaimCheckBus
+from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.adapters.payloads.postgres import PostgresPayloads
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.config.settings import Settings
+from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
+from loom_common.domain.run.breaker import Policy
+from loom_common.errors import ConfigurationError, LoomError
+from loom_common.flow import TOPOLOGY
+from loom_common.ports.bus import Bus
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.payloads import PayloadStore
+from loom_common.resilience import failpoints
+from loom_common.resilience.breakers import Breakers
+from loom_common.service.control_channel import ControlChannel
+from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
+from loom_common.service.heartbeats import Heartbeats, beating
+from loom_common.service.logging import configure_logging
+from loom_common.user_code.poison_isolation import ReadWriteLock
+from loom_common.user_code.threads import Threads
+from loom_common.worker.epoch_guard import EpochGuard
+from loom_common.worker.stats import ProcessStats, Reading
+from loom_common.worker.worker import ConsumerSpec, Worker
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a service stands on."""
+
+    settings: Settings
+    bus: Bus
+    payloads: PayloadStore
+    plans: PlanCache
+    credentials: Credentials
+    clock: Clock
+    breakers: Breakers = field(default_factory=Breakers)
+    """Of everything this process calls; `snapshot()` tells how they stand."""
+    threads: Threads = field(default_factory=Threads)
+    room: ReadWriteLock = field(default_factory=ReadWriteLock)
+    """Where user code runs: one room, because it is one process that such code can take down."""
+    vitals: ProcessStats = field(default_factory=ProcessStats)
+    """How it goes, for those who ask over HTTP. A service says here what it consumes, needs and can tell."""
+    ending: ExitWatchdog = field(default_factory=NoExitWatchdog)
+    """Sees to it that the process ends once one of its loops has failed."""
+
+    @property
+    def project(self) -> Path:
+        """The folder that relative paths of sources, destinations and functions start from."""
+        return self.settings.project_dir.resolve()
+
+
+class Service(Protocol):
+    """One of the six. Runs until told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then finish what is in hand, and return."""
+        ...
+
+
+Build = Callable[[Platform], Service]
+"""How a service is made: `build(platform)` in its `service.py`."""
+
+
+class StageService:
+    """A service that is nothing but workers: one or more duties, and an epoch guard between them."""
+
+    def __init__(
+        self,
+        name: str,
+        duties: Sequence[ConsumerSpec],
+        platform: Platform,
+        close: Callable[[], contextlib.AbstractAsyncContextManager[None]] | None = None,
+    ) -> None:
+        self._name = name
+        self._duties = duties
+        self._platform = platform
+        self._vitals = [platform.vitals.duty(duty.queue) for duty in duties]
+        self._close = close or contextlib.nullcontext
+
+    async def run(self, stop: asyncio.Event) -> None:
+        guard = EpochGuard()
+        settings = self._platform.settings
+        drain = settings.worker.drain_seconds
+        workers = [
+            Worker(self._name, duty, self._platform.bus, guard, drain, vitals, replaceable=not settings.embedded)
+            for duty, vitals in zip(self._duties, self._vitals, strict=True)
+        ]
+        control = ControlChannel(self._platform.bus, self._name)
+        control.on(RunEpoch, guard.hear)
+        control.on(PrefetchLimit, lambda limit: _all_heed(workers, limit))
+        following = asyncio.create_task(control.follow())
+        async with self._close():
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for worker in workers:
+                        tasks.create_task(self._platform.ending.watched(worker.run(stop)))
+            finally:
+                await control.stop()
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+
+async def _all_heed(workers: Iterable[Worker], limit: PrefetchLimit) -> None:
+    for worker in workers:
+        await worker.heed(limit)
+
+
+@asynccontextmanager
+async def open_platform(
+    settings: Settings, name: str, clock: Clock | None = None, ending: ExitWatchdog | None = None
+) -> AsyncIterator[Platform]:
+    """Connect what the settings name; close it at the end. Raises `ConfigurationError`, `DependencyUnavailable`."""
+    payloads = open_payloads(settings)
+    bus = await open_bus(settings, name)
+    if not settings.embedded:
+        bus = ClaimCheckBus(bus, payloads)
+    if failpoints.armed():
+        from loom_common.adapters.wrapped.failing_bus import FailingBus
+
+        bus = FailingBus(bus)
+    try:
+        yield Platform(
+            settings=settings,
+            bus=bus,
+            payloads=payloads,
+            plans=PlanCache(payloads),
+            credentials=Credentials({"env": EnvProvider(prefix=settings.credential_prefix), "file": FileProvider()}),
+            clock=clock or SystemClock(),
+            breakers=_breakers(settings, clock),
+            threads=Threads(settings.worker.leaked_threads),
+            ending=ending or NoExitWatchdog(),
+        )
+    finally:
+        await bus.close()
+        await payloads.close()
+
+
+def _breakers(settings: Settings, clock: Clock | None) -> Breakers:
+    """A cluster waits for what was never there: somebody watches it. Who waits for one process wants to be told."""
+    policy = Policy(**settings.breaker.model_dump(exclude={"seek_seconds"}))
+    return Breakers(policy, clock, settings.breaker.seek_seconds if settings.embedded else None)
+
+
+async def open_bus(settings: Settings, name: str) -> Bus:
+    """The bus that `LOOM_BUS_URL` names."""
+    url = settings.bus.url.get_secret_value()
+    if url.startswith("memory:"):
+        bus = MemoryBus()
+        await bus.declare(TOPOLOGY)
+        return bus
+    if url.startswith(("amqp://", "amqps://")):
+        from loom_common.adapters.amqp.bus import AmqpBus
+
+        return await AmqpBus.connect(url, name=name)
+    raise ConfigurationError(f"LOOM_BUS_URL begins with '{url.split(':', 1)[0]}:'; expected memory:// or amqp://.")
+
+
+def open_payloads(settings: Settings) -> PayloadStore:
+    """The payload store that `LOOM_PAYLOADS_URL` names."""
+    url = settings.payloads.url.get_secret_value()
+    if url.startswith(("postgres://", "postgresql://")):
+        return PostgresPayloads(url)
+    if url.startswith("file:"):
+        return FolderPayloads(settings.project_dir / url.removeprefix("file:").removeprefix("//"))
+    raise ConfigurationError(
+        f"LOOM_PAYLOADS_URL begins with '{url.split(':', 1)[0]}:'; expected file: or postgresql://."
+    )
+
+
+def main(name: str, build: Build) -> None:
+    """Run one service as this process, until SIGTERM or SIGINT. Exits with 1 where it cannot go on."""
+    settings = Settings()
+    configure_logging(settings.log, service=name)
+    _collect_less()
+    failpoints.arm(name, os.environ.get(failpoints.VARIABLE))
+    try:
+        if sys.platform != "win32":
+            import uvloop
+
+            uvloop.run(_serve(name, build, settings))
+        else:
+            asyncio.run(_serve(name, build, settings))
+    except* LoomError as errors:
+        for error in errors.exceptions:
+            log.error("service stopped", error=str(error))
+        sys.exit(1)
+
+
+def _collect_less() -> None:
+    """A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch would be searched
+    for cycles several times over, and all imported modules with it: a quarter of the CPU time of a stage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+async def _serve(name: str, build: Build, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    ending = ExitWatchdog()
+    async with open_platform(settings, name, ending=ending) as platform:
+        service = build(platform)  # first, because it says what the service must have to be ready
+        async with _health(platform, stop), _beats(name, platform, stop):
+            await platform.bus.check(TOPOLOGY)
+            log.info("service started", project=str(platform.project))
+            try:
+                await service.run(stop)
+            finally:
+                ending.begin()
+            log.info("service stopped")
+    ending.ended()
+
+
+def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:
+    """Tells the coordinator that this replica is there. One process alone needs nobody to tell."""
+    if platform.settings.embedded:
+        return contextlib.nullcontext()
+    prefetch = platform.settings.worker.prefetch
+    return beating(
+        Heartbeats(
+            name,
+            platform.bus,
+            platform.vitals,
+            platform.breakers,
+            platform.clock,
+            stop,
+            configured_prefetch=prefetch,
+        )
+    )
+
+
+def _health(platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:
+    """Says how it goes where `LOOM_HEALTH_PORT` is set. "Not ready" is told from the instant `stop` is set, before
+    anything is stopped; "alive" until everything is."""
+    settings = platform.settings.health
+    if settings.port is None:
+        return contextlib.nullcontext()
+    from loom_common.service.health import Health, serving
+    from loom_common.service.metrics import breaker_readings
+
+    async def breakers() -> list[Reading]:
+        return breaker_readings(platform.breakers.snapshot())
+
+    platform.vitals.gauges.append(breakers)
+    return serving(Health(platform.vitals, platform.bus, platform.clock, stop, settings.stall_seconds), settings)

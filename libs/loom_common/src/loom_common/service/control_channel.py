@@ -1,0 +1,68 @@
+"""What the coordinator says to every replica: a run's epoch, a prefetch limit. Heard on a queue of the replica's own.
+
+Whatever is said here is said again, or can be missed without harm; so the queue goes with the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
+
+import structlog
+
+from loom_common.contracts.encoding.codec import decode
+from loom_common.contracts.envelope import Message
+from loom_common.errors import DependencyUnavailable, UnreadableMessage
+from loom_common.flow import Binding, Exchange
+from loom_common.ports.bus import Bus, Delivery, Subscription
+
+log = structlog.get_logger()
+
+Heard = TypeVar("Heard", bound=Message)
+
+_AT_ONCE = 100
+_PAUSE_SECONDS = 1.0
+
+
+class ControlChannel:
+    """Hands on what is said to one service. Say who hears what with `on`, then `follow`."""
+
+    def __init__(self, bus: Bus, service: str) -> None:
+        self._bus = bus
+        self._service = service
+        self._hearers: dict[type[Message], Callable[[Message], Awaitable[None]]] = {}
+        self._subscription: Subscription | None = None
+
+    def on(self, kind: type[Heard], hear: Callable[[Heard], Awaitable[None]]) -> None:
+        """Let `hear` have every message of this kind, one at a time."""
+        self._hearers[kind] = cast("Callable[[Message], Awaitable[None]]", hear)
+
+    async def follow(self) -> None:
+        """Listen until `stop`."""
+        self._subscription = await self._subscribed()
+        async for delivery in self._subscription:
+            await self._hand_on(delivery)
+            await delivery.ack()
+
+    async def stop(self) -> None:
+        """End `follow`."""
+        if self._subscription is not None:
+            await self._subscription.close()
+
+    async def _subscribed(self) -> Subscription:
+        bindings = [Binding(Exchange.CONTROL, f"control.{name}") for name in ("all", self._service)]
+        while True:
+            try:
+                return await self._bus.subscribe(await self._bus.temporary_queue(bindings), prefetch=_AT_ONCE)
+            except DependencyUnavailable as error:
+                log.warning("control waits", error=str(error), retry_in_s=_PAUSE_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _hand_on(self, delivery: Delivery) -> None:
+        """A coordinator of a newer version may say what this one does not know: that is for others."""
+        try:
+            message = decode(delivery, *self._hearers)
+        except UnreadableMessage as error:
+            log.warning("control message not understood", reason=str(error))
+            return
+        await self._hearers[type(message)](message)

@@ -1,0 +1,188 @@
+"""The user's asynchronous code, on an event loop of its own in a thread that can be given up on.
+
+A coroutine that computes instead of waiting holds its loop, and with it everything that runs there. On Loom's own loop
+that would be every message, every limit of time and Ctrl-C. Here it is other records of the same function, until its
+time is over: then the loop is left behind, its record is late, and the others begin again on another loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar, cast
+
+from loom_common.text import named
+from loom_common.user_code.threads import Threads
+
+T = TypeVar("T")
+
+_ANSWER_SECONDS = 1.0
+"""How long a loop may take to answer before it counts as held."""
+
+
+class _LeftBehind(Exception):
+    """The loop was given up on for what another piece of code did to it."""
+
+
+class UserLoop:
+    """Runs asynchronous functions of the user's. What they keep open stays with the loop, which is replaced only when
+    it is held for longer than its code may take."""
+
+    def __init__(self, threads: Threads | None = None) -> None:
+        self._threads = threads or Threads()
+        self._loop: _LoopThread | None = None
+
+    async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
+        """What `function()` gives. Raises `TimeoutError` after `seconds`, what the function raises - `RuntimeError` for
+        `SystemExit` and its like - and `WorkerWornOut`."""
+        while True:
+            try:
+                return await self._held().run(function, seconds)
+            except _LeftBehind:
+                if self._loop is None:  # it was closed
+                    raise TimeoutError from None
+
+    def replaced(self) -> bool:
+        """Whether the next function runs on another loop than the last one did."""
+        return self._loop is None or self._loop.given_up.done()
+
+    async def close(self) -> None:
+        """End the loop; one that is held is left behind."""
+        if self._loop is not None and not self._loop.given_up.done():
+            await self._loop.close()
+        self._loop = None
+
+    def _held(self) -> _LoopThread:
+        if self._loop is None or self._loop.given_up.done():
+            self._threads.see_that_it_goes_on()
+            self._loop = _LoopThread(self._threads)
+        return self._loop
+
+
+class _LoopThread:
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._loop = asyncio.new_event_loop()
+        self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.busy: object | None = None
+        """Whose code is being computed this instant."""
+        self._thread = threading.Thread(target=self._go, daemon=True, name="loom-user-loop")
+        self._thread.start()
+
+    def _go(self) -> None:
+        with contextlib.suppress(BaseException):  # the thread is given up on, or its loop closed: nobody waits any more
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_forever()
+            left = asyncio.all_tasks(self._loop)
+            for task in left:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            self._loop.close()
+
+    async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
+        mine = object()
+        code = self._caught(mine, function)
+        future = asyncio.run_coroutine_threadsafe(code, self._loop)
+        ended = asyncio.wrap_future(future)
+        try:
+            either: set[asyncio.Future[Any]] = {ended, self.given_up}
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done() and not self.given_up.done():
+                future.cancel()
+                await self._see_who_holds(mine)
+                raise TimeoutError
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        finally:
+            ended.cancel()
+        if not self.given_up.done() and not future.cancelled():
+            value, error = future.result()
+            if isinstance(error, Exception):
+                raise error
+            if error is not None:
+                raise RuntimeError(named(error))
+            return cast("T", value)
+        if inspect.getcoroutinestate(code) == inspect.CORO_CREATED:
+            code.close()  # the loop never came to it
+        raise _LeftBehind
+
+    async def _caught(
+        self, whose: object, function: Callable[[], Awaitable[T]]
+    ) -> tuple[T | None, BaseException | None]:
+        """What the function gives or raises. `SystemExit` and its like would end the loop."""
+        try:
+            return await _Tracked(self, whose, _call(function)), None
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return None, RuntimeError(f"the code cancelled itself ({cancelled})")
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            return None, error
+
+    async def close(self) -> None:
+        if not await self._answers():
+            await self._give_up()
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _see_who_holds(self, mine: object) -> None:
+        """Return when the loop is free, or given up on. Raises `_LeftBehind` where another's code held it."""
+        while True:
+            answers = await self._answers()
+            if self.given_up.done():
+                raise _LeftBehind
+            if answers:
+                return
+            if self.busy is mine or self.busy is None:
+                await self._give_up()
+                return
+
+    async def _answers(self) -> bool:
+        answered = asyncio.Event()
+        here = asyncio.get_running_loop()
+        try:
+            self._loop.call_soon_threadsafe(here.call_soon_threadsafe, answered.set)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await answered.wait()
+        except (TimeoutError, RuntimeError):  # it is held, or closed
+            return False
+        return True
+
+    async def _give_up(self) -> None:
+        if not self.given_up.done():
+            self.given_up.set_result(None)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            await self._threads.leave_behind(self._thread)
+
+
+class _Tracked:
+    """A coroutine that tells whose code is computed, between one wait and the next."""
+
+    def __init__(self, thread: _LoopThread, whose: object, coroutine: Any) -> None:
+        self._thread = thread
+        self._whose = whose
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        proceed, value = self._coroutine.send, None
+        while True:
+            self._thread.busy = self._whose
+            try:
+                waited_for = proceed(value)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self._thread.busy = None
+            try:
+                value = yield waited_for
+                proceed = self._coroutine.send
+            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine
+                proceed, value = self._coroutine.throw, error
+
+
+async def _call(function: Callable[[], Awaitable[T]]) -> T:
+    return await function()

@@ -1,0 +1,194 @@
+"""Which record of a batch takes its worker down, and how its neighbours are spared.
+
+A batch is marked as begun before foreign code gets it, and cleared after. A mark that is found was left by a process
+that died: its records are then taken one by one, each marked as started, with no other foreign code beside it in this
+process. A record that was started and never finished, twice, goes to no worker any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+import structlog
+
+from loom_common.domain.marks import Mark
+from loom_common.domain.run import attempts
+from loom_common.errors import LoomError, RecordError, WorkerWornOut
+from loom_common.flow import Stage
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.marks import Marks
+
+log = structlog.get_logger()
+
+_QUIET_SECONDS = 60.0
+_SUSPICIOUS = 5
+"""Redeliveries after which a batch is suspect though nothing is marked: the marks may have been lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What a stage does to a batch, seen as a danger to its process."""
+
+    deaths: int
+    """Of processes with the batch in hand, until its records are taken one by one."""
+    in_process: bool
+    """Whether its code runs in this process, so that it and a suspect record may not run side by side."""
+
+
+USER_CODE = Risk(deaths=1, in_process=True)
+MODEL_CALLS = Risk(deaths=2, in_process=False)
+"""The model is elsewhere. A worker that dies over its answers most often died for another reason, and taking the
+records of a batch one by one would cost the time of as many answers."""
+
+
+class Identified(Protocol):
+    """A record."""
+
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=Identified)
+O = TypeVar("O")  # noqa: E741 - an outcome
+
+
+class ReadWriteLock:
+    """Where foreign code runs: many batches at once, or one record alone. Who wants to be alone comes first."""
+
+    def __init__(self) -> None:
+        self._present = 0
+        self._alone = False
+        self._wishes = 0
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Among others."""
+        while self._alone or self._wishes:
+            await self._changed.wait()
+        self._present += 1
+        try:
+            yield
+        finally:
+            self._present -= 1
+            self._tell()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """With nobody else."""
+        self._wishes += 1
+        try:
+            while self._alone or self._present:
+                await self._changed.wait()
+            self._alone = True
+        finally:
+            self._wishes -= 1
+            self._tell()
+        try:
+            yield
+        finally:
+            self._alone = False
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Isolation:
+    """Of one stage in one process."""
+
+    def __init__(
+        self, marks: Marks, stage: Stage, room: ReadWriteLock | None = None, clock: Clock | None = None
+    ) -> None:
+        self._marks = marks
+        self._stage = stage
+        self._room = room or ReadWriteLock()
+        self._clock = clock or SystemClock()
+        self._process = uuid4().hex[:12]
+        self._quiet_until = 0.0
+
+    async def each(
+        self,
+        batch_id: str,
+        records: Sequence[R],
+        work: Callable[[Sequence[R]], Awaitable[list[O]]],
+        kept_away: Callable[[R, RecordError], O],
+        risk: Risk,
+    ) -> list[O]:
+        """`work`'s outcome of every record, in order; for those that must not be processed, what `kept_away` makes
+        of them. Raises what `work` raises."""
+        batch = f"{self._stage}:{batch_id}"
+        mark = await self._begun(batch)
+        try:
+            if mark.begun >= risk.deaths or attempts.current.get().redelivered >= _SUSPICIOUS:
+                log.warning("batch taken record by record", batch_id=batch_id, deaths=mark.begun)
+                outcomes: list[O] = []
+                for record in records:
+                    if (error := mark.verdict(record.id)) is not None:
+                        outcomes.append(kept_away(record, error))
+                        continue
+                    async with self._room.alone():
+                        mark = mark.starting(record.id)
+                        await self._kept(batch, mark)
+                        outcomes += await work([record])
+            else:
+                outcomes = await self._together(mark, records, work, kept_away, risk)
+        except WorkerWornOut as worn:
+            # Not set down: what is left of the batch is for the process that takes this one's place.
+            await self._kept(batch, mark.hanging([each.id for each in worn.hung]))
+            raise
+        except BaseException:
+            await self._set_down(batch, mark)
+            raise
+        await self._quietly(self._marks.clear(batch))
+        return outcomes
+
+    async def _together(
+        self,
+        mark: Mark,
+        records: Sequence[R],
+        work: Callable[[Sequence[R]], Awaitable[list[O]]],
+        kept_away: Callable[[R, RecordError], O],
+        risk: Risk,
+    ) -> list[O]:
+        barred = {record.id: error for record in records if (error := mark.verdict(record.id)) is not None}
+        free = [record for record in records if record.id not in barred]
+        if risk.in_process:
+            async with self._room.shared():
+                done = iter(await work(free))
+        else:
+            done = iter(await work(free))
+        return [kept_away(record, barred[record.id]) if record.id in barred else next(done) for record in records]
+
+    async def _begun(self, batch: str) -> Mark:
+        """Marked as begun by this process, with all that is known of earlier beginnings."""
+        mine = Mark(self._process)
+        found = await self._quietly(self._marks.begin(batch, mine))
+        if found is None or found.by == self._process:
+            # Another delivery of the batch is in this process's hands: it lives, so nothing died of it.
+            return mine if found is None else replace(found, begun=0)
+        mark = found.taken_over(self._process)
+        await self._kept(batch, mark)
+        return mark
+
+    async def _kept(self, batch: str, mark: Mark) -> None:
+        await self._quietly(self._marks.keep(batch, mark))
+
+    async def _set_down(self, batch: str, mark: Mark) -> None:
+        left = mark.set_down()
+        await self._quietly(self._marks.clear(batch) if left is None else self._marks.keep(batch, left))
+
+    async def _quietly(self, operation: Awaitable[Mark | None]) -> Mark | None:
+        """Go on without marks where there are none to be had."""
+        try:
+            return await operation
+        except LoomError as error:
+            if self._clock.monotonic() >= self._quiet_until:
+                self._quiet_until = self._clock.monotonic() + _QUIET_SECONDS
+                log.warning("no marks: a record that kills its worker cannot be found for now", error=str(error))
+            return None

@@ -1,0 +1,41 @@
+"""Stale messages. Cancel, pause and resume raise a run's epoch; what belongs to a lower one is dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from loom_common.contracts.encoding.codec import epoch_of
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import RunEpoch
+
+_REMEMBERED_RUNS = 10_000
+
+
+class EpochGuard:
+    """The highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
+
+    A replica that missed a broadcast does stale work until it is told again, within seconds; that costs calls, and is
+    otherwise harmless: ids are derived and the load is ledgered."""
+
+    def __init__(self) -> None:
+        self._epochs: OrderedDict[str, int] = OrderedDict()
+
+    def learn(self, run_id: str, epoch: int) -> None:
+        """Take note of an epoch."""
+        self._epochs[run_id] = max(epoch, self._epochs.pop(run_id, 0))
+        if len(self._epochs) > _REMEMBERED_RUNS:
+            self._epochs.popitem(last=False)
+
+    def stale(self, message: Message) -> bool:
+        """Whether a newer epoch of the message's run is known."""
+        epoch = epoch_of(message)
+        if epoch is None or not message.correlation_id:
+            return False
+        known = self._epochs.get(message.correlation_id, 0)
+        if epoch > known:
+            self.learn(message.correlation_id, epoch)
+        return epoch < known
+
+    async def hear(self, said: RunEpoch) -> None:
+        """Take note of what the coordinator broadcasts."""
+        self.learn(said.run_id, said.epoch)

@@ -1,0 +1,136 @@
+"""What becomes of a message whose handler raised: the messages to publish before it is acknowledged."""
+
+from __future__ import annotations
+
+from loom_common import flow
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchExtracted,
+    BatchTransformed,
+    BudgetSpent,
+    CallsPaid,
+    ExtractSlice,
+    FinalizeLoad,
+    KeptRecord,
+    StageDelayed,
+    StageFailed,
+    TransformedRecord,
+)
+from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.recovery import Retry
+from loom_common.errors import BreakerOpen, BudgetExhausted
+from loom_common.flow import Stage
+from loom_common.text import words_of
+from loom_common.worker.stage_result import StageResult
+
+_STAGE_OF: dict[type[Message], Stage] = {
+    ExtractSlice: Stage.EXTRACT,
+    BatchExtracted: Stage.TRANSFORM,
+    BatchTransformed: Stage.EVALUATE,
+    BatchEvaluated: Stage.LOAD,
+    FinalizeLoad: Stage.LOAD,
+}
+Batch = BatchExtracted | BatchTransformed | BatchEvaluated
+
+
+def stage_of(message: Message) -> Stage | None:
+    """The stage that works on this kind of message; None for messages outside the four stages."""
+    return _STAGE_OF.get(type(message))
+
+
+def pipeline_of(message: Message) -> str:
+    """The pipeline a work message belongs to."""
+    return str(getattr(getattr(message, "header", message), "pipeline", ""))
+
+
+def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> list[Outgoing]:
+    """Tell that the message waits, and for what."""
+    stage = stage_of(message)
+    if stage is None:
+        return []
+    fact = StageDelayed(
+        run_id=message.correlation_id,
+        stage=stage,
+        cause=message.message_id,
+        reason=words_of(error),
+        attempt=attempt,
+        delay=retry.delay,
+    )
+    return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
+
+
+def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
+    """Tell that the message's run waits for an upstream: once per worker (`by`) and opening of the breaker."""
+    stage = stage_of(message)
+    if stage is None:
+        return []
+    fact = StageDelayed(
+        run_id=message.correlation_id,
+        stage=stage,
+        cause=f"{by}/{away.upstream}/{away.opening}",
+        reason=away.reason or str(away),
+        attempt=1,
+        delay=away.probe_in,
+        upstream=away.upstream,
+    )
+    return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
+
+
+def run_failed(message: Message, reason: str) -> list[Outgoing]:
+    """Tell the coordinator that the run cannot go on."""
+    stage = stage_of(message)
+    if stage is None:
+        return []
+    epoch = getattr(getattr(message, "header", message), "epoch", 0)
+    fact = StageFailed(run_id=message.correlation_id, epoch=epoch, stage=stage, reason=reason)
+    return [Outgoing(flow.fact("stage", "failed", pipeline_of(message)), fact)]
+
+
+def paid(message: Message, calls: tuple[Calls, ...]) -> list[Outgoing]:
+    """Tell what a batch took that its stage is not done with, so that it is booked whatever becomes of the batch."""
+    stage = stage_of(message)
+    if stage is None or not calls or not isinstance(message, Batch):
+        return []
+    fact = CallsPaid(header=message.header, stage=stage, calls=calls)
+    return [Outgoing(flow.fact("batch", "paid", message.header.pipeline), fact)]
+
+
+def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
+    """Tell the coordinator that the run can go no further on its budget. The batch comes again when it is resumed."""
+    stage = stage_of(message)
+    if stage is None or not isinstance(message, Batch):
+        return []
+    header = message.header
+    fact = BudgetSpent(
+        run_id=header.run_id,
+        epoch=header.epoch,
+        stage=stage,
+        limit=error.limit,
+        gone=error.gone,
+        lost=error.lost,
+        needed=error.worst,
+        owed=error.owed,
+    )
+    return [Outgoing(flow.fact("stage", "exhausted", header.pipeline), fact)]
+
+
+def set_aside(message: Message, error: Exception, code: str) -> list[Outgoing]:
+    """The last attempt failed: a batch's records are kept in quarantine, so that nothing is lost and the run goes on.
+
+    A message without records (a slice to read, a load to finalize) has nothing to set aside: the run fails."""
+    stage = stage_of(message)
+    if stage is None or not isinstance(message, Batch):
+        return run_failed(message, words_of(error))
+    kept = [
+        KeptRecord(
+            record_id=record.id,
+            outcome="quarantined",
+            code=code,
+            reason=f"{words_of(error)} (after the last attempt)",
+            input=record.input,
+            output=record.result if isinstance(record, TransformedRecord) else None,
+        )
+        for record in message.records
+    ]
+    return StageResult(message.header, stage, kept=kept).messages(None)

@@ -1,0 +1,158 @@
+"""The records of a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from typing import Any
+
+from loom_common.domain.checks.repairs import MEND, SURPLUS, damaged
+from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError, RecordError
+from loom_connectors.formats.csv_broken import Dialect, extent
+from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
+from loom_connectors.options import closest
+from loom_connectors.ports import ReadRecord
+from loom_connectors.storage.file_source import FilePosition, TextFile
+
+
+class CsvFormat:
+    """Reads the records of an open file, each as it came or with the error that keeps it back."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        encoding: str | None,
+        delimiter: str | None,
+        header: bool,
+        columns: Sequence[str] | None,
+        null_values: Sequence[str],
+        max_field: int,
+    ) -> None:
+        self.encoding = encoding
+        self._dialect = dialect
+        self._delimiter = delimiter
+        self._has_header = header
+        self._columns = columns
+        self._null = frozenset(null_values)
+        self._max_field = max_field
+
+    def check(self, file: TextFile, keys: Sequence[str]) -> None:
+        header = self._header(file)
+        for key in keys if header else ():
+            if header and key not in header.columns:
+                near = closest(key, list(header.columns))
+                hint = f" Did you mean '{near}'?" if near else ""
+                known = ", ".join(header.columns)
+                raise ConfigurationError(f"extract.key: {file.shown} has no column '{key}'; it has {known}.{hint}")
+
+    def read(self, file: TextFile, mark: FilePosition, limit: int) -> tuple[list[ReadRecord], FilePosition]:
+        header = self._header(file)
+        if header is None:
+            return [], FilePosition(file.size)
+        if csv.field_size_limit() < self._max_field:
+            csv.field_size_limit(self._max_field)  # the process's: only ever raised
+        mark = max(mark, header.body, key=lambda each: each.offset)
+        records: list[ReadRecord] = []
+        while len(records) < limit:
+            mark, stuck = self._records(file, header, mark, limit, records)
+            if stuck is None:
+                break
+            mark = self._keep_back(file, header, mark, stuck, records)
+        return records, mark
+
+    def count(self, file: TextFile) -> int | None:
+        header = self._header(file)
+        if header is None:
+            return 0
+        try:
+            return sum(map(bool, reader(file.lines(header.body), header.dialect)))
+        except csv.Error:
+            return None
+
+    def _records(
+        self, file: TextFile, header: Header, mark: FilePosition, limit: int, records: list[ReadRecord]
+    ) -> tuple[FilePosition, csv.Error | None]:
+        """Append records up to `limit`. Returns the mark after them, and why the next is none, where that is so."""
+        columns, width, prefix = header.columns, len(header.columns), f"{file.prefix}line "
+        room, null, longest = limit - len(records), self._null, self._max_field
+        lines = file.lines(mark)
+        offset, line = lines.offset, mark.line + 1
+        try:
+            for fields in reader(lines, header.dialect):
+                end = lines.offset
+                if len(fields) != width or lines.trouble is not None or end - offset > longest:
+                    if fields and max(map(len, fields)) > longest:
+                        return FilePosition(offset, line - 1), csv.Error(TOO_LONG)
+                    if fields:
+                        records.append(self._doubtful(file, header, line, fields, lines.trouble))
+                        room -= 1
+                    lines.trouble = None
+                else:
+                    if null:
+                        fields = self._nulled(fields)  # noqa: PLW2901
+                    records.append(ReadRecord(prefix + str(line), dict(zip(columns, fields, strict=True))))
+                    room -= 1
+                line, offset = lines.number + 1, end
+                if not room:
+                    break
+        except csv.Error as error:
+            return FilePosition(offset, line - 1), error
+        return FilePosition(offset, line - 1), None
+
+    def _keep_back(
+        self, file: TextFile, header: Header, mark: FilePosition, stuck: csv.Error, records: list[ReadRecord]
+    ) -> FilePosition:
+        """Append what begins at `mark` and is no record. Returns the mark after it."""
+        found = extent(file.lines(mark), header.dialect)
+        code, words = told(found.fault or stuck, header.dialect, self._max_field)
+        error = self._error(file, mark.line + 1, code, words)
+        records.append(self._record(file, mark.line + 1, {"raw": found.raw}, error))
+        return FilePosition(found.offset, found.line)
+
+    def _header(self, file: TextFile) -> Header | None:
+        return header_of(file, self._dialect, self._delimiter, present=self._has_header, columns=self._columns)
+
+    def _nulled(self, fields: Sequence[str]) -> list[Any]:
+        return [None if field in self._null else field for field in fields]
+
+    def _doubtful(
+        self, file: TextFile, header: Header, line: int, fields: list[str], trouble: RecordError | None
+    ) -> ReadRecord:
+        """A record that is not as the others. Where it cannot be used it has its raw fields; surplus ones are listed
+        by themselves."""
+        width = len(header.columns)
+        data: dict[str, Any] = dict(zip(header.columns, fields, strict=False))
+        if len(fields) > width:
+            data[SURPLUS] = fields[width:]
+        if trouble is None and len(fields) != width:
+            trouble = self._error(file, line, "ragged_row", self._ragged(header, fields))
+        if trouble is None:
+            data = dict(zip(header.columns, self._nulled(fields), strict=True))
+            return ReadRecord(f"{file.prefix}line {line}", data)
+        missing = header.columns[len(fields) :]
+        trouble.details[MEND] = [*missing, *({SURPLUS} & data.keys()), *damaged(data, trouble.code)]
+        return self._record(file, line, data, trouble)
+
+    def _ragged(self, header: Header, fields: Sequence[str]) -> str:
+        width = len(header.columns)
+        found = counted(len(fields), "field")
+        words = f"{found}, expected {width} ({', '.join(header.columns)}). "
+        if len(fields) == width + 1 and not fields[-1]:
+            return words + (
+                f"The row ends in {header.dialect.delimiter!r} and the header does not. Remove it, or name all "
+                "columns: `options: {columns: [...]}`."
+            )
+        if len(fields) == width - 1 and header.columns[-1] == f"column_{width}":
+            return words + (
+                f"The header ends in {header.dialect.delimiter!r} and the row does not. Remove it, or name the "
+                "columns: `options: {columns: [...]}`."
+            )
+        return words + f"A field that holds {header.dialect.delimiter!r} or a line break must be quoted."
+
+    def _record(self, file: TextFile, line: int, data: dict[str, Any], error: RecordError) -> ReadRecord:
+        return ReadRecord(f"{file.prefix}line {line}", data, error)
+
+    def _error(self, file: TextFile, line: int, code: str, words: str) -> RecordError:
+        return RecordError(f"{file.shown} line {line}: {words}", code=code, details={"line": line})

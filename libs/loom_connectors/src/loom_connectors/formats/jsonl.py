@@ -1,0 +1,82 @@
+"""JSON Lines files, one object a line: a `Source` and a `Destination`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field, field_validator
+
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import RecordError
+from loom_connectors.formats.json_records import Unfit, object_of, see_lines
+from loom_connectors.formats.jsonl_parts import JsonLinesParts
+from loom_connectors.options import Options, options_of
+from loom_connectors.ports import ConnectorContext, ReadRecord
+from loom_connectors.storage.file_destination import FileDestination
+from loom_connectors.storage.file_source import FilePosition, FileSource, TextFile
+from loom_connectors.storage.text_lines import usable
+
+_LONGEST_RAW = 64 * 1024
+"""Characters that are kept of a line that is no record."""
+
+
+class JsonLinesOptions(Options):
+    """How a JSON Lines file is written."""
+
+    encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _usable(cls, value: str | None) -> str | None:
+        return None if value is None else usable(value)
+
+
+def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> FileSource:
+    """A JSON Lines file, or several. Raises `ConfigurationError`."""
+    return FileSource(config, surroundings, JsonLinesFormat(options_of(JsonLinesOptions, config.options, "extract")))
+
+
+def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> FileDestination:
+    """A JSON Lines file. Raises `ConfigurationError`."""
+    options = options_of(JsonLinesOptions, config.options, "load")
+    return FileDestination(config, surroundings, JsonLinesParts(options.encoding))
+
+
+class JsonLinesFormat:
+    """The records of a JSON Lines file."""
+
+    def __init__(self, options: JsonLinesOptions) -> None:
+        self.encoding = options.encoding
+
+    def check(self, file: TextFile, keys: Sequence[str]) -> None:
+        see_lines(file)
+
+    def read(self, file: TextFile, mark: FilePosition, limit: int) -> tuple[list[ReadRecord], FilePosition]:
+        if mark.offset <= file.encoding.start:
+            see_lines(file)
+        records: list[ReadRecord] = []
+        lines, prefix = file.lines(mark), f"{file.prefix}line "
+        for text in lines:
+            if lines.trouble is not None:
+                records.append(ReadRecord(prefix + str(lines.number), {"raw": text.rstrip("\r\n")}, lines.trouble))
+                lines.trouble = None
+            elif not text.isspace():
+                try:
+                    records.append(ReadRecord(prefix + str(lines.number), object_of(text)))
+                except Unfit as unfit:
+                    records.append(_kept_back(file, prefix, lines.number, text, unfit))
+            else:
+                continue
+            if len(records) >= limit:
+                break
+        return records, FilePosition(lines.offset, lines.number)
+
+    def count(self, file: TextFile) -> int:
+        return sum(not text.isspace() for text in file.lines(FilePosition()))
+
+
+def _kept_back(file: TextFile, prefix: str, line: int, text: str, unfit: Unfit) -> ReadRecord:
+    column = "" if unfit.column is None else f" column {unfit.column}"
+    words = f"{file.shown} line {line}{column}: {unfit}"
+    error = RecordError(words, code=unfit.code, details={"line": line})
+    return ReadRecord(prefix + str(line), {"raw": text.rstrip("\r\n")[:_LONGEST_RAW]}, error)

@@ -1,0 +1,202 @@
+"""Rows in the text format of Postgres's COPY. Postgres turns each text into its column's type.
+
+https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2
+
+Postgres rounds what it could refuse: decimals beyond a column's scale, digits beyond a floating-point number, an offset
+of a column without time zone. So the forms below look before it does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from loom_common.domain.json_values.whole_numbers import integer_of
+from loom_connectors.ports import Row
+from loom_connectors.values import (
+    UnfitValue,
+    bytes_in,
+    json_text,
+    kind_word,
+    see_that_it_fits_a_double,
+    see_that_it_fits_a_single,
+    see_that_it_fits_decimals,
+)
+
+Write = Callable[[Any], str]
+"""A value as text that Postgres reads. Raises `UnfitValue`."""
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_NULL = "\\N"
+_DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\d")
+"""A day with a time that is not midnight."""
+_OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-](?!00(?::?00)?(?::?00)?(?: BC)?\s*$)\d")
+"""A time with an offset that is not that of UTC."""
+_FRACTION = re.compile(r":\d\d\.(\d*?)0*(?:\D|$)")
+"""The digits of a fraction of a second, without zeros at their end."""
+
+
+def copy_text(
+    rows: Sequence[Row], columns: Sequence[str], forms: Mapping[str, str], *, numbered: bool = False
+) -> bytes:
+    """The rows, `columns` of each; `forms` says how a column is written (see `_writer`). Absent values are NULL.
+
+    `numbered` puts the row's place in the batch before it, as one column more. Raises `UnfitValue`."""
+    writers = [(name, _writer(forms[name])) for name in columns]
+    lines = []
+    try:
+        for row in rows:
+            texts = []
+            for name, write in writers:
+                value = row.values.get(name)
+                texts.append(_NULL if value is None else write(value))
+            lines.append("\t".join(texts))
+    except UnfitValue as error:
+        raise UnfitValue(str(error), name) from None
+    if numbered:
+        lines = [f"{at}\t{line}" for at, line in enumerate(lines)]
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass") if lines else b""
+
+
+@cache
+def _writer(form: str) -> Write:
+    """`text`, `json`, `array` and the like, with the digits that a column keeps, e.g. `numeric 2`, and what an array
+    holds, e.g. `array numeric 2`."""
+    name, _, rest = form.partition(" ")
+    match name:
+        case "array":
+            array = _Array(_writer(rest or "text"), in_json=rest == "json", delimiter=";" if rest == "box" else ",")
+            return lambda value: array.written(value).translate(_ESCAPES)
+        case "numeric":
+            return _scaled(int(rest))
+        case "moment":
+            return _moment(int(rest))
+        case "timestamp":
+            return _zoneless(_moment(int(rest)))
+        case _:
+            return _WRITERS[name]
+
+
+def _text(value: Any) -> str:
+    match value:
+        case str():
+            return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+        case bool():
+            return "true" if value else "false"
+        case dict() | list():
+            return _json(value)
+        case _:
+            return str(value)
+
+
+def _json(value: Any) -> str:
+    return json_text(value).translate(_ESCAPES)
+
+
+def _integer(value: Any) -> str:
+    return _text(integer_of(value))
+
+
+def _double(value: Any) -> str:
+    see_that_it_fits_a_double(value)
+    return _text(value)
+
+
+def _single(value: Any) -> str:
+    if not isinstance(value, bool | dict | list):
+        see_that_it_fits_a_single(value)
+    return _text(value)
+
+
+def _scaled(scale: int) -> Write:
+    def write(value: Any) -> str:
+        if not isinstance(value, bool | dict | list):
+            see_that_it_fits_decimals(value, scale)
+        return _text(value)
+
+    return write
+
+
+def _date(value: Any) -> str:
+    if isinstance(value, str) and len(value) > 10 and _DAY_AND_TIME.match(value):
+        raise UnfitValue(f"the time of '{value[:40]}' would be lost in a column of dates.")
+    return _text(value)
+
+
+def _moment(digits: int) -> Write:
+    def write(value: Any) -> str:
+        if isinstance(value, str) and "." in value and (found := _FRACTION.search(value)) and len(found[1]) > digits:
+            raise UnfitValue(f"'{value[:40]}' has more digits of a second than the column keeps ({digits}).")
+        return _text(value)
+
+    return write
+
+
+def _zoneless(write: Write) -> Write:
+    def written(value: Any) -> str:
+        if isinstance(value, str) and _OFFSET.search(value):
+            raise UnfitValue(f"the offset of '{value[:40]}' would be lost in a column without time zone.")
+        return write(value)
+
+    return written
+
+
+def _bytes(value: Any) -> str:
+    if isinstance(value, dict | list):
+        if (found := bytes_in(value)) is None:
+            raise UnfitValue(f"{kind_word(value)} cannot be loaded into bytea.")
+        return f"\\\\x{found.hex()}"
+    return _text(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """Lists as the text of an array."""
+
+    write: Write
+    """For an element."""
+    in_json: bool
+    """Whether every element is JSON."""
+    delimiter: str
+
+    def written(self, value: Any) -> str:
+        if isinstance(value, list):
+            return "{" + self.delimiter.join(map(self._element, value)) + "}"
+        if isinstance(value, str):
+            return value
+        raise UnfitValue(f"{kind_word(value)} cannot be loaded into an array: expected a list.")
+
+    def _element(self, value: Any) -> str:
+        match value:
+            case None:
+                return "NULL"
+            case list():
+                return self.written(value)
+            case _ if self.in_json:
+                text = json_text(value)
+            case str():
+                self.write(value)  # it may be unfit
+                text = value
+            case dict() if self.write is not _bytes:
+                raise UnfitValue(
+                    "a list that holds an object cannot be loaded into an array of another type than json."
+                )
+            case dict():
+                text = self.write(value).replace("\\\\", "\\")
+            case _:
+                return self.write(value)
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_WRITERS: dict[str, Write] = {
+    "text": _text,
+    "json": _json,
+    "integer": _integer,
+    "double": _double,
+    "single": _single,
+    "date": _date,
+    "bytes": _bytes,
+    "box": _text,
+}

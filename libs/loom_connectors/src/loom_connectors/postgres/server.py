@@ -1,0 +1,203 @@
+"""A small pool of connections to one Postgres, and what its errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import asyncpg
+import orjson
+
+from loom_common.config.credentials import Credentials
+from loom_common.domain.values.sqlstates import passes
+from loom_common.errors import (
+    AccessRefused,
+    ConfigurationError,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+    Timeout,
+)
+from loom_connectors.options import closest
+from loom_connectors.sql.parameters import Timeouts, quoted
+
+_CONNECTIONS = 4
+_SETTINGS = (
+    *("application_name", "client_encoding", "options", "passfile", "search_path", "service", "statement_timeout"),
+    *("sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert"),
+    *("ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs", "timezone"),
+)
+_REFUSED = ("28", "42501", "25006")
+_ROW = ("22", "23", "44", "54", "P0001")
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """A table, in its schema where one is given."""
+
+    schema: str | None
+    name: str
+
+    @staticmethod
+    def of(text: str) -> TableName:
+        """From `scores` or `analytics.scores`."""
+        schema, _, name = text.rpartition(".")
+        return TableName(schema or None, name)
+
+    @property
+    def sql(self) -> str:
+        return quoted(self.name) if self.schema is None else f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    def beside(self, name: str) -> TableName:
+        """Another table of the same schema."""
+        return TableName(self.schema, name)
+
+    def __str__(self) -> str:
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A `postgres://` URL, taken apart."""
+
+    dsn: str
+    """For the driver; holds the password."""
+    shown: str
+    """For people."""
+    table: TableName | None
+
+    @staticmethod
+    def of(location: str, credentials: Credentials) -> Address:
+        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
+        try:
+            url = urlsplit(credentials.expand(location, in_url=True))
+            port, name = url.port or 5432, url.path.strip("/")
+        except ValueError as error:
+            raise ConfigurationError(
+                f"A postgres:// URL cannot be read: {error}. Percent-encode special characters in user and password."
+            ) from None
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        table = query.pop("table", None)
+        if table and "\0" in table:
+            raise ConfigurationError(
+                "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
+            )
+        for key in query:
+            if key not in _SETTINGS:
+                near = closest(key, ["table", *_SETTINGS])
+                hint = f" Did you mean '{near}'?" if near else ""
+                raise ConfigurationError(f"The postgres:// URL has the unknown setting '{key}'.{hint}")
+        dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
+        shown = f"postgres://{url.hostname or 'localhost'}:{port}/{name}"
+        return Address(dsn, shown, TableName.of(table) if table else None)
+
+
+class Server:
+    """Connects when first asked to."""
+
+    def __init__(self, address: Address, timeouts: Timeouts, trouble: type[PermanentError], session: str = "") -> None:
+        """`trouble` is raised for what is wrong with the database as a source or as a destination; `session` is SQL
+        that every connection begins with."""
+        self.address = address
+        self._timeouts = timeouts
+        self._trouble = trouble
+        self._session = session
+        self._opening = asyncio.Lock()
+        self._pool: asyncpg.Pool | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection of one's own. Errors of the driver leave it as errors of Loom."""
+        with self._translated(f"no connection within {self._timeouts.connect:g} s", DependencyUnavailable):
+            pool = await self._opened()
+            connection = await pool.acquire()
+        try:
+            with self._translated("no answer in time; see options.timeouts", Timeout):
+                yield connection
+        except DependencyUnavailable:
+            with suppress(asyncpg.InterfaceError):  # where it is gone already
+                connection.terminate()  # nobody should be given what is left of it
+            raise
+        finally:
+            with self._translated("no connection", DependencyUnavailable):
+                await pool.release(connection)
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), self._timeouts.connect)
+        except TimeoutError:
+            pool.terminate()
+
+    async def _opened(self) -> Any:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self.address.dsn,
+                    min_size=0,
+                    max_size=_CONNECTIONS,
+                    timeout=self._timeouts.connect,
+                    command_timeout=self._timeouts.query,
+                    server_settings=self._server_settings(),
+                    init=self._begin,
+                    reset=_as_it_is,
+                )
+            return self._pool
+
+    async def _begin(self, connection: Any) -> None:
+        if self._session:
+            await connection.execute(self._session)
+        for name in ("json", "jsonb"):
+            await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=orjson.loads)
+
+    def _server_settings(self) -> dict[str, str]:
+        """So that no statement and no transaction outlives its client for long. What the URL says comes first."""
+        limit = str(int(self._timeouts.transaction * 1000))
+        settings = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+        return {name: value for name, value in settings.items() if f"{name}=" not in self.address.dsn}
+
+    @contextmanager
+    def _translated(self, late: str, lateness: type[LoomError]) -> Iterator[None]:
+        place = self.address.shown
+        try:
+            yield
+        except asyncpg.PostgresError as error:
+            raise meaning(error, place, self._trouble) from error
+        except asyncpg.InterfaceError as error:
+            if isinstance(error, ValueError):  # a value or a setting that the driver could not send
+                raise ConfigurationError(f"{place}: {error}") from error
+            raise DependencyUnavailable(f"{place}: {error}") from error
+        except asyncpg.InternalClientError as error:  # the server ended the connection in the midst of things
+            raise DependencyUnavailable(f"{place}: the connection is broken.") from error
+        except TimeoutError as error:
+            raise lateness(f"{place}: {late}.") from error
+        except OSError as error:
+            raise DependencyUnavailable(f"{place} cannot be reached: {error.strerror or error}.") from error
+
+
+def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentError]) -> LoomError:
+    """What an error of the server is to Loom, by its SQLSTATE."""
+    state, words = error.sqlstate or "", str(error).splitlines()[0] if str(error) else type(error).__name__
+    if state == "57014":
+        return Timeout(f"{place}: {words}. See options.timeouts.")
+    if passes(error):
+        return DependencyUnavailable(f"{place}: {words}.")
+    if state.startswith(_REFUSED):
+        return AccessRefused(f"{place}: {words}. Check the user, its password and what it is granted.")
+    hint = f" {error.hint}" if getattr(error, "hint", None) else ""
+    return trouble(f"{place}: {words}.{hint}")
+
+
+def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
+    """Whether a row's values were refused: a constraint, a type, a trigger that raised."""
+    return (error.sqlstate or "").startswith(_ROW)
+
+
+async def _as_it_is(connection: Any) -> None:
+    """Given back without a query: transactions are ended by then, and connectors change nothing else of a session."""

@@ -1,0 +1,146 @@
+"""What a Postgres destination asks and makes in the catalog: columns, indexes, the table, the load ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loom_connectors.postgres.server import TableName
+from loom_connectors.sql.columns import Kind
+from loom_connectors.sql.parameters import name_list, quoted
+
+LEDGER = "loom_load_ledger"
+_LOCK = 7_220_586_111_003_127_101
+"""The advisory lock under which Loom makes tables: two that make the same one at once would fail."""
+_TYPES = {
+    Kind.TEXT: "text",
+    Kind.INTEGER: "bigint",
+    Kind.NUMBER: "double precision",
+    Kind.BOOLEAN: "boolean",
+    Kind.JSON: "jsonb",
+    Kind.BIG_INTEGER: "numeric",
+    Kind.BYTES: "bytea",
+    Kind.ANY: "jsonb",
+}
+_FORMS = {
+    **dict.fromkeys(("int2", "int4", "int8", "oid"), "integer"),
+    "float8": "double",
+    "float4": "single",
+    "bytea": "bytes",
+    "date": "date",
+    "box": "box",
+    **dict.fromkeys(("json", "jsonb"), "json"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the user may do."""
+
+    read_only: bool
+    exists: bool
+    may_write: bool
+    may_create: bool
+
+
+async def columns_of_table(connection: Any, table: TableName) -> dict[str, str]:
+    """Column names and the form in which `copy_text` writes each. Empty where there is no table."""
+    rows = await connection.fetch(
+        """
+        SELECT a.attname, b.typname, b.typcategory = 'A' AND b.typelem <> 0 AS is_array, f.typname AS element,
+               CASE WHEN t.typtype = 'd' THEN t.typtypmod WHEN e.typtype = 'd' THEN e.typtypmod ELSE a.atttypmod END
+                 AS modifier
+        FROM pg_attribute a
+        JOIN pg_type t ON t.oid = a.atttypid
+        JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
+        LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem
+        LEFT JOIN pg_type f ON f.oid = CASE WHEN e.typtype = 'd' THEN e.typbasetype ELSE e.oid END
+        WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+        ORDER BY a.attnum
+        """,
+        table.sql,
+    )
+    return {row["attname"]: _form(row) for row in rows}
+
+
+def _form(row: Mapping[str, Any]) -> str:
+    if row["is_array"]:
+        return f"array {_scalar_form(row['element'], row['modifier'])}"
+    return _scalar_form(row["typname"], row["modifier"])
+
+
+def _scalar_form(name: str, modifier: int) -> str:
+    """By the type and its modifier, which holds a column's digits (numeric.h, timestamp.h)."""
+    if name == "numeric":
+        return "text" if modifier < 0 else f"numeric {(((modifier - 4) & 0x7FF) ^ 1024) - 1024}"
+    if name in ("timestamp", "time"):
+        return f"timestamp {modifier if modifier >= 0 else 6}"
+    if name in ("timestamptz", "timetz"):
+        return f"moment {modifier if modifier >= 0 else 6}"
+    return _FORMS.get(name, "text")
+
+
+async def rights(connection: Any, table: TableName, mode: str) -> Rights:
+    """Whether `mode` is possible."""
+    needed = {"append": "INSERT", "upsert": "INSERT UPDATE", "replace": "INSERT DELETE"}[mode].split()
+    row = await connection.fetchrow(
+        """
+        SELECT current_setting('transaction_read_only')::boolean AS read_only,
+               to_regclass($1) IS NOT NULL AS exists,
+               (SELECT bool_and(has_table_privilege(to_regclass($1), privilege)) FROM unnest($3::text[]) privilege)
+                 IS NOT FALSE AS may_write,
+               coalesce(has_schema_privilege(coalesce($2, current_schema()), 'CREATE'), false) AS may_create
+        """,
+        table.sql,
+        table.schema,
+        needed,
+    )
+    return Rights(**row)
+
+
+async def unique_keys(connection: Any, table: TableName) -> list[tuple[str, ...]]:
+    """The columns of each unique index that an upsert can go by."""
+    rows = await connection.fetch(
+        """
+        SELECT array_agg(a.attname::text) AS names
+        FROM pg_index i
+        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+          AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
+        GROUP BY i.indexrelid
+        """,
+        table.sql,
+    )
+    return [tuple(row["names"]) for row in rows]
+
+
+async def make_ledger(connection: Any, ledger: TableName) -> None:
+    """Make the load ledger where it is missing."""
+    if await connection.fetchval("SELECT to_regclass($1)", ledger.sql) is not None:
+        return
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(
+            f"""
+            CREATE TABLE IF NOT EXISTS {ledger.sql} (
+                run_id text NOT NULL, batch_id text NOT NULL, loaded bigint NOT NULL, failed jsonb NOT NULL,
+                loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run_id, batch_id)
+            )
+            """
+        )
+
+
+async def make_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
+    """Make the table where it is missing, in the caller's transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
+    primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
+    await connection.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join([*columns, *primary])})")
+
+
+async def make_staging(connection: Any, staging: TableName, table: TableName) -> None:
+    """Make an empty table like `table`, with its constraints, in the caller's transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await connection.execute(f"CREATE TABLE IF NOT EXISTS {staging.sql} (LIKE {table.sql} INCLUDING ALL)")

@@ -1,0 +1,157 @@
+"""A SQLite file: its URL, its connections, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from loom_common.errors import (
+    AccessRefused,
+    ConfigurationError,
+    DependencyUnavailable,
+    LoomError,
+    PermanentError,
+    Timeout,
+)
+from loom_connectors.options import closest
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sqlite.values import text_of
+from loom_connectors.storage.local import file_trouble, host, resolved
+
+_STEPS = 10_000
+"""Instructions of SQLite's machine between two looks at the clock."""
+_BUSY_SECONDS = 0.01
+"""Between two attempts to get a file that somebody else holds."""
+_REFUSED = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
+_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_NOMEM")
+
+
+@dataclass
+class SqliteFile:
+    """One database file. Writing goes through one connection, one transaction at a time."""
+
+    path: Path
+    table: str | None
+    trouble_is: type[PermanentError]
+    timeouts: Timeouts
+    _writer: sqlite3.Connection | None = None
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @staticmethod
+    def of(
+        location: str, surroundings: ConnectorContext, trouble: type[PermanentError], timeouts: Timeouts
+    ) -> SqliteFile:
+        """From `sqlite:///relative.db?table=t` or `sqlite:////absolute.db`. Raises `ConfigurationError`."""
+        return SqliteFile(*SqliteFile.place_of(location, surroundings), trouble, timeouts)
+
+    @staticmethod
+    def place_of(location: str, surroundings: ConnectorContext) -> tuple[Path, str | None]:
+        """The file, and the table where one is named. Raises `ConfigurationError`."""
+        expanded = surroundings.credentials.expand(location)
+        rest, _, query = expanded.split("://", 1)[1].partition("?")
+        if not rest.startswith("/") or rest == "/":
+            raise ConfigurationError(
+                f"'{location}': expected sqlite:///relative.db (three slashes) or sqlite:////absolute.db (four)."
+            )
+        settings = dict(parse_qsl(query, keep_blank_values=True))
+        table = settings.pop("table", None)
+        for key in settings:
+            hint = " Did you mean 'table'?" if closest(key, ["table"]) else " It knows `table` alone."
+            raise ConfigurationError(f"'{location}' has the unknown setting '{key}'.{hint}")
+        return resolved(unquote(rest[1:]), surroundings.folder), table or None
+
+    @property
+    def shown(self) -> str:
+        return f"sqlite:///{self.path}"
+
+    def opened_to_read(self) -> sqlite3.Connection:
+        """A connection that cannot write. Raises for a file that is missing or may not be read."""
+        with file_trouble(self.path, self.trouble_is, "Put the file there, or correct the path."), self.path.open("rb"):
+            pass
+        with self.trouble():
+            uri = f"{self.path.as_uri()}?mode=ro"
+            db = sqlite3.connect(
+                uri, uri=True, timeout=self.timeouts.connect, isolation_level=None, check_same_thread=False
+            )
+            db.text_factory = text_of
+            return db
+
+    def limit(self, db: sqlite3.Connection, seconds: float) -> None:
+        """Interrupt what `db` does after so many seconds: it raises `Timeout`."""
+        until = time.monotonic() + seconds
+        db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+
+    @contextmanager
+    def transaction(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """The one connection that writes, in a transaction of its own that takes `seconds` at most."""
+        with self._turn, self.trouble():
+            db = self._writing()
+            self.limit(db, seconds)
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        with self._turn:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            with file_trouble(self.path, self.trouble_is, "Correct the path."):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(self.path, timeout=self.timeouts.load, isolation_level=None, check_same_thread=False)
+            try:
+                self._keep_a_log_ahead(db)
+                db.execute("PRAGMA foreign_keys = ON")
+            except sqlite3.Error:
+                db.close()
+                raise
+            self._writer = db
+        return self._writer
+
+    def _keep_a_log_ahead(self, db: sqlite3.Connection) -> None:
+        """Switch the file to WAL, which it keeps. SQLite itself does not wait here for who else opens the file."""
+        until = time.monotonic() + self.timeouts.load
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(_BUSY_SECONDS)
+            else:
+                return
+
+    @contextmanager
+    def trouble(self) -> Iterator[None]:
+        """Errors of the driver leave this as errors of Loom."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise meaning(error, f"{self.shown} on {host()}", self.trouble_is) from error
+
+
+def meaning(error: sqlite3.Error, place: str, trouble: type[PermanentError]) -> LoomError:
+    """What an error of SQLite is to Loom, by its name."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_INTERRUPT":
+        return Timeout(f"{place}: not done in time; see options.timeouts.")
+    if name.startswith(_REFUSED):
+        return AccessRefused(f"{place}: {error}. Give this user the permission to write the file and its folder.")
+    if name.startswith(_AWAY):
+        return DependencyUnavailable(f"{place}: {error}.")
+    return trouble(f"{place}: {error}.")

@@ -1,0 +1,40 @@
+"""A file that is to be added to: how it is written, seen as a source sees it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from loom_common.errors import DestinationError, SourceError
+from loom_connectors.storage.file_kinds import see_that_it_is_text
+from loom_connectors.storage.file_source import TextFile
+from loom_connectors.storage.text_lines import encoding_of
+
+_HEAD = 64 * 1024
+READ_THROUGH = 64 * 1024 * 1024
+"""Bytes of a file that is read through before a run adds to it (about a second)."""
+
+
+@contextmanager
+def opened(path: Path, declared: str | None) -> Iterator[TextFile]:
+    """The file as text. What a source would refuse is a `DestinationError` here."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+        try:
+            see_that_it_is_text(head, declared, str(path))
+            size = stream.seek(0, io.SEEK_END)
+            yield TextFile(stream, str(path), "", encoding_of(head, declared), size)
+        except SourceError as error:
+            raise DestinationError(f"{error} So nothing can be appended to it; name another file.") from error
+
+
+def line_is_open(file: TextFile) -> bool:
+    """Whether the last line lacks its end."""
+    codec = file.encoding.codec
+    width = len("\n".encode(codec))
+    if file.size - file.encoding.start < width:
+        return file.size > file.encoding.start
+    file.stream.seek(file.size - width)
+    return file.stream.read(width) not in ("\n".encode(codec), "\r".encode(codec))

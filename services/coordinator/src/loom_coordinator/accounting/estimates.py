@@ -1,0 +1,43 @@
+"""What a run was estimated to cost before it began, held against what it cost."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from loom_common.contracts.v1 import StageCalls
+from loom_coordinator.db.tables import cost_estimates
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+KEPT = dt.timedelta(days=7)
+"""An older estimate is not the one that was made for this run."""
+
+
+async def newest(unit: UnitOfWork, pipeline: str) -> dict[str, Any] | None:
+    """The last estimate of the pipeline, for a run that begins now: its `cost` in USD for so many `records`."""
+    rows = await unit.connection.execute(
+        select(cost_estimates.c.cost, cost_estimates.c.records)
+        .where(cost_estimates.c.pipeline_name == pipeline, cost_estimates.c.created_at > unit.now - KEPT)
+        .order_by(cost_estimates.c.id.desc())
+        .limit(1)
+    )
+    row = rows.mappings().one_or_none()
+    return dict(row) if row else None
+
+
+def compared(
+    estimate: Mapping[str, float] | None, spent: Sequence[StageCalls], records: int
+) -> dict[str, float] | None:
+    """The estimate, with its `error` where the run has paid for something: by which share the true cost is above what
+    was estimated for as many records and paid answers. Answers that were reused cost nothing, and say nothing. Pure."""
+    if estimate is None:
+        return None
+    made, reused = sum(each.made for each in spent), sum(each.reused for each in spent)
+    cost = sum(each.cost for each in spent)
+    expected = 0.0
+    if made and estimate["records"]:
+        expected = estimate["cost"] / estimate["records"] * records * made / (made + reused)
+    return {**estimate, **({"error": cost / expected - 1} if expected > 0 else {})}

@@ -1,0 +1,83 @@
+"""Why records of a run were kept back: equal reasons together, each with one record to look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.v1 import KeptReason
+from loom_coordinator.db.tables import quarantined
+
+MOST = 5
+"""Reasons that a report names; what is rarer is left to `loom quarantine stats`."""
+_READ = 500
+"""Distinct texts that are looked at, the most frequent first."""
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_RAISED = re.compile(r"(?P<function>\S+) raised (?P<error>.+)", re.DOTALL)
+
+
+async def of_run(connection: AsyncConnection, run_id: str) -> tuple[KeptReason, ...]:
+    """The most frequent reasons of a run, gate rejections among them."""
+    table = quarantined.c
+    count = func.count().label("records")
+    rows = await connection.execute(
+        select(
+            table.failure_stage,
+            table.outcome,
+            table.code,
+            table.failure_reason,
+            count,
+            func.min(table.record_id).label("example"),
+        )
+        .where(table.run_id == run_id)
+        .group_by(table.failure_stage, table.outcome, table.code, table.failure_reason)
+        .order_by(count.desc(), table.failure_reason)
+        .limit(_READ)
+    )
+    return grouped([dict(row) for row in rows.mappings()])
+
+
+def grouped(rows: Iterable[Mapping[str, Any]]) -> tuple[KeptReason, ...]:
+    """Texts that differ in their numbers alone (lines, scores, lengths) are one reason, shown as its most frequent
+    text. Rows come with the most frequent first. Pure."""
+    groups: dict[tuple[str, ...], _Group] = {}
+    for row in rows:
+        key = (row["failure_stage"], row["outcome"], row["code"], _NUMBER.sub("#", row["failure_reason"]))
+        group = groups.setdefault(key, _Group(row))
+        group.records += row["records"]
+        group.texts += 1
+    ordered = sorted(groups.values(), key=lambda group: -group.records)[:MOST]
+    return tuple(group.reason for group in ordered)
+
+
+@dataclass(slots=True)
+class _Group:
+    row: Mapping[str, Any]
+    records: int = 0
+    texts: int = field(default=0)
+
+    @property
+    def reason(self) -> KeptReason:
+        row = self.row
+        return KeptReason(
+            records=self.records,
+            stage=row["failure_stage"],
+            outcome=row["outcome"],
+            code=row["code"],
+            reason=worded(row["failure_reason"]),
+            alike=self.texts == 1,
+            example=row["example"],
+        )
+
+
+def worded(reason: str) -> str:
+    """A reason as it stands beside a count: what was raised comes first, and where after it. Only the first line."""
+    raised = _RAISED.fullmatch(reason)
+    if raised is None:
+        return reason.partition("\n")[0]
+    return f"{raised['error'].partition(chr(10))[0]} in {raised['function']}"

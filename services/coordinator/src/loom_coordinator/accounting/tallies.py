@@ -1,0 +1,176 @@
+"""A run's books: its tally, its scores, its lineage and its cost, added up from the rows that hold them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Column, Float, RowMapping, case, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values import latency as histogram
+from loom_common.domain.values.urls import redacted
+from loom_common.flow import Stage
+from loom_coordinator.db.tables import (
+    batches,
+    evaluation_results,
+    pipeline_lineage,
+    pipeline_runs,
+    record_evaluations,
+)
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+_SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]
+
+
+async def tally(connection: AsyncConnection, run_id: str) -> Tally:
+    """The run's tally: the sum of its batches'."""
+    row = (await connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
+    return Tally(**row)
+
+
+def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Tally:
+    """The run's tally for people: what is loaded can be read. `placed` is `pipeline_runs.placed`: what the loader said
+    of its two places when it finalized the load; None before that."""
+    said = placed or {"first": False, "second": False}
+    return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
+
+
+async def of_run(connection: AsyncConnection, run: RowMapping) -> Tally:
+    """The run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after a
+    resume, the batches tell."""
+    if run["completed_at"] is not None and run["tally"]:
+        return Tally(**run["tally"])
+    return shown(await tally(connection, run["run_id"]), run["placed"], ended=False)
+
+
+def columns(total: Tally) -> dict[str, Any]:
+    """The columns of `pipeline_runs` that show a tally."""
+    cost = total.cost_transform + total.cost_evaluate
+    return {
+        "tally": total.model_dump(),
+        "records_processed": total.extracted,
+        "records_validated": total.passed,
+        "records_rejected": total.rejected,
+        "rejection_rate": total.rejected / total.judged if total.judged else None,
+        "cost_total": cost,
+        "cost_breakdown": {"transform": total.cost_transform, "evaluate": total.cost_evaluate},
+    }
+
+
+async def latency(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
+    """Percentiles in seconds: how long models took to answer, or code to transform a record."""
+    return await _percentiles(unit, run_id, batches.c.latency)
+
+
+async def waited(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
+    """Percentiles in seconds: how long records waited besides for their answers."""
+    return await _percentiles(unit, run_id, batches.c.waited)
+
+
+async def _percentiles(unit: UnitOfWork, run_id: str, column: Column[Any]) -> dict[str, float | None]:
+    merged: dict[int, int] = {}
+    rows = await unit.connection.stream(select(column).where(batches.c.run_id == run_id))
+    async for (counts,) in rows:
+        histogram.merge(merged, {int(bucket): count for bucket, count in (counts or {}).items()})
+    shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+    return {name: histogram.percentile(merged, share) for name, share in shares.items()}
+
+
+async def definition(unit: UnitOfWork, run: RowMapping) -> Pipeline:
+    """The definition this run was started with."""
+    row = await unit.connection.execute(
+        select(pipeline_runs.c.definition).where(pipeline_runs.c.run_id == run["run_id"])
+    )
+    return parse(row.scalar_one())
+
+
+async def summarize_evaluations(unit: UnitOfWork, run: RowMapping) -> None:
+    """Add up `record_evaluations` into one `evaluation_results` row per evaluator."""
+    pipeline = await definition(unit, run)
+    if pipeline.evaluate is None:
+        return
+    scores = record_evaluations
+    means = {
+        row["evaluator_name"]: row
+        for row in (
+            await unit.connection.execute(
+                select(
+                    scores.c.evaluator_name,
+                    func.count().label("size"),
+                    func.avg(scores.c.score).label("mean"),
+                    func.min(scores.c.score).label("least"),
+                    func.max(scores.c.score).label("most"),
+                    func.avg(case((scores.c.passed, 1.0), else_=0.0)).label("pass_rate"),
+                    func.avg(cast(scores.c.score * scores.c.score, Float)).label("mean_square"),
+                )
+                .where(scores.c.run_id == run["run_id"], scores.c.score.is_not(None))
+                .group_by(scores.c.evaluator_name)
+            )
+        ).mappings()
+    }
+    rows = []
+    for evaluator in pipeline.evaluate.evaluators:
+        row = means.get(evaluator.name)
+        if row is None:
+            continue
+        variance = max(0.0, float(row["mean_square"]) - float(row["mean"]) ** 2)
+        rows.append(
+            {
+                "run_id": run["run_id"],
+                "evaluator_name": evaluator.name,
+                "evaluator_type": evaluator.type,
+                "mean_score": float(row["mean"]),
+                "std_score": math.sqrt(variance),
+                "min_score": row["least"],
+                "max_score": row["most"],
+                "threshold": evaluator.threshold,
+                "pass_rate": None if evaluator.threshold is None else float(row["pass_rate"]),
+                "passed": evaluator.threshold is None or float(row["mean"]) >= evaluator.threshold,
+                "sample_size": row["size"],
+                "weight": evaluator.weight,
+                "quality_gate": pipeline.evaluate.quality_gate.type,
+                "gate_threshold": pipeline.evaluate.quality_gate.threshold,
+                "created_at": unit.now,
+            }
+        )
+    if rows:
+        statement = unit.insert(evaluation_results)
+        key = ["run_id", "evaluator_name"]
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+        await unit.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+async def _destination(unit: UnitOfWork, run: RowMapping) -> str:
+    """Where a run's rows are, as the loader said: for a sample, that is beside its destination."""
+    said = select(pipeline_runs.c.destination).where(pipeline_runs.c.run_id == run["run_id"])
+    return str((await unit.connection.execute(said)).scalar_one())
+
+
+async def enter_lineage(unit: UnitOfWork, run: RowMapping, total: Tally) -> None:
+    """Where the run's records came from, where they went, and what each stage let through."""
+    pipeline = await definition(unit, run)
+    counts = {
+        Stage.EXTRACT: (total.extracted, total.extracted),
+        Stage.TRANSFORM: (total.extracted, total.transformed),
+        Stage.EVALUATE: (total.transformed, total.passed),
+        Stage.LOAD: (total.passed, total.loaded),
+    }
+    row = {
+        "run_id": run["run_id"],
+        "input_source": redacted(pipeline.extract.source),
+        "input_query": pipeline.extract.query,
+        "input_record_count": total.extracted,
+        "output_destination": await _destination(unit, run) if run["sample"] else redacted(pipeline.load.destination),
+        "output_record_count": total.loaded,
+        "stages": [
+            {"stage": stage.value, "records_in": entered, "records_out": left}
+            for stage, (entered, left) in counts.items()
+        ],
+        "created_at": unit.now,
+    }
+    await unit.upsert(pipeline_lineage, [row])

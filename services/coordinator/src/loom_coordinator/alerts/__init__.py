@@ -1,0 +1,3 @@
+"""What people must hear of: the rules, the check, the record of each alert, and the webhook that sends it.
+
+Completion and the sweeper come in here."""

@@ -1,0 +1,91 @@
+"""Looking at a run's figures, while it goes and when it ends."""
+
+from __future__ import annotations
+
+from sqlalchemy import Float, RowMapping, cast, func, select
+
+from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_common.domain.run.tally import Tally
+from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.alerts import store
+from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, findings
+from loom_coordinator.db.tables import evaluation_results, pipeline_runs, record_evaluations
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+_TOLD = ("succeeded", "partial")
+"""Runs whose figures are worth comparing with."""
+
+
+def config_of(run: RowMapping) -> MonitoringConfig:
+    """As the run's definition says it."""
+    return MonitoringConfig.model_validate(run["definition"].get("monitoring") or {})
+
+
+async def look(unit: UnitOfWork, run: RowMapping, *, at_end: bool = False) -> None:
+    """Record what stands out, once per run and subject. A run under way must have come some way first."""
+    config = config_of(run)
+    if not config.watches:
+        return
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    if not tally.transformed or (not at_end and tally.transformed < LEAST_RECORDS):
+        return
+    now = await _figures(unit, run["run_id"], tally)
+    sections = [each for each in (config.cost_spike, config.score_degradation) if each is not None]
+    most = max((each.runs for each in sections), default=0)
+    history = await _history(unit, run, most) if most else []
+    for finding in findings(config, now, history):
+        await store.raise_one(unit, run, finding)
+
+
+async def _figures(unit: UnitOfWork, run_id: str, tally: Tally) -> Figures:
+    scores = record_evaluations.c
+    rows = await unit.connection.execute(
+        select(scores.evaluator_name, func.avg(cast(scores.score, Float)), func.count())
+        .where(scores.run_id == run_id)
+        .group_by(scores.evaluator_name)
+    )
+    cost = await usage.cost_of_run(unit.connection, run_id)
+    return Figures(
+        records=tally.transformed,
+        cost_per_record=cost / tally.transformed,
+        latency=await tallies.latency(unit, run_id),
+        scores={name: float(mean) for name, mean, _ in rows if mean is not None},
+    )
+
+
+async def _history(unit: UnitOfWork, run: RowMapping, most: int) -> list[Figures]:
+    runs = pipeline_runs.c
+    rows = (
+        (
+            await unit.connection.execute(
+                select(runs.run_id, runs.cost_total, runs.tally)
+                .where(
+                    runs.pipeline_name == run["pipeline_name"],
+                    runs.status.in_(_TOLD),
+                    runs.replay_of.is_(None),
+                    runs.sample.is_(None),
+                    runs.run_id != run["run_id"],
+                    runs.completed_at.is_not(None),
+                )
+                .order_by(runs.completed_at.desc())
+                .limit(most)
+            )
+        )
+        .mappings()
+        .all()
+    )
+    scores: dict[str, dict[str, float]] = {}
+    results = evaluation_results.c
+    for run_id, name, mean in await unit.connection.execute(
+        select(results.run_id, results.evaluator_name, results.mean_score).where(
+            results.run_id.in_([row["run_id"] for row in rows])
+        )
+    ):
+        scores.setdefault(run_id, {})[name] = mean
+    history = []
+    for row in rows:
+        records = int((row["tally"] or {}).get("transformed") or 0)
+        if records:
+            per_record = float(row["cost_total"] or 0.0) / records
+            history.append(Figures(records, per_record, {}, scores.get(row["run_id"], {})))
+    return history

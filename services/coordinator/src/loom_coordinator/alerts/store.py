@@ -1,0 +1,71 @@
+"""Alerts: recorded with the run in one transaction, sent later (`webhook.py`)."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.v1 import Alert, BudgetSpent
+from loom_common.domain.definition.monitoring import MonitoringConfig
+from loom_coordinator.alerts.rules import ERROR, Finding
+from loom_coordinator.db.tables import monitoring_alerts
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
+
+
+def budget_exhausted(spent: BudgetSpent) -> Finding:
+    """The alert of a run that paused for want of money. A larger budget that is spent too is another one."""
+    words = f"the run paused: ${spent.gone:.4f} of its budget of ${spent.limit:.4f} is spent"
+    return Finding("budget_exhausted", f"{spent.limit:.6f}", words, spent.limit, spent.gone, ERROR)
+
+
+async def raise_one(unit: UnitOfWork, run: RowMapping, finding: Finding) -> None:
+    """Record an alert, unless the run has it already; it is sent where the pipeline says so."""
+    alert = MonitoringConfig.model_validate(run["definition"].get("monitoring") or {}).alerts
+    row = {
+        "pipeline_name": run["pipeline_name"],
+        "run_id": run["run_id"],
+        "alert_type": finding.type,
+        "subject": finding.subject,
+        "severity": finding.severity,
+        "message": finding.message,
+        "details": dict(finding.details) or None,
+        "threshold_value": finding.threshold,
+        "actual_value": finding.actual,
+        "triggered_at": unit.now,
+        "notification_channel": alert.format if alert else None,
+        "notification_url": alert.webhook if alert else None,
+        "notification_due": unit.now if alert else None,
+    }
+    statement = (
+        unit.insert(monitoring_alerts)
+        .values(**row)
+        .on_conflict_do_nothing(index_elements=["run_id", "alert_type", "subject"])
+        .returning(monitoring_alerts.c.id)
+    )
+    if (await unit.connection.execute(statement)).scalar_one_or_none() is not None:
+        log.warning("alert", run_id=run["run_id"], pipeline=run["pipeline_name"], alert=finding.message, reported=True)
+
+
+async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:
+    """A run's alerts, oldest first."""
+    rows = await connection.execute(
+        select(monitoring_alerts).where(monitoring_alerts.c.run_id == run_id).order_by(monitoring_alerts.c.id)
+    )
+    return [told(row) for row in rows.mappings()]
+
+
+def told(row: RowMapping) -> Alert:
+    """One row of `monitoring_alerts`."""
+    return Alert(
+        type=row["alert_type"],
+        severity=row["severity"],
+        message=row["message"],
+        threshold=row["threshold_value"],
+        actual=row["actual_value"],
+        triggered_at=row["triggered_at"].isoformat(),
+        sent=None if row["notification_channel"] is None else row["notified_at"] is not None,
+        error=row["notification_error"],
+    )

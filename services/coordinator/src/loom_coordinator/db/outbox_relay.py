@@ -1,0 +1,104 @@
+"""Units of work, and the relay that publishes what they leave in the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from sqlalchemy import RowMapping, delete, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.errors import DependencyUnavailable
+from loom_common.ports.bus import Bus, Wire
+from loom_common.ports.clock import Clock
+from loom_common.resilience import failpoints
+from loom_coordinator.db.tables import outbox
+from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
+
+log = structlog.get_logger()
+
+_GROUP = 100
+_LOOK_SECONDS = 1.0
+"""How often to look for rows that another process left behind."""
+
+
+class OutboxRelay:
+    """Opens units, and publishes their messages after the commit: with confirms, then the rows are deleted.
+
+    Several coordinators share the table: each takes rows no other holds (`SKIP LOCKED`), by state and never by
+    `id > cursor`, since ids become visible out of order. A crash between publish and delete publishes again."""
+
+    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock, owner: str | None) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock
+        self._owner = owner
+        self._wake = asyncio.Event()
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[UnitOfWork]:
+        """A transaction; what it sends is published soon after it is committed."""
+        async with begin(self._engine, self._clock.now(), self._owner) as unit:
+            yield unit
+        if unit.sends:
+            self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop`, then once more, so that nothing committed stays unsaid."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._relay_all()
+                waking = asyncio.create_task(self._wake.wait())
+                await asyncio.wait({waking, stopping}, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+                self._wake.clear()
+            await self._relay_all()
+        finally:
+            stopping.cancel()
+
+    async def _relay_all(self) -> None:
+        try:
+            while await self._relay_group():
+                pass
+        except DependencyUnavailable as error:
+            log.warning("outbox waits", error=str(error))
+
+    async def _relay_group(self) -> bool:
+        async with begin(self._engine, self._clock.now(), self._owner) as unit:
+            rows = (
+                (
+                    await unit.connection.execute(
+                        select(outbox)
+                        .where(outbox.c.owner.is_not_distinct_from(self._owner))
+                        .order_by(outbox.c.id)
+                        .limit(_GROUP)
+                        .with_for_update(skip_locked=True)
+                    )
+                )
+                .mappings()
+                .all()
+            )
+            if rows:
+                await self._bus.publish([_wire(row) for row in rows])
+                await failpoints.reach("mid_relay")
+                await unit.connection.execute(delete(outbox).where(outbox.c.id.in_([row["id"] for row in rows])))
+        return len(rows) == _GROUP
+
+
+def _wire(row: RowMapping) -> Wire:
+    properties = row["properties"]
+    return Wire(
+        exchange=row["exchange"],
+        routing_key=row["routing_key"],
+        body=bytes(row["body"]),
+        type=properties["type"],
+        message_id=properties["message_id"],
+        correlation_id=properties["correlation_id"],
+        content_encoding=properties["content_encoding"],
+        app_id=f"loom-{NAME}",
+        headers=properties["headers"],
+        mandatory=properties["mandatory"],
+    )

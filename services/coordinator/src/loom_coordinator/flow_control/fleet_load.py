@@ -1,0 +1,144 @@
+"""How the fleet fares, from the newest beats: by replica, and by queue over all its consumers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.v1 import QueueBeat, WorkerBeat
+from loom_coordinator.db.tables import replicas
+
+SILENT_SECONDS = 8.0
+"""A replica that was not heard of for so long does not count: it ended, froze, or cannot reach the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One process, as it last said it was."""
+
+    beat: WorkerBeat
+    before: WorkerBeat | None
+    """What it said some seconds earlier."""
+    silent: float
+    """Seconds since it was heard."""
+
+    @property
+    def up(self) -> bool:
+        return self.silent < SILENT_SECONDS
+
+    @property
+    def lost(self) -> bool:
+        """Whether it fell silent without having been asked to stop."""
+        return not self.up and not self.beat.draining
+
+    @property
+    def memory(self) -> float:
+        """What it holds of its memory limit; 0 where it has none."""
+        return self.beat.rss_bytes / self.beat.memory_limit_bytes if self.beat.memory_limit_bytes else 0.0
+
+    @property
+    def away(self) -> tuple[str, ...]:
+        """Upstreams it has given up on for the moment."""
+        return tuple(each.upstream for each in self.beat.breakers if each.state != "closed")
+
+    def over(self, queue: str) -> StagePace:
+        """What it did with a queue between the two beats."""
+        now = _of(self.beat, queue)
+        earlier = _of(self.before, queue) if self.before else None
+        if now is None or earlier is None or self.before is None:
+            return StagePace(0.0, 0, 0, 0, 0, 0.0)
+        return StagePace(
+            seconds=self.beat.uptime - self.before.uptime,
+            handled=now.handled - earlier.handled,
+            failed=now.failed - earlier.failed,
+            retried=now.retried - earlier.retried,
+            attempts=now.attempts - earlier.attempts,
+            busy=now.seconds_busy - earlier.seconds_busy,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StagePace:
+    """What changed within some seconds."""
+
+    seconds: float
+    handled: int
+    failed: int
+    retried: int
+    attempts: int
+    busy: float
+
+    def per_second(self, count: int) -> float:
+        return count / self.seconds if self.seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLoad:
+    """One queue and the replicas that consume it."""
+
+    queue: str
+    service: str
+    replicas: int
+    prefetch: tuple[int, ...]
+    """Every limit in force; more than one while a new one is on its way."""
+    configured: int
+    in_hand: int
+    handled: float
+    """Per second, over all replicas; so are the next two."""
+    failed: float
+    retried: float
+    seconds: float | None
+    """Mean time in the handler; None where nothing came to its end."""
+    memory: float
+    """Of the replica nearest to its limit."""
+    away: tuple[str, ...]
+
+
+async def read(connection: AsyncConnection, now: dt.datetime) -> list[Replica]:
+    """The fleet as it is written down, by service and name."""
+    rows = await connection.execute(select(replicas).order_by(replicas.c.service, replicas.c.replica))
+    return [
+        Replica(
+            beat=WorkerBeat.model_validate(row["beat"]),
+            before=WorkerBeat.model_validate(row["before"]) if row["before"] else None,
+            silent=max(0.0, (now - row["seen_at"]).total_seconds()),
+        )
+        for row in rows.mappings()
+    ]
+
+
+def loads(fleet: Iterable[Replica]) -> Mapping[str, FleetLoad]:
+    """By queue, from the replicas that are up."""
+    by_queue: dict[str, list[Replica]] = {}
+    for replica in fleet:
+        for each in replica.beat.queues if replica.up else ():
+            by_queue.setdefault(each.queue, []).append(replica)
+    return {queue: _load(queue, consumers) for queue, consumers in by_queue.items()}
+
+
+def _load(queue: str, consumers: list[Replica]) -> FleetLoad:
+    beats = [beat for beat in (_of(each.beat, queue) for each in consumers) if beat]
+    paces = [each.over(queue) for each in consumers]
+    attempts = sum(pace.attempts for pace in paces)
+    return FleetLoad(
+        queue=queue,
+        service=consumers[0].beat.service,
+        replicas=len(consumers),
+        prefetch=tuple(sorted({beat.prefetch for beat in beats})),
+        configured=max(each.beat.configured_prefetch for each in consumers),
+        in_hand=sum(beat.in_hand for beat in beats),
+        handled=sum(pace.per_second(pace.handled) for pace in paces),
+        failed=sum(pace.per_second(pace.failed) for pace in paces),
+        retried=sum(pace.per_second(pace.retried) for pace in paces),
+        seconds=sum(pace.busy for pace in paces) / attempts if attempts else None,
+        memory=max(each.memory for each in consumers),
+        away=tuple(dict.fromkeys(upstream for each in consumers for upstream in each.away)),
+    )
+
+
+def _of(beat: WorkerBeat, queue: str) -> QueueBeat | None:
+    return next((each for each in beat.queues if each.queue == queue), None)

@@ -1,0 +1,116 @@
+"""The replicas of every service, by their beats: heard here, kept in `replicas`, forgotten after a silence.
+
+Each coordinator hears all beats on a temporary queue of its own. Shared, the queue would give each coordinator a part
+of the fleet, and pile up beats while none runs; and a beat that is old tells nothing. Several coordinators write the
+same rows, which is once. Beats have a consumer of their own, so that they never stand in the way of facts."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import delete
+
+from loom_common.contracts.encoding.codec import decode
+from loom_common.contracts.v1 import WorkerBeat
+from loom_common.errors import DependencyUnavailable, UnreadableMessage
+from loom_common.flow import Binding, Exchange
+from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables import replicas
+
+log = structlog.get_logger()
+
+SILENCE_SECONDS = 60.0
+"""A replica that was not heard of for so long is gone."""
+RATE_SECONDS = 10.0
+"""Rates are over about so long."""
+_WRITE_SECONDS = 2.0
+_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The beats of one replica over the last `RATE_SECONDS`, oldest first."""
+
+    beats: deque[WorkerBeat] = field(default_factory=deque)
+    at: float = 0.0
+    """When the newest came, by the event loop's clock."""
+
+    def add(self, beat: WorkerBeat, at: float) -> None:
+        self.beats.append(beat)
+        self.at = at
+        while len(self.beats) > 2 and beat.uptime - self.beats[1].uptime >= RATE_SECONDS:
+            self.beats.popleft()
+
+
+class Fleet:
+    """Hears beats, and writes down what it heard every two seconds."""
+
+    def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
+        self._bus = bus
+        self._outbox = outbox
+        self._heard: dict[str, Heartbeat] = {}
+        self._fresh: set[str] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.beat.*")])
+        subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
+        listening = asyncio.create_task(self._listen(subscription))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await asyncio.wait({stopping, listening}, timeout=_WRITE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if listening.done():
+                    listening.result()
+                await self._write()
+        finally:
+            listening.cancel()
+            stopping.cancel()
+            await asyncio.gather(listening, stopping, return_exceptions=True)
+            await subscription.close()
+
+    async def _listen(self, subscription: Subscription) -> None:
+        async for delivery in subscription:
+            self._hear(delivery)
+            await delivery.ack()
+
+    def _hear(self, delivery: Delivery) -> None:
+        try:
+            beat = decode(delivery, WorkerBeat)
+        except UnreadableMessage as error:
+            log.debug("beat not understood", reason=str(error))
+            return
+        assert isinstance(beat, WorkerBeat)
+        self._heard.setdefault(beat.replica, Heartbeat()).add(beat, asyncio.get_running_loop().time())
+        self._fresh.add(beat.replica)
+
+    async def _write(self) -> None:
+        """What is not written because the database is away is old by the time it is back."""
+        fresh, self._fresh = self._fresh, set()
+        silent_since = asyncio.get_running_loop().time() - SILENCE_SECONDS
+        self._heard = {name: heard for name, heard in self._heard.items() if heard.at >= silent_since}
+        try:
+            async with self._outbox.unit() as unit:
+                await unit.upsert(
+                    replicas, [_row(self._heard[name], unit.now) for name in sorted(fresh & self._heard.keys())]
+                )
+                gone = replicas.c.seen_at < unit.now - dt.timedelta(seconds=SILENCE_SECONDS)
+                await unit.connection.execute(delete(replicas).where(gone))
+        except DependencyUnavailable as error:
+            log.warning("the fleet cannot be written down", error=str(error))
+
+
+def _row(heard: Heartbeat, now: dt.datetime) -> dict[str, object]:
+    newest, oldest = heard.beats[-1], heard.beats[0]
+    return {
+        "replica": newest.replica,
+        "service": newest.service,
+        "seen_at": now,
+        "beat": newest.model_dump(mode="json"),
+        "before": oldest.model_dump(mode="json") if oldest is not newest else None,
+    }

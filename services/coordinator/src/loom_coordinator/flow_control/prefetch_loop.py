@@ -1,0 +1,167 @@
+"""Sets the prefetch limits: decides every few seconds, writes down what it decided, and tells every replica.
+
+The limits lie in `prefetch_limits`, with what the next decision must remember, so that any coordinator may take it:
+whoever gets a row's lock decides it, once per round, and all of them tell it. A limit set by hand stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Mapping
+
+import structlog
+from sqlalchemy import RowMapping, delete, select, update
+
+from loom_common import flow
+from loom_common.contracts.encoding.codec import encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import PrefetchLimit
+from loom_common.errors import DependencyUnavailable, TopologyMissing
+from loom_common.ports.bus import Bus, Wire
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables import prefetch_limits
+from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
+from loom_coordinator.flow_control import fleet_load, windows
+from loom_coordinator.flow_control.fleet_load import FleetLoad
+from loom_coordinator.flow_control.prefetch_rules import MOST, Setting, Signals, decide
+
+log = structlog.get_logger()
+
+ROUND_SECONDS = 3.0
+_FORGET_SECONDS = 60.0
+"""A limit nobody set by hand goes with the last consumer of its queue."""
+
+QUEUES = frozenset(queue for queue, service in flow.CONSUMERS.items() if service != NAME)
+"""The queues that have a limit: those of the stages and of the quarantine. The coordinator takes what there is."""
+
+
+class PrefetchLoop:
+    """Runs beside the coordinator's other loops."""
+
+    def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
+        self._bus = bus
+        self._outbox = outbox
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                try:
+                    await self._round()
+                except (DependencyUnavailable, TopologyMissing) as error:
+                    log.warning("prefetch limits wait", error=str(error))
+                await asyncio.wait({stopping}, timeout=ROUND_SECONDS)
+        finally:
+            stopping.cancel()
+
+    async def _round(self) -> None:
+        async with self._outbox.unit() as unit:
+            loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
+        signals = {
+            queue: signals_of(each, await self._bus.depth(queue)) for queue, each in loads.items() if queue in QUEUES
+        }
+        async with self._outbox.unit() as unit:
+            await _enter(unit, signals)
+            await _decide(unit, signals)
+            await _forget(unit)
+            await windows.pace(unit, loads)
+            rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
+        await self._bus.publish([told(row["queue"], row["prefetch"]) for row in rows])
+
+
+def signals_of(each: FleetLoad, ready: int) -> Signals:
+    """What a decision looks at."""
+    return Signals(
+        ready=ready,
+        in_hand=each.in_hand,
+        replicas=each.replicas,
+        configured=each.configured,
+        rate=each.handled,
+        seconds=each.seconds,
+        memory=each.memory,
+        away=each.away,
+    )
+
+
+def told(queue: str, prefetch: int) -> Wire:
+    """The word to every replica that consumes the queue."""
+    service = flow.CONSUMERS[queue]
+    message = PrefetchLimit(service=service, queue=queue, prefetch=prefetch)
+    return encode(Outgoing(flow.control(service), message, mandatory=False), NAME)
+
+
+async def set_by_hand(unit: UnitOfWork, queue: str, prefetch: int) -> None:
+    """Nobody but a person changes it from now on."""
+    await unit.upsert(prefetch_limits, [_row(unit, queue, Setting(prefetch, reason="set by hand"), by_hand=True)])
+
+
+async def set_free(unit: UnitOfWork, queue: str) -> None:
+    """Let it be decided again, from where it stands."""
+    await unit.connection.execute(
+        update(prefetch_limits)
+        .where(prefetch_limits.c.queue == queue, prefetch_limits.c.by_hand)
+        .values(by_hand=False, reason="was set by hand", changed_at=unit.now)
+    )
+
+
+async def _enter(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
+    rows = [
+        _row(unit, queue, Setting(min(MOST, each.configured)), by_hand=False) for queue, each in sorted(signals.items())
+    ]
+    await unit.upsert(prefetch_limits, rows, update=())
+
+
+async def _decide(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
+    due = unit.now - dt.timedelta(seconds=ROUND_SECONDS / 2)
+    mine = await unit.connection.execute(
+        select(prefetch_limits)
+        .where(prefetch_limits.c.by_hand.is_(False), prefetch_limits.c.decided_at < due)
+        .order_by(prefetch_limits.c.queue)
+        .with_for_update(skip_locked=True)
+    )
+    for row in mine.mappings().all():
+        if row["queue"] in signals:
+            await _decide_one(unit, row, signals[row["queue"]])
+
+
+async def _decide_one(unit: UnitOfWork, row: RowMapping, signals: Signals) -> None:
+    before = Setting(row["prefetch"], row["reason"], row["streak"], row["hold"], row["unhindered"])
+    after = decide(before, signals)
+    if after.prefetch != before.prefetch:
+        log.info("prefetch", queue=row["queue"], limit=after.prefetch, before=before.prefetch, reason=after.reason)
+    await unit.connection.execute(
+        update(prefetch_limits)
+        .where(prefetch_limits.c.queue == row["queue"])
+        .values(
+            prefetch=after.prefetch,
+            reason=after.reason,
+            streak=after.streak,
+            hold=after.hold,
+            unhindered=after.unhindered,
+            decided_at=unit.now,
+            changed_at=unit.now if after.prefetch != before.prefetch else row["changed_at"],
+        )
+    )
+
+
+async def _forget(unit: UnitOfWork) -> None:
+    since = unit.now - dt.timedelta(seconds=_FORGET_SECONDS)
+    await unit.connection.execute(
+        delete(prefetch_limits).where(prefetch_limits.c.by_hand.is_(False), prefetch_limits.c.decided_at < since)
+    )
+
+
+def _row(unit: UnitOfWork, queue: str, setting: Setting, *, by_hand: bool) -> dict[str, object]:
+    return {
+        "queue": queue,
+        "service": flow.CONSUMERS[queue],
+        "prefetch": setting.prefetch,
+        "by_hand": by_hand,
+        "reason": setting.reason,
+        "streak": setting.streak,
+        "hold": setting.hold,
+        "unhindered": setting.unhindered,
+        "decided_at": unit.now,
+        "changed_at": unit.now,
+    }

@@ -1,0 +1,138 @@
+"""What the stages tell: many facts, one transaction.
+
+Facts are taken in groups, because a commit costs more than what it commits. Everything a group says of its runs
+is decided under those runs' row locks, so that two last batches cannot each miss the other."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import (
+    BatchFact,
+    BudgetSpent,
+    CallsPaid,
+    LoadFinalized,
+    RecordsKept,
+    SliceExtracted,
+    StageDelayed,
+    StageFailed,
+)
+from loom_common.domain.run import waiting_text
+from loom_common.domain.values.sampling import SHOWN_ROWS
+from loom_common.flow import Stage
+from loom_coordinator.accounting import batches, failure_limits, usage
+from loom_coordinator.accounting.failure_limits import Count
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import record_evaluations
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle import budget_pause, completion, slices
+
+ACCEPTED: tuple[type[Message], ...] = (
+    SliceExtracted,
+    BatchFact,
+    CallsPaid,
+    BudgetSpent,
+    RecordsKept,
+    LoadFinalized,
+    StageDelayed,
+    StageFailed,
+)
+
+
+async def take(unit: UnitOfWork, messages: Sequence[Message]) -> None:
+    """Apply a group of facts. Those that were taken before change nothing."""
+    by_id = {message.message_id: message for message in messages}
+    fresh = await unit.first_time({name: message.correlation_id for name, message in by_id.items()})
+    # A slice's answer is taken again after a resume: its epoch is part of its id.
+    new = [message for name, message in by_id.items() if name in fresh]
+    known = await run_rows.lock(unit, {message.correlation_id for message in new})
+    new = [message for message in new if message.correlation_id in known]
+    paid, counted = await batches.apply(unit, [fact for fact in new if isinstance(fact, batches.Fact)])
+    await usage.book(unit, paid)
+    await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
+    for fact in new:
+        if isinstance(fact, SliceExtracted):
+            await slices.answered(unit, fact)
+        elif isinstance(fact, StageDelayed):
+            await run_rows.change(unit, fact.run_id, notice=_waiting(fact, unit.now))
+    await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
+    for run_id, run in known.items():
+        mine = [fact for fact in new if fact.correlation_id == run_id]
+        await _go_on(unit, run, mine, counted.get(run_id, {}))
+
+
+async def _go_on(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:
+    """Let a run take its next step: fail, finish, or ask for more."""
+    if run["status"] in run_rows.TERMINAL:
+        await completion.correct(unit, run, facts)
+        return
+    failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run["epoch"]), None)
+    if failure is not None:
+        await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
+        return
+    if run["status"] != run_rows.RUNNING:
+        return
+    spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run["epoch"]), None)
+    if spent is not None:
+        await budget_pause.pause(unit, run, spent)
+        return
+    moved = any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts)
+    if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
+        await completion.stop(unit, run, limit)
+        return
+    finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"]]
+    if finalized:
+        await completion.succeed(unit, run, finalized[-1])
+        return
+    if run["notice"] and moved:
+        await run_rows.change(unit, run["run_id"], notice=None)
+    await advance(unit, run)
+
+
+async def advance(unit: UnitOfWork, run: RowMapping) -> None:
+    """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time."""
+    if not await slices.release(unit, run):
+        await completion.finalize_if_ended(unit, run)
+
+
+async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> None:
+    rows = {
+        (fact.header.run_id, evaluation.record_id, evaluation.name): {
+            "run_id": fact.header.run_id,
+            "record_id": evaluation.record_id,
+            "evaluator_name": evaluation.name,
+            "score": evaluation.score,
+            "passed": evaluation.passed,
+            "explanation": evaluation.explanation,
+            "evaluated_at": unit.now,
+            "latency_ms": evaluation.seconds * 1000,
+            "confidence": evaluation.confidence,
+            "interactions": [asked.model_dump() for asked in evaluation.interactions] or None,
+        }
+        for fact in facts
+        for evaluation in fact.evaluations
+    }
+    await unit.upsert(record_evaluations, list(rows.values()))
+
+
+async def _keep_rows(unit: UnitOfWork, known: Mapping[str, RowMapping], facts: Sequence[BatchFact]) -> None:
+    """The first rows that a sample loaded, by the place of their batch: as many batches as a report needs at most."""
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for fact in facts:
+        header = fact.header
+        kept = found.setdefault(header.run_id, dict(known[header.run_id]["sampled"] or {}))
+        kept[f"{header.partition}-{header.slice}-{header.position}"] = list(fact.rows)
+    for run_id, rows in found.items():
+        first = sorted(rows, key=lambda place: tuple(map(int, place.split("-"))))[:SHOWN_ROWS]
+        await run_rows.change(unit, run_id, sampled={place: rows[place] for place in first})
+
+
+def _waiting(fact: StageDelayed, now: dt.datetime) -> str:
+    if fact.upstream is not None:
+        return waiting_text.away(fact.stage, fact.upstream, fact.delay, now, fact.reason)
+    return waiting_text.delayed(fact.stage, fact.delay, now, fact.attempt, fact.reason)

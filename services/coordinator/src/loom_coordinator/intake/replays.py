@@ -1,0 +1,121 @@
+"""Replays: runs over the records that another run kept back, with the changes that are asked for."""
+
+from __future__ import annotations
+
+from sqlalchemy import RowMapping, case, func, select
+
+from loom_common.contracts.v1 import ReplayRequest, RunAccepted
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.plan import Plan, Replay
+from loom_common.domain.run.replaying import Changes, changed
+from loom_common.domain.values.ids import new_run_id
+from loom_common.errors import ConfigurationError
+from loom_common.ports.payloads import PayloadStore
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import pipeline_runs, quarantined
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.intake import start_run
+
+
+async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest) -> RunAccepted:
+    """Start a run over another run's quarantined records.
+
+    Raises `ConfigurationError` for an unknown run, one that has not ended, and one of whose records none waits;
+    `InvalidDefinition` for changes that do not fit its pipeline."""
+    original = (await run_rows.lock(unit, [request.run_id])).get(request.run_id)
+    if original is None:
+        raise ConfigurationError(f"There is no run {request.run_id}.")
+    if original["status"] not in run_rows.TERMINAL:
+        raise ConfigurationError(
+            f"Run {request.run_id} has not ended (its status is {original['status']}), so its records may still get "
+            f"through. Finish it with `loom resume {request.run_id}`, or drop it with `loom cancel {request.run_id}`; "
+            "then replay them."
+        )
+    await _see_that_some_wait(unit, request)
+    changes = request.changes or Changes()
+    replay = Replay(
+        run_id=request.run_id,
+        origin=await origin_of(unit, original),
+        record_ids=request.record_ids,
+        edits=changes.edits,
+    )
+    plan = Plan.decoded(await payloads.get(original["plan"]))
+    definition = changed(original["definition"], changes)
+    plan = replayed(plan.model_copy(update={"pipeline": parse(definition)}), replay)
+    if changes.prompt is not None:
+        await start_run.register_prompt(unit, plan)
+    run_id = new_run_id()
+    await start_run.start(
+        unit,
+        payloads,
+        run_id,
+        plan,
+        definition=definition,
+        requested_by=request.requested_by,
+        priority=original["priority"],
+    )
+    return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=run_rows.RUNNING)
+
+
+def replayed(plan: Plan, replay: Replay) -> Plan:
+    """The plan of a replay: over all the records named, and adding to the result where the original replaced it."""
+    load = plan.pipeline.load
+    adding = load.model_copy(update={"mode": "append"}) if load.mode == "replace" else load
+    pipeline = plan.pipeline.model_copy(update={"load": adding})
+    return plan.model_copy(update={"pipeline": pipeline, "replay": replay, "limit": None})
+
+
+async def origin_of(unit: UnitOfWork, run: RowMapping) -> str:
+    """The run that first read the records: `run` itself, or, of a replay, the run at the beginning of its line."""
+    run_id, before = run["run_id"], run["replay_of"]
+    while before is not None:
+        run_id = before
+        query = select(pipeline_runs.c.replay_of).where(pipeline_runs.c.run_id == run_id)
+        before = (await unit.connection.execute(query)).scalar_one_or_none()
+    return str(run_id)
+
+
+async def see_that_it_may_be_resumed(unit: UnitOfWork, run: RowMapping) -> None:
+    """Raise `ConfigurationError` where replays of a run's records stand against resuming it: one that is at work on
+    them, or, where the run would replace what lies in its destination, one that loaded some."""
+    load = run["definition"].get("load") or {}
+    for replay in await _replays(unit, run["run_id"]):
+        if replay["status"] not in run_rows.TERMINAL:
+            raise ConfigurationError(
+                f"Run {replay['run_id']} is replaying records of {run['run_id']} (its status is {replay['status']}). "
+                f"Finish it with `loom resume {replay['run_id']}`, or drop it with `loom cancel {replay['run_id']}`; "
+                f"then resume {run['run_id']}."
+            )
+        if load.get("mode") == "replace" and (replay["tally"] or {}).get("loaded"):
+            raise ConfigurationError(
+                f"Run {replay['run_id']} has loaded records of {run['run_id']}, whose mode is `replace`: resuming it "
+                "would remove them. Start the pipeline again instead."
+            )
+
+
+async def _replays(unit: UnitOfWork, run_id: str) -> list[RowMapping]:
+    """All replays of a run's records, and of what those kept back again."""
+    found: list[RowMapping] = []
+    parents = [run_id]
+    while parents:
+        query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(parents))
+        children = (await unit.connection.execute(query)).mappings().all()
+        found += children
+        parents = [child["run_id"] for child in children]
+    return found
+
+
+async def _see_that_some_wait(unit: UnitOfWork, request: ReplayRequest) -> None:
+    named = [] if request.record_ids is None else [unit.among(quarantined.c.record_id, request.record_ids)]
+    waiting = func.coalesce(func.sum(case((quarantined.c.resolved.is_(True), 0), else_=1)), 0)
+    counted = select(func.count(), waiting).where(quarantined.c.run_id == request.run_id, *named)
+    kept, left = (await unit.connection.execute(counted)).one()
+    if left:
+        return
+    meant = (
+        f"the records named of run {request.run_id}" if named else f"the records that run {request.run_id} kept back"
+    )
+    raise ConfigurationError(
+        f"Nothing is replayed: none of {meant} waits. {int(kept)} of them stand in quarantine, all resolved. "
+        f"See: loom quarantine list --run-id {request.run_id}"
+    )

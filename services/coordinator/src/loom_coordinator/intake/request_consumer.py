@@ -1,0 +1,143 @@
+"""Run requests and commands from the bus: read, carried out in one transaction, answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import structlog
+from pydantic import ValidationError
+
+from loom_common.contracts.encoding.codec import body_of
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import ReplayRequest, RunAccepted, RunCommand, RunRequest
+from loom_common.domain.values.ids import message_id
+from loom_common.errors import (
+    ConfigurationError,
+    DependencyUnavailable,
+    InvalidDefinition,
+    Problem,
+    UnreadableMessage,
+)
+from loom_common.flow import RUNS_QUEUE
+from loom_common.ports.bus import Bus, Delivery
+from loom_common.ports.payloads import PayloadStore
+from loom_common.resilience import failpoints
+from loom_common.text import DEEPEST, storable_value
+from loom_common.worker.worker import dead
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
+from loom_coordinator.intake import replays, run_commands, start_run
+from loom_coordinator.intake.micro_batches import groups
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS = 1.0
+
+
+class RequestConsumer:
+    """Consumes `loom.coordinator.runs`. What a message is, its routing key says: any client can write one."""
+
+    def __init__(self, bus: Bus, outbox: OutboxRelay, payloads: PayloadStore) -> None:
+        self._bus = bus
+        self._outbox = outbox
+        self._payloads = payloads
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        subscription = await self._bus.subscribe(RUNS_QUEUE, prefetch=10)
+        try:
+            async for group in groups(subscription, stop):
+                for delivery in group:
+                    await self._settle(delivery)
+        finally:
+            await subscription.close()
+
+    async def _settle(self, delivery: Delivery) -> None:
+        while True:
+            try:
+                await self._carry_out(delivery)
+                break
+            except DependencyUnavailable as error:
+                log.warning("request waits", error=str(error), retry_in_s=_PAUSE_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except UnreadableMessage as error:
+                log.warning("unreadable request set aside", reason=str(error))
+                await self._bus.publish([dead(delivery, str(error), NAME)])
+                await self._refuse(delivery, ConfigurationError(f"The message cannot be read: {error}"), None)
+                break
+        await delivery.ack()
+
+    async def _carry_out(self, delivery: Delivery) -> None:
+        message: Message | None = None
+        try:
+            message = read(delivery)
+            async with self._outbox.unit() as unit:
+                # A request that carries no id cannot be told from its own repetition, except by its delivery.
+                if delivery.message_id and not await unit.first_time({_inbox_id(delivery): ""}):
+                    return
+                accepted = await self._action(message)(unit)
+                start_run.answer(unit, delivery, accepted)
+                start_run.announce(unit, accepted)
+                await failpoints.reach("before_commit")
+            await failpoints.reach("after_commit")
+            log.info("accepted", run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status)
+        except ConfigurationError as error:
+            await self._refuse(delivery, error, message if isinstance(message, RunRequest) else None)
+
+    def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted]]:
+        match message:
+            case RunRequest():
+                return lambda unit: start_run.accept(unit, self._payloads, message)
+            case ReplayRequest():
+                return lambda unit: replays.accept(unit, self._payloads, message)
+            case RunCommand():
+                return lambda unit: run_commands.carry_out(unit, message)
+            case _:
+                raise UnreadableMessage(f"message type {message.type!r} has no business here")
+
+    async def _refuse(self, delivery: Delivery, error: ConfigurationError, request: RunRequest | None) -> None:
+        log.warning("rejected", error=str(error), reported=True)
+        async with self._outbox.unit() as unit:
+            start_run.answer(unit, delivery, await start_run.reject(unit, error, request))
+
+
+def _inbox_id(delivery: Delivery) -> str:
+    return message_id(delivery.routing_key, delivery.message_id)
+
+
+_COMMANDS = ("cancel", "pause", "resume", "priority")
+
+
+def read(delivery: Delivery) -> Message:
+    """The request of a delivery, from its routing key and the documented JSON alone.
+
+    Raises `UnreadableMessage` for what is no JSON object or an unknown key, `InvalidDefinition` for what is one
+    but cannot be understood."""
+    verb = delivery.routing_key.removeprefix("run.")
+    try:
+        body = json.loads(body_of(delivery))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableMessage(f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise UnreadableMessage("the body is JSON, but no object")
+    if storable_value(body) != body:
+        found = f"NUL, half a surrogate pair, or more than {DEEPEST} levels of nesting"
+        raise InvalidDefinition([Problem((), found, "text and values that every store can hold")])
+    try:
+        if verb == "request":
+            return RunRequest.model_validate(body)
+        if verb == "replay":
+            return ReplayRequest.model_validate(body)
+        if verb in _COMMANDS:
+            return RunCommand.model_validate({**body, "verb": verb})
+    except ValidationError as error:
+        raise InvalidDefinition(
+            [
+                Problem(tuple(detail["loc"]), repr(detail.get("input"))[:80], detail["msg"])
+                for detail in error.errors(include_url=False)
+            ]
+        ) from None
+    known = ", ".join(f"run.{name}" for name in ("request", "replay", *_COMMANDS))
+    raise UnreadableMessage(f"unknown routing key {delivery.routing_key!r}; known: {known}")

@@ -1,0 +1,245 @@
+"""Run requests: from a message anyone may publish to a run, or to an answer that names every mistake."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import Mistake, RunAccepted, RunRejected, RunRequest
+from loom_common.domain.checks.plan_check import plan_mistakes
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.model_options.params import resolved
+from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.durations import seconds
+from loom_common.domain.values.ids import content_hash, new_run_id, run_id_for
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
+from loom_common.flow import Exchange, Route
+from loom_common.ports.bus import Delivery
+from loom_common.ports.payloads import PayloadStore
+from loom_coordinator.accounting import estimates
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import context_versions, pipeline_runs, pipelines, prompt_versions, rejected_requests
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.flow_control import credit
+from loom_coordinator.intake import apply_facts
+from loom_coordinator.lifecycle import slices
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A pipeline as it is stored."""
+
+    definition: dict[str, Any]
+    files: dict[str, str]
+    base: str
+
+
+async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest) -> RunAccepted:
+    """Start the run that is asked for; an idempotency key seen before is answered with its run.
+
+    Raises `InvalidDefinition` with every mistake."""
+    run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
+    if (known := await _status(unit, run_id)) is not None:
+        return RunAccepted(run_id=run_id, pipeline=known[0], status=known[1])
+    given = await _definition(unit, request)
+    pipeline = parse(given.definition)
+    plan = Plan(
+        pipeline=pipeline,
+        files=given.files,
+        base=given.base,
+        params=resolved(pipeline.params, request.params),
+        limit=request.sample,
+        reuse=request.reuse,
+        beside=request.sample is not None and not request.load,
+    )
+    if mistakes := list(plan_mistakes(plan)):
+        raise InvalidDefinition(mistakes)
+    await _register(unit, plan, given)
+    await start(
+        unit,
+        payloads,
+        run_id,
+        plan,
+        definition=given.definition,
+        requested_by=request.requested_by,
+        idempotency_key=request.idempotency_key,
+        priority=request.priority,
+    )
+    return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
+
+
+async def start(
+    unit: UnitOfWork,
+    payloads: PayloadStore,
+    run_id: str,
+    plan: Plan,
+    *,
+    definition: Mapping[str, Any],
+    requested_by: str | None,
+    priority: int,
+    idempotency_key: str | None = None,
+) -> None:
+    """Enter the run and ask for its first slice."""
+    pipeline = plan.pipeline
+    transform = pipeline.transform
+    plan_hash = await payloads.put(plan.encoded())
+    batches_per_slice = credit.slice_batches(pipeline.extract.batch_size)
+    await unit.connection.execute(
+        pipeline_runs.insert().values(
+            run_id=run_id,
+            pipeline_name=pipeline.name,
+            pipeline_version=pipeline.version,
+            execution_date=unit.now,
+            started_at=unit.now,
+            status=run_rows.RUNNING,
+            prompt_version=prompt_version(plan),
+            model=transform.model or transform.scorer or transform.function,
+            context_versions={path: _version(plan.files.get(path, "")) for path in transform.context},
+            plan=plan_hash,
+            definition=definition,
+            params=plan.params,
+            requested_by=requested_by,
+            idempotency_key=idempotency_key,
+            replay_of=plan.replay.run_id if plan.replay else None,
+            sample=plan.limit if plan.beside and not plan.replay else None,
+            destination=redacted(pipeline.load.destination),
+            epoch=1,
+            owner=unit.owner,
+            priority=priority,
+            budget=pipeline.monitoring.cost_budget,
+            estimate=await estimates.newest(unit, pipeline.name),
+            deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
+            slice_batches=batches_per_slice,
+            credit_window=credit.window(batches_per_slice),
+        )
+    )
+    await slices.open_partition(unit, run_id, partition=0, limit=plan.limit)
+    await apply_facts.advance(unit, (await run_rows.lock(unit, [run_id]))[run_id])
+
+
+async def reject(unit: UnitOfWork, error: ConfigurationError, request: RunRequest | None) -> RunRejected:
+    """Record a request that cannot be carried out, and say why."""
+    problems = error.problems if isinstance(error, InvalidDefinition) else ()
+    mistakes = tuple(
+        Mistake(path=problem.path, found=problem.found, expected=problem.expected, suggestion=problem.suggestion)
+        for problem in problems
+    )
+    name = request.pipeline or (request.definition or {}).get("name") if request else None
+    await unit.connection.execute(
+        rejected_requests.insert().values(
+            pipeline_name=str(name) if name is not None else None,
+            requested_by=request.requested_by if request else None,
+            error=str(error),
+            mistakes=[mistake.model_dump() for mistake in mistakes],
+            received_at=unit.now,
+        )
+    )
+    return RunRejected(error=str(error), mistakes=mistakes)
+
+
+def answer(unit: UnitOfWork, asked: Delivery, message: RunAccepted | RunRejected) -> None:
+    """Send the answer where one is wanted, under the correlation id of the question."""
+    if asked.reply_to:
+        route = Route(Exchange.DIRECT, asked.reply_to)
+        unit.send(Outgoing(route, message, mandatory=False, correlation_id=asked.correlation_id))
+
+
+def announce(unit: UnitOfWork, accepted: RunAccepted) -> None:
+    """Tell everyone who listens that a run began."""
+    unit.send(Outgoing(flow.fact("run", "accepted", accepted.pipeline), accepted, mandatory=False))
+
+
+async def _status(unit: UnitOfWork, run_id: str) -> tuple[str, str] | None:
+    row = await unit.connection.execute(
+        select(pipeline_runs.c.pipeline_name, pipeline_runs.c.status).where(pipeline_runs.c.run_id == run_id)
+    )
+    found = row.one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+async def _definition(unit: UnitOfWork, request: RunRequest) -> Registered:
+    if (request.definition is None) == (request.pipeline is None):
+        raise InvalidDefinition(
+            [Problem((), "both or none of `pipeline` and `definition`", "one: a registered name, or a definition")]
+        )
+    if request.definition is not None:
+        return Registered(request.definition, request.files, request.base)
+    row = (
+        (await unit.connection.execute(select(pipelines).where(pipelines.c.name == request.pipeline)))
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        names = (await unit.connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars().all()
+        expected = f"a registered pipeline: {', '.join(names)}" if names else "a registered pipeline; there is none yet"
+        raise InvalidDefinition([Problem(("pipeline",), repr(request.pipeline), expected)])
+    return Registered(row["definition"], row["files"], row["base"])
+
+
+async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
+    """Enter the pipeline. One that is only tried does not take the place of what is registered."""
+    pipeline = plan.pipeline
+    changed = ("version", "description", "definition", "files", "base", "updated_at")
+    await unit.upsert(
+        pipelines,
+        [
+            {
+                "name": pipeline.name,
+                "version": pipeline.version,
+                "description": pipeline.description,
+                "definition": given.definition,
+                "files": given.files,
+                "base": given.base,
+                "created_at": unit.now,
+                "updated_at": unit.now,
+            }
+        ],
+        update=() if plan.beside else changed,
+    )
+    await register_prompt(unit, plan)
+    contexts = []
+    for path in pipeline.transform.context:
+        row = _content_row(f"{pipeline.name}/{path[:200]}", None, plan.files.get(path, ""), unit)
+        contexts.append(row | {"context_name": row.pop("name"), "format": path.rsplit(".", 1)[-1]})
+    await unit.upsert(context_versions, contexts, update=())
+
+
+async def register_prompt(unit: UnitOfWork, plan: Plan) -> None:
+    """Enter the prompt as a version of its own, where it is not one already."""
+    transform = plan.pipeline.transform
+    if transform.prompt is None:
+        return
+    text = plan.text_of(transform.prompt)
+    row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
+    row |= {"prompt_name": row.pop("name"), "template_engine": "jinja2", "required_context": transform.context}
+    await unit.upsert(prompt_versions, [row], update=())
+
+
+def _content_row(name: str, version: str | None, text: str, unit: UnitOfWork) -> dict[str, Any]:
+    return {
+        "name": name,
+        "version": version or _version(text),
+        "content_hash": content_hash(text.encode()),
+        "content": text,
+        "created_at": unit.now,
+        "created_by": None,
+    }
+
+
+def prompt_version(plan: Plan) -> str | None:
+    """The user's name for the prompt's version, else the beginning of its content hash."""
+    transform = plan.pipeline.transform
+    if transform.prompt is None:
+        return None
+    return transform.prompt_version or _version(plan.text_of(transform.prompt))
+
+
+def _version(text: str) -> str:
+    return content_hash(text.encode())[:12]

@@ -1,0 +1,70 @@
+"""A run that has spent its budget: it pauses, says how far it came, and goes on when it is given more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BudgetSpent
+from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError
+from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.alerts import store
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle import slices
+from loom_coordinator.lifecycle.run_progress import progress
+
+EXHAUSTED = "budget_exhausted"
+"""The reason of a pause, as it stands in `pipeline_runs.reason`."""
+
+
+async def pause(unit: UnitOfWork, run: RowMapping, spent: BudgetSpent) -> None:
+    """Let workers drop what is on its way, and say what was done and what is left. Nothing is lost."""
+    run_id = run["run_id"]
+    tally = await tallies.tally(unit.connection, run_id)
+    whole = await slices.exhausted(unit, run_id)
+    words = said(run_id, spent, tally.ended, tally.extracted if whole else None)
+    await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=words, reason=EXHAUSTED)
+    await store.raise_one(unit, run, store.budget_exhausted(spent))
+    await usage.add_up(unit, run)
+    paused = (await run_rows.lock(unit, [run_id]))[run_id]
+    told = await progress(unit, paused)
+    unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
+
+
+def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
+    """The pause in words. Pure."""
+    among = f"{ended:,} of " if total is not None else ""
+    done = f"{among}{counted(ended if total is None else total, 'record')} {_verb(ended)} through"
+    left = f", {total - ended:,} {_verb(total - ended)} left" if total is not None else ", and more are left"
+    lost = f" (${spent.lost:.4f} of it maybe: calls that died with their process)" if spent.lost else ""
+    owed = f", ${spent.owed:.4f} is kept to judge what was answered" if spent.owed else ""
+    return (
+        f"{EXHAUSTED}: ${spent.gone:.4f} of the budget of ${spent.limit:.4f} is spent{lost}{owed}, and the next call "
+        f"may cost ${spent.needed:.4f}. {done}{left}; what is paid for is kept. "
+        f"Go on with `loom resume {run_id} --budget USD`."
+    )
+
+
+def _verb(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def resumed(run: RowMapping, given: float | None, booked: float) -> dict[str, Any]:
+    """The columns that a resumed run gets. Raises `ConfigurationError` for a budget that is no use. Pure."""
+    run_id = run["run_id"]
+    if given is not None and given <= booked:
+        raise ConfigurationError(
+            f"Run {run_id} has cost ${booked:.4f} already; a budget of ${given:.4f} lets it do nothing. "
+            f"Give it more: `loom resume {run_id} --budget USD`."
+        )
+    if given is None and run["reason"] == EXHAUSTED:
+        raise ConfigurationError(
+            f"Run {run_id} has spent its budget of ${run['budget']:.4f}. Say what it may cost in all: "
+            f"`loom resume {run_id} --budget USD`."
+        )
+    return {"reason": None, "budget": run["budget"] if given is None else given}

@@ -1,0 +1,190 @@
+"""The end of a run: when it has come, what its status is, what is written and told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, delete
+
+from loom_common import flow
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import BatchFact, LoadFinalized, RunFinished, RunReport
+from loom_common.domain.run.tally import Tally
+from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.alerts import check
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import inbox
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle import final_status, finalize, run_report, slices, staged_rows, stalls
+
+
+async def finalize_if_ended(unit: UnitOfWork, run: RowMapping) -> None:
+    """All is extracted: once nothing of the run is on the way any more, judge it, and ask the loader to put the result
+    in place. A run that failed replaces nothing."""
+    if run["finalizing"] or await slices.underway(unit, run["run_id"]):
+        return
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    reached = final_status.of(tally, await _batch_threshold(unit, run))
+    if reached.status == run_rows.FAILED:
+        await fail(unit, run, reached.error or "the run failed")
+        return
+    await run_rows.change(unit, run["run_id"], finalizing=True)
+    await put_in_place(unit, run)
+
+
+async def put_in_place(unit: UnitOfWork, run: RowMapping) -> None:
+    """Ask the loader to put the result of a whole run in place. An empty one takes no other's, unless it may."""
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    empty = tally.loaded == tally.second  # the first destination has got no row of this run
+    keep = empty and not run["sample"] and not (await tallies.definition(unit, run)).load.allow_empty
+    finalize.ask(unit, run, int(run["epoch"]), complete=True, keep=keep)
+
+
+async def succeed(unit: UnitOfWork, run: RowMapping, finalized: LoadFinalized) -> None:
+    """The load is finalized: end the run with its verdict, and drop what earlier runs left staged for this place."""
+    placed = where(finalized)
+    await run_rows.change(unit, run["run_id"], destination=finalized.location, placed=placed)
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    reached = final_status.of(tally, await _batch_threshold(unit, run))
+    if finalized.kept:
+        reached = final_status.kept_old_result(reached)
+    shown = tallies.shown(tally, placed, ended=True)
+    await _end(unit, run, reached.status, shown, error=reached.error)
+    if tally.staged and not finalized.kept:
+        await staged_rows.supersede(unit, run)
+
+
+def where(finalized: LoadFinalized) -> dict[str, bool]:
+    """What the loader said of its places, as it stands in `pipeline_runs.placed`."""
+    return {"first": finalized.placed, "second": finalized.second_placed}
+
+
+async def fail(unit: UnitOfWork, run: RowMapping, reason: str) -> None:
+    """End a run that cannot go on. What was loaded stays; `loom resume` goes on where it stopped."""
+    await _cut_short(unit, run, run_rows.FAILED, error=reason)
+
+
+async def stop(unit: UnitOfWork, run: RowMapping, limit: str) -> None:
+    """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    loaded = tally.loaded if final_status.adds(run) else tally.loaded - tally.staged
+    status = run_rows.PARTIAL if loaded else run_rows.FAILED
+    await _cut_short(unit, run, status, error=limit, reason=run_rows.FAILURE_LIMIT)
+
+
+async def _cut_short(
+    unit: UnitOfWork,
+    run: RowMapping,
+    status: str,
+    *,
+    error: str | None,
+    reason: str | None = None,
+    drop: bool = False,
+) -> None:
+    """End a run before its time. What it added to its destination is shown. What it staged to replace a whole waits for
+    `loom resume`, or is dropped."""
+    epoch = await run_rows.raise_epoch(unit, run, placed=None)
+    tally = await tallies.tally(unit.connection, run["run_id"])
+    shown = tallies.shown(tally, None, ended=True)
+    if drop and not final_status.adds(run):
+        shown = shown.model_copy(update={"staged": 0})
+    await _end(unit, run, status, shown, error=error, reason=reason, epoch=epoch)
+    if tally.loaded or drop:
+        finalize.ask(unit, run, epoch, complete=False, drop=drop)
+
+
+async def late(unit: UnitOfWork, run: RowMapping) -> bool:
+    """End a run whose time is over; False where it is not."""
+    if run["deadline"] is None or unit.now < run["deadline"]:
+        return False
+    held_up = f" At its end, {run['notice']}" if run["notice"] else ""
+    await fail(
+        unit,
+        run,
+        f"the run took longer than {stalls.timeouts_of(run).run}, its `timeouts.run`.{held_up} What is loaded stays; "
+        f"`loom resume` gives it as long again.",
+    )
+    return True
+
+
+async def cancel(unit: UnitOfWork, run: RowMapping) -> None:
+    """End a run at the user's word. What it added stays and is shown; what it staged is dropped; the rest counts as
+    cancelled."""
+    await _cut_short(unit, run, run_rows.CANCELLED, error=None, drop=True)
+
+
+async def correct(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message]) -> None:
+    """Facts came after the end: of a batch that was in a worker's hands when the run was cancelled, stopped or failed,
+    or of the loader, which tells what of it can be read."""
+    if run["status"] not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
+        return
+    run_id, placed = run["run_id"], run["placed"]
+    for fact in facts:
+        if isinstance(fact, LoadFinalized):
+            placed = where(fact)
+            await run_rows.change(unit, run_id, placed=placed)
+    tally = await tallies.tally(unit.connection, run_id)
+    shown = tallies.shown(tally, placed, ended=True)
+    if staged_rows.given_up(run):
+        shown = shown.model_copy(update={"staged": 0})
+        if any(isinstance(fact, BatchFact) and fact.header.tally.staged for fact in facts):
+            finalize.ask(unit, run, int(run["epoch"]), complete=False, drop=True)
+    await run_rows.change(unit, run_id, **tallies.columns(shown))
+    await usage.add_up(unit, run)
+
+
+async def _batch_threshold(unit: UnitOfWork, run: RowMapping) -> float | None:
+    definition = await tallies.definition(unit, run)
+    return definition.evaluate.batch_threshold if definition.evaluate else None
+
+
+async def _end(
+    unit: UnitOfWork,
+    run: RowMapping,
+    status: str,
+    tally: Tally,
+    *,
+    error: str | None,
+    reason: str | None = None,
+    epoch: int | None = None,
+) -> None:
+    epoch = int(run["epoch"]) if epoch is None else epoch
+    run_id = run["run_id"]
+    await tallies.summarize_evaluations(unit, run)
+    percentiles = await tallies.latency(unit, run_id)
+    duration = (unit.now - run["started_at"]).total_seconds()
+    await run_rows.change(
+        unit,
+        run_id,
+        status=status,
+        error_message=error,
+        completed_at=unit.now,
+        duration_seconds=duration,
+        notice=None,
+        reason=reason,
+        wanted=None,
+        finalizing=False,
+        latency_p50=percentiles["p50"],
+        latency_p95=percentiles["p95"],
+        latency_p99=percentiles["p99"],
+        waited=await tallies.waited(unit, run_id),
+        **tallies.columns(tally),
+    )
+    await tallies.enter_lineage(unit, run, tally)
+    await usage.add_up(unit, run)
+    await check.look(unit, run, at_end=True)
+    await unit.connection.execute(delete(inbox).where(inbox.c.run_id == run_id))
+    finished = await run_report.of(unit.connection, run_id)
+    assert finished is not None
+    _tell(unit, run, finished, epoch)
+
+
+def _tell(unit: UnitOfWork, run: RowMapping, finished: RunReport, epoch: int) -> None:
+    message = RunFinished(
+        run_id=run["run_id"],
+        pipeline=run["pipeline_name"],
+        epoch=epoch,
+        report=finished,
+        replay_of=run["replay_of"],
+    )
+    unit.send(Outgoing(flow.fact("run", "finished", run["pipeline_name"]), message))

@@ -1,0 +1,33 @@
+"""Epochs said again. What was broadcast when a run was cancelled, a replica that starts later never heard; it would pay
+for calls of a run that has ended, as long as messages of that run wait somewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import select
+
+from loom_common.contracts.v1 import RunEpoch
+from loom_common.flow import RETRY_LADDER
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_LADDER[-1])
+"""After the end of a run: what waits on the ladder's last rung meanwhile, and is then taken, is dropped."""
+MOST = 1000
+"""Runs; the latest ones."""
+
+
+async def raised(unit: UnitOfWork) -> list[RunEpoch]:
+    """Of every run that may have messages of an earlier epoch on the bus."""
+    ended = pipeline_runs.c.completed_at
+    recent = pipeline_runs.c.status.in_([run_rows.RUNNING, run_rows.PAUSED]) | (ended > unit.now - LONGEST_WAIT)
+    statement = (
+        select(pipeline_runs.c.run_id, pipeline_runs.c.epoch)
+        .where(pipeline_runs.c.epoch > 1, recent, pipeline_runs.c.owner.is_not_distinct_from(unit.owner))
+        .order_by(pipeline_runs.c.started_at.desc())
+        .limit(MOST)
+    )
+    rows = await unit.connection.execute(statement)
+    return [RunEpoch(run_id=run_id, epoch=epoch) for run_id, epoch in rows]

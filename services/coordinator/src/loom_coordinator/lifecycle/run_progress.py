@@ -1,0 +1,70 @@
+"""Where a run stands, for those who watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, func, select
+
+from loom_common.contracts.v1 import BatchUnderWay, RunProgress, StageProgress
+from loom_common.flow import Stage
+from loom_coordinator.accounting import tallies
+from loom_coordinator.db.tables import batches
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle import slices
+
+_RANK = {stage: rank for rank, stage in enumerate(Stage)}
+
+
+async def progress(unit: UnitOfWork, run: RowMapping, under_way: Sequence[BatchUnderWay] = ()) -> RunProgress:
+    """Where a run stands now. `under_way` are batches in the hands of workers: what is done of them counts before the
+    batch is."""
+    run_id = run["run_id"]
+    tally = await tallies.tally(unit.connection, run_id)
+    worked = await _seconds(unit, run_id)
+    begun = await _begun(unit, run_id, under_way)
+    counts = {
+        Stage.EXTRACT: (tally.extracted, tally.extracted),
+        Stage.TRANSFORM: (tally.extracted, tally.transformed),
+        Stage.EVALUATE: (tally.transformed, tally.passed + tally.rejected),
+        Stage.LOAD: (tally.passed, tally.loaded),
+    }
+    return RunProgress(
+        run_id=run_id,
+        pipeline=run["pipeline_name"],
+        epoch=run["epoch"],
+        status=run["status"],
+        tally=tally,
+        total=tally.extracted if await slices.exhausted(unit, run_id) else None,
+        stages={
+            stage: StageProgress(
+                records_in=entered, records_out=left + begun.get(stage, 0), seconds=worked.get(stage, 0.0)
+            )
+            for stage, (entered, left) in counts.items()
+        },
+        elapsed=(unit.now - run["started_at"]).total_seconds(),
+        notice=run["notice"],
+        reason=run["reason"],
+    )
+
+
+async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWay]) -> dict[Stage, int]:
+    """Records of batches that their stage is not done with, as far as is known here."""
+    if not under_way:
+        return {}
+    named = unit.among(batches.c.batch_id, {each.batch_id for each in under_way})
+    rows = await unit.connection.execute(
+        select(batches.c.batch_id, batches.c.stage).where(batches.c.run_id == run_id, named)
+    )
+    reached = {batch_id: Stage(stage) for batch_id, stage in rows}
+    counts: dict[Stage, int] = {}
+    for each in under_way:
+        if each.batch_id in reached and _RANK[reached[each.batch_id]] < _RANK[each.stage]:
+            counts[each.stage] = counts.get(each.stage, 0) + each.done
+    return counts
+
+
+async def _seconds(unit: UnitOfWork, run_id: str) -> dict[Stage, float]:
+    columns = [func.sum(batches.c.seconds[stage.value].as_float()).label(stage.value) for stage in Stage]
+    row = (await unit.connection.execute(select(*columns).where(batches.c.run_id == run_id))).mappings().one()
+    return {stage: float(row[stage.value] or 0.0) for stage in Stage}

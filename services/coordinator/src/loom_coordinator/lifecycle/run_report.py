@@ -1,0 +1,117 @@
+"""What a run came to, as `loom run --format json` prints it: read from run state, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.v1 import Alert, EvaluatorSummary, KeptReason, RunBudget, RunReport, StageCalls
+from loom_common.domain.definition.fail_on import checked as checked_limits
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.destination_names import staged_in
+from loom_common.domain.values.sampling import SHOWN_ROWS
+from loom_coordinator.accounting import estimates, failure_reasons, tallies, usage
+from loom_coordinator.alerts import store
+from loom_coordinator.db.tables import evaluation_results, pipeline_runs
+
+
+async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
+    """The report of a run, as far as it has come; None where there is no such run."""
+    run = (
+        (await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id)))
+        .mappings()
+        .one_or_none()
+    )
+    if run is None:
+        return None
+    scores = await connection.execute(
+        select(evaluation_results).where(evaluation_results.c.run_id == run_id).order_by(evaluation_results.c.id)
+    )
+    evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
+    spent = await usage.of_run(connection, run_id)
+    told = await store.of_run(connection, run_id)
+    tally = await tallies.of_run(connection, run)
+    why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
+    return build(run, tally, evaluation, spent, told, why)
+
+
+def build(
+    run: RowMapping,
+    tally: Tally,
+    evaluation: dict[str, EvaluatorSummary],
+    spent: Sequence[StageCalls] = (),
+    told: Sequence[Alert] = (),
+    why: Sequence[KeptReason] = (),
+) -> RunReport:
+    """The report of a run row and its tally. Pure."""
+    return RunReport(
+        run_id=run["run_id"],
+        pipeline=run["pipeline_name"],
+        version=run["pipeline_version"],
+        status=run["status"],
+        error=run["error_message"],
+        records={
+            name: getattr(tally, name)
+            for name in (
+                "extracted",
+                "transformed",
+                "passed",
+                "unscored",
+                "rejected",
+                "quarantined",
+                "skipped",
+                "cancelled",
+                "loaded",
+                "second",
+                "staged",
+            )
+        },
+        evaluation=evaluation,
+        cost={
+            "total": tally.cost_transform + tally.cost_evaluate,
+            "transform": tally.cost_transform,
+            "evaluate": tally.cost_evaluate,
+        },
+        calls={"made": tally.calls_made, "from_cache": tally.calls_from_cache},
+        latency={"p50": run["latency_p50"], "p95": run["latency_p95"], "p99": run["latency_p99"]},
+        waited=run["waited"] or {},
+        duration_seconds=run["duration_seconds"] or 0.0,
+        destination=run["destination"],
+        reason=run["reason"],
+        spending=tuple(spent),
+        budget=_budget(run, sum(each.cost for each in spent)),
+        estimate=estimates.compared(run["estimate"], spent, tally.extracted),
+        alerts=tuple(told),
+        reasons=tuple(why),
+        staged_in=staged_in(run["destination"], run["run_id"]) if tally.staged else None,
+        sample=run["sample"],
+        rows=_rows(run["sampled"]),
+        fail_on=checked_limits(run["definition"].get("fail_on") or {}),
+    )
+
+
+def _rows(sampled: Mapping[str, Sequence[dict[str, Any]]] | None) -> tuple[dict[str, Any], ...]:
+    """The rows of a sample in the order of their batches, which are named by slice and position."""
+    ordered = sorted((sampled or {}).items(), key=lambda item: tuple(map(int, item[0].split("-"))))
+    return tuple(row for _, rows in ordered for row in rows)[:SHOWN_ROWS]
+
+
+def _budget(run: RowMapping, spent: float) -> RunBudget | None:
+    if run["budget"] is None:
+        return None
+    return RunBudget(limit=run["budget"], spent=spent, left=max(0.0, run["budget"] - spent))
+
+
+def summary(row: Any) -> EvaluatorSummary:
+    """One row of `evaluation_results`."""
+    return EvaluatorSummary(
+        mean=row["mean_score"],
+        std=row["std_score"],
+        min=row["min_score"],
+        max=row["max_score"],
+        threshold=row["threshold"],
+        pass_rate=row["pass_rate"],
+    )

@@ -1,0 +1,228 @@
+"""Slices: asking for them under credit, taking note of their answers, asking for them again.
+
+The cursor in `partitions` is the checkpoint of the extraction; no extractor holds one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, false, func, select, true, update
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
+from loom_common.domain.run.budget import Budget
+from loom_common.flow import Stage
+from loom_coordinator.accounting import usage
+from loom_coordinator.accounting.batches import DONE, UNDERWAY
+from loom_coordinator.db.tables import batches, partitions, pipeline_runs, slices
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.flow_control.credit import (
+    OPENING_SECONDS,
+    CreditState,
+    next_slice,
+    opening_window,
+    shared_windows,
+)
+
+ISSUED = "issued"
+EXTRACTED = "extracted"
+
+
+async def open_partition(unit: UnitOfWork, run_id: str, partition: int, limit: int | None) -> None:
+    """Begin a partition at its start. `limit` is how many records of it are wanted; None for all."""
+    await unit.connection.execute(
+        partitions.insert().values(
+            run_id=run_id, partition=partition, next_slice=0, cursor=None, remaining=limit, sealed=False
+        )
+    )
+
+
+async def release(unit: UnitOfWork, run: RowMapping) -> bool:
+    """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
+    answer tells where the next one begins. Returns whether there is anything left to extract."""
+    run_id = run["run_id"]
+    places = await _open_places(unit, run_id)
+    waiting = [row for row in places if row["asked"] is None]
+    if not waiting:
+        return bool(places)
+    outstanding = sum(row["asked"] or 0 for row in places)
+    in_flight = await underway(unit, run_id)
+    credit_window = (await windows(unit))[run_id]
+    age = (unit.now - run["started_at"]).total_seconds()
+    if unit.owner is None and age < OPENING_SECONDS:
+        credit_window = min(credit_window, opening_window(await _done(unit, run_id), age))
+    for partition in waiting:
+        asked = next_slice(
+            in_flight=in_flight,
+            outstanding=outstanding,
+            batches_per_slice=run["slice_batches"],
+            credit_window=credit_window,
+        )
+        if not asked:
+            break
+        outstanding += asked
+        await _issue(unit, run, partition, asked)
+    return True
+
+
+async def windows(unit: UnitOfWork) -> dict[str, int]:
+    """The window of every running run, shared among those that run together."""
+    runs = pipeline_runs.c
+    released = (
+        select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()
+    )
+    rows = await unit.connection.execute(
+        select(runs.run_id, runs.priority, runs.credit_window, released.label("released")).where(
+            runs.status == "running", runs.owner.is_not_distinct_from(unit.owner)
+        )
+    )
+    return shared_windows(
+        {row["run_id"]: CreditState(row["priority"], row["released"], row["credit_window"]) for row in rows.mappings()}
+    )
+
+
+async def underway(unit: UnitOfWork, run_id: str) -> int:
+    """Batches of a run that have not ended."""
+    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
+    return int((await unit.connection.execute(count)).scalar_one())
+
+
+async def _done(unit: UnitOfWork, run_id: str) -> int:
+    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
+    return int((await unit.connection.execute(count)).scalar_one())
+
+
+async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
+    """Whether every partition is sealed and every slice answered."""
+    return not await _open_places(unit, run_id)
+
+
+async def _open_places(unit: UnitOfWork, run_id: str) -> Sequence[RowMapping]:
+    """Partitions that are not sealed, or of which a slice is `asked` (so many batches) and not answered yet."""
+    unanswered = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
+    statement = (
+        select(partitions, slices.c.max_batches.label("asked"))
+        .outerjoin(slices, unanswered & (slices.c.state == ISSUED))
+        .where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None))
+    )
+    return (await unit.connection.execute(statement)).mappings().all()
+
+
+async def _issue(unit: UnitOfWork, run: RowMapping, partition: RowMapping, max_batches: int) -> None:
+    number, limit = partition["next_slice"], partition["remaining"]
+    await unit.connection.execute(
+        slices.insert().values(
+            run_id=run["run_id"],
+            partition=partition["partition"],
+            slice=number,
+            cursor=partition["cursor"],
+            record_limit=limit,
+            max_batches=max_batches,
+            state=ISSUED,
+            issued_at=unit.now,
+        )
+    )
+    await unit.connection.execute(
+        update(partitions)
+        .where(partitions.c.run_id == run["run_id"], partitions.c.partition == partition["partition"])
+        .values(next_slice=number + 1)
+    )
+    budget = await budget_of(unit, run)
+    _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches, budget=budget)
+
+
+async def budget_of(unit: UnitOfWork, run: RowMapping) -> Budget | None:
+    """What the run may spend, with what is booked on it now; None without a budget."""
+    if run["budget"] is None:
+        return None
+    return Budget(limit=run["budget"], spent=await usage.cost_of_run(unit.connection, run["run_id"]))
+
+
+def _ask(
+    unit: UnitOfWork,
+    run: RowMapping,
+    partition: int,
+    number: int,
+    cursor: Any,
+    limit: int | None,
+    max_batches: int,
+    positions: Sequence[int] | None = None,
+    *,
+    budget: Budget | None,
+) -> None:
+    pipeline = run["pipeline_name"]
+    message = ExtractSlice(
+        run_id=run["run_id"],
+        pipeline=pipeline,
+        plan=run["plan"],
+        epoch=run["epoch"],
+        partition=partition,
+        slice=number,
+        cursor=cursor,
+        max_batches=max_batches,
+        limit=limit,
+        positions=tuple(positions) if positions is not None else None,
+        budget=budget,
+    )
+    route = flow.replay(pipeline) if run["replay_of"] else flow.work(Stage.EXTRACT, pipeline)
+    unit.send(Outgoing(route, message))
+
+
+async def answered(unit: UnitOfWork, fact: SliceExtracted) -> None:
+    """Take note that a slice was read: where the next begins, or that there is none. Twice is once."""
+    here = (slices.c.run_id == fact.run_id, slices.c.partition == fact.partition, slices.c.slice == fact.slice)
+    changed = await unit.connection.execute(
+        update(slices).where(*here, slices.c.state == ISSUED).values(state=EXTRACTED)
+    )
+    if not changed.rowcount:
+        return
+    extracted = sum(batch.tally.extracted for batch in fact.batches)
+    remaining = partitions.c.remaining - extracted  # NULL where all are wanted
+    await unit.connection.execute(
+        update(partitions)
+        .where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)
+        .values(
+            cursor=fact.cursor,
+            remaining=remaining,
+            sealed=true() if fact.end else func.coalesce(remaining <= 0, false()),
+        )
+    )
+
+
+async def reissue(unit: UnitOfWork, run: RowMapping) -> int:
+    """Ask again for everything that has not ended: unanswered slices whole, answered ones for their unfinished
+    batches. Works from the database alone, whatever the broker has lost. Returns how many slices were asked for."""
+    run_id = run["run_id"]
+    unfinished = await unit.connection.execute(
+        select(batches.c.partition, batches.c.slice, batches.c.position).where(
+            batches.c.run_id == run_id, batches.c.state == UNDERWAY
+        )
+    )
+    positions: dict[tuple[int, int], list[int]] = {}
+    for partition, number, position in unfinished:
+        positions.setdefault((partition, number), []).append(position)
+    rows = await unit.connection.execute(
+        select(slices).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
+    )
+    asked = 0
+    budget = await budget_of(unit, run)
+    for row in rows.mappings().all():
+        place = (row["partition"], row["slice"])
+        if row["state"] == ISSUED:
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], budget=budget)
+        elif place in positions:
+            wanted = sorted(positions[place])
+            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], wanted, budget=budget)
+        else:
+            continue
+        asked += 1
+    # Asked for now: the sweep counts their silence from here.
+    await unit.connection.execute(
+        update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
+    )
+    await unit.connection.execute(
+        update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
+    )
+    return asked

@@ -1,0 +1,92 @@
+"""Batches that nobody speaks of any more: lost with the broker, or with a worker that hangs.
+
+A batch that waits its turn is not lost. So a stage is stalled when it has told nothing of the whole run for its
+timeout, although batches wait for it; a batch lost alone is noticed when the others are through."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import RowMapping, case, func, select, update
+
+from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.values.durations import seconds
+from loom_common.flow import Stage
+from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.db.tables import batches, slices
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle.slices import ISSUED
+
+_ORDER = list(Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Of the batches whose last fact came from one stage."""
+
+    waiting_since: dt.datetime | None
+    """When the longest unfinished one was heard of last."""
+    last: dt.datetime
+    """When any of them was heard of last."""
+
+
+def stalled(
+    heard: Mapping[Stage, Heard], slice_asked: dt.datetime | None, limits: Mapping[Stage, float], now: dt.datetime
+) -> Stage | None:
+    """The first stage that owes a fact for longer than its limit, in seconds. `slice_asked` is when the longest
+    unanswered slice was asked for. Pure."""
+
+    def over(since: dt.datetime, stage: Stage) -> bool:
+        return (now - since).total_seconds() > limits[stage]
+
+    if slice_asked is not None and over(slice_asked, Stage.EXTRACT):
+        return Stage.EXTRACT
+    for place, stage in enumerate(_ORDER):
+        waiting = heard[stage].waiting_since if stage in heard else None
+        if waiting is None:
+            continue
+        owing = stage.next or stage  # what was loaded and is not done waits for the quarantine to confirm the rest
+        news = [heard[each].last for each in _ORDER[place + 1 :] if each in heard]
+        if over(max([waiting, *news]), owing):
+            return owing
+    return None
+
+
+def limits_of(run: RowMapping) -> dict[Stage, float]:
+    """Seconds, per stage."""
+    timeouts = timeouts_of(run)
+    return {stage: seconds(getattr(timeouts, stage.value)) for stage in Stage}
+
+
+def timeouts_of(run: RowMapping) -> Timeouts:
+    """As the run's definition sets them."""
+    return Timeouts.model_validate(run["definition"].get("timeouts") or {})
+
+
+async def look(unit: UnitOfWork, run: RowMapping) -> Stage | None:
+    """The stage at which the run is stalled; None where it moves."""
+    rows = await unit.connection.execute(
+        select(
+            batches.c.stage,
+            func.min(case((batches.c.state == UNDERWAY, batches.c.updated_at))).label("waiting_since"),
+            func.max(batches.c.updated_at).label("last"),
+        )
+        .where(batches.c.run_id == run["run_id"])
+        .group_by(batches.c.stage)
+    )
+    heard = {Stage(row["stage"]): Heard(row["waiting_since"], row["last"]) for row in rows.mappings()}
+    asked = select(func.min(slices.c.issued_at)).where(slices.c.run_id == run["run_id"], slices.c.state == ISSUED)
+    return stalled(heard, (await unit.connection.execute(asked)).scalar_one(), limits_of(run), unit.now)
+
+
+async def asked_again(unit: UnitOfWork, run: RowMapping) -> None:
+    """From now on the run has its time again: what was asked for is not asked for at every look."""
+    run_id = run["run_id"]
+    await unit.connection.execute(
+        update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
+    )
+    await unit.connection.execute(
+        update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
+    )

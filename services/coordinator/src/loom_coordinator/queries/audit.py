@@ -1,0 +1,112 @@
+"""What is written of a run, read from all the places where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import column, func, select, table
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import ConfigurationError, DependencyUnavailable
+from loom_coordinator.accounting import tallies
+from loom_coordinator.accounting.batches import DONE
+from loom_coordinator.db.tables import batches, quarantined
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.lifecycle import staged_rows
+from loom_coordinator.queries.audit_rules import Books
+from loom_coordinator.queries.runs import run_row
+from loom_migrations.engine import open_engine
+
+_FINALIZED = "finalize"
+"""The ledger's row for the end of a run that replaced a table: it stands for no batch."""
+
+
+async def books(unit: UnitOfWork, run_id: str, ledger: Mapping[str, int] | None) -> Books:
+    """Of one run. Raises `ConfigurationError` where there is none."""
+    run = await run_row(unit, run_id)
+    mine = batches.c.run_id == run_id
+    first = batches.c.loaded - batches.c.second  # the ledger of the second destination is another one
+    loaded = select(batches.c.batch_id, first).where(mine, first > 0)
+    unfinished = select(func.count()).where(mine, batches.c.state != DONE)
+    outcomes = (
+        select(quarantined.c.outcome, func.count())
+        .where(quarantined.c.run_id == run_id)
+        .group_by(quarantined.c.outcome)
+    )
+    return Books(
+        status=run["status"],
+        told=Tally(**run["tally"]) if run["tally"] and run["completed_at"] else None,
+        batches=await tallies.tally(unit.connection, run_id),
+        placed=run["placed"],
+        dropped=staged_rows.given_up(run),
+        unfinished=(await unit.connection.execute(unfinished)).scalar_one(),
+        kept={row[0]: row[1] for row in await unit.connection.execute(outcomes)},
+        unkept=await _unkept(unit, run_id),
+        loaded={row[0]: row[1] for row in await unit.connection.execute(loaded)},
+        ledger=None if staged_rows.given_up(run) else ledger,
+    )
+
+
+async def _unkept(unit: UnitOfWork, run_id: str) -> int:
+    """Batches that kept back more records than the quarantine holds of them."""
+    there = (
+        select(quarantined.c.batch_id, func.count().label("records"))
+        .where(quarantined.c.run_id == run_id)
+        .group_by(quarantined.c.batch_id)
+        .subquery()
+    )
+    kept = batches.c.rejected + batches.c.skipped + batches.c.quarantined
+    statement = (
+        select(func.count())
+        .select_from(batches.outerjoin(there, there.c.batch_id == batches.c.batch_id))
+        .where(batches.c.run_id == run_id, kept > func.coalesce(there.c.records, 0))
+    )
+    count: int = (await unit.connection.execute(statement)).scalar_one()
+    return count
+
+
+async def ledger(destination: str, run_id: str) -> dict[str, int]:
+    """Batch -> records loaded, as `loom_load_ledger` beside the destination's table says.
+
+    Raises `ConfigurationError` for a URL that names no such ledger, `DependencyUnavailable`."""
+    place = redacted(destination)
+    credentials = Credentials({"env": EnvProvider(), "file": FileProvider()})
+    try:
+        url = make_url(credentials.expand(destination, in_url=True))
+    except ArgumentError:
+        raise ConfigurationError(f"{place} is no URL. Expected postgres://... or sqlite:///...") from None
+    if url.drivername not in ("postgres", "postgresql", "sqlite"):
+        raise ConfigurationError(
+            f"{place}: {url.drivername} has no load ledger. Expected postgres://... or sqlite:///..."
+        )
+    if url.drivername == "sqlite" and not _there(url.database):
+        raise ConfigurationError(f"{place}: there is no such file.")
+    target = str(url.query.get("table", ""))
+    schema = target.rpartition(".")[0] or None
+    entries = table("loom_load_ledger", *map(column, ("run_id", "batch_id", "loaded")), schema=schema)
+    drivername = "sqlite" if url.drivername == "sqlite" else "postgresql"
+    plain = url.set(drivername=drivername, query={}).render_as_string(hide_password=False)
+    engine = open_engine(plain, read_only=True, pool_size=1)
+    statement = select(entries.c.batch_id, entries.c.loaded).where(entries.c.run_id == run_id, entries.c.loaded > 0)
+    try:
+        async with engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+        raise DependencyUnavailable(f"{place} cannot be read: {type(error).__name__}.") from error
+    except SQLAlchemyError as error:
+        cause = str(getattr(error, "orig", error)).splitlines()[0]
+        raise ConfigurationError(f"{place}: its loom_load_ledger cannot be read: {cause}") from error
+    finally:
+        await engine.dispose()
+    return {batch: loaded for batch, loaded in rows if batch != _FINALIZED}
+
+
+def _there(path: str | None) -> bool:
+    """To open a SQLite file that is not there makes one."""
+    return bool(path) and Path(str(path)).is_file()

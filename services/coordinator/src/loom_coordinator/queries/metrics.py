@@ -1,0 +1,59 @@
+"""What the coordinator can tell of the whole fleet, looked up when somebody asks for its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.flow import TOPOLOGY, Stage
+from loom_common.ports.bus import Bus
+from loom_common.ports.clock import Clock
+from loom_common.worker.stats import Reading
+from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.db import run_rows as runs
+from loom_coordinator.db.tables import batches, outbox, pipeline_runs
+from loom_coordinator.db.unit_of_work import UnitOfWork, begin
+
+_STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILED, runs.CANCELLED)
+
+
+class Gauges:
+    """Groups of numbers; where one cannot be looked up, the others still can. All raise `DependencyUnavailable`."""
+
+    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock
+
+    async def runs(self) -> Sequence[Reading]:
+        """Runs by status; batches in flight by the stage that is done with them; messages that wait to be said."""
+        status, stage = pipeline_runs.c.status, batches.c.stage
+        counted_runs = select(status, func.count()).group_by(status)
+        counted_batches = select(stage, func.count()).where(batches.c.state == UNDERWAY).group_by(stage)
+        async with begin(self._engine, self._clock.now(), None) as unit:
+            by_status = await _counts(unit, counted_runs)
+            by_stage = await _counts(unit, counted_batches)
+            unsaid = (await unit.connection.execute(select(func.count()).select_from(outbox))).scalar_one()
+        return [
+            *_zero_filled("loom_runs", "Runs by status.", "status", _STATUSES, by_status),
+            *_zero_filled("loom_batches_in_flight", "By the last stage done.", "stage", Stage, by_stage),
+            Reading("loom_outbox_messages", "Committed and not yet published.", unsaid),
+        ]
+
+    async def queues(self) -> Sequence[Reading]:
+        """Messages ready, by queue, waiting rooms included. AMQP does not tell of unacknowledged ones: they are the
+        sum of `loom_messages_in_hand` over the replicas."""
+        depths = {queue.name: await self._bus.depth(queue.name) for queue in TOPOLOGY.queues}
+        return _zero_filled("loom_queue_messages_ready", "Waiting in the broker.", "queue", depths, depths)
+
+
+async def _counts(unit: UnitOfWork, counted: Select[str, int]) -> dict[str, int]:
+    rows = await unit.connection.execute(counted)
+    return {row[0]: row[1] for row in rows}
+
+
+def _zero_filled(name: str, meaning: str, label: str, known: Iterable[str], counts: Mapping[str, int]) -> list[Reading]:
+    """A reading for each of what is `known` and of what was counted: an alarm needs the zeros."""
+    return [Reading(name, meaning, counts.get(each, 0), {label: each}) for each in dict.fromkeys((*known, *counts))]

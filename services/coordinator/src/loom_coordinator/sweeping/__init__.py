@@ -1,0 +1,3 @@
+"""What the coordinator looks at of its own accord: stuck batches, work that the broker lost, payloads nobody needs.
+
+The service starts the sweeper; nobody else comes in here."""

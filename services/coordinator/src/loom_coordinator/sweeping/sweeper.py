@@ -1,0 +1,136 @@
+"""The coordinator's own initiative: progress for those who watch, and a second look at every running run.
+
+Facts drive a run; the sweep only catches what facts cannot: a fact lost with the broker, a batch that no stage
+speaks of any more, a command left in the database by another process, an epoch that a new replica never heard of."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import RowMapping, select
+
+from loom_common import flow
+from loom_common.contracts.encoding.codec import encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import RunProgress
+from loom_common.errors import DependencyUnavailable
+from loom_common.ports.bus import Bus
+from loom_common.ports.clock import Clock
+from loom_coordinator.alerts import check
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
+from loom_coordinator.flow_control.batch_progress import UnderWay
+from loom_coordinator.intake import apply_facts, run_commands
+from loom_coordinator.lifecycle import completion, epochs, slices, stalls
+from loom_coordinator.lifecycle.run_progress import progress
+
+log = structlog.get_logger()
+
+PULSE_SECONDS = 0.5
+SWEEP_SECONDS = 3.0
+REST = 9
+"""Times a beat's own duration: it adds up all batches of its runs, and of a long run there are many."""
+
+
+class Sweeper:
+    """Beats while the service runs."""
+
+    def __init__(self, bus: Bus, outbox: OutboxRelay, clock: Clock, owner: str | None, under_way: UnderWay) -> None:
+        self._under_way = under_way
+        self._bus = bus
+        self._outbox = outbox
+        self._clock = clock
+        self._owner = owner
+        self._watched: dict[str, float] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`."""
+        swept = self._clock.monotonic()
+        while not stop.is_set():
+            began = self._clock.monotonic()
+            try:
+                await self._beat()
+                if self._clock.monotonic() - swept >= SWEEP_SECONDS:
+                    await self._sweep()
+                    swept = self._clock.monotonic()
+            except DependencyUnavailable as error:
+                log.warning("pulse waits", error=str(error))
+            await _wait(stop, pause_after(self._clock.monotonic() - began))
+
+    async def _beat(self) -> None:
+        async with self._outbox.unit() as unit:
+            active = await self._active(unit)
+            told = [await self._progress(unit, run) for run in active if not run["wanted"]]
+            for run in active:
+                if run["wanted"]:
+                    await self._heed(unit, run)
+        wires = [
+            encode(Outgoing(flow.fact("run", "progress", fact.pipeline), fact, mandatory=False), NAME) for fact in told
+        ]
+        if wires:
+            await self._bus.publish(wires)
+
+    async def _progress(self, unit: UnitOfWork, run: RowMapping) -> RunProgress:
+        return await progress(unit, run, self._under_way.of(run["run_id"], run["epoch"]))
+
+    async def _active(self, unit: UnitOfWork) -> list[RowMapping]:
+        rows = await unit.connection.execute(
+            select(pipeline_runs).where(
+                pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(self._owner)
+            )
+        )
+        return list(rows.mappings())
+
+    async def _heed(self, unit: UnitOfWork, run: RowMapping) -> None:
+        """Carry out a command that another process left with the run."""
+        locked = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
+        await run_rows.change(unit, run["run_id"], wanted=None)
+        if locked["wanted"] == "cancel":
+            await run_commands.cancel(unit, locked)
+        elif locked["wanted"] == "pause":
+            await run_commands.pause(unit, locked)
+
+    async def _sweep(self) -> None:
+        async with self._outbox.unit() as unit:
+            active = await self._active(unit)
+            raised = await epochs.raised(unit)
+        if raised:
+            said = [Outgoing(flow.control("all"), epoch, mandatory=False) for epoch in raised]
+            await self._bus.publish([encode(each, NAME) for each in said])
+        for run in active:
+            async with self._outbox.unit() as unit:
+                locked = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
+                if locked["status"] != run_rows.RUNNING:
+                    continue
+                if await completion.late(unit, locked):
+                    continue
+                await apply_facts.advance(unit, locked)
+                await self._watch(unit, locked)
+                if (stage := await stalls.look(unit, locked)) is not None:
+                    asked = await slices.reissue(unit, locked)
+                    await stalls.asked_again(unit, locked)
+                    log.warning("stalled: batches asked for again", run_id=run["run_id"], stage=stage, slices=asked)
+
+    async def _watch(self, unit: UnitOfWork, run: RowMapping) -> None:
+        """Its figures, as often as looking at them costs a twentieth of the time at most."""
+        now = self._clock.monotonic()
+        if now < self._watched.get(run["run_id"], 0.0):
+            return
+        await check.look(unit, run)
+        took = self._clock.monotonic() - now
+        self._watched = {run_id: due for run_id, due in self._watched.items() if due > now}
+        self._watched[run["run_id"]] = now + max(SWEEP_SECONDS, 20 * took)
+
+
+def pause_after(spent: float) -> float:
+    """Seconds to the next beat, so that beating never takes more than a tenth of the time."""
+    return max(PULSE_SECONDS, REST * spent)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping}, timeout=seconds)
+    stopping.cancel()

@@ -1,0 +1,46 @@
+"""The gate a pipeline names: one of the four, one registered here, or a class of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.run.gates import BUILTIN, QualityGate, Score, Verdict, weighted
+from loom_common.errors import ConfigurationError, UserCodeError
+from loom_common.text import named
+from loom_common.user_code.functions import load_function
+
+Gate = Callable[[Sequence[Score]], bool | Verdict]
+
+_registered: dict[str, Callable[[], QualityGate]] = {}
+
+
+def register_gate(name: str, gate: Callable[[], QualityGate]) -> None:
+    """Let pipelines name a gate class. Raises `ConfigurationError` for the name of a gate that Loom brings."""
+    if name in (*BUILTIN, "weighted"):
+        raise ConfigurationError(f"The gate '{name}' is Loom's own; register yours under another name.")
+    _registered[name] = gate
+
+
+def gate_of(settings: GateConfig, folder: Path) -> Gate:
+    """The gate ready to decide. Raises `UserCodeError` where there is none of that name, or it cannot be made."""
+    if settings.threshold is not None:
+        return weighted(settings.threshold)
+    if settings.type in BUILTIN:
+        return BUILTIN[settings.type]
+    make = load_function(settings.type, folder) if ":" in settings.type else _registered.get(settings.type)
+    if make is None:
+        known = ", ".join((*BUILTIN, "weighted", *_registered))
+        raise UserCodeError(f"There is no quality gate '{settings.type}'; known: {known}, or module:Class.")
+    return _made(make, settings.type)
+
+
+def _made(make: Callable[[], QualityGate], name: str) -> Gate:
+    try:
+        gate = make()
+    except BaseException as error:  # it is the user's code
+        raise UserCodeError(f"The quality gate {name} cannot be made: {named(error)}") from error
+    if not callable(getattr(gate, "apply", None)):
+        raise UserCodeError(f"The quality gate {name} has no method apply(scores).")
+    return gate.apply

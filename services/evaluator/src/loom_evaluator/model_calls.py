@@ -1,0 +1,77 @@
+"""The evaluators of a panel that ask models: every question about a batch at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_ai.ports import Payer
+from loom_common.contracts.v1 import Interaction, TransformedRecord
+from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.run import attempts
+from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
+from loom_common.worker import batch_progress, in_flight
+from loom_evaluator.evaluation_call import EvaluationCall
+from loom_evaluator.evaluators.opinion import ModelRule
+from loom_evaluator.results import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEvaluations:
+    """Asks for a panel. How many questions are in flight is the models' to limit."""
+
+    models: JournalledModels
+    rules: Mapping[str, ModelRule]
+    """By the name of the evaluator."""
+    reuse: Reuse
+    patience: float
+    """Seconds one answer may take, all attempts added up."""
+    keep_interactions: bool = True
+
+    async def about(self, run_id: str, records: Sequence[TransformedRecord], again: int) -> list[dict[str, Answer]]:
+        """The answers about each record, in order, by evaluator.
+
+        Raises `TransientError` where a model is away for now and the batch should come again, `PermanentError` where
+        it refuses access. After the last attempt, trouble is the record's own."""
+        in_flight.begin(len(records) * len(self.rules))
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    {
+                        name: group.create_task(self._one(rule, record, Payer(run_id, record.id), again))
+                        for name, rule in self.rules.items()
+                    }
+                    for record in records
+                ]
+                for task in (task for each in tasks for task in each.values()):
+                    task.add_done_callback(in_flight.one_done)
+                    task.add_done_callback(batch_progress.one_done)
+        except ExceptionGroup as failures:
+            # Of several failures, the one that no retry will mend says most, and an open breaker more than what
+            # opened it.
+            raise min(failures.exceptions, key=_rank) from None
+        return [{name: task.result() for name, task in each.items()} for each in tasks]
+
+    async def _one(self, rule: ModelRule, record: TransformedRecord, payer: Payer, again: int) -> Answer:
+        began = perf_counter()
+        hearing = EvaluationCall(self.models, payer, reuse=self.reuse, patience=self.patience, again=again)
+        try:
+            opinion = await rule(record, hearing)
+        except RecordError as error:
+            return Answer(error, perf_counter() - began, self._kept(hearing))
+        except TransientError as trouble:
+            if isinstance(trouble, BreakerOpen) or not attempts.current.get().last:
+                raise
+            code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
+            return Answer(RecordError(f"{trouble} (after the last attempt)", code=code), perf_counter() - began)
+        return Answer(opinion, perf_counter() - began, self._kept(hearing))
+
+    def _kept(self, hearing: EvaluationCall) -> tuple[Interaction, ...]:
+        return tuple(hearing.interactions) if self.keep_interactions else ()
+
+
+def _rank(error: Exception) -> int:
+    return 0 if isinstance(error, PermanentError) else 1 if isinstance(error, BreakerOpen) else 2

@@ -1,0 +1,53 @@
+"""What is said of one record: by each evaluator, and by the panel as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loom_common.contracts.v1 import Evaluation, Interaction, TransformedRecord
+from loom_common.domain.run.gates import Score, Verdict
+from loom_common.errors import RecordError
+from loom_common.text import bounded, storable
+from loom_evaluator.evaluators.opinion import Opinion
+
+_LONGEST = 20_000
+"""Characters of an explanation that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One evaluator's opinion, or why it has none."""
+
+    opinion: Opinion | RecordError
+    seconds: float
+    interactions: tuple[Interaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """What became of one record: its scores, and the gate's verdict or the error that prevented one."""
+
+    record: TransformedRecord
+    scores: tuple[Score, ...]
+    evaluations: tuple[Evaluation, ...]
+    outcome: Verdict | RecordError
+    scored: bool = True
+    """False where the sample left it out: it passes unseen."""
+
+
+def _told(explanation: str | None) -> str | None:
+    return None if explanation is None else bounded(storable(explanation), _LONGEST)
+
+
+def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None) -> Evaluation:
+    """An answer as it is told and kept. Without a score it is the evaluator's error."""
+    return Evaluation(
+        record_id=record_id,
+        name=name,
+        score=None if score is None else score.value,
+        passed=None if score is None else score.passed,
+        explanation=_told(str(answer.opinion) if score is None else score.explanation),
+        seconds=round(answer.seconds, 6),
+        confidence=None if score is None else score.confidence,
+        interactions=answer.interactions,
+    )

@@ -1,0 +1,231 @@
+"""A plan's evaluators and its gate: the panel that judges each record."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import cast
+
+from loom_ai.journal.models import JournalledModels, Reuse
+from loom_common.contracts.v1 import Evaluation, TransformedRecord
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluators import EvaluatorConfig, ModelJudged, PythonEvaluator, Regex
+from loom_common.domain.marks import TIMEOUT
+from loom_common.domain.model_options.providers import ProviderConfig
+from loom_common.domain.run import gates
+from loom_common.domain.run.gates import BUILTIN, PASSED, Score, Verdict
+from loom_common.domain.values import durations
+from loom_common.domain.values.sampling import sampled
+from loom_common.errors import RecordError
+from loom_common.text import named
+from loom_common.user_code.event_loop import UserLoop
+from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
+from loom_common.user_code.threads import Threads
+from loom_common.worker import batch_progress
+from loom_evaluator.evaluators.catalog import model_rule_of, rule_of
+from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score
+from loom_evaluator.gates import Gate, gate_of
+from loom_evaluator.model_calls import ModelEvaluations
+from loom_evaluator.results import Answer, RecordResult, evaluation_of
+
+_AT_ONCE = 32
+"""Records that one asynchronous evaluator looks at concurrently."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluator:
+    settings: EvaluatorConfig
+    rule: Rule | AsyncRule | None
+    """None for those that ask a model: the panel's consultation has theirs."""
+
+    @property
+    def waits(self) -> bool:
+        return inspect.iscoroutinefunction(self.rule)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is the user's code; a regular expression is, too: it can hang, and holds everything up."""
+        return isinstance(self.settings, PythonEvaluator | Regex)
+
+    @property
+    def seconds(self) -> float:
+        """What one record may take."""
+        own = self.settings.timeout if isinstance(self.settings, PythonEvaluator) else None
+        return float("inf") if own is None else durations.seconds(own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A record with what was answered about it so far, by the name of the evaluator."""
+
+    record: TransformedRecord
+    given: dict[str, Answer]
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+
+class EvaluatorRunner:
+    """Judges the records of a batch. Raises nothing for a record: its error is its judgement."""
+
+    def __init__(
+        self,
+        config: EvaluateConfig,
+        folder: Path,
+        threads: Threads | None = None,
+        record_seconds: float = 120.0,
+        models: JournalledModels | None = None,
+        *,
+        reuse: bool = True,
+        providers: Mapping[str, ProviderConfig] | None = None,
+        pipeline: str = "",
+    ) -> None:
+        """`reuse`: whether judgements that earlier runs paid for may be used, where the pipeline allows it. Raises
+        `PermanentError` where an evaluator or the gate cannot be made."""
+        self._threads = threads or Threads()
+        self._loop = UserLoop(self._threads)
+        self._seconds = record_seconds
+        self._sample = config.sample
+        judges = {
+            each.name: model_rule_of(each, config, providers, pipeline)
+            for each in config.evaluators
+            if isinstance(each, ModelJudged)
+        }
+        self._evaluators = [
+            _Evaluator(settings, None if settings.name in judges else rule_of(settings, folder))
+            for settings in config.evaluators
+        ]
+        self._consultation = None
+        if judges and models is not None:
+            may = Reuse(enabled=reuse and config.cache.enabled, max_age=config.cache.max_age)
+            self._consultation = ModelEvaluations(models, judges, may, record_seconds, config.keep_interactions)
+        self._gate: Gate = gate_of(config.quality_gate, folder)
+        self._gate_name = config.quality_gate.type
+        foreign = any(each.is_foreign for each in self._evaluators) or self._gate_name not in (*BUILTIN, "weighted")
+        self.risk = USER_CODE if foreign else MODEL_CALLS if judges else None
+        """What it is to the process it runs in; None for none."""
+
+    async def judge(self, records: Sequence[TransformedRecord], run_id: str = "", again: int = 0) -> list[RecordResult]:
+        """One judgement per record, in order. Records that the sample leaves out pass unseen. What computes
+        does so in a thread; models are asked on the records' account. `again` is how often these
+        records were judged before in this worker's hands.
+
+        Raises `WorkerWornOut`, and what `ModelEvaluations.about` raises."""
+        seen = iter(await self._judged_all([each for each in records if self._sees(each)], run_id, again))
+        return [next(seen) if self._sees(each) else _unseen(each) for each in records]
+
+    def _sees(self, record: TransformedRecord) -> bool:
+        return sampled(record.id, self._sample)
+
+    async def _judged_all(self, records: Sequence[TransformedRecord], run_id: str, again: int) -> list[RecordResult]:
+        apart = [each for each in self._evaluators if each.waits or each.is_foreign]
+        asked = 0 if self._consultation is None else len(self._consultation.rules)
+        batch_progress.begin(len(records) * (len(apart) + asked + 1))
+        columns = await asyncio.gather(*(self._column(each, records) for each in apart))
+        heard: Sequence[dict[str, Answer]] = [{} for _ in records]
+        if self._consultation is not None:
+            heard = await self._consultation.about(run_id, records, again)
+        rows = [
+            _Row(
+                record,
+                {each.settings.name: column[place] for each, column in zip(apart, columns, strict=True)} | heard[place],
+            )
+            for place, record in enumerate(records)
+        ]
+        return await self._threads.each(rows, self._judged, self._seconds, late=self._late)
+
+    async def _column(self, evaluator: _Evaluator, records: Sequence[TransformedRecord]) -> list[Answer]:
+        """What an evaluator that may take its time says of each record."""
+        seconds = min(self._seconds, evaluator.seconds)
+        if evaluator.waits:
+            return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds, self._loop)
+        rule = cast("Rule", evaluator.rule)
+
+        def one(record: TransformedRecord) -> Answer:
+            answer = _answer(rule, record)
+            batch_progress.one_done()
+            return answer
+
+        return await self._threads.each(records, one, seconds, late=lambda _: _too_late(seconds))
+
+    def _judged(self, row: _Row) -> RecordResult:
+        answers = [
+            row.given.get(each.settings.name) or _answer(cast("Rule", each.rule), row.record)
+            for each in self._evaluators
+        ]
+        judgement = self._judgement(row, answers)
+        batch_progress.one_done()
+        return judgement
+
+    def _late(self, row: _Row) -> RecordResult:
+        error = RecordError(f"The evaluators did not come back within {self._seconds:g} s", code=TIMEOUT)
+        return RecordResult(row.record, (), (), error)
+
+    def _judgement(self, row: _Row, answers: Sequence[Answer]) -> RecordResult:
+        scores: list[Score] = []
+        evaluations: list[Evaluation] = []
+        failure: RecordError | None = None
+        for evaluator, answer in zip(self._evaluators, answers, strict=True):
+            score = _score(evaluator.settings, answer.opinion)
+            evaluations.append(evaluation_of(row.record.id, evaluator.settings.name, answer, score))
+            if score is not None:
+                scores.append(score)
+            elif isinstance(error := answer.opinion, RecordError) and failure is None:
+                failure = RecordError(
+                    f"Evaluator {evaluator.settings.name}: {error}", code=error.code, details=error.details
+                )
+        outcome = failure or self._decide(scores)
+        return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome)
+
+    def _decide(self, scores: Sequence[Score]) -> Verdict | RecordError:
+        try:
+            return gates.decide(self._gate, scores, self._gate_name)
+        except BaseException as error:  # noqa: BLE001 - a custom gate may raise anything
+            return cannot_score(f"Quality gate {self._gate_name} raised {named(error)}")
+
+
+async def _awaited(
+    rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float, loop: UserLoop
+) -> list[Answer]:
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(record: TransformedRecord) -> Answer:
+        async with room:
+            began = perf_counter()
+            try:
+                return Answer(await loop.run(lambda: rule(record), seconds), perf_counter() - began)
+            except TimeoutError:
+                return _too_late(seconds)
+            except RecordError as error:
+                return Answer(error, perf_counter() - began)
+
+    return await asyncio.gather(*map(one, records))
+
+
+def _too_late(seconds: float) -> Answer:
+    return Answer(RecordError(f"no score within {seconds:g} s", code=TIMEOUT), seconds)
+
+
+def _answer(rule: Callable[[TransformedRecord], Opinion], record: TransformedRecord) -> Answer:
+    began = perf_counter()
+    try:
+        return Answer(rule(record), perf_counter() - began)
+    except RecordError as error:
+        return Answer(error, perf_counter() - began)
+
+
+def _unseen(record: TransformedRecord) -> RecordResult:
+    return RecordResult(record, (), (), PASSED, scored=False)
+
+
+def _score(settings: EvaluatorConfig, opinion: Opinion | RecordError) -> Score | None:
+    if isinstance(opinion, RecordError):
+        return None
+    return Score(
+        settings.name, opinion.value, settings.threshold, settings.weight, opinion.explanation, opinion.confidence
+    )

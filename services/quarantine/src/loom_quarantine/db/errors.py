@@ -1,0 +1,37 @@
+"""The quarantine's database, and what becomes of its troubles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_common.domain.values.urls import redacted
+from loom_common.errors import DependencyUnavailable
+from loom_migrations.trouble import state_trouble
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction, committed when the block ends. Raises `DependencyUnavailable` where the database is away, and
+    `StateUnusable` where its file is full, refused or broken."""
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except (DataError, IntegrityError):
+        raise
+    except (DBAPIError, PoolTimeout, OSError) as error:  # the statements are fixed: what is not the data is the place
+        raise state_trouble(engine.url, error) or _unavailable(engine, error) from error
+
+
+def _unavailable(engine: AsyncEngine, error: Exception) -> DependencyUnavailable:
+    where = redacted(engine.url.render_as_string(hide_password=True))
+    words = str(getattr(error, "orig", None) or error).splitlines()
+    why = words[0] if words else type(error).__name__
+    return DependencyUnavailable(
+        f"The quarantine's database {where} cannot be used: {why}. "
+        "See that it runs, that LOOM_STATE_URL is right, and that the migrations were applied."
+    )

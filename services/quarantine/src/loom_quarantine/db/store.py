@@ -1,0 +1,59 @@
+"""Quarantined records, kept. One row per record of a run: the stage that kept it last has the word.
+
+Raises `DependencyUnavailable` where the database is away."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import Dialect, Insert, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_common.contracts.v1 import RecordsQuarantined
+from loom_quarantine.db.errors import transaction
+from loom_quarantine.db.rows import rows_of
+from loom_quarantine.db.tables import id_is_among
+from loom_quarantine.db.tables import quarantined_records as table
+from loom_quarantine.db.threads import origin_of
+
+_FIRST_WORD_STAYS = frozenset({"run_id", "record_id", "quarantined_at", "origin_run_id"})
+
+
+async def keep(engine: AsyncEngine, message: RecordsQuarantined, now: dt.datetime) -> int:
+    """Keep the message's records; keeping them twice is once. Returns how many of the batch are kept in all.
+
+    What a replay keeps back again joins its record's thread: where that is resolved by now, so is this copy."""
+    count = select(func.count()).where(table.c.run_id == message.run_id, table.c.batch_id == message.batch_id)
+    async with transaction(engine) as connection:
+        if message.records:
+            origin = await origin_of(connection, message.run_id)
+            rows = [{**row, "origin_run_id": origin} for row in rows_of(message, now)]
+            await connection.execute(_upsert(connection.dialect, list(rows[0])), rows)
+            if origin != message.run_id:
+                await _resolve_as_its_thread(connection, message, origin)
+        return (await connection.execute(count)).scalar_one()
+
+
+async def _resolve_as_its_thread(connection: AsyncConnection, message: RecordsQuarantined, origin: str) -> None:
+    names = [record.record_id for record in message.records]
+    ends = ("record_id", "resolved_at", "resolution_action", "replay_run_id")
+    resolved = await connection.execute(
+        select(*(table.c[name] for name in ends)).where(
+            table.c.origin_run_id == origin,
+            table.c.run_id != message.run_id,
+            table.c.resolved.is_(True),
+            id_is_among(connection.dialect, names),
+        )
+    )
+    for row in resolved.mappings().all():
+        end = {name: row[name] for name in ends if name != "record_id"}
+        here = table.c.run_id == message.run_id, table.c.record_id == row["record_id"]
+        await connection.execute(update(table).where(*here).values(resolved=True, **end))
+
+
+def _upsert(dialect: Dialect, columns: Sequence[str]) -> Insert:
+    insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    replaced = {name: insert.excluded[name] for name in columns if name not in _FIRST_WORD_STAYS}
+    return insert.on_conflict_do_update(index_elements=["run_id", "record_id"], set_=replaced)

@@ -1,0 +1,201 @@
+"""Quarantined records as people ask for them: which, how many, and all that is known of one.
+
+Every function raises `DependencyUnavailable` where the database is away."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.flow import Stage
+from loom_quarantine.db.errors import transaction
+from loom_quarantine.db.tables import id_is_among
+from loom_quarantine.db.tables import quarantined_records as table
+from loom_quarantine.db.threads import holder
+
+LISTED = (
+    "id",
+    "run_id",
+    "record_id",
+    "record_data",
+    "failure_stage",
+    "failure_reason",
+    "error_details",
+    "evaluation_scores",
+    "quarantined_at",
+    "resolved",
+    "resolved_at",
+    "resolution_action",
+)
+"""The columns that `listing` gives, in order, unless told otherwise."""
+WHOLE = (*LISTED, "pipeline_name", "batch_id", "outcome", "code", "output", "attempts", "replay_run_id")
+"""Every column that says something of the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records are meant. What is None leaves the choice open."""
+
+    pipeline: str | None = None
+    run_id: str | None = None
+    record_ids: tuple[str, ...] | None = None
+    stage: Stage | None = None
+    reason: str | None = None
+    """Words of the reason, or its code; upper and lower case do not matter."""
+    evaluator: str | None = None
+    """One that scored the record, or failed on it."""
+    min_score: float | None = None
+    max_score: float | None = None
+    """Of that evaluator, both inclusive."""
+    unresolved: bool = False
+    """Only those that wait."""
+
+    def conditions(self, dialect: Dialect) -> list[ColumnElement[bool]]:
+        """As SQL, every value bound."""
+        chosen: list[ColumnElement[bool]] = []
+        if self.pipeline is not None:
+            chosen.append(table.c.pipeline_name == self.pipeline)
+        if self.run_id is not None:
+            chosen.append(table.c.run_id == self.run_id)
+        if self.record_ids is not None:
+            chosen.append(id_is_among(dialect, self.record_ids))
+        if self.stage is not None:
+            chosen.append(table.c.failure_stage == self.stage.value)
+        if self.reason is not None:
+            chosen.append(
+                or_(table.c.failure_reason.icontains(self.reason, autoescape=True), table.c.code == self.reason)
+            )
+        if self.evaluator is not None:
+            chosen += self._scored(self.evaluator)
+        if self.unresolved:
+            chosen.append(table.c.resolved.is_(False))
+        return chosen
+
+    def _scored(self, evaluator: str) -> list[ColumnElement[bool]]:
+        score = table.c.evaluation_scores[evaluator].as_float()
+        bounds = [
+            *([] if self.min_score is None else [score >= self.min_score]),
+            *([] if self.max_score is None else [score <= self.max_score]),
+        ]
+        if bounds:
+            return bounds
+        failed = table.c.failure_reason.startswith(f"Evaluator {evaluator}: ", autoescape=True)
+        return [or_(score.is_not(None), failed)]
+
+
+async def listing(
+    engine: AsyncEngine,
+    chosen: RecordFilter,
+    limit: int | None = 100,
+    *,
+    columns: Sequence[str] = LISTED,
+    before: int | None = None,
+) -> list[dict[str, Any]]:
+    """The newest `limit` records, or all, as JSON values (times in ISO 8601, UTC). `before` goes on after a listing
+    whose last row had that `id`."""
+    async with transaction(engine) as connection:
+        query = (
+            select(*(table.c[name] for name in columns))
+            .where(*chosen.conditions(connection.dialect), *([] if before is None else [table.c.id < before]))
+            .order_by(table.c.id.desc())
+            .limit(limit)
+        )
+        found = (await connection.execute(query)).mappings().all()
+    return [{name: _shown(value) for name, value in row.items()} for row in found]
+
+
+async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
+    """How many records are chosen."""
+    async with transaction(engine) as connection:
+        query = select(func.count()).select_from(table).where(*chosen.conditions(connection.dialect))
+        return int((await connection.execute(query)).scalar_one())
+
+
+async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
+    """Every column of every time the record was kept back, newest first: by the run that first did and by the replays
+    of it, among which `run_id` is one; without a run, in the thread that was kept back last. JSON values."""
+    newest = select(table.c.origin_run_id).where(
+        table.c.record_id == record_id, *([] if run_id is None else [table.c.run_id == run_id])
+    )
+    thread = newest.order_by(table.c.id.desc()).limit(1).scalar_subquery()
+    query = (
+        select(table).where(table.c.record_id == record_id, table.c.origin_run_id == thread).order_by(table.c.id.desc())
+    )
+    async with transaction(engine) as connection:
+        found = (await connection.execute(query)).mappings().all()
+    return [{name: _shown(value) for name, value in row.items()} for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the records stand that somebody wants to try again."""
+
+    waiting: tuple[str, ...]
+    """Ids of those that can be taken up."""
+    resolved: dict[str, int]
+    """How many are resolved, by `resolution_action`."""
+    held: dict[str, int]
+    """How many are in the hands of a replay, by its run id."""
+
+    @property
+    def records(self) -> int:
+        """How many there are in all."""
+        return len(self.waiting) + sum(self.resolved.values()) + sum(self.held.values())
+
+
+async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
+    """Which of the records chosen a replay would take up, and why it would not take the others."""
+    async with transaction(engine) as connection:
+        columns = (table.c.record_id, table.c.resolved, table.c.resolution_action, holder().label("holder"))
+        query = select(*columns).where(*chosen.conditions(connection.dialect)).order_by(table.c.id.desc())
+        rows = (await connection.execute(query)).mappings().all()
+    resolved = Counter(row["resolution_action"] or "resolved" for row in rows if row["resolved"])
+    held = Counter(row["holder"] for row in rows if not row["resolved"] and row["holder"])
+    waiting = tuple(row["record_id"] for row in rows if not row["resolved"] and not row["holder"])
+    return Standing(waiting, dict(resolved), dict(held))
+
+
+async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[dict[str, Any]]:
+    """How many were kept back for what, and what became of them; the most that wait first.
+
+    A record counts once, as it was kept back last, however many replays kept it back again; with a run chosen, as that
+    run kept it back."""
+    keys = (table.c.pipeline_name, table.c.failure_stage, table.c.code, table.c.outcome)
+    counts = {
+        "records": func.count(),
+        "unresolved": _count(table.c.resolved.is_(False)),
+        **{
+            action: _count(and_(table.c.resolved, table.c.resolution_action == action))
+            for action in ("reprocessed", "manual_fix", "discarded")
+        },
+    }
+    columns = [counted.label(name) for name, counted in counts.items()]
+    newest = func.max(table.c.quarantined_at).label("newest")
+    async with transaction(engine) as connection:
+        meant = [*chosen.conditions(connection.dialect), *([] if chosen.run_id else [_last_of_its_thread()])]
+        query = select(*keys, *columns, newest).where(*meant).group_by(*keys)
+        found = await connection.execute(query.order_by(counts["unresolved"].desc(), counts["records"].desc(), *keys))
+        return [{name: _shown(value) for name, value in row.items()} for row in found.mappings()]
+
+
+def _last_of_its_thread() -> ColumnElement[bool]:
+    later = table.alias()
+    return ~exists().where(
+        later.c.record_id == table.c.record_id,
+        later.c.origin_run_id == table.c.origin_run_id,
+        later.c.id > table.c.id,
+    )
+
+
+def _count(condition: ColumnElement[bool]) -> Any:
+    return func.sum(case((condition, 1), else_=0))
+
+
+def _shown(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.datetime) else value

@@ -1,0 +1,109 @@
+"""Quarantined records, given out to a replay: each to one replay at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_common.domain.run.plan import Replay
+from loom_quarantine.db.errors import transaction
+from loom_quarantine.db.tables import id_is_among, replayed_records
+from loom_quarantine.db.tables import quarantined_records as table
+from loom_quarantine.db.threads import taken_by_another
+from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPage:
+    """Rows of `quarantined_records` in the order they were kept, where the next page begins, whether that is all."""
+
+    rows: Sequence[Mapping[str, Any]]
+    cursor: int | None
+    end: bool
+
+
+async def page(engine: AsyncEngine, replay: Replay, run_id: str, cursor: int | None, limit: int) -> TakenPage:
+    """The next records for the replay `run_id`: unresolved ones that no other replay has, all or those named.
+
+    They are entered as taken up by `run_id`, so that the same page can be read again, whatever has become of its
+    records meanwhile. Raises `DependencyUnavailable` where the database is away."""
+    async with transaction(engine) as connection:
+        rows = await _taken_before(connection, run_id, cursor, limit) or await _take(
+            connection, replay, run_id, cursor, limit
+        )
+    return TakenPage([dict(row) for row in rows], rows[-1]["id"] if rows else cursor, end=len(rows) < limit)
+
+
+async def before(engine: AsyncEngine, run_id: str, cursor: int | None) -> list[dict[str, Any]]:
+    """All that the replay took up before the page that begins at `cursor`. Raises `DependencyUnavailable`."""
+    if cursor is None:
+        return []
+    query = (
+        select(table)
+        .join(replayed_records, replayed_records.c.source_id == table.c.id)
+        .where(replayed_records.c.run_id == run_id, table.c.id <= cursor)
+        .order_by(table.c.id)
+    )
+    async with transaction(engine) as connection:
+        return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+
+async def _taken_before(
+    connection: AsyncConnection, run_id: str, cursor: int | None, limit: int
+) -> Sequence[RowMapping]:
+    query = (
+        select(table)
+        .join(replayed_records, replayed_records.c.source_id == table.c.id)
+        .where(replayed_records.c.run_id == run_id, table.c.id > (cursor or 0))
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    return (await connection.execute(query)).mappings().all()
+
+
+async def _take(
+    connection: AsyncConnection, replay: Replay, run_id: str, cursor: int | None, limit: int
+) -> Sequence[RowMapping]:
+    origin = replay.origin or replay.run_id
+    if connection.dialect.name == "postgresql":  # one replay at a time looks and takes; SQLite has one writer anyway
+        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"loom/{origin}", 0))))
+    query = (
+        select(table)
+        .where(
+            table.c.run_id == replay.run_id,
+            table.c.id > (cursor or 0),
+            table.c.resolved.is_(False),
+            ~taken_by_another(run_id),
+            *([] if replay.record_ids is None else [id_is_among(connection.dialect, replay.record_ids)]),
+        )
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    rows = (await connection.execute(query)).mappings().all()
+    if rows:
+        action = await _action(connection, replay)
+        entries = [
+            {
+                "run_id": run_id,
+                "record_id": row["record_id"],
+                "origin_run_id": origin,
+                "source_id": row["id"],
+                "action": action,
+            }
+            for row in rows
+        ]
+        await connection.execute(insert(replayed_records), entries)
+        taken = select(replayed_records.c.source_id).where(replayed_records.c.run_id == run_id)
+        await connection.execute(update(table).where(table.c.id.in_(taken)).values(replay_run_id=run_id))
+    return rows
+
+
+async def _action(connection: AsyncConnection, replay: Replay) -> str:
+    """What will resolve the records: who replays what was edited before loads it as it was edited."""
+    before = select(replayed_records.c.action).where(replayed_records.c.run_id == replay.run_id).limit(1)
+    edited = replay.edits or (await connection.execute(before)).scalar_one_or_none() == MANUAL_FIX
+    return MANUAL_FIX if edited else REPROCESSED

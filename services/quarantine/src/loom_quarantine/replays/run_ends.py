@@ -1,0 +1,38 @@
+"""The end of a replay: what it got through is resolved."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import RunFinished, RunReport
+from loom_common.ports.clock import Clock
+from loom_quarantine import resolution
+
+log = structlog.get_logger()
+
+
+class RunEnds:
+    """Marks originals resolved when the run that replayed them has ended, and did not keep them back again."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def __call__(self, message: Message) -> list[Outgoing]:
+        """Raises `DependencyUnavailable`."""
+        end = cast("RunFinished", message)
+        if end.replay_of is not None and every_record_ended(end.report):
+            resolved = await resolution.replay_ended(self._engine, end.run_id, self._clock.now())
+            log.info("replay ended", replay_of=end.replay_of, copies_resolved=resolved)
+        return []
+
+
+def every_record_ended(report: RunReport) -> bool:
+    """Whether the run dealt with all it took up. One that failed or was cancelled may have left records unloaded:
+    they stay unresolved, and the run can be resumed."""
+    ends = sum(report.records.get(end, 0) for end in ("loaded", "rejected", "skipped", "quarantined"))
+    return report.status in ("succeeded", "partial") and ends == report.records.get("extracted", 0)

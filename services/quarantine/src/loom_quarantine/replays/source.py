@@ -1,0 +1,48 @@
+"""A slice of quarantined records, read as an extractor reads a source."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from loom_common.caching.plan_cache import PlanCache
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import ExtractSlice
+from loom_common.errors import PermanentError
+from loom_common.flow import Stage
+from loom_common.worker.slice_messages import slice_messages, wanted
+from loom_quarantine.replays import claims
+from loom_quarantine.replays.checks import asks_the_source, changes_keys, checked, without_doubles
+
+
+class Replay:
+    """Gives out the unresolved records of another run, by its plan's `replay`. The cursor is the last row's id."""
+
+    def __init__(self, plans: PlanCache, engine: AsyncEngine) -> None:
+        self._plans = plans
+        self._engine = engine
+
+    async def __call__(self, message: Message) -> list[Outgoing]:
+        """Raises `DependencyUnavailable`; `PermanentError` for a plan that replays nothing."""
+        request = cast("ExtractSlice", message)
+        plan = await self._plans.get(request.plan)
+        if plan.replay is None:
+            raise PermanentError(f"Run {request.run_id} asks for a replay, but its plan names no run to replay.")
+        extract = plan.pipeline.extract
+        limit = wanted(request, extract.batch_size)
+        taken = await claims.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
+        records = [checked(row, plan.replay.edits, plan.pipeline) for row in taken.rows]
+        if changes_keys(plan.replay.edits, plan.pipeline):
+            before = await claims.before(self._engine, request.run_id, request.cursor)
+            earlier = [checked(row, plan.replay.edits, plan.pipeline) for row in before]
+            records = without_doubles(records, earlier, extract.keys)
+        return slice_messages(
+            request,
+            records,
+            batch_size=extract.batch_size,
+            cursor=taken.cursor,
+            end=taken.end,
+            on_failure=extract.on_failure,
+            to=Stage.EXTRACT if asks_the_source(records, extract.keys) else Stage.TRANSFORM,
+        )
