@@ -16,6 +16,8 @@ from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_dev.waiting import within
+from support.destinations import Place
+from support.sql_systems import SQL_SYSTEMS
 
 WORK = "test.work"
 RETRY = "test.work.retry"
@@ -93,3 +95,11 @@ async def bus(buses: Buses) -> Bus:
     bus = await buses.connect()
     await bus.declare(TOPOLOGY)
     return bus
+
+
+@pytest.fixture
+def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -> Place:
+    """The destination that `support.destinations.places` names, empty."""
+    location, mode = where
+    server = next((each.server for each in SQL_SYSTEMS if each.location == location), None)
+    return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import DestinationError
+from loom_connectors.options import options_of
 from loom_connectors.ports import ConnectorContext
-from loom_connectors.postgres.destination import PostgresDestination
+from loom_connectors.postgres.dialect import PostgresDialect
+from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.source import PostgresSource
+from loom_connectors.sql.ledger_destination import LedgerDestination
+from loom_connectors.sql.parameters import SqlDestinationOptions
 
 
 def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> PostgresSource:
@@ -13,6 +18,9 @@ def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Postgr
     return PostgresSource(config, surroundings)
 
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> PostgresDestination:
+def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> LedgerDestination:
     """A `postgres://` table. Raises `ConfigurationError`."""
-    return PostgresDestination(config, surroundings)
+    options = options_of(SqlDestinationOptions, config.options, "load")
+    address = Address.of(config.destination, surroundings.credentials)
+    dialect = PostgresDialect(Server(address, options.timeouts, DestinationError), options.timeouts)
+    return LedgerDestination(config, surroundings, options, dialect, address.table)

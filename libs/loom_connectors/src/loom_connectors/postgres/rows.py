@@ -1,11 +1,10 @@
-"""Rows into a Postgres table: all at once by COPY, or in halves until those at fault stand alone."""
+"""Rows that are written into a Postgres table by COPY, and the reason of one that is refused."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -13,31 +12,17 @@ import asyncpg
 from loom_common.domain.values.ids import content_hash
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.postgres.copy_text import copy_text
-from loom_connectors.postgres.server import TableName, is_a_rows_fault
 from loom_connectors.sql.columns import columns_of
+from loom_connectors.sql.dialect import Target
 from loom_connectors.sql.parameters import name_list, quoted
-from loom_connectors.values import EMPTY_TEXT, UnfitValue
+from loom_connectors.values import EMPTY_TEXT
 
 _ORDER = "loom_order"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where rows go: the table, or the staging table of a replacing run."""
-
-    table: TableName
-    columns: dict[str, str]
-    """The form in which `copy_text` writes each column."""
-    key: tuple[str, ...]
-    """What a row is updated by; empty where rows are only added."""
-
-
-Write = Callable[[Any, Target, Sequence[Row], float], Awaitable[list[FailedRow]]]
-"""Writes rows in the connection's transaction, each statement within so many seconds."""
-
-
-async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> list[FailedRow]:
-    """All at once. Raises the database's error, or `UnfitValue`, where one of them is refused."""
+async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> None:
+    """Write all rows at once, each statement within so many seconds. Raises the database's error, or `UnfitValue`,
+    where one of them is refused."""
     columns = columns_of(rows)
     if target.key:
         await _upsert(connection, target, rows, columns, seconds)
@@ -47,29 +32,12 @@ async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: f
         await connection.copy_to_table(
             table.name, schema_name=table.schema, columns=columns, source=data, timeout=seconds
         )
-    return []
-
-
-async def write_apart(connection: Any, target: Target, rows: Sequence[Row], seconds: float) -> list[FailedRow]:
-    """In halves, each in a savepoint, until the rows at fault stand alone. The others are written."""
-    await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    try:
-        async with connection.transaction():
-            return await write(connection, target, rows, seconds)
-    except (asyncpg.PostgresError, UnfitValue) as error:
-        if not isinstance(error, UnfitValue) and not is_a_rows_fault(error):
-            raise
-        if len(rows) == 1:
-            return [_failed(rows[0], error)]
-    half = len(rows) // 2
-    first = await write_apart(connection, target, rows[:half], seconds)
-    return first + await write_apart(connection, target, rows[half:], seconds)
 
 
 async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns: Sequence[str], seconds: float) -> None:
-    """By way of a temporary table, whose rows are one for each key: the batch's last.
+    """Copy the rows into a temporary table, and from there the last of each key into the table.
 
-    The connection keeps that table, empty: to make it anew for each batch takes longer than all the rest."""
+    The connection keeps the temporary table, empty: creating it for each batch takes longer than all the rest."""
     names, key, table = name_list(columns), name_list(target.key), target.table.sql
     batch = f"loom_batch_{content_hash(table.encode())[:16]}"
     await connection.execute(
@@ -86,9 +54,9 @@ async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns:
     )
 
 
-def _failed(row: Row, error: asyncpg.PostgresError | UnfitValue) -> FailedRow:
-    """A row the database refused, in the database's words, or that it would have changed."""
-    if isinstance(error, UnfitValue):
+def failed_row(row: Row, error: Exception) -> FailedRow:
+    """A row that the database refused, with the database's own reason, or that it would have changed (`UnfitValue`)."""
+    if not isinstance(error, asyncpg.PostgresError):
         return FailedRow(row.record_id, "type", str(error))
     state, words = error.sqlstate or "", str(error).splitlines()[0]
     column = getattr(error, "column_name", None) or _column_in(getattr(error, "context", None) or "")

@@ -23,7 +23,8 @@ from loom_common.errors import (
     Timeout,
 )
 from loom_connectors.options import closest
-from loom_connectors.sql.parameters import Timeouts, quoted
+from loom_connectors.sql.parameters import Timeouts
+from loom_connectors.sql.table_name import TableName
 
 _CONNECTIONS = 4
 _SETTINGS = (
@@ -33,31 +34,6 @@ _SETTINGS = (
 )
 _REFUSED = ("28", "42501", "25006")
 _ROW = ("22", "23", "44", "54", "P0001")
-
-
-@dataclass(frozen=True, slots=True)
-class TableName:
-    """A table, in its schema where one is given."""
-
-    schema: str | None
-    name: str
-
-    @staticmethod
-    def of(text: str) -> TableName:
-        """From `scores` or `analytics.scores`."""
-        schema, _, name = text.rpartition(".")
-        return TableName(schema or None, name)
-
-    @property
-    def sql(self) -> str:
-        return quoted(self.name) if self.schema is None else f"{quoted(self.schema)}.{quoted(self.name)}"
-
-    def beside(self, name: str) -> TableName:
-        """Another table of the same schema."""
-        return TableName(self.schema, name)
-
-    def __str__(self) -> str:
-        return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from loom_connectors.ports import (
     Page,
     ReadRecord,
 )
-from loom_connectors.postgres.server import Address, Server, TableName
+from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.values import SESSION, Column, columns_of, data_of
 from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound, listed, quoted
+from loom_connectors.sql.table_name import TableName
 
 _BLOCKS = (8, 4096)
 """Blocks of a table that are looked through at once: at first, and at most where they turn out empty."""

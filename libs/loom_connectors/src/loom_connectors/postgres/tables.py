@@ -1,18 +1,18 @@
-"""What a Postgres destination asks and makes in the catalog: columns, indexes, the table, the load ledger."""
+"""What a Postgres database is asked for a load, and what is created in it: columns, indexes, tables, the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from loom_connectors.postgres.server import TableName
 from loom_connectors.sql.columns import Kind
+from loom_connectors.sql.dialect import Rights
+from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.parameters import name_list, quoted
+from loom_connectors.sql.table_name import TableName
 
-LEDGER = "loom_load_ledger"
 _LOCK = 7_220_586_111_003_127_101
-"""The advisory lock under which Loom makes tables: two that make the same one at once would fail."""
+"""The advisory lock under which Loom creates tables: of two that create the same one at once, one would fail."""
 _TYPES = {
     Kind.TEXT: "text",
     Kind.INTEGER: "bigint",
@@ -32,16 +32,6 @@ _FORMS = {
     "box": "box",
     **dict.fromkeys(("json", "jsonb"), "json"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What the user may do."""
-
-    read_only: bool
-    exists: bool
-    may_write: bool
-    may_create: bool
 
 
 async def columns_of_table(connection: Any, table: TableName) -> dict[str, str]:
@@ -81,8 +71,8 @@ def _scalar_form(name: str, modifier: int) -> str:
     return _FORMS.get(name, "text")
 
 
-async def rights(connection: Any, table: TableName, mode: str) -> Rights:
-    """Whether `mode` is possible."""
+async def rights(connection: Any, table: TableName, mode: Mode) -> Rights:
+    """What the user may do with the table."""
     needed = {"append": "INSERT", "upsert": "INSERT UPDATE", "replace": "INSERT DELETE"}[mode].split()
     row = await connection.fetchrow(
         """
@@ -116,31 +106,30 @@ async def unique_keys(connection: Any, table: TableName) -> list[tuple[str, ...]
     return [tuple(row["names"]) for row in rows]
 
 
-async def make_ledger(connection: Any, ledger: TableName) -> None:
-    """Make the load ledger where it is missing."""
+async def create_ledger(connection: Any, ledger: TableName) -> None:
+    """Create the load ledger where it is missing, in the caller's transaction."""
     if await connection.fetchval("SELECT to_regclass($1)", ledger.sql) is not None:
         return
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await connection.execute(
-            f"""
-            CREATE TABLE IF NOT EXISTS {ledger.sql} (
-                run_id text NOT NULL, batch_id text NOT NULL, loaded bigint NOT NULL, failed jsonb NOT NULL,
-                loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run_id, batch_id)
-            )
-            """
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await connection.execute(
+        f"""
+        CREATE TABLE IF NOT EXISTS {ledger.sql} (
+            run_id text NOT NULL, batch_id text NOT NULL, loaded bigint NOT NULL, failed jsonb NOT NULL,
+            loaded_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run_id, batch_id)
         )
+        """
+    )
 
 
-async def make_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
-    """Make the table where it is missing, in the caller's transaction."""
+async def create_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
+    """Create the table where it is missing, in the caller's transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     await connection.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join([*columns, *primary])})")
 
 
-async def make_staging(connection: Any, staging: TableName, table: TableName) -> None:
-    """Make an empty table like `table`, with its constraints, in the caller's transaction."""
+async def create_like(connection: Any, staging: TableName, table: TableName) -> None:
+    """Create an empty table like `table`, with its constraints, where it is missing, in the caller's transaction."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
     await connection.execute(f"CREATE TABLE IF NOT EXISTS {staging.sql} (LIKE {table.sql} INCLUDING ALL)")

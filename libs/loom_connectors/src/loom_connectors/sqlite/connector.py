@@ -1,170 +1,17 @@
-"""SQLite: a `Source` that reads by key or by rowid, and a `Destination` with a load ledger.
+"""What `sqlite://` means: a `Source` and a `Destination`."""
 
-The standard library's driver in threads: a page or a batch is one visit to the file."""
-
-# ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-import asyncio
-import math
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
-from typing import Any
-
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.json_values.plain_values import plain
-from loom_common.errors import SourceError, Timeout
+from loom_common.errors import DestinationError
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext, Fields, Page, ReadRecord
-from loom_connectors.sql import keyset_paging
-from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
-from loom_connectors.sql.parameters import SqlSourceOptions, bound, quoted
-from loom_connectors.sqlite.destination import SqliteDestination
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.sql.ledger_destination import LedgerDestination
+from loom_connectors.sql.parameters import SqlDestinationOptions
+from loom_connectors.sql.table_name import TableName
+from loom_connectors.sqlite.dialect import SqliteDialect
 from loom_connectors.sqlite.file import SqliteFile
-from loom_connectors.sqlite.tables import (
-    is_view,
-)
-from loom_connectors.sqlite.values import data_of
-
-_ROWID_NAMES = ("rowid", "_rowid_", "oid")
-
-
-class SqliteSource:
-    """A query, or a table."""
-
-    def __init__(self, config: ExtractConfig, surroundings: ConnectorContext) -> None:
-        options = options_of(SqlSourceOptions, config.options, "extract")
-        self._timeouts = options.timeouts
-        self._file = SqliteFile.of(config.source, surroundings, SourceError, options.timeouts)
-        self._table = self._file.table
-        self._keys = config.keys
-        self._values: list[Any] = []
-        keyset_paging.see_query_or_table(config.query, self._table, self._file.shown)
-        if self._table is not None:
-            self._query = f"SELECT * FROM {quoted(self._table)}"
-        else:
-            self._query, values = bound(config.query or "", surroundings.params, lambda _: "?")
-            self._values = [plain(value) for value in values]
-
-    async def check(self) -> None:
-        await asyncio.to_thread(self._check)
-
-    async def count(self) -> int | None:
-        return await asyncio.to_thread(self._count)
-
-    async def fields(self) -> Fields | None:
-        return await asyncio.to_thread(self._fields)
-
-    async def read(self, cursor: Any, limit: int) -> Page:
-        return await asyncio.to_thread(self._read, cursor, limit)
-
-    async def close(self) -> None:
-        return
-
-    def _check(self) -> None:
-        with closing(self._file.opened_to_read()) as db, self._file.trouble():
-            columns = self._columns(db)
-            if not self._keys:
-                self._rowid(db, columns)
-
-    def _fields(self) -> Fields:
-        with closing(self._file.opened_to_read()) as db, self._file.trouble():
-            return Fields(tuple(self._names(db)), certain=True)
-
-    def _count(self) -> int | None:
-        sql = f"SELECT count(*) FROM (\n{self._query}\n)"
-        try:
-            with closing(self._file.opened_to_read()) as db, self._file.trouble():
-                self._file.limit(db, self._timeouts.count)
-                return int(db.execute(sql, self._values).fetchone()[0])
-        except Timeout:
-            return None
-
-    def _read(self, cursor: Any, limit: int) -> Page:
-        with closing(self._file.opened_to_read()) as db, self._file.trouble():
-            self._file.limit(db, self._timeouts.query)
-            columns = self._columns(db)
-            if self._keys:
-                return self._by_key(db, columns, KeyCursor.of(cursor), limit)
-            return self._by_rowid(db, columns, cursor, limit)
-
-    def _by_key(self, db: sqlite3.Connection, columns: Sequence[str], cursor: KeyCursor, limit: int) -> Page:
-        dialect = Dialect(
-            row_text=" || '|' || ".join(f"quote({keyset_paging.ROW}.{quoted(name)})" for name in columns),
-            key=lambda name: f"{keyset_paging.ROW}.{quoted(name)} COLLATE BINARY",  # as Python compares: `a` is not `A`
-            value=lambda _number, _name: "?",
-        )
-        records: list[ReadRecord] = []
-        while True:
-            room = limit - len(records)
-            sql = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect, len(self._values))
-            rows = db.execute(sql, [*self._values, *map(_from_cursor, cursor.last or ())]).fetchall()
-            names = [*columns, keyset_paging.ROW_TEXT] if cursor.nulls else list(columns)
-            places = [names.index(name) for name in ((keyset_paging.ROW_TEXT,) if cursor.nulls else self._keys)]
-            found = [tuple(row[place] for place in places) for row in rows]
-            ordinals = keyset_paging.ordinals(found)
-            for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
-                shown = {key: _shown(row[names.index(key)]) for key in self._keys}
-                place = keyset_paging.place(self._keys, shown, ordinal, row[-1] if cursor.nulls else None)
-                records.append(self._record(columns, row, place))
-            cursor, over = keyset_paging.advance(cursor, found, room)
-            if not over or cursor.nulls:
-                if cursor.last is not None:
-                    cursor = replace(cursor, last=tuple(map(_to_cursor, cursor.last)))
-                return Page(records, cursor.json, end=over)
-            cursor = KeyCursor(nulls=True)
-
-    def _by_rowid(self, db: sqlite3.Connection, columns: Sequence[str], cursor: Any, limit: int) -> Page:
-        rowid = self._rowid(db, columns)
-        after = "" if cursor is None else f"WHERE {rowid} > ?"
-        sql = f"SELECT {rowid}, * FROM {quoted(self._table or '')} {after} ORDER BY {rowid} LIMIT ?"
-        rows = db.execute(sql, [*([] if cursor is None else [cursor]), limit]).fetchall()
-        records = [self._record(columns, row[1:], f"row {row[0]}") for row in rows]
-        return Page(records, rows[-1][0] if rows else cursor, end=len(rows) < limit)
-
-    def _record(self, columns: Sequence[str], row: Sequence[Any], place: str) -> ReadRecord:
-        what = f"table {self._table}" if self._table else "query"
-        return ReadRecord(place, *data_of(columns, row, f"{self._file.shown} {what}, {place},"))
-
-    def _columns(self, db: sqlite3.Connection) -> list[str]:
-        """The columns. Raises `ConfigurationError` for a key that is none of them."""
-        columns = self._names(db)
-        keyset_paging.see_columns(columns, self._keys, f"the table {self._table}" if self._table else "the query")
-        return columns
-
-    def _names(self, db: sqlite3.Connection) -> list[str]:
-        sql = f"SELECT * FROM (\n{self._query}\n) LIMIT 0"
-        return [str(each[0]) for each in db.execute(sql, self._values).description]
-
-    def _rowid(self, db: sqlite3.Connection, columns: Sequence[str]) -> str:
-        """The name that the table's rowid goes by. Raises `ConfigurationError` where there is none."""
-        if self._table is None:
-            raise keyset_paging.no_order("A query")
-        taken = {name.lower() for name in columns}
-        name = next((name for name in _ROWID_NAMES if name not in taken), None)
-        if name is None or is_view(db, self._table):
-            raise keyset_paging.no_order(f"{self._table} (a view, or a table without rowid)")
-        return name
-
-
-def _to_cursor(value: Any) -> Any:
-    """SQLite tells a number from a text and from bytes, so the cursor does. JSON has no form for infinity."""
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    return {"infinite": value > 0} if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _from_cursor(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return bytes.fromhex(value["bytes"]) if "bytes" in value else math.inf if value["infinite"] else -math.inf
-
-
-def _shown(value: Any) -> Any:
-    """A key where a person sees it: bytes as SQLite writes them."""
-    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value
+from loom_connectors.sqlite.source import SqliteSource
 
 
 def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> SqliteSource:
@@ -172,6 +19,9 @@ def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Sqlite
     return SqliteSource(config, surroundings)
 
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> SqliteDestination:
+def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> LedgerDestination:
     """A `sqlite://` table. Raises `ConfigurationError`."""
-    return SqliteDestination(config, surroundings)
+    options = options_of(SqlDestinationOptions, config.options, "load")
+    file = SqliteFile.of(config.destination, surroundings, DestinationError, options.timeouts)
+    table = None if file.table is None else TableName(None, file.table)
+    return LedgerDestination(config, surroundings, options, SqliteDialect(file), table)

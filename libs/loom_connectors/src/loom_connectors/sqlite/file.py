@@ -35,7 +35,7 @@ _AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_
 
 @dataclass
 class SqliteFile:
-    """One database file. Writing goes through one connection, one transaction at a time."""
+    """One database file. It is written through one connection, one transaction at a time."""
 
     path: Path
     table: str | None
@@ -89,19 +89,12 @@ class SqliteFile:
         db.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
 
     @contextmanager
-    def transaction(self, seconds: float) -> Iterator[sqlite3.Connection]:
-        """The one connection that writes, in a transaction of its own that takes `seconds` at most."""
+    def writer(self, seconds: float) -> Iterator[sqlite3.Connection]:
+        """The one connection that writes, for one caller at a time and for so many seconds at most."""
         with self._turn, self.trouble():
             db = self._writing()
             self.limit(db, seconds)
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+            yield db
 
     def close(self) -> None:
         with self._turn:

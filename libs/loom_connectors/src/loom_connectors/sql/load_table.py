@@ -1,0 +1,150 @@
+"""The table of a destination: whether it fits, where the rows of a batch go, and how a run replaces its rows."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loom_common.domain.definition.pipeline import LoadConfig
+from loom_common.domain.values.destination_names import sample_table, staging_table
+from loom_common.errors import AccessRefused, DestinationError
+from loom_connectors.ports import ConnectorContext, LoadBatch
+from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
+from loom_connectors.sql.dialect import TableDialect, TableSession, Target
+from loom_connectors.sql.load_modes import Adding
+from loom_connectors.sql.table_name import TableName
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTable:
+    """The table that a pipeline loads, and what the pipeline says of it."""
+
+    dialect: TableDialect
+    name: TableName
+    adding: Adding
+    may_create: bool
+    anew: bool
+    """Whether it is a sample's: made by its rows each time, because its columns may be others than the last one's."""
+    schema: Mapping[str, Any] | None
+    """JSON Schema of the output, where the pipeline declares one."""
+    expected: tuple[str, ...]
+    """The columns that are known before there are rows."""
+
+    @staticmethod
+    def of(
+        config: LoadConfig, context: ConnectorContext, name: TableName, dialect: TableDialect, *, may_create: bool
+    ) -> LoadTable:
+        """As `load` says. A sample is written to a table of its own."""
+        schema = context.output_schema
+        return LoadTable(
+            dialect=dialect,
+            name=name.beside(sample_table(name.name)) if context.sample else name,
+            adding=Adding.of(config, context),
+            may_create=may_create or context.sample,
+            anew=context.sample and not context.adds,
+            schema=schema,
+            expected=tuple(dict.fromkeys([*config.key, *config.include, *kinds(schema, ())])),
+        )
+
+    @property
+    def replaces(self) -> bool:
+        """Whether rows are staged until the run is finished."""
+        return self.adding.mode == "replace"
+
+    def staging(self, run_id: str) -> TableName:
+        """Where the rows of a run that replaces are collected."""
+        return self.name.beside(staging_table(self.name.name, run_id))
+
+    async def check(self, session: TableSession) -> None:
+        """See that the table can be loaded. Raises `AccessRefused`, `DestinationError`."""
+        may = await session.rights(self.name, self.adding.mode)
+        place = f"{self.dialect.shown}, table {self.name}"
+        if may.read_only:
+            raise AccessRefused(f"{place} is read-only (a standby, or set so). Name a server that takes writes.")
+        if not may.exists and not self.may_create:
+            raise self._missing()
+        if not may.exists and not may.may_create:
+            raise AccessRefused(f"{place}: this user may not create tables. GRANT CREATE, or make the table.")
+        if not may.may_write:
+            raise AccessRefused(f"{place}: this user may not write to it in mode {self.adding.mode}. GRANT it.")
+        if may.exists and not self.anew:
+            columns = await session.columns(self.name)
+            if missing := [name for name in self.expected if name not in columns]:
+                raise lacking(missing, str(self.name), list(columns))
+            await self._see_key(session, columns)
+
+    async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
+        """Where the batch is written: `known`, unless rows have columns beyond it; else the table as it is, created
+        where it is missing. Raises `DestinationError` for a column that all rows have and the table has not."""
+        names = columns_of(batch.rows)
+        found = known if known is not None and set(names) <= set(known.columns) else None
+        if found is None:
+            wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)
+            found = await self._seen(session, batch.run_id, wanted)
+        if missing := unknown_everywhere(batch.rows, list(found.columns)):
+            raise lacking(missing, str(self.name), list(found.columns))
+        return found
+
+    async def holds_rows(self, session: TableSession) -> bool:
+        """Whether the table is there and not empty."""
+        if not await session.columns(self.name):
+            return False
+        return bool(await session.fetch(f"SELECT 1 FROM {self._sql(self.name)} LIMIT 1"))
+
+    async def exchange(self, session: TableSession, run_id: str) -> None:
+        """Put what the run staged in the place of all rows, in the session's transaction. The table itself stays, with
+        its indexes, its rights and the keys that refer to it; a sample's is made anew."""
+        staging, table = self.staging(run_id), self._sql(self.name)
+        exists = bool(await session.columns(self.name))
+        if self.anew:
+            await session.execute(f"DROP TABLE IF EXISTS {table}")
+        elif exists:
+            await session.execute(f"DELETE FROM {table}")
+        elif self.may_create and self.expected:
+            await session.create_table(self.name, kinds(self.schema, self.expected), ())
+        staged = bool(await session.columns(staging))
+        if staged and self.anew:
+            new = self.dialect.quoted(self.name.name)
+            await session.execute(f"ALTER TABLE {self._sql(staging)} RENAME TO {new}")
+        elif staged:
+            await session.copy_rows(staging, self.name)
+            await self.drop_staging(session, run_id)
+
+    async def drop_staging(self, session: TableSession, run_id: str) -> None:
+        """Remove what the run staged."""
+        await session.execute(f"DROP TABLE IF EXISTS {self._sql(self.staging(run_id))}")
+
+    async def _seen(self, session: TableSession, run_id: str, wanted: Mapping[str, Kind]) -> Target:
+        staging, key = self.staging(run_id), self.adding.key
+        if self.anew:
+            await session.create_table(staging, wanted, ())
+            return Target(staging, await session.columns(staging), key)
+        columns = await session.columns(self.name)
+        if not columns:
+            if not self.may_create:
+                raise self._missing()
+            await session.create_table(self.name, wanted, key)
+            columns = await session.columns(self.name)
+        await self._see_key(session, columns)
+        if not self.replaces:
+            return Target(self.name, columns, key)
+        await session.create_like(staging, self.name)
+        return Target(staging, columns, key)
+
+    async def _see_key(self, session: TableSession, columns: Mapping[str, str]) -> None:
+        """Raise `DestinationError` where rows cannot be updated by the key."""
+        key = self.adding.key
+        if missing := [name for name in key if name not in columns]:
+            raise lacking(missing, str(self.name), list(columns))
+        if key and not any(set(names) == set(key) for names in await session.unique_keys(self.name)):
+            raise self.adding.no_index(str(self.name), self.dialect.unique_index(self.name, key))
+
+    def _sql(self, table: TableName) -> str:
+        return table.quoted_by(self.dialect.quoted)
+
+    def _missing(self) -> DestinationError:
+        return DestinationError(
+            f"{self.dialect.shown} has no table {self.name}. Make it, or let Loom: `options: {{create_table: true}}`."
+        )

@@ -1,0 +1,181 @@
+"""SQLite as a `TableDialect`: the standard library's driver in a thread, one transaction at a time."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from typing import Any, TypeVar
+
+from loom_common.errors import DestinationError, PermanentError
+from loom_connectors.ports import FailedRow, Row
+from loom_connectors.sql.blocking import finished
+from loom_connectors.sql.columns import Kind, columns_of
+from loom_connectors.sql.dialect import Fault, Rights, Target, Work
+from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.parameters import name_list, quoted
+from loom_connectors.sql.table_name import TableName
+from loom_connectors.sqlite import tables
+from loom_connectors.sqlite.file import SqliteFile, meaning
+from loom_connectors.sqlite.values import binder, bound_row
+from loom_connectors.storage.local import see_that_it_can_be_written
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
+
+Result = TypeVar("Result")
+_ROW_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeEncodeError,
+    UnfitValue,
+)
+
+
+class SqliteSession:
+    """A connection to a SQLite file. Its coroutines wait for nothing: they block."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @asynccontextmanager
+    async def transaction(self, statement_seconds: float | None = None) -> AsyncIterator[None]:  # `run` limits them all
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        self._db.execute("SAVEPOINT loom_rows")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO loom_rows")
+            raise
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("RELEASE loom_rows")
+
+    async def execute(self, sql: str, *values: object) -> int:
+        return self._db.execute(sql, values).rowcount
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self._db.execute(sql, values).fetchall()
+
+    async def rights(self, table: TableName, mode: Mode) -> Rights:  # a file is writable in every mode
+        exists = bool(await self.columns(table))
+        return Rights(read_only=False, exists=exists, may_write=True, may_create=True)
+
+    async def columns(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._db, table.name)
+
+    async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
+        return tables.unique_keys(self._db, table.name)
+
+    async def create_ledger(self, ledger: TableName) -> None:
+        tables.create_ledger(self._db, ledger.name)
+
+    async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
+        tables.create_table(self._db, table.name, kinds, key)
+
+    async def create_like(self, staging: TableName, table: TableName) -> None:
+        tables.create_like(self._db, staging.name, table.name)
+
+    async def enter(self, ledger: TableName, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
+        sql = (
+            f"INSERT INTO {ledger.sql} (run_id, batch_id, loaded, failed) "
+            "SELECT ?1, value, ?3, '[]' FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING RETURNING batch_id"
+        )
+        return {name for (name,) in await self.fetch(sql, run_id, json_text(list(names)), loaded)}
+
+    async def write(self, target: Target, rows: Sequence[Row]) -> None:
+        columns = columns_of(rows)
+        binders = [(name, binder(target.columns[name])) for name in columns]
+        sql = tables.insert_sql(target.table.sql, columns, target.key)
+        self._db.executemany(sql, [bound_row(row.values, binders) for row in rows])
+
+    async def copy_rows(self, source: TableName, target: TableName) -> None:
+        names = name_list(list(await self.columns(source)))
+        await self.execute(f"INSERT INTO {target.sql} ({names}) SELECT {names} FROM {source.sql}")
+
+
+class SqliteDialect:
+    """One SQLite file that is written."""
+
+    errors = (sqlite3.Error, OverflowError, UnicodeEncodeError, UnfitValue)
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    @property
+    def shown(self) -> str:
+        return self._file.shown
+
+    def fault(self, error: Exception) -> Fault:
+        if isinstance(error, _ROW_ERRORS):
+            return Fault.ROW
+        if not isinstance(error, sqlite3.Error):
+            return Fault.DESTINATION
+        passes = not isinstance(meaning(error, self.shown, DestinationError), PermanentError)
+        return Fault.TRANSIENT if passes else Fault.DESTINATION
+
+    def failed_row(self, row: Row, error: Exception) -> FailedRow:
+        name = getattr(error, "sqlite_errorname", "")
+        constraint = name.startswith("SQLITE_CONSTRAINT") and name != "SQLITE_CONSTRAINT_DATATYPE"
+        return FailedRow(row.record_id, "constraint" if constraint else "type", _reason(error, row))
+
+    def quoted(self, name: str) -> str:
+        return quoted(name)
+
+    def placeholder(self, number: int) -> str:
+        return f"?{number}"
+
+    def is_one_of(self, number: int) -> str:
+        return f"IN (SELECT value FROM json_each(?{number}))"
+
+    def name_list(self, names: Sequence[str]) -> str:
+        return json_text(list(names))
+
+    def unique_index(self, table: TableName, key: Sequence[str]) -> str:
+        return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"
+
+    async def run(self, work: Work[Result], seconds: float) -> Result:
+        return await asyncio.to_thread(self._run, work, seconds)
+
+    async def look(self, work: Work[Result]) -> Result:
+        return await asyncio.to_thread(self._look, work)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._file.close)
+
+    def _run(self, work: Work[Result], seconds: float) -> Result:
+        with self._file.writer(seconds) as db:
+            return finished(work(SqliteSession(db)))
+
+    def _look(self, work: Work[Result]) -> Result:
+        """In an empty database where the file is missing: opening it for writing would create it."""
+        see_that_it_can_be_written(self._file.path)
+        there = self._file.path.exists()
+        with closing(self._file.opened_to_read() if there else sqlite3.connect(":memory:")) as db, self._file.trouble():
+            return finished(work(SqliteSession(db)))
+
+
+def _reason(error: Exception, row: Row) -> str:
+    if not isinstance(error, UnicodeEncodeError):
+        misfit = "cannot store TEXT value" in str(error) and "" in row.values.values()
+        return f"{error}.{EMPTY_TEXT}" if misfit else str(error)
+    column = next((name for name, value in row.values.items() if isinstance(value, str) and not _is_unicode(value)), "")
+    return f"column {column}: the text holds half a surrogate pair, which is no character."
+
+
+def _is_unicode(text: str) -> bool:
+    return text == text.encode(errors="replace").decode()

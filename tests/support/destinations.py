@@ -1,0 +1,126 @@
+"""Every kind of destination that the conformance suites run against, and the batches that they load."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.domain.definition.pipeline import LoadConfig
+from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, LoadResult, Row
+from loom_connectors.registry import open_destination
+from support.sql_systems import SQL_SYSTEMS, Database
+
+SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"type": "string"}}}
+TABLE = "CREATE TABLE scores (id integer PRIMARY KEY, text text NOT NULL, CHECK (id < 1000))"
+
+FILES = ("out/scores.csv", "out/scores.jsonl")
+TABLES = tuple(system.location for system in SQL_SYSTEMS)
+
+ADDING = [(location, "append") for location in FILES] + [
+    (location, mode) for location in TABLES for mode in ("append", "upsert")
+]
+REPLACING = [(location, "replace") for location in FILES + TABLES]
+IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
+EVERY = ADDING + REPLACING
+
+
+def places(*locations_and_modes: tuple[str, str]) -> Any:
+    """Run a test against each of these; its argument `at` is the `Place`."""
+    return pytest.mark.parametrize(
+        "where", locations_and_modes, ids=[f"{location}-{mode}" for location, mode in locations_and_modes]
+    )
+
+
+def batch(position: int, *rows: dict[str, Any], run: str = "run_1") -> LoadBatch:
+    """The batch at `position` of a run's only slice."""
+    return LoadBatch(
+        run_id=run,
+        batch_id=f"{run}-{position}",
+        partition=0,
+        slice=0,
+        position=position,
+        rows=[Row(f"r{position}.{at}", values) for at, values in enumerate(rows)],
+    )
+
+
+def row(number: int) -> dict[str, Any]:
+    """The values of one row."""
+    return {"id": number, "text": f"line\n{number}, «so»"}
+
+
+@dataclass
+class Place:
+    """Where a destination writes, and how to see what is there."""
+
+    folder: Path
+    url: str
+    """Of the test's own database; empty where it needs none."""
+    location: str
+    mode: str
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Destination]:
+        """The destination, as one more process opens it."""
+        context = ConnectorContext(
+            self.folder, Credentials({"env": EnvProvider({"DB": self.url})}), output_schema=SCHEMA
+        )
+        key = ["id"] if self.mode == "upsert" else []
+        destination = open_destination(LoadConfig(destination=self.location, mode=self.mode, key=key), context)
+        try:
+            yield destination
+        finally:
+            await destination.close()
+
+    async def load(self, *batches: LoadBatch) -> list[LoadResult]:
+        async with self.opened() as destination:
+            return [await destination.load(each) for each in batches]
+
+    async def finalize(self, run: str = "run_1", *, complete: bool = True, keep: bool = False) -> bool:
+        async with self.opened() as destination:
+            return await destination.finalize(run, complete=complete, keep=keep)
+
+    async def drop(self, run: str = "run_1") -> bool:
+        async with self.opened() as destination:
+            return await destination.drop(run)
+
+    @property
+    def database(self) -> Database | None:
+        """The database; None where the destination is a file."""
+        system = next((each for each in SQL_SYSTEMS if each.location == self.location), None)
+        return None if system is None else Database.of(system, self.folder, self.url)
+
+    async def beside(self) -> list[str]:
+        """What of a run lies beside the destination: staging tables, and folders with parts."""
+        if (database := self.database) is not None:
+            return [name for name in await database.tables() if name.startswith("scores__loom")]
+        return [path.name for path in (self.folder / "out").glob("*.loom/run_*") if path.is_dir()]
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """What a reader finds, in the order it is there."""
+        if (database := self.database) is not None:
+            return await database.rows()
+        found = await asyncio.to_thread(_records, self.folder / self.location)
+        return [{"id": int(each["id"]), "text": each["text"]} for each in found]
+
+    async def make_table(self, sql: str = TABLE) -> None:
+        """The table, made by somebody else before."""
+        assert self.database is not None
+        await self.database.make_table(sql)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    if path.suffix == ".jsonl":
+        return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

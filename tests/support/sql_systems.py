@@ -1,0 +1,91 @@
+"""SQL systems as a test sees them beside Loom's connector: what lies in a database, and tables that somebody else made.
+
+A new system is one more entry of `SQL_SYSTEMS`: every conformance suite of SQL destinations then runs against it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+Statement = Callable[[str, str], Awaitable[Sequence[Sequence[Any]]]]
+"""Runs a statement in the database of a URL. Returns the rows of a query."""
+
+
+@dataclass(frozen=True)
+class SqlSystem:
+    """One SQL system."""
+
+    location: str
+    """`load.destination` of its table `scores`; `${DB}` is the URL of the test's own database."""
+    server: str | None
+    """The fixture that gives this URL; None where the database is a file in the folder `out` of the test."""
+    run: Statement
+    """By the system's own driver; `url` is a path where the database is a file."""
+    tables: str = "SELECT table_name FROM information_schema.tables"
+    """The query for the names of all tables."""
+
+
+async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
+
+
+async def in_sqlite(path: str, sql: str) -> Sequence[Sequence[Any]]:
+    def run() -> Sequence[Sequence[Any]]:
+        with closing(sqlite3.connect(path)) as db, db:
+            return db.execute(sql).fetchall()
+
+    return await asyncio.to_thread(run)
+
+
+SQL_SYSTEMS = (
+    SqlSystem("sqlite:///out/scores.db?table=scores", None, in_sqlite, "SELECT name FROM sqlite_schema"),
+    SqlSystem("${DB}?table=scores", "postgres_url", in_postgres),
+)
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database of one test."""
+
+    system: SqlSystem
+    url: str
+
+    @staticmethod
+    def of(system: SqlSystem, folder: Path, url: str) -> Database:
+        """At `url`; a file's is made of its location."""
+        path = folder / system.location.partition(":///")[2].partition("?")[0]
+        return Database(system, url or str(path))
+
+    async def run(self, sql: str) -> Sequence[Sequence[Any]]:
+        """Run a statement."""
+        return await self.system.run(self.url, sql)
+
+    async def tables(self) -> list[str]:
+        """The names of all tables; none where the file of the database is not there."""
+        if self.system.server is None and not await asyncio.to_thread(Path(self.url).exists):
+            return []
+        return [name for (name,) in await self.run(self.system.tables)]
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """The rows of the table `scores` by their ids; none where it is not there."""
+        if "scores" not in await self.tables():
+            return []
+        found = await self.run("SELECT id, text FROM scores ORDER BY id")
+        return [{"id": int(number), "text": text} for number, text in found]
+
+    async def make_table(self, sql: str) -> None:
+        """The table, made by somebody else before Loom comes."""
+        if self.system.server is None:
+            await asyncio.to_thread(Path(self.url).parent.mkdir, exist_ok=True)
+        await self.run(sql)
