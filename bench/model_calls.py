@@ -27,7 +27,7 @@ from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.service.bootstrap import _collect_less
-from loom_common.worker import usage
+from loom_common.worker.usage import Usage
 from loom_dev.backends import Redis
 from loom_migrations.upgrade import upgrade_all
 
@@ -81,17 +81,18 @@ async def loom(base_url: str, journal: str, count: int, start: int, limit: RateL
         claims=open_claims(journal),
     )
 
+    usage = Usage()
+
     async def work(number: int) -> None:
         text = question(start + number)
         call = ModelCall("gpt-4o-mini", (ChatMessage("user", text),), base_url, schema=SHAPE.schema, rate_limit=limit)
-        reply = await ask(models, call, Payer("run_1", str(number)), SHAPE, patience=120)
+        reply = await ask(models, call, Payer("run_1", str(number), usage), SHAPE, patience=120)
         assert reply.output is not None, reply.error
 
-    with usage.opened():
-        try:
-            return await in_turns(work, count)
-        finally:
-            await models.close()
+    try:
+        return await in_turns(work, count)
+    finally:
+        await models.close()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import Exchange
-from loom_common.worker import in_flight
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import within
@@ -28,10 +27,10 @@ class Held:
         self.held: list[asyncio.Event] = []
         self.free = False
 
-    async def __call__(self, _):
-        in_flight.begin(self.parts)
+    async def __call__(self, _, context):
+        context.progress.begin(self.parts, answers=self.parts)
         for _ in range(self.parts - 1):
-            in_flight.one_done()
+            context.progress.one_answered()
         self.held.append(asyncio.Event())
         if not self.free:
             await self.held[-1].wait()

@@ -14,11 +14,10 @@ from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.model_options.providers import ProviderConfig
-from loom_common.domain.run import attempts
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.gates import Verdict
 from loom_common.errors import AccessRefused, BreakerOpen, DependencyUnavailable, PermanentError, Timeout
-from loom_common.worker import usage
+from loom_common.worker.context import Context
 from loom_evaluator.runner import EvaluatorRunner
 from support.scripted_model import ScriptedModel, answer_of
 
@@ -64,7 +63,7 @@ def saying(kind, **changes):
 @pytest.mark.parametrize("kind", ANSWERS)
 async def test_arbiters_own_evaluator_scores_with_explanation_confidence_and_interaction(kind, tmp_path):
     client = ScriptedModel(saying(kind))
-    [judgement] = await panel_of(client, tmp_path, settings_of(kind)).judge([record()], "run_1")
+    [judgement] = await panel_of(client, tmp_path, settings_of(kind)).judge("run_1", [record()], Context())
     [told] = judgement.evaluations
     assert judgement.outcome == Verdict(passed=True)
     assert (told.name, told.score, told.passed, told.confidence) == (kind, pytest.approx(SCORES[kind]), True, 0.8)
@@ -94,7 +93,7 @@ async def test_arbiters_own_evaluator_scores_with_explanation_confidence_and_int
 )
 async def test_each_asks_with_the_fields_it_is_given(kind, words, tmp_path):
     client = ScriptedModel(saying(kind))
-    await panel_of(client, tmp_path, settings_of(kind)).judge([record()])
+    await panel_of(client, tmp_path, settings_of(kind)).judge("", [record()], Context())
     [call] = client.calls
     assert [message.role for message in call.messages] == ["system", "user"]
     assert words in call.messages[1].content
@@ -106,7 +105,7 @@ async def test_each_asks_with_the_fields_it_is_given(kind, words, tmp_path):
 )
 async def test_each_waits_as_long_as_its_kind_takes(kind, seconds, tmp_path):
     client = ScriptedModel(saying(kind))
-    await panel_of(client, tmp_path, settings_of(kind)).judge([record()])
+    await panel_of(client, tmp_path, settings_of(kind)).judge("", [record()], Context())
     assert client.calls[0].timeout == seconds
 
 
@@ -114,13 +113,13 @@ async def test_a_slow_provider_is_given_the_time_it_says_unless_the_evaluator_sa
     client = ScriptedModel(lambda _: saying("semantic"))
     slow = {"slow": ProviderConfig(base_url="http://127.0.0.1:9/v1", timeout="4m")}
     both = settings_of("semantic", max_tokens=300), settings_of("semantic", name="own", timeout="20s")
-    await panel_of(client, tmp_path, *both, model="slow:m", providers=slow).judge([record()])
+    await panel_of(client, tmp_path, *both, model="slow:m", providers=slow).judge("", [record()], Context())
     assert {(call.timeout, call.max_tokens) for call in client.calls} == {(240.0, 300), (20.0, None)}
 
 
 async def test_the_answer_is_held_to_the_type_arbiter_asks_for(tmp_path):
     client = ScriptedModel(saying("pairwise"))
-    await panel_of(client, tmp_path, settings_of("pairwise")).judge([record()])
+    await panel_of(client, tmp_path, settings_of("pairwise")).judge("", [record()], Context())
     schema = client.calls[0].schema
     assert schema["required"] == ["winner", "confidence", "reasoning", "aspect_comparisons"]
     assert schema["additionalProperties"] is False
@@ -137,7 +136,7 @@ async def test_the_answer_is_held_to_the_type_arbiter_asks_for(tmp_path):
 )
 async def test_an_answer_that_does_not_fit_is_repaired_once(broken, misfit, tmp_path):
     client = ScriptedModel(saying("semantic", **broken), saying("semantic"))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge([record()])
+    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge("", [record()], Context())
     assert misfit in client.calls[1].messages[-1].content
     assert judgement.outcome == Verdict(passed=True)
     assert judgement.evaluations[0].interactions[0].calls == 2
@@ -145,7 +144,9 @@ async def test_an_answer_that_does_not_fit_is_repaired_once(broken, misfit, tmp_
 
 async def test_an_evaluator_that_gets_no_usable_answer_never_counts_as_passed(tmp_path):
     client = ScriptedModel(answer_of("I would rather not."))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic"), quality_gate="any_pass").judge([record()])
+    [judgement] = await panel_of(client, tmp_path, settings_of("semantic"), quality_gate="any_pass").judge(
+        "", [record()], Context()
+    )
     assert (judgement.outcome.code, str(judgement.outcome)[:41]) == (
         "invalid_output",
         "Evaluator semantic: The answer is no JSON",
@@ -156,7 +157,9 @@ async def test_an_evaluator_that_gets_no_usable_answer_never_counts_as_passed(tm
 
 async def test_a_field_that_is_empty_costs_nothing(tmp_path):
     client = ScriptedModel(saying("semantic"))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge([record(expected="  ")])
+    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge(
+        "", [record(expected="  ")], Context()
+    )
     assert str(judgement.outcome) == (
         "Evaluator semantic: the input field 'expected' is empty; expected text to judge by"
     )
@@ -167,7 +170,7 @@ async def test_a_field_that_is_empty_costs_nothing(tmp_path):
 async def test_a_model_that_is_away_is_no_fault_of_the_record(trouble, tmp_path):
     panel = panel_of(ScriptedModel(trouble), tmp_path, settings_of("semantic"), settings_of("factuality"))
     with pytest.raises(type(trouble)):
-        await panel.judge([record("1"), record("2", "Lyon.")])
+        await panel.judge("", [record("1"), record("2", "Lyon.")], Context())
 
 
 @pytest.mark.parametrize(
@@ -175,28 +178,22 @@ async def test_a_model_that_is_away_is_no_fault_of_the_record(trouble, tmp_path)
 )
 async def test_after_the_last_attempt_the_record_alone_is_kept_back(trouble, code, tmp_path):
     client = ScriptedModel(saying("semantic"), trouble)
-    token = attempts.current.set(Attempt(number=5, last=True))
-    try:
-        good, bad = await panel_of(client, tmp_path, settings_of("semantic")).judge([record("1"), record("2", "Lyon.")])
-    finally:
-        attempts.current.reset(token)
+    panel, records = panel_of(client, tmp_path, settings_of("semantic")), [record("1"), record("2", "Lyon.")]
+    good, bad = await panel.judge("", records, Context(Attempt(number=5, last=True)))
     assert (good.outcome, bad.outcome.code) == (Verdict(passed=True), code)
 
 
 async def test_an_open_breaker_is_waited_for_even_on_the_last_attempt(tmp_path):
     away = BreakerOpen("model m", probe_in=1, opened_for=1, opening=1)
-    token = attempts.current.set(Attempt(number=5, last=True))
-    try:
-        with pytest.raises(BreakerOpen):
-            await panel_of(ScriptedModel(away), tmp_path, settings_of("semantic")).judge([record()])
-    finally:
-        attempts.current.reset(token)
+    panel = panel_of(ScriptedModel(away), tmp_path, settings_of("semantic"))
+    with pytest.raises(BreakerOpen):
+        await panel.judge("", [record()], Context(Attempt(number=5, last=True)))
 
 
 async def test_each_has_its_own_model_where_it_names_one(tmp_path):
     client = ScriptedModel(lambda call: saying("semantic"))
     both = settings_of("semantic"), settings_of("semantic", name="strict", model="gpt-4o", base_url="http://h/v1")
-    await panel_of(client, tmp_path, *both, api_key="${KEY}").judge([record()])
+    await panel_of(client, tmp_path, *both, api_key="${KEY}").judge("", [record()], Context())
     asked = {(call.model, call.base_url, call.api_key) for call in client.calls}
     assert ("gpt-4o", "http://h/v1", None) in asked
     assert {(model, key) for model, _, key in asked} == {("gpt-4o-mini", "${KEY}"), ("gpt-4o", None)}
@@ -205,11 +202,11 @@ async def test_each_has_its_own_model_where_it_names_one(tmp_path):
 async def test_two_evaluators_that_ask_the_same_are_given_one_paid_answer(tmp_path):
     client = ScriptedModel(saying("semantic"))
     twice = settings_of("semantic", name="low", threshold=0.5), settings_of("semantic", name="high", threshold=0.95)
-    with usage.opened() as bill:
-        [judgement] = await panel_of(client, tmp_path, *twice).judge([record()], "run_1")
+    context = Context()
+    [judgement] = await panel_of(client, tmp_path, *twice).judge("run_1", [record()], context)
     assert judgement.outcome.reason == "high evaluator below threshold (0.90 < 0.95)"
     assert len(client.calls) == 1
-    assert [(each.purpose, each.made) for each in bill.lines()] == [("evaluate", 1)]
+    assert [(each.purpose, each.made) for each in context.usage.lines()] == [("evaluate", 1)]
 
 
 async def test_tried_again_only_what_failed_is_asked_anew(tmp_path):
@@ -217,9 +214,9 @@ async def test_tried_again_only_what_failed_is_asked_anew(tmp_path):
         lambda call: answer_of("no") if not call.again and "fact" in call.messages[1].content else _fitting(call)
     )
     panel = panel_of(client, tmp_path, settings_of("semantic"), settings_of("factuality"))
-    [first] = await panel.judge([record()], "run_1", again=0)
+    [first] = await panel.judge("run_1", [record()], Context(), again=0)
     paid = len(client.calls)
-    [second] = await panel.judge([record()], "run_1", again=1)
+    [second] = await panel.judge("run_1", [record()], Context(), again=1)
     assert (first.outcome.code, second.outcome) == ("invalid_output", Verdict(passed=True))
     assert [call.again for call in client.calls[paid:]] == [1000]  # the first try of the second attempt
 
@@ -232,17 +229,17 @@ async def test_pairwise_compares_with_what_the_run_before_made_of_the_record(tmp
     client = ScriptedModel(saying("pairwise", winner="output_b"))
     settings = {"type": "pairwise", "threshold": 0.3, "baseline": "previous_run"}
     panel = panel_of(client, tmp_path, settings)
-    [first] = await panel.judge([record("1", "Paris.")], "run_1")
-    [again] = await panel.judge([record("1", "Paris.")], "run_1")
+    [first] = await panel.judge("run_1", [record("1", "Paris.")], Context())
+    [again] = await panel.judge("run_1", [record("1", "Paris.")], Context())
     assert [each.evaluations[0].score for each in (first, again)] == [0.5, 0.5]
     assert not client.calls
     for run in ("run_2", "run_2"):
-        [second] = await panel.judge([record("1", "Lyon.")], run)
+        [second] = await panel.judge(run, [record("1", "Lyon.")], Context())
         assert second.outcome.reason == "pairwise evaluator below threshold (0.18 < 0.3)"
     [question] = {call.messages[1].content for call in client.calls}
     assert "OUTPUT A:\nLyon." in question
     assert "OUTPUT B (REFERENCE):\nParis." in question
-    await panel.judge([record("1", "Nice.")], "run_3")
+    await panel.judge("run_3", [record("1", "Nice.")], Context())
     assert "OUTPUT B (REFERENCE):\nLyon." in client.calls[-1].messages[1].content
 
 
@@ -256,16 +253,16 @@ async def test_pairwise_compares_with_what_a_run_that_is_named_made_of_the_recor
         return EvaluatorRunner(section, tmp_path, models=models, pipeline=f"against {baseline}")
 
     first, second, third = (f"run_{number:012x}" for number in range(3))
-    await against("previous_run").judge([record("1", "Paris.")], first)
-    await against("previous_run").judge([record("1", "Lyon.")], second)
+    await against("previous_run").judge(first, [record("1", "Paris.")], Context())
+    await against("previous_run").judge(second, [record("1", "Lyon.")], Context())
     for _ in range(2):
-        [judged, new] = await against(first).judge([record("1", "Nice."), record("2", "Nice.")], third)
+        [judged, new] = await against(first).judge(third, [record("1", "Nice."), record("2", "Nice.")], Context())
         assert (judged.evaluations[0].score, new.evaluations[0].score) == (pytest.approx(0.18), 0.5)
     assert "OUTPUT A:\nNice.\n\nOUTPUT B (REFERENCE):\nParis." in client.calls[-1].messages[1].content
     assert len(client.calls) == 2
 
     with pytest.raises(PermanentError, match="run_00000000000f has kept no outputs to compare with"):
-        await against("run_00000000000f").judge([record("1", "Nice.")], third)
+        await against("run_00000000000f").judge(third, [record("1", "Nice.")], Context())
 
 
 IMPORTING = """
@@ -293,5 +290,5 @@ def test_it_is_imported_where_it_is_used_and_reaches_for_nothing(tmp_path):
 
 async def test_interactions_are_left_out_on_request(tmp_path):
     panel = panel_of(ScriptedModel(saying("semantic")), tmp_path, settings_of("semantic"), keep_interactions=False)
-    [judgement] = await panel.judge([record()])
+    [judgement] = await panel.judge("", [record()], Context())
     assert judgement.evaluations[0].interactions == ()

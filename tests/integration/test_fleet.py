@@ -92,7 +92,7 @@ async def coordinator(settings):
 async def transformer(settings, seconds: float = 0.3):
     """A replica that takes its time for each batch; its platform."""
 
-    async def dawdle(_):
+    async def dawdle(_, __):
         await asyncio.sleep(seconds)
         return ()
 

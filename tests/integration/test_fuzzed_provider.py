@@ -34,7 +34,7 @@ from loom_common.domain.run.budget import Budget
 from loom_common.errors import PermanentError, RecordError, TransientError
 from loom_common.flow import Stage, quarantine
 from loom_common.resilience.breakers import Breakers
-from loom_common.worker import usage
+from loom_common.worker.usage import Usage
 from support import fuzzed
 from support.any_server import AnyServer, Sent
 from support.clocks import ManualClock
@@ -100,15 +100,15 @@ class Bench:
             schema=SHAPE.schema,
             max_tokens=50,
         )
-        with usage.opened(Budget(limit=1000.0)) as bill:
-            bill.prices = PRICES
-            try:
-                async with asyncio.timeout(STUCK_SECONDS):
-                    outcome = await ask(models, call, Payer(f"run_{number}", number), SHAPE)
-            except (TransientError, PermanentError) as error:
-                outcome = error
-            finally:
-                await purse.close()
+        bill = Usage(Budget(limit=1000.0))
+        bill.prices = PRICES
+        try:
+            async with asyncio.timeout(STUCK_SECONDS):
+                outcome = await ask(models, call, Payer(f"run_{number}", number, bill), SHAPE)
+        except (TransientError, PermanentError) as error:
+            outcome = error
+        finally:
+            await purse.close()
         lines = bill.lines()
         assert all(
             line.cost >= 0 and 0 <= line.tokens_cached <= line.tokens_in and line.tokens_out >= 0 for line in lines

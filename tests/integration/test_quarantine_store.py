@@ -41,6 +41,7 @@ from loom_quarantine.replays import claims
 from loom_quarantine.replays.run_ends import RunEnds
 from loom_quarantine.replays.source import Replay
 from loom_quarantine.service import build
+from support.handling import outgoing_of
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(hours=1)
@@ -139,7 +140,7 @@ async def test_a_listing_is_by_pipeline_and_run_and_newest_first(engine):
 
 
 async def test_the_handler_tells_how_many_are_kept_once_they_are(engine):
-    [only] = await Quarantine(engine, SystemClock())(message(kept("1"), kept("2")))
+    [only] = await outgoing_of(Quarantine(engine, SystemClock()), message(kept("1"), kept("2")))
     assert str(only.route) == "loom.events/records.kept.p"
     assert (only.message.run_id, only.message.batch_id, only.message.kept) == ("run_1", "b1", 2)
     assert await listed_ids(engine, limit=10) == ["2", "1"]
@@ -173,7 +174,7 @@ class Bench:
             max_batches=max_batches,
             **more,
         )
-        outgoing = await self.replay(request)
+        outgoing = await outgoing_of(self.replay, request)
         assert isinstance(outgoing[-1].message, SliceExtracted)
         return outgoing, outgoing[-1].message
 
@@ -246,7 +247,7 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
     await store.keep(engine, message(*(kept(str(number)) for number in range(4))), NOW)
     await Bench(engine, tmp_path, record_ids=("0", "1", "2")).slice()
     await store.keep(engine, message(kept("1"), run_id="run_2", batch_id="b2"), NOW)
-    await RunEnds(engine, SystemClock())(finished(extracted=3, loaded=2, rejected=1))
+    await outgoing_of(RunEnds(engine, SystemClock()), finished(extracted=3, loaded=2, rejected=1))
     rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"), limit=10)}
     assert {name: row["resolved"] for name, row in rows.items()} == {"0": True, "1": False, "2": True, "3": False}
     assert {row["resolution_action"] for row in rows.values() if row["resolved"]} == {"reprocessed"}
@@ -279,7 +280,7 @@ async def test_the_same_slice_again_is_the_same_even_after_another_replay_resolv
 async def test_a_replay_cut_short_and_a_run_that_is_none_resolve_nothing(engine, tmp_path, end):
     await store.keep(engine, message(kept("0")), NOW)
     await Bench(engine, tmp_path).slice()
-    assert await RunEnds(engine, SystemClock())(end) == []
+    assert await outgoing_of(RunEnds(engine, SystemClock()), end) == []
     [row] = await queries.listing(engine, RecordFilter(), limit=10)
     assert not row["resolved"]
 
@@ -289,7 +290,7 @@ async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_the
     await store.keep(engine, message(unread, stage=Stage.EXTRACT), NOW)
     batch, _ = await Bench(engine, tmp_path, edits={"n": "7", "id": "one"}).slice()
     assert [record.input for record in batch[0].message.records] == [{"id": "one", "n": 7}]
-    await RunEnds(engine, SystemClock())(finished(extracted=1, loaded=1))
+    await outgoing_of(RunEnds(engine, SystemClock()), finished(extracted=1, loaded=1))
     [row] = await queries.listing(engine, RecordFilter(), limit=10)
     assert (row["resolution_action"], row["record_data"]) == ("manual_fix", {"id": "1", "n": 1.5})
 
@@ -298,7 +299,7 @@ async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
     await store.keep(engine, message(kept("0"), kept("1"), kept("2")), NOW)
     await store.keep(engine, message(kept("0"), run_id="run_9"), NOW)
     discard = Quarantine(engine, SystemClock())
-    assert await discard(DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
+    assert await outgoing_of(discard, DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
     rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"))}
     assert {name: row["resolution_action"] for name, row in rows.items()} == {
         "0": "discarded",
@@ -306,7 +307,7 @@ async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
         "2": None,
     }
     assert await taken(engine, "run_3") == ["2"]
-    await discard(DiscardRequest(run_id="run_1"))
+    await outgoing_of(discard, DiscardRequest(run_id="run_1"))
     assert await listed_ids(engine, unresolved=True) == ["0"]
 
 

@@ -16,6 +16,7 @@ from loom_quarantine.db import store
 from loom_quarantine.handler import Quarantine
 from loom_quarantine.queries import RecordFilter
 from loom_quarantine.replays import claims
+from support.handling import outgoing_of
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -93,9 +94,8 @@ async def test_what_a_replay_of_a_replay_loads_is_resolved_in_every_copy_and_not
 async def test_a_record_that_is_said_to_be_loaded_is_resolved_before_its_replay_has_ended(engine):
     await keep(engine, "run_1", "a", "b")
     await take(engine, "run_2", "run_1", edits={"n": 1})
-    assert await Quarantine(engine, SystemClock())(
-        RecordsLoaded(run_id="run_2", batch_id="x", record_ids=("a",))
-    ) == []  # fmt: skip
+    loaded = RecordsLoaded(run_id="run_2", batch_id="x", record_ids=("a",))
+    assert await outgoing_of(Quarantine(engine, SystemClock()), loaded) == []
     assert await ends(engine) == {("run_1", "a"): "manual_fix", ("run_1", "b"): None}
 
 

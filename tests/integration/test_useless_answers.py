@@ -28,7 +28,7 @@ from loom_common.errors import (
     UpstreamUnusable,
 )
 from loom_common.resilience.breakers import Breakers
-from loom_common.worker import usage
+from loom_common.worker.usage import Usage
 from support.any_server import AnyServer, Sent, chat
 from support.clocks import ManualClock
 from support.scripted_model import call_of
@@ -78,12 +78,13 @@ class Bench:
         self.clock = ManualClock()
         client = HttpModelClient(ModelSettings(total_timeout=5.0), clock=self.clock, breakers=self.breakers)
         self.models = JournalledModels(client, self.journal, clock=self.clock)
+        self.bill = Usage()
 
     async def ask(self, prompt: str, record: str | None = None, run: str = "run_1"):
         call = call_of(
             prompt, provider=self.provider, base_url=self.server.base_url(self.provider), schema=SHAPE.schema
         )
-        return await ask(self.models, call, Payer(run, record or prompt), SHAPE)
+        return await ask(self.models, call, Payer(run, record or prompt, self.bill), SHAPE)
 
     @property
     def open_breakers(self) -> list[str]:
@@ -115,14 +116,13 @@ def about(word, useless, provider="openai"):
 @pytest.mark.parametrize("kind", USELESS)
 async def test_a_useless_answer_keeps_its_record_back_and_no_other(bench, provider, kind):
     bench = await bench(provider, respond=about("odd", USELESS[kind], provider))
-    with usage.opened() as bill:
-        replies = await asyncio.gather(*(bench.ask(each) for each in ("odd", *(f"q{n}" for n in range(8)))))
+    replies = await asyncio.gather(*(bench.ask(each) for each in ("odd", *(f"q{n}" for n in range(8)))))
     assert [reply.output for reply in replies[1:]] == [{"mood": "good"}] * 8
     assert replies[0].error.code == "unusable_answer"
     assert isinstance(replies[0].error.details["raw"], str)
     assert bench.server.calls == 8 + TRIES
-    assert sum(line.made for line in bill.lines()) == bench.server.calls
-    assert all(line.cost > 0 for line in bill.lines())
+    assert sum(line.made for line in bench.bill.lines()) == bench.server.calls
+    assert all(line.cost > 0 for line in bench.bill.lines())
     assert not bench.open_breakers
 
 
@@ -142,22 +142,23 @@ async def test_a_redirection_is_not_followed_and_says_where_it_leads(bench):
 async def test_a_useless_answer_states_its_tokens_or_they_are_estimated(bench):
     stated = await bench(respond=lambda _: Sent({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 9}}))
     unstated = await bench(respond=lambda _: Sent({"choices": []}))
-    with usage.opened() as bill:
-        await stated.ask("odd")
-    [line] = bill.lines()
+    await stated.ask("odd")
+    [line] = stated.bill.lines()
     assert (line.made, line.tokens_in, line.tokens_out, line.estimated) == (TRIES, 7 * TRIES, 9 * TRIES, 0)
-    with usage.opened() as bill:
-        await unstated.ask("odd")
-    [line] = bill.lines()
+    await unstated.ask("odd")
+    [line] = unstated.bill.lines()
     assert (line.made, line.estimated) == (TRIES, TRIES)
 
 
 async def test_a_useless_answer_is_asked_for_again_after_a_pause_and_the_good_one_is_taken(bench):
     answers = iter([Sent({"choices": []}), Sent(b""), Sent(GOOD["openai"])])
     bench = await bench(respond=lambda _: next(answers))
-    with usage.opened() as bill:
-        reply = await bench.ask("odd")
-    assert (reply.output, reply.spent.calls_made, sum(line.made for line in bill.lines())) == ({"mood": "good"}, 3, 3)
+    reply = await bench.ask("odd")
+    assert (reply.output, reply.spent.calls_made, sum(line.made for line in bench.bill.lines())) == (
+        {"mood": "good"},
+        3,
+        3,
+    )
     assert len(bench.clock.slept) == 2
 
 
@@ -168,11 +169,10 @@ async def test_a_record_that_comes_again_finds_what_it_paid_for_and_asks_once_mo
     again = await bench(journal=journal, respond=lambda _: Sent(GOOD["openai"]))
     again.server.url = first.server.url
     first.server.respond = again.server.respond
-    with usage.opened() as bill:
-        reply = await again.ask("odd")
+    reply = await again.ask("odd")
     assert reply.output == {"mood": "good"}
     assert first.server.calls == TRIES + 1
-    assert sum(line.made for line in bill.lines()) == first.server.calls
+    assert sum(line.made for line in again.bill.lines()) == first.server.calls
 
 
 @pytest.mark.parametrize("kind", ["page", "no choices", "unknown error"])

@@ -16,7 +16,7 @@ from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.run.budget import Budget, Need
 from loom_common.errors import BudgetExhausted, DependencyUnavailable, PermanentError
-from loom_common.worker import usage
+from loom_common.worker.usage import Usage
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 
 DOLLAR_A_TOKEN = {"gpt-4o-mini": ModelPrice(input=0.0, output=1_000_000.0)}
@@ -51,11 +51,16 @@ class Plant:
         """What the provider would put on its bill."""
         return sum(min(self.cost, call.max_tokens or self.cost) for call in self.model.calls)
 
-    async def ask(self, number: int, run: str = "run", budget: Budget | None = None, **changes) -> usage.Usage:
-        with usage.opened(budget or self.budget) as bill:
-            usage.priced(self.prices)
-            call = call_of(f"question {number}", **{"max_tokens": self.longest, **changes})
-            bill.answer = (await self.models.complete(call, Payer(run, str(number)))).answer
+    async def ask(self, number: int, run: str = "run", budget: Budget | None = None, **changes) -> Usage:
+        bill = self.bill(budget)
+        call = call_of(f"question {number}", **{"max_tokens": self.longest, **changes})
+        bill.answer = (await self.models.complete(call, Payer(run, str(number), bill))).answer
+        return bill
+
+    def bill(self, budget: Budget | None = None) -> Usage:
+        """A new usage under the run's budget, at the prices of the pipeline."""
+        bill = Usage(budget or self.budget)
+        bill.prices = self.prices
         return bill
 
 
@@ -136,12 +141,9 @@ async def test_a_question_is_reserved_for_by_the_tokens_that_were_counted():
     text = "All of these words are the same in every question. " * 100  # 5,100 bytes, at worst 0.5 USD
     plant.model._script = [lambda call: answer_of(tokens_in=1_250, tokens_out=1)]
     for number in range(9):  # 0.125 USD each
-        with usage.opened(plant.budget):
-            usage.priced(plant.prices)
-            await plant.models.complete(call_of(f"{text}{number}"), Payer("run", str(number)))
-    with usage.opened(plant.budget), pytest.raises(BudgetExhausted):
-        usage.priced(plant.prices)
-        await plant.models.complete(call_of(f"{text}{9}"), Payer("run", "9"))
+        await plant.models.complete(call_of(f"{text}{number}"), Payer("run", str(number), plant.bill()))
+    with pytest.raises(BudgetExhausted):
+        await plant.models.complete(call_of(f"{text}{9}"), Payer("run", "9", plant.bill()))
 
 
 async def test_a_run_that_was_given_more_does_not_fail_with_what_waited_on_its_old_budget():
@@ -226,16 +228,15 @@ async def test_a_call_that_fails_gives_back_what_was_reserved():
 
 async def test_under_a_budget_a_model_without_a_price_is_not_asked():
     plant = Plant(limit=10)
-    with usage.opened(plant.budget), pytest.raises(PermanentError, match=r"prices: \{my-own: \{input"):
-        await plant.models.complete(call_of(model="my-own"), Payer("run", "1"))
+    with pytest.raises(PermanentError, match=r"prices: \{my-own: \{input"):
+        await plant.models.complete(call_of(model="my-own"), Payer("run", "1", Usage(plant.budget)))
     assert plant.model.calls == []
 
 
 async def test_under_a_budget_an_answer_has_a_limit_and_the_question_keeps_its_key():
     plant = Plant(limit=100_000)
     call = call_of("the question")
-    with usage.opened(plant.budget):
-        await plant.models.complete(call, Payer("run", "1"))
+    await plant.models.complete(call, Payer("run", "1", Usage(plant.budget)))
     assert plant.model.calls[0].max_tokens == MOST_ANSWERED
     await plant.models.complete(call, Payer("run", "1"))  # the same question, without a budget
     assert len(plant.model.calls) == 1
@@ -244,10 +245,10 @@ async def test_under_a_budget_an_answer_has_a_limit_and_the_question_keeps_its_k
 async def test_a_call_whose_asker_is_gone_stands_on_its_bill():
     plant = Plant(limit=100)
     plant.model.may_answer.clear()
-    with usage.opened(plant.budget) as bill:
-        usage.priced(DOLLAR_A_TOKEN)
-        asking = asyncio.create_task(plant.models.complete(call_of("q", max_tokens=10), Payer("run", "1")))
-        await settle(lambda: bool(plant.model.calls))
+    bill = Usage(plant.budget)
+    bill.prices = DOLLAR_A_TOKEN
+    asking = asyncio.create_task(plant.models.complete(call_of("q", max_tokens=10), Payer("run", "1", bill)))
+    await settle(lambda: bool(plant.model.calls))
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     assert bill.lines() == ()

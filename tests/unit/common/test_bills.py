@@ -16,7 +16,6 @@ from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.calls import Calls
 from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
 from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
-from loom_common.worker import usage
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.worker import ConsumerSpec, Worker
 from loom_dev.waiting import within
@@ -33,8 +32,8 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     bus = MemoryBus()
     await bus.declare(TOPOLOGY)
 
-    async def handle(message):
-        bill = usage.current.get()
+    async def handle(message, context):
+        bill = context.usage
         bill.enter("k1", "r1", CALL)
         bill.enter("k1", "r1", CALL)  # met again: counts once
         if late:  # begun, and still under way when the handler gives up

@@ -91,7 +91,7 @@ async def test_what_is_not_understood_does_not_end_the_listening(bus, strange):
 
 
 async def working(bus, prefetch: int, stop: asyncio.Event) -> tuple[Worker, asyncio.Task]:
-    async def hold(_):
+    async def hold(_, __):
         await asyncio.Event().wait()
 
     worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), hold, prefetch), bus, EpochGuard(), drain_seconds=0)
@@ -120,7 +120,7 @@ async def test_a_worker_takes_as_many_as_it_is_told(bus):
 async def test_a_limit_that_comes_before_the_worker_consumes_is_kept(bus):
     stop = asyncio.Event()
 
-    async def handle(_):
+    async def handle(_, __):
         return ()
 
     worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), handle, 8), bus, EpochGuard())

@@ -203,7 +203,7 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
     held, go, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
     raised = [DependencyUnavailable("The model is away."), PermanentError("No such model."), ValueError("a defect")]
 
-    async def handler(message):
+    async def handler(message, context):
         held.set()
         await go.wait()
         if raised:

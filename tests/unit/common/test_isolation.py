@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pytest
 
 from loom_ai.stores.memory.marks import MemoryMarks
-from loom_common.domain.run import attempts
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import DependencyUnavailable, TransientError, WorkerWornOut
 from loom_common.flow import Stage
@@ -39,6 +38,7 @@ class DyingMarks(MemoryMarks):
             await super().clear(batch)
 
 
+FIRST = Attempt()
 RECORDS = [Record(name) for name in ("ann", "ben", "cid", "dan")]
 
 
@@ -64,9 +64,9 @@ class Plant:
                 raise Death
         return [f"{record.id} done" for record in records]
 
-    async def handle(self, records=RECORDS):
+    async def handle(self, records=RECORDS, attempt=FIRST):
         return await self.isolation.each(
-            "b1", records, self.work, lambda record, error: f"{record.id} {error.code}", self.risk
+            "b1", records, self.work, lambda record, error: f"{record.id} {error.code}", self.risk, attempt
         )
 
     async def until_it_ends(self) -> tuple[list[str], int]:
@@ -182,11 +182,7 @@ async def test_without_marks_it_goes_on():
 
 async def test_a_batch_that_comes_back_again_and_again_is_suspect_without_a_mark():
     plant = Plant()
-    token = attempts.current.set(Attempt(redelivered=5))
-    try:
-        await plant.handle()
-    finally:
-        attempts.current.reset(token)
+    await plant.handle(attempt=Attempt(redelivered=5))
     assert plant.calls == [["ann"], ["ben"], ["cid"], ["dan"]]
 
 

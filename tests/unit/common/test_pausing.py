@@ -60,7 +60,7 @@ class Plant:
             "test", ConsumerSpec(QUEUE, (BatchExtracted,), self._handle, prefetch=4), bus, EpochGuard(), **worker
         )
 
-    async def _handle(self, message):
+    async def _handle(self, message, context):
         self.tried.append(message.header.run_id)
         if self.trouble.get(message.header.run_id):
             raise self.trouble[message.header.run_id].pop(0)

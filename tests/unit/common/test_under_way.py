@@ -1,7 +1,6 @@
 """Progress moves while a batch is worked on: a worker says how far it is with what it has in hand."""
 
 import asyncio
-import contextvars
 import threading
 
 from loom_common.adapters.memory.bus import MemoryBus
@@ -10,6 +9,8 @@ from loom_common.contracts.v1 import BatchExtracted, BatchHeader, ExtractedRecor
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
 from loom_common.worker import batch_progress
+from loom_common.worker.context import Progress
+from loom_common.worker.in_flight import InFlightMessage
 
 HEADER = BatchHeader(
     run_id="run_1", pipeline="p", plan="x", epoch=1, batch_id="b1", partition=0, slice=0, position=0,
@@ -25,11 +26,12 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     told = await bus.subscribe(queue, prefetch=1)
     in_hand = batch_progress.InHand("transformer", "t1", bus)
     telling = asyncio.create_task(in_hand.tell())
-    with in_hand.one(BATCH):
-        batch_progress.begin(8)  # two questions about each record
+    progress = Progress(4)
+    with in_hand.one(BATCH, progress):
+        progress.begin(8)  # two questions about each record
         for _ in range(3):
-            batch_progress.one_done()
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(batch_progress.one_done,))
+            progress.one_done()
+        thread = threading.Thread(target=progress.one_done)
         thread.start()
         thread.join()
         async with asyncio.timeout(20):
@@ -41,6 +43,17 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
 
 
 def test_parts_that_are_done_again_are_no_more_than_there_are():
-    parts = batch_progress.Parts(2)
-    parts.done = 5
-    assert parts.share == 1.0
+    progress = Progress(2)
+    for _ in range(5):
+        progress.one_done()
+    assert progress.share == 1.0
+
+
+def test_only_answers_of_models_make_room_for_further_messages():
+    in_flight = InFlightMessage()
+    progress = Progress(1, in_flight)
+    progress.begin(4, answers=2)  # an answer about each of two records, and a gate for each
+    progress.one_done()
+    assert (progress.share, in_flight.left) == (0.25, 1.0)
+    progress.one_answered()
+    assert (progress.share, in_flight.left) == (0.5, 0.5)

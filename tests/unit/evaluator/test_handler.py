@@ -17,6 +17,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError
 from loom_evaluator.handler import Evaluator
+from support.handling import outgoing_of
 
 MATCH = {"type": "exact_match", "reference_field": "expected", "field": "label", "threshold": 1.0}
 SHORT = {"type": "length", "field": "label", "max": 3, "threshold": 1.0}
@@ -44,7 +45,9 @@ async def evaluate(folder, records, evaluators=(MATCH, SHORT), **section):
         position=0,
         tally=Tally(extracted=len(records), transformed=len(records)),
     )
-    outgoing = await Evaluator(PlanCache(payloads), folder)(BatchTransformed(header=header, records=tuple(records)))
+    outgoing = await outgoing_of(
+        Evaluator(PlanCache(payloads), folder), BatchTransformed(header=header, records=tuple(records))
+    )
     return Result(outgoing)
 
 

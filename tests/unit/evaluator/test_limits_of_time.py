@@ -8,6 +8,7 @@ from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.errors import RecordError
 from loom_common.user_code.poison_isolation import USER_CODE
+from loom_common.worker.context import Context
 from loom_dev.waiting import within
 from loom_evaluator.runner import EvaluatorRunner
 
@@ -56,19 +57,19 @@ def verdicts(judgements):
 
 @pytest.mark.parametrize("function", ["mine:hangs", "mine:waits"])
 async def test_only_the_record_without_a_score_is_kept_back(panel, function):
-    judgements = await panel(function).judge(RECORDS)
+    judgements = await panel(function).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
     assert "Evaluator python: no score within 0.2 s" in str(judgements[1].outcome)
 
 
 async def test_a_record_has_no_more_time_than_a_record_may_take(panel):
     async with within(3):
-        judgements = await panel(timeout="30s", record_seconds=0.2).judge(RECORDS)
+        judgements = await panel(timeout="30s", record_seconds=0.2).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
 
 
 async def test_a_gate_that_hangs_keeps_back_its_record(panel):
-    judgements = await panel("mine:by_number", gate="mine:Gate", record_seconds=0.2).judge(RECORDS)
+    judgements = await panel("mine:by_number", gate="mine:Gate", record_seconds=0.2).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
 
 

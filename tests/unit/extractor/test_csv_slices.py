@@ -11,6 +11,7 @@ from loom_connectors.formats.csv import open_source
 from loom_connectors.ports import ConnectorContext
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
+from support.handling import outgoing_of
 
 FILE = "id,text\n1,a\n2,b\n,nobody\n1,again\n5,too,many\n5,e\n2,again\n"
 
@@ -31,7 +32,7 @@ async def replica(folder):
         request = ExtractSlice(
             run_id="r", pipeline="p", plan=plan, epoch=1, partition=0, slice=number, cursor=cursor, max_batches=1
         )
-        return await extractor(request)
+        return await outgoing_of(extractor, request)
 
     extractor = Extractor(
         PlanCache(payloads), ResourceCache(), lambda plan: open_source(plan.pipeline.extract, surroundings), duplicates

@@ -15,6 +15,7 @@ from loom_common.errors import PermanentError, RecordError
 from loom_connectors.ports import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
+from support.handling import outgoing_of
 
 
 class ListSource:
@@ -64,7 +65,7 @@ class Bench:
         plan = await self.payloads.put(self.plan.encoded())
         defaults = {"run_id": "run_1", "pipeline": "p", "epoch": 3, "partition": 0, "slice": 0, "max_batches": 3}
         async with self.duplicates.closing():
-            return await self.extractor(ExtractSlice(**{**defaults, "plan": plan, **request}))
+            return await outgoing_of(self.extractor, ExtractSlice(**{**defaults, "plan": plan, **request}))
 
 
 def of_type(outgoing, kind):

@@ -6,13 +6,16 @@ import pytest
 
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, BatchFact, EvaluatedRecord, FinalizeLoad, RecordsQuarantined
-from loom_common.domain.run import attempts
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import BreakerOpen, DependencyUnavailable, DestinationError
+from loom_common.worker.context import Context
 from loom_connectors.ports import FailedRow, Guarantee, LoadResult
 from loom_loader.handler import Loader
 from support.clocks import ManualClock
+from support.handling import outgoing_of
 from support.plans import GivenPlans, batch_of, plan_of
+
+FIRST = Attempt()
 
 
 class Place:
@@ -63,7 +66,6 @@ class Plant:
             GivenPlans(self.plan),
             ResourceCache(),
             lambda plan: self.places[plan.pipeline.load.destination],
-            clock=self.clock,
         )
 
     @property
@@ -74,11 +76,13 @@ class Plant:
     def second(self) -> Place:
         return self.places["second.csv"]
 
-    async def load(self, count: int = 3) -> tuple[int, list[str]]:
+    async def load(self, count: int = 3, attempt: Attempt = FIRST) -> tuple[int, list[str]]:
         """How many the tally says are loaded, and who is quarantined."""
         batch = batch_of(self.plan, [{"n": n} for n in range(count)])
         records = tuple(EvaluatedRecord(id=each.id, input=each.input, output=None) for each in batch.records)
-        out = [each.message for each in await self.loader(BatchEvaluated(header=batch.header, records=records))]
+        message = BatchEvaluated(header=batch.header, records=records)
+        context = Context(attempt, clock=self.clock)
+        out = [each.message for each in await outgoing_of(self.loader, message, context)]
         [fact] = [each for each in out if isinstance(each, BatchFact)]
         kept = [record.record_id for each in out if isinstance(each, RecordsQuarantined) for record in each.records]
         assert fact.header.tally.balanced
@@ -126,11 +130,7 @@ async def test_a_destination_that_is_away_is_waited_for():
 async def test_at_the_last_attempt_it_is_stood_in_for():
     plant = Plant(**FALLBACK)
     plant.first.trouble = [DependencyUnavailable("gone")]
-    token = attempts.current.set(Attempt(5, last=True))
-    try:
-        assert await plant.load() == (3, [])
-    finally:
-        attempts.current.reset(token)
+    assert await plant.load(attempt=Attempt(5, last=True)) == (3, [])
     assert plant.second.rows == ["r0", "r1", "r2"]
 
 
@@ -168,6 +168,6 @@ async def test_a_retried_batch_that_comes_twice_is_in_once():
 async def test_both_destinations_are_finalized():
     plant = Plant(**FALLBACK)
     message = FinalizeLoad(run_id="run_1", pipeline="reviews", plan=plant.plan.hash, epoch=1, complete=True)
-    [fact] = await plant.loader(message)
+    [fact] = await outgoing_of(plant.loader, message)
     assert fact.message.location == "out.csv"
     assert (plant.first.finalized, plant.second.finalized) == (["run_1"], ["run_1"])

@@ -20,6 +20,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.errors import DependencyUnavailable, DestinationError, PermanentError
 from loom_connectors.ports import FailedRow, LoadResult
 from loom_loader.handler import Loader
+from support.handling import outgoing_of
 
 
 class Shelf:
@@ -94,7 +95,7 @@ class Bench:
             position=1,
             tally=Tally(extracted=len(records), transformed=len(records), passed=len(records)),
         )
-        return await self.loader(BatchEvaluated(header=header, records=records))
+        return await outgoing_of(self.loader, BatchEvaluated(header=header, records=records))
 
 
 def record(number, n, **scores):
@@ -173,7 +174,9 @@ async def test_a_destination_that_loses_count_of_rows_fails_the_run(tmp_path):
 async def test_the_end_of_the_load_is_told_with_its_place(tmp_path, complete):
     bench = Bench(tmp_path)
     plan = await bench.payloads.put(bench.plan.encoded())
-    [only] = await bench.loader(FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete))
+    [only] = await outgoing_of(
+        bench.loader, FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete)
+    )
     assert bench.shelf.finalized == [("run_1", complete)]
     assert str(only.route) == "loom.events/load.finalized.p"
     assert only.message == LoadFinalized(run_id="run_1", epoch=4, location="memory:shelf")

@@ -5,6 +5,7 @@ import pytest
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError
+from loom_common.worker.context import Context
 from loom_transformer.transforms.catalog import Catalog
 from support.plans import batch_of, plan_of
 from support.scripted_model import ScriptedModel, answer_of
@@ -17,7 +18,7 @@ MOOD = {"mood": {"enum": ["good", "bad"]}}
 async def _outcomes(plan, records, *script, journal=None, run_id="run_1", folder=None):
     model = ScriptedModel(*script)
     transform = Catalog(JournalledModels(model, journal or MemoryJournal()), folder).transform_of(plan)
-    return model, await transform.apply(run_id, batch_of(plan, records).records)
+    return model, await transform.apply(run_id, batch_of(plan, records).records, Context())
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
-from loom_common.domain.run import attempts
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import (
     BreakerOpen,
@@ -17,6 +16,7 @@ from loom_common.errors import (
     RecordError,
     Timeout,
 )
+from loom_common.worker.context import Context
 from loom_transformer.recovered import recovered
 from loom_transformer.transforms.catalog import Catalog
 from support.clocks import ManualClock
@@ -31,6 +31,7 @@ AI = {
     "output": {"mood": {"enum": ["good", "bad"]}},
 }
 GOOD, BAD = answer_of('{"mood": "good"}'), answer_of('{"mood": "bad"}')
+FIRST, LAST = Attempt(), Attempt(number=5, last=True)
 AWAY = DependencyUnavailable("small is away")
 OPEN = BreakerOpen("model small", probe_in=60, opened_for=0, opening=1)
 
@@ -57,10 +58,12 @@ class Plant:
             self.plan
         )
 
-    async def outcomes(self, *reviews: str, run_id: str = "run_1", clock: ManualClock | None = None):
+    async def outcomes(
+        self, *reviews: str, run_id: str = "run_1", clock: ManualClock | None = None, attempt: Attempt = FIRST
+    ):
         records = batch_of(self.plan, [{"review": each} for each in reviews]).records
         config = self.plan.pipeline.transform
-        return await recovered(self._transform, run_id, records, config, clock or ManualClock())
+        return await recovered(self._transform, run_id, records, config, Context(attempt, clock=clock or ManualClock()))
 
     @property
     def asked(self) -> list[str]:
@@ -112,22 +115,14 @@ async def test_at_the_last_attempt_only_the_record_without_an_answer_is_kept_bac
             raise trouble
         return GOOD
 
-    token = attempts.current.set(Attempt(number=5, last=True))
-    try:
-        fine, kept = await Plant(tmp_path, turn).outcomes("quick", "slow")
-    finally:
-        attempts.current.reset(token)
+    fine, kept = await Plant(tmp_path, turn).outcomes("quick", "slow", attempt=LAST)
     assert fine.output == {"mood": "good"}
     assert (kept.error.code, "after the last attempt" in str(kept.error)) == (code, True)
 
 
 async def test_an_open_breaker_is_waited_for_even_at_the_last_attempt(tmp_path):
-    token = attempts.current.set(Attempt(number=5, last=True))
-    try:
-        with pytest.raises(BreakerOpen):
-            await Plant(tmp_path, by_model(small=OPEN)).outcomes("it")
-    finally:
-        attempts.current.reset(token)
+    with pytest.raises(BreakerOpen):
+        await Plant(tmp_path, by_model(small=OPEN)).outcomes("it", attempt=LAST)
 
 
 async def test_the_last_good_answer_of_an_earlier_run_stands_in(tmp_path):

@@ -6,9 +6,9 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
 from loom_common.errors import DependencyUnavailable, PermanentError, UserCodeError
-from loom_common.worker import usage
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
+from support.handling import outgoing_of
 from support.plans import GivenPlans, batch_of, plan_of
 from support.scripted_model import ScriptedModel, answer_of
 
@@ -30,7 +30,7 @@ def _transformer(plan, folder, model=None, made=None):
 
 async def test_a_batch_goes_on_to_evaluation_with_its_fact(tmp_path):
     plan = plan_of(PASS)
-    forward, fact = await _transformer(plan, tmp_path)(batch_of(plan, [{"n": 1}, {"n": 2}]))
+    forward, fact = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}, {"n": 2}]))
     assert str(forward.route) == "loom.work/evaluate.reviews"
     assert isinstance(forward.message, BatchTransformed)
     assert [(record.id, record.input, record.output) for record in forward.message.records] == [
@@ -46,7 +46,9 @@ async def test_a_batch_goes_on_to_evaluation_with_its_fact(tmp_path):
 
 async def test_a_record_that_fails_is_kept_and_its_neighbours_go_on(tmp_path):
     plan = plan_of(PASS_CHECKED)
-    forward, kept, fact = await _transformer(plan, tmp_path)(batch_of(plan, [{"n": 1}, {"n": "x"}, {"n": 3}]))
+    forward, kept, fact = await outgoing_of(
+        _transformer(plan, tmp_path), batch_of(plan, [{"n": 1}, {"n": "x"}, {"n": 3}])
+    )
     assert [record.id for record in forward.message.records] == ["r0", "r2"]
     assert str(kept.route) == "loom.quarantine/quarantine.transform.reviews"
     assert isinstance(kept.message, RecordsQuarantined)
@@ -63,7 +65,7 @@ async def test_a_record_that_fails_is_kept_and_its_neighbours_go_on(tmp_path):
 
 async def test_where_no_record_is_left_the_fact_alone_ends_the_batch(tmp_path):
     plan = plan_of({**PASS_CHECKED, "on_failure": "skip"})
-    kept, fact = await _transformer(plan, tmp_path)(batch_of(plan, [{"n": "x"}]))
+    kept, fact = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": "x"}]))
     assert kept.message.records[0].outcome == "skipped"
     assert fact.message.header.tally.skipped == 1
     assert fact.message.header.tally.balanced
@@ -72,14 +74,13 @@ async def test_where_no_record_is_left_the_fact_alone_ends_the_batch(tmp_path):
 async def test_under_abort_a_failing_record_ends_the_run_and_is_named(tmp_path):
     plan = plan_of({**PASS_CHECKED, "on_failure": "abort"})
     with pytest.raises(PermanentError, match=r"Record r1: .*on_failure: abort"):
-        await _transformer(plan, tmp_path)(batch_of(plan, [{"n": 1}, {"n": "x"}]))
+        await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}, {"n": "x"}]))
 
 
 async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
     plan = plan_of(AI)
     batch = batch_of(plan, [{"review": "good"}, {"review": "bad"}, {"review": "good"}])
-    with usage.opened():
-        _, fact = await _transformer(plan, tmp_path)(batch)
+    _, fact = await outgoing_of(_transformer(plan, tmp_path), batch)
     tally = fact.message.header.tally
     assert (tally.calls_made, tally.calls_from_cache, tally.tokens_in, tally.tokens_out) == (2, 1, 2000, 200)
     assert tally.cost_transform == pytest.approx(0.00042)
@@ -88,8 +89,7 @@ async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
 async def test_a_failed_records_calls_are_in_the_tally_too(tmp_path):
     plan = plan_of({**AI, "output": {"mood": "string"}})
     transformer = _transformer(plan, tmp_path, ScriptedModel(answer_of("odd")))
-    with usage.opened():
-        *_, fact = await transformer(batch_of(plan, [{"review": "x"}]))
+    *_, fact = await outgoing_of(transformer, batch_of(plan, [{"review": "x"}]))
     assert (fact.message.header.tally.calls_made, fact.message.header.tally.quarantined) == (2, 1)
 
 
@@ -97,7 +97,7 @@ async def test_a_batch_delivered_twice_gives_the_same_messages(tmp_path):
     plan, model = plan_of(AI), ScriptedModel()
     transformer = _transformer(plan, tmp_path, model)
     batch = batch_of(plan, [{"review": "good"}, {"review": "good"}, {"review": "bad"}])
-    first, second = [await transformer(batch) for _ in range(2)]
+    first, second = [await outgoing_of(transformer, batch) for _ in range(2)]
     assert [out.message.message_id for out in first] == [out.message.message_id for out in second]
     assert first[0].message == second[0].message
     assert first[1].message.header == second[1].message.header
@@ -108,26 +108,26 @@ async def test_a_model_that_is_away_sets_the_whole_batch_back(tmp_path):
     plan = plan_of(AI)
     transformer = _transformer(plan, tmp_path, ScriptedModel(answer_of(), DependencyUnavailable("away")))
     with pytest.raises(DependencyUnavailable, match="away"):
-        await transformer(batch_of(plan, [{"review": str(n)} for n in range(5)]))
+        await outgoing_of(transformer, batch_of(plan, [{"review": str(n)} for n in range(5)]))
 
 
 async def test_a_transform_is_made_once_per_plan(tmp_path):
     plan, made = plan_of(PASS), []
     transformer = _transformer(plan, tmp_path, made=made)
     for _ in range(3):
-        await transformer(batch_of(plan, [{"n": 1}]))
+        await outgoing_of(transformer, batch_of(plan, [{"n": 1}]))
     assert made == [plan]
 
 
 async def test_a_function_that_cannot_be_loaded_ends_the_run(tmp_path):
     plan = plan_of({"type": "python", "function": "nowhere:f"})
     with pytest.raises(UserCodeError, match="there is no module nowhere"):
-        await _transformer(plan, tmp_path)(batch_of(plan, [{"n": 1}]))
+        await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}]))
 
 
 async def test_functions_are_looked_for_in_the_plans_folder(tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "clean.py").write_text("def f(record): return {'n': record['n'] + 1}")
     plan = plan_of({"type": "python", "function": "clean:f"}, base="shop")
-    forward, _ = await _transformer(plan, tmp_path)(batch_of(plan, [{"n": 1}]))
+    forward, _ = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}]))
     assert forward.message.records[0].output == {"n": 2}

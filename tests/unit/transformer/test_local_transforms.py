@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.errors import RecordError, TransientError, UserCodeError
+from loom_common.worker.context import Context
 from loom_transformer.transforms.catalog import Catalog
 from loom_transformer.transforms.local import at_fault, output_of
 from loom_transformer.transforms.scorer import Scorers
@@ -50,7 +51,7 @@ def _catalog(folder):
 async def _apply(folder, transform, records):
     plan = plan_of(transform)
     batch = batch_of(plan, records)
-    return batch, await _catalog(folder).transform_of(plan).apply("run_1", batch.records)
+    return batch, await _catalog(folder).transform_of(plan).apply("run_1", batch.records, Context())
 
 
 @pytest.mark.parametrize(("name", "results"), [("double", [2, 4]), ("later", [2, 3])])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
 from loom_common.domain.model_options.providers import RateLimit
+from loom_common.worker.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,18 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who asks: the record of the run on whose account a call is."""
+    """The record of a run on whose account a call is made. Two are equal that name the same record of the same run."""
 
     run_id: str
     record_id: str
+    usage: Usage | None = field(default=None, compare=False, repr=False)
+    """Where the record's calls are entered while its message is worked on, with the budget they must stay within. None:
+    nobody counts them, and nothing limits them. The journal keeps payers without it."""
+
+    @property
+    def named(self) -> Payer:
+        """The same record, without its usage."""
+        return self if self.usage is None else Payer(self.run_id, self.record_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,12 @@ from loom_common.domain.values import durations
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.ports.clock import Clock, SystemClock
 from loom_common.user_code.narrowing import narrowed
 from loom_common.user_code.poison_isolation import Isolation
 from loom_common.user_code.record_retry import retried
 from loom_common.user_code.threads import Threads
 from loom_common.user_code.time_limits import within
-from loom_common.worker import usage
+from loom_common.worker.context import Context
 from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_evaluator.results import RecordResult
 from loom_evaluator.runner import EvaluatorRunner
@@ -46,7 +45,6 @@ class Evaluator:
         project: Path,
         isolation: Isolation | None = None,
         threads: Threads | None = None,
-        clock: Clock | None = None,
         models: JournalledModels | None = None,
     ) -> None:
         """`models`: for evaluators that ask one."""
@@ -54,31 +52,31 @@ class Evaluator:
         self._models = models
         self._isolation = isolation or Isolation(MemoryMarks(), Stage.EVALUATE)
         self._threads = threads or Threads()
-        self._clock = clock or SystemClock()
         self._project = project
         self._panels: OrderedDict[str, EvaluatorRunner | None] = OrderedDict()
         self._making = asyncio.Lock()
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `PermanentError` where an evaluator or gate cannot be made, a model refuses access, or a record fails
         under `abort`; `TransientError` where a model or the journal is away for now, or the batch takes too long;
         `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchTransformed", message)
         plan = await self._plans.get(batch.header.plan)
-        usage.priced(plan.pipeline.prices)
+        context.usage.prices = plan.pipeline.prices
         panel = await self._panel(batch.header.plan, plan)
         limits, config = plan.pipeline.timeouts, plan.pipeline.evaluate
         if panel is None or config is None:
-            return _let_through(batch)
+            return _let_through(batch, context)
         began = perf_counter()
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.evaluate))
         async with within(seconds, f"A batch of {counted(len(batch.records), 'record')}", "timeouts.batch"):
-            judgements = await self._judged(batch, panel, config)
+            judgements = await self._judged(batch, panel, config, context)
         if self._models is not None:
-            await self._models.judged(batch.header.run_id, [record.id for record in batch.records])
+            await self._models.judged(batch.header.run_id, [record.id for record in batch.records], context.usage)
         result = StageResult(
             batch.header,
             Stage.EVALUATE,
+            context,
             seconds=perf_counter() - began,
             kept=[kept for judgement in judgements if (kept := _kept(judgement, config)) is not None],
             evaluations=[evaluation for judgement in judgements for evaluation in judgement.evaluations],
@@ -92,10 +90,10 @@ class Evaluator:
         return result.messages(forward)
 
     async def _judged(
-        self, batch: BatchTransformed, panel: EvaluatorRunner, config: EvaluateConfig
+        self, batch: BatchTransformed, panel: EvaluatorRunner, config: EvaluateConfig, context: Context
     ) -> list[RecordResult]:
         async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
-            return await panel.judge(records, batch.header.run_id, again)
+            return await panel.judge(batch.header.run_id, records, context, again)
 
         async def work(records: Sequence[TransformedRecord]) -> list[RecordResult]:
             return await narrowed(records, tried, _kept_away)
@@ -107,12 +105,14 @@ class Evaluator:
                 failed=_may_be_tried_again,
                 joined=lambda _, later: later,
                 max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
-                clock=self._clock,
+                clock=context.clock,
             )
 
         if panel.risk is None:
             return await work(batch.records)
-        return await self._isolation.each(batch.header.batch_id, batch.records, work, _kept_away, panel.risk)
+        return await self._isolation.each(
+            batch.header.batch_id, batch.records, work, _kept_away, panel.risk, context.attempt
+        )
 
     async def _panel(self, plan_hash: str, plan: Plan) -> EvaluatorRunner | None:
         async with self._making:
@@ -149,13 +149,13 @@ def _may_be_tried_again(judgement: RecordResult) -> bool:
     return isinstance(judgement.outcome, RecordError) and judgement.outcome.code != TIMEOUT
 
 
-def _let_through(batch: BatchTransformed) -> list[Outgoing]:
+def _let_through(batch: BatchTransformed, context: Context) -> list[Outgoing]:
     """Every record, unscored."""
     passed = tuple(
         EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
         for record in batch.records
     )
-    result = StageResult(batch.header, Stage.EVALUATE, advanced={"passed": len(passed)})
+    result = StageResult(batch.header, Stage.EVALUATE, context, advanced={"passed": len(passed)})
     return result.messages(BatchEvaluated(header=result.next_header, records=passed) if passed else None)
 
 

@@ -11,9 +11,9 @@ from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
 from loom_common.contracts.v1 import Interaction, TransformedRecord
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError
-from loom_common.worker import batch_progress, in_flight
+from loom_common.worker.context import Context
 from loom_evaluator.evaluation_call import EvaluationCall
 from loom_evaluator.evaluators.opinion import ModelRule
 from loom_evaluator.results import Answer
@@ -31,31 +31,35 @@ class ModelEvaluations:
     """Seconds one answer may take, all attempts added up."""
     keep_interactions: bool = True
 
-    async def about(self, run_id: str, records: Sequence[TransformedRecord], again: int) -> list[dict[str, Answer]]:
-        """The answers about each record, in order, by evaluator.
+    async def about(
+        self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int
+    ) -> list[dict[str, Answer]]:
+        """The answers about each record, in order, by evaluator. Each is a part of the context's progress.
 
         Raises `TransientError` where a model is away for now and the batch should come again, `PermanentError` where
         it refuses access. After the last attempt, trouble is the record's own."""
-        in_flight.begin(len(records) * len(self.rules))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     {
-                        name: group.create_task(self._one(rule, record, Payer(run_id, record.id), again))
+                        name: group.create_task(
+                            self._one(rule, record, Payer(run_id, record.id, context.usage), context.attempt, again)
+                        )
                         for name, rule in self.rules.items()
                     }
                     for record in records
                 ]
                 for task in (task for each in tasks for task in each.values()):
-                    task.add_done_callback(in_flight.one_done)
-                    task.add_done_callback(batch_progress.one_done)
+                    task.add_done_callback(lambda _: context.progress.one_answered())
         except ExceptionGroup as failures:
             # Of several failures, the one that no retry will mend says most, and an open breaker more than what
             # opened it.
             raise min(failures.exceptions, key=_rank) from None
         return [{name: task.result() for name, task in each.items()} for each in tasks]
 
-    async def _one(self, rule: ModelRule, record: TransformedRecord, payer: Payer, again: int) -> Answer:
+    async def _one(
+        self, rule: ModelRule, record: TransformedRecord, payer: Payer, attempt: Attempt, again: int
+    ) -> Answer:
         began = perf_counter()
         hearing = EvaluationCall(self.models, payer, reuse=self.reuse, patience=self.patience, again=again)
         try:
@@ -63,7 +67,7 @@ class ModelEvaluations:
         except RecordError as error:
             return Answer(error, perf_counter() - began, self._kept(hearing))
         except TransientError as trouble:
-            if isinstance(trouble, BreakerOpen) or not attempts.current.get().last:
+            if isinstance(trouble, BreakerOpen) or not attempt.last:
                 raise
             code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
             return Answer(RecordError(f"{trouble} (after the last attempt)", code=code), perf_counter() - began)

@@ -25,7 +25,7 @@ from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE
 from loom_common.user_code.threads import Threads
-from loom_common.worker import batch_progress
+from loom_common.worker.context import Context, Progress
 from loom_evaluator.evaluators.catalog import model_rule_of, rule_of
 from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score
 from loom_evaluator.gates import Gate, gate_of
@@ -110,26 +110,31 @@ class EvaluatorRunner:
         self.risk = USER_CODE if foreign else MODEL_CALLS if judges else None
         """What it is to the process it runs in; None for none."""
 
-    async def judge(self, records: Sequence[TransformedRecord], run_id: str = "", again: int = 0) -> list[RecordResult]:
+    async def judge(
+        self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int = 0
+    ) -> list[RecordResult]:
         """One judgement per record, in order. Records that the sample leaves out pass unseen. What computes
         does so in a thread; models are asked on the records' account. `again` is how often these
         records were judged before in this worker's hands.
 
         Raises `WorkerWornOut`, and what `ModelEvaluations.about` raises."""
-        seen = iter(await self._judged_all([each for each in records if self._sees(each)], run_id, again))
+        seen = iter(await self._judged_all(run_id, [each for each in records if self._sees(each)], context, again))
         return [next(seen) if self._sees(each) else _unseen(each) for each in records]
 
     def _sees(self, record: TransformedRecord) -> bool:
         return sampled(record.id, self._sample)
 
-    async def _judged_all(self, records: Sequence[TransformedRecord], run_id: str, again: int) -> list[RecordResult]:
+    async def _judged_all(
+        self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int
+    ) -> list[RecordResult]:
+        progress = context.progress
         apart = [each for each in self._evaluators if each.waits or each.is_foreign]
         asked = 0 if self._consultation is None else len(self._consultation.rules)
-        batch_progress.begin(len(records) * (len(apart) + asked + 1))
-        columns = await asyncio.gather(*(self._column(each, records) for each in apart))
+        progress.begin(len(records) * (len(apart) + asked + 1), answers=len(records) * asked)
+        columns = await asyncio.gather(*(self._column(each, records, progress) for each in apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
         if self._consultation is not None:
-            heard = await self._consultation.about(run_id, records, again)
+            heard = await self._consultation.about(run_id, records, context, again)
         rows = [
             _Row(
                 record,
@@ -137,9 +142,17 @@ class EvaluatorRunner:
             )
             for place, record in enumerate(records)
         ]
-        return await self._threads.each(rows, self._judged, self._seconds, late=self._late)
 
-    async def _column(self, evaluator: _Evaluator, records: Sequence[TransformedRecord]) -> list[Answer]:
+        def judged(row: _Row) -> RecordResult:
+            judgement = self._judged(row)
+            progress.one_done()
+            return judgement
+
+        return await self._threads.each(rows, judged, self._seconds, late=self._late)
+
+    async def _column(
+        self, evaluator: _Evaluator, records: Sequence[TransformedRecord], progress: Progress
+    ) -> list[Answer]:
         """What an evaluator that may take its time says of each record."""
         seconds = min(self._seconds, evaluator.seconds)
         if evaluator.waits:
@@ -148,7 +161,7 @@ class EvaluatorRunner:
 
         def one(record: TransformedRecord) -> Answer:
             answer = _answer(rule, record)
-            batch_progress.one_done()
+            progress.one_done()
             return answer
 
         return await self._threads.each(records, one, seconds, late=lambda _: _too_late(seconds))
@@ -158,9 +171,7 @@ class EvaluatorRunner:
             row.given.get(each.settings.name) or _answer(cast("Rule", each.rule), row.record)
             for each in self._evaluators
         ]
-        judgement = self._judgement(row, answers)
-        batch_progress.one_done()
-        return judgement
+        return self._judgement(row, answers)
 
     def _late(self, row: _Row) -> RecordResult:
         error = RecordError(f"The evaluators did not come back within {self._seconds:g} s", code=TIMEOUT)

@@ -40,7 +40,7 @@ def build(platform: Platform) -> Service:
             await marks.close()
 
     isolation = Isolation(marks, Stage.EVALUATE, platform.room, platform.clock)
-    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, platform.clock, models)
+    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, models)
     queue = flow.work_queue(Stage.EVALUATE)
     duty = ConsumerSpec(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
     return StageService("evaluator", [duty], platform, closing)

@@ -18,9 +18,10 @@ from loom_common.domain.values import durations
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
-from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.clock import Clock
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
+from loom_common.worker.context import Context
 from loom_common.worker.slice_messages import SliceRecord, slice_messages, wanted
 from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_connectors.ports import Page, Source
@@ -40,36 +41,35 @@ class Extractor:
         open_source: OpenSource,
         duplicates: Duplicates,
         breakers: Breakers | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._plans = plans
         self._breakers = breakers or Breakers()
-        self._clock = clock or SystemClock()
         self._sources = sources
         self._open_source = open_source
         self._duplicates = duplicates
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `SourceError` and its like where the source cannot be read, `PermanentError` under `abort`,
         `Timeout` where reading takes too long."""
         if isinstance(message, BatchExtracted):
-            return await self._checked(message)
+            return await self._checked(message, context)
         request = cast("ExtractSlice", message)
         plan = await self._plans.get(request.plan)
         extract = plan.pipeline.extract
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
-            page, records = await self._recovered(request, plan)
+            page, records = await self._recovered(request, plan, context.clock)
         return slice_messages(
             request,
             records,
+            context,
             batch_size=extract.batch_size,
             cursor=page.cursor,
             end=page.end,
             on_failure=extract.on_failure,
         )
 
-    async def _checked(self, batch: BatchExtracted) -> list[Outgoing]:
+    async def _checked(self, batch: BatchExtracted, context: Context) -> list[Outgoing]:
         """A replay's batch with edited keys: those that another record of the source has are kept back. So are those
         that cannot be checked, because the source cannot be read."""
         plan = await self._plans.get(batch.header.plan)
@@ -93,17 +93,17 @@ class Extractor:
             if each.id in errors
         ]
         good = tuple(each for each in batch.records if each.id not in errors)
-        result = StageResult(batch.header, Stage.EXTRACT, seconds=perf_counter() - began, kept=kept)
+        result = StageResult(batch.header, Stage.EXTRACT, context, seconds=perf_counter() - began, kept=kept)
         return result.messages(BatchExtracted(header=result.next_header, records=good) if good else None)
 
-    async def _recovered(self, request: ExtractSlice, plan: Plan) -> tuple[Page, list[SliceRecord]]:
+    async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
         """The slice; under `retry` read again where records of it are bad, e.g. while a file is still being written."""
         extract = plan.pipeline.extract
         page, records = await self._read(request, plan)
         for attempt in range(1, extract.max_attempts if extract.on_failure == "retry" else 1):
             if not any(record.error for record in records):
                 break
-            await self._clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
+            await clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
             page, records = await self._read(request, plan)
         return page, records
 

@@ -34,7 +34,7 @@ def build(platform: Platform) -> Service:
         async with sources.closing(), duplicates.closing():
             yield
 
-    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, platform.clock)
+    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers)
     queue = flow.work_queue(Stage.EXTRACT)
     duty = ConsumerSpec(queue, (ExtractSlice, BatchExtracted), extractor, platform.settings.worker.prefetch)
     return StageService("extractor", [duty], platform, closing)

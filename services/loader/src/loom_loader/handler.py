@@ -24,7 +24,6 @@ from loom_common.contracts.v1 import (
     RecordsLoaded,
 )
 from loom_common.domain.definition.failing import OnFailure
-from loom_common.domain.run import attempts
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.values import durations, ids
@@ -41,10 +40,11 @@ from loom_common.errors import (
     UnreadableMessage,
 )
 from loom_common.flow import Stage
-from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
+from loom_common.worker.context import Context
 from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import rows_of
@@ -63,25 +63,23 @@ class Loader:
         destinations: ResourceCache[Destination],
         open_destination: OpenDestination,
         breakers: Breakers | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._plans = plans
         self._breakers = breakers or Breakers()
-        self._clock = clock or SystemClock()
         self._destinations = destinations
         self._open_destination = open_destination
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `TransientError` where the destination is away, `PermanentError` where it cannot be written."""
         match message:
             case BatchEvaluated():
-                return await self._load(message)
+                return await self._load(message, context)
             case FinalizeLoad():
                 return await self._finalize(message)
             case _:
                 raise UnreadableMessage(f"{message.type} is nothing to load")
 
-    async def _load(self, batch: BatchEvaluated) -> list[Outgoing]:
+    async def _load(self, batch: BatchEvaluated, context: Context) -> list[Outgoing]:
         header = batch.header
         plan = await self._plans.get(header.plan)
         rows, lacking = rows_of(batch.records, plan.pipeline)
@@ -98,17 +96,17 @@ class Loader:
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         began = perf_counter()
         async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
-            loaded = await self._recovered(place, header.plan, plan)
+            loaded = await self._recovered(place, header.plan, plan, context)
         loaded = replace(loaded, failed=(*loaded.failed, *lacking))
         seconds = perf_counter() - began
         kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
         counts: dict[str, float] = {"loaded": loaded.loaded, "staged": loaded.staged, "second": loaded.second}
-        result = StageResult(header, Stage.LOAD, seconds=seconds, kept=kept, advanced=counts)
+        result = StageResult(header, Stage.LOAD, context, seconds=seconds, kept=kept, advanced=counts)
         if plan.beside:
             result.rows = _first_rows(rows, loaded.failed)
         return [*_loaded_after_all(place, loaded, header.pipeline), *result.messages(None)]
 
-    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan) -> Loaded:
+    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Loaded:
         """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
         says. So does the whole batch where the first cannot be written, or is still away at the last attempt."""
         load = plan.pipeline.load
@@ -119,11 +117,11 @@ class Loader:
                 raise
             return await self._written_to_second(place, plan_hash, plan, away)
         except (PermanentError, TransientError) as error:
-            if load.fallback is None or (isinstance(error, TransientError) and not attempts.current.get().last):
+            if load.fallback is None or (isinstance(error, TransientError) and not context.attempt.last):
                 raise
             return await self._written_to_second(place, plan_hash, plan, error)
         if load.on_failure == "retry":
-            result = await self._tried_again(place, result, plan_hash, plan)
+            result = await self._tried_again(place, result, plan_hash, plan, context.clock)
         if load.fallback is not None and result.failed:
             rest = _rows_of(place, result.failed)
             result += (await self._written(rest, _second(plan_hash), fallen_back(plan))).as_second
@@ -133,12 +131,12 @@ class Loader:
         log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
         return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
 
-    async def _tried_again(self, place: LoadBatch, result: Loaded, plan_hash: str, plan: Plan) -> Loaded:
+    async def _tried_again(self, place: LoadBatch, result: Loaded, plan_hash: str, plan: Plan, clock: Clock) -> Loaded:
         """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""
         for attempt in range(1, plan.pipeline.load.max_attempts):
             if not result.failed:
                 break
-            await self._clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
+            await clock.sleep(pause_after(attempt, random.random()))  # noqa: S311 - spreads, hides nothing
             rest = replace(_rows_of(place, result.failed), batch_id=ids.message_id(place.batch_id, "again", attempt))
             result += await self._written(rest, plan_hash, plan)
         return result

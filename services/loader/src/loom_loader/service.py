@@ -25,7 +25,7 @@ def build(platform: Platform) -> Service:
     def open_planned(plan: Plan) -> Destination:
         return open_destination_of(plan, platform)
 
-    loader = Loader(platform.plans, destinations, open_planned, platform.breakers, platform.clock)
+    loader = Loader(platform.plans, destinations, open_planned, platform.breakers)
     queue = flow.work_queue(Stage.LOAD)
     duty = ConsumerSpec(queue, (BatchEvaluated, FinalizeLoad), loader, platform.settings.worker.prefetch)
     return StageService("loader", [duty], platform, destinations.closing)

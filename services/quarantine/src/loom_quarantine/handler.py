@@ -10,6 +10,7 @@ from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsLoaded, RecordsQuarantined
 from loom_common.ports.clock import Clock
+from loom_common.worker.context import Context
 from loom_quarantine import resolution
 from loom_quarantine.db import store
 
@@ -22,7 +23,7 @@ class Quarantine:
         self._engine = engine
         self._clock = clock
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `DependencyUnavailable`."""
         if isinstance(message, DiscardRequest):
             await resolution.discard(self._engine, message.run_id, message.record_ids, self._clock.now())

@@ -19,11 +19,10 @@ from loom_common.domain.values.latency import histogram
 from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.ports.clock import Clock, SystemClock
 from loom_common.user_code.narrowing import narrowed
 from loom_common.user_code.poison_isolation import Isolation
 from loom_common.user_code.time_limits import within
-from loom_common.worker import usage
+from loom_common.worker.context import Context
 from loom_common.worker.stage_result import StageResult, kept_for_error
 from loom_transformer.outcome import Transform, TransformOutcome, carried, with_its_key
 from loom_transformer.recovered import fallen_back, recovered
@@ -48,49 +47,49 @@ class Transformer:
         plans: Plans,
         transform_of: Callable[[Plan], Transform],
         isolation: Isolation | None = None,
-        clock: Clock | None = None,
     ) -> None:
         self._plans = plans
         self._isolation = isolation or Isolation(MemoryMarks(), Stage.TRANSFORM)
-        self._clock = clock or SystemClock()
         self._transform_of = transform_of
         self._transforms: OrderedDict[str, Transform] = OrderedDict()
         self._making = asyncio.Lock()
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `TransientError` where a model or the journal is away for now, or the batch takes too long;
         `PermanentError` where the transform cannot be made, a model refuses access, or a record fails under `abort`;
         `WorkerWornOut` where too much of it hangs."""
         batch = cast("BatchExtracted", message)
         plan = await self._plans.get(batch.header.plan)
-        usage.priced(plan.pipeline.prices)
+        context.usage.prices = plan.pipeline.prices
         transform = await self._transform(batch.header.plan, plan)
         began = perf_counter()
         limits = plan.pipeline.timeouts
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.transform))
         async with within(seconds, f"A batch of {counted(len(batch.records), 'record')}", "timeouts.batch"):
-            made = await self._outcomes(batch, plan.pipeline.transform, transform)
+            made = await self._outcomes(batch, plan.pipeline.transform, transform, context)
         keys = plan.pipeline.extract.keys
         outcomes = [with_its_key(*pair, keys) for pair in zip(batch.records, made, strict=True)]
-        result = _result(batch, outcomes, plan.pipeline.transform.on_failure, perf_counter() - began)
+        result = _result(batch, outcomes, plan.pipeline.transform.on_failure, perf_counter() - began, context)
         records = _transformed(batch.records, outcomes)
         return result.messages(BatchTransformed(header=result.next_header, records=records) if records else None)
 
     async def _outcomes(
-        self, batch: BatchExtracted, config: TransformConfig, transform: Transform
+        self, batch: BatchExtracted, config: TransformConfig, transform: Transform, context: Context
     ) -> list[TransformOutcome]:
         async def work(records: Sequence[ExtractedRecord]) -> list[TransformOutcome]:
             return [carried(each) for each in await narrowed(records, attempt, kept_away)]
 
         async def attempt(records: Sequence[ExtractedRecord]) -> list[TransformOutcome]:
-            return await recovered(transform, batch.header.run_id, records, config, self._clock)
+            return await recovered(transform, batch.header.run_id, records, config, context)
 
         def kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
             return fallen_back(TransformOutcome(None, 0.0, error), config)
 
         if transform.risk is None:
             return await work(batch.records)
-        return await self._isolation.each(batch.header.batch_id, batch.records, work, kept_away, transform.risk)
+        return await self._isolation.each(
+            batch.header.batch_id, batch.records, work, kept_away, transform.risk, context.attempt
+        )
 
     async def _transform(self, plan_hash: str, plan: Plan) -> Transform:
         async with self._making:
@@ -113,11 +112,16 @@ def _transformed(
 
 
 def _result(
-    batch: BatchExtracted, outcomes: Sequence[TransformOutcome], on_failure: OnFailure, seconds: float
+    batch: BatchExtracted,
+    outcomes: Sequence[TransformOutcome],
+    on_failure: OnFailure,
+    seconds: float,
+    context: Context,
 ) -> StageResult:
     return StageResult(
         batch.header,
         Stage.TRANSFORM,
+        context,
         seconds=seconds,
         latency=histogram(each.answered for each in outcomes if each.answered is not None),
         waited=histogram(each.waited for each in outcomes if each.waited is not None),

@@ -12,6 +12,7 @@ from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
+from loom_common.worker.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class Transform(Protocol):
         """What it is to the process it runs in; None for none."""
         ...
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
+    async def apply(
+        self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
         """One outcome per record, in order. `again` is how often these records were tried before in this worker's
         hands: what was answered then is not taken for an answer.
 

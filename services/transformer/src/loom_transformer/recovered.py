@@ -8,18 +8,18 @@ from dataclasses import replace
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.definition.transform import TransformConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.ports.clock import Clock
 from loom_common.user_code.record_retry import retried
+from loom_common.worker.context import Context
 from loom_transformer.outcome import Transform, TransformOutcome
 
 
 async def recovered(
-    transform: Transform, run_id: str, records: Sequence[ExtractedRecord], config: TransformConfig, clock: Clock
+    transform: Transform, run_id: str, records: Sequence[ExtractedRecord], config: TransformConfig, context: Context
 ) -> list[TransformOutcome]:
     """One outcome per record, in order, as `on_failure` says. Raises what the transform raises."""
 
     async def attempt(some: Sequence[ExtractedRecord], again: int) -> list[TransformOutcome]:
-        return await transform.apply(run_id, some, again)
+        return await transform.apply(run_id, some, context, again)
 
     outcomes = await retried(
         records,
@@ -27,7 +27,7 @@ async def recovered(
         failed=_may_be_tried_again,
         joined=_joined,
         max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
-        clock=clock,
+        clock=context.clock,
     )
     return [fallen_back(outcome, config) for outcome in outcomes]
 

@@ -42,7 +42,7 @@ def build(platform: Platform) -> Service:
 
     catalog = Catalog(models, platform.project, platform.threads)
     isolation = Isolation(marks, Stage.TRANSFORM, platform.room, platform.clock)
-    transformer = Transformer(platform.plans, catalog.transform_of, isolation, platform.clock)
+    transformer = Transformer(platform.plans, catalog.transform_of, isolation)
     queue = flow.work_queue(Stage.TRANSFORM)
     duty = ConsumerSpec(queue, (BatchExtracted,), transformer, platform.settings.worker.prefetch)
     return StageService("transformer", [duty], platform, closing)

@@ -32,7 +32,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
-from loom_common.worker import usage
+from loom_common.worker.context import Context
 from loom_connectors import registry
 from loom_connectors.ports import ConnectorContext, Source
 from loom_evaluator.handler import Evaluator
@@ -186,13 +186,13 @@ async def _rehearsed(
             run_id="estimate", pipeline=plan.pipeline.name, plan=plan.hash, epoch=0, batch_id="estimate", partition=0,
             slice=0, position=0, tally=Tally(extracted=len(records)),
         )  # fmt: skip
-        with usage.opened() as bill:
-            forward = await transformer(BatchExtracted(header=header, records=tuple(records)))
-            calls = [_of(Stage.TRANSFORM, each) for each in bill.lines()]
+        context = Context()
+        forward = await transformer(BatchExtracted(header=header, records=tuple(records)), context)
+        calls = [_of(Stage.TRANSFORM, each) for each in context.usage.lines()]
         batches = [each.message for each in forward if isinstance(each.message, BatchTransformed)]
-        with usage.opened() as bill:
-            judged = [each for batch in batches for each in await evaluator(batch)]
-            calls += [_of(Stage.EVALUATE, each) for each in bill.lines()]
+        context = Context()
+        judged = [each for batch in batches for each in await evaluator(batch, context)]
+        calls += [_of(Stage.EVALUATE, each) for each in context.usage.lines()]
     finally:
         await models.close()
     return calls, [each.message for each in (*forward, *judged) if isinstance(each.message, RecordsQuarantined)]

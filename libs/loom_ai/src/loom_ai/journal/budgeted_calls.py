@@ -25,7 +25,7 @@ class Books:
     find: Callable[[str], Awaitable[Entry | None]]
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
     bill: Callable[[ModelCall, Entry, Payer], None]
-    price: Callable[[ModelCall, ModelAnswer], float]
+    price: Callable[[ModelCall, Payer, ModelAnswer], float]
     """USD."""
 
 
@@ -49,7 +49,7 @@ class BudgetedCalls:
         while not cut or call.max_tokens is not None or cut[-1].answer.tokens_out < longest(call):
             beyond = 2 * max((each.answer.tokens_out for each in cut), default=0)
             reservation = await self._purse.reserve(call, payer, lambda: flight.budget or budget, bill, beyond)
-            answer = replace(await self._asked(self._purse, reservation, call, flight), cut_off=len(cut))
+            answer = replace(await self._asked(self._purse, reservation, call, payer, flight), cut_off=len(cut))
             lowered = call.max_tokens is None or reservation.limit < call.max_tokens
             if not lowered or answer.finish_reason != finish.CUT_OFF:
                 return await self._books.write(key, call, payer, answer)
@@ -71,7 +71,12 @@ class BudgetedCalls:
         return found
 
     async def _asked(
-        self, purse: BudgetReservations, reservation: Reservation, call: ModelCall, flight: PendingCall
+        self,
+        purse: BudgetReservations,
+        reservation: Reservation,
+        call: ModelCall,
+        payer: Payer,
+        flight: PendingCall,
     ) -> ModelAnswer:
         """The answer to the call with the reservation's limit. The reservation is settled, whatever comes of it, but
         for a call that was cancelled after it was sent: it may have been charged."""
@@ -84,5 +89,5 @@ class BudgetedCalls:
         except Exception:
             await purse.settle(reservation, call, 0.0, None)
             raise
-        await purse.settle(reservation, call, self._books.price(call, answer), answer)
+        await purse.settle(reservation, call, self._books.price(call, payer, answer), answer)
         return answer

@@ -27,7 +27,7 @@ from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.recovery import pause_after
 from loom_common.errors import BudgetExhausted, RecordError
 from loom_common.ports.clock import Clock, SystemClock
-from loom_common.worker import usage
+from loom_common.worker.usage import Usage
 
 _BEGUN = 6
 """Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to, and
@@ -87,8 +87,8 @@ class JournalledModels:
         """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
         it is its turn to be asked for.
 
-        The open bill (`loom_common.worker.usage`) has it, whoever paid. Raises what client and journal raise,
-        `Timeout`, `BudgetExhausted` where the bill's budget does not cover the call, and `UpstreamUnusable` where this
+        It is entered in the payer's usage, whoever paid. Raises what client and journal raise,
+        `Timeout`, `BudgetExhausted` where the payer's budget does not cover the call, and `UpstreamUnusable` where this
         record is one of many in a row that got nothing of use. Being cancelled stops the waiting, not a call already
         paid."""
         reuse = reuse or Reuse()
@@ -122,11 +122,11 @@ class JournalledModels:
     async def note(self, key: str, payer: Payer, call: ModelCall, text: str) -> None:
         """Keep a text of one's own under a key of one's own. Costs nothing in the books."""
         answer = ModelAnswer(text, "stop", call.model, tokens_in=0, tokens_cached=0, tokens_out=0, latency=0.0)
-        await self._write(Entry(key, payer, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
+        await self._write(Entry(key, payer.named, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
 
     async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
-        """What the journal holds under a key, where `reuse` lets the payer use it. An answer is on the open bill as if
-        it were given now; another record's of the same run is on that one's."""
+        """What the journal holds under a key, where `reuse` lets the payer use it. An answer is entered in the
+        payer's usage as if it were given now, unless another record of the same run paid for it."""
         entry = await self.holds(key, payer, reuse)
         if entry is None:
             return None
@@ -140,20 +140,18 @@ class JournalledModels:
         entry = await self._look_up(key)
         return entry if entry is not None and self._may_use(entry, payer, reuse) else None
 
-    async def set_apart(self, run_id: str, judged: Mapping[str, float]) -> None:
+    async def set_apart(self, run_id: str, judged: Mapping[str, float], usage: Usage) -> None:
         """Before a batch is asked about: set apart what judging its records will cost (USD, by the record's id), so
         that the batch can be finished once it is begun. Waits for batches under way. Only under a budget."""
-        bill = usage.current.get()
-        if self._purse is not None and bill is not None and bill.budget is not None:
+        if self._purse is not None and usage.budget is not None:
             owed = {name: usd for name, usd in judged.items() if usd}
             if owed:
-                await self._purse.set_apart(run_id, owed, bill.budget)
+                await self._purse.set_apart(run_id, owed, usage.budget)
 
-    async def judged(self, run_id: str, records: Sequence[str], *, never: bool = False) -> None:
+    async def judged(self, run_id: str, records: Sequence[str], usage: Usage, *, never: bool = False) -> None:
         """Records were judged, or never will be: the run's budget sets nothing apart for that any more."""
-        bill = usage.current.get()
-        if self._purse is not None and bill is not None and bill.budget is not None and records:
-            cost = None if never else sum(line.cost for line in bill.lines())
+        if self._purse is not None and usage.budget is not None and records:
+            cost = None if never else sum(line.cost for line in usage.lines())
             await self._purse.free(run_id, records, cost)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
@@ -189,9 +187,9 @@ class JournalledModels:
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
         flight = self._in_flight[key] = PendingCall(Waiting(self._slots), [payer])
         task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
-        if (bill := usage.current.get()) is not None:
-            bill.under_way.add(task)
-            task.add_done_callback(bill.under_way.discard)
+        if (usage := payer.usage) is not None:
+            usage.under_way.add(task)
+            task.add_done_callback(usage.under_way.discard)
         task.add_done_callback(lambda _: self._ended(key, flight))
         return flight
 
@@ -199,9 +197,8 @@ class JournalledModels:
         flight = self._in_flight.get(key)
         if flight is None or flight.abandoned:
             return None
-        bill = usage.current.get()
-        if bill is not None and flight.payers[0].run_id == payer.run_id:
-            flight.raise_budget(bill.budget)
+        if payer.usage is not None and flight.payers[0].run_id == payer.run_id:
+            flight.raise_budget(payer.usage.budget)
         flight.payers.append(payer)
         return flight
 
@@ -234,38 +231,37 @@ class JournalledModels:
 
     async def _paid_for(self, key: str, call: ModelCall, payer: Payer, flight: PendingCall) -> Entry:
         """A new answer, in the journal."""
-        bill = usage.current.get()
-        if bill is not None and bill.budget is not None:
-            return await self._budgeted.paid_for(key, call, payer, flight, bill, bill.budget)
+        usage = payer.usage
+        if usage is not None and usage.budget is not None:
+            return await self._budgeted.paid_for(key, call, payer, flight, usage, usage.budget)
         return await self._written(key, call, payer, await self._client.complete(call))
 
     async def _found(self, key: str) -> Entry | None:
         return await self._look_up(key)
 
-    def _priced(self, call: ModelCall, answer: ModelAnswer) -> float:
-        bill = usage.current.get()
-        return self.prices.of(call, answer, None if bill is None else bill.prices).usd
+    def _priced(self, call: ModelCall, payer: Payer, answer: ModelAnswer) -> float:
+        return self.prices.of(call, answer, None if payer.usage is None else payer.usage.prices).usd
 
     async def _written(self, key: str, call: ModelCall, payer: Payer, answer: ModelAnswer) -> Entry:
         entry = Entry(
             key=key,
-            payer=payer,
+            payer=payer.named,
             purpose=call.purpose,
             provider=call.served_by or call.provider,
             model=call.model,
             answer=answer,
-            cost=self._priced(call, answer),
+            cost=self._priced(call, payer, answer),
             created_at=self._clock.now(),
         )
         await self._write(entry)
         return entry
 
     def _bill(self, call: ModelCall, entry: Entry, payer: Payer) -> None:
-        """Once for each record and answer, however often it is met: on the bill of who is at work on the record."""
-        bill = usage.current.get()
-        if bill is not None and not bill.has(entry.key, payer.record_id, paid=entry.payer == payer):
-            known = self.prices.knows(call, bill.prices, entry.answer.model)
-            bill.enter(entry.key, payer.record_id, counted(entry, payer, known=known))
+        """Enter an answer in the payer's usage: once for each record and answer, however often it is met."""
+        usage = payer.usage
+        if usage is not None and not usage.has(entry.key, payer.record_id, paid=entry.payer == payer):
+            known = self.prices.knows(call, usage.prices, entry.answer.model)
+            usage.enter(entry.key, payer.record_id, counted(entry, payer, known=known))
 
     def _may_use(self, entry: Entry, payer: Payer, reuse: Reuse) -> bool:
         if entry.payer.run_id == payer.run_id or reuse.max_age is None:
@@ -284,9 +280,5 @@ class JournalledModels:
 def _own(spent: BudgetExhausted, payer: Payer) -> bool:
     """Whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account, and a
     run that was resumed may have more by now than when the question was begun."""
-    bill = usage.current.get()
-    return (
-        bill is not None
-        and bill.budget is not None
-        and (spent.run_id, spent.limit) == (payer.run_id, bill.budget.limit)
-    )
+    budget = None if payer.usage is None else payer.usage.budget
+    return budget is not None and (spent.run_id, spent.limit) == (payer.run_id, budget.limit)

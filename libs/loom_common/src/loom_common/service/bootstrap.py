@@ -106,7 +106,16 @@ class StageService:
         settings = self._platform.settings
         drain = settings.worker.drain_seconds
         workers = [
-            Worker(self._name, duty, self._platform.bus, guard, drain, vitals, replaceable=not settings.embedded)
+            Worker(
+                self._name,
+                duty,
+                self._platform.bus,
+                guard,
+                drain,
+                vitals,
+                self._platform.clock,
+                replaceable=not settings.embedded,
+            )
             for duty, vitals in zip(self._duties, self._vitals, strict=True)
         ]
         control = ControlChannel(self._platform.bus, self._name)

@@ -16,7 +16,7 @@ from uuid import uuid4
 import structlog
 
 from loom_common.domain.marks import Mark
-from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import LoomError, RecordError, WorkerWornOut
 from loom_common.flow import Stage
 from loom_common.ports.clock import Clock, SystemClock
@@ -119,13 +119,14 @@ class Isolation:
         work: Callable[[Sequence[R]], Awaitable[list[O]]],
         kept_away: Callable[[R, RecordError], O],
         risk: Risk,
+        attempt: Attempt,
     ) -> list[O]:
         """`work`'s outcome of every record, in order; for those that must not be processed, what `kept_away` makes
-        of them. Raises what `work` raises."""
+        of them. `attempt` says how often the batch was delivered before. Raises what `work` raises."""
         batch = f"{self._stage}:{batch_id}"
         mark = await self._begun(batch)
         try:
-            if mark.begun >= risk.deaths or attempts.current.get().redelivered >= _SUSPICIOUS:
+            if mark.begun >= risk.deaths or attempt.redelivered >= _SUSPICIOUS:
                 log.warning("batch taken record by record", batch_id=batch_id, deaths=mark.begun)
                 outcomes: list[O] = []
                 for record in records:

@@ -22,6 +22,7 @@ from loom_common.domain.run.recovery import Retry
 from loom_common.errors import BreakerOpen, BudgetExhausted
 from loom_common.flow import Stage
 from loom_common.text import words_of
+from loom_common.worker.context import Context
 from loom_common.worker.stage_result import StageResult
 
 _STAGE_OF: dict[type[Message], Stage] = {
@@ -115,7 +116,7 @@ def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
     return [Outgoing(flow.fact("stage", "exhausted", header.pipeline), fact)]
 
 
-def set_aside(message: Message, error: Exception, code: str) -> list[Outgoing]:
+def set_aside(message: Message, error: Exception, code: str, context: Context) -> list[Outgoing]:
     """The last attempt failed: a batch's records are kept in quarantine, so that nothing is lost and the run goes on.
 
     A message without records (a slice to read, a load to finalize) has nothing to set aside: the run fails."""
@@ -133,4 +134,4 @@ def set_aside(message: Message, error: Exception, code: str) -> list[Outgoing]:
         )
         for record in message.records
     ]
-    return StageResult(message.header, stage, kept=kept).messages(None)
+    return StageResult(message.header, stage, context, kept=kept).messages(None)

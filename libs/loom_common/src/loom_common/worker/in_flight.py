@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from time import monotonic
 
 import structlog
@@ -72,22 +71,6 @@ class InFlightMessage:
         return self._seconds + self.left * (monotonic() - self._began)
 
 
-current: ContextVar[InFlightMessage | None] = ContextVar("loom_hand", default=None)
-"""Set by the worker for the time of a handler, and for all tasks that are begun in it."""
-
-
-def begin(parts: int) -> None:
-    """The message in hand is of so many parts."""
-    if (hand := current.get()) is not None:
-        hand.begin(parts)
-
-
-def one_done(_: object = None) -> None:
-    """One part of the message in hand is done; may be called back by the task that did it."""
-    if (hand := current.get()) is not None:
-        hand.one_done()
-
-
 class InFlightConsumers:
     """What a worker has in hand, and the subscriptions beside its first. `take` takes from one until that is stopped,
     and returns when all that came is settled."""
@@ -106,14 +89,13 @@ class InFlightConsumers:
         self._stopped = False
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """For the block, one more message is in hand, and `current`."""
+    def one(self) -> Iterator[InFlightMessage]:
+        """Within the block, one more message is in flight: the one that is given."""
         hand = InFlightMessage(self._less)
-        current.set(hand)
         self._in_hand += 1
         self._less(-1.0)
         try:
-            yield
+            yield hand
         finally:
             self._in_hand -= 1
             self._less(hand.left)

@@ -21,6 +21,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
+from loom_common.worker.context import Context
 from loom_common.worker.stage_result import StageResult, kept_for_error, quarantined
 
 
@@ -47,6 +48,7 @@ def enough(request: ExtractSlice, count: int) -> bool:
 def slice_messages(
     request: ExtractSlice,
     records: Sequence[SliceRecord],
+    context: Context,
     *,
     batch_size: int,
     cursor: Any,
@@ -63,7 +65,7 @@ def slice_messages(
     sliced: list[SlicedBatch] = []
     for position, start in enumerate(range(0, len(records), batch_size)):
         chunk = records[start : start + batch_size]
-        result = _result(request, position, chunk, on_failure)
+        result = _result(request, position, chunk, on_failure, context)
         header = result.next_header
         sliced.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=header.tally))
         if request.positions is None or position in request.positions:
@@ -81,7 +83,9 @@ def slice_messages(
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 
 
-def _result(request: ExtractSlice, position: int, chunk: Sequence[SliceRecord], on_failure: OnFailure) -> StageResult:
+def _result(
+    request: ExtractSlice, position: int, chunk: Sequence[SliceRecord], on_failure: OnFailure, context: Context
+) -> StageResult:
     header = BatchHeader(
         run_id=request.run_id,
         pipeline=request.pipeline,
@@ -99,7 +103,7 @@ def _result(request: ExtractSlice, position: int, chunk: Sequence[SliceRecord], 
         for record in chunk
         if record.error is not None
     ]
-    return StageResult(header, Stage.EXTRACT, kept=kept)
+    return StageResult(header, Stage.EXTRACT, context, kept=kept)
 
 
 def _published(result: StageResult, header: BatchHeader, chunk: Sequence[SliceRecord], to: Stage) -> list[Outgoing]:
@@ -109,6 +113,6 @@ def _published(result: StageResult, header: BatchHeader, chunk: Sequence[SliceRe
         batch = BatchExtracted(header=header, records=good)
         outgoing.append(Outgoing(flow.work(to, header.pipeline), batch))
     if result.kept:
-        kept = quarantined(header, Stage.EXTRACT, result.kept)
+        kept = quarantined(header, Stage.EXTRACT, result.kept, result.context.attempt.number)
         outgoing.append(Outgoing(flow.quarantine(Stage.EXTRACT, header.pipeline), kept))
     return outgoing

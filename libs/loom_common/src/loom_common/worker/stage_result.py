@@ -10,12 +10,11 @@ from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation, KeptRecord, RecordsQuarantined
 from loom_common.domain.definition.failing import OnFailure
-from loom_common.domain.run import attempts
 from loom_common.domain.run.calls import Calls, advanced
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError, RecordError
 from loom_common.flow import Stage
-from loom_common.worker import usage
+from loom_common.worker.context import Context
 
 
 @dataclass(slots=True)
@@ -23,19 +22,24 @@ class StageResult:
     """Collects what became of a batch's records in one stage.
 
     `advanced` raises the tally by what this stage itself achieved, e.g. `{"transformed": 48}`; the kept records are
-    counted here, and the model calls come from the bill that is open as this is made."""
+    counted here, and the model calls are those of the context."""
 
     header: BatchHeader
     stage: Stage
+    context: Context
     seconds: float = 0.0
     latency: dict[int, int] = field(default_factory=dict)
     waited: dict[int, int] = field(default_factory=dict)
     kept: list[KeptRecord] = field(default_factory=list)
     evaluations: Sequence[Evaluation] = ()
     advanced: dict[str, float] = field(default_factory=dict)
-    calls: tuple[Calls, ...] = field(default_factory=usage.lines)
     rows: Sequence[dict[str, Any]] = ()
     """The first rows that were loaded, of a sample, whose report shows them."""
+
+    @property
+    def calls(self) -> tuple[Calls, ...]:
+        """The model calls that were made for the batch in this stage."""
+        return self.context.usage.lines()
 
     @property
     def tally(self) -> Tally:
@@ -59,7 +63,10 @@ class StageResult:
             outgoing.append(Outgoing(flow.work(following, header.pipeline), forward))
         if self.kept:
             outgoing.append(
-                Outgoing(flow.quarantine(self.stage, header.pipeline), quarantined(header, self.stage, self.kept))
+                Outgoing(
+                    flow.quarantine(self.stage, header.pipeline),
+                    quarantined(header, self.stage, self.kept, self.context.attempt.number),
+                )
             )
         fact = BatchFact(
             header=header,
@@ -75,9 +82,8 @@ class StageResult:
         return outgoing
 
 
-def quarantined(header: BatchHeader, stage: Stage, kept: Sequence[KeptRecord]) -> RecordsQuarantined:
-    """The message that hands kept records to the quarantine service."""
-    number = attempts.current.get().number
+def quarantined(header: BatchHeader, stage: Stage, kept: Sequence[KeptRecord], number: int) -> RecordsQuarantined:
+    """The message that gives kept records to the quarantine service, at the attempt of that number (1-based)."""
     counted = [each if each.attempts else each.model_copy(update={"attempts": number}) for each in kept]
     return RecordsQuarantined(
         run_id=header.run_id, pipeline=header.pipeline, batch_id=header.batch_id, stage=stage, records=tuple(counted)

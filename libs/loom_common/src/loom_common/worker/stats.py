@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from loom_common.worker import in_flight
 from loom_common.worker.in_flight import InFlightMessage
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
@@ -59,9 +58,9 @@ class ConsumerStats:
         self.outcomes[outcome] += 1
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Counts how long its body takes, however it ends. The message in hand begins with it."""
-        began, hand = time.perf_counter(), in_flight.current.get() or InFlightMessage()
+    def timed(self, hand: InFlightMessage) -> Iterator[None]:
+        """Counts how long its body takes, however it ends. The message `hand` begins with it."""
+        began = time.perf_counter()
         hand.begin()
         before = hand.seconds()
         try:

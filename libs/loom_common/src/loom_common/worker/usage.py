@@ -1,14 +1,12 @@
-"""What a worker's message takes in model calls, kept while its handler works: on whose account, in which budget.
+"""The model calls that one message takes, and the budget that they must stay within.
 
-A handler need not know: whoever makes a call for the message in hand enters it here, and the stage's fact takes the
-bill along, whether the batch went through, failed, or was given up."""
+Whoever makes a call for a message enters it here. The facts about the message report it, whether its batch went
+through, failed, or was given up."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.run.budget import Budget
@@ -47,30 +45,3 @@ class Usage:
         """Wait for the calls under way, at most so long."""
         if self.under_way:
             await asyncio.wait(self.under_way, timeout=seconds)
-
-
-current: ContextVar[Usage | None] = ContextVar("loom_bill", default=None)
-"""Set by the worker for the time of a handler, and for all tasks that are begun in it."""
-
-
-@contextmanager
-def opened(budget: Budget | None = None) -> Iterator[Usage]:
-    """A bill for what is done within the block."""
-    bill = Usage(budget)
-    token = current.set(bill)
-    try:
-        yield bill
-    finally:
-        current.reset(token)
-
-
-def lines() -> tuple[Calls, ...]:
-    """Of the bill that is open; nothing where none is."""
-    bill = current.get()
-    return () if bill is None else bill.lines()
-
-
-def priced(prices: Mapping[str, ModelPrice]) -> None:
-    """Take the pipeline's own prices for the bill that is open."""
-    if (bill := current.get()) is not None:
-        bill.prices = prices

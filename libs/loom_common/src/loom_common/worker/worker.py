@@ -19,7 +19,6 @@ from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
-from loom_common.domain.run import attempts
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.recovery import decide, rung_until
@@ -36,18 +35,20 @@ from loom_common.errors import (
 )
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
+from loom_common.ports.clock import Clock, SystemClock
 from loom_common.text import bounded, named, storable, words_of
-from loom_common.worker import failure_messages, usage
+from loom_common.worker import failure_messages
 from loom_common.worker.batch_progress import InHand
 from loom_common.worker.breaker_pause import BreakerPause
+from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.in_flight import InFlightConsumers
+from loom_common.worker.in_flight import InFlightConsumers, InFlightMessage
 from loom_common.worker.stats import ConsumerStats, MessageOutcome
 from loom_common.worker.usage import Usage
 
 log = structlog.get_logger()
 
-Handler = Callable[[Message], Awaitable[Sequence[Outgoing]]]
+Handler = Callable[[Message, Context], Awaitable[Sequence[Outgoing]]]
 
 _PAYING_SECONDS = 60.0
 """How long a batch that is given up waits for the calls it has begun, so that what they cost is on its bill."""
@@ -61,7 +62,7 @@ class ConsumerSpec:
     accepts: tuple[type[Message], ...]
     handler: Handler
     prefetch: int = 16
-    """Messages in hand at once, and so the handler's concurrency; counted by what is left of them (see `in_flight.py`)."""
+    """Messages in flight at once, counted by what is left of them (see `in_flight.py`)."""
 
 
 class Worker:
@@ -75,6 +76,7 @@ class Worker:
         guard: EpochGuard,
         drain_seconds: float = 30.0,
         vitals: ConsumerStats | None = None,
+        clock: Clock | None = None,
         *,
         replaceable: bool = True,
     ) -> None:
@@ -92,6 +94,7 @@ class Worker:
         self._subscription: Subscription | None = None
         self._pause = BreakerPause()
         self._under_way = InHand(service, f"{duty.queue}/{uuid4().hex[:12]}", bus)
+        self._clock = clock or SystemClock()
         self._replaceable = replaceable
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -156,11 +159,11 @@ class Worker:
     async def _settle(self, delivery: Delivery) -> None:
         """Publish what follows from a delivery, then acknowledge it. While the broker is away the delivery stays
         unacknowledged, and comes again when the broker does."""
-        with self._hands.one(), contextlib.suppress(DependencyUnavailable):
-            await self._publish_consequences(delivery)
+        with self._hands.one() as in_flight, contextlib.suppress(DependencyUnavailable):
+            await self._publish_consequences(delivery, in_flight)
             await delivery.ack()
 
-    async def _publish_consequences(self, delivery: Delivery) -> None:
+    async def _publish_consequences(self, delivery: Delivery, in_flight: InFlightMessage) -> None:
         try:
             message = decode(delivery, *self._duty.accepts)
         except UnreadableMessage as error:
@@ -172,42 +175,45 @@ class Worker:
             self._vitals.count(MessageOutcome.STALE)
             return
         with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
-            await self._publish(self._encoded(message, await self._outcome(message, delivery), delivery))
+            await self._publish(await self._outcome(message, delivery, in_flight))
 
-    async def _outcome(self, message: Message, delivery: Delivery) -> Sequence[Outgoing | Wire]:
-        attempts.current.set(_attempt(delivery))
+    async def _outcome(self, message: Message, delivery: Delivery, in_flight: InFlightMessage) -> Sequence[Wire]:
+        """What follows from the message, ready to be published."""
+        attempt = _attempt(delivery)
         while not self._guard.stale(message):
-            with usage.opened(_budget_of(message)) as bill:
-                try:
-                    outgoing = await self._handled(message, bill)
-                except BudgetExhausted as spent:
-                    return self._unpaid(message, spent, await self._paid(message, bill))
-                except NeverReached as nowhere:
-                    return [*await self._paid(message, bill), *self._failed(message, str(nowhere))]
-                except BreakerOpen as away:
-                    if not await self._waited(message, away):
-                        return [*await self._paid(message, bill), *self._parked(message, away, delivery)]
-                    continue
-                except WorkerWornOut as error:
-                    if self._replaceable:
-                        raise
-                    return self._failed(message, f"{error} Then: loom resume {message.correlation_id}.")
-                except PermanentError as error:
-                    return [*await self._paid(message, bill), *self._failed(message, str(error))]
-                except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
-                    paid = await self._paid(message, bill)
-                    return [*paid, *self._later_or_aside(message, error, delivery)]
-                self._pause.handled()
-                self._vitals.count(MessageOutcome.HANDLED)
-                return outgoing
+            progress = Progress(_records_of(message), in_flight)
+            context = Context(attempt, Usage(_budget_of(message)), progress, self._clock)
+            try:
+                wires = self._wires(await self._handled(message, context, in_flight))
+            except BudgetExhausted as spent:
+                return self._wires(self._unpaid(message, spent, await self._paid(message, context)))
+            except NeverReached as nowhere:
+                return self._wires([*await self._paid(message, context), *self._failed(message, str(nowhere))])
+            except BreakerOpen as away:
+                if not await self._waited(message, away):
+                    return self._wires([*await self._paid(message, context), *self._parked(message, away, delivery)])
+                continue
+            except WorkerWornOut as error:
+                if self._replaceable:
+                    raise
+                return self._wires(self._failed(message, f"{error} Then: loom resume {message.correlation_id}."))
+            except PermanentError as error:
+                return self._wires([*await self._paid(message, context), *self._failed(message, str(error))])
+            except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
+                paid = await self._paid(message, context)
+                return self._wires([*paid, *self._later_or_aside(message, error, delivery, context)])
+            self._pause.handled()
+            self._vitals.count(MessageOutcome.HANDLED)
+            return wires
         self._vitals.count(MessageOutcome.STALE)
         return ()
 
-    async def _handled(self, message: Message, bill: Usage) -> Sequence[Outgoing]:
+    async def _handled(self, message: Message, context: Context, in_flight: InFlightMessage) -> Sequence[Outgoing]:
         """What the handler gives back. A call that was not made for want of money says more than what came of that."""
+        bill = context.usage
         try:
-            with self._vitals.timed(), self._under_way.one(message):
-                outgoing = await self._duty.handler(message)
+            with self._vitals.timed(in_flight), self._under_way.one(message, context.progress):
+                outgoing = await self._duty.handler(message, context)
         except (PermanentError, WorkerWornOut):
             raise
         except Exception:
@@ -218,10 +224,10 @@ class Worker:
             raise bill.exhausted
         return outgoing
 
-    async def _paid(self, message: Message, bill: Usage) -> list[Outgoing]:
-        """What the batch took so far: told at once, because nobody knows when, or whether, it comes again."""
-        await bill.settled(_PAYING_SECONDS)
-        return failure_messages.paid(message, bill.lines())
+    async def _paid(self, message: Message, context: Context) -> list[Outgoing]:
+        """What the batch took so far. It is reported at once, because nobody knows whether the batch comes again."""
+        await context.usage.settled(_PAYING_SECONDS)
+        return failure_messages.paid(message, context.usage.lines())
 
     def _unpaid(self, message: Message, spent: BudgetExhausted, paid: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """The batch is left as it is: its run pauses, and asks for it again when it is resumed."""
@@ -247,7 +253,9 @@ class Worker:
         room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, rung.step))
         return [Outgoing(room, message, attempt=attempt_of(delivery))]
 
-    def _later_or_aside(self, message: Message, error: Exception, delivery: Delivery) -> Sequence[Outgoing | Wire]:
+    def _later_or_aside(
+        self, message: Message, error: Exception, delivery: Delivery, context: Context
+    ) -> Sequence[Outgoing | Wire]:
         attempt = attempt_of(delivery)
         retry = decide(error, attempt, lasting=failure_messages.stage_of(message) is None)
         self._vitals.count(MessageOutcome.RETRIED if retry else MessageOutcome.FAILED)
@@ -262,17 +270,11 @@ class Worker:
         if retry is None and failure_messages.stage_of(message) is None:
             return [dead(delivery, named(error), self._service)]
         if retry is None:
-            return failure_messages.set_aside(message, error, code="unavailable" if expected else "internal_error")
+            code = "unavailable" if expected else "internal_error"
+            return failure_messages.set_aside(message, error, code, context)
         room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, retry.step))
         again = Outgoing(room, message, attempt=attempt + 1)
         return [again, *failure_messages.delayed(message, error, attempt, retry)]
-
-    def _encoded(self, message: Message, outgoing: Sequence[Outgoing | Wire], delivery: Delivery) -> list[Wire]:
-        """What goes out; where a handler gave back what no message can carry, what becomes of that failure."""
-        try:
-            return self._wires(outgoing)
-        except ValueError as error:
-            return self._wires(self._later_or_aside(message, error, delivery))
 
     def _wires(self, outgoing: Sequence[Outgoing | Wire]) -> list[Wire]:
         return [item if isinstance(item, Wire) else encode(item, self._service) for item in outgoing]
@@ -312,6 +314,10 @@ def dead(delivery: Delivery, reason: str, service: str) -> Wire:
             "loom-exchange": delivery.exchange,
         },
     )
+
+
+def _records_of(message: Message) -> int:
+    return len(message.records) if isinstance(message, failure_messages.Batch) else 1
 
 
 def _budget_of(message: Message) -> Budget | None:

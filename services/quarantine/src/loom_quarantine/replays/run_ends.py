@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import RunFinished, RunReport
 from loom_common.ports.clock import Clock
+from loom_common.worker.context import Context
 from loom_quarantine import resolution
 
 log = structlog.get_logger()
@@ -22,7 +23,7 @@ class RunEnds:
         self._engine = engine
         self._clock = clock
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `DependencyUnavailable`."""
         end = cast("RunFinished", message)
         if end.replay_of is not None and every_record_ended(end.report):

@@ -11,6 +11,7 @@ from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import PermanentError
 from loom_common.flow import Stage
+from loom_common.worker.context import Context
 from loom_common.worker.slice_messages import slice_messages, wanted
 from loom_quarantine.replays import claims
 from loom_quarantine.replays.checks import asks_the_source, changes_keys, checked, without_doubles
@@ -23,7 +24,7 @@ class Replay:
         self._plans = plans
         self._engine = engine
 
-    async def __call__(self, message: Message) -> list[Outgoing]:
+    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
         """Raises `DependencyUnavailable`; `PermanentError` for a plan that replays nothing."""
         request = cast("ExtractSlice", message)
         plan = await self._plans.get(request.plan)
@@ -40,6 +41,7 @@ class Replay:
         return slice_messages(
             request,
             records,
+            context,
             batch_size=extract.batch_size,
             cursor=taken.cursor,
             end=taken.end,

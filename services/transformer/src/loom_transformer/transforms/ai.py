@@ -18,13 +18,14 @@ from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.marks import TIMEOUT
-from loom_common.domain.run import attempts
+from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan, prompt_of
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import BreakerOpen, PermanentError, RecordError, Timeout, TransientError, UpstreamUnusable
 from loom_common.user_code.poison_isolation import MODEL_CALLS
 from loom_common.user_code.threads import Threads
-from loom_common.worker import batch_progress, in_flight, usage
+from loom_common.worker.context import Context
+from loom_common.worker.usage import Usage
 from loom_transformer.outcome import TransformOutcome
 
 _RENDER_SECONDS = 10.0
@@ -64,40 +65,41 @@ class AiTransform:
         self._remembers = config.fallback is not None and config.fallback.cached
         self._judging = JudgingCost(plan.pipeline, models.prices)
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
-        in_flight.begin(len(records))
-        batch_progress.begin(len(records))
+    async def apply(
+        self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
+        context.progress.begin(len(records), answers=len(records))
         began = perf_counter()
         prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
-        await self._models.set_apart(run_id, self._judged(prompts))
-        parts = (
-            await self._together(run_id, records, prompts) if self._config.records_per_call > 1 and not again else {}
-        )
+        await self._models.set_apart(run_id, self._judged(prompts, context.usage), context.usage)
+        payers = [Payer(run_id, record.id, context.usage) for record in records]
+        shared = self._config.records_per_call > 1 and not again
+        parts = await self._together(payers, prompts, context.attempt) if shared else {}
         each = (perf_counter() - began) / max(1, len(parts))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._after(parts[record.id], each, Payer(run_id, record.id), prompts[record.id]))
-                    if record.id in parts
-                    else group.create_task(self._one(Payer(run_id, record.id), prompts[record.id], again))
-                    for record in records
+                    group.create_task(
+                        self._after(parts[payer.record_id], each, payer, prompts[payer.record_id], context.attempt)
+                        if payer.record_id in parts
+                        else self._one(payer, prompts[payer.record_id], again, context.attempt)
+                    )
+                    for payer in payers
                 ]
                 for task in tasks:
-                    task.add_done_callback(in_flight.one_done)
-                    task.add_done_callback(batch_progress.one_done)
+                    task.add_done_callback(lambda _: context.progress.one_answered())
         except ExceptionGroup as failures:
             # One record's failure ended the others; of several, the one that no retry will mend says most, and an
             # open breaker more than the failures that opened it.
             raise min(failures.exceptions, key=_rank) from None
         outcomes = [task.result() for task in tasks]
         failed = [record.id for record, outcome in zip(records, outcomes, strict=True) if outcome.error is not None]
-        await self._models.judged(run_id, failed, never=True)
+        await self._models.judged(run_id, failed, context.usage, never=True)
         return outcomes
 
-    def _judged(self, prompts: Mapping[str, str | RecordError]) -> dict[str, float]:
+    def _judged(self, prompts: Mapping[str, str | RecordError], usage: Usage) -> dict[str, float]:
         """What judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a model."""
-        bill = usage.current.get()
-        if bill is None or bill.budget is None or not self._judging.judges:
+        if usage.budget is None or not self._judging.judges:
             return {}
         return {name: self._judging.of(name, text) for name, text in prompts.items() if isinstance(text, str)}
 
@@ -117,14 +119,14 @@ class AiTransform:
             return unrendered
 
     async def _together(
-        self, run_id: str, records: Sequence[ExtractedRecord], prompts: Mapping[str, str | RecordError]
+        self, payers: Sequence[Payer], prompts: Mapping[str, str | RecordError], attempt: Attempt
     ) -> dict[str, Part]:
         """What shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none at all
         where the model is away and others may answer."""
         questions = [
-            Question(self._call(self._endpoints[0], prompt, 0, record.id), Payer(run_id, record.id))
-            for record in records
-            if not isinstance(prompt := prompts[record.id], RecordError)
+            Question(self._call(self._endpoints[0], prompt, 0, payer.record_id), payer)
+            for payer in payers
+            if not isinstance(prompt := prompts[payer.record_id], RecordError)
         ]
         count = self._config.records_per_call
         try:
@@ -136,22 +138,24 @@ class AiTransform:
                 raise
             return {}
         except TransientError:
-            if len(self._endpoints) == 1 and not attempts.current.get().last:
+            if len(self._endpoints) == 1 and not attempt.last:
                 raise
             return {}
         return {question.payer.record_id: part for question, part in zip(questions, parts, strict=True)}
 
-    async def _after(self, part: Part, took: float, payer: Payer, prompt: str | RecordError) -> TransformOutcome:
+    async def _after(
+        self, part: Part, took: float, payer: Payer, prompt: str | RecordError, attempt: Attempt
+    ) -> TransformOutcome:
         """The outcome of a record that shared a call."""
         if part.output is None or isinstance(prompt, RecordError):
-            alone = await self._one(payer, prompt, 0)
+            alone = await self._one(payer, prompt, 0, attempt)
             return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
         if self._remembers:
             call = self._call(self._endpoints[0], prompt, 0, payer.record_id)
             await self._models.remember(self._pipeline, payer, call, part.output)
         return TransformOutcome(part.output, took, spent=part.spent, waits=True)
 
-    async def _one(self, payer: Payer, prompt: str | RecordError, again: int) -> TransformOutcome:
+    async def _one(self, payer: Payer, prompt: str | RecordError, again: int, attempt: Attempt) -> TransformOutcome:
         began = perf_counter()
         if isinstance(prompt, RecordError):
             return TransformOutcome(None, perf_counter() - began, prompt, waits=True)
@@ -177,7 +181,7 @@ class AiTransform:
             # Where another model could not answer either, that is the record's own affair.
             if failure is None:
                 raise trouble
-        elif isinstance(trouble, BreakerOpen) or (trouble is not None and not attempts.current.get().last):
+        elif isinstance(trouble, BreakerOpen) or (trouble is not None and not attempt.last):
             raise trouble
         failure = failure or _given_up(trouble, prompt, self._endpoints[0].model)
         output, source = await self._remembered(payer, self._call(self._endpoints[0], prompt, 0, payer.record_id))

@@ -18,7 +18,7 @@ from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_common.user_code.poison_isolation import USER_CODE, Risk
 from loom_common.user_code.threads import Threads
-from loom_common.worker import batch_progress
+from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
 
 Compute = Callable[[dict[str, Any]], Any]
@@ -52,16 +52,20 @@ class Computed:
         self._shape = shape
         self._bounds = bounds or Bounds()
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
+    async def apply(
+        self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
         seconds = self._bounds.seconds
-        return await self._bounds.threads.each(
-            records, self._one, seconds, late=lambda _: TransformOutcome(None, seconds, late(self._name, seconds))
-        )
+        progress = context.progress
 
-    def _one(self, record: ExtractedRecord) -> TransformOutcome:
-        outcome = self._computed(record)
-        batch_progress.one_done()
-        return outcome
+        def one(record: ExtractedRecord) -> TransformOutcome:
+            outcome = self._computed(record)
+            progress.one_done()
+            return outcome
+
+        return await self._bounds.threads.each(
+            records, one, seconds, late=lambda _: TransformOutcome(None, seconds, late(self._name, seconds))
+        )
 
     def _computed(self, record: ExtractedRecord) -> TransformOutcome:
         began = perf_counter()
@@ -92,13 +96,15 @@ class Awaited:
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._loop = UserLoop((bounds or Bounds()).threads)
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
-        return await asyncio.gather(*map(self._one, records))
+    async def apply(
+        self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
+        return await asyncio.gather(*(self._one(record, context.progress) for record in records))
 
-    async def _one(self, record: ExtractedRecord) -> TransformOutcome:
+    async def _one(self, record: ExtractedRecord, progress: Progress) -> TransformOutcome:
         async with self._room:
             outcome = await self._in_time(record)
-        batch_progress.one_done()
+        progress.one_done()
         return outcome
 
     async def _in_time(self, record: ExtractedRecord) -> TransformOutcome:

@@ -9,6 +9,7 @@ from time import perf_counter
 from loom_ai.answers.shape import Shape
 from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.errors import RecordError
+from loom_common.worker.context import Context
 from loom_transformer.outcome import TransformOutcome
 
 _UNCHANGED = TransformOutcome(None, 0.0)
@@ -22,7 +23,9 @@ class Passthrough:
     def __init__(self, shape: Shape | None) -> None:
         self._shape = shape
 
-    async def apply(self, run_id: str, records: Sequence[ExtractedRecord], again: int = 0) -> list[TransformOutcome]:
+    async def apply(
+        self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
+    ) -> list[TransformOutcome]:
         if (shape := self._shape) is None:
             return [_UNCHANGED] * len(records)
         return await asyncio.to_thread(lambda: [_checked(record, shape) for record in records])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -16,9 +15,3 @@ class Attempt:
     """Whether transient trouble ends it: what cannot be done now is kept in quarantine."""
     redelivered: int = 0
     """How often it was delivered before and not acknowledged, where the broker counts."""
-
-
-_FIRST = Attempt()
-
-current: ContextVar[Attempt] = ContextVar("loom_attempt", default=_FIRST)
-"""Set by the worker for the time of a handler."""
