@@ -10,8 +10,10 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import Exchange
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 from loom_dev.waiting import within
 
 QUEUE = "test.work"
@@ -47,7 +49,13 @@ async def at_work(bus, handler: Held):
     route, stop = flow.Route(Exchange.WORK, "load.x"), asyncio.Event()
     epoch = RunEpoch(run_id="run_1", epoch=1)
     await bus.publish([encode(Outgoing(route, epoch), "test") for _ in range(MESSAGES)])
-    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), handler, PREFETCH), bus, EpochGuard(), drain_seconds=5)
+    worker = Worker(
+        "loader",
+        ConsumerSpec(QUEUE, (Accepts(RunEpoch, handler, router.nothing),), PREFETCH),
+        bus,
+        EpochGuard(),
+        drain_seconds=5,
+    )
     running = asyncio.create_task(worker.run(stop))
     yield
     stop.set()

@@ -24,7 +24,8 @@ from loom_common.flow import TOPOLOGY, Stage, work, work_queue
 from loom_common.ports.clock import SystemClock
 from loom_common.service.bootstrap import Platform, StageService, open_platform
 from loom_common.service.heartbeats import Heartbeats, beating
-from loom_common.worker.worker import ConsumerSpec
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import prefetch_limits, replicas
 from loom_coordinator.db.unit_of_work import begin
@@ -97,7 +98,11 @@ async def transformer(settings, seconds: float = 0.3):
         return ()
 
     async with open_platform(settings, "transformer") as platform:
-        service = StageService("transformer", [ConsumerSpec(QUEUE, (BatchExtracted,), dawdle, CONFIGURED)], platform)
+        service = StageService(
+            "transformer",
+            [ConsumerSpec(QUEUE, (Accepts(BatchExtracted, dawdle, router.nothing),), CONFIGURED)],
+            platform,
+        )
         heart = Heartbeats(
             "transformer",
             platform.bus,

@@ -140,7 +140,7 @@ async def test_a_listing_is_by_pipeline_and_run_and_newest_first(engine):
 
 
 async def test_the_handler_tells_how_many_are_kept_once_they_are(engine):
-    [only] = await outgoing_of(Quarantine(engine, SystemClock()), message(kept("1"), kept("2")))
+    [only] = await outgoing_of(Quarantine(engine, SystemClock()).keep, message(kept("1"), kept("2")))
     assert str(only.route) == "loom.events/records.kept.p"
     assert (only.message.run_id, only.message.batch_id, only.message.kept) == ("run_1", "b1", 2)
     assert await listed_ids(engine, limit=10) == ["2", "1"]
@@ -298,7 +298,7 @@ async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_the
 async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
     await store.keep(engine, message(kept("0"), kept("1"), kept("2")), NOW)
     await store.keep(engine, message(kept("0"), run_id="run_9"), NOW)
-    discard = Quarantine(engine, SystemClock())
+    discard = Quarantine(engine, SystemClock()).discard
     assert await outgoing_of(discard, DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
     rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"))}
     assert {name: row["resolution_action"] for name, row in rows.items()} == {

@@ -95,7 +95,7 @@ async def test_a_record_that_is_said_to_be_loaded_is_resolved_before_its_replay_
     await keep(engine, "run_1", "a", "b")
     await take(engine, "run_2", "run_1", edits={"n": 1})
     loaded = RecordsLoaded(run_id="run_2", batch_id="x", record_ids=("a",))
-    assert await outgoing_of(Quarantine(engine, SystemClock()), loaded) == []
+    assert await outgoing_of(Quarantine(engine, SystemClock()).resolve, loaded) == []
     assert await ends(engine) == {("run_1", "a"): "manual_fix", ("run_1", "b"): None}
 
 

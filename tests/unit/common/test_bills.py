@@ -16,8 +16,10 @@ from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.calls import Calls
 from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
 from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
 
@@ -57,7 +59,9 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     await bus.publish([encode(Outgoing(route, batch, attempt=attempt), "test")])
     stop = asyncio.Event()
     working = asyncio.create_task(
-        Worker("test", ConsumerSpec(QUEUE, (BatchExtracted,), handle), bus, EpochGuard()).run(stop)
+        Worker("test", ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handle, router.nothing),)), bus, EpochGuard()).run(
+            stop
+        )
     )
     facts = []
     subscription = await bus.subscribe(FACTS_QUEUE, 10)

@@ -12,8 +12,10 @@ from loom_common.contracts.v1 import PrefetchLimit, RunAccepted, RunEpoch
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Wire
 from loom_common.service.control_channel import ControlChannel
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 from loom_dev.waiting import patience, within
 
 QUEUE = "work"
@@ -94,7 +96,13 @@ async def working(bus, prefetch: int, stop: asyncio.Event) -> tuple[Worker, asyn
     async def hold(_, __):
         await asyncio.Event().wait()
 
-    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), hold, prefetch), bus, EpochGuard(), drain_seconds=0)
+    worker = Worker(
+        "loader",
+        ConsumerSpec(QUEUE, (Accepts(RunEpoch, hold, router.nothing),), prefetch),
+        bus,
+        EpochGuard(),
+        drain_seconds=0,
+    )
     running = asyncio.create_task(worker.run(stop))
     async with within(5):
         while not bus.standing().consumes(QUEUE):
@@ -123,7 +131,7 @@ async def test_a_limit_that_comes_before_the_worker_consumes_is_kept(bus):
     async def handle(_, __):
         return ()
 
-    worker = Worker("loader", ConsumerSpec(QUEUE, (RunEpoch,), handle, 8), bus, EpochGuard())
+    worker = Worker("loader", ConsumerSpec(QUEUE, (Accepts(RunEpoch, handle, router.nothing),), 8), bus, EpochGuard())
     await worker.heed(limit(3))
     running = asyncio.create_task(worker.run(stop))
     async with within(5):

@@ -18,9 +18,11 @@ from loom_common.flow import TOPOLOGY, Stage, work, work_queue
 from loom_common.ports.bus import Consumer, QueueState, Wire
 from loom_common.ports.clock import SystemClock
 from loom_common.service.health import BEAT_SECONDS, Health, need_findings, serving, standing_findings
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.stats import BOUNDS, Durations, MessageOutcome, ProcessStats, Reading
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 from loom_dev.backends.ports import reserve_port
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
@@ -211,7 +213,7 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
         return []
 
     async with memory_bus() as bus, endpoints(bus) as service:
-        duty = ConsumerSpec(QUEUE, (BatchExtracted,), handler, prefetch=6)
+        duty = ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handler, router.nothing),), prefetch=6)
         worker = Worker("transformer", duty, bus, EpochGuard(), vitals=service.vitals.duty(QUEUE))
         working = asyncio.create_task(worker.run(stop))
         good = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch), "extractor")

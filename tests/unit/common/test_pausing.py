@@ -16,10 +16,12 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, StageDelayed
 from loom_common.errors import BreakerOpen, WorkerWornOut
 from loom_common.flow import Stage
-from loom_common.worker import breaker_pause
-from loom_common.worker.breaker_pause import sits_out
+from loom_common.resilience import breaker_pause
+from loom_common.resilience.breaker_pause import sits_out
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 from loom_dev.waiting import patience, within
 from support.plans import batch_of, plan_of
 
@@ -57,7 +59,11 @@ class Plant:
         self.trouble: dict[str, list[Exception]] = {}
         self.stop = asyncio.Event()
         self._worker = Worker(
-            "test", ConsumerSpec(QUEUE, (BatchExtracted,), self._handle, prefetch=4), bus, EpochGuard(), **worker
+            "test",
+            ConsumerSpec(QUEUE, (Accepts(BatchExtracted, self._handle, router.nothing),), prefetch=4),
+            bus,
+            EpochGuard(),
+            **worker,
         )
 
     async def _handle(self, message, context):

@@ -16,8 +16,10 @@ from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError
+from loom_common.flow import Stage
 from loom_evaluator.handler import Evaluator
-from support.handling import outgoing_of
+from loom_evaluator.runners import Runners
+from support.handling import outgoing_of, runner_of
 
 MATCH = {"type": "exact_match", "reference_field": "expected", "field": "label", "threshold": 1.0}
 SHORT = {"type": "length", "field": "label", "max": 3, "threshold": 1.0}
@@ -46,7 +48,8 @@ async def evaluate(folder, records, evaluators=(MATCH, SHORT), **section):
         tally=Tally(extracted=len(records), transformed=len(records)),
     )
     outgoing = await outgoing_of(
-        Evaluator(PlanCache(payloads), folder), BatchTransformed(header=header, records=tuple(records))
+        Evaluator(runner_of(PlanCache(payloads), Runners(folder).runner_of, Stage.EVALUATE)),
+        BatchTransformed(header=header, records=tuple(records)),
     )
     return Result(outgoing)
 

@@ -32,7 +32,7 @@ async def replica(folder):
         request = ExtractSlice(
             run_id="r", pipeline="p", plan=plan, epoch=1, partition=0, slice=number, cursor=cursor, max_batches=1
         )
-        return await outgoing_of(extractor, request)
+        return await outgoing_of(extractor.read, request)
 
     extractor = Extractor(
         PlanCache(payloads), ResourceCache(), lambda plan: open_source(plan.pipeline.extract, surroundings), duplicates

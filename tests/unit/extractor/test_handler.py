@@ -65,7 +65,7 @@ class Bench:
         plan = await self.payloads.put(self.plan.encoded())
         defaults = {"run_id": "run_1", "pipeline": "p", "epoch": 3, "partition": 0, "slice": 0, "max_batches": 3}
         async with self.duplicates.closing():
-            return await outgoing_of(self.extractor, ExtractSlice(**{**defaults, "plan": plan, **request}))
+            return await outgoing_of(self.extractor.read, ExtractSlice(**{**defaults, "plan": plan, **request}))
 
 
 def of_type(outgoing, kind):

@@ -82,7 +82,7 @@ class Plant:
         records = tuple(EvaluatedRecord(id=each.id, input=each.input, output=None) for each in batch.records)
         message = BatchEvaluated(header=batch.header, records=records)
         context = Context(attempt, clock=self.clock)
-        out = [each.message for each in await outgoing_of(self.loader, message, context)]
+        out = [each.message for each in await outgoing_of(self.loader.load, message, context)]
         [fact] = [each for each in out if isinstance(each, BatchFact)]
         kept = [record.record_id for each in out if isinstance(each, RecordsQuarantined) for record in each.records]
         assert fact.header.tally.balanced
@@ -168,6 +168,6 @@ async def test_a_retried_batch_that_comes_twice_is_in_once():
 async def test_both_destinations_are_finalized():
     plant = Plant(**FALLBACK)
     message = FinalizeLoad(run_id="run_1", pipeline="reviews", plan=plant.plan.hash, epoch=1, complete=True)
-    [fact] = await outgoing_of(plant.loader, message)
+    [fact] = await outgoing_of(plant.loader.finalize, message)
     assert fact.message.location == "out.csv"
     assert (plant.first.finalized, plant.second.finalized) == (["run_1"], ["run_1"])

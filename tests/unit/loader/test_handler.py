@@ -95,7 +95,7 @@ class Bench:
             position=1,
             tally=Tally(extracted=len(records), transformed=len(records), passed=len(records)),
         )
-        return await outgoing_of(self.loader, BatchEvaluated(header=header, records=records))
+        return await outgoing_of(self.loader.load, BatchEvaluated(header=header, records=records))
 
 
 def record(number, n, **scores):
@@ -175,7 +175,7 @@ async def test_the_end_of_the_load_is_told_with_its_place(tmp_path, complete):
     bench = Bench(tmp_path)
     plan = await bench.payloads.put(bench.plan.encoded())
     [only] = await outgoing_of(
-        bench.loader, FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete)
+        bench.loader.finalize, FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete)
     )
     assert bench.shelf.finalized == [("run_1", complete)]
     assert str(only.route) == "loom.events/load.finalized.p"

@@ -5,7 +5,7 @@ import pytest
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.replaying import Changes, changed
 from loom_common.errors import InvalidDefinition
-from loom_common.worker.slice_messages import SliceRecord
+from loom_common.worker.slices import SliceRecord
 from loom_quarantine.replays.checks import asks_the_source, checked, without_doubles
 
 PIPELINE = parse(

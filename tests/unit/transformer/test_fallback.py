@@ -16,11 +16,13 @@ from loom_common.errors import (
     RecordError,
     Timeout,
 )
+from loom_common.flow import Stage
 from loom_common.worker.context import Context
-from loom_transformer.recovered import recovered
+from loom_transformer.recovered import finished, work_of
 from loom_transformer.transforms.catalog import Catalog
 from support.clocks import ManualClock
-from support.plans import batch_of, plan_of
+from support.handling import runner_of
+from support.plans import GivenPlans, batch_of, plan_of
 from support.scripted_model import ScriptedModel, answer_of
 
 AI = {
@@ -62,8 +64,11 @@ class Plant:
         self, *reviews: str, run_id: str = "run_1", clock: ManualClock | None = None, attempt: Attempt = FIRST
     ):
         records = batch_of(self.plan, [{"review": each} for each in reviews]).records
-        config = self.plan.pipeline.transform
-        return await recovered(self._transform, run_id, records, config, Context(attempt, clock=clock or ManualClock()))
+        context = Context(attempt, clock=clock or ManualClock())
+        work = work_of(self._transform, run_id, self.plan.pipeline, context)
+        runner = runner_of(GivenPlans(self.plan), lambda _: self._transform, Stage.TRANSFORM)
+        made = await runner.run("b1", records, work, context.attempt, context.clock)
+        return [finished(outcome, self.plan.pipeline.transform) for outcome in made]
 
     @property
     def asked(self) -> list[str]:

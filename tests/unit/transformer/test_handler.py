@@ -6,9 +6,10 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
 from loom_common.errors import DependencyUnavailable, PermanentError, UserCodeError
+from loom_common.flow import Stage
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
-from support.handling import outgoing_of
+from support.handling import outgoing_of, runner_of
 from support.plans import GivenPlans, batch_of, plan_of
 from support.scripted_model import ScriptedModel, answer_of
 
@@ -25,7 +26,7 @@ def _transformer(plan, folder, model=None, made=None):
             made.append(plan)
         return catalog.transform_of(plan)
 
-    return Transformer(GivenPlans(plan), transform_of)
+    return Transformer(runner_of(GivenPlans(plan), transform_of, Stage.TRANSFORM))
 
 
 async def test_a_batch_goes_on_to_evaluation_with_its_fact(tmp_path):

@@ -1,143 +1,74 @@
-"""A transformed batch in; the records that passed, those kept back, and every score out."""
+"""Scores the records of a transformed batch and lets their gate decide."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from time import perf_counter
-from typing import cast
 
 from loom_ai.journal.models import JournalledModels
-from loom_ai.stores.memory.marks import MemoryMarks
-from loom_common.caching.plan_cache import PlanCache
-from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import BatchEvaluated, BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
+from loom_common.contracts.v1 import BatchTransformed, EvaluatedRecord, KeptRecord, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.gates import Verdict
-from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
-from loom_common.domain.values.plural import counted
 from loom_common.errors import RecordError
-from loom_common.flow import Stage
-from loom_common.user_code.narrowing import narrowed
-from loom_common.user_code.poison_isolation import Isolation
-from loom_common.user_code.record_retry import retried
-from loom_common.user_code.threads import Threads
-from loom_common.user_code.time_limits import within
+from loom_common.user_code.stage_runner import StageRunner, Work
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import StageResult, kept_for_error
+from loom_common.worker.stage_result import Evaluated, kept_for_error
 from loom_evaluator.results import RecordResult
 from loom_evaluator.runner import EvaluatorRunner
-
-_PANELS = 32
-"""Panels kept ready, one per plan."""
 
 
 class Evaluator:
     """Scores records and lets their gate decide. Without an `evaluate` section everything passes, unscored."""
 
-    def __init__(
-        self,
-        plans: PlanCache,
-        project: Path,
-        isolation: Isolation | None = None,
-        threads: Threads | None = None,
-        models: JournalledModels | None = None,
-    ) -> None:
-        """`models`: for evaluators that ask one."""
-        self._plans = plans
+    def __init__(self, runner: StageRunner[EvaluatorRunner | None], models: JournalledModels | None = None) -> None:
+        """`models`: those that the evaluators ask, whose budgets learn which records are judged."""
+        self._runner = runner
         self._models = models
-        self._isolation = isolation or Isolation(MemoryMarks(), Stage.EVALUATE)
-        self._threads = threads or Threads()
-        self._project = project
-        self._panels: OrderedDict[str, EvaluatorRunner | None] = OrderedDict()
-        self._making = asyncio.Lock()
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
+    async def __call__(self, batch: BatchTransformed, context: Context) -> Evaluated:
         """Raises `PermanentError` where an evaluator or gate cannot be made, a model refuses access, or a record fails
         under `abort`; `TransientError` where a model or the journal is away for now, or the batch takes too long;
         `WorkerWornOut` where too much of it hangs."""
-        batch = cast("BatchTransformed", message)
-        plan = await self._plans.get(batch.header.plan)
+        header = batch.header
+        plan, evaluators = await self._runner.of(header.plan)
         context.usage.prices = plan.pipeline.prices
-        panel = await self._panel(batch.header.plan, plan)
-        limits, config = plan.pipeline.timeouts, plan.pipeline.evaluate
-        if panel is None or config is None:
-            return _let_through(batch, context)
+        config = plan.pipeline.evaluate
+        if evaluators is None or config is None:
+            return _let_through(batch)
         began = perf_counter()
-        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.evaluate))
-        async with within(seconds, f"A batch of {counted(len(batch.records), 'record')}", "timeouts.batch"):
-            judgements = await self._judged(batch, panel, config, context)
+        work = _work_of(evaluators, header.run_id, config, plan.pipeline.timeouts, context)
+        judgements = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         if self._models is not None:
-            await self._models.judged(batch.header.run_id, [record.id for record in batch.records], context.usage)
-        result = StageResult(
-            batch.header,
-            Stage.EVALUATE,
-            context,
+            await self._models.judged(header.run_id, [record.id for record in batch.records], context.usage)
+        return Evaluated(
+            records=_passed(judgements),
+            unscored=sum(not judgement.scored for judgement in judgements),
             seconds=perf_counter() - began,
             kept=[kept for judgement in judgements if (kept := _kept(judgement, config)) is not None],
             evaluations=[evaluation for judgement in judgements for evaluation in judgement.evaluations],
         )
-        passed = _passed(judgements)
-        result.advanced |= {
-            "passed": len(passed),
-            "unscored": sum(not judgement.scored for judgement in judgements),
-        }
-        forward = BatchEvaluated(header=result.next_header, records=passed) if passed else None
-        return result.messages(forward)
 
-    async def _judged(
-        self, batch: BatchTransformed, panel: EvaluatorRunner, config: EvaluateConfig, context: Context
-    ) -> list[RecordResult]:
-        async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
-            return await panel.judge(batch.header.run_id, records, context, again)
 
-        async def work(records: Sequence[TransformedRecord]) -> list[RecordResult]:
-            return await narrowed(records, tried, _kept_away)
+def _work_of(
+    evaluators: EvaluatorRunner, run_id: str, config: EvaluateConfig, limits: Timeouts, context: Context
+) -> Work[TransformedRecord, RecordResult]:
+    """What the evaluators do to the records of a batch, tried again as `on_failure` says."""
 
-        async def tried(records: Sequence[TransformedRecord]) -> list[RecordResult]:
-            return await retried(
-                records,
-                attempt,
-                failed=_may_be_tried_again,
-                joined=lambda _, later: later,
-                max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
-                clock=context.clock,
-            )
+    async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
+        return await evaluators.judge(run_id, records, context, again)
 
-        if panel.risk is None:
-            return await work(batch.records)
-        return await self._isolation.each(
-            batch.header.batch_id, batch.records, work, _kept_away, panel.risk, context.attempt
-        )
-
-    async def _panel(self, plan_hash: str, plan: Plan) -> EvaluatorRunner | None:
-        async with self._making:
-            if plan_hash not in self._panels:
-                self._panels[plan_hash] = await asyncio.to_thread(self._made, plan)
-                if len(self._panels) > _PANELS:
-                    self._panels.popitem(last=False)
-            self._panels.move_to_end(plan_hash)
-            return self._panels[plan_hash]
-
-    def _made(self, plan: Plan) -> EvaluatorRunner | None:
-        """Blocks while it imports what the evaluators are made of."""
-        if (evaluate := plan.pipeline.evaluate) is None:
-            return None
-        seconds = durations.seconds(plan.pipeline.timeouts.record)
-        return EvaluatorRunner(
-            evaluate,
-            self._project / plan.base,
-            self._threads,
-            seconds,
-            models=self._models,
-            reuse=plan.reuse,
-            providers=plan.pipeline.providers,
-            pipeline=plan.pipeline.name,
-        )
+    return Work(
+        attempt=attempt,
+        failed=_may_be_tried_again,
+        joined=lambda _, later: later,
+        kept_away=_kept_away,
+        risk=evaluators.risk,
+        max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
+        seconds=min(durations.seconds(limits.batch), durations.seconds(limits.evaluate)),
+    )
 
 
 def _kept_away(record: TransformedRecord, error: RecordError) -> RecordResult:
@@ -149,14 +80,14 @@ def _may_be_tried_again(judgement: RecordResult) -> bool:
     return isinstance(judgement.outcome, RecordError) and judgement.outcome.code != TIMEOUT
 
 
-def _let_through(batch: BatchTransformed, context: Context) -> list[Outgoing]:
+def _let_through(batch: BatchTransformed) -> Evaluated:
     """Every record, unscored."""
-    passed = tuple(
-        EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
-        for record in batch.records
+    return Evaluated(
+        records=tuple(
+            EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
+            for record in batch.records
+        )
     )
-    result = StageResult(batch.header, Stage.EVALUATE, context, advanced={"passed": len(passed)})
-    return result.messages(BatchEvaluated(header=result.next_header, records=passed) if passed else None)
 
 
 def _passed(judgements: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.stage import open_model_stage
 from loom_common import flow
 from loom_common.contracts.v1 import BatchTransformed
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
-from loom_common.user_code.poison_isolation import Isolation
-from loom_common.worker.worker import ConsumerSpec
+from loom_common.user_code.stage_runner import StageRunner
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_evaluator.handler import Evaluator
+from loom_evaluator.runners import Runners
 
 
 def build(platform: Platform) -> Service:
     """The evaluator service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
-    journal = open_journal(platform.settings.journal.url.get_secret_value(), platform.project)
-    budgets = open_budgets(platform.settings)
-    buckets = open_buckets(platform.settings.journal.url.get_secret_value(), platform.project)
-    models = open_models(
-        journal,
-        platform.credentials,
-        platform.clock,
-        breakers=platform.breakers,
-        budgets=budgets,
-        buckets=buckets,
-        claims=open_claims(platform.settings.journal.url.get_secret_value()),
-    )
-    marks = open_marks(platform.settings.journal.url.get_secret_value(), platform.project)
-
-    @asynccontextmanager
-    async def closing() -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await models.close()
-            await marks.close()
-
-    isolation = Isolation(marks, Stage.EVALUATE, platform.room, platform.clock)
-    evaluator = Evaluator(platform.plans, platform.project, isolation, platform.threads, models)
-    queue = flow.work_queue(Stage.EVALUATE)
-    duty = ConsumerSpec(queue, (BatchTransformed,), evaluator, platform.settings.worker.prefetch)
-    return StageService("evaluator", [duty], platform, closing)
+    stage = open_model_stage(platform, Stage.EVALUATE)
+    runners = Runners(platform.project, platform.threads, stage.models)
+    evaluator = Evaluator(StageRunner(platform.plans, runners.runner_of, stage.isolation), stage.models)
+    accepts = (Accepts(BatchTransformed, evaluator, router.evaluated),)
+    duty = ConsumerSpec(flow.work_queue(Stage.EVALUATE), accepts, platform.settings.worker.prefetch)
+    return StageService("evaluator", [duty], platform, stage.closing)

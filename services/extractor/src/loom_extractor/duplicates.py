@@ -12,7 +12,7 @@ from itertools import takewhile
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import RecordError
-from loom_common.worker.slice_messages import SliceRecord
+from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports import Page, ReadRecord, Source
 from loom_extractor.identity import duplicate, identified
 from loom_extractor.seen_keys import Keyed, SeenKeys

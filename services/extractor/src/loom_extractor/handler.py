@@ -1,15 +1,13 @@
-"""A slice in; its batches, the records kept back, and the fact of the slice out."""
+"""Reads slices of a source, and checks the keys of replayed records against it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from time import perf_counter
-from typing import cast
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
 from loom_common.domain.run.plan import Plan
@@ -17,13 +15,12 @@ from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.values import durations
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
-from loom_common.flow import Stage
 from loom_common.ports.clock import Clock
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
-from loom_common.worker.slice_messages import SliceRecord, slice_messages, wanted
-from loom_common.worker.stage_result import StageResult, kept_for_error
+from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
+from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors.ports import Page, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
@@ -48,30 +45,26 @@ class Extractor:
         self._open_source = open_source
         self._duplicates = duplicates
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
-        """Raises `SourceError` and its like where the source cannot be read, `PermanentError` under `abort`,
-        `Timeout` where reading takes too long."""
-        if isinstance(message, BatchExtracted):
-            return await self._checked(message, context)
-        request = cast("ExtractSlice", message)
+    async def read(self, request: ExtractSlice, context: Context) -> Slice:
+        """Read a slice. Raises `SourceError` and its like where the source cannot be read, `PermanentError` under
+        `abort`, `Timeout` where reading takes too long."""
         plan = await self._plans.get(request.plan)
         extract = plan.pipeline.extract
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._recovered(request, plan, context.clock)
-        return slice_messages(
+        return cut(
             request,
             records,
-            context,
             batch_size=extract.batch_size,
             cursor=page.cursor,
             end=page.end,
             on_failure=extract.on_failure,
         )
 
-    async def _checked(self, batch: BatchExtracted, context: Context) -> list[Outgoing]:
-        """A replay's batch with edited keys: those that another record of the source has are kept back. So are those
-        that cannot be checked, because the source cannot be read."""
+    async def check(self, batch: BatchExtracted, _: Context) -> Extracted:
+        """Check a replay's batch with edited keys: records whose key another record of the source has are kept back.
+        So are those that cannot be checked, because the source cannot be read. Raises as `read` does."""
         plan = await self._plans.get(batch.header.plan)
         extract = plan.pipeline.extract
         new = {key_of(each.input, extract.keys): each.id for each in batch.records}
@@ -93,8 +86,7 @@ class Extractor:
             if each.id in errors
         ]
         good = tuple(each for each in batch.records if each.id not in errors)
-        result = StageResult(batch.header, Stage.EXTRACT, context, seconds=perf_counter() - began, kept=kept)
-        return result.messages(BatchExtracted(header=result.next_header, records=good) if good else None)
+        return Extracted(records=good, seconds=perf_counter() - began, kept=kept)
 
     async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
         """The slice; under `retry` read again where records of it are bad, e.g. while a file is still being written."""

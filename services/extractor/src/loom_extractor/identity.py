@@ -8,7 +8,7 @@ from loom_common.domain.checks.record_checks import bounded, key_of, see_fields
 from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
 from loom_common.text import storable_value, unstorable
-from loom_common.worker.slice_messages import SliceRecord
+from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports import ReadRecord
 
 

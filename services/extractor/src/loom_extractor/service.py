@@ -13,7 +13,8 @@ from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
-from loom_common.worker.worker import ConsumerSpec
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext, Source
 from loom_connectors.registry import open_source
@@ -36,7 +37,11 @@ def build(platform: Platform) -> Service:
 
     extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers)
     queue = flow.work_queue(Stage.EXTRACT)
-    duty = ConsumerSpec(queue, (ExtractSlice, BatchExtracted), extractor, platform.settings.worker.prefetch)
+    accepts = (
+        Accepts(ExtractSlice, extractor.read, router.sliced),
+        Accepts(BatchExtracted, extractor.check, router.extracted),
+    )
+    duty = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
     return StageService("extractor", [duty], platform, closing)
 
 

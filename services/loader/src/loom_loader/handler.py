@@ -1,4 +1,4 @@
-"""An evaluated batch in, its rows in the destination; the fact and the refused rows out. Last, the load's end."""
+"""Writes evaluated batches to their destination, and finalizes loads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 
 import structlog
 
-from loom_common import flow
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
     BatchEvaluated,
     BatchHeader,
@@ -21,7 +19,6 @@ from loom_common.contracts.v1 import (
     FinalizeLoad,
     KeptRecord,
     LoadFinalized,
-    RecordsLoaded,
 )
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.domain.run.plan import Plan
@@ -37,15 +34,13 @@ from loom_common.errors import (
     PermanentError,
     RecordError,
     TransientError,
-    UnreadableMessage,
 )
-from loom_common.flow import Stage
 from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import StageResult, kept_for_error
+from loom_common.worker.stage_result import Loaded, kept_for_error
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import rows_of
 
@@ -69,17 +64,9 @@ class Loader:
         self._destinations = destinations
         self._open_destination = open_destination
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
-        """Raises `TransientError` where the destination is away, `PermanentError` where it cannot be written."""
-        match message:
-            case BatchEvaluated():
-                return await self._load(message, context)
-            case FinalizeLoad():
-                return await self._finalize(message)
-            case _:
-                raise UnreadableMessage(f"{message.type} is nothing to load")
-
-    async def _load(self, batch: BatchEvaluated, context: Context) -> list[Outgoing]:
+    async def load(self, batch: BatchEvaluated, context: Context) -> Loaded:
+        """Write a batch. Raises `TransientError` where the destination is away, `PermanentError` where it cannot be
+        written."""
         header = batch.header
         plan = await self._plans.get(header.plan)
         rows, lacking = rows_of(batch.records, plan.pipeline)
@@ -96,17 +83,19 @@ class Loader:
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         began = perf_counter()
         async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
-            loaded = await self._recovered(place, header.plan, plan, context)
-        loaded = replace(loaded, failed=(*loaded.failed, *lacking))
-        seconds = perf_counter() - began
-        kept = _refused(batch.records, loaded, plan.pipeline.load.on_failure)
-        counts: dict[str, float] = {"loaded": loaded.loaded, "staged": loaded.staged, "second": loaded.second}
-        result = StageResult(header, Stage.LOAD, context, seconds=seconds, kept=kept, advanced=counts)
-        if plan.beside:
-            result.rows = _first_rows(rows, loaded.failed)
-        return [*_loaded_after_all(place, loaded, header.pipeline), *result.messages(None)]
+            written = await self._recovered(place, header.plan, plan, context)
+        written = replace(written, failed=(*written.failed, *lacking))
+        return Loaded(
+            seconds=perf_counter() - began,
+            kept=_refused(batch.records, written, plan.pipeline.load.on_failure),
+            loaded=written.loaded,
+            staged=written.staged,
+            second=written.second,
+            rows=_first_rows(rows, written.failed) if plan.beside else (),
+            resolved=_loaded_after_all(place, written),
+        )
 
-    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Loaded:
+    async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Written:
         """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
         says. So does the whole batch where the first cannot be written, or is still away at the last attempt."""
         load = plan.pipeline.load
@@ -127,11 +116,13 @@ class Loader:
             result += (await self._written(rest, _second(plan_hash), fallen_back(plan))).as_second
         return result
 
-    async def _written_to_second(self, place: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Loaded:
+    async def _written_to_second(self, place: LoadBatch, plan_hash: str, plan: Plan, error: LoomError) -> Written:
         log.warning("batch goes to the second destination", batch_id=place.batch_id, error=str(error))
         return (await self._written(place, _second(plan_hash), fallen_back(plan))).as_second
 
-    async def _tried_again(self, place: LoadBatch, result: Loaded, plan_hash: str, plan: Plan, clock: Clock) -> Loaded:
+    async def _tried_again(
+        self, place: LoadBatch, result: Written, plan_hash: str, plan: Plan, clock: Clock
+    ) -> Written:
         """Each try is a batch of its own, so that it is in the ledger once, too; its id follows from the first's."""
         for attempt in range(1, plan.pipeline.load.max_attempts):
             if not result.failed:
@@ -141,7 +132,7 @@ class Loader:
             result += await self._written(rest, plan_hash, plan)
         return result
 
-    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> Loaded:
+    async def _written(self, place: LoadBatch, key: str, plan: Plan) -> Written:
         async with (
             self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
@@ -149,15 +140,16 @@ class Loader:
             await failpoints.reach("before_load_commit")
             result = await destination.load(place)
             await failpoints.reach("after_load_commit")
-            return Loaded(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
+            return Written(result.loaded, result.loaded if destination.stages else 0, 0, result.failed)
 
-    async def _finalize(self, message: FinalizeLoad) -> list[Outgoing]:
+    async def finalize(self, message: FinalizeLoad, _: Context) -> LoadFinalized:
+        """Join the parts of a load, or drop them, in its destinations. Raises as `load` does."""
         plan = await self._plans.get(message.plan)
         second = None
         if plan.pipeline.load.fallback is not None:
             second = await self._finalized(message, _second(message.plan), fallen_back(plan), keep=False)
         first = await self._finalized(message, message.plan, plan, keep=message.keep)
-        fact = LoadFinalized(
+        return LoadFinalized(
             run_id=message.run_id,
             epoch=message.epoch,
             location=first.location,
@@ -165,7 +157,6 @@ class Loader:
             second_placed=second is None or second.placed,
             kept=message.keep and not first.placed,
         )
-        return [Outgoing(flow.fact("load", "finalized", message.pipeline), fact)]
 
     async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool) -> Finalized:
         async with (
@@ -188,7 +179,7 @@ class Finalized:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Written:
     """What became of the rows of a batch: those loaded in all, staged of these, and in the second destination."""
 
     loaded: int
@@ -196,13 +187,13 @@ class Loaded:
     second: int
     failed: Sequence[FailedRow]
 
-    def __add__(self, more: Loaded) -> Loaded:
+    def __add__(self, more: Written) -> Written:
         """With what became of those that failed, which were written again."""
         sums = (self.loaded + more.loaded, self.staged + more.staged, self.second + more.second)
-        return Loaded(*sums, more.failed)
+        return Written(*sums, more.failed)
 
     @property
-    def as_second(self) -> Loaded:
+    def as_second(self) -> Written:
         """The same, of rows that went to the second destination."""
         return replace(self, second=self.loaded)
 
@@ -221,15 +212,13 @@ def origin_of(header: BatchHeader, plan: Plan) -> str | None:
     return header.run_id if header.epoch > 1 else None
 
 
-def _loaded_after_all(place: LoadBatch, result: Loaded, pipeline: str) -> list[Outgoing]:
-    """Tell the quarantine which records are loaded, where it may hold them: an earlier run, or this one before it was
+def _loaded_after_all(place: LoadBatch, result: Written) -> tuple[str, ...]:
+    """The records that are loaded, where the quarantine may hold them: an earlier run, or this one before it was
     resumed, may have kept them back."""
+    if place.origin is None:
+        return ()
     failed = {row.record_id for row in result.failed}
-    names = tuple(row.record_id for row in place.rows if row.record_id not in failed)
-    if place.origin is None or not names:
-        return []
-    loaded = RecordsLoaded(run_id=place.run_id, batch_id=place.batch_id, record_ids=names)
-    return [Outgoing(flow.loaded_after_all(pipeline), loaded)]
+    return tuple(row.record_id for row in place.rows if row.record_id not in failed)
 
 
 def fallen_back(plan: Plan) -> Plan:
@@ -247,7 +236,7 @@ def _rows_of(place: LoadBatch, failed: Sequence[FailedRow]) -> LoadBatch:
     return replace(place, rows=[row for row in place.rows if row.record_id in wanted])
 
 
-def _refused(records: Sequence[EvaluatedRecord], result: Loaded, on_failure: OnFailure) -> list[KeptRecord]:
+def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: OnFailure) -> list[KeptRecord]:
     """The records whose rows the destination refused. Raises `DestinationError` where it lost count of them."""
     if result.loaded + len(result.failed) != len(records):
         raise DestinationError(

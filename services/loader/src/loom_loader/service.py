@@ -11,7 +11,8 @@ from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
-from loom_common.worker.worker import ConsumerSpec
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext, Destination
 from loom_connectors.registry import open_destination
@@ -27,7 +28,11 @@ def build(platform: Platform) -> Service:
 
     loader = Loader(platform.plans, destinations, open_planned, platform.breakers)
     queue = flow.work_queue(Stage.LOAD)
-    duty = ConsumerSpec(queue, (BatchEvaluated, FinalizeLoad), loader, platform.settings.worker.prefetch)
+    accepts = (
+        Accepts(BatchEvaluated, loader.load, router.loaded),
+        Accepts(FinalizeLoad, loader.finalize, router.finalized),
+    )
+    duty = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
     return StageService("loader", [duty], platform, destinations.closing)
 
 

@@ -1,13 +1,9 @@
-"""Records that a stage kept back in; the fact that they are kept out, once they are. And what ends their quarantine."""
+"""Keeps the records that a stage kept back, and ends their quarantine."""
 
 from __future__ import annotations
 
-from typing import cast
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_common import flow
-from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsLoaded, RecordsQuarantined
 from loom_common.ports.clock import Clock
 from loom_common.worker.context import Context
@@ -23,15 +19,15 @@ class Quarantine:
         self._engine = engine
         self._clock = clock
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
-        """Raises `DependencyUnavailable`."""
-        if isinstance(message, DiscardRequest):
-            await resolution.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
-            return []
-        if isinstance(message, RecordsLoaded):
-            await resolution.loaded(self._engine, message.run_id, message.record_ids, self._clock.now())
-            return []
-        records = cast("RecordsQuarantined", message)
-        kept = await store.keep(self._engine, records, self._clock.now())
-        fact = RecordsKept(run_id=records.run_id, batch_id=records.batch_id, kept=kept)
-        return [Outgoing(flow.fact("records", "kept", records.pipeline), fact)]
+    async def keep(self, message: RecordsQuarantined, _: Context) -> RecordsKept:
+        """Persist the records. Raises `DependencyUnavailable`."""
+        kept = await store.keep(self._engine, message, self._clock.now())
+        return RecordsKept(run_id=message.run_id, batch_id=message.batch_id, kept=kept)
+
+    async def discard(self, message: DiscardRequest, _: Context) -> None:
+        """Give the records up. Raises `DependencyUnavailable`."""
+        await resolution.discard(self._engine, message.run_id, message.record_ids, self._clock.now())
+
+    async def resolve(self, message: RecordsLoaded, _: Context) -> None:
+        """Resolve the records, because they are loaded now. Raises `DependencyUnavailable`."""
+        await resolution.loaded(self._engine, message.run_id, message.record_ids, self._clock.now())

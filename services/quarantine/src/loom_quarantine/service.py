@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from loom_common import flow
 from loom_common.contracts.v1 import DiscardRequest, ExtractSlice, RecordsLoaded, RecordsQuarantined, RunFinished
 from loom_common.service.bootstrap import Platform, Service, StageService
-from loom_common.worker.worker import ConsumerSpec
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 from loom_quarantine.handler import Quarantine
@@ -21,15 +22,19 @@ def build(platform: Platform) -> Service:
     engine = open_engine(platform.settings.state.url.get_secret_value())
     platform.vitals.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
+    quarantine = Quarantine(engine, platform.clock)
+    replay, run_ends = Replay(platform.plans, engine), RunEnds(engine, platform.clock)
+    keeping = (
+        Accepts(RecordsQuarantined, quarantine.keep, router.kept),
+        Accepts(RecordsLoaded, quarantine.resolve, router.nothing),
+        Accepts(DiscardRequest, quarantine.discard, router.nothing),
+    )
+    replaying = (Accepts(ExtractSlice, replay, router.sliced),)
+    ending = (Accepts(RunFinished, run_ends, router.nothing),)
     duties = [
-        ConsumerSpec(
-            flow.QUARANTINE_QUEUE,
-            (RecordsQuarantined, RecordsLoaded, DiscardRequest),
-            Quarantine(engine, platform.clock),
-            prefetch,
-        ),
-        ConsumerSpec(flow.REPLAY_QUEUE, (ExtractSlice,), Replay(platform.plans, engine), prefetch),
-        ConsumerSpec(flow.RUN_ENDS_QUEUE, (RunFinished,), RunEnds(engine, platform.clock), prefetch),
+        ConsumerSpec(flow.QUARANTINE_QUEUE, keeping, prefetch),
+        ConsumerSpec(flow.REPLAY_QUEUE, replaying, prefetch),
+        ConsumerSpec(flow.RUN_ENDS_QUEUE, ending, prefetch),
     ]
 
     @asynccontextmanager

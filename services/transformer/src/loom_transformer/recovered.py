@@ -6,34 +6,47 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import TransformConfig
 from loom_common.domain.marks import TIMEOUT
-from loom_common.user_code.record_retry import retried
+from loom_common.domain.values import durations
+from loom_common.errors import RecordError
+from loom_common.user_code.stage_runner import Work
 from loom_common.worker.context import Context
-from loom_transformer.outcome import Transform, TransformOutcome
+from loom_transformer.outcome import Transform, TransformOutcome, carried
 
 
-async def recovered(
-    transform: Transform, run_id: str, records: Sequence[ExtractedRecord], config: TransformConfig, context: Context
-) -> list[TransformOutcome]:
-    """One outcome per record, in order, as `on_failure` says. Raises what the transform raises."""
+def work_of(
+    transform: Transform, run_id: str, pipeline: Pipeline, context: Context
+) -> Work[ExtractedRecord, TransformOutcome]:
+    """What the transform does to the records of a batch, tried again as `on_failure` says."""
+    config, limits = pipeline.transform, pipeline.timeouts
 
-    async def attempt(some: Sequence[ExtractedRecord], again: int) -> list[TransformOutcome]:
-        return await transform.apply(run_id, some, context, again)
+    async def attempt(records: Sequence[ExtractedRecord], again: int) -> list[TransformOutcome]:
+        return await transform.apply(run_id, records, context, again)
 
-    outcomes = await retried(
-        records,
-        attempt,
+    return Work(
+        attempt=attempt,
         failed=_may_be_tried_again,
         joined=_joined,
+        kept_away=_kept_away,
+        risk=transform.risk,
         max_attempts=config.max_attempts if config.on_failure == "retry" else 1,
-        clock=context.clock,
+        seconds=min(durations.seconds(limits.batch), durations.seconds(limits.transform)),
     )
-    return [fallen_back(outcome, config) for outcome in outcomes]
 
 
-def fallen_back(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
-    """The outcome; where it failed and the pipeline fixes an output for that, that output."""
+def finished(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
+    """The last outcome of a record: where it failed and the pipeline fixes an output for that, that output; and the
+    error of one whose output no message can carry."""
+    return carried(_fallen_back(outcome, config))
+
+
+def _kept_away(_: ExtractedRecord, error: RecordError) -> TransformOutcome:
+    return TransformOutcome(None, 0.0, error)
+
+
+def _fallen_back(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
     if outcome.error is None or config.fallback is None or config.fallback.value is None:
         return outcome
     return replace(outcome, output=dict(config.fallback.value), error=None, answered_by="fallback value")

@@ -4,9 +4,9 @@ that counts instead of answering."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from loom.preflight import budget_fit
 from loom.project.config import LoomConfig
@@ -14,6 +14,7 @@ from loom.project.definition_file import LoadedPipeline
 from loom_ai.journal.models import JournalledModels
 from loom_ai.providers.dry_run_client import DryRunClient
 from loom_ai.stores.memory.journal import MemoryJournal
+from loom_ai.stores.memory.marks import MemoryMarks
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.contracts.v1 import (
@@ -21,7 +22,7 @@ from loom_common.contracts.v1 import (
     BatchHeader,
     BatchTransformed,
     ExtractedRecord,
-    RecordsQuarantined,
+    KeptRecord,
     StageCalls,
 )
 from loom_common.domain.checks.record_checks import carried_from_input
@@ -32,13 +33,18 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
+from loom_common.user_code.poison_isolation import Isolation
+from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
 from loom_connectors import registry
 from loom_connectors.ports import ConnectorContext, Source
 from loom_evaluator.handler import Evaluator
+from loom_evaluator.runners import Runners
 from loom_extractor.identity import identified
 from loom_transformer.handler import Transformer
 from loom_transformer.transforms.catalog import Catalog
+
+V = TypeVar("V")
 
 _PAGE = 2_000
 """Records that are read at once where a source does not know how many it has."""
@@ -175,34 +181,39 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
 
 async def _rehearsed(
     plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], rehearsal: DryRunClient
-) -> tuple[list[StageCalls], list[RecordsQuarantined]]:
+) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
     """The calls that the records take, and what could not be asked about."""
     models = JournalledModels(rehearsal, MemoryJournal())
     try:
         project = config.project.resolve()
-        transformer = Transformer(_Plans(plan), Catalog(models, project).transform_of)
-        evaluator = Evaluator(_Plans(plan), project, models=models)
+        transformer = Transformer(_runner(plan, Catalog(models, project).transform_of, Stage.TRANSFORM))
+        evaluators = Runners(project, models=models).runner_of
+        evaluator = Evaluator(_runner(plan, evaluators, Stage.EVALUATE), models)
         header = BatchHeader(
             run_id="estimate", pipeline=plan.pipeline.name, plan=plan.hash, epoch=0, batch_id="estimate", partition=0,
             slice=0, position=0, tally=Tally(extracted=len(records)),
         )  # fmt: skip
-        context = Context()
-        forward = await transformer(BatchExtracted(header=header, records=tuple(records)), context)
-        calls = [_of(Stage.TRANSFORM, each) for each in context.usage.lines()]
-        batches = [each.message for each in forward if isinstance(each.message, BatchTransformed)]
-        context = Context()
-        judged = [each for batch in batches for each in await evaluator(batch, context)]
-        calls += [_of(Stage.EVALUATE, each) for each in context.usage.lines()]
+        asking = Context()
+        transformed = await transformer(BatchExtracted(header=header, records=tuple(records)), asking)
+        calls = [_of(Stage.TRANSFORM, each) for each in asking.usage.lines()]
+        kept = [(Stage.TRANSFORM, each) for each in transformed.kept]
+        if transformed.records:
+            judging = Context()
+            evaluated = await evaluator(BatchTransformed(header=header, records=transformed.records), judging)
+            calls += [_of(Stage.EVALUATE, each) for each in judging.usage.lines()]
+            kept += [(Stage.EVALUATE, each) for each in evaluated.kept]
     finally:
         await models.close()
-    return calls, [each.message for each in (*forward, *judged) if isinstance(each.message, RecordsQuarantined)]
+    return calls, kept
 
 
-def _unasked(kept: Sequence[RecordsQuarantined]) -> tuple[Unpriced, ...]:
+def _runner(plan: Plan, make: Callable[[Plan], V], stage: Stage) -> StageRunner[V]:
+    return StageRunner(_Plans(plan), make, Isolation(MemoryMarks(), stage))
+
+
+def _unasked(kept: Sequence[tuple[Stage, KeptRecord]]) -> tuple[Unpriced, ...]:
     """By stage and reason, the most frequent first. What a gate rejects was asked about."""
-    reasons = Counter(
-        (each.stage, record.reason) for each in kept for record in each.records if record.outcome != "rejected"
-    )
+    reasons = Counter((stage, record.reason) for stage, record in kept if record.outcome != "rejected")
     return tuple(Unpriced(stage, reason, number) for (stage, reason), number in reasons.most_common())
 
 

@@ -40,9 +40,10 @@ from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
 from loom_common.user_code.poison_isolation import ReadWriteLock
 from loom_common.user_code.threads import Threads
+from loom_common.worker.consumer_spec import ConsumerSpec
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.stats import ProcessStats, Reading
-from loom_common.worker.worker import ConsumerSpec, Worker
+from loom_common.worker.worker import Worker
 
 log = structlog.get_logger()
 

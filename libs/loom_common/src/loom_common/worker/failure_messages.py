@@ -20,10 +20,10 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.recovery import Retry
 from loom_common.errors import BreakerOpen, BudgetExhausted
-from loom_common.flow import Stage
+from loom_common.flow import Exchange, Stage
 from loom_common.text import words_of
+from loom_common.worker import router
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import StageResult
 
 _STAGE_OF: dict[type[Message], Stage] = {
     ExtractSlice: Stage.EXTRACT,
@@ -43,6 +43,11 @@ def stage_of(message: Message) -> Stage | None:
 def pipeline_of(message: Message) -> str:
     """The pipeline a work message belongs to."""
     return str(getattr(getattr(message, "header", message), "pipeline", ""))
+
+
+def again(message: Message, queue: str, step: int, attempt: int) -> Outgoing:
+    """The message itself, which waits on that step of the retry ladder before its next attempt."""
+    return Outgoing(flow.Route(Exchange.DIRECT, flow.retry_queue(queue, step)), message, attempt=attempt)
 
 
 def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> list[Outgoing]:
@@ -123,7 +128,7 @@ def set_aside(message: Message, error: Exception, code: str, context: Context) -
     stage = stage_of(message)
     if stage is None or not isinstance(message, Batch):
         return run_failed(message, words_of(error))
-    kept = [
+    records = [
         KeptRecord(
             record_id=record.id,
             outcome="quarantined",
@@ -134,4 +139,4 @@ def set_aside(message: Message, error: Exception, code: str, context: Context) -
         )
         for record in message.records
     ]
-    return StageResult(message.header, stage, context, kept=kept).messages(None)
+    return router.given_up(message.header, stage, records, context)

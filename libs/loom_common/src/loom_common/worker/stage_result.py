@@ -1,4 +1,6 @@
-"""What a stage gives back for a batch: the records that go on, those that are kept back, and the fact of it."""
+"""What became of a batch's records in one stage: the result of a handler, in terms of records.
+
+The router makes the messages of a result, with the batch's header and the model calls that were made for it."""
 
 from __future__ import annotations
 
@@ -6,88 +8,62 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loom_common import flow
-from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation, KeptRecord, RecordsQuarantined
+from loom_common.contracts.v1 import EvaluatedRecord, Evaluation, ExtractedRecord, KeptRecord, TransformedRecord
 from loom_common.domain.definition.failing import OnFailure
-from loom_common.domain.run.calls import Calls, advanced
-from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError, RecordError
-from loom_common.flow import Stage
-from loom_common.worker.context import Context
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """Collects what became of a batch's records in one stage.
+    """What every stage says of a batch."""
 
-    `advanced` raises the tally by what this stage itself achieved, e.g. `{"transformed": 48}`; the kept records are
-    counted here, and the model calls are those of the context."""
-
-    header: BatchHeader
-    stage: Stage
-    context: Context
     seconds: float = 0.0
+    """How long the stage worked on the batch."""
+    kept: Sequence[KeptRecord] = ()
+    """The records that do not go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted(StageResult):
+    """The records of a replayed batch whose keys were looked up in the source."""
+
+    records: tuple[ExtractedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformed(StageResult):
+    """The records that got an output."""
+
+    records: tuple[TransformedRecord, ...]
     latency: dict[int, int] = field(default_factory=dict)
+    """Histogram (`domain.values.latency`) of what a record took, or its model to answer."""
     waited: dict[int, int] = field(default_factory=dict)
-    kept: list[KeptRecord] = field(default_factory=list)
+    """The same of what records waited besides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated(StageResult):
+    """The records that passed their gate."""
+
+    records: tuple[EvaluatedRecord, ...]
+    unscored: int = 0
+    """How many of the batch's records the sample left out."""
     evaluations: Sequence[Evaluation] = ()
-    advanced: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded(StageResult):
+    """How many rows lie in the destination. Nothing goes on from here."""
+
+    loaded: int
+    staged: int = 0
+    """How many of these a reader sees only once the load is finalized."""
+    second: int = 0
+    """How many of these lie in the second destination."""
     rows: Sequence[dict[str, Any]] = ()
     """The first rows that were loaded, of a sample, whose report shows them."""
-
-    @property
-    def calls(self) -> tuple[Calls, ...]:
-        """The model calls that were made for the batch in this stage."""
-        return self.context.usage.lines()
-
-    @property
-    def tally(self) -> Tally:
-        """The batch's tally after this stage."""
-        counts = {**self.advanced, **advanced(self.calls, self.stage)}
-        for record in self.kept:
-            counts[record.outcome] = counts.get(record.outcome, 0) + 1
-        return self.header.tally.plus(**counts)
-
-    @property
-    def next_header(self) -> BatchHeader:
-        """The header for the next stage's message."""
-        return self.header.model_copy(update={"tally": self.tally})
-
-    def messages(self, forward: Message | None) -> list[Outgoing]:
-        """Everything to publish, the batch first. Without records to forward there is no batch: the fact ends it."""
-        header = self.next_header
-        outgoing: list[Outgoing] = []
-        following = self.stage.next
-        if forward is not None and following is not None:
-            outgoing.append(Outgoing(flow.work(following, header.pipeline), forward))
-        if self.kept:
-            outgoing.append(
-                Outgoing(
-                    flow.quarantine(self.stage, header.pipeline),
-                    quarantined(header, self.stage, self.kept, self.context.attempt.number),
-                )
-            )
-        fact = BatchFact(
-            header=header,
-            stage=self.stage,
-            seconds=self.seconds,
-            latency=self.latency,
-            waited=self.waited,
-            evaluations=tuple(self.evaluations),
-            calls=self.calls,
-            rows=tuple(self.rows),
-        )
-        outgoing.append(Outgoing(flow.fact("batch", self.stage.done, header.pipeline), fact))
-        return outgoing
-
-
-def quarantined(header: BatchHeader, stage: Stage, kept: Sequence[KeptRecord], number: int) -> RecordsQuarantined:
-    """The message that gives kept records to the quarantine service, at the attempt of that number (1-based)."""
-    counted = [each if each.attempts else each.model_copy(update={"attempts": number}) for each in kept]
-    return RecordsQuarantined(
-        run_id=header.run_id, pipeline=header.pipeline, batch_id=header.batch_id, stage=stage, records=tuple(counted)
-    )
+    resolved: tuple[str, ...] = ()
+    """The ids of loaded records that the quarantine may hold, because an earlier run kept them back."""
 
 
 def kept_for_error(
@@ -99,8 +75,8 @@ def kept_for_error(
     output: dict[str, object] | None = None,
     tries: int = 1,
 ) -> KeptRecord:
-    """A record kept for an error, as its stage's `on_failure` says, after so many `tries` in the worker's hands.
-    `abort` raises `PermanentError`."""
+    """A record kept for an error, as its stage's `on_failure` says, after the worker tried it `tries` times. `abort`
+    raises `PermanentError`."""
     if on_failure == "abort":
         raise PermanentError(f"Record {record_id}: {error} (on_failure: abort)") from error
     return KeptRecord(

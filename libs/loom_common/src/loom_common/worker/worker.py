@@ -1,21 +1,19 @@
-"""One queue, one handler: decode -> guard -> handle -> publish confirmed -> acknowledge.
+"""Works on one queue: decode -> guard -> handle -> route -> publish confirmed -> acknowledge.
 
-A handler is a function of a message. It returns messages, or raises: `TransientError` (try again later),
-`PermanentError` (the run cannot go on). It never sees the broker. Nothing is acknowledged before everything
-that follows from it is confirmed; a crash anywhere means redelivery, and redelivery republishes the same ids."""
+A handler is a function of a message and never sees the broker. Its result is routed by `router.py`; what it raises, by
+`failure_messages.py`. Nothing is acknowledged before everything that follows from it is confirmed; a crash anywhere
+means redelivery, and redelivery republishes the same ids."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import structlog
 
-from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
@@ -36,10 +34,11 @@ from loom_common.errors import (
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.resilience.breaker_pause import BreakerPause
 from loom_common.text import bounded, named, storable, words_of
 from loom_common.worker import failure_messages
 from loom_common.worker.batch_progress import InHand
-from loom_common.worker.breaker_pause import BreakerPause
+from loom_common.worker.consumer_spec import ConsumerSpec
 from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
 from loom_common.worker.in_flight import InFlightConsumers, InFlightMessage
@@ -48,21 +47,8 @@ from loom_common.worker.usage import Usage
 
 log = structlog.get_logger()
 
-Handler = Callable[[Message, Context], Awaitable[Sequence[Outgoing]]]
-
 _PAYING_SECONDS = 60.0
-"""How long a batch that is given up waits for the calls it has begun, so that what they cost is on its bill."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerSpec:
-    """What a worker does: the queue it takes from, what it understands, and what it does with it."""
-
-    queue: str
-    accepts: tuple[type[Message], ...]
-    handler: Handler
-    prefetch: int = 16
-    """Messages in flight at once, counted by what is left of them (see `in_flight.py`)."""
+"""How long a batch that is given up waits for the calls it has begun, so that what they cost is reported."""
 
 
 class Worker:
@@ -165,7 +151,7 @@ class Worker:
 
     async def _publish_consequences(self, delivery: Delivery, in_flight: InFlightMessage) -> None:
         try:
-            message = decode(delivery, *self._duty.accepts)
+            message = decode(delivery, *self._duty.kinds)
         except UnreadableMessage as error:
             log.error("unreadable message set aside", queue=self._duty.queue, reason=str(error))
             self._vitals.count(MessageOutcome.FAILED)
@@ -209,11 +195,12 @@ class Worker:
         return ()
 
     async def _handled(self, message: Message, context: Context, in_flight: InFlightMessage) -> Sequence[Outgoing]:
-        """What the handler gives back. A call that was not made for want of money says more than what came of that."""
+        """What follows from the message. Raises what its handler raises; and `BudgetExhausted` where a call was not
+        made for want of money, whatever the handler made of that."""
         bill = context.usage
         try:
             with self._vitals.timed(in_flight), self._under_way.one(message, context.progress):
-                outgoing = await self._duty.handler(message, context)
+                outgoing = await self._duty.handle(message, context)
         except (PermanentError, WorkerWornOut):
             raise
         except Exception:
@@ -250,8 +237,7 @@ class Worker:
         """Out of the way of messages that get through. Its upstream's trouble is no failed attempt of its own."""
         self._vitals.count(MessageOutcome.RETRIED)
         rung = rung_until(away.probe_in)
-        room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, rung.step))
-        return [Outgoing(room, message, attempt=attempt_of(delivery))]
+        return [failure_messages.again(message, self._duty.queue, rung.step, attempt_of(delivery))]
 
     def _later_or_aside(
         self, message: Message, error: Exception, delivery: Delivery, context: Context
@@ -272,8 +258,7 @@ class Worker:
         if retry is None:
             code = "unavailable" if expected else "internal_error"
             return failure_messages.set_aside(message, error, code, context)
-        room = flow.Route(Exchange.DIRECT, flow.retry_queue(self._duty.queue, retry.step))
-        again = Outgoing(room, message, attempt=attempt + 1)
+        again = failure_messages.again(message, self._duty.queue, retry.step, attempt + 1)
         return [again, *failure_messages.delayed(message, error, attempt, retry)]
 
     def _wires(self, outgoing: Sequence[Outgoing | Wire]) -> list[Wire]:

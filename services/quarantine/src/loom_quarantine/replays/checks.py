@@ -12,7 +12,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.run.replaying import edited
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_common.worker.slice_messages import SliceRecord
+from loom_common.worker.slices import SliceRecord
 
 _SAID = "said"
 """Among the details of an error: what it said before it was told what to edit."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import RunFinished, RunReport
 from loom_common.ports.clock import Clock
 from loom_common.worker.context import Context
@@ -23,13 +20,11 @@ class RunEnds:
         self._engine = engine
         self._clock = clock
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
+    async def __call__(self, end: RunFinished, _: Context) -> None:
         """Raises `DependencyUnavailable`."""
-        end = cast("RunFinished", message)
         if end.replay_of is not None and every_record_ended(end.report):
             resolved = await resolution.replay_ended(self._engine, end.run_id, self._clock.now())
             log.info("replay ended", replay_of=end.replay_of, copies_resolved=resolved)
-        return []
 
 
 def every_record_ended(report: RunReport) -> bool:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.caching.plan_cache import PlanCache
-from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import PermanentError
-from loom_common.flow import Stage
 from loom_common.worker.context import Context
-from loom_common.worker.slice_messages import slice_messages, wanted
+from loom_common.worker.slices import Slice, cut, wanted
 from loom_quarantine.replays import claims
 from loom_quarantine.replays.checks import asks_the_source, changes_keys, checked, without_doubles
 
@@ -24,9 +20,8 @@ class Replay:
         self._plans = plans
         self._engine = engine
 
-    async def __call__(self, message: Message, context: Context) -> list[Outgoing]:
+    async def __call__(self, request: ExtractSlice, _: Context) -> Slice:
         """Raises `DependencyUnavailable`; `PermanentError` for a plan that replays nothing."""
-        request = cast("ExtractSlice", message)
         plan = await self._plans.get(request.plan)
         if plan.replay is None:
             raise PermanentError(f"Run {request.run_id} asks for a replay, but its plan names no run to replay.")
@@ -38,13 +33,12 @@ class Replay:
             before = await claims.before(self._engine, request.run_id, request.cursor)
             earlier = [checked(row, plan.replay.edits, plan.pipeline) for row in before]
             records = without_doubles(records, earlier, extract.keys)
-        return slice_messages(
+        return cut(
             request,
             records,
-            context,
             batch_size=extract.batch_size,
             cursor=taken.cursor,
             end=taken.end,
             on_failure=extract.on_failure,
-            to=Stage.EXTRACT if asks_the_source(records, extract.keys) else Stage.TRANSFORM,
+            unchecked_keys=asks_the_source(records, extract.keys),
         )

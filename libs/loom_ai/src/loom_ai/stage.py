@@ -1,0 +1,48 @@
+"""What a stage that asks models stands on, opened from the settings of its service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from loom_ai.compose import open_buckets, open_budgets, open_claims, open_journal, open_marks, open_models
+from loom_ai.journal.models import JournalledModels
+from loom_common.flow import Stage
+from loom_common.ports.marks import Marks
+from loom_common.service.bootstrap import Platform
+from loom_common.user_code.poison_isolation import Isolation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStage:
+    """Models, journalled and within the budgets of runs; and the isolation of records that take their process down."""
+
+    models: JournalledModels
+    isolation: Isolation
+    marks: Marks
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Close both at the end of the block."""
+        try:
+            yield
+        finally:
+            await self.models.close()
+            await self.marks.close()
+
+
+def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
+    """Open it on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    url = platform.settings.journal.url.get_secret_value()
+    models = open_models(
+        open_journal(url, platform.project),
+        platform.credentials,
+        platform.clock,
+        breakers=platform.breakers,
+        budgets=open_budgets(platform.settings),
+        buckets=open_buckets(url, platform.project),
+        claims=open_claims(url),
+    )
+    marks = open_marks(url, platform.project)
+    return ModelStage(models, Isolation(marks, stage, platform.room, platform.clock), marks)

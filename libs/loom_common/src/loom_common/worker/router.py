@@ -1,0 +1,206 @@
+"""Makes the messages of what a handler gives back, and says where they go: one function for each kind of message.
+
+A handler names no route. `flow.py` names them all, and here is the only place where a result meets them; what becomes
+of a message whose handler raised is in `failure_messages.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from loom_common import flow
+from loom_common.contracts.envelope import Message, Outgoing
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchExtracted,
+    BatchFact,
+    BatchHeader,
+    BatchTransformed,
+    ExtractSlice,
+    FinalizeLoad,
+    KeptRecord,
+    LoadFinalized,
+    RecordsKept,
+    RecordsLoaded,
+    RecordsQuarantined,
+    SlicedBatch,
+    SliceExtracted,
+)
+from loom_common.domain.run.calls import Calls, advanced
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values import ids
+from loom_common.flow import Stage
+from loom_common.worker.context import Context
+from loom_common.worker.slices import Slice, SlicedRecords
+from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, StageResult, Transformed
+
+
+def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:
+    """The slice's batches, the records kept back, and last the fact that lists every batch.
+
+    Only the batches in `request.positions` are published, where it names any; all are reported. A batch without a good
+    record is not published: the fact ends it."""
+    outgoing: list[Outgoing] = []
+    reported: list[SlicedBatch] = []
+    following = Stage.EXTRACT if result.unchecked_keys else Stage.TRANSFORM
+    for position, batch in enumerate(result.batches):
+        header = _header(request, position, batch)
+        reported.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=header.tally))
+        if request.positions is None or position in request.positions:
+            forward = BatchExtracted(header=header, records=batch.records) if batch.records else None
+            outgoing += _onwards(forward, following, header)
+            outgoing += _quarantined(batch.kept, Stage.EXTRACT, header, context)
+    fact = SliceExtracted(
+        run_id=request.run_id,
+        pipeline=request.pipeline,
+        epoch=request.epoch,
+        partition=request.partition,
+        slice=request.slice,
+        batches=tuple(reported),
+        cursor=result.cursor,
+        end=result.end,
+    )
+    return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
+
+
+def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> list[Outgoing]:
+    """A batch whose keys were checked, on its way to be transformed."""
+    calls = context.usage.lines()
+    header = _next_header(batch.header, Stage.EXTRACT, result, calls)
+    fact = BatchFact(header=header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls)
+    forward = BatchExtracted(header=header, records=result.records) if result.records else None
+    return _of_batch(forward, result.kept, fact, context)
+
+
+def transformed(batch: BatchExtracted, result: Transformed, context: Context) -> list[Outgoing]:
+    """A transformed batch on its way to be evaluated."""
+    calls = context.usage.lines()
+    header = _next_header(batch.header, Stage.TRANSFORM, result, calls, transformed=len(result.records))
+    fact = BatchFact(
+        header=header,
+        stage=Stage.TRANSFORM,
+        seconds=result.seconds,
+        latency=result.latency,
+        waited=result.waited,
+        calls=calls,
+    )
+    forward = BatchTransformed(header=header, records=result.records) if result.records else None
+    return _of_batch(forward, result.kept, fact, context)
+
+
+def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> list[Outgoing]:
+    """An evaluated batch on its way to be loaded."""
+    calls = context.usage.lines()
+    header = _next_header(
+        batch.header, Stage.EVALUATE, result, calls, passed=len(result.records), unscored=result.unscored
+    )
+    fact = BatchFact(
+        header=header,
+        stage=Stage.EVALUATE,
+        seconds=result.seconds,
+        evaluations=tuple(result.evaluations),
+        calls=calls,
+    )
+    forward = BatchEvaluated(header=header, records=result.records) if result.records else None
+    return _of_batch(forward, result.kept, fact, context)
+
+
+def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outgoing]:
+    """A loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
+    calls = context.usage.lines()
+    header = _next_header(
+        batch.header,
+        Stage.LOAD,
+        result,
+        calls,
+        loaded=result.loaded,
+        staged=result.staged,
+        second=result.second,
+    )
+    fact = BatchFact(header=header, stage=Stage.LOAD, seconds=result.seconds, calls=calls, rows=tuple(result.rows))
+    outgoing = _of_batch(None, result.kept, fact, context)
+    if not result.resolved:
+        return outgoing
+    resolved = RecordsLoaded(run_id=header.run_id, batch_id=header.batch_id, record_ids=result.resolved)
+    return [Outgoing(flow.loaded_after_all(header.pipeline), resolved), *outgoing]
+
+
+def finalized(message: FinalizeLoad, result: LoadFinalized, _: Context) -> list[Outgoing]:
+    """The answer of a load that was finalized."""
+    return [Outgoing(flow.fact("load", "finalized", message.pipeline), result)]
+
+
+def kept(message: RecordsQuarantined, result: RecordsKept, _: Context) -> list[Outgoing]:
+    """The fact that records are kept."""
+    return [Outgoing(flow.fact("records", "kept", message.pipeline), result)]
+
+
+def nothing(_: Message, __: None, ___: Context) -> list[Outgoing]:
+    """No message follows."""
+    return []
+
+
+def given_up(header: BatchHeader, stage: Stage, records: Sequence[KeptRecord], context: Context) -> list[Outgoing]:
+    """A batch of which `stage` lets no record through, because it could not work on it."""
+    calls, result = context.usage.lines(), StageResult(kept=records)
+    after = _next_header(header, stage, result, calls)
+    return _of_batch(None, records, BatchFact(header=after, stage=stage, seconds=0.0, calls=calls), context)
+
+
+def _of_batch(forward: Message | None, kept: Sequence[KeptRecord], fact: BatchFact, context: Context) -> list[Outgoing]:
+    """Everything to publish, the batch first. Without records to forward there is no batch: the fact ends it."""
+    header, stage = fact.header, fact.stage
+    return [
+        *_onwards(forward, stage.next, header),
+        *_quarantined(kept, stage, header, context),
+        Outgoing(flow.fact("batch", stage.done, header.pipeline), fact),
+    ]
+
+
+def _onwards(batch: Message | None, stage: Stage | None, header: BatchHeader) -> Iterator[Outgoing]:
+    if batch is not None and stage is not None:
+        yield Outgoing(flow.work(stage, header.pipeline), batch)
+
+
+def _quarantined(kept: Sequence[KeptRecord], stage: Stage, header: BatchHeader, context: Context) -> Iterator[Outgoing]:
+    if not kept:
+        return
+    number = context.attempt.number
+    message = RecordsQuarantined(
+        run_id=header.run_id,
+        pipeline=header.pipeline,
+        batch_id=header.batch_id,
+        stage=stage,
+        records=tuple(each if each.attempts else each.model_copy(update={"attempts": number}) for each in kept),
+    )
+    yield Outgoing(flow.quarantine(stage, header.pipeline), message)
+
+
+def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> BatchHeader:
+    return BatchHeader(
+        run_id=request.run_id,
+        pipeline=request.pipeline,
+        plan=request.plan,
+        epoch=request.epoch,
+        batch_id=ids.batch_id(request.run_id, request.partition, request.slice, position),
+        partition=request.partition,
+        slice=request.slice,
+        position=position,
+        tally=Tally(extracted=batch.extracted).plus(**_ends(batch.kept)),
+        budget=request.budget,
+    )
+
+
+def _next_header(
+    header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...], **counts: int
+) -> BatchHeader:
+    """The header with the tally after this stage."""
+    tally = header.tally.plus(**counts, **advanced(calls, stage)).plus(**_ends(result.kept))
+    return header.model_copy(update={"tally": tally})
+
+
+def _ends(kept: Sequence[KeptRecord]) -> dict[str, int]:
+    """How many records were kept, by the field of the tally that counts them."""
+    counts: dict[str, int] = {}
+    for record in kept:
+        counts[record.outcome] = counts.get(record.outcome, 0) + 1
+    return counts

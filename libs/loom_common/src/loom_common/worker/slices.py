@@ -1,0 +1,91 @@
+"""A slice of records cut into batches: one way for a source, and for the replay of quarantined records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loom_common.contracts.v1 import ExtractedRecord, ExtractSlice, KeptRecord
+from loom_common.domain.definition.failing import OnFailure
+from loom_common.errors import RecordError
+from loom_common.worker.stage_result import kept_for_error
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRecord:
+    """A record as it enters a run. A record with an `error` goes to quarantine and no further."""
+
+    id: str
+    input: dict[str, Any]
+    error: RecordError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedRecords:
+    """The records of one batch of a slice."""
+
+    records: tuple[ExtractedRecord, ...]
+    kept: tuple[KeptRecord, ...]
+
+    @property
+    def extracted(self) -> int:
+        """How many records were read for the batch."""
+        return len(self.records) + len(self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What was read for one `ExtractSlice`."""
+
+    batches: tuple[SlicedRecords, ...]
+    """By position."""
+    cursor: Any
+    """Where the next slice begins."""
+    end: bool
+    """Whether no slice follows."""
+    unchecked_keys: bool = False
+    """Whether the keys must be looked up in the source before the batches are transformed."""
+
+
+def wanted(request: ExtractSlice, batch_size: int) -> int:
+    """How many records the slice holds at most."""
+    full = request.max_batches * batch_size
+    return full if request.limit is None else max(0, min(full, request.limit))
+
+
+def enough(request: ExtractSlice, count: int) -> bool:
+    """Whether `count` records are all that the run may still extract."""
+    return request.limit is not None and count >= request.limit
+
+
+def cut(
+    request: ExtractSlice,
+    records: Sequence[SliceRecord],
+    *,
+    batch_size: int,
+    cursor: Any,
+    end: bool,
+    on_failure: OnFailure,
+    unchecked_keys: bool = False,
+) -> Slice:
+    """The records in batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error under
+    `abort`."""
+    chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
+    return Slice(
+        tuple(_batch(chunk, on_failure) for chunk in chunks),
+        cursor,
+        end=end or enough(request, len(records)),
+        unchecked_keys=unchecked_keys,
+    )
+
+
+def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:
+    return SlicedRecords(
+        records=tuple(ExtractedRecord(id=each.id, input=each.input) for each in chunk if each.error is None),
+        kept=tuple(
+            kept_for_error(each.id, each.error, on_failure, input=each.input)
+            for each in chunk
+            if each.error is not None
+        ),
+    )

@@ -1,0 +1,114 @@
+"""What a handler says of a batch's records, as messages: the one place where results meet routes."""
+
+from __future__ import annotations
+
+import pytest
+
+from loom_common.contracts.v1 import (
+    BatchEvaluated,
+    BatchExtracted,
+    BatchTransformed,
+    EvaluatedRecord,
+    ExtractedRecord,
+    KeptRecord,
+    RunEpoch,
+    TransformedRecord,
+)
+from loom_common.domain.run.attempts import Attempt
+from loom_common.domain.run.calls import Calls
+from loom_common.errors import UnreadableMessage
+from loom_common.flow import Stage
+from loom_common.worker import router
+from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
+from loom_common.worker.context import Context
+from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, Transformed
+from support.plans import batch_of, plan_of
+
+BATCH = batch_of(plan_of({"type": "passthrough"}), [{"n": 1}, {"n": 2}])
+HEADER = BATCH.header
+INPUT = {"n": 1}
+EXTRACTED = (ExtractedRecord(id="r0", input=INPUT),)
+TRANSFORMED = (TransformedRecord(id="r0", input=INPUT, output=None),)
+EVALUATED = (EvaluatedRecord(id="r0", input=INPUT, output=None),)
+KEPT = [KeptRecord(record_id="r1", outcome="quarantined", code="odd", reason="odd", input={"n": 2})]
+QUARANTINED = "loom.quarantine/quarantine"
+CASES = {
+    "extract": (router.extracted, BATCH, Extracted, EXTRACTED, BatchExtracted, "transform"),
+    "transform": (router.transformed, BATCH, Transformed, TRANSFORMED, BatchTransformed, "evaluate"),
+    "evaluate": (
+        router.evaluated,
+        BatchTransformed(header=HEADER, records=TRANSFORMED),
+        Evaluated,
+        EVALUATED,
+        BatchEvaluated,
+        "load",
+    ),
+}
+
+
+@pytest.mark.parametrize("stage", CASES)
+def test_records_that_go_on_come_first_then_those_kept_back_and_last_the_fact(stage):
+    route, batch, result, records, kind, following = CASES[stage]
+    outgoing = route(batch, result(records=records, kept=KEPT), Context())
+    assert [str(each.route) for each in outgoing] == [
+        f"loom.work/{following}.reviews",
+        f"{QUARANTINED}.{stage}.reviews",
+        f"loom.events/batch.{Stage(stage).done}.reviews",
+    ]
+    assert type(outgoing[0].message) is kind
+    assert outgoing[0].message.records == records
+    assert outgoing[0].message.header.tally.quarantined == 1
+
+
+@pytest.mark.parametrize("stage", CASES)
+def test_a_batch_of_which_nothing_is_left_ends_with_its_fact(stage):
+    route, batch, result, *_ = CASES[stage]
+    [fact] = route(batch, result(records=()), Context())
+    assert str(fact.route) == f"loom.events/batch.{Stage(stage).done}.reviews"
+
+
+def test_what_a_stage_achieved_is_in_the_tally():
+    def tally(outgoing):
+        return outgoing[-1].message.header.tally
+
+    assert tally(router.transformed(BATCH, Transformed(records=TRANSFORMED), Context())).transformed == 1
+    evaluated = tally(router.evaluated(CASES["evaluate"][1], Evaluated(records=EVALUATED, unscored=1), Context()))
+    assert (evaluated.passed, evaluated.unscored) == (1, 1)
+    loaded = tally(
+        router.loaded(BatchEvaluated(header=HEADER, records=EVALUATED), Loaded(loaded=3, staged=2, second=1), Context())
+    )
+    assert (loaded.loaded, loaded.staged, loaded.second) == (3, 2, 1)
+
+
+def test_the_calls_of_the_context_are_in_the_fact_and_in_the_tally():
+    context = Context()
+    call = Calls(purpose="transform", provider="openai", model="m", made=1, tokens_in=10, tokens_out=2, cost=0.5)
+    context.usage.enter("k", "r0", call)
+    fact = router.transformed(BATCH, Transformed(records=TRANSFORMED), context)[-1].message
+    assert [each.made for each in fact.calls] == [1]
+    assert (fact.header.tally.calls_made, fact.header.tally.cost_transform) == (1, 0.5)
+
+
+def test_loaded_records_that_the_quarantine_may_hold_are_named_to_it_first():
+    batch = BatchEvaluated(header=HEADER, records=EVALUATED)
+    resolved, fact = router.loaded(batch, Loaded(loaded=1, resolved=("r0",)), Context())
+    assert str(resolved.route) == f"{QUARANTINED}.loaded.reviews"
+    assert resolved.message.record_ids == ("r0",)
+    assert str(fact.route) == "loom.events/batch.loaded.reviews"
+
+
+def test_kept_records_name_the_attempt_unless_the_worker_tried_them_more_often():
+    kept = [*KEPT, KEPT[0].model_copy(update={"record_id": "r2", "attempts": 5})]
+    message, _ = router.transformed(BATCH, Transformed(records=(), kept=kept), Context(Attempt(2)))
+    assert [record.attempts for record in message.message.records] == [2, 5]
+
+
+async def test_a_message_goes_to_the_handler_of_its_type():
+    async def handle(batch: BatchExtracted, context: Context) -> Transformed:
+        return Transformed(records=TRANSFORMED)
+
+    spec = ConsumerSpec("loom.transform", (Accepts(BatchExtracted, handle, router.transformed),))
+    assert spec.kinds == (BatchExtracted,)
+    assert len(await spec.handle(BATCH, Context())) == 2
+    with pytest.raises(UnreadableMessage, match=r"is not accepted on loom.transform"):
+        await spec.handle(RunEpoch(run_id="run_1", epoch=1), Context())
