@@ -201,6 +201,17 @@ def open_payloads(settings: Settings) -> PayloadStore:
     )
 
 
+def require_broker(settings: Settings) -> None:
+    """Raise `ConfigurationError` where a service process is given no broker.
+
+    On the in-process bus it would wait forever for messages that no other process can send."""
+    if settings.bus.url.get_secret_value().startswith("memory:"):
+        raise ConfigurationError(
+            "No broker is named, so this service could not receive a message. Set LOOM_BUS_URL to the address of "
+            "RabbitMQ, e.g. amqp://user:password@host/vhost. `loom run FILE` runs a pipeline without a broker."
+        )
+
+
 def main(name: str, build: Build) -> None:
     """Run one service as this process, until SIGTERM or SIGINT. Exits with 1 where it cannot go on."""
     settings = Settings()
@@ -229,6 +240,7 @@ def _collect_less() -> None:
 
 
 async def _serve(name: str, build: Build, settings: Settings) -> None:
+    require_broker(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
