@@ -10,21 +10,22 @@ PIPELINE_INTRO = (
 # The pipeline file
 
 One YAML file says where records come from, what is made of them, how the result is judged, and where it goes.
-`loom validate FILE` reports every mistake at once, with file, line, column, what was found and what was expected.
-Unknown keys are mistakes, and so are fields that neither the source nor the output has: a file's header, a query's
-columns or the first 100 lines of JSON Lines say which there are. Where only a run can tell, it says so and goes on.
+`loom validate FILE` reports every mistake at once, with file, line, column, what was found and what was expected. An
+unknown key is a mistake. So is a field that neither the source nor the output has; the header of a file, the columns
+of a query, or the first 100 lines of JSON Lines show which fields there are. Where only a run can show them,
+`loom validate` says so.
 This is `examples/customer_sentiment/pipeline-llm.yaml`:
 """
 )
 
 PARAMS = """
-A run sets one with `--param limit=20`. In `extract.query`, `{{ limit }}` is bound as a value of its type,
-never spliced into the SQL; a prompt sees `{{ params.limit }}`.
+`loom run FILE --param limit=20` sets a parameter. In `extract.query`, `{{ limit }}` is bound as a value of its type,
+and is never part of the SQL text. In a prompt it is `{{ params.limit }}`.
 """
 
 EXTRACT = """
-A batch is the unit of transport: larger ones cost less per record, smaller ones spread better over replicas.
-What the `options` are depends on the source: see [Connectors](#connectors).
+A batch is the unit of transport. Larger batches cost less per record, smaller ones spread better over replicas. The
+`options` depend on the source: see [Connectors](#connectors).
 """
 
 TRANSFORM = """
@@ -36,18 +37,17 @@ TRANSFORM = """
 | `passthrough` | nothing | The input as it is. |
 
 A prompt is a Jinja2 template: `{{ input.review }}` is a field of the record, `{{ context.domain }}` the text of
-`context/domain.md`, `{{ params.limit }}` a parameter. A name that does not exist is a mistake, not an empty text.
-A prompt is text: a value that is not text stands in it as JSON, in UTF-8, its fields in their order, nothing escaped
-for HTML (`true`, `null`, `["é", 1.5]`), whether written as `{{ input }}`, `{{ input.tags }}` or `{{ input | tojson }}`.
+`context/domain.md`, `{{ params.limit }}` a parameter. A name that does not exist is a mistake. A value that is not
+text is written as JSON in UTF-8, with its fields in their order and without escapes for HTML (`true`, `null`,
+`["é", 1.5]`). This is the same for `{{ input }}`, `{{ input.tags }}` and `{{ input | tojson }}`.
 
-Every model call is journalled before its result is used: a crash, a retry or a replay does not pay for it again.
-`cache` decides only whether *later runs* reuse it.
+The answer of every model call is written to the journal before it is used, so a crash, a retry or a replay does not pay
+for it again. `cache` decides only whether *later runs* reuse it.
 """
 
 PROVIDERS = """
-`model: anthropic:claude-haiku-4-5` names the provider before the colon; a bare name is OpenAI's. Known by name are
-`openai`, `anthropic`, `google`, `deepseek`, `fireworks`, `groq`, `mistral`, `openrouter`, `together`, `xai`, and on
-this machine `ollama`, `vllm`, `llamacpp` and `simulated`. What stands here changes one of them, or adds one:
+`model: anthropic:claude-haiku-4-5` names the provider before the colon; a name without one is OpenAI's. The providers
+in [Models](models.md#providers) are known by name. This section changes one of them, or adds another:
 
 ```yaml
 providers:
@@ -55,85 +55,84 @@ providers:
   ours: {base_url: http://gpu-1:8000/v1}       # then `model: ours:llama-3.1-8b`
 ```
 
-The `providers` of `loom.yaml` are every pipeline's; a pipeline's own of the same name come first.
-[Models](models.md) says more.
+The `providers` of `loom.yaml` are for every pipeline. Where a pipeline has a provider of the same name, its own is
+used.
 """
 
 RATE_LIMIT = """
-One bucket for all workers and runs that name the same model at the same endpoint, kept in Redis or Postgres where the
-journal is; in an embedded run, in its process. Requests are spread evenly over the minute: in no 60 s do more go out.
-Where the shared bucket cannot be reached, each worker keeps to the limit by itself, and the run goes on.
+All workers and runs that name the same model at the same endpoint share one limit, which is kept where the journal
+is. Requests are spread evenly over the minute, so no 60 s have more than the limit. Where the shared limit cannot be
+reached, each worker keeps to the limit by itself, and the run continues.
 """
 
 EVALUATE = """
-Every evaluator gives one score in [0, 1]; it passes if `score >= threshold`. The gate decides from all of them
-whether the record goes on. What does not pass is *rejected*: kept in quarantine with its reason and scores, to be
-looked at with `loom quarantine list` and tried again with `loom quarantine retry`. An evaluator that fails on a record
-quarantines it: an error never counts as a pass. `batch_threshold` is judged at the end of the run; below it the run's
-status is `partial`, what passed stays loaded. Which evaluator to choose, what judging by models takes and what is kept
-of it: [evaluation.md](evaluation.md); what to do with records that were kept back: [quarantine.md](quarantine.md).
+Every evaluator gives one score in [0, 1]; it passes if `score >= threshold`. The gate decides from all scores whether
+the record is loaded. A record that does not pass is *rejected*: it is kept in quarantine with its reason and scores.
+`loom quarantine list` shows it, and `loom quarantine retry` runs it again ([quarantine.md](quarantine.md)). A record
+whose evaluator fails is quarantined; an error never counts as passed. `batch_threshold` is checked at the end of the
+run; below it the run's status is `partial`, and its loaded rows stay. [evaluation.md](evaluation.md) says which
+evaluator to choose and what is stored.
 """
 
 LOAD = """
-A loaded row is the key of the record, the fields of `include`, and the output. A field of a model's output may not be
-called like one of the others, which it would overwrite: `loom validate` refuses it. An output of your own code that
-gives the key another value keeps its record back (`key_overwritten`). A record that lacks a field of `include` is kept
-back, too (`missing_field`), instead of being loaded with an empty one. `loom validate` prints what the
-destination guarantees where a batch arrives twice, and what a later run makes of the rows.
+A loaded row consists of the key of the record, the fields of `include`, and the output. These may not have the same
+names: `loom validate` refuses a declared output field that has the name of one of the others. A record is quarantined
+where your own code gives the key another value (`key_overwritten`), or where it lacks a field of `include`
+(`missing_field`). `loom validate` prints what the destination guarantees when a batch arrives twice, and what a later
+run does to the rows.
 
-| mode | what a later run makes of the rows | what it needs |
+| mode | what a later run does to the rows | what it needs |
 |---|---|---|
-| `upsert` | A record that is loaded again updates its row; others stay. | a unique index on exactly the key columns |
-| `replace` | A run that succeeded, or missed its `batch_threshold`, puts its rows in the place of all others. | |
-| `append` | Every run adds its rows: a record that is loaded again stands there twice. | |
+| `upsert` | It updates the row of a record that is loaded again. | a unique index on exactly the key columns |
+| `replace` | Its rows replace all others, if it succeeded or missed its `batch_threshold`. | |
+| `append` | It adds its rows. A record that is loaded again has two rows. | |
 
-A table that Loom makes for `upsert` has the index. Where another one lacks it, Loom says which statement makes it.
+A table that Loom creates for `upsert` has the index. Where your own table lacks it, the error has the statement that
+creates it.
 
-A run that replaces writes its rows beside the destination first: into the table `<table>__loom_<run>`, or into parts
-in the
-folder `<file>.loom/<run>`. Where it ends before they could be put in place they are counted as `staged`, not as
-`loaded`, the report says where they are, and the old result stays. `loom resume` goes on with them. They are removed
-by `loom cancel`, and by the next run of the pipeline that replaces the same destination. A run that loaded no row
-leaves
-what is there, unless `allow_empty: true`.
+A run in mode `replace` first writes its rows beside the destination: into the table `<table>__loom_<run>`, or into
+parts in the folder `<file>.loom/<run>`. If it ends before they are put in place, they count as `staged` instead of
+`loaded`, the report says where they are, and the old result stays. `loom resume` continues with them. `loom cancel`
+removes them, and so does the next run of the pipeline that replaces the same destination. A run that loaded no row
+replaces nothing, unless `allow_empty: true`.
 
-**A trial** (`loom run --sample N`) never touches the destination. It loads into `scores.sample.csv` for `scores.csv`,
-and into
-the table `scores_sample` for `scores`, with a ledger of its own, in the place of the trial before it; `fallback`
-likewise.
-A connector of your own is not called: its rows go to `<table or scheme>.sample.jsonl` in the pipeline's folder. The
-report shows the
-first rows. `--load` loads into the destination itself.
+**A trial** (`loom run --sample N`) does not change the destination, unless `--load` is given. It shows its first rows
+in the report, and replaces the rows of the trial before it:
+
+| destination | what a trial loads into |
+|---|---|
+| the file `scores.csv` | `scores.sample.csv` |
+| the table `scores` | `scores_sample`, with a load ledger of its own |
+| a connector of your own, which is not called | `<table or scheme>.sample.jsonl` in the pipeline's folder |
+
+`fallback` is treated in the same way.
 """
 
 MONITORING = """
-How a budget is kept, what `loom resume --budget` does and how alerts look: [cost.md](cost.md). Alerts are looked for
-while a run goes and at its end, and stand in `monitoring_alerts`, in `loom status` and in the report.
+[cost.md](cost.md) says how a budget is kept, what `loom resume --budget` does, and when an alert is raised and where it
+is sent.
 """
 
 TIMEOUTS = """
-Other limits stand where they belong: `transform.timeout` and LOOM_MODELS_* for a question to a model, `timeout` of a
-`python` evaluator, `options.timeouts` of a database source or destination.
+Other limits are set elsewhere: `transform.timeout` and LOOM_MODELS_* for a question to a model, `timeout` of a `python`
+evaluator, and `options.timeouts` of a database source or destination.
 """
 
 FAILING = """
 ## When something fails
 
-**A record** that fails in a stage is kept in quarantine with its reason, alone; its neighbours go on. `on_failure` of
-the stage says otherwise: `skip`, `retry`, `fallback`, `abort`.
+**One record.** A record that fails in a stage is quarantined alone with its reason; the other records continue.
+`on_failure` of the stage may say otherwise: `skip`, `retry`, `fallback` or `abort`.
 
-**Many records** that fail end the run: `max_failure_rate` is 0.5 for every stage unless it says otherwise, and holds
-once
-20 records have been through the stage. What was loaded by then stays, what was kept back is in quarantine, and the
-report groups the reasons, each with a record to look at. A rejection by the gate is no failure. A run that loaded
-nothing while errors kept records back is `failed`, however few there were; one whose gate rejected all is `partial`.
+**Many records.** A run ends when too many records fail: `max_failure_rate` is 0.5 for every stage unless set, and is
+checked once 20 records have been through the stage. Loaded rows stay, failed records are in quarantine, and the report
+groups the reasons, each with an example record. A rejection by the gate is no failure. A run that loaded nothing while
+errors quarantined records is `failed`, however few there were. A run whose gate rejected all records is `partial`.
 
-**For CI**, `fail_on: {rejected: 0.2, failed: 0}` or `--fail-on rejected=0.2` limits how records may end: a number of
-records
-(`5`), or a share of those extracted (`0.2`, `20%`). Beyond it `loom run` exits with 5, and what passed is loaded all
-the same.
-Names are `rejected`, `quarantined`, `skipped`, `cancelled`, `failed` (quarantined or skipped) and `kept` (those and
-rejected).
+**In CI**, `fail_on: {rejected: 0.2, failed: 0}` or `--fail-on rejected=0.2` limits how many records may end in which
+way: as a number (`5`), or as a share of the extracted records (`0.2`, `20%`). Beyond it `loom run` exits with 5;
+records that passed are loaded all the same. The names are `rejected`, `quarantined`, `skipped`, `cancelled`, `failed`
+(quarantined or skipped) and `kept` (failed or rejected).
 
 ```yaml
 transform:
@@ -144,39 +143,42 @@ load:
   max_failure_rate: 0.05
 ```
 
-Other models answer as soon as the first refuses or is away. A fixed output and a cached answer stand in only for a
-record's own failure: where the endpoint is away, the run waits for it. What answered is noted with the record
-(`answered_by`). A second destination gets the rows that the first refuses for good; whole batches, where the first
-cannot be written, or is still away at the last attempt. If it was away between its commit and its answer, both may
-then hold a batch.
+| fallback | when it is used |
+|---|---|
+| other models | when the model before it fails or is away |
+| a fixed output, a cached answer | when the record itself fails; where the endpoint is away, the run waits for it |
+| a second destination | for rows that the first refuses for good, and for batches while it cannot be written |
 
-**A record that takes its worker down** (it kills the process, or memory runs out) is found by taking the records of
-its batch one by one; after the second time it is started and never finished it is quarantined as `poison`. An
-embedded run dies with its process: `loom resume` does the same, and may have to be called three times. **A record
-that hangs** for longer than `timeouts.record` is quarantined as `timeout`. The thread it hangs in cannot be ended:
-after 8 of them (`LOOM_WORKER_LEAKED_THREADS`) the worker ends, to be started again; an embedded run fails, and `loom
-resume` goes on without them.
+The record notes what answered (`answered_by`). A batch goes to the second destination only when the first is still away
+in the last attempt. If the first was away between its commit and its answer, both may then have the batch.
 
-**An upstream that is away** - a model endpoint, a source, a destination - is given up on after 5 failures in a row
-(in the order the calls began: what hangs while later calls are answered does not count), for 60 s; then it is probed,
-and used again after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`, `LOOM_BREAKER_SUCCESSES`). What
-needs it waits, without an attempt being counted, and the run says what it waits for, every 5 s on stderr, also where
-that is piped or `--format json`:
-`transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s, at 12:30:42 UTC`.
-Everything else that is transient is tried again after 5 s, 30 s, 2 min and 10 min.
+**A record that kills its worker**, or uses up its memory, is found by running the records of its batch one by one.
+One that started twice and never finished is quarantined as `poison`. An embedded run ends with its process;
+`loom resume` does the same, and may be needed three times.
 
-**An upstream that was never there** since an embedded run's process began to ask it - nothing listens, no such host,
-TLS on one side only, a certificate that is not trusted - ends the run after 6 s (`LOOM_BREAKER_SEEK_SECONDS`) or little
-more, with that cause. With `loom run --wait` it is waited for like any other; so it is in a cluster. A fallback model
-or a second destination is taken instead where there is one. `loom validate --connect` tries every endpoint and the
-journal before a run, without a question that costs anything.
+**A record that hangs** for longer than `timeouts.record` is quarantined as `timeout`. Some code cannot be
+interrupted, and its thread stays. After 8 such threads (`LOOM_WORKER_LEAKED_THREADS`) a worker exits, to be started
+again. An embedded run fails, and `loom resume` continues without these threads.
+
+**An upstream that is away** is a model endpoint, a source or a destination that failed 5 times in a row (in the order
+in which the calls began). Its breaker opens: it is not called for 60 s, then probed with single calls, and used again
+after 3 answers (`LOOM_BREAKER_FAILURES`, `LOOM_BREAKER_OPEN_SECONDS`, `LOOM_BREAKER_SUCCESSES`). Batches that need it
+wait, and no attempt is counted. Every 5 s the run prints on stderr what it waits for:
+`transform pauses: model gpt-4o-mini at https://api.openai.com/v1 is away; next probe in 42 s, at 12:30:42 UTC`. Other
+transient errors are tried again after 5 s, 30 s, 2 min and 10 min.
+
+**An upstream that was never reached** by the process of an embedded run ends the run with that cause, in the first
+failed attempt after 6 s (`LOOM_BREAKER_SEEK_SECONDS`). Examples are that nothing listens, that there is no such host,
+that only one side uses TLS, or that the certificate is not trusted. With `loom run --wait`, and in a cluster, the run
+waits for it. Where there is a fallback model or a second destination, that is used. `loom validate --connect` tries
+every endpoint and the journal before a run, and asks no question that costs anything.
 """
 
 OUTPUT = """
 ## The shape of an output
 
-`transform.output` is JSON Schema, or a short form that reads like the record itself. Short form means: exactly these
-fields, all present. An answer of another shape is given back to the model once to repair; then the record, alone, is
+`transform.output` is JSON Schema, or a short form that looks like the record itself and means exactly these fields, all
+of them present. An answer of another shape is given back to the model once for repair. If that fails, the record is
 quarantined as `invalid_output`.
 
 ```yaml
@@ -200,13 +202,13 @@ GATES = """
 | `{type: weighted, threshold: 0.75}` | the mean of the scores by `weight` reaches the threshold | `Weighted average below threshold (0.729 < 0.75)` |
 | `module:Class` | `Class().apply(scores)` is true, or a passing verdict | its own |
 
-A threshold may be left out only under a `weighted` gate.
+Only under a `weighted` gate may a threshold be left out.
 """  # noqa: E501 - rows of a table
 
 EVALUATORS = """
 ## Evaluators
 
-Several of one type are told apart by `name`. All have these keys:
+Where several evaluators have one type, each needs a `name`. All evaluators have these keys:
 """
 
 CONNECTORS = """
@@ -219,13 +221,13 @@ CONNECTORS = """
 | `sqlite:///path/to.db?table=reviews` | SQLite |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 
-A database source is read by `extract.query`, or whole by `?table=`. Options stand in `extract.options` and
-`load.options`; an unknown one is a mistake. [How values travel](values.md) says what each type becomes on its way, and
-which columns a table gets that Loom makes.
+A database source is read by `extract.query`, or as a whole table by `?table=`. Options are written into
+`extract.options` and `load.options`; an unknown one is a mistake. [How values travel](values.md) says how each type
+is carried, and which columns a table gets that Loom creates.
 
-A destination that is the source is refused, however it is written: through a link, by a pattern that matches it or
-will, as the same table of a database (unless `mode: upsert` says that its rows are to be updated). So is a second
-destination that is the first.
+A destination that is also the source is refused, in whichever way it is written: through a link, by a pattern that
+matches it, or as the same table of a database (unless `mode: upsert` updates its rows). A second destination that
+is the same as the first is refused, too.
 """
 
 CONNECTOR = {
@@ -254,25 +256,25 @@ at stage `load`; its neighbours load. Mode `upsert` (the default where records h
 IDENTITY = """
 ## Record identity
 
-`extract.key` names the field, or fields, that identify a record; it stands in quarantine, evaluations and the
-destination. A record without its key, or with a key that stood before, is quarantined. Without `key`, a record is
-identified by its content and its position in the source.
+`extract.key` names the field, or fields, that identify a record in the quarantine, in evaluations and in the
+destination. A record without its key, or with the key of an earlier record, is quarantined. Without `extract.key`, a
+record is identified by its content and its position in the source.
 """
 
 FILES = """
 ## Files and functions
 
-Relative paths start at the pipeline file's folder. Prompts and context files travel with the run, so workers need
-no shared disk for them, and are versioned by their content. File sources and Python functions are read where the worker
-runs, below its project folder. Functions are named `module:name`; a module beside the pipeline file comes before an
+Relative paths start at the folder of the pipeline file. Prompts and context files are stored with the run and versioned
+by their content, so workers need no shared disk for them. File sources and Python functions are read where the worker
+runs, below its project folder. Functions are named `module:name`; a module beside the pipeline file is preferred to an
 installed one.
 """
 
 CREDENTIALS = """
 ## Credentials
 
-`${NAME}` is the environment variable NAME, `${file:/run/secrets/db}` the content of a file. They are resolved in the
-worker that needs them, and are never stored, logged or sent. A password in clear is a mistake.
+`${NAME}` is the environment variable NAME, and `${file:/run/secrets/db}` the content of a file. The worker that needs a
+credential looks it up. Credentials are never stored, logged or sent. A password in plain text is a mistake.
 """
 
 CLI_INTRO = (
@@ -280,9 +282,9 @@ CLI_INTRO = (
     + """\
 # The command line
 
-Results go to stdout, everything else to stderr, also what your own code prints. `--format json` prints one JSON
-document, always: a command that comes to no result prints `{"error": ..., "mistakes": [...]}`. Where stderr is a
-terminal, a run shows a live picture; elsewhere a line now and then.
+Results are printed on stdout, everything else on stderr, including the output of your own code. `--format json` always
+prints one JSON document; a command without a result prints `{"error": ..., "mistakes": [...]}`. A run shows its
+progress as a live table where stderr is a terminal, and elsewhere as a line every few seconds.
 
 | exit code | meaning |
 |---|---|
@@ -301,11 +303,12 @@ Every command takes `--verbose`, which shows the traceback of an error.
 COORDINATOR = """
 # `loom-coordinator`
 
-The administration of a cluster, for its operators; run where a service runs, as it reads the same `LOOM_BUS_URL` and
-`LOOM_STATE_URL`. Without a command it is the coordinator itself. [Operations](operations.md) says what to look at when.
+This command administers a cluster. It needs the same `LOOM_BUS_URL` and `LOOM_STATE_URL` as the services; after
+`make up` they are in `.loom/cluster/env`. Without a command it starts the coordinator itself.
+[Operations](operations.md) has the runbooks.
 
-Results go to stdout, everything else to stderr, an error as one line. Tables fit a terminal of 100 columns;
-`--format json` prints one JSON document with everything in it.
+Results are printed on stdout, everything else on stderr, and an error as one line. Tables fit a terminal of 100
+columns; `--format json` prints one JSON document with all values.
 
 | exit code | meaning |
 |---|---|
@@ -317,22 +320,38 @@ Results go to stdout, everything else to stderr, an error as one line. Tables fi
 CONFIG = """
 # `loom.yaml`
 
-Found in the working directory or the nearest folder above; its folder is the project folder, where `.loom/` holds the
-state. All of it is optional. Secrets stand in it only as `${NAME}`.
+This file is looked for in the working directory, then in the folders above. Its folder is the project folder, where
+`.loom/` holds the state; without the file, the working directory is. Every key is optional. Secrets are written only
+as `${NAME}`.
 """
 
 ENVIRONMENT = """
 ## Environment variables
 
-These outweigh `loom.yaml`, and are what services read: `LOOM_BUS_URL`, `LOOM_STATE_URL`, `LOOM_JOURNAL_URL`,
+These take precedence over `loom.yaml`. Services read only these: `LOOM_BUS_URL`, `LOOM_STATE_URL`, `LOOM_JOURNAL_URL`,
 `LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither they nor `loom.yaml`
-name a broker, `--cluster` uses the addresses that `make up` left in `.loom/cluster/env`.
+name a broker, `--cluster` uses the addresses that `make up` wrote into `.loom/cluster/env`.
 
-Limits, in seconds where they are times: `LOOM_MODELS_CONCURRENCY` 64, `LOOM_MODELS_CONNECT_TIMEOUT` 5,
-`LOOM_MODELS_READ_TIMEOUT` 30, `LOOM_MODELS_TOTAL_TIMEOUT` 35; `LOOM_BUDGET_LEASE_SECONDS` 60; `LOOM_BREAKER_FAILURES`
-5, `LOOM_BREAKER_OPEN_SECONDS` 60, `LOOM_BREAKER_SUCCESSES` 3, `LOOM_BREAKER_SEEK_SECONDS` 10;
-`LOOM_DATABASE_CONNECT_TIMEOUT` 3, `LOOM_DATABASE_QUERY_TIMEOUT` 10, `LOOM_DATABASE_COMPLEX_TIMEOUT` 30,
-`LOOM_DATABASE_TRANSACTION_TIMEOUT` 60; `LOOM_CACHE_CONNECT_TIMEOUT` 1, `LOOM_CACHE_OPERATION_TIMEOUT` 2;
-`LOOM_WORKER_PREFETCH` 8,
-`LOOM_WORKER_DRAIN_SECONDS` 30, `LOOM_WORKER_LEAKED_THREADS` 8.
+Limits; times are in seconds:
+
+| variable | default |
+|---|---|
+| `LOOM_MODELS_CONCURRENCY` | 64 |
+| `LOOM_MODELS_CONNECT_TIMEOUT` | 5 |
+| `LOOM_MODELS_READ_TIMEOUT` | 30 |
+| `LOOM_MODELS_TOTAL_TIMEOUT` | 35 |
+| `LOOM_BUDGET_LEASE_SECONDS` | 60 |
+| `LOOM_BREAKER_FAILURES` | 5 |
+| `LOOM_BREAKER_OPEN_SECONDS` | 60 |
+| `LOOM_BREAKER_SUCCESSES` | 3 |
+| `LOOM_BREAKER_SEEK_SECONDS` | 6 |
+| `LOOM_DATABASE_CONNECT_TIMEOUT` | 3 |
+| `LOOM_DATABASE_QUERY_TIMEOUT` | 10 |
+| `LOOM_DATABASE_COMPLEX_TIMEOUT` | 30 |
+| `LOOM_DATABASE_TRANSACTION_TIMEOUT` | 60 |
+| `LOOM_CACHE_CONNECT_TIMEOUT` | 1 |
+| `LOOM_CACHE_OPERATION_TIMEOUT` | 2 |
+| `LOOM_WORKER_PREFETCH` | 8 |
+| `LOOM_WORKER_DRAIN_SECONDS` | 30 |
+| `LOOM_WORKER_LEAKED_THREADS` | 8 |
 """
