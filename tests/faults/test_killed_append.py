@@ -18,13 +18,13 @@ import asyncio, sys
 from pathlib import Path
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_connectors.ports import LoadBatch, Row, Surroundings
+from loom_connectors.ports import ConnectorContext, LoadBatch, Row
 from loom_connectors.registry import open_destination
 
 async def main(folder, name):
     for run in range({RUNS}):
         config = LoadConfig(destination=name, mode="append")
-        opened = open_destination(config, Surroundings(Path(folder), Credentials({{}})))
+        opened = open_destination(config, ConnectorContext(Path(folder), Credentials({{}})))
         for position in range({BATCHES}):
             rows = [
                 Row(str(at), {{"id": f"{{run}}-{{position}}-{{at}}", "t": "x" * 60}}) for at in range({ROWS})
@@ -71,14 +71,14 @@ def test_a_process_killed_amid_its_bytes_is_finished_by_the_next(tmp_path: Path,
     path.write_text("id,t\n")
     dying = f"""
 import os, signal
-from loom_connectors import parts
+from loom_connectors.storage import local_storage
 
 def added(path, addition, offset):
     with path.open("ab") as target:
         target.write(addition.read_bytes()[:{written}])
     os.kill(os.getpid(), signal.SIGKILL)
 
-parts.added = added
+local_storage.added = added
 """
     for code, status in ((dying + CHILD, -9), (CHILD, 0)):
         ended = subprocess.run(

@@ -28,7 +28,6 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions
-from loom_connectors.options import NoOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_coordinator.admin.app import app as coordinator
 from loom_dev import reference_text as text
@@ -130,7 +129,7 @@ def _connectors() -> str:
     parts = [text.CONNECTORS]
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
-        "JSON Lines files": (JsonLinesOptions, NoOptions),
+        "JSON Lines files": (JsonLinesOptions, JsonLinesOptions),
         "SQLite and Postgres": (SqlSourceOptions, SqlDestinationOptions),
     }
     for title, (source, destination) in options.items():

@@ -221,6 +221,9 @@ CONNECTORS = """
 | `sqlite:///path/to.db?table=reviews` | SQLite |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 
+A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
+does not: `options: {format: csv}` for `reviews.txt`.
+
 A database source is read by `extract.query`, or as a whole table by `?table=`. Options are written into
 `extract.options` and `load.options`; an unknown one is a mistake. [How values travel](values.md) says how each type
 is carried, and which columns a table gets that Loom creates.

@@ -13,7 +13,7 @@ from loom_common.errors import DestinationError
 from loom_connectors.ports import ConnectorContext, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from loom_connectors.storage import append as storage_append
-from loom_connectors.storage import file_destination
+from loom_connectors.storage import local_storage
 from support.file_sources import read_through, source_of
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}, "t": {"type": "string"}}}
@@ -183,7 +183,7 @@ async def test_a_run_killed_at_any_byte_is_finished_by_whoever_comes_next(tmp_pa
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(file_destination, "added", cut)
+        patched.setattr(local_storage, "added", cut)
         with pytest.raises(Killed):
             await opened.finalize("run_1", complete=True)
     other = appending_to(tmp_path)
@@ -204,7 +204,7 @@ async def test_what_another_program_wrote_in_the_meantime_stays(tmp_path, monkey
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(file_destination, "added", killed)
+        patched.setattr(local_storage, "added", killed)
         with pytest.raises(Killed):
             await opened.finalize("run_1", complete=True)
     path.write_bytes(b"id,t\n9,theirs\n")
@@ -265,7 +265,7 @@ async def test_where_the_owner_cannot_be_kept_the_file_is_written_over(tmp_path,
     class Foreign:
         def __init__(self, found):
             self.st_uid, self.st_gid, self.st_mode = found.st_uid + 1, found.st_gid, found.st_mode
-            self.st_size, self.st_ino = found.st_size, found.st_ino
+            self.st_size, self.st_ino, self.st_mtime_ns = found.st_size, found.st_ino, found.st_mtime_ns
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "chown", refused)

@@ -9,8 +9,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError, InvalidDefinition, SourceError
-from loom_connectors.formats.csv import open_source
 from loom_connectors.ports import ConnectorContext
+from loom_connectors.registry import open_source
 
 
 def source(folder, content: bytes | str | None = None, *, name: str = "x.csv", key=None, **options):

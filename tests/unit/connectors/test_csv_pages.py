@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
-from loom_connectors.formats.csv import open_source
 from loom_connectors.ports import ConnectorContext
+from loom_connectors.registry import open_source
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NASTY = st.sampled_from(["", '"', '""', ",", "\n", "\r\n", "\r", " ", "a,b", 'say "so"', "é\n\n", "'", ";\t|", "\x1c"])

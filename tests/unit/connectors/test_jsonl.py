@@ -7,9 +7,9 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import InvalidDefinition
-from loom_connectors.formats.jsonl import open_source
+from loom_connectors.files import text_lines
 from loom_connectors.ports import ConnectorContext
-from loom_connectors.storage import text_lines
+from loom_connectors.registry import open_source
 
 
 def source(folder, content: bytes, **options):

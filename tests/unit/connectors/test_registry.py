@@ -24,6 +24,7 @@ def surroundings(folder, **environ: str) -> ConnectorContext:
         ("out.csv", Guarantee.OBJECT),
         ("OUT.TSV", Guarantee.OBJECT),
         ("deep/out.jsonl", Guarantee.OBJECT),
+        ("file:///tmp/out.csv", Guarantee.OBJECT),
         ("out.ndjson", Guarantee.OBJECT),
         ("sqlite:///out.db?table=t", Guarantee.LEDGER),
         ("postgres://u:${PASSWORD}@h/d?table=t", Guarantee.LEDGER),
@@ -47,6 +48,11 @@ async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
         ("reviews.cvs", "Did you mean 'csv'?"),
         ("postgre://h/d", "Did you mean 'postgres'?"),
         ("reviews", "sqlite://"),
+        ("reviews", "options: {format: csv}"),
+        ("reviews.cvs", ".csv, .jsonl, .ndjson, .tsv"),
+        ("file:///reviews.cvs", "Did you mean 'csv'?"),
+        ("s4://bucket/reviews.csv", "file://, postgres://, postgresql://, sqlite://"),
+        ("file://host/reviews.csv", "file:///absolute/path (three slashes)"),
         ("sqlite://out.db", "three slashes"),
         ("sqlite:///out.db?tabel=t", "Did you mean 'table'?"),
         ("postgres://h/d?tabel=t", "Did you mean 'table'?"),
@@ -81,6 +87,9 @@ def test_a_credential_that_is_not_set_is_named(tmp_path):
         ({"destination": "postgres://h/d"}, "?table="),
         ({"destination": "out.csv", "options": {"delimeter": ";"}}, "Did you mean 'delimiter'?"),
         ({"destination": "out.jsonl", "options": {"x": 1}}, "unknown key 'x'"),
+        ({"destination": "out.txt", "options": {"format": "cvs"}}, "the unknown format 'cvs'"),
+        ({"destination": "out.txt", "options": {"format": "cvs"}}, "Did you mean 'csv'?"),
+        ({"destination": "out.csv", "options": {"format": 1}}, "one of csv, jsonl, ndjson, tsv"),
         ({"destination": "sqlite:///o.db?table=t", "options": {"timeouts": {"quary": 1}}}, "Did you mean 'query'?"),
     ],
 )
@@ -94,3 +103,10 @@ def test_asking_for_the_registry_imports_no_driver():
     code = "import sys, loom_connectors.registry as r; print([m for m in ('asyncpg', 'sqlite3') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+async def test_a_format_is_named_where_the_ending_does_not_say_it(tmp_path):
+    (tmp_path / "reviews.txt").write_text('{"id": 1}\n', encoding="utf-8")
+    config = ExtractConfig(source=f"file://{tmp_path}/reviews.txt", options={"format": "jsonl"})
+    page = await open_source(config, surroundings(tmp_path)).read(None, 10)
+    assert [record.data for record in page.records] == [{"id": 1}]

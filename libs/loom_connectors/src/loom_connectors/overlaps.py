@@ -17,11 +17,9 @@ from loom_common.domain.values.destination_names import sample_file, sample_tabl
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import MissingCredential, Problem
 from loom_connectors.ports import ConnectorContext
-from loom_connectors.registry import scheme_in
-from loom_connectors.storage.file_source import pattern
-from loom_connectors.storage.local import resolved
+from loom_connectors.registry import is_local_file, scheme_in
+from loom_connectors.storage.local import path_of, pattern, resolved
 
-_FILES = ("csv", "tsv", "jsonl", "ndjson")
 _POSTGRES = ("postgres", "postgresql")
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
@@ -72,10 +70,10 @@ def _source_in(
 ) -> tuple[str, str] | None:
     """What the location has of the source, and what is expected instead; None where it has nothing."""
     read, written = scheme_in(extract.source, surroundings), scheme_in(location, surroundings)
-    if read in _FILES and written in _FILES:
-        target = resolved(surroundings.credentials.expand(location), surroundings.folder)
+    if is_local_file(extract.source, surroundings) and is_local_file(location, surroundings):
+        target = resolved(_path(location, surroundings), surroundings.folder)
         targets = [target, target.with_name(sample_file(target.name))] if surroundings.sample else [target]
-        if any(_reads(surroundings.credentials.expand(extract.source), surroundings.folder, each) for each in targets):
+        if any(_reads(_path(extract.source, surroundings), surroundings.folder, each) for each in targets):
             words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
             return words, "another file, outside of what the source's pattern matches"
         return None
@@ -89,10 +87,13 @@ def _source_in(
 
 
 def _place(location: str, surroundings: ConnectorContext) -> Path | Table | None:
-    scheme = scheme_in(location, surroundings)
-    if scheme in _FILES:
-        return resolved(surroundings.credentials.expand(location), surroundings.folder)
-    return _table(location, scheme, surroundings)
+    if is_local_file(location, surroundings):
+        return resolved(_path(location, surroundings), surroundings.folder)
+    return _table(location, scheme_in(location, surroundings), surroundings)
+
+
+def _path(location: str, surroundings: ConnectorContext) -> str:
+    return path_of(surroundings.credentials.expand(location))
 
 
 def _reads(written: str, folder: Path, target: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What a source and a destination are. One file per system implements both."""
+"""What a source and a destination are: the ports that every connector implements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which connector a location belongs to: by its scheme, or by the suffix of its path.
+"""Which connector a location belongs to: a system by its scheme; a file by its storage and its format.
 
 A connector's module is imported when it is first asked for: a run over CSV files needs no Postgres driver."""
 
@@ -9,24 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.values.urls import query_of, redacted, scheme_of
-from loom_common.errors import InvalidDefinition, Problem
-from loom_connectors.options import closest
-from loom_connectors.ports import ConnectorContext, Destination, Source
+from loom_common.domain.values.urls import query_of
+from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
+from loom_connectors.locations import Location
+from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
 if TYPE_CHECKING:
     from loom_connectors.custom import DataConnector
+    from loom_connectors.files.format import Format
+    from loom_connectors.files.storage import Storage
 
-_MODULES = {
-    "csv": "formats.csv",
-    "tsv": "formats.csv",
-    "jsonl": "formats.jsonl",
-    "ndjson": "formats.jsonl",
-    "sqlite": "sqlite.connector",
-    "postgres": "postgres.connector",
-    "postgresql": "postgres.connector",
-}
-_FILES = ("csv", "tsv", "jsonl", "ndjson")
+_LOCAL = ("", "file")
 _registered: dict[str, type[DataConnector]] = {}
 
 
@@ -36,32 +29,66 @@ def register_connector(scheme: str, connector: type[DataConnector]) -> None:
 
 
 def known_schemes() -> list[str]:
-    """Every scheme and suffix a location may have."""
-    return sorted({*_MODULES, *_registered})
+    """Every scheme and ending a location may have."""
+    return sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *_registered} - {""})
 
 
 def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source:
     """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
-    scheme = _scheme(config.source, surroundings, "extract.source")
-    if connector := _registered.get(scheme):
+    location = Location.of(config.source, surroundings)
+    if connector := _registered_for(location):
         from loom_connectors.custom import ConnectorSource
 
         return ConnectorSource(connector, config, surroundings)
-    source: Source = _module(scheme).open_source(config, surroundings)
-    return source
+    if location.scheme in SOURCES:
+        factory: SourceFactory = _found(SOURCES[location.scheme])
+        return factory(config, surroundings)
+    if location.scheme not in STORAGES:
+        raise location.unknown_scheme("extract", {*STORAGES, *SOURCES, *_registered})
+    from loom_connectors.files.source import FileSource
+
+    reader = _format(location.format_in(config.options, FORMATS, "extract")).reader(config.options)
+    written = surroundings.credentials.expand(config.source)
+    return FileSource(config, _storage(location.scheme).inputs(written, surroundings), reader)
 
 
 def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> Destination:
     """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
-    scheme = _scheme(config.destination, surroundings, "load.destination")
-    if scheme in _registered and surroundings.sample:
-        return _sample_file(scheme, config, surroundings)
-    if connector := _registered.get(scheme):
+    location = Location.of(config.destination, surroundings)
+    connector = _registered_for(location)
+    if connector and surroundings.sample:
+        return _sample_file(location.scheme or location.ending, config, surroundings)
+    if connector:
         from loom_connectors.custom import ConnectorDestination
 
         return ConnectorDestination(connector, config, surroundings)
-    destination: Destination = _module(scheme).open_destination(config, surroundings)
-    return destination
+    if location.scheme in DESTINATIONS:
+        factory: DestinationFactory = _found(DESTINATIONS[location.scheme])
+        return factory(config, surroundings)
+    if location.scheme not in STORAGES:
+        raise location.unknown_scheme("load", {*STORAGES, *DESTINATIONS, *_registered})
+    return _file(location, config, surroundings)
+
+
+def is_local_file(location: str, surroundings: ConnectorContext) -> bool:
+    """Whether a location names a file of this machine, or several, in whatever format."""
+    named = Location.of(location, surroundings)
+    return named.scheme in _LOCAL and _registered_for(named) is None
+
+
+def scheme_in(location: str, surroundings: ConnectorContext) -> str:
+    """The scheme of a location, or the ending of a path, be it known or not."""
+    named = Location.of(location, surroundings)
+    return named.scheme or named.ending
+
+
+def _file(location: Location, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
+    from loom_connectors.files.destination import FileDestination
+
+    name = location.format_in(config.options, FORMATS, "load")
+    writer = _format(name).writer(config.options, name)
+    written = surroundings.credentials.expand(config.destination)
+    return FileDestination(config, surroundings, _storage(location.scheme).result(written, surroundings), writer)
 
 
 def _sample_file(scheme: str, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
@@ -69,30 +96,25 @@ def _sample_file(scheme: str, config: LoadConfig, surroundings: ConnectorContext
     that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
     name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
     place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}
-    destination: Destination = _module("jsonl").open_destination(config.model_copy(update=place), surroundings)
-    return destination
+    sample = config.model_copy(update=place)
+    return _file(Location.of(sample.destination, surroundings), sample, surroundings)
 
 
-def scheme_in(location: str, surroundings: ConnectorContext) -> str:
-    """The scheme or suffix of a location, be it known or not."""
-    written = scheme_of(location)
-    if "${" in written or not written:  # the whole URL may be a reference: ${DATABASE_URL}
-        written = scheme_of(surroundings.credentials.expand(location))
-    return written.partition("?")[0].partition("+")[0]
+def _registered_for(location: Location) -> type[DataConnector] | None:
+    return _registered.get(location.scheme or location.ending)
 
 
-def _scheme(location: str, surroundings: ConnectorContext, key: str) -> str:
-    scheme = scheme_in(location, surroundings)
-    if scheme in _MODULES or scheme in _registered:
-        return scheme
-    known = known_schemes()
-    expected = (
-        f"a path that ends in one of {', '.join(f'.{each}' for each in _FILES)}, or a URL that begins with one of "
-        f"{', '.join(f'{each}://' for each in known if each not in _FILES)}"
-    )
-    path = tuple(key.split("."))
-    raise InvalidDefinition([Problem(path, f"'{redacted(location)}'", expected, closest(scheme, known))])
+def _storage(scheme: str) -> Storage:
+    storage: Storage = _found(STORAGES[scheme])()
+    return storage
 
 
-def _module(scheme: str) -> Any:
-    return import_module(f"loom_connectors.{_MODULES[scheme]}")
+def _format(name: str) -> Format:
+    form: Format = _found(FORMATS[name])()
+    return form
+
+
+def _found(name: str) -> Any:
+    """What a name of the form `module:attribute` stands for."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

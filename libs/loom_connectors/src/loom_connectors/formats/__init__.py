@@ -1,3 +1,3 @@
-"""What the bytes of a file say: CSV and JSON Lines, each with its source and its destination.
+"""What the bytes of a file say: each format implements the port of `files/format.py`, and knows no storage.
 
-The registry comes in here by a location's suffix."""
+The registry comes in here by the ending of a file's name, or by the option `format`."""

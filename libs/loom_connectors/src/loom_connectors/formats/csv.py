@@ -1,27 +1,24 @@
-"""CSV files: a `Source` and a `Destination`.
+"""CSV files as a `Format`.
 
 Values stay text: an empty field is the empty string, and nothing is taken for a number or a date."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.domain.values.urls import scheme_of
+from loom_connectors.files.format import FileOptions
+from loom_connectors.files.text_lines import usable
 from loom_connectors.formats.csv_broken import Dialect
 from loom_connectors.formats.csv_header import twice
-from loom_connectors.formats.csv_parts import CsvParts
-from loom_connectors.formats.csv_records import CsvFormat
-from loom_connectors.options import Options, options_of
-from loom_connectors.ports import ConnectorContext
-from loom_connectors.storage.file_destination import FileDestination
-from loom_connectors.storage.file_source import FileSource
-from loom_connectors.storage.text_lines import usable
+from loom_connectors.formats.csv_parts import CsvWriter
+from loom_connectors.formats.csv_records import CsvReader
+from loom_connectors.options import options_of
 
 
-class CsvSourceOptions(Options):
+class CsvSourceOptions(FileOptions):
     """How a CSV file is written."""
 
     encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
@@ -63,7 +60,7 @@ class CsvSourceOptions(Options):
         return self
 
 
-class CsvDestinationOptions(Options):
+class CsvDestinationOptions(FileOptions):
     """How a CSV file is to be written: line feeds, quotes where needed. Rows that are added to a file are written as it
     is."""
 
@@ -81,26 +78,23 @@ class CsvDestinationOptions(Options):
         return None if value is None else usable(value)
 
 
-def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> FileSource:
-    """A CSV file, or several. Raises `ConfigurationError`."""
-    options = options_of(CsvSourceOptions, config.options, "extract")
-    dialect = Dialect(options.delimiter or ",", options.quotechar, options.escapechar, options.skip_initial_space)
-    form = CsvFormat(
-        dialect,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
-        header=options.header,
-        columns=options.columns,
-        null_values=options.null_values,
-        max_field=options.max_field,
-    )
-    return FileSource(config, surroundings, form)
+class CsvFormat:
+    """CSV; `tsv` is the same with a tab for the delimiter of a new file."""
 
+    def reader(self, options: Mapping[str, Any]) -> CsvReader:
+        given = options_of(CsvSourceOptions, options, "extract")
+        dialect = Dialect(given.delimiter or ",", given.quotechar, given.escapechar, given.skip_initial_space)
+        return CsvReader(
+            dialect,
+            encoding=given.encoding,
+            delimiter=given.delimiter,
+            header=given.header,
+            columns=given.columns,
+            null_values=given.null_values,
+            max_field=given.max_field,
+        )
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> FileDestination:
-    """A CSV file. Raises `ConfigurationError`."""
-    options = options_of(CsvDestinationOptions, config.options, "load")
-    delimiter = options.delimiter or ("\t" if scheme_of(config.destination) == "tsv" else ",")
-    return FileDestination(
-        config, surroundings, CsvParts(delimiter, declared=options.delimiter, encoding=options.encoding)
-    )
+    def writer(self, options: Mapping[str, Any], name: str) -> CsvWriter:
+        given = options_of(CsvDestinationOptions, options, "load")
+        delimiter = given.delimiter or ("\t" if name == "tsv" else ",")
+        return CsvWriter(delimiter, declared=given.delimiter, encoding=given.encoding)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loom_connectors.storage.text_lines import LONGEST_LINE, Lines
+from loom_connectors.files.text_lines import LONGEST_LINE, Lines
 
 
 @dataclass(frozen=True, slots=True)

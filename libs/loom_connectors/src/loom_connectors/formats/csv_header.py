@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from loom_common.errors import SourceError
+from loom_connectors.files.format import FilePosition, TextFile
+from loom_connectors.files.text_lines import Lines
 from loom_connectors.formats.csv_broken import Dialect, Fault
-from loom_connectors.storage.file_source import FilePosition, TextFile
-from loom_connectors.storage.text_lines import Lines
 
 _DELIMITERS = ",;\t|"
 _RARE_DELIMITERS = ",;\t|:^~\x01\x1f"

@@ -8,19 +8,19 @@ import itertools
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from loom_common.errors import DestinationError
+from loom_connectors.files.existing_file import READ_THROUGH, line_is_open, opened
+from loom_connectors.files.format import FilePosition, TextFile
+from loom_connectors.files.storage import StoredFile
+from loom_connectors.files.text_lines import without_mark
 from loom_connectors.formats.csv_broken import Dialect
 from loom_connectors.formats.csv_header import header_of
-from loom_connectors.formats.csv_records import CsvFormat
+from loom_connectors.formats.csv_records import CsvReader
 from loom_connectors.formats.csv_writing import Cells, cell, header_line, lines_of, rows_of
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql.columns import columns_of, unknown_everywhere
-from loom_connectors.storage.existing_file import READ_THROUGH, line_is_open, opened
-from loom_connectors.storage.file_source import FilePosition, TextFile
-from loom_connectors.storage.text_lines import without_mark
 
 _PAGE = 10_000
 
@@ -37,7 +37,7 @@ class Style:
     """Whether the last line lacks its end."""
 
 
-class CsvParts:
+class CsvWriter:
     """Writes the part of a batch, and joins parts into a file, or to the end of one."""
 
     def __init__(self, delimiter: str, *, declared: str | None = None, encoding: str | None = None) -> None:
@@ -66,7 +66,7 @@ class CsvParts:
         cells = [[cell(row.values.get(column)) for column in columns] for row in rows]
         return header_line(columns, self._delimiter) + lines_of(cells, self._delimiter) if cells else ""
 
-    def replacement(self, pieces: Sequence[Path], target: BinaryIO) -> None:
+    def replacement(self, pieces: Sequence[StoredFile], target: BinaryIO) -> None:
         heads = [self._head(piece) for piece in pieces]
         columns = tuple(dict.fromkeys(itertools.chain.from_iterable(names for names, _ in heads)))
         style = Style(columns, self._delimiter, self._encoding or "utf-8")
@@ -74,7 +74,7 @@ class CsvParts:
             target.write(header_line(columns, style.delimiter).encode(style.codec))
         self._write(pieces, heads, style, target)
 
-    def addition(self, pieces: Sequence[Path], existing: Path, target: BinaryIO) -> None:
+    def addition(self, pieces: Sequence[StoredFile], existing: StoredFile, target: BinaryIO) -> None:
         style = self._style(existing)
         if style is None:
             self.replacement(pieces, target)
@@ -82,43 +82,43 @@ class CsvParts:
         heads = [self._head(piece) for piece in pieces]
         given = tuple(dict.fromkeys(itertools.chain.from_iterable(names for names, _ in heads)))
         if missing := [name for name in given if name not in style.columns]:
-            raise _lacking(existing, missing, style.columns)
+            raise _lacking(existing.shown, missing, style.columns)
         if given and style.line_is_open:
             target.write(style.newline.encode(without_mark(style.codec)))
         self._write(pieces, heads, style, target)
 
-    def see_existing(self, path: Path, columns: Sequence[str]) -> None:
-        style = self._style(path, thoroughly=True)
+    def see_existing(self, existing: StoredFile, columns: Sequence[str]) -> None:
+        style = self._style(existing, thoroughly=True)
         missing = [name for name in columns if style is not None and name not in style.columns]
         if style is not None and missing:
-            raise _lacking(path, missing, style.columns)
+            raise _lacking(existing.shown, missing, style.columns)
 
-    def fit(self, path: Path, rows: Sequence[Row]) -> tuple[list[Row], list[FailedRow]]:
-        style = self._style(path)
+    def fit(self, existing: StoredFile, rows: Sequence[Row]) -> tuple[list[Row], list[FailedRow]]:
+        style = self._style(existing)
         if style is None:
             return list(rows), []
         if missing := unknown_everywhere(rows, style.columns):
-            raise _lacking(path, missing, style.columns)
+            raise _lacking(existing.shown, missing, style.columns)
         good, failed = (rows, []) if style.codec.startswith("utf-") else _writable(rows, style.codec)
         fit = []
         for row in good:
             strange = [name for name in row.values if name not in style.columns]
             if strange:
-                words = f"{path} has no column '{strange[0]}'; it has {', '.join(style.columns)}."
+                words = f"{existing.shown} has no column '{strange[0]}'; it has {', '.join(style.columns)}."
                 failed.append(FailedRow(row.record_id, "missing_column", words))
             else:
                 fit.append(row)
         return fit, failed
 
     def _write(
-        self, pieces: Sequence[Path], heads: Sequence[tuple[tuple[str, ...], int]], style: Style, target: BinaryIO
+        self, pieces: Sequence[StoredFile], heads: Sequence[tuple[tuple[str, ...], int]], style: Style, target: BinaryIO
     ) -> None:
         codec = without_mark(style.codec)
         as_it_is = (codec, style.newline, style.delimiter) == ("utf-8", "\n", self._delimiter)
         for piece, (names, body) in zip(pieces, heads, strict=True):
             if not names:
                 continue
-            with piece.open("rb") as stream:
+            with piece.opened() as (stream, _):
                 stream.seek(body)
                 if as_it_is and names == style.columns:
                     shutil.copyfileobj(stream, target, 1024 * 1024)
@@ -127,10 +127,10 @@ class CsvParts:
             rows = _ordered(rows_of(text, self._delimiter), names, style.columns)
             target.write(lines_of(rows, style.delimiter, style.newline).encode(codec))
 
-    def _head(self, piece: Path) -> tuple[tuple[str, ...], int]:
+    def _head(self, piece: StoredFile) -> tuple[tuple[str, ...], int]:
         """The columns of a part, and the byte at which its rows begin."""
         head = b""
-        with piece.open("rb") as stream:
+        with piece.opened() as (stream, _):
             for line in stream:
                 head += line
                 if head.count(b'"') % 2 == 0:  # no name goes on in the next line
@@ -138,12 +138,12 @@ class CsvParts:
                     return tuple(name or "" for name in names), len(head)
         return (), 0
 
-    def _style(self, path: Path, *, thoroughly: bool = False) -> Style | None:
+    def _style(self, existing: StoredFile, *, thoroughly: bool = False) -> Style | None:
         """How the file is written; None where there is none, or no record in it. Raises `DestinationError` where
         nothing can be added to it. `thoroughly`: look at all of it, not at its header alone."""
-        if not path.exists():
+        if existing.state() is None:
             return None
-        with opened(path, self._encoding) as file:
+        with opened(existing, self._encoding) as file:
             dialect = Dialect(self._declared or self._delimiter, '"')
             header = header_of(file, dialect, self._declared, present=True, columns=None)
             if header is None:
@@ -155,7 +155,7 @@ class CsvParts:
             return Style(header.columns, header.dialect.delimiter, file.encoding.codec, ends, line_is_open(file))
 
     def _see_all(self, file: TextFile, dialect: Dialect) -> None:
-        form = CsvFormat(
+        form = CsvReader(
             dialect,
             encoding=self._encoding,
             delimiter=dialect.delimiter,
@@ -196,7 +196,7 @@ def _writable(rows: Sequence[Row], codec: str) -> tuple[list[Row], list[FailedRo
     return good, failed
 
 
-def _lacking(path: Path, missing: Sequence[str], known: Sequence[str]) -> DestinationError:
+def _lacking(path: str, missing: Sequence[str], known: Sequence[str]) -> DestinationError:
     shown = ", ".join(f"'{name}'" for name in missing)
     return DestinationError(
         f"{path} has no column {shown}; it has {', '.join(known)}. Mode append adds rows and no columns: leave it "

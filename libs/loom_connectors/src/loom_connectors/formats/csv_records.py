@@ -9,14 +9,14 @@ from typing import Any
 from loom_common.domain.checks.repairs import MEND, SURPLUS, damaged
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, RecordError
+from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.formats.csv_broken import Dialect, extent
 from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
 from loom_connectors.options import closest
 from loom_connectors.ports import ReadRecord
-from loom_connectors.storage.file_source import FilePosition, TextFile
 
 
-class CsvFormat:
+class CsvReader:
     """Reads the records of an open file, each as it came or with the error that keeps it back."""
 
     def __init__(

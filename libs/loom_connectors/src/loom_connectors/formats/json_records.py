@@ -10,7 +10,7 @@ import orjson
 
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
 from loom_common.errors import SourceError
-from loom_connectors.storage.file_source import FilePosition, TextFile
+from loom_connectors.files.format import FilePosition, TextFile
 
 DEEPEST = 100
 """Levels of nesting. Messages hold about twice as many."""

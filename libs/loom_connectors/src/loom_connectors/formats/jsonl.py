@@ -1,26 +1,25 @@
-"""JSON Lines files, one object a line: a `Source` and a `Destination`."""
+"""JSON Lines files, one object a line, as a `Format`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import Field, field_validator
 
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import RecordError
+from loom_connectors.files.format import FileOptions, FilePosition, TextFile
+from loom_connectors.files.text_lines import usable
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
-from loom_connectors.formats.jsonl_parts import JsonLinesParts
-from loom_connectors.options import Options, options_of
-from loom_connectors.ports import ConnectorContext, ReadRecord
-from loom_connectors.storage.file_destination import FileDestination
-from loom_connectors.storage.file_source import FilePosition, FileSource, TextFile
-from loom_connectors.storage.text_lines import usable
+from loom_connectors.formats.jsonl_parts import JsonLinesWriter
+from loom_connectors.options import options_of
+from loom_connectors.ports import ReadRecord
 
 _LONGEST_RAW = 64 * 1024
 """Characters that are kept of a line that is no record."""
 
 
-class JsonLinesOptions(Options):
+class JsonLinesOptions(FileOptions):
     """How a JSON Lines file is written."""
 
     encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
@@ -31,18 +30,17 @@ class JsonLinesOptions(Options):
         return None if value is None else usable(value)
 
 
-def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> FileSource:
-    """A JSON Lines file, or several. Raises `ConfigurationError`."""
-    return FileSource(config, surroundings, JsonLinesFormat(options_of(JsonLinesOptions, config.options, "extract")))
-
-
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> FileDestination:
-    """A JSON Lines file. Raises `ConfigurationError`."""
-    options = options_of(JsonLinesOptions, config.options, "load")
-    return FileDestination(config, surroundings, JsonLinesParts(options.encoding))
-
-
 class JsonLinesFormat:
+    """JSON Lines."""
+
+    def reader(self, options: Mapping[str, Any]) -> JsonLinesReader:
+        return JsonLinesReader(options_of(JsonLinesOptions, options, "extract"))
+
+    def writer(self, options: Mapping[str, Any], name: str) -> JsonLinesWriter:
+        return JsonLinesWriter(options_of(JsonLinesOptions, options, "load").encoding)
+
+
+class JsonLinesReader:
     """The records of a JSON Lines file."""
 
     def __init__(self, options: JsonLinesOptions) -> None:

@@ -1,3 +1,3 @@
-"""Where files lie: how they are listed, read from an offset, written by parts and put in place.
+"""Where files lie: each storage implements the port of `files/storage.py`, and knows no format.
 
-Formats are read and written through it; it knows no format."""
+The registry comes in here by the scheme of a location; SQLite, by `local`, for its own file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import socket
@@ -10,8 +11,15 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
-from loom_common.errors import AccessRefused, DependencyUnavailable, DestinationError, PermanentError
+from loom_common.errors import (
+    AccessRefused,
+    ConfigurationError,
+    DependencyUnavailable,
+    DestinationError,
+    PermanentError,
+)
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -25,6 +33,22 @@ def host() -> str:
 def resolved(location: str, folder: Path) -> Path:
     """A path as the user wrote it, absolute: relative ones start at `folder`, `~` is the user's home."""
     return (folder / Path(location).expanduser()).absolute()
+
+
+def path_of(location: str) -> str:
+    """The path of a location that is one, or a `file:///` URL. Raises `ConfigurationError` for a URL with a host."""
+    scheme, separator, rest = location.partition("://")
+    if not separator or scheme.lower() != "file":
+        return location
+    if not rest.startswith("/"):
+        raise ConfigurationError(f"'{location}': expected file:///absolute/path (three slashes), or a path alone.")
+    return unquote(rest)
+
+
+def pattern(written: str, folder: Path) -> str:
+    """What the path `written` matches below `folder`, whose own name is no pattern."""
+    inside = Path(written).expanduser()
+    return str(inside) if inside.is_absolute() else str(Path(glob.escape(str(folder.absolute()))) / inside)
 
 
 def followed(path: Path) -> Path:

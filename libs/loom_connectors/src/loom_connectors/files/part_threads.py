@@ -6,8 +6,9 @@ written before its part, so what it says holds only where the part is there, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
+
+from loom_connectors.files.storage import ResultFile
 
 
 class Place(NamedTuple):
@@ -16,12 +17,18 @@ class Place(NamedTuple):
     run_id: str
     part: str
 
+    @property
+    def name(self) -> str:
+        """What the part is called beside the file."""
+        return f"{self.run_id}/{self.part}"
+
 
 class PartThreads:
     """The list of one origin run. Its caller sees to it that one process at a time reads and writes it."""
 
-    def __init__(self, folder: Path, origin: str, is_loaded: Callable[[Place], bool]) -> None:
-        self._path = folder / f"{origin}.threads"
+    def __init__(self, result: ResultFile, origin: str, is_loaded: Callable[[Place], bool]) -> None:
+        self._result = result
+        self._name = f"{origin}.threads"
         self._is_loaded = is_loaded
 
     def loaded_elsewhere(self, threads: Iterable[str], here: Place) -> set[str]:
@@ -31,12 +38,13 @@ class PartThreads:
 
     def enter(self, threads: Iterable[str], here: Place) -> None:
         """Say that these are about to be written in `here`."""
-        with self._path.open("a", encoding="ascii") as stream:
-            stream.writelines(f"{name} {here.run_id} {here.part}\n" for name in threads)
+        lines = "".join(f"{name} {here.run_id} {here.part}\n" for name in threads)
+        self._result.extend(self._name, lines.encode("ascii"))
 
     def _read(self) -> dict[str, Place]:
-        if not self._path.exists():
+        file = self._result.beside(self._name)
+        if file.state() is None:
             return {}
-        with self._path.open(encoding="ascii") as stream:
-            lines = [line.split() for line in stream]
+        with file.opened() as (stream, _):
+            lines = [line.split() for line in stream.read().decode("ascii").splitlines()]
         return {line[0]: Place(line[1], line[2]) for line in lines if len(line) == 3}  # the last may be half-written

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from loom_common.errors import SourceError
-from loom_connectors.storage.text_lines import MARKS
+from loom_connectors.files.text_lines import MARKS
 
 _CONVERT = "Convert it to UTF-8 text with one record a line, and name that file."
 _UNPACK = "Unpack it ({how}), and name the unpacked file."

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from loom_common.errors import DestinationError, SourceError
-from loom_connectors.storage.file_kinds import see_that_it_is_text
-from loom_connectors.storage.file_source import TextFile
-from loom_connectors.storage.text_lines import encoding_of
+from loom_connectors.files.file_kinds import see_that_it_is_text
+from loom_connectors.files.format import TextFile
+from loom_connectors.files.storage import StoredFile
+from loom_connectors.files.text_lines import encoding_of
 
 _HEAD = 64 * 1024
 READ_THROUGH = 64 * 1024 * 1024
@@ -18,14 +17,13 @@ READ_THROUGH = 64 * 1024 * 1024
 
 
 @contextmanager
-def opened(path: Path, declared: str | None) -> Iterator[TextFile]:
+def opened(existing: StoredFile, declared: str | None) -> Iterator[TextFile]:
     """The file as text. What a source would refuse is a `DestinationError` here."""
-    with path.open("rb") as stream:
+    with existing.opened() as (stream, state):
         head = stream.read(_HEAD)
         try:
-            see_that_it_is_text(head, declared, str(path))
-            size = stream.seek(0, io.SEEK_END)
-            yield TextFile(stream, str(path), "", encoding_of(head, declared), size)
+            see_that_it_is_text(head, declared, existing.shown)
+            yield TextFile(stream, existing.shown, "", encoding_of(head, declared), state.size)
         except SourceError as error:
             raise DestinationError(f"{error} So nothing can be appended to it; name another file.") from error
 

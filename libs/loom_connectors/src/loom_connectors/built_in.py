@@ -1,0 +1,42 @@
+"""The connectors that Loom brings along, by name. Each is `module:attribute`, imported when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+STORAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "": "loom_connectors.storage.local_storage:LocalStorage",
+        "file": "loom_connectors.storage.local_storage:LocalStorage",
+    }
+)
+"""Storages by the scheme of a location; the empty scheme is that of a path."""
+
+FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "csv": "loom_connectors.formats.csv:CsvFormat",
+        "tsv": "loom_connectors.formats.csv:CsvFormat",
+        "jsonl": "loom_connectors.formats.jsonl:JsonLinesFormat",
+        "ndjson": "loom_connectors.formats.jsonl:JsonLinesFormat",
+    }
+)
+"""Formats by the ending of a file's name, or by the option `format`."""
+
+SOURCES: Mapping[str, str] = MappingProxyType(
+    {
+        "sqlite": "loom_connectors.sqlite.connector:open_source",
+        "postgres": "loom_connectors.postgres.connector:open_source",
+        "postgresql": "loom_connectors.postgres.connector:open_source",
+    }
+)
+"""Sources that are no files, by the scheme of a location: a `SourceFactory` each."""
+
+DESTINATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "sqlite": "loom_connectors.sqlite.connector:open_destination",
+        "postgres": "loom_connectors.postgres.connector:open_destination",
+        "postgresql": "loom_connectors.postgres.connector:open_destination",
+    }
+)
+"""Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""

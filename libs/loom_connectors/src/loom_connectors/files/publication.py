@@ -1,0 +1,48 @@
+"""What of a run is in the file of a destination: its manifest, which lies beside the file."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict
+
+from loom_connectors.files.storage import StoredFile
+
+
+class Publication(BaseModel):
+    """A new state of the file that is about to be shown, or was just shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int
+    digest: str
+    parts: tuple[str, ...]
+    complete: bool
+    offset: int | None = None
+    """Where rows are added: at which byte. None where the file is replaced."""
+
+
+class Manifest(BaseModel):
+    """What of a run is in the file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    complete: bool = False
+    parts: tuple[str, ...] = ()
+    """Names of the parts that are in the file, of a run that is not complete."""
+    publishing: Publication | None = None
+    """Set before the file is put in place and resolved after it: whether it happened, the file itself tells."""
+
+    def published(self, news: Publication) -> Manifest:
+        """The manifest once `news` is shown."""
+        return Manifest(complete=news.complete, parts=() if news.complete else (*self.parts, *news.parts))
+
+
+def digest_of(file: StoredFile, size: int) -> str:
+    """Hash of the first `size` bytes."""
+    digest, left = hashlib.blake2b(digest_size=20), size
+    with file.opened() as (stream, _):
+        while left and (chunk := stream.read(min(left, 1024 * 1024))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()

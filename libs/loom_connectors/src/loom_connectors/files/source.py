@@ -1,0 +1,153 @@
+"""Sources that are files: where reading stands in them, and what is done about files that change under a run.
+
+A storage says which files there are, in which order; a format reads the records of one open file."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.errors import ConfigurationError, SourceError
+from loom_connectors.files.file_kinds import see_that_it_is_text
+from loom_connectors.files.format import FilePosition, RecordReader, TextFile
+from loom_connectors.files.storage import Inputs, StoredFile
+from loom_connectors.files.text_lines import encoding_of
+from loom_connectors.ports import SAMPLE, Fields, Page, ReadRecord
+
+_HEAD = 64 * 1024
+_CHEAP_TO_COUNT = 64 * 1024 * 1024
+"""Bytes of all files together that are read through to count their records (about a second)."""
+
+
+class FileSource:
+    """One file, or all that match a pattern, in the order of their names."""
+
+    def __init__(self, config: ExtractConfig, inputs: Inputs, reader: RecordReader) -> None:
+        if config.query is not None:
+            raise ConfigurationError(
+                f"extract.query is for databases; {config.source} is read as a file. Remove `query`."
+            )
+        self._location = config.source
+        self._keys = config.keys
+        self._inputs = inputs
+        self._reader = reader
+        self._fingerprints: dict[str, tuple[tuple[object, ...], str]] = {}
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._check)
+
+    async def count(self) -> int | None:
+        return await asyncio.to_thread(self._count)
+
+    async def fields(self) -> Fields | None:
+        return fields_of(await self.read(None, SAMPLE))
+
+    async def read(self, cursor: Any, limit: int) -> Page:
+        return await asyncio.to_thread(self._page, cursor, limit)
+
+    async def close(self) -> None:
+        return
+
+    def _check(self) -> None:
+        for file in self._inputs.files():
+            with self._open(file) as text:
+                self._reader.check(text, self._keys)
+
+    def _count(self) -> int | None:
+        total, size, files = 0, 0, self._inputs.files()
+        for file in files:
+            with self._inputs.trouble(file):
+                state = file.state()
+            size += state.size if state else 0
+        if size > _CHEAP_TO_COUNT:
+            return None
+        for file in files:
+            with self._open(file) as text:
+                found = self._reader.count(text)
+            if found is None:
+                return None
+            total += found
+        return total
+
+    def _page(self, cursor: Any, limit: int) -> Page:
+        files = self._inputs.files()
+        index, mark = 0, FilePosition()
+        if cursor is not None:
+            index, mark = cursor["file"], FilePosition(cursor["offset"], cursor["line"])
+            self._see_that_it_is_unchanged(files, cursor)
+        records: list[ReadRecord] = []
+        while index < len(files) and len(records) < limit:
+            with self._open(files[index]) as text:
+                found, mark = self._reader.read(text, mark, limit - len(records))
+                records += found
+                if mark.offset >= text.size:
+                    index, mark = index + 1, FilePosition()
+        return Page(records, self._cursor(files, index, mark), end=index >= len(files))
+
+    def _cursor(self, files: Sequence[StoredFile], index: int, mark: FilePosition) -> dict[str, Any]:
+        begun = index < len(files)
+        return {
+            "file": index,
+            "name": self._inputs.relative(files[index]) if begun else None,
+            "offset": mark.offset,
+            "line": mark.line,
+            "fingerprint": self._fingerprint(files[index]) if begun else None,
+        }
+
+    def _see_that_it_is_unchanged(self, files: Sequence[StoredFile], cursor: Mapping[str, Any]) -> None:
+        if cursor["name"] is None:
+            return
+        index = cursor["file"]
+        name = self._inputs.relative(files[index]) if index < len(files) else "nothing"
+        if name != cursor["name"]:
+            raise SourceError(
+                f"{self._inputs.place}: where {cursor['name']} stood in the order of files, {name} stands now. "
+                "Files came or went while the run was reading; start a new run."
+            )
+        if self._fingerprint(files[index]) != cursor["fingerprint"]:
+            raise SourceError(
+                f"{self._inputs.shown(files[index])} changed while the run was reading it. Start a new run, and let "
+                "files grow under another name until they are complete."
+            )
+
+    def _fingerprint(self, file: StoredFile) -> str:
+        """Size and hash of the first and last 64 KiB: what a writer can hardly leave as it was.
+
+        Computed anew only where the storage says that the file was written to."""
+        with self._inputs.trouble(file), file.opened() as (stream, state):
+            if (known := self._fingerprints.get(file.shown)) and known[0] == state.version:
+                return known[1]
+            digest = hashlib.blake2b(stream.read(_HEAD), digest_size=12)
+            stream.seek(max(state.size - _HEAD, 0))
+            digest.update(stream.read(_HEAD))
+        fingerprint = f"{state.size}-{digest.hexdigest()}"
+        self._fingerprints[file.shown] = (state.version, fingerprint)
+        return fingerprint
+
+    @contextmanager
+    def _open(self, file: StoredFile) -> Iterator[TextFile]:
+        several = self._inputs.several()
+        shown = self._inputs.relative(file) if several else self._location
+        with self._inputs.trouble(file), file.opened() as (stream, state):
+            head = stream.read(_HEAD)
+            see_that_it_is_text(head, self._reader.encoding, shown)
+            yield TextFile(
+                stream,
+                shown=shown,
+                prefix=f"{self._inputs.relative(file)} " if several else "",
+                encoding=encoding_of(head, self._reader.encoding),
+                size=state.size,
+            )
+
+
+def fields_of(page: Page) -> Fields | None:
+    """What the first records of a source tell of its fields; None where none of them can be used."""
+    shapes = [tuple(record.data) for record in page.records if record.error is None]
+    if not shapes:
+        return None
+    names = tuple(dict.fromkeys(name for shape in shapes for name in shape))
+    return Fields(names, certain=page.end or len({frozenset(shape) for shape in shapes}) == 1)

@@ -1,0 +1,191 @@
+"""Files of this machine, by path or `file:///path`, as a `Storage`."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from loom_common.domain.values.destination_names import parts_folder, sample_file
+from loom_common.errors import DestinationError, SourceError
+from loom_connectors.files.storage import FileState, Opened, StoredFile
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.storage.append import added
+from loom_connectors.storage.local import (
+    file_trouble,
+    followed,
+    host,
+    path_of,
+    pattern,
+    put_in_place,
+    resolved,
+    see_that_it_can_be_written,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def shown(self) -> str:
+        return str(self.path)
+
+    def state(self) -> FileState | None:
+        return _state(self.path.stat()) if self.path.exists() else None
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        with self.path.open("rb") as stream:
+            yield Opened(stream, _state(os.fstat(stream.fileno())))
+
+
+class LocalInputs:
+    """One file, or all that match a pattern. A file may be called `d[1].csv`, so what is there is no pattern."""
+
+    def __init__(self, location: str, folder: Path) -> None:
+        self._location = location
+        self._folder = folder
+        written = path_of(location)
+        self._path = resolved(written, folder)
+        self._pattern = pattern(written, folder) if glob.has_magic(written) else None
+
+    @property
+    def place(self) -> str:
+        return f"{self._path} on {host()}"
+
+    def several(self) -> bool:
+        return self._pattern is not None and not self._path.exists()
+
+    def files(self) -> Sequence[LocalFile]:
+        if not self.several():
+            return [LocalFile(self._path)]
+        matches = glob.glob(self._pattern or "", recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
+        paths = sorted(path for path in map(Path, matches) if path.is_file())
+        if not paths:
+            raise SourceError(f"{self.place}: no file matches. {self._remedy}")
+        return [LocalFile(path) for path in paths]
+
+    def shown(self, file: StoredFile) -> str:
+        return f"{file.shown} on {host()}"
+
+    def relative(self, file: StoredFile) -> str:
+        path = Path(file.shown)
+        return path.relative_to(self._folder).as_posix() if path.is_relative_to(self._folder) else str(path)
+
+    def trouble(self, file: StoredFile) -> AbstractContextManager[None]:
+        return file_trouble(Path(file.shown), SourceError, self._remedy)
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"Put the file there, or correct extract.source ('{self._location}', relative to the pipeline's folder "
+            f"{self._folder.absolute()})."
+        )
+
+
+class LocalResult:
+    """A file of this machine, and the folder beside it. A link is followed: the file it leads to is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = followed(path)
+        self._folder = self._path.with_name(parts_folder(self._path.name))
+
+    @property
+    def file(self) -> LocalFile:
+        return LocalFile(self._path)
+
+    def check(self) -> None:
+        see_that_it_can_be_written(self._path)
+
+    def trouble(self) -> AbstractContextManager[None]:
+        return file_trouble(self._path, DestinationError, "Correct load.destination, or make the folder.")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        self._make_folder()
+        with (self._folder / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def is_begun(self) -> bool:
+        return self._folder.exists()
+
+    def beside(self, name: str) -> LocalFile:
+        return LocalFile(self._folder / name)
+
+    def names(self, ending: str, *, folder: str = "") -> list[str]:
+        return [path.name for path in (self._folder / folder).glob(f"*{ending}")]
+
+    def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
+        self._make_folder()
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+        with temporary.open("wb") as target:
+            target.write(content)
+            if durable:
+                _sync(target)
+        temporary.replace(path)
+
+    def extend(self, name: str, content: bytes) -> None:
+        with (self._folder / name).open("ab") as target:
+            target.write(content)
+
+    @contextmanager
+    def writing(self, name: str, *, durable: bool = False) -> Iterator[BinaryIO]:
+        with (self._folder / name).open("wb") as target:
+            yield target
+            if durable:
+                _sync(target)
+
+    def remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        shutil.rmtree(self._folder / folder, ignore_errors=True)
+
+    def exchange(self, name: str) -> None:
+        put_in_place(self._folder / name, self._path)
+
+    def append(self, name: str, offset: int) -> bool:
+        return added(self._path, self._folder / name, offset)
+
+    def _make_folder(self) -> None:
+        """Parts of a file that its owner alone may read are for nobody else either."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists() and not self._path.stat().st_mode & 0o077:
+            self._folder.chmod(0o700)
+
+
+class LocalStorage:
+    """The file systems of this machine."""
+
+    def inputs(self, location: str, context: ConnectorContext) -> LocalInputs:
+        return LocalInputs(location, context.folder)
+
+    def result(self, location: str, context: ConnectorContext) -> LocalResult:
+        path = resolved(path_of(location), context.folder)
+        return LocalResult(path.with_name(sample_file(path.name)) if context.sample else path)
+
+
+def _state(found: os.stat_result) -> FileState:
+    return FileState(found.st_size, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
