@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
+from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall, Waits
 
 URL = "http://127.0.0.1:20001/v1"
 
@@ -28,7 +28,7 @@ class ScriptedModel:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def complete(self, call: ModelCall) -> ModelAnswer:
+    async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         self.calls.append(call)
         await self.may_answer.wait()
         turn = self._script.pop(0) if len(self._script) > 1 else self._script[0]

@@ -10,7 +10,7 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.pacing.concurrency import Concurrency
 from loom_ai.pacing.gate import LENT, OVERTAKEN, Gate
 from loom_ai.pacing.pace import EndpointPacing
-from loom_ai.pacing.waiting import Waiting, watch
+from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import Payer
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
@@ -144,8 +144,7 @@ async def test_who_is_cancelled_while_it_waits_for_a_place_has_left_the_gate():
     pace, slots = EndpointPacing(ceiling=1), asyncio.Semaphore(0)
 
     async def second() -> None:
-        watch(Waiting(slots))
-        async with pace.turn(call_of()):
+        async with pace.turn(call_of(), Waiting(slots)):
             pytest.fail("there is no place")
 
     async with pace.turn(call_of()):

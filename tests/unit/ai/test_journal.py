@@ -144,7 +144,7 @@ async def test_no_more_calls_are_in_flight_than_allowed():
     at_once, most = itertools.count(1), 0
 
     class Counting(ScriptedModel):
-        async def complete(self, call):
+        async def complete(self, call, waits=None):
             nonlocal most
             most = max(most, len(running := running_now) + 1)
             running.append(call)

@@ -8,7 +8,6 @@ from loom_ai.budget.ledger import Reserve, Settle
 from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.journal.models import JournalledModels
-from loom_ai.pacing import waiting
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, about, most
 from loom_ai.ports import Payer
 from loom_ai.stores.memory.budgets import MemoryBudgets
@@ -163,8 +162,8 @@ async def test_a_call_that_is_given_up_before_it_was_sent_gives_back_what_was_re
     plant = Plant(limit=10, cost=10)
     turn = asyncio.Event()
 
-    async def waits_for_its_turn(call):
-        async with waiting.of_this_call().for_a_turn():
+    async def waits_for_its_turn(call, waits):
+        async with waits.for_a_turn():
             await turn.wait()
 
     plant.model.complete = waits_for_its_turn

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -132,11 +133,23 @@ class Kept:
     newest: dt.datetime
 
 
+class Waits(Protocol):
+    """Is told when a call waits for its turn: that time is not the model's, and meanwhile another call may go."""
+
+    def for_a_turn(self) -> AbstractAsyncContextManager[None]:
+        """Around the waiting. The call may have to wait at its end until it may go on."""
+        ...
+
+    def lend(self) -> None:
+        """The call takes long: another one may go beside it."""
+        ...
+
+
 class ModelClient(Protocol):
     """Asks models."""
 
-    async def complete(self, call: ModelCall) -> ModelAnswer:
-        """The answer. Tries transient trouble again by itself, for a while.
+    async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
+        """The answer. Tries transient trouble again by itself, for a while. `waits` is told when the call waits.
 
         Raises `DependencyUnavailable`, `Timeout`, `AccessRefused`, `PermanentError`; `RecordError` (code
         `model_refused`) where the endpoint refuses this one question."""

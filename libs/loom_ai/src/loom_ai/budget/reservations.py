@@ -21,8 +21,7 @@ from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest
 from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Owe, Request, Reserve, Settle
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.coalescing import Coalescer
-from loom_ai.pacing import waiting
-from loom_ai.ports import ModelAnswer, ModelCall, Payer
+from loom_ai.ports import ModelAnswer, ModelCall, Payer, Waits
 from loom_common.domain.run.budget import Budget, BudgetDecision, BudgetState, Need
 from loom_common.errors import BudgetExhausted, LoomError, PermanentError
 from loom_common.worker.usage import Usage
@@ -67,7 +66,13 @@ class BudgetReservations:
         self._renewing: asyncio.Task[None] | None = None
 
     async def reserve(
-        self, call: ModelCall, payer: Payer, budget: Callable[[], Budget], bill: Usage, beyond: int = 0
+        self,
+        call: ModelCall,
+        payer: Payer,
+        budget: Callable[[], Budget],
+        bill: Usage,
+        waits: Waits,
+        beyond: int = 0,
     ) -> Reservation:
         """Set the call's worst case apart, and what judging its answer will cost. Waits while it would fit if the calls
         under way cost less than they may. `budget` gives the run's budget, which may be raised meanwhile; the answer is
@@ -100,7 +105,7 @@ class BudgetReservations:
                     raise bill.exhausted
                 if still.long(standing):
                     self._bold.add(payer.run_id)
-            async with waiting.of_this_call().for_a_turn():
+            async with waits.for_a_turn():
                 await _news_or_look(came_back)
 
     async def set_apart(self, run_id: str, judged: Mapping[str, float], budget: Budget) -> None:

@@ -48,7 +48,9 @@ class BudgetedCalls:
         cut = await self.cut_off(key, call, payer)
         while not cut or call.max_tokens is not None or cut[-1].answer.tokens_out < longest(call):
             beyond = 2 * max((each.answer.tokens_out for each in cut), default=0)
-            reservation = await self._purse.reserve(call, payer, lambda: flight.budget or budget, bill, beyond)
+            reservation = await self._purse.reserve(
+                call, payer, lambda: flight.budget or budget, bill, flight.waiting, beyond
+            )
             answer = replace(await self._asked(self._purse, reservation, call, payer, flight), cut_off=len(cut))
             lowered = call.max_tokens is None or reservation.limit < call.max_tokens
             if not lowered or answer.finish_reason != finish.CUT_OFF:
@@ -81,7 +83,7 @@ class BudgetedCalls:
         """The answer to the call with the reservation's limit. The reservation is settled, whatever comes of it, but
         for a call that was cancelled after it was sent: it may have been charged."""
         try:
-            answer = await self._client.complete(replace(call, max_tokens=reservation.limit))
+            answer = await self._client.complete(replace(call, max_tokens=reservation.limit), flight.waiting)
         except asyncio.CancelledError:
             if flight.waiting.idle:  # it waited for its turn, and was never sent
                 await purse.settle(reservation, call, 0.0, None)

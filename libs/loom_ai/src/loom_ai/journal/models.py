@@ -21,7 +21,7 @@ from loom_ai.journal.shared_questions import SharedQuestions
 from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.journal.streaks import Streaks
 from loom_ai.keys import key_of, last_answer_of
-from loom_ai.pacing.waiting import Waiting, watch
+from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import NOTED, Entry, Journal, ModelAnswer, ModelCall, ModelClient, Payer
 from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.recovery import pause_after
@@ -209,8 +209,6 @@ class JournalledModels:
             flight.task.exception()  # marks it as seen, where everyone who waited was cancelled
 
     async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, flight: PendingCall) -> Entry:
-        watch(flight.waiting)
-
         async def usable() -> Entry | None:
             return await self.holds(key, payer, reuse)
 
@@ -234,7 +232,7 @@ class JournalledModels:
         usage = payer.usage
         if usage is not None and usage.budget is not None:
             return await self._budgeted.paid_for(key, call, payer, flight, usage, usage.budget)
-        return await self._written(key, call, payer, await self._client.complete(call))
+        return await self._written(key, call, payer, await self._client.complete(call, flight.waiting))
 
     async def _found(self, key: str) -> Entry | None:
         return await self._look_up(key)

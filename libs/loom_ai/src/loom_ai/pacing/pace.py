@@ -11,14 +11,14 @@ import orjson
 import structlog
 
 from loom_ai.coalescing import Coalescer
-from loom_ai.pacing import waiting
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
 from loom_ai.pacing.concurrency import Concurrency
 from loom_ai.pacing.gate import Gate
 from loom_ai.pacing.headers import pause_of
 from loom_ai.pacing.token_bounds import about
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.pacing.waiting import Waiting
+from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_common.errors import RateLimited
 from loom_common.ports.clock import Clock, SystemClock
 
@@ -99,10 +99,10 @@ class EndpointPacing:
         self._places: dict[tuple[str, str, str | None], _Place] = {}
 
     @asynccontextmanager
-    async def turn(self, call: ModelCall) -> AsyncIterator[Turn]:
-        """Around one request. Waits until it may go."""
+    async def turn(self, call: ModelCall, waits: Waits | None = None) -> AsyncIterator[Turn]:
+        """Around one request. Waits until it may go, and tells `waits`."""
         place = self._place_of(call)
-        watch = waiting.of_this_call()
+        watch = waits or Waiting()
         stay = place.gate.enter_at_once(watch.lend)
         try:
             if stay is None:
@@ -130,7 +130,7 @@ class EndpointPacing:
                 await limit.take.close()
         await self._buckets.close()
 
-    async def _moment(self, place: _Place, call: ModelCall, watch: waiting.Waiting) -> float:
+    async def _moment(self, place: _Place, call: ModelCall, watch: Waits) -> float:
         """Wait for it; gives how many tokens were taken for the call."""
         limit = self._limit_of(place, call)
         estimate = _tokens(place, call) if limit is not None and limit.tokens is not None else 0.0

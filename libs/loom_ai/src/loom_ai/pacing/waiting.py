@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 
@@ -79,16 +78,3 @@ class Waiting:
         if self._has_one:
             self.lend()
             self._has_one = self._lent = False
-
-
-_current: ContextVar[Waiting | None] = ContextVar("loom_waiting", default=None)
-
-
-def of_this_call() -> Waiting:
-    """Of the call that this task makes."""
-    return _current.get() or Waiting()
-
-
-def watch(waiting: Waiting) -> None:
-    """From now on, what this task waits for a turn is told to `waiting`."""
-    _current.set(waiting)

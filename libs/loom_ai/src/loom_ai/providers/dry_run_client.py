@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import orjson
 
 from loom_ai.pacing.token_bounds import about
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.simulated.answers import answer_for
 
 _PER_MESSAGE = 4
@@ -25,7 +25,7 @@ class DryRunClient:
         self.asked: list[tuple[ModelCall, int]] = []
         """The calls so far, with the tokens of their answers."""
 
-    async def complete(self, call: ModelCall) -> ModelAnswer:
+    async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         answer = answer_for(call.schema, call.messages[0].content)
         text = answer if isinstance(answer, str) else orjson.dumps(answer).decode()
         asked = sum(about(message.content) + _PER_MESSAGE for message in call.messages)

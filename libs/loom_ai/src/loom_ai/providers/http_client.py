@@ -18,11 +18,11 @@ from loom_ai.http.bodies import ACCEPTED, body_of
 from loom_ai.http.http_errors import EndpointReference, Limits, broken_off, late, unreachable
 from loom_ai.http.received import Received, meant
 from loom_ai.keys import key_of
-from loom_ai.pacing import waiting
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import EndpointPacing, Turn
 from loom_ai.pacing.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
-from loom_ai.ports import ModelAnswer, ModelCall
+from loom_ai.pacing.waiting import Waiting
+from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.providers.learned_limits import Learned, explains_itself
 from loom_ai.settings import ModelSettings
 from loom_ai.wire import anthropic, google, openai
@@ -81,12 +81,13 @@ class HttpModelClient:
         self._session: aiohttp.ClientSession | None = None
         self._adapted: AdaptedModels | None = None
 
-    async def complete(self, call: ModelCall) -> ModelAnswer:
+    async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
+        waits = waits or Waiting()
         failed = limited = 0
         trouble: TransientError
         while True:
             try:
-                return await self._in_strongest_form(call)
+                return await self._in_strongest_form(call, waits)
             except BreakerOpen:
                 raise
             except RateLimited as error:
@@ -100,7 +101,7 @@ class HttpModelClient:
             if delay is None:
                 words = counted(tries, "attempt")
                 raise type(trouble)(f"{trouble} Gave up after {words}.", retry_after=trouble.retry_after) from trouble
-            async with waiting.of_this_call().for_a_turn():
+            async with waits.for_a_turn():
                 await self._clock.sleep(delay)
 
     async def close(self) -> None:
@@ -111,7 +112,7 @@ class HttpModelClient:
             await self._adapted.close()
         await self._pace.close()
 
-    async def _in_strongest_form(self, call: ModelCall) -> ModelAnswer:
+    async def _in_strongest_form(self, call: ModelCall, waits: Waits) -> ModelAnswer:
         """In the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal that is
         about them is learned from, and the question put again; any other one is the record's own."""
         place = (call.base_url, call.model)
@@ -119,7 +120,7 @@ class HttpModelClient:
         while True:
             manner, forms = self._learned.manner(place), self._learned.forms(schema_place, _forms(call))
             try:
-                answer = await self._at_its_turn(call, forms[0], manner)
+                answer = await self._at_its_turn(call, forms[0], manner, waits)
             except RecordError as refused:
                 if manner != self._learned.manner(place) or forms != self._learned.forms(schema_place, forms):
                     continue  # another call was refused at the same time, and learned from it
@@ -130,18 +131,19 @@ class HttpModelClient:
                     continue
                 if explains_itself(refused) or not self._learned.may_be_the_form(schema_place, forms):
                     raise
-                return await self._in_weaker_forms(call, schema_place, forms[1:], refused)
+                return await self._in_weaker_forms(call, schema_place, forms[1:], refused, waits)
             if answer.finish_reason != UNUSABLE:
                 self._learned.worked(schema_place, forms[0])
             return answer
 
     async def _in_weaker_forms(
-        self, call: ModelCall, schema_place: bytes, forms: tuple[Form, ...], refused: RecordError
+        self, call: ModelCall, schema_place: bytes, forms: tuple[Form, ...], refused: RecordError, waits: Waits
     ) -> ModelAnswer:
         """After a refusal that does not say what it is about. Raises the first where it was not about the form."""
         for form in forms:
             try:
-                answer = await self._at_its_turn(call, form, self._learned.manner((call.base_url, call.model)))
+                manner = self._learned.manner((call.base_url, call.model))
+                answer = await self._at_its_turn(call, form, manner, waits)
             except RecordError:
                 continue
             if answer.finish_reason != UNUSABLE:
@@ -149,8 +151,8 @@ class HttpModelClient:
             return answer
         raise refused
 
-    async def _at_its_turn(self, call: ModelCall, form: Form, manner: Manner) -> ModelAnswer:
-        async with self._pace.turn(call) as turn:
+    async def _at_its_turn(self, call: ModelCall, form: Form, manner: Manner, waits: Waits) -> ModelAnswer:
+        async with self._pace.turn(call, waits) as turn:
             try:
                 upstream = f"model {call.model} at {redacted(call.base_url)}"
                 async with self._breakers.guarding(upstream, lambda: key_of(call)):
