@@ -35,7 +35,7 @@ class AgainstHistory(Section):
     """How far a run may be from the pipeline's own earlier runs."""
 
     runs: int = Field(10, ge=1, le=100, description="How many earlier runs count, the newest first.")
-    least: int = Field(3, ge=1, le=100, description="With fewer earlier runs than that nothing is said.")
+    least: int = Field(3, ge=1, le=100, description="With fewer earlier runs than this, no alert is raised.")
 
 
 class CostSpike(AgainstHistory):
@@ -51,7 +51,7 @@ class ScoreDegradation(AgainstHistory):
 
 
 class AlertsConfig(Section):
-    """Who is told. A message that cannot be sent is kept in `monitoring_alerts`; it never fails a run."""
+    """Where alerts are sent. One that cannot be sent is kept in `monitoring_alerts`, and never fails a run."""
 
     webhook: WebLocation = Field(
         description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references."
@@ -69,7 +69,7 @@ class AlertsConfig(Section):
 
 
 class MonitoringConfig(Section):
-    """What a run may cost, and what people are told of it."""
+    """What a run may cost, and when an alert is raised."""
 
     cost_budget: float | None = Field(
         None, gt=0, description="USD for one run. No call is made that might pass it: the run pauses instead."
@@ -78,7 +78,7 @@ class MonitoringConfig(Section):
     latency_sla: LatencySla | None = Field(
         None,
         description="`{p95: 5.0}`: seconds that a model takes to answer; without one, that the transform takes for a "
-        "record. What a record waits for its turn is told apart, and not judged.",
+        "record. The time that a record waits for its turn does not count.",
     )
     cost_spike: CostSpike | None = Field(
         None, description="`2.0` or `{factor: 2.0, runs: 10, least: 3}`: against the pipeline's own history."

@@ -130,7 +130,7 @@ class Pipeline(Section):
         "an end. What passed is loaded all the same.",
     )
     monitoring: MonitoringConfig = Field(
-        default_factory=MonitoringConfig, description="What a run may cost, and what people are told of it."
+        default_factory=MonitoringConfig, description="What a run may cost, and when an alert is raised."
     )
     prices: dict[str, ModelPrice] = Field(
         default_factory=dict,

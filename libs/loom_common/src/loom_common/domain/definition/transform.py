@@ -71,7 +71,7 @@ class TransformConfig(Recovery, CallOptions):
     )
     cache: CacheConfig = Field(default_factory=CacheConfig, description="`ai`: reuse of results between runs.")
     timeout: Limit | None = Field(
-        None, description="`ai`: what one question may take, e.g. `65s` for large models. Default: 35 s, 30 s unheard."
+        None, description="`ai`: what one question may take, e.g. `65s` for large models. Default: 35 s."
     )
     rate_limit: RateLimit | None = Field(
         None, description="`ai`: how much all workers together may ask of each model. Default: that of `providers`."
