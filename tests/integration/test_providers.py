@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -17,6 +18,7 @@ from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError, RateLimited
+from loom_dev.waiting import within
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel, answer_for
 
@@ -69,6 +71,19 @@ async def test_an_answer_has_the_shape_that_was_asked_for(client, server, endpoi
     answer = await client.complete(call_to(endpoint, schema=SHAPE.schema))
     assert SHAPE.misfit(json.loads(answer.text)) is None
     assert server.calls == 1  # held to it by the provider's own means, not by words
+
+
+async def test_as_many_calls_are_in_flight_as_are_configured(client, server, endpoint):
+    server.latency = 120.0
+    calls = [call_to(endpoint, f"q{number}", concurrency=60, timeout=120.0) for number in range(80)]
+    tasks = [asyncio.create_task(client.complete(call)) for call in calls]
+    async with within(60):
+        while server.at_once < 60:
+            await asyncio.sleep(0.01)
+    assert server.most_at_once == 60
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_an_endpoint_that_takes_no_schema_is_told_it_in_words(client, server, endpoint):

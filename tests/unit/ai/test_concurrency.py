@@ -78,3 +78,18 @@ def test_it_never_stops_asking():
     for _ in range(500):
         concurrency.refused()
     assert concurrency.limit == 1
+
+
+def test_a_configured_number_is_begun_with_and_kept_where_more_calls_only_wait():
+    concurrency = Concurrency(ceiling=100, configured=True)
+    assert concurrency.limit == 100
+    endpoint(concurrency, 5000, latency_of=lambda at_once: 0.1 * max(1.0, at_once / 20))
+    assert concurrency.limit == 100
+
+
+def test_a_configured_number_is_halved_where_the_endpoint_refuses_and_reached_again():
+    concurrency = Concurrency(ceiling=100, configured=True)
+    assert concurrency.refused()
+    assert concurrency.limit == 50
+    endpoint(concurrency, 2000)
+    assert concurrency.limit == 100

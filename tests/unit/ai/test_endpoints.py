@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
+from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoint_of, endpoints_of
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 
 OURS = {"ours": ProviderConfig(base_url="http://gpu:8000/v1"), "openai": ProviderConfig(api_key="${OURS}")}
@@ -58,3 +58,11 @@ def test_address_and_key_of_the_first_model_are_not_for_another_provider():
     assert (first.base_url, first.api_key) == (alike.base_url, alike.api_key) == ("http://b/v1", "${KEY}")
     assert (other.base_url, other.api_key) == ("https://api.anthropic.com/v1", None)
     assert {each.timeout for each in (first, alike, other)} == {5.0}
+
+
+def test_calls_in_flight_to_several_endpoints_add_up_and_each_endpoint_counts_once():
+    configured = {"a": 4, "b": 100, "c": None}
+    providers = {name: ProviderConfig(base_url=f"http://{name}", concurrency=most) for name, most in configured.items()}
+    endpoints = [endpoint_of(name, providers=providers, environ={}) for name in ("a:m", "a:m", "b:m", "c:m")]
+    assert calls_at_once(endpoints) == 104
+    assert calls_at_once(endpoints[3:]) is None

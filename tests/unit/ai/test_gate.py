@@ -22,8 +22,7 @@ PLACES = 4
 
 
 def gate_of(places: int = PLACES, *, lends: bool = True) -> Gate:
-    concurrency = Concurrency(ceiling=places)
-    return Gate(concurrency, lends=lends)
+    return Gate(Concurrency(ceiling=places, configured=not lends))
 
 
 def entered(gate: Gate, lent: list[str], name: str):
@@ -128,16 +127,16 @@ async def test_a_call_that_lent_its_place_gives_none_back_when_it_ends():
 @pytest.mark.parametrize(("concurrency", "most"), [(None, 4 + 2), (4, 4)])
 async def test_calls_that_hang_slow_others_down_only_where_somebody_gave_the_number(concurrency, most):
     async with SimulatedModel(latency=0.01) as server:
-        client = HttpModelClient(ModelSettings(concurrency=4, total_timeout=0.7, retry_delay=0.01))
+        client = HttpModelClient(ModelSettings(concurrency=4, total_timeout=2.0, retry_delay=0.01))
         models = JournalledModels(client, MemoryJournal(), concurrency=4)
         server.faults.extend(["none", "none", "hang", "hang"])
         calls = (
             models.complete(call_of(str(n), base_url=server.base_url, concurrency=concurrency), Payer("r", str(n)))
-            for n in range(60)
+            for n in range(40)
         )
         await asyncio.gather(*calls)
         await models.close()
-        assert (server.answered, server.most_at_once) == (60, most)
+        assert (server.answered, server.most_at_once) == (40, most)
 
 
 async def test_who_is_cancelled_while_it_waits_for_a_place_has_left_the_gate():
@@ -155,3 +154,16 @@ async def test_who_is_cancelled_while_it_waits_for_a_place_has_left_the_gate():
     await asyncio.gather(task, return_exceptions=True)
     async with asyncio.timeout(1), pace.turn(call_of()):
         pass
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(None, 4), (2, 2), (9, 9)])
+async def test_a_configured_number_outweighs_the_processs_own_whether_lower_or_higher(concurrency, most):
+    async with SimulatedModel(latency=0.05) as server:
+        models = JournalledModels(HttpModelClient(ModelSettings(concurrency=4)), MemoryJournal(), concurrency=4)
+        calls = (
+            models.complete(call_of(str(n), base_url=server.base_url, concurrency=concurrency), Payer("r", str(n)))
+            for n in range(40)
+        )
+        await asyncio.gather(*calls)
+        await models.close()
+        assert server.most_at_once == most

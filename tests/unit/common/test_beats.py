@@ -12,9 +12,9 @@ from loom_common.domain.run.breaker import Policy
 from loom_common.errors import DependencyUnavailable, LoomError, TransientError
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.clock import SystemClock
+from loom_common.resilience import process_memory
 from loom_common.resilience.breakers import Breakers
 from loom_common.service.heartbeats import BEAT_SECONDS, Heartbeats, beating
-from loom_common.worker import process_memory
 from loom_common.worker.stats import MessageOutcome, ProcessStats
 from loom_dev.waiting import patience
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from loom_common.worker import process_memory
+from loom_common.resilience import process_memory
 
 
 def test_what_is_held_is_what_the_kernel_counts():

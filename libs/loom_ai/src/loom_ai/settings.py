@@ -11,7 +11,9 @@ class ModelSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True)
 
-    concurrency: int = Field(64, ge=1, description="Model calls in flight at once.")
+    concurrency: int = Field(
+        64, ge=1, description="Calls in flight at once to a model whose provider sets no `concurrency`."
+    )
     connect_timeout: float = Field(5.0, gt=0, description="To reach the endpoint.")
     read_timeout: float = Field(30.0, gt=0, description="Between two pieces of an answer.")
     total_timeout: float = Field(35.0, gt=0, description="For one attempt in all.")

@@ -30,6 +30,8 @@ class ModelEvaluations:
     patience: float
     """Seconds one answer may take, all attempts added up."""
     keep_interactions: bool = True
+    at_once: int | None = None
+    """Questions that a worker may have in flight together; None where no provider's `concurrency` is configured."""
 
     async def about(
         self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import cast
 
+from loom_ai.http.endpoints import calls_at_once, endpoint_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_common.contracts.v1 import Evaluation, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
@@ -103,7 +104,9 @@ class EvaluatorRunner:
         self._consultation = None
         if judges and models is not None:
             may = Reuse(enabled=reuse and config.cache.enabled, max_age=config.cache.max_age)
-            self._consultation = ModelEvaluations(models, judges, may, record_seconds, config.keep_interactions)
+            self._consultation = ModelEvaluations(
+                models, judges, may, record_seconds, config.keep_interactions, _asked_at_once(config, providers or {})
+            )
         self._gate: Gate = gate_of(config.quality_gate, folder)
         self._gate_name = config.quality_gate.type
         foreign = any(each.is_foreign for each in self._evaluators) or self._gate_name not in (*BUILTIN, "weighted")
@@ -130,7 +133,8 @@ class EvaluatorRunner:
         progress = context.progress
         apart = [each for each in self._evaluators if each.waits or each.is_foreign]
         asked = 0 if self._consultation is None else len(self._consultation.rules)
-        progress.begin(len(records) * (len(apart) + asked + 1), answers=len(records) * asked)
+        at_once = None if self._consultation is None else self._consultation.at_once
+        progress.begin(len(records) * (len(apart) + asked + 1), answers=len(records) * asked, at_once=at_once)
         columns = await asyncio.gather(*(self._column(each, records, progress) for each in apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
         if self._consultation is not None:
@@ -198,6 +202,13 @@ class EvaluatorRunner:
             return gates.decide(self._gate, scores, self._gate_name)
         except BaseException as error:  # noqa: BLE001 - a custom gate may raise anything
             return cannot_score(f"Quality gate {self._gate_name} raised {named(error)}")
+
+
+def _asked_at_once(config: EvaluateConfig, providers: Mapping[str, ProviderConfig]) -> int | None:
+    asked = (config.endpoint_settings(each, providers) for each in config.evaluators if isinstance(each, ModelJudged))
+    return calls_at_once(
+        endpoint_of(model, base_url, providers=providers, api_key=api_key) for model, base_url, api_key in asked
+    )
 
 
 async def _awaited(

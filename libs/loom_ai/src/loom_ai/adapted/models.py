@@ -83,7 +83,16 @@ class AdaptedModels:
             if key not in self._lines:
                 # In a thread: the SDKs read files, and take a while to import.
                 self._lines[key] = await asyncio.to_thread(_opened, call, base_url, secret, limits)
+                _allow_threads(limits.connections)
             return self._lines[key]
+
+
+def _allow_threads(count: int) -> None:
+    """Let so many calls be in flight where the SDK asks in threads: by default there are forty, for all models."""
+    import anyio.to_thread
+
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    limiter.total_tokens = max(limiter.total_tokens, count)
 
 
 def _opened(call: ModelCall, base_url: str, secret: str | None, limits: Limits) -> Line:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
@@ -94,3 +94,10 @@ def endpoints_of(
             )
         )
     return endpoints
+
+
+def calls_at_once(endpoints: Iterable[Endpoint]) -> int | None:
+    """How many calls to all of them together one worker may have in flight, by what is configured; None where nothing
+    is. A worker that has fewer questions in hand takes more messages."""
+    configured = {(each.base_url, each.model, each.api_key): each.concurrency for each in endpoints if each.concurrency}
+    return sum(filter(None, configured.values())) or None

@@ -15,6 +15,7 @@ from loom_ai.budget.prices import Prices
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal.budgeted_calls import Books, BudgetedCalls
+from loom_ai.journal.call_slots import CallSlots
 from loom_ai.journal.pending_call import PendingCall
 from loom_ai.journal.settled import Settled, counted, settled
 from loom_ai.journal.shared_questions import SharedQuestions
@@ -28,10 +29,6 @@ from loom_common.domain.run.recovery import pause_after
 from loom_common.errors import BudgetExhausted, RecordError
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.worker.usage import Usage
-
-_BEGUN = 6
-"""Calls that are begun for each that may be under way: some wait for their turn, or because an endpoint asked to, and
-some hang and have lent their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +58,15 @@ class JournalledModels:
         purse: BudgetReservations | None = None,
         fleet: SingleFlight | None = None,
     ) -> None:
-        """`concurrency` is how many calls are in flight at once, until they are written down; beside those that hang.
+        """`concurrency` is how many calls to a model are in flight at once, until they are written down, beside those
+        that hang; a call's own `concurrency` outweighs it.
         `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
         self._client = client
         self._journal = journal
         self.prices = prices or Prices()
         """What calls cost."""
         self._clock = clock or SystemClock()
-        self._begun = asyncio.Semaphore(_BEGUN * concurrency)
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = CallSlots(concurrency)
         self._purse = purse
         self._fleet = fleet
         self._budgeted = BudgetedCalls(client, purse, Books(self._found, self._written, self._bill, self._priced))
@@ -180,12 +177,12 @@ class JournalledModels:
         """What the call brings that is under way, or that begins now."""
         if (flight := self._joined(key, payer)) is not None:
             return flight, await flight.landed(call, patience)
-        async with self._begun:
+        async with self._slots.of(call).begun:
             flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
             return flight, await flight.landed(call, patience)
 
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
-        flight = self._in_flight[key] = PendingCall(Waiting(self._slots), [payer])
+        flight = self._in_flight[key] = PendingCall(Waiting(self._slots.of(call).in_flight), [payer])
         task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
         if (usage := payer.usage) is not None:
             usage.under_way.add(task)

@@ -32,6 +32,8 @@ class Concurrency:
     """Of one model at one endpoint, as one process sees it."""
 
     ceiling: int
+    configured: bool = False
+    """Whether a person gave the ceiling: then it is begun with, and left only where the endpoint refuses calls."""
     limit: float = 0.0
     """Calls that may be in flight at once."""
     growing: bool = True
@@ -48,7 +50,7 @@ class Concurrency:
     """The limit, and the answers a second it brought; by its logarithm."""
 
     def __post_init__(self) -> None:
-        self.limit = self.limit or float(min(_FIRST, self.ceiling))
+        self.limit = self.limit or float(self.ceiling if self.configured else min(_FIRST, self.ceiling))
 
     def answered(self, latency: float, *, busy: bool) -> None:
         """An answer came after `latency` seconds. `busy`: all that may be in flight was, so that more might do good."""
@@ -60,7 +62,7 @@ class Concurrency:
         self._limits += self.limit
         if busy:
             self.limit = min(self.ceiling, self.limit + (1.0 if self.growing else _FASTER / self.limit))
-        if self._answers >= self._judged_after:
+        if not self.configured and self._answers >= self._judged_after:
             self._judge()
 
     def refused(self) -> bool:

@@ -32,10 +32,10 @@ class Stay:
 class Gate:
     """Lets in as many at once as its `concurrency` says, first come first served."""
 
-    def __init__(self, concurrency: Concurrency, *, lends: bool = True) -> None:
-        """`lends`: whether more may be in flight where some of them are overtaken."""
+    def __init__(self, concurrency: Concurrency) -> None:
+        """Where a person gave the number, no more are let in because some of them are overtaken."""
         self.concurrency = concurrency
-        self._lends = lends
+        self._lends = not concurrency.configured
         self._inside: OrderedDict[Stay, int] = OrderedDict()
         """In the order they came in, with how many answers there were by then."""
         self._lent = 0

@@ -39,7 +39,8 @@ class _Place:
 
     name: str
     bucket: str
-    gate: Gate
+    gates: dict[int | None, Gate] = field(default_factory=dict)
+    """By the `concurrency` that pipelines configure for it; None where they leave it to be found."""
     paused_until: float = 0.0
     looked_at: float = float("-inf")
     tokens_out: float = float(_FIRST_ANSWER_TOKENS)
@@ -64,13 +65,14 @@ class Turn:
 
     _pace: EndpointPacing
     _place: _Place
+    _gate: Gate
     _estimate: float
 
     def answered(self, answer: ModelAnswer) -> None:
         """With an answer, whatever it says."""
         place = self._place
-        place.gate.concurrency.answered(answer.latency, busy=place.gate.busy)
-        place.gate.answered()
+        self._gate.concurrency.answered(answer.latency, busy=self._gate.busy)
+        self._gate.answered()
         place.tokens_out += 0.05 * (answer.tokens_out - place.tokens_out)
         if self._estimate:
             place.owed += answer.tokens_in + answer.tokens_out - self._estimate
@@ -83,7 +85,7 @@ class Turn:
 
     async def refused(self, error: RateLimited) -> None:
         """With 429. Where that says that too much is asked, everyone pauses for as long as the endpoint wants."""
-        if self._place.gate.concurrency.refused() and error.retry_after:
+        if self._gate.concurrency.refused() and error.retry_after:
             await self._pace.pause(self._place, min(_LONGEST_PAUSE, error.retry_after))
 
 
@@ -91,7 +93,8 @@ class EndpointPacing:
     """Of one process."""
 
     def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
-        """`ceiling`: calls in flight at once to one model, at most, beside those that are overtaken."""
+        """`ceiling`: calls in flight at once to one model, at most, beside those that are overtaken; a call's own
+        `concurrency` outweighs it."""
         self.clock = clock or SystemClock()
         self._buckets = buckets or MemoryBuckets(self.clock)
         self._alone = buckets is None
@@ -102,17 +105,18 @@ class EndpointPacing:
     async def turn(self, call: ModelCall, waits: Waits | None = None) -> AsyncIterator[Turn]:
         """Around one request. Waits until it may go, and tells `waits`."""
         place = self._place_of(call)
+        gate = self._gate_of(place, call)
         watch = waits or Waiting()
-        stay = place.gate.enter_at_once(watch.lend)
+        stay = gate.enter_at_once(watch.lend)
         try:
             if stay is None:
                 async with watch.for_a_turn():
-                    stay = await place.gate.enter(watch.lend)
+                    stay = await gate.enter(watch.lend)
             estimate = await self._moment(place, call, watch)
-            yield Turn(self, place, estimate)
+            yield Turn(self, place, gate, estimate)
         finally:
             if stay is not None:
-                place.gate.leave(stay)
+                gate.leave(stay)
 
     async def pause(self, place: _Place, seconds: float) -> None:
         """Nobody asks this model for so long, here and in the other workers."""
@@ -163,12 +167,15 @@ class EndpointPacing:
         key = (call.base_url, call.model, call.api_key)
         place = self._places.get(key)
         if place is None:
-            ceiling = min(call.concurrency or self._ceiling, self._ceiling)
             bucket = hashlib.sha256(orjson.dumps(key)).hexdigest()
-            # What a person says of an endpoint is meant for all that it has to do.
-            gate = Gate(Concurrency(ceiling), lends=call.concurrency is None)
-            place = self._places[key] = _Place(call.model, bucket, gate)
+            place = self._places[key] = _Place(call.model, bucket)
         return place
+
+    def _gate_of(self, place: _Place, call: ModelCall) -> Gate:
+        said = call.concurrency
+        if said not in place.gates:
+            place.gates[said] = Gate(Concurrency(said or self._ceiling, configured=said is not None))
+        return place.gates[said]
 
     def _limit_of(self, place: _Place, call: ModelCall) -> _Limit | None:
         said = call.rate_limit

@@ -57,7 +57,8 @@ _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": g
 
 
 class HttpModelClient:
-    """A `ModelClient` with at most `settings.concurrency` calls in flight to a model, beside those that hang."""
+    """A `ModelClient`. To each model it has at most as many calls in flight as the call's `concurrency` says, or else
+    `settings.concurrency`, beside those that hang."""
 
     def __init__(
         self,
@@ -239,7 +240,7 @@ class HttpModelClient:
             connect=settings.connect_timeout,
             read=call.timeout or settings.read_timeout,
             total=call.timeout or settings.total_timeout,
-            connections=settings.concurrency,
+            connections=call.concurrency or settings.concurrency,
         )
 
     def _connected(self) -> aiohttp.ClientSession:

@@ -22,8 +22,8 @@ from loom_common.domain.run.breaker import State
 from loom_common.errors import LoomError
 from loom_common.ports.bus import Bus, QueueState
 from loom_common.ports.clock import Clock
+from loom_common.resilience import process_memory
 from loom_common.resilience.breakers import Breakers
-from loom_common.worker import process_memory
 from loom_common.worker.stats import MessageOutcome, ProcessStats
 
 log = structlog.get_logger()

@@ -55,7 +55,7 @@ class ConsumerSpec:
     queue: str
     accepts: tuple[Accepted, ...]
     prefetch: int = 16
-    """Messages in flight at once, counted by what is left of them (see `in_flight.py`)."""
+    """Messages that a subscription may hold; `subscriptions.py` decides how many subscriptions there are."""
 
     @property
     def kinds(self) -> tuple[type[Message], ...]:

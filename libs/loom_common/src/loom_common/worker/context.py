@@ -29,11 +29,13 @@ class Progress:
         """The share of the parts that are done, from 0 to 1."""
         return min(1.0, self._done / self._parts)
 
-    def begin(self, parts: int, *, answers: int = 0) -> None:
-        """The message consists of `parts`, none of which is done; `answers` of them wait for the answer of a model."""
+    def begin(self, parts: int, *, answers: int = 0, at_once: int | None = None) -> None:
+        """The message consists of `parts`, none of which is done; `answers` of them wait for the answer of a model.
+        `at_once`: how many answers, for this and other messages, the worker may wait for at the same time; None where
+        nothing is configured."""
         self._parts, self._done = max(1, parts), 0
         if answers:
-            self._in_flight.begin(answers)
+            self._in_flight.begin(answers, at_once)
 
     def one_done(self) -> None:
         """One part is done. May be called from any thread."""

@@ -1,50 +1,50 @@
-"""How many messages a worker has in hand, counted by what is left to do of them.
+"""The messages that a worker has in hand, counted by what is left to do of them.
 
-A batch is handed on when its last record is done. Where one record in a hundred takes long - a call that hangs, an
-endpoint that asks to wait - most batches have such a record, and batches that only wait for one would fill every hand
-while the models have nothing to do. So a handler says how far it is, and where half of the work that may be in hand is
-done while the queue gives no more, the worker opens one more subscription of the same size. It lets one go again as
-soon as there is more to do than that, or nothing comes."""
+A message is settled when its last record is done. Where one record in a hundred takes long - a call that hangs, an
+endpoint that asks to wait - most batches have such a record, and a batch that only waits for one counts for nearly
+nothing. So a handler says of how many parts its message is and how many of them are done. What it says decides how many
+subscriptions the worker has: see `subscriptions.py`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 
-import structlog
 
-from loom_common.errors import LoomError
-from loom_common.ports.bus import Bus, Subscription
-from loom_common.worker import process_memory
+@dataclass(frozen=True, slots=True)
+class WorkInHand:
+    """What a worker has in hand at one moment."""
 
-log = structlog.get_logger()
-
-MOST = 16
-"""Handfuls. What waits in them is held in memory, so they are bounded, however many records wait."""
-TIGHT = 0.75
-"""Share of the process's memory limit above which there is no further one."""
-
-
-def subscriptions_wanted(now: int, size: int, in_hand: int, left: float, *, tight: bool = False) -> int:
-    """How many subscriptions of `size` messages there should be, one more or one fewer than `now`. `in_hand` messages
-    are not acknowledged, of which `left` (in messages) is still to be done. Pure."""
-    if in_hand >= size * now and left <= size / 2:
-        return now if tight or now == MOST else now + 1
-    if now > 1 and (left > 2 * size or 2 * in_hand <= size * (now - 1)):
-        return now - 1
-    return now
+    messages: int
+    """That are not acknowledged."""
+    left: float
+    """What is still to be done of them, in messages."""
+    parts_left: float = 0.0
+    """The same in parts (records, questions), where handlers said how many of those they may work on at once."""
+    at_once: int = 0
+    """How many parts may be worked on at once; 0 where no handler said it."""
 
 
 class InFlightMessage:
     """One message of a worker's, and how much of it is done."""
 
-    __slots__ = ("_began", "_changed", "_done", "_of", "_seconds")
+    __slots__ = ("_began", "_changed", "_done", "_of", "_seconds", "_told", "at_once", "of_parts")
 
-    def __init__(self, changed: Callable[[float], None] = lambda _: None) -> None:
-        """`changed` is told by how much what is left of the message became less."""
+    def __init__(
+        self,
+        changed: Callable[[float], None] = lambda _: None,
+        told: Callable[[int, int], None] = lambda _parts, _at_once: None,
+    ) -> None:
+        """`changed` is told by how much what is left of the message became less; `told`, once, of how many parts it is
+        and how many of those may be worked on at once, where the handler says that."""
         self._changed = changed
+        self._told = told
+        self.at_once: int | None = None
+        self.of_parts = 1
+        """Of how many it was where that was said together with `at_once`."""
         self._of, self._done = 1, 0
         self._began, self._seconds = monotonic(), 0.0
 
@@ -53,9 +53,13 @@ class InFlightMessage:
         """From 1 to 0."""
         return 1 - self._done / self._of
 
-    def begin(self, parts: int = 1) -> None:
-        """It is of so many parts (records, questions), none of which is done."""
+    def begin(self, parts: int = 1, at_once: int | None = None) -> None:
+        """It is of so many parts (records, questions), none of which is done. `at_once`: how many parts, of this and
+        other messages, the worker may work on at the same time; None where nothing is configured."""
         self._seconds, self._began = self.seconds(), monotonic()
+        if at_once is not None and self.at_once is None:
+            self.at_once, self.of_parts = at_once, max(1, parts)
+            self._told(self.of_parts, at_once)
         self._changed(self.left - 1)
         self._of, self._done = max(1, parts), 0
 
@@ -71,79 +75,51 @@ class InFlightMessage:
         return self._seconds + self.left * (monotonic() - self._began)
 
 
-class InFlightConsumers:
-    """What a worker has in hand, and the subscriptions beside its first. `take` takes from one until that is stopped,
-    and returns when all that came is settled."""
+class InFlightMessages:
+    """All messages that a worker has in hand. `on_change` is called whenever what is left of them changes."""
 
-    def __init__(self, bus: Bus, queue: str, size: int, take: Callable[[Subscription], Awaitable[None]]) -> None:
-        self.size = size
-        """Messages per subscription."""
-        self._bus = bus
-        self._queue = queue
-        self._take = take
-        self._in_hand = 0
+    def __init__(self) -> None:
+        self.on_change: Callable[[], None] = lambda: None
+        self._messages = 0
         self._left = 0.0
-        self._memory_limit = process_memory.limit()
-        self._further: list[Subscription] = []
-        self._changed = asyncio.Event()
-        self._stopped = False
+        self._told_messages = self._told_parts = 0
+        """Those in hand whose handlers said how many parts may be worked on at once, and their parts."""
+        self._at_once: Counter[int] = Counter()
+
+    @property
+    def work(self) -> WorkInHand:
+        """As it is now. Messages whose handlers have said nothing yet are taken to be like those that have."""
+        if not self._told_messages:
+            return WorkInHand(self._messages, self._left)
+        mean = self._told_parts / self._told_messages
+        return WorkInHand(self._messages, self._left, self._left * mean, max(self._at_once))
 
     @contextmanager
     def one(self) -> Iterator[InFlightMessage]:
         """Within the block, one more message is in flight: the one that is given."""
-        hand = InFlightMessage(self._less)
-        self._in_hand += 1
+        hand = InFlightMessage(self._less, self._told)
+        self._messages += 1
         self._less(-1.0)
         try:
             yield hand
         finally:
-            self._in_hand -= 1
+            self._messages -= 1
+            if hand.at_once is not None:
+                self._forget(hand.of_parts, hand.at_once)
             self._less(hand.left)
-
-    async def run(self) -> None:
-        """Open further subscriptions and let them go. For ever; raises what taking from them raises."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                while (wanted := self._wanted(tight=self._tight())) < 1 + len(self._further):
-                    await self._further.pop().stop()
-                if wanted > 1 + len(self._further) and (more := await self._subscribed()) is not None:
-                    self._further.append(more)
-                    group.create_task(self._taken_from(more))
-
-    async def stop(self) -> None:
-        """Take no more from those beside the first."""
-        self._stopped = True
-        while self._further:
-            await self._further.pop().stop()
-
-    async def _subscribed(self) -> Subscription | None:
-        try:
-            more = await self._bus.subscribe(self._queue, self.size)
-        except LoomError as error:  # then without it, until something changes again
-            log.debug("no further subscription", queue=self._queue, error=str(error))
-            return None
-        if self._stopped:
-            await more.close()
-            return None
-        log.debug("one more subscription", queue=self._queue, in_hand=self._in_hand, left=round(self._left, 1))
-        return more
-
-    async def _taken_from(self, subscription: Subscription) -> None:
-        try:
-            await self._take(subscription)
-        finally:
-            await subscription.close()
-
-    def _wanted(self, *, tight: bool = False) -> int:
-        now = 1 + len(self._further)
-        return now if self._stopped else subscriptions_wanted(now, self.size, self._in_hand, self._left, tight=tight)
-
-    def _tight(self) -> bool:
-        return self._memory_limit is not None and process_memory.held() > TIGHT * self._memory_limit
 
     def _less(self, by: float) -> None:
         self._left -= by
-        if self._wanted() != 1 + len(self._further):
-            self._changed.set()
+        self.on_change()
+
+    def _told(self, parts: int, at_once: int) -> None:
+        self._told_messages += 1
+        self._told_parts += parts
+        self._at_once[at_once] += 1
+
+    def _forget(self, parts: int, at_once: int) -> None:
+        self._told_messages -= 1
+        self._told_parts -= parts
+        self._at_once[at_once] -= 1
+        if not self._at_once[at_once]:
+            del self._at_once[at_once]

@@ -41,8 +41,9 @@ from loom_common.worker.batch_progress import InHand
 from loom_common.worker.consumer_spec import ConsumerSpec
 from loom_common.worker.context import Context, Progress
 from loom_common.worker.epoch_guard import EpochGuard
-from loom_common.worker.in_flight import InFlightConsumers, InFlightMessage
+from loom_common.worker.in_flight import InFlightMessage, InFlightMessages
 from loom_common.worker.stats import ConsumerStats, MessageOutcome
+from loom_common.worker.subscriptions import Subscriptions
 from loom_common.worker.usage import Usage
 
 log = structlog.get_logger()
@@ -76,8 +77,8 @@ class Worker:
         self._vitals = vitals or ConsumerStats(duty.queue)
         self._vitals.in_hand = self._in_hand
         self._broken: asyncio.Future[None] | None = None
-        self._hands = InFlightConsumers(bus, duty.queue, duty.prefetch, self._take)
-        self._subscription: Subscription | None = None
+        self._in_flight = InFlightMessages()
+        self._subscriptions = Subscriptions(bus, duty.queue, duty.prefetch, self._take, self._in_flight)
         self._pause = BreakerPause()
         self._under_way = InHand(service, f"{duty.queue}/{uuid4().hex[:12]}", bus)
         self._clock = clock or SystemClock()
@@ -85,17 +86,15 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then drain. Raises what no verdict covers, e.g. `TopologyMissing`."""
-        subscription = self._subscription = await self._bus.subscribe(self._duty.queue, self._hands.size)
         self._broken = asyncio.get_running_loop().create_future()
-        taking = asyncio.create_task(self._take(subscription))
-        further = asyncio.create_task(self._hands.run())
+        taking = asyncio.create_task(self._subscriptions.run())
         telling = asyncio.create_task(self._under_way.tell())
         stopping = asyncio.create_task(stop.wait())
         try:
-            waited: set[asyncio.Future[Any]] = {taking, further, stopping, self._broken}
+            waited: set[asyncio.Future[Any]] = {taking, stopping, self._broken}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             self._pause.end()
-            await asyncio.gather(subscription.stop(), self._hands.stop())
+            await self._subscriptions.stop()
             await self._drain()
         finally:
             stopping.cancel()
@@ -103,22 +102,17 @@ class Worker:
             for task in self._in_hand:
                 task.cancel()
             await asyncio.gather(*self._in_hand, return_exceptions=True)
-            further.cancel()
             telling.cancel()
-            await asyncio.gather(taking, stopping, further, telling, return_exceptions=True)
-            await subscription.close()
-        for ended in (self._broken, taking, further):
+            await asyncio.gather(taking, stopping, telling, return_exceptions=True)
+            await self._subscriptions.close()
+        for ended in (self._broken, taking):
             if ended.done() and not ended.cancelled():
                 ended.result()
 
     async def heed(self, limit: PrefetchLimit) -> None:
         """Hold at most as many messages as the coordinator says, where it speaks of this worker's queue."""
-        if limit.queue != self._duty.queue or limit.prefetch == self._hands.size:
-            return
-        log.info("prefetch limited", queue=limit.queue, prefetch=limit.prefetch, before=self._hands.size)
-        self._hands.size = limit.prefetch
-        if self._subscription is not None:
-            await self._subscription.set_prefetch(limit.prefetch)
+        if limit.queue == self._duty.queue:
+            await self._subscriptions.resize(limit.prefetch)
 
     async def _take(self, subscription: Subscription) -> None:
         """Until it is stopped; returns when all that came from it is settled."""
@@ -145,7 +139,7 @@ class Worker:
     async def _settle(self, delivery: Delivery) -> None:
         """Publish what follows from a delivery, then acknowledge it. While the broker is away the delivery stays
         unacknowledged, and comes again when the broker does."""
-        with self._hands.one() as in_flight, contextlib.suppress(DependencyUnavailable):
+        with self._in_flight.one() as in_flight, contextlib.suppress(DependencyUnavailable):
             await self._publish_consequences(delivery, in_flight)
             await delivery.ack()
 

@@ -12,7 +12,7 @@ from loom_ai.answers.multi_record import Part, Question, ask_together
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import Reply, ask, read
 from loom_ai.budget.judging_cost import JudgingCost
-from loom_ai.http.endpoints import Endpoint, endpoints_of
+from loom_ai.http.endpoints import Endpoint, calls_at_once, endpoints_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
@@ -56,6 +56,8 @@ class AiTransform:
             plan.pipeline.providers,
             config.extras,
         )
+        calls = calls_at_once(self._endpoints[:1])
+        self._at_once = None if calls is None else calls * config.records_per_call
         self._models = models
         self._shape = shape
         self._reuse = Reuse(enabled=plan.reuse and config.cache.enabled, max_age=config.cache.max_age)
@@ -68,7 +70,7 @@ class AiTransform:
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
     ) -> list[TransformOutcome]:
-        context.progress.begin(len(records), answers=len(records))
+        context.progress.begin(len(records), answers=len(records), at_once=self._at_once)
         began = perf_counter()
         prompts = dict(zip((record.id for record in records), await self._rendered(records), strict=True))
         await self._models.set_apart(run_id, self._judged(prompts, context.usage), context.usage)

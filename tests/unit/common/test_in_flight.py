@@ -1,37 +1,14 @@
-"""What a worker has in hand, and when it takes more than it was told to begin with."""
+"""What a worker has in hand, counted by what is left to do of it."""
 
 from __future__ import annotations
 
 import pytest
 
 from loom_common.worker import in_flight
-from loom_common.worker.in_flight import MOST, InFlightMessage, subscriptions_wanted
+from loom_common.worker.in_flight import InFlightMessage, InFlightMessages, WorkInHand
 from loom_common.worker.stats import ConsumerStats
 
 QUEUE = "loom.load"
-SIZE = 8
-
-
-@pytest.mark.parametrize(
-    ("now", "in_hand", "left", "tight", "wanted"),
-    [
-        (1, 8, 8.0, False, 1),  # as it usually is: each has most of its work before it
-        (1, 8, 4.0, False, 2),  # half is done, and the rest holds every hand
-        (1, 7, 1.0, False, 1),  # the queue gives no more
-        (1, 8, 4.0, True, 1),  # no memory for it
-        (2, 16, 4.0, False, 3),
-        (2, 16, 9.0, False, 2),
-        (2, 15, 4.0, False, 2),
-        (MOST, 8 * MOST, 0.5, False, MOST),
-        (3, 24, 16.5, False, 2),  # more to do than there should be at once
-        (3, 24, 16.5, True, 2),
-        (3, 8, 8.0, False, 2),  # nothing comes
-        (2, 4, 0.1, False, 1),
-        (1, 0, 0.0, False, 1),
-    ],
-)
-def test_there_are_as_many_handfuls_as_keep_the_worker_busy(now, in_hand, left, tight, wanted):
-    assert subscriptions_wanted(now, SIZE, in_hand, left, tight=tight) == wanted
 
 
 def test_what_is_left_of_a_message_is_told_as_it_becomes_less():
@@ -63,3 +40,18 @@ def test_one_record_that_takes_long_makes_no_batch_slow(monkeypatch):
     with vitals.timed(hand):  # nobody said how far it was
         now += 2
     assert vitals.worked - before == pytest.approx(2.0)
+
+
+def test_messages_count_in_parts_where_their_handlers_say_how_many_may_be_worked_on_at_once():
+    messages = InFlightMessages()
+    with messages.one() as first:
+        assert messages.work == WorkInHand(messages=1, left=1.0)
+        first.begin(8, at_once=40)
+        with messages.one() as second:  # of which nothing is known yet: it is taken to be like the other
+            assert messages.work == WorkInHand(messages=2, left=2.0, parts_left=16.0, at_once=40)
+            second.begin(16, at_once=100)
+            for _ in range(8):
+                second.one_done()
+            assert messages.work == WorkInHand(messages=2, left=1.5, parts_left=18.0, at_once=100)
+        assert messages.work == WorkInHand(messages=1, left=1.0, parts_left=8.0, at_once=40)
+    assert messages.work == WorkInHand(messages=0, left=0.0)
