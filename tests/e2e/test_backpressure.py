@@ -10,14 +10,14 @@ from loom.session import open_session
 from loom_common.contracts.v1 import RunFinished, RunProgress
 from loom_common.flow import Stage, work_queue
 from loom_common.service.bootstrap import open_bus
-from loom_coordinator.flow_control import credit
+from loom_coordinator.flow_control import windows
 from support.books import assert_complete
 from support.clients import request_of
 from support.projects import project, review_ids
 
 BATCH_SIZE = 500
 BATCHES = 60
-WINDOW = credit.window(credit.slice_batches(BATCH_SIZE))
+WINDOW = windows.full_window(windows.slice_batches(BATCH_SIZE))
 SLOW_TABLE = """
 CREATE TABLE slow (id text PRIMARY KEY, review text, stars text);
 CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';

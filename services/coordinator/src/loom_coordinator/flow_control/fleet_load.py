@@ -45,13 +45,13 @@ class Replica:
         """Upstreams it has given up on for the moment."""
         return tuple(each.upstream for each in self.beat.breakers if each.state != "closed")
 
-    def over(self, queue: str) -> StagePace:
+    def rates(self, queue: str) -> QueueRates:
         """What it did with a queue between the two beats."""
         now = _of(self.beat, queue)
         earlier = _of(self.before, queue) if self.before else None
         if now is None or earlier is None or self.before is None:
-            return StagePace(0.0, 0, 0, 0, 0, 0.0)
-        return StagePace(
+            return QueueRates(0.0, 0, 0, 0, 0, 0.0)
+        return QueueRates(
             seconds=self.beat.uptime - self.before.uptime,
             handled=now.handled - earlier.handled,
             failed=now.failed - earlier.failed,
@@ -62,8 +62,8 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class StagePace:
-    """What changed within some seconds."""
+class QueueRates:
+    """What one replica did with the messages of one queue within some seconds."""
 
     seconds: float
     handled: int
@@ -122,8 +122,8 @@ def loads(fleet: Iterable[Replica]) -> Mapping[str, FleetLoad]:
 
 def _load(queue: str, consumers: list[Replica]) -> FleetLoad:
     beats = [beat for beat in (_of(each.beat, queue) for each in consumers) if beat]
-    paces = [each.over(queue) for each in consumers]
-    attempts = sum(pace.attempts for pace in paces)
+    rates = [each.rates(queue) for each in consumers]
+    attempts = sum(each.attempts for each in rates)
     return FleetLoad(
         queue=queue,
         service=consumers[0].beat.service,
@@ -131,10 +131,10 @@ def _load(queue: str, consumers: list[Replica]) -> FleetLoad:
         prefetch=tuple(sorted({beat.prefetch for beat in beats})),
         configured=max(each.beat.configured_prefetch for each in consumers),
         in_hand=sum(beat.in_hand for beat in beats),
-        handled=sum(pace.per_second(pace.handled) for pace in paces),
-        failed=sum(pace.per_second(pace.failed) for pace in paces),
-        retried=sum(pace.per_second(pace.retried) for pace in paces),
-        seconds=sum(pace.busy for pace in paces) / attempts if attempts else None,
+        handled=sum(each.per_second(each.handled) for each in rates),
+        failed=sum(each.per_second(each.failed) for each in rates),
+        retried=sum(each.per_second(each.retried) for each in rates),
+        seconds=sum(each.busy for each in rates) / attempts if attempts else None,
         memory=max(each.memory for each in consumers),
         away=tuple(dict.fromkeys(upstream for each in consumers for upstream in each.away)),
     )

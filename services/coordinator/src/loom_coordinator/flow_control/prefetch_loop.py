@@ -21,7 +21,7 @@ from loom_common.ports.bus import Bus, Wire
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import prefetch_limits
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
-from loom_coordinator.flow_control import fleet_load, windows
+from loom_coordinator.flow_control import fleet_load, run_windows
 from loom_coordinator.flow_control.fleet_load import FleetLoad
 from loom_coordinator.flow_control.prefetch_rules import MOST, Setting, Signals, decide
 
@@ -65,7 +65,7 @@ class PrefetchLoop:
             await _enter(unit, signals)
             await _decide(unit, signals)
             await _forget(unit)
-            await windows.pace(unit, loads)
+            await run_windows.follow_the_fleet(unit, loads)
             rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
         await self._bus.publish([told(row["queue"], row["prefetch"]) for row in rows])
 

@@ -1,50 +1,97 @@
-"""The windows of running runs follow the fleet: what keeps it busy, and no more.
+"""How many batches of a run may be between its source and its destination. Pure: values in, numbers out.
 
-Queues are first in, first out. Whatever one run has in them stands before the first batch of the next run, so a window
-is worth its batches only as long as they are worked off soon. Little's law says how many that is: the hands, and the
-rate times the seconds that may wait before them."""
+Two things bound a run. Its *window* is how many of its batches may be on the way at once; *credit* is what is left of
+the window, and the coordinator asks for a slice only where credit allows. So the broker never holds more than the
+windows of the running runs, whatever the size of their sources.
+
+The window begins narrow (`opening_window`), follows what the fleet can do (`paced_window`), and is shared with the
+other running runs by weight (`shared_windows`). Queues are first in, first out: whatever one run has in them stands
+before the first batch of the next run, so a wide window is of use only while its batches are worked off soon."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
-
-from loom_common.flow import Stage, work_queue
-from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import pipeline_runs
-from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import credit
-from loom_coordinator.flow_control.fleet_load import FleetLoad
-
+SLICE_RECORDS = 2_000
+"""A slice is about so many records: large enough that asking for it costs nothing beside reading it."""
+MOST_BATCHES = 32
+WINDOW_SLICES = 4
+OPENING_SECONDS = 10.0
+"""The window of a run begins narrow for so long; then it is known what the fleet can do."""
+OPENING_BATCHES = 16
 SECONDS_AHEAD = 0.5
-"""Of work that waits in queues."""
-HANDFULS = 1.25
-"""The messages in hand at the slowest stage, and those on their way to replace them."""
-_STAGES = tuple(work_queue(stage) for stage in Stage if stage is not Stage.EXTRACT)
+"""How long the batches that wait in queues may wait there, in seconds."""
+IN_HAND_FACTOR = 1.25
+"""Times the messages that the slowest stage may have in hand: those, and the ones on their way to replace them."""
+NEWCOMER_WINDOWS = 4
+"""How many of its windows a run is a newcomer for."""
+NEWCOMER_FACTOR = 4.0
 
 
-def paced(own: int, loads: Mapping[str, FleetLoad]) -> int:
-    """The window of a run that could use `own` batches at most. Its own where no fleet has been heard of. Pure."""
-    stages = [loads[queue] for queue in _STAGES if queue in loads]
+def slice_batches(batch_size: int) -> int:
+    """Batches per slice for a pipeline's batch size."""
+    return max(1, min(MOST_BATCHES, SLICE_RECORDS // batch_size))
+
+
+def full_window(batches_per_slice: int) -> int:
+    """The most batches of a run that may be in flight."""
+    return max(8, WINDOW_SLICES * batches_per_slice)
+
+
+def opening_window(done: int, seconds: float) -> int:
+    """Batches of a young run that may be in flight: `done` of it have ended in the `seconds` since it began. It begins
+    with enough to see how fast it goes, then has what is worked off in `SECONDS_AHEAD` seconds."""
+    return OPENING_BATCHES + math.ceil(SECONDS_AHEAD * done / max(seconds, SECONDS_AHEAD))
+
+
+@dataclass(frozen=True, slots=True)
+class StageThroughput:
+    """What the replicas of one stage can do, all together."""
+
+    in_hand: int
+    """Messages that they may have in hand."""
+    handled: float
+    """Messages that they handle per second."""
+
+
+def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
+    """The window of a run that could use `full` batches: what keeps the stages busy, by Little's law, and no more. It
+    is `full` where nothing is known of any stage."""
     if not stages:
-        return own
-    hands = max(each.replicas * max(each.prefetch, default=0) for each in stages)
-    rate = max(each.handled for each in stages)
-    return max(1, min(own, math.ceil(HANDFULS * hands + SECONDS_AHEAD * rate)))
+        return full
+    in_hand = max(each.in_hand for each in stages)
+    handled = max(each.handled for each in stages)
+    return max(1, min(full, math.ceil(IN_HAND_FACTOR * in_hand + SECONDS_AHEAD * handled)))
 
 
-async def pace(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> None:
-    """Set the window of every running run; of one that is locked just now, the next time."""
-    columns = pipeline_runs.c
-    running = await unit.connection.execute(
-        select(columns.run_id, columns.slice_batches, columns.credit_window)
-        .where(columns.status == run_rows.RUNNING, columns.owner.is_not_distinct_from(unit.owner))
-        .order_by(columns.run_id)
-        .with_for_update(skip_locked=True)
-    )
-    for run in running.mappings().all():
-        window = paced(credit.window(run["slice_batches"]), loads)
-        if window != run["credit_window"]:
-            await run_rows.change(unit, run["run_id"], credit_window=window)
+@dataclass(frozen=True, slots=True)
+class CreditState:
+    """What counts for a run's share."""
+
+    priority: int
+    """1 to 10; a run of priority 10 weighs twice one of 5."""
+    released: int
+    """Batches asked for so far."""
+    window: int
+    """What it may have in flight while it is alone."""
+
+    @property
+    def weight(self) -> float:
+        """Its claim on the common window."""
+        newcomer = self.released < NEWCOMER_WINDOWS * self.window
+        return self.priority * (NEWCOMER_FACTOR if newcomer else 1.0)
+
+
+def shared_windows(runs: Mapping[str, CreditState]) -> dict[str, int]:
+    """Every running run's window: its own, by its share of the weights. Never less than one batch."""
+    total = sum(run.weight for run in runs.values())
+    return {name: max(1, round(run.window * run.weight / total)) for name, run in runs.items()}
+
+
+def next_slice(*, in_flight: int, outstanding: int, batches_per_slice: int, credit_window: int) -> int:
+    """How many batches the next slice may have: 0 while there is no room. `outstanding` batches are asked for and
+    not yet answered. Under a narrow window slices get smaller, so that it is still filled in two steps."""
+    wanted = max(1, min(batches_per_slice, credit_window // 2))
+    return wanted if in_flight + outstanding + wanted <= credit_window else 0

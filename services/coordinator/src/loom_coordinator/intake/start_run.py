@@ -27,7 +27,7 @@ from loom_coordinator.accounting import estimates
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables import context_versions, pipeline_runs, pipelines, prompt_versions, rejected_requests
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import credit
+from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.lifecycle import slices
 
@@ -90,7 +90,7 @@ async def start(
     pipeline = plan.pipeline
     transform = pipeline.transform
     plan_hash = await payloads.put(plan.encoded())
-    batches_per_slice = credit.slice_batches(pipeline.extract.batch_size)
+    batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
     await unit.connection.execute(
         pipeline_runs.insert().values(
             run_id=run_id,
@@ -117,7 +117,7 @@ async def start(
             estimate=await estimates.newest(unit, pipeline.name),
             deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
             slice_batches=batches_per_slice,
-            credit_window=credit.window(batches_per_slice),
+            credit_window=windows.full_window(batches_per_slice),
         )
     )
     await slices.open_partition(unit, run_id, partition=0, limit=plan.limit)

@@ -16,15 +16,10 @@ from loom_common.domain.run.budget import Budget
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import DONE, UNDERWAY
-from loom_coordinator.db.tables import batches, partitions, pipeline_runs, slices
+from loom_coordinator.db.tables import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control.credit import (
-    OPENING_SECONDS,
-    CreditState,
-    next_slice,
-    opening_window,
-    shared_windows,
-)
+from loom_coordinator.flow_control import run_windows
+from loom_coordinator.flow_control.windows import OPENING_SECONDS, next_slice, opening_window
 
 ISSUED = "issued"
 EXTRACTED = "extracted"
@@ -49,7 +44,7 @@ async def release(unit: UnitOfWork, run: RowMapping) -> bool:
         return bool(places)
     outstanding = sum(row["asked"] or 0 for row in places)
     in_flight = await underway(unit, run_id)
-    credit_window = (await windows(unit))[run_id]
+    credit_window = (await run_windows.shared(unit))[run_id]
     age = (unit.now - run["started_at"]).total_seconds()
     if unit.owner is None and age < OPENING_SECONDS:
         credit_window = min(credit_window, opening_window(await _done(unit, run_id), age))
@@ -65,22 +60,6 @@ async def release(unit: UnitOfWork, run: RowMapping) -> bool:
         outstanding += asked
         await _issue(unit, run, partition, asked)
     return True
-
-
-async def windows(unit: UnitOfWork) -> dict[str, int]:
-    """The window of every running run, shared among those that run together."""
-    runs = pipeline_runs.c
-    released = (
-        select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()
-    )
-    rows = await unit.connection.execute(
-        select(runs.run_id, runs.priority, runs.credit_window, released.label("released")).where(
-            runs.status == "running", runs.owner.is_not_distinct_from(unit.owner)
-        )
-    )
-    return shared_windows(
-        {row["run_id"]: CreditState(row["priority"], row["released"], row["credit_window"]) for row in rows.mappings()}
-    )
 
 
 async def underway(unit: UnitOfWork, run_id: str) -> int:

@@ -17,7 +17,8 @@ from loom_coordinator.accounting.batches import DONE, UNDERWAY
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables import batches, pipeline_runs, quarantined
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import slices, stalls
+from loom_coordinator.flow_control import run_windows
+from loom_coordinator.lifecycle import stalls
 from loom_coordinator.lifecycle.run_progress import progress
 
 LATELY_SECONDS = 60.0
@@ -77,7 +78,7 @@ async def details(unit: UnitOfWork, run_id: str) -> dict[str, Any]:
             for stage, worked in told.stages.items()
         ],
         "batches": {"done": await _done(unit, run_id), "in_flight": sum(waiting.values())},
-        "credit_window": (await slices.windows(unit)).get(run_id) if run["status"] == run_rows.RUNNING else None,
+        "credit_window": (await run_windows.shared(unit)).get(run_id) if run["status"] == run_rows.RUNNING else None,
         "records": shown.model_dump(include={"extracted", "loaded", "staged", *_KEPT, "cancelled"}),
         "records_per_second": rate,
         "remaining": remaining,

@@ -1,16 +1,20 @@
-"""Credit bounds what is in flight, whatever the source's size, and shares it fairly."""
+"""Windows and credit: what is in flight is bounded, shared fairly, and keeps the fleet busy."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_coordinator.flow_control.credit import (
+from loom_coordinator.flow_control.fleet_load import FleetLoad
+from loom_coordinator.flow_control.run_windows import stages_of
+from loom_coordinator.flow_control.windows import (
     CreditState,
+    StageThroughput,
+    full_window,
     next_slice,
     opening_window,
+    paced_window,
     shared_windows,
     slice_batches,
-    window,
 )
 
 standings = st.builds(
@@ -20,7 +24,7 @@ standings = st.builds(
 
 @given(st.integers(1, 10_000))
 def test_a_window_holds_at_least_two_slices(batch_size):
-    assert window(slice_batches(batch_size)) >= 2 * slice_batches(batch_size)
+    assert full_window(slice_batches(batch_size)) >= 2 * slice_batches(batch_size)
 
 
 @given(st.integers(1, 10_000))
@@ -64,3 +68,53 @@ def test_newcomers_and_priority_weigh_more(small, large, share):
 )
 def test_a_young_run_has_what_it_works_off_in_half_a_second(done, seconds, batches):
     assert opening_window(done, seconds) == batches
+
+
+def load_of(queue: str, replicas: int = 1, prefetch: int = 8, rate: float = 0.0) -> FleetLoad:
+    return FleetLoad(
+        queue=queue,
+        service=queue.removeprefix("loom."),
+        replicas=replicas,
+        prefetch=(prefetch,),
+        configured=8,
+        in_hand=0,
+        handled=rate,
+        failed=0.0,
+        retried=0.0,
+        seconds=None,
+        memory=0.0,
+        away=(),
+    )
+
+
+def test_without_a_fleet_a_run_has_its_full_window():
+    assert paced_window(128, []) == 128
+
+
+def test_a_window_holds_what_may_be_in_hand_and_what_is_worked_off_in_half_a_second():
+    assert paced_window(128, [StageThroughput(8, 20.0)]) == 10 + 10
+
+
+def test_more_replicas_need_more_ahead():
+    assert paced_window(128, [StageThroughput(5 * 8, 0.0)]) == 50
+
+
+def test_a_fast_fleet_gets_all_the_run_may_have():
+    assert paced_window(128, [StageThroughput(8, 500.0)]) == 128
+
+
+def test_what_the_extractor_has_in_hand_are_slices_and_do_not_count():
+    fleet = {"loom.extract": load_of("loom.extract", replicas=9), "loom.load": load_of("loom.load")}
+    assert stages_of(fleet) == [StageThroughput(8, 0.0)]
+
+
+def test_the_stage_that_needs_most_decides():
+    assert paced_window(128, [StageThroughput(8, 60.0), StageThroughput(40, 20.0)]) == 50 + 30
+
+
+stages = st.lists(st.builds(StageThroughput, st.integers(0, 3200), st.floats(0, 1000)), max_size=3)
+
+
+@given(st.integers(1, 200), stages)
+def test_a_paced_window_is_never_empty_and_never_more_than_the_full_one(full, stages):
+    assert 1 <= paced_window(full, stages) <= full

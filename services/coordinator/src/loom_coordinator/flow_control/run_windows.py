@@ -1,0 +1,58 @@
+"""The windows of the running runs, as they stand in `pipeline_runs`. The rules are in `windows.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+
+from loom_common.flow import Stage, work_queue
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.tables import pipeline_runs, slices
+from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.flow_control import windows
+from loom_coordinator.flow_control.fleet_load import FleetLoad
+from loom_coordinator.flow_control.windows import CreditState, StageThroughput
+
+_QUEUES = tuple(work_queue(stage) for stage in Stage if stage is not Stage.EXTRACT)
+"""Those that a run's batches wait in."""
+
+
+async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> None:
+    """Set the window of every running run by what the fleet does; that of a run which is locked just now, the next
+    time."""
+    stages = stages_of(loads)
+    columns = pipeline_runs.c
+    running = await unit.connection.execute(
+        select(columns.run_id, columns.slice_batches, columns.credit_window)
+        .where(columns.status == run_rows.RUNNING, columns.owner.is_not_distinct_from(unit.owner))
+        .order_by(columns.run_id)
+        .with_for_update(skip_locked=True)
+    )
+    for run_id, slice_batches, before in running.all():
+        window = windows.paced_window(windows.full_window(slice_batches), stages)
+        if window != before:
+            await run_rows.change(unit, run_id, credit_window=window)
+
+
+async def shared(unit: UnitOfWork) -> dict[str, int]:
+    """The window of every running run by its id, shared among those that run together."""
+    runs = pipeline_runs.c
+    released = (
+        select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()
+    )
+    rows = await unit.connection.execute(
+        select(runs.run_id, runs.priority, runs.credit_window, released.label("released")).where(
+            runs.status == run_rows.RUNNING, runs.owner.is_not_distinct_from(unit.owner)
+        )
+    )
+    return windows.shared_windows(
+        {run_id: CreditState(priority, given, window) for run_id, priority, window, given in rows.all()}
+    )
+
+
+def stages_of(loads: Mapping[str, FleetLoad]) -> list[StageThroughput]:
+    """What the replicas of each stage can do, by their last heartbeats. The extractor's messages are slices, not
+    batches, and do not count."""
+    known = (loads[queue] for queue in _QUEUES if queue in loads)
+    return [StageThroughput(each.replicas * max(each.prefetch, default=0), each.handled) for each in known]
