@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loom_ai.journal.usage import NOTHING, Spent
-from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.checks.record_checks import see_that_the_key_stays
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
 from loom_common.user_code.poison_isolation import Risk
 from loom_common.worker.context import Context
+
+if TYPE_CHECKING:
+    from loom_common.contracts.v1 import ExtractedRecord
 
 
 @dataclass(frozen=True, slots=True)

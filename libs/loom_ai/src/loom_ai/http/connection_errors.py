@@ -1,4 +1,6 @@
-"""Why no connection to an endpoint came about, in words. Pure."""
+"""Why no connection to an endpoint came about, in words. Pure.
+
+aiohttp is imported where an error is looked at: commands that call no model do without it."""
 
 from __future__ import annotations
 
@@ -8,8 +10,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
-
-import aiohttp
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 """What OpenSSL calls an answer that is no TLS."""
@@ -27,6 +27,8 @@ def cause_of(error: BaseException, url: str) -> str:
 
 
 def _of_tls(error: BaseException, host: str, place: str) -> str | None:
+    import aiohttp
+
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return _untrusted(error.certificate_error, host)
@@ -40,6 +42,8 @@ def _of_tls(error: BaseException, host: str, place: str) -> str | None:
 
 
 def _of_network(error: BaseException, host: str, place: str, scheme: str) -> str | None:
+    import aiohttp
+
     match error:
         case socket.gaierror():
             return f"there is no host {host} ({error.strerror})"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from numbers import Real
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError
-from loom_evaluator.evaluation_call import EvaluationCall
+
+if TYPE_CHECKING:
+    from loom_common.contracts.v1 import TransformedRecord
+    from loom_evaluator.evaluation_call import EvaluationCall
 
 
 class Opinion(NamedTuple):
@@ -24,11 +26,11 @@ class Opinion(NamedTuple):
 
 YES = Opinion(1.0)
 
-Rule = Callable[[TransformedRecord], Opinion]
+Rule: TypeAlias = "Callable[[TransformedRecord], Opinion]"
 """Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
-AsyncRule = Callable[[TransformedRecord], Awaitable[Opinion]]
+AsyncRule: TypeAlias = "Callable[[TransformedRecord], Awaitable[Opinion]]"
 """The same, for rules that wait for something."""
-ModelRule = Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]
+ModelRule: TypeAlias = "Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]"
 """The same, for rules that ask a model. Raises `TransientError` too, where the model is away for now."""
 
 

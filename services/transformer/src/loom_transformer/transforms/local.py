@@ -7,10 +7,8 @@ import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loom_ai.answers.shape import Shape
-from loom_common.contracts.v1 import ExtractedRecord
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import PermanentError, RecordError, TransientError
@@ -20,6 +18,10 @@ from loom_common.user_code.poison_isolation import USER_CODE, Risk
 from loom_common.user_code.threads import Threads
 from loom_common.worker.context import Context, Progress
 from loom_transformer.outcome import TransformOutcome
+
+if TYPE_CHECKING:
+    from loom_ai.answers.shape import Shape
+    from loom_common.contracts.v1 import ExtractedRecord
 
 Compute = Callable[[dict[str, Any]], Any]
 _AT_ONCE = 32

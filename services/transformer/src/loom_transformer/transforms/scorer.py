@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loom_ai.answers.shape import Shape
 from loom_common.errors import RecordError, UserCodeError
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
@@ -15,6 +14,9 @@ from loom_common.user_code.poison_isolation import USER_CODE
 from loom_transformer.outcome import Transform
 from loom_transformer.transforms.local import Bounds, Computed
 from loom_transformer.transforms.vader import vader
+
+if TYPE_CHECKING:
+    from loom_ai.answers.shape import Shape
 
 Score = Callable[[str], Any]
 BUILTIN: dict[str, Callable[[], Score]] = {"vader": vader}

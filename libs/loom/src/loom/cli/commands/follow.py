@@ -7,17 +7,17 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from loom.cli.output import progress, report, terminal
+from loom.cli.output import terminal
 from loom.cli.output.formats import Format
-from loom.cli.output.waits import Waits
-from loom_common.contracts.v1 import RunAccepted, RunFinished
 from loom_common.service import entry
 
 if TYPE_CHECKING:
+    from loom.cli.output import progress
     from loom.project.config import LoomConfig
     from loom.session import Session
+    from loom_common.contracts.v1 import RunAccepted, RunFinished
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 BEYOND_A_LIMIT = 5
@@ -29,7 +29,7 @@ STOP_SECONDS = 5.0
 """How long what is in hand may take after Ctrl-C, and everything may take to be closed."""
 _LOOK_SECONDS = 0.05
 
-Begin = Callable[["Session"], Awaitable[RunAccepted]]
+Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"
 T = TypeVar("T")
 
 
@@ -61,6 +61,7 @@ async def carry_out(
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
     added to suggested commands; `expected` is how many records there will be, where that is known;
     `if_empty` is said of a run that had none; `wait` is `--wait`."""
+    from loom.cli.output import progress
     from loom.session import open_session, settled_report
     from loom_common.domain.definition import fail_on as limits
 
@@ -95,6 +96,9 @@ async def carry_out(
 
 async def _followed(session: Session, run_id: str, screen: progress.Display) -> tuple[RunFinished | None, str | None]:
     """The end of a run; where it was paused instead, None and the reason, if it was Loom that paused it."""
+    from loom.cli.output.waits import Waits
+    from loom_common.contracts.v1 import RunFinished
+
     reason = None
     waits = Waits(screen.waits)
     async with waits.counting_down():
@@ -134,6 +138,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
 
 async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccepted:
     """Cancel a run, and see it end."""
+    from loom.cli.output import progress
     from loom.session import open_session
 
     screen = progress.choose(terminal.stderr(), Format.JSON, verbose=verbose)
@@ -180,6 +185,8 @@ def log_on_stderr(config: LoomConfig, *, verbose: bool) -> None:
 
 
 def _print(document: dict[str, Any], form: Format, flags: str) -> None:
+    from loom.cli.output import report
+
     if form is Format.JSON:
         terminal.print_json(document)
     else:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import jsonschema
 from pydantic import (
     AfterValidator,
     Field,
@@ -115,6 +114,8 @@ class JsonSchema(Evaluator):
     @field_validator("json_schema")
     @classmethod
     def _is_one(cls, value: dict[str, Any]) -> dict[str, Any]:
+        import jsonschema  # here, because most pipelines need none of it, and it takes long
+
         try:
             jsonschema.Draft202012Validator.check_schema(value)
         except jsonschema.SchemaError as error:

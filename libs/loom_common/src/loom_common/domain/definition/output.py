@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import jsonschema
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
@@ -30,9 +29,6 @@ _SCHEMA_WORDS = frozenset(
     items minItems maxItems uniqueItems properties required additionalProperties anyOf oneOf allOf not
     description title default examples $ref $defs""".split()  # noqa: SIM905 - reads better than forty quotes
 )
-
-
-_SCHEMA_OF_SCHEMAS = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
 
 
 def is_json_schema(spec: Mapping[str, Any]) -> bool:
@@ -90,9 +86,12 @@ def _field(spec: Any, at: tuple[str | int, ...]) -> tuple[dict[str, Any], list[_
 
 
 def _schema_mistakes(schema: Mapping[str, Any], at: tuple[str | int, ...]) -> list[_Wrong]:
+    from jsonschema import Draft202012Validator  # here, because most commands read no schema, and it takes long
+    from jsonschema.exceptions import best_match
+
     wrong = []
-    for error in _SCHEMA_OF_SCHEMAS.iter_errors(dict(schema)):
-        deepest = jsonschema.exceptions.best_match([error]) or error
+    for error in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(dict(schema)):
+        deepest = best_match([error]) or error
         place = (*at, *deepest.absolute_path)
         wrong.append(_Wrong(place, deepest.instance, f"a valid JSON Schema ({deepest.message})"))
     return wrong
