@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from loom_common.config.settings import DatabaseSettings
+from loom_common.sqlite_log import use_write_ahead_log
 from loom_common.text import storable
 from loom_migrations.trouble import told_plainly
 
@@ -66,22 +65,6 @@ def _storable(parameters: Any) -> Any:
     return tuple(storable(value) if isinstance(value, str) else value for value in parameters)
 
 
-def keep_a_log_ahead(cursor: Any) -> None:
-    """Switch the file to WAL, which it keeps. Who finds another process at it waits: SQLite itself does not, here."""
-    deadline = time.monotonic() + SQLITE_BUSY_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode")
-            if cursor.fetchone()[0] != "wal":
-                cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
 def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
     parsed = make_url(url).set(drivername="sqlite+aiosqlite")
     if parsed.database and parsed.database != ":memory:":
@@ -96,7 +79,7 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
         connection.isolation_level = None  # transactions begin where we say, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
-        keep_a_log_ahead(cursor)
+        use_write_ahead_log(cursor, SQLITE_BUSY_SECONDS)
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 

@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-SPANS = ("day", "week", "month")
 _SUMS = ("made", "reused", "unpriced", "estimated", "tokens_in", "tokens_cached", "tokens_out", "cost", "seconds")
 
 

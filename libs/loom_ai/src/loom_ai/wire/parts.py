@@ -66,11 +66,6 @@ def text_in(part: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def is_thought(kind: str) -> bool:
-    """Whether parts of a kind are reasoning."""
-    return kind in _THOUGHTS
-
-
 def once(kinds: Iterable[str]) -> tuple[str, ...]:
     """Each kind once, as it may be shown."""
     return tuple(dict.fromkeys(kind[:_SHOWN] for kind in kinds))[:10]

@@ -19,6 +19,7 @@ from loom_common.errors import (
     PermanentError,
     Timeout,
 )
+from loom_common.sqlite_log import use_write_ahead_log
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.sql.parameters import Timeouts
@@ -27,8 +28,6 @@ from loom_connectors.storage.local import file_trouble, host, resolved
 
 _STEPS = 10_000
 """Instructions of SQLite's machine between two looks at the clock."""
-_BUSY_SECONDS = 0.01
-"""Between two attempts to get a file that somebody else holds."""
 _REFUSED = ("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")
 _AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_PROTOCOL", "SQLITE_NOMEM")
 
@@ -108,26 +107,13 @@ class SqliteFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             db = sqlite3.connect(self.path, timeout=self.timeouts.load, isolation_level=None, check_same_thread=False)
             try:
-                self._keep_a_log_ahead(db)
+                use_write_ahead_log(db.cursor(), self.timeouts.load)
                 db.execute("PRAGMA foreign_keys = ON")
             except sqlite3.Error:
                 db.close()
                 raise
             self._writer = db
         return self._writer
-
-    def _keep_a_log_ahead(self, db: sqlite3.Connection) -> None:
-        """Switch the file to WAL, which it keeps. SQLite itself does not wait here for who else opens the file."""
-        until = time.monotonic() + self.timeouts.load
-        while True:
-            try:
-                db.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-                time.sleep(_BUSY_SECONDS)
-            else:
-                return
 
     @contextmanager
     def trouble(self) -> Iterator[None]:

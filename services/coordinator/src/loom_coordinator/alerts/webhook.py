@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping, select, update
 from loom_common.config.credentials import Credentials
 from loom_common.errors import DependencyUnavailable, LoomError
 from loom_common.ports.clock import Clock
+from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import monitoring_alerts
 
@@ -37,11 +38,8 @@ class WebhookSender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, and once more: the end of a run is when most is told."""
-        while not stop.is_set():
+        async for _ in every(LOOK_SECONDS, stop):
             await self._look()
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({stopping}, timeout=LOOK_SECONDS)
-            stopping.cancel()
         await self._look()
 
     async def _look(self) -> None:

@@ -19,6 +19,7 @@ from loom_common.contracts.v1 import WorkerBeat
 from loom_common.errors import DependencyUnavailable, UnreadableMessage
 from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import replicas
 
@@ -61,17 +62,15 @@ class Fleet:
         queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.beat.*")])
         subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
         listening = asyncio.create_task(self._listen(subscription))
-        stopping = asyncio.create_task(stop.wait())
         try:
-            while not stop.is_set():
-                await asyncio.wait({stopping, listening}, timeout=_WRITE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            async for _ in every(_WRITE_SECONDS, stop):
                 if listening.done():
                     listening.result()
                 await self._write()
+            await self._write()
         finally:
             listening.cancel()
-            stopping.cancel()
-            await asyncio.gather(listening, stopping, return_exceptions=True)
+            await asyncio.gather(listening, return_exceptions=True)
             await subscription.close()
 
     async def _listen(self, subscription: Subscription) -> None:

@@ -18,6 +18,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import PrefetchLimit
 from loom_common.errors import DependencyUnavailable, TopologyMissing
 from loom_common.ports.bus import Bus, Wire
+from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import prefetch_limits
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
@@ -44,16 +45,11 @@ class PrefetchLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                try:
-                    await self._round()
-                except (DependencyUnavailable, TopologyMissing) as error:
-                    log.warning("prefetch limits wait", error=str(error))
-                await asyncio.wait({stopping}, timeout=ROUND_SECONDS)
-        finally:
-            stopping.cancel()
+        async for _ in every(ROUND_SECONDS, stop):
+            try:
+                await self._round()
+            except (DependencyUnavailable, TopologyMissing) as error:
+                log.warning("prefetch limits wait", error=str(error))
 
     async def _round(self) -> None:
         async with self._outbox.unit() as unit:

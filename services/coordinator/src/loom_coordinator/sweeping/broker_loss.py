@@ -16,6 +16,7 @@ from loom_common.errors import DependencyUnavailable, TopologyMissing
 from loom_common.flow import DEAD_QUEUE, RUN_ENDS_QUEUE, TOPOLOGY
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
+from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import batches, outbox, pipeline_runs, slices
@@ -78,16 +79,11 @@ class BrokerLoss:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            while not stop.is_set():
-                try:
-                    await self.look()
-                except DependencyUnavailable as error:
-                    log.debug("cannot look for lost work", error=str(error))
-                await asyncio.wait({stopping}, timeout=LOOK_SECONDS)
-        finally:
-            stopping.cancel()
+        async for _ in every(LOOK_SECONDS, stop):
+            try:
+                await self.look()
+            except DependencyUnavailable as error:
+                log.debug("cannot look for lost work", error=str(error))
 
     async def look(self) -> None:
         """Look once. The bus is looked at only where a run is silent. Raises `DependencyUnavailable`."""

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
+from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables import pipeline_runs
@@ -28,14 +29,11 @@ class PayloadCleanup:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Once a minute, until `stop`."""
-        while not stop.is_set():
+        async for _ in every(_EVERY_SECONDS, stop):
             try:
                 await self.tidy()
             except DependencyUnavailable as error:
                 log.warning("housekeeping waits", error=str(error))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({stopping}, timeout=_EVERY_SECONDS)
-            stopping.cancel()
 
     async def tidy(self) -> None:
         """Look once. Raises `DependencyUnavailable`."""

@@ -17,6 +17,7 @@ from loom_common.contracts.v1 import RunProgress
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
+from loom_common.service.periodic import wait_for_stop
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
@@ -58,7 +59,7 @@ class Sweeper:
                     swept = self._clock.monotonic()
             except DependencyUnavailable as error:
                 log.warning("pulse waits", error=str(error))
-            await _wait(stop, pause_after(self._clock.monotonic() - began))
+            await wait_for_stop(stop, pause_after(self._clock.monotonic() - began))
 
     async def _beat(self) -> None:
         async with self._outbox.unit() as unit:
@@ -128,9 +129,3 @@ class Sweeper:
 def pause_after(spent: float) -> float:
     """Seconds to the next beat, so that beating never takes more than a tenth of the time."""
     return max(PULSE_SECONDS, REST * spent)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopping}, timeout=seconds)
-    stopping.cancel()

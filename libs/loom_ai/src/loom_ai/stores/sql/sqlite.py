@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loom_ai.stores.sql.journal import SqlJournal
+from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
 """How long a writer waits for another process's transaction."""
@@ -30,6 +31,6 @@ def sqlite_engine(path: Path) -> AsyncEngine:
 def _prepare(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     # WAL with NORMAL loses nothing when a process dies; only a power cut may take the last transactions.
-    cursor.execute("PRAGMA journal_mode=WAL")
+    use_write_ahead_log(cursor, _BUSY_SECONDS)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()

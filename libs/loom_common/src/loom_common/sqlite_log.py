@@ -1,0 +1,38 @@
+"""The write-ahead log of a SQLite file, which lets others read while one writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any, Protocol
+
+_LOOK_SECONDS = 0.01
+
+
+class Cursor(Protocol):
+    """A cursor of any SQLite driver."""
+
+    def execute(self, statement: str, /) -> Any:
+        """Carry out a statement."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row of the statement's result."""
+        ...
+
+
+def use_write_ahead_log(cursor: Cursor, patience: float) -> None:
+    """Switch the file to write-ahead logging, which it keeps. SQLite itself does not wait here while another process
+    opens the file; this does, for `patience` seconds. Raises `sqlite3.OperationalError` after that."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
