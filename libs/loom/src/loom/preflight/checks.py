@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from loom.preflight import budget_fit, model_prices
+from loom.preflight import budget_fit, calls_in_flight, model_prices
 from loom.preflight.field_names import Compared, compared
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
@@ -94,6 +94,8 @@ async def check(
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
     if (fit := budget_fit.told(loaded.pipeline)) is not None:
         checks.append(Check("budget", ok=True, detail=fit))
+    if (few := calls_in_flight.told(loaded.pipeline)) is not None:
+        checks.append(Check("models", ok=True, detail=few, doubtful=True))
     if overlapping := _overlap(loaded, loaded.pipeline.extract, load, surroundings):
         return [*checks, overlapping]
     checks += await _destination(loaded, load, surroundings)
