@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.ids import thread_id
 from loom_common.errors import RecordError
 
@@ -201,3 +202,15 @@ class Destination(Protocol):
     async def close(self) -> None:
         """Release connections."""
         ...
+
+
+class SourceFactory(Protocol):
+    """Opens a source; raises `ConfigurationError` for options it does not know."""
+
+    def __call__(self, config: ExtractConfig, surroundings: ConnectorContext) -> Source: ...
+
+
+class DestinationFactory(Protocol):
+    """Opens a destination; raises `ConfigurationError` for options it does not know."""
+
+    def __call__(self, config: LoadConfig, surroundings: ConnectorContext) -> Destination: ...
