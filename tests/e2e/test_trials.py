@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from loom_connectors import registry
+from loom_common.plugins import registry
+from loom_common.plugins.kinds import Kind
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult
 from support.projects import ids, project, python, review_ids, rows_at
 
@@ -172,7 +173,7 @@ class Shelf(DataConnector):
 
 
 def test_a_sample_does_not_call_a_connector_of_the_user_s_own(tmp_path, run, monkeypatch):
-    monkeypatch.setitem(registry._registered, "shelf", Shelf)
+    monkeypatch.setitem(registry._registered, (Kind.DESTINATION, "shelf"), Shelf)
     monkeypatch.setattr(Shelf, "called", [])
     made = project(tmp_path, 30, transform=python(), code=CODE, destination="shelf://here/x?table=moods")
     end = run("--sample", "4")

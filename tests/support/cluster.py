@@ -42,8 +42,10 @@ class Cluster:
         state_url: str,
         journal_url: str | None = None,
         environ: Mapping[str, str] | None = None,
+        python: Path = Path(sys.executable),
     ) -> None:
-        """`environ` goes to the services beside what they need, e.g. limits and credentials."""
+        """`environ` goes to the services beside what they need, e.g. limits and credentials; `python` runs them."""
+        self._python = python
         self.project = project
         self.bus_url = bus_url
         self.state_url = state_url
@@ -201,7 +203,7 @@ class Cluster:
         }
         with self._log(name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"loom_{name.partition('.')[0]}"],
+                [str(self._python), "-m", f"loom_{name.partition('.')[0]}"],
                 env=environ,
                 stdout=log,
                 stderr=log,

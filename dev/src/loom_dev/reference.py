@@ -20,7 +20,8 @@ from pydantic_core import PydanticUndefined
 
 from loom.cli.root_command import app
 from loom.project.config import LoomConfig
-from loom_common.domain.definition import caching, evaluation, evaluators, monitoring, pipeline, transform
+from loom_common.domain.definition import caching, evaluation, evaluator_kinds, monitoring, pipeline, transform
+from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import FallbackConfig, Recovery
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.model_options.params import ParamSpec
@@ -112,7 +113,7 @@ def _option_help(option: Any) -> str:
 
 
 def _evaluators() -> str:
-    models = get_args(get_args(evaluators.EvaluatorConfig)[0])
+    models = list(evaluator_kinds.EVALUATORS.values())
     shared = set(models[0].model_fields)
     for model in models[1:]:
         shared &= set(model.model_fields)
@@ -187,7 +188,7 @@ def _type_words(annotation: Any) -> str:
     if origin is dict or annotation is dict:
         return "section"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "evaluator" if annotation.__module__ == evaluators.__name__ else "section"
+        return "evaluator" if issubclass(annotation, Evaluator) else "section"
     names = {str: "text", int: "integer", float: "number", bool: "boolean", Any: "value"}
     return names.get(annotation, str(annotation))
 

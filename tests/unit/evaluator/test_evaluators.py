@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from loom_common.contracts.v1 import TransformedRecord
-from loom_common.domain.definition.evaluators import EvaluatorConfig, JsonSchema
+from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig
+from loom_common.domain.definition.evaluators import JsonSchema
 from loom_common.errors import PermanentError, RecordError
 from loom_evaluator.evaluators.catalog import rule_of
 from loom_evaluator.evaluators.json_schema import json_schema

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluators import EvaluatorConfig
+from loom_common.domain.definition.evaluator_kinds import EVALUATORS
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.definition.transform import TransformConfig
@@ -26,7 +26,7 @@ def test_every_key_of_the_pipeline_file_is_in_the_reference(pages, model):
 
 
 def test_every_evaluator_has_its_section(pages):
-    kinds = {str(model.model_fields["type"].annotation) for model in EvaluatorConfig.__args__[0].__args__}
+    kinds = {str(model.model_fields["type"].annotation) for model in EVALUATORS.values()}
     names = {re.findall(r"'(\w+)'", kind)[0] for kind in kinds}
     assert [name for name in names if f"### `{name}`" not in pages[0]] == []
 

@@ -14,6 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loom.api import Loom, Pipeline, RunResult
     from loom.connectors import DataConnector, register_connector
+    from loom.plugins import (
+        PluginEvaluator,
+        PluginGate,
+        PluginTransform,
+        register_credentials,
+        register_evaluator,
+        register_provider,
+        register_scorer,
+        register_transform,
+    )
     from loom.quality_gates import QualityGate, register_quality_gate
     from loom_common.domain.definition.evaluation import EvaluateConfig
     from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
@@ -26,6 +36,14 @@ _HOME = {
     "RunResult": "loom.api",
     "DataConnector": "loom.connectors",
     "register_connector": "loom.connectors",
+    "PluginEvaluator": "loom.plugins",
+    "PluginGate": "loom.plugins",
+    "PluginTransform": "loom.plugins",
+    "register_credentials": "loom.plugins",
+    "register_provider": "loom.plugins",
+    "register_transform": "loom.plugins",
+    "register_evaluator": "loom.plugins",
+    "register_scorer": "loom.plugins",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
     "EvaluateConfig": "loom_common.domain.definition.evaluation",
@@ -43,11 +61,19 @@ __all__ = [
     "Loom",
     "LoomError",
     "Pipeline",
+    "PluginEvaluator",
+    "PluginGate",
+    "PluginTransform",
     "QualityGate",
     "RunResult",
     "TransformConfig",
     "register_connector",
+    "register_credentials",
+    "register_evaluator",
+    "register_provider",
     "register_quality_gate",
+    "register_scorer",
+    "register_transform",
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
+from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import gather_files, load
 from loom.session import open_session, settled_report
@@ -109,6 +110,8 @@ class Loom:
             reuse=reuse,
         )
         config = self._config.for_cluster() if cluster else self._config
+        if config.distributed:
+            refuse_registered(pipeline)
         finished, notice = None, None
         async with open_session(config, cluster=config.distributed, wait=wait) as session:
             accepted = await session.start(request)

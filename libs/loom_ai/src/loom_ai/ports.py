@@ -31,7 +31,7 @@ class ModelCall:
     base_url: str
     """The endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
-    """One of `loom_common.domain.model_options.providers.PROVIDERS`, which says how it is spoken to."""
+    """The name of a known provider (`loom_common.domain.model_options.providers`), which says how it is spoken to."""
     served_by: str | None = None
     """The provider as the pipeline names it, where that is a name of its own. Not part of the key."""
     temperature: float | None = 0.0

@@ -9,14 +9,12 @@ import aiohttp
 from loom_ai.compose import open_journal
 from loom_ai.http.endpoints import Endpoint
 from loom_ai.http.http_errors import EndpointReference, unreachable
-from loom_ai.wire import anthropic, google, openai
-from loom_ai.wire.form import Wire
+from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
-from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS
+from loom_common.domain.model_options.providers import ADAPTED, provider_named
 from loom_common.errors import AccessRefused, DependencyUnavailable, PermanentError
 
 _SECONDS = 10.0
-_WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
 _NOT_THERE = 404
 _NO_WAY_THROUGH = (502, 503, 504)
 
@@ -28,11 +26,11 @@ async def reach(endpoint: Endpoint, credentials: Credentials) -> str:
     key, `PermanentError` where the address is none of a provider's."""
     if endpoint.provider in ADAPTED:
         return "is asked through its provider's own library, and was not tried"
-    reference = endpoint.api_key if endpoint.api_key is not None else PROVIDERS[endpoint.provider].key or ""
+    reference = endpoint.api_key if endpoint.api_key is not None else provider_named(endpoint.provider).key or ""
     place = EndpointReference(endpoint.base_url, endpoint.model, reference)
     base_url = credentials.expand(endpoint.base_url, in_url=True).rstrip("/")
     secret = credentials.expand(reference).strip() if reference and not credentials.missing(reference) else None
-    wire = _WIRES[PROVIDERS[endpoint.provider].wire]
+    wire = wire_of(endpoint.provider)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as session:
             statuses = []

@@ -185,6 +185,10 @@ class UserCodeError(PermanentError):
     """A Python function named in the pipeline could not be loaded."""
 
 
+class PluginUnusable(UserCodeError):
+    """A plugin that was named cannot be used: it is broken, of another version of Loom, or offered twice."""
+
+
 class BudgetExhausted(LoomError):
     """The run's budget does not cover the next model call, which was not made. The run pauses for more."""
 

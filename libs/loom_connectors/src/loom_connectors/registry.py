@@ -5,11 +5,15 @@ A connector's module is imported when it is first asked for: a run over CSV file
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.urls import query_of
+from loom_common.errors import PluginUnusable
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find, names, register
 from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
 from loom_connectors.locations import Location
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
@@ -20,34 +24,41 @@ if TYPE_CHECKING:
     from loom_connectors.files.storage import Storage
 
 _LOCAL = ("", "file")
-_registered: dict[str, type[DataConnector]] = {}
+SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS} - {""}))
+"""Every scheme and ending that Loom knows itself."""
 
 
 def register_connector(scheme: str, connector: type[DataConnector]) -> None:
-    """Let locations of `scheme://...` be read and written by a connector of the user's own."""
-    _registered[scheme.lower()] = connector
+    """Let locations of `scheme://...` be read and written by a connector of the user's own, in this process. Raises
+    `ConfigurationError` for a scheme or an ending that Loom knows itself."""
+    for kind in (Kind.SOURCE, Kind.DESTINATION):
+        register(kind, scheme.lower(), connector, SCHEMES)
 
 
 def known_schemes() -> list[str]:
     """Every scheme and ending a location may have."""
-    return sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *_registered} - {""})
+    kinds = (Kind.SOURCE, Kind.DESTINATION, Kind.STORAGE, Kind.FORMAT)
+    return sorted({*SCHEMES, *(name for kind in kinds for name in names(kind))})
 
 
 def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source:
     """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.source, surroundings)
-    if connector := _registered_for(location):
-        from loom_connectors.custom import ConnectorSource
+    if (plugin := _plugged(Kind.SOURCE, location)) is not None:
+        from loom_connectors.plugged import open_plugged_source
 
-        return ConnectorSource(connector, config, surroundings)
+        return open_plugged_source(plugin, config, surroundings)
     if location.scheme in SOURCES:
         factory: SourceFactory = _found(SOURCES[location.scheme])
         return factory(config, surroundings)
-    if location.scheme not in STORAGES:
-        raise location.unknown_scheme("extract", {*STORAGES, *SOURCES, *_registered})
+    if not _is_storage(location.scheme):
+        known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
+        raise location.unknown_scheme("extract", known)
     from loom_connectors.files.source import FileSource
 
-    reader = _format(location.format_in(config.options, FORMATS, "extract")).reader(config.options)
+    reader = _format(location.format_in(config.options, _formats(location, config.options), "extract")).reader(
+        config.options
+    )
     written = surroundings.credentials.expand(config.source)
     return FileSource(config, _storage(location.scheme).inputs(written, surroundings), reader)
 
@@ -55,25 +66,26 @@ def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source
 def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> Destination:
     """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.destination, surroundings)
-    connector = _registered_for(location)
-    if connector and surroundings.sample:
-        return _sample_file(location.scheme or location.ending, config, surroundings)
-    if connector:
-        from loom_connectors.custom import ConnectorDestination
+    plugin = _plugged(Kind.DESTINATION, location)
+    if plugin is not None and surroundings.sample:
+        return _sample_file(plugin, config, surroundings)
+    if plugin is not None:
+        from loom_connectors.plugged import open_plugged_destination
 
-        return ConnectorDestination(connector, config, surroundings)
+        return open_plugged_destination(plugin, config, surroundings)
     if location.scheme in DESTINATIONS:
         factory: DestinationFactory = _found(DESTINATIONS[location.scheme])
         return factory(config, surroundings)
-    if location.scheme not in STORAGES:
-        raise location.unknown_scheme("load", {*STORAGES, *DESTINATIONS, *_registered})
+    if not _is_storage(location.scheme):
+        known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}
+        raise location.unknown_scheme("load", known)
     return _file(location, config, surroundings)
 
 
 def is_local_file(location: str, surroundings: ConnectorContext) -> bool:
     """Whether a location names a file of this machine, or several, in whatever format."""
     named = Location.of(location, surroundings)
-    return named.scheme in _LOCAL and _registered_for(named) is None
+    return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
 
 
 def scheme_in(location: str, surroundings: ConnectorContext) -> str:
@@ -85,7 +97,7 @@ def scheme_in(location: str, surroundings: ConnectorContext) -> str:
 def _file(location: Location, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
     from loom_connectors.files.destination import FileDestination
 
-    name = location.format_in(config.options, FORMATS, "load")
+    name = location.format_in(config.options, _formats(location, config.options), "load")
     writer = _format(name).writer(config.options, name)
     written = surroundings.credentials.expand(config.destination)
     return FileDestination(config, surroundings, _storage(location.scheme).result(written, surroundings), writer)
@@ -100,18 +112,39 @@ def _sample_file(scheme: str, config: LoadConfig, surroundings: ConnectorContext
     return _file(Location.of(sample.destination, surroundings), sample, surroundings)
 
 
-def _registered_for(location: Location) -> type[DataConnector] | None:
-    return _registered.get(location.scheme or location.ending)
+def _plugged(kind: Kind, location: Location) -> str | None:
+    """The plugin that serves a location; None where it is Loom's to serve."""
+    name = location.scheme or location.ending
+    return None if name in SCHEMES or name not in names(kind) else name
+
+
+def _is_storage(scheme: str) -> bool:
+    return scheme in STORAGES or scheme in names(Kind.STORAGE)
+
+
+def _formats(location: Location, options: Mapping[str, Any]) -> Collection[str]:
+    """The formats that a file may have. Those of plugins are looked for where the file's is none of Loom's."""
+    if location.ending in FORMATS and "format" not in options:
+        return FORMATS
+    return {*FORMATS, *names(Kind.FORMAT)}
 
 
 def _storage(scheme: str) -> Storage:
-    storage: Storage = _found(STORAGES[scheme])()
+    storage: Storage = _found(STORAGES[scheme])() if scheme in STORAGES else _made(Kind.STORAGE, scheme)
     return storage
 
 
 def _format(name: str) -> Format:
-    form: Format = _found(FORMATS[name])()
+    form: Format = _found(FORMATS[name])() if name in FORMATS else _made(Kind.FORMAT, name)
     return form
+
+
+def _made(kind: Kind, name: str) -> Any:
+    """A plugin's storage or format. Raises `PluginUnusable`."""
+    plugin = find(kind, name)
+    if not callable(plugin):
+        raise PluginUnusable(f"The {kind} '{name}' is no class that makes one.")
+    return plugin()
 
 
 def _found(name: str) -> Any:

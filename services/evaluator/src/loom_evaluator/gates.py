@@ -5,42 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGate
 from loom_common.domain.run.gates import BUILTIN, QualityGate, Score, Verdict, weighted
-from loom_common.errors import ConfigurationError, UserCodeError
+from loom_common.errors import UserCodeError
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find, names, register
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 
 Gate = Callable[[Sequence[Score]], bool | Verdict]
 
-_registered: dict[str, Callable[[], QualityGate]] = {}
-
 
 def register_gate(name: str, gate: Callable[[], QualityGate]) -> None:
     """Let pipelines name a gate class. Raises `ConfigurationError` for the name of a gate that Loom brings."""
-    if name in (*BUILTIN, "weighted"):
-        raise ConfigurationError(f"The gate '{name}' is Loom's own; register yours under another name.")
-    _registered[name] = gate
+    register(Kind.GATE, name, gate, GATES)
 
 
 def gate_of(settings: GateConfig, folder: Path) -> Gate:
     """The gate ready to decide. Raises `UserCodeError` where there is none of that name, or it cannot be made."""
+    if isinstance(settings, PluginGate):
+        return _made(settings.build, settings.type)
     if settings.threshold is not None:
         return weighted(settings.threshold)
     if settings.type in BUILTIN:
         return BUILTIN[settings.type]
-    make = load_function(settings.type, folder) if ":" in settings.type else _registered.get(settings.type)
+    make = load_function(settings.type, folder) if ":" in settings.type else find(Kind.GATE, settings.type)
     if make is None:
-        known = ", ".join((*BUILTIN, "weighted", *_registered))
+        known = ", ".join((*GATES, *names(Kind.GATE)))
         raise UserCodeError(f"There is no quality gate '{settings.type}'; known: {known}, or module:Class.")
+    if not callable(make):
+        raise UserCodeError(f"The quality gate {settings.type} is no class.")
     return _made(make, settings.type)
 
 
-def _made(make: Callable[[], QualityGate], name: str) -> Gate:
+def _made(make: Callable[[], object], name: str) -> Gate:
     try:
         gate = make()
     except BaseException as error:  # it is the user's code
         raise UserCodeError(f"The quality gate {name} cannot be made: {named(error)}") from error
-    if not callable(getattr(gate, "apply", None)):
+    apply: Gate | None = getattr(gate, "apply", None)
+    if apply is None or not callable(apply):
         raise UserCodeError(f"The quality gate {name} has no method apply(scores).")
-    return gate.apply
+    return apply

@@ -14,7 +14,8 @@ from loom_ai.http.endpoints import calls_at_once, endpoint_of
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_common.contracts.v1 import Evaluation, TransformedRecord
 from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluators import EvaluatorConfig, ModelJudged, PythonEvaluator, Regex
+from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig, PluginEvaluator
+from loom_common.domain.definition.evaluators import ModelJudged, PythonEvaluator, Regex
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_common.domain.run import gates
@@ -50,7 +51,7 @@ class _Evaluator:
     @property
     def is_foreign(self) -> bool:
         """Whether it is the user's code; a regular expression is, too: it can hang, and holds everything up."""
-        return isinstance(self.settings, PythonEvaluator | Regex)
+        return isinstance(self.settings, PythonEvaluator | PluginEvaluator | Regex)
 
     @property
     def seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom.cli.commands import browse, cache, config, cost, init, quarantine, run, simulate, validate
+from loom.cli.commands import browse, cache, config, cost, init, plugins, quarantine, run, simulate, validate
 from loom.cli.output.stdout import App
 
 app = App(
@@ -26,3 +26,4 @@ app.command("simulate-model")(simulate.simulate_model)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(cache.app, name="cache")
 app.add_typer(config.app, name="config")
+app.add_typer(plugins.app, name="plugins")

@@ -20,7 +20,14 @@ from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJ
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.model_options.params import ParamSpec, example, typed
-from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, split_model
+from loom_common.domain.model_options.providers import (
+    ADAPTED,
+    PROVIDERS,
+    known_provider,
+    provider_named,
+    provider_names,
+    split_model,
+)
 from loom_common.domain.section import Section
 from loom_common.domain.values import plural
 from loom_common.domain.values.urls import redacted
@@ -176,7 +183,7 @@ def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
     """Known providers that are asked at their usual address, where nobody is answered without a key, and have none."""
     keyless = {}
     for endpoint in model_prices.endpoints(pipeline):
-        known = PROVIDERS[endpoint.provider]
+        known = provider_named(endpoint.provider)
         if endpoint.base_url != known.base_url or endpoint.provider in ADAPTED or endpoint.api_key is not None:
             continue
         for error in credentials.missing(known.key or ""):
@@ -194,7 +201,8 @@ def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
             "models",
             ok=False,
             detail=f"{name} would be asked of OpenAI, which has no such model. Name its provider (`provider:model`, "
-            f"one of {', '.join(PROVIDERS)}, or of `providers`), or where it is served: `base_url`, OPENAI_BASE_URL",
+            f"one of {', '.join(provider_names())}, or of `providers`), "
+            "or where it is served: `base_url`, OPENAI_BASE_URL",
         )
         for name in strange
     ]
@@ -299,7 +307,7 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     named = (text for each in connections for text in (each.base_url, each.api_key))
     elsewhere = {name for name, each in pipeline.providers.items() if each.base_url is not None}
     if pipeline.transform.base_url is None:
-        yield from (PROVIDERS[name].base_url for name in sorted(asked & PROVIDERS.keys() - elsewhere))
+        yield from (known.base_url for name in sorted(asked - elsewhere) if (known := known_provider(name)) is not None)
     judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
     alerts = pipeline.monitoring.alerts
     if alerts is not None:
@@ -318,7 +326,7 @@ def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
 def _models(pipeline: Pipeline) -> Iterator[str]:
     """Every model that is named."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
-    evaluators = evaluate.evaluators if evaluate else ()
-    given = (transform.model, *(getattr(each, "model", None) for each in (evaluate, *evaluators)))
-    yield from (model for model in given if isinstance(model, str))
+    judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
+    given = (transform.model, evaluate.model if evaluate else None, *(each.model for each in judges))
+    yield from (model for model in given if model is not None)
     yield from transform.fallback.models if transform.fallback else ()

@@ -7,18 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from loom.project.yaml_positions import Document, KeyPath
-from loom_common.domain.definition.evaluation import GateConfig
-from loom_common.domain.run.gates import BUILTIN as GATES
+from loom_common.domain.definition.evaluation import GATES, AnyGate, GateConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
 from loom_common.errors import Problem, UserCodeError
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import names
 from loom_common.user_code.functions import load_function
 from loom_evaluator.gates import gate_of
 from loom_transformer.transforms.scorer import BUILTIN as SCORERS
 from loom_transformer.transforms.scorer import Scorers
+
+Known = Callable[[], Iterable[str]]
+"""The names that there are, which are asked for only where another one was written."""
+_GATE: TypeAdapter[GateConfig] = TypeAdapter(AnyGate)
 
 
 def code_problems(document: Document, definition: Mapping[str, Any], folder: Path) -> list[Problem]:
@@ -26,35 +31,52 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
     transform, evaluate = said(definition, "transform"), said(definition, "evaluate")
     problems: list[Problem] = []
 
-    def look(at: KeyPath, name: Any, load_it: Callable[[], object], known: Iterable[str] = ()) -> None:
-        if not isinstance(name, str) or (":" not in name and not known):
+    def look(
+        at: KeyPath, name: Any, load_it: Callable[[], object], known: Callable[[], Iterable[str]] | None = None
+    ) -> None:
+        if not isinstance(name, str) or (":" not in name and known is None):
             return  # what is no reference at all is told by its type
         try:
             load_it()
         except UserCodeError as error:
             words = f"a name that can be loaded ({str(error).rstrip('.?')})"
-            problems.append(document.problem(at, repr(name), words, closest(name, known)))
+            problems.append(document.problem(at, repr(name), words, closest(name, known() if known else ())))
 
     if said(transform, "type") == "python":
         function = said(transform, "function")
         look(("transform", "function"), function, partial(load_function, function, folder))
     if said(transform, "type") == "scorer":
         scorer = said(transform, "scorer")
-        look(("transform", "scorer"), scorer, partial(_find_scorer, scorer, folder), SCORERS)
+        look(
+            ("transform", "scorer"),
+            scorer,
+            partial(_find_scorer, scorer, folder),
+            lambda: (*SCORERS, *names(Kind.SCORER)),
+        )
     for position, evaluator in enumerate(items(evaluate, "evaluators")):
         if said(evaluator, "type") == "python":
             function = said(evaluator, "function")
             at = ("evaluate", "evaluators", position, "function")
             look(at, function, partial(load_function, function, folder))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
-        look(("evaluate", "quality_gate"), gate.type, partial(gate_of, gate, folder), (*GATES, "weighted"))
+        look(
+            ("evaluate", "quality_gate"), gate.type, partial(gate_of, gate, folder), lambda: (*GATES, *names(Kind.GATE))
+        )
     return problems
+
+
+def _scorers() -> list[str]:
+    return [*SCORERS, *names(Kind.SCORER)]
+
+
+def _gates() -> list[str]:
+    return [*GATES, *names(Kind.GATE)]
 
 
 def _gate(written: Any) -> GateConfig | None:
     """None where there is none, or it has a mistake that is told without loading it."""
     try:
-        return None if written is None else GateConfig.model_validate(written)
+        return None if written is None else _GATE.validate_python(written)
     except ValidationError:
         return None
 

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loom_common.domain.model_options.call_options import NOTHING_BESIDES, Extras
-from loom_common.domain.model_options.providers import PROVIDERS, ProviderConfig, RateLimit, split_model
+from loom_common.domain.model_options.providers import (
+    ProviderConfig,
+    RateLimit,
+    known_provider,
+    provider_named,
+    split_model,
+)
 from loom_common.domain.values.durations import seconds
 
 
@@ -16,7 +22,7 @@ class Endpoint:
     """A model and where it is served."""
 
     provider: str
-    """A name of `PROVIDERS`, which says how it is spoken to."""
+    """The name of a known provider, which says how it is spoken to."""
     model: str
     base_url: str
     """May hold credential references."""
@@ -46,13 +52,13 @@ def endpoint_of(
     configured = dict(providers or {})
     name, model = split_model(model, configured)
     said = configured.get(name, ProviderConfig())
-    known = PROVIDERS.get(name)
+    known = known_provider(name)
     if known is None or (said.type is not None and said.type != known.wire):
         kind: str = said.type or "openai"
     else:
         kind = name
-    usual = environ.get(PROVIDERS[kind].base_url_variable or "") if known else None
-    url = base_url or said.base_url or usual or PROVIDERS[kind].base_url
+    usual = environ.get(provider_named(kind).base_url_variable or "") if known else None
+    url = base_url or said.base_url or usual or provider_named(kind).base_url
     return Endpoint(
         provider=kind,
         model=model,

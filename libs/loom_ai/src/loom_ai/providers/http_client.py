@@ -25,11 +25,11 @@ from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.providers.learned_limits import Learned, explains_itself
 from loom_ai.settings import ModelSettings
-from loom_ai.wire import anthropic, google, openai
 from loom_ai.wire.finish import UNUSABLE
-from loom_ai.wire.form import Form, Manner, Wire
+from loom_ai.wire.form import Form, Manner
+from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
-from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS
+from loom_common.domain.model_options.providers import ADAPTED, provider_named
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import (
@@ -53,7 +53,6 @@ _IDLE_SECONDS = 30.0
 """How long an unused connection is kept."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
-_WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
 
 
 class HttpModelClient:
@@ -174,7 +173,7 @@ class HttpModelClient:
             adapted = await self._adapter(call.provider)
             known = (call.base_url, call.model) in self._answered
             return await adapted.ask(call, form, manner, place, base_url, secret, limits, answered_before=known)
-        wire = _WIRES[PROVIDERS[call.provider].wire]
+        wire = wire_of(call.provider)
         started = self._clock.monotonic()
         try:
             async with self._connected().post(
@@ -258,12 +257,12 @@ def _forms(call: ModelCall) -> tuple[Form, ...]:
     """The forms a call may take, strongest first."""
     if call.provider in ADAPTED:
         return (Form.PLAIN,) if call.schema is None else (Form.JSON_SCHEMA, Form.PLAIN)
-    return _WIRES[PROVIDERS[call.provider].wire].forms(call)
+    return wire_of(call.provider).forms(call)
 
 
 def _limits_of(call: ModelCall) -> tuple[str, ...]:
     """The names under which the endpoint may know the longest answer."""
-    return ("max_tokens",) if call.provider in ADAPTED else _WIRES[PROVIDERS[call.provider].wire].limits(call.base_url)
+    return ("max_tokens",) if call.provider in ADAPTED else wire_of(call.provider).limits(call.base_url)
 
 
 def _as_http_has_it(limits: Limits) -> aiohttp.ClientTimeout:
@@ -278,4 +277,4 @@ def _secrets(call: ModelCall, key: str | None, headers: Mapping[str, str]) -> tu
 
 def _key(call: ModelCall) -> str:
     """The credential reference that a call goes with; empty for none."""
-    return call.api_key if call.api_key is not None else PROVIDERS[call.provider].key or ""
+    return call.api_key if call.api_key is not None else provider_named(call.provider).key or ""

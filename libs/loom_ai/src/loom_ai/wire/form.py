@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 
@@ -51,6 +51,7 @@ class Reading(Protocol):
         ...
 
 
+@runtime_checkable
 class Wire(Reading, Protocol):
     """A provider's protocol."""
 

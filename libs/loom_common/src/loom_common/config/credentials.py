@@ -8,10 +8,13 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
-from loom_common.errors import MissingCredential
+from loom_common.errors import MissingCredential, PluginUnusable
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find, names
+from loom_common.text import named
 
 _REFERENCE = re.compile(r"\$\{(?:(?P<provider>[a-z_]+):)?(?P<name>[^}]+)\}")
 
@@ -21,6 +24,12 @@ def references(text: str) -> list[str]:
     return [match[0] for match in _REFERENCE.finditer(text)]
 
 
+def provider_names_in(text: str) -> list[str]:
+    """The credential provider of every reference in `text`."""
+    return [match["provider"] or "env" for match in _REFERENCE.finditer(text)]
+
+
+@runtime_checkable
 class CredentialProvider(Protocol):
     """Somewhere secrets are kept."""
 
@@ -55,11 +64,31 @@ class FileProvider:
         return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
+def _of_plugin(name: str) -> CredentialProvider | None:
+    """The credential provider that a plugin brings. Raises `PluginUnusable`."""
+    found = find(Kind.CREDENTIAL, name)
+    if found is None:
+        return None
+    try:
+        made = found() if isinstance(found, type) else found
+    except Exception as error:
+        raise PluginUnusable(f"The credential provider '{name}' cannot be made: {named(error)}") from error
+    if isinstance(made, CredentialProvider):
+        return made
+    raise PluginUnusable(f"The credential provider '{name}' has no `get` and `remedy`.")
+
+
+BUILTIN = ("env", "file")
+"""The credential providers that Loom brings."""
+
+
 class Credentials:
     """Expands references in text."""
 
     def __init__(self, providers: Mapping[str, CredentialProvider] | None = None) -> None:
-        self._providers: Mapping[str, CredentialProvider] = providers or {"env": EnvProvider(), "file": FileProvider()}
+        self._providers: dict[str, CredentialProvider] = {"env": EnvProvider(), "file": FileProvider()}
+        if providers:
+            self._providers = dict(providers)
 
     def expand(self, text: str, *, in_url: bool = False) -> str:
         """`text` with every reference replaced; percent-encoded where it becomes part of a URL.
@@ -82,11 +111,19 @@ class Credentials:
                 errors.append(error)
         return errors
 
+    def _provider(self, name: str) -> CredentialProvider | None:
+        if name not in self._providers and (made := _of_plugin(name)) is not None:
+            self._providers[name] = made
+        return self._providers.get(name)
+
     def _get(self, match: re.Match[str]) -> str:
         name, provider_name = match["name"], match["provider"] or "env"
-        provider = self._providers.get(provider_name)
+        try:
+            provider = self._provider(provider_name)
+        except PluginUnusable as error:
+            raise MissingCredential(match[0], str(error)) from error
         if provider is None:
-            known = ", ".join(self._providers)
+            known = ", ".join(dict.fromkeys([*self._providers, *names(Kind.CREDENTIAL)]))
             raise MissingCredential(match[0], f"There is no credential provider '{provider_name}'; known: {known}.")
         secret = provider.get(name)
         if secret is None:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from loom_common.domain.definition import evaluators as config
 from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig, PluginEvaluator
 from loom_common.domain.model_options.providers import ProviderConfig
 from loom_evaluator.evaluators.arbiter import arbiter_rule
 from loom_evaluator.evaluators.bounds import in_range, length
@@ -28,7 +29,7 @@ def model_rule_of(
     return arbiter_rule(settings, section, providers or {}, pipeline)
 
 
-def rule_of(settings: config.EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
+def rule_of(settings: EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
     """The evaluator ready to score. `folder` is where the user's modules lie. Raises `PermanentError`."""
     match settings:
         case config.ExactMatch():
@@ -43,7 +44,7 @@ def rule_of(settings: config.EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
             return in_range(settings)
         case config.Length():
             return length(settings)
-        case config.PythonEvaluator():
+        case config.PythonEvaluator() | PluginEvaluator():
             return python(settings, folder)
         case config.EmbeddingSimilarity():
             return embedding_similarity(settings)

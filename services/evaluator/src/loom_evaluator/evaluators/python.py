@@ -1,4 +1,4 @@
-"""The evaluator `python`: a function of the user's own."""
+"""The evaluator `python`, a function of the user's own; and the evaluators of plugins, which build such a function."""
 
 from __future__ import annotations
 
@@ -11,19 +11,35 @@ from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
+from loom_common.domain.definition.evaluator_kinds import PluginEvaluator
 from loom_common.domain.json_values.exact_json import dumps
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
-from loom_common.errors import RecordError
+from loom_common.errors import RecordError, UserCodeError
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of, shown
 
 
-def python(settings: config.PythonEvaluator, folder: Path) -> Rule | AsyncRule:
+def python(settings: config.PythonEvaluator | PluginEvaluator, folder: Path) -> Rule | AsyncRule:
     """`function(output, record)`, sync or async, gives a score, `(score, explanation)` or a mapping of the two.
 
     Whatever it raises is an evaluator error of that one record. Raises `UserCodeError` where it cannot be loaded."""
-    function = load_function(settings.function, folder)
+    if isinstance(settings, PluginEvaluator):
+        return _rule(_built(settings))
+    return _rule(load_function(settings.function, folder))
+
+
+def _built(settings: PluginEvaluator) -> Callable[..., Any]:
+    try:
+        function = settings.build()
+    except BaseException as error:  # it is the plugin's code
+        raise UserCodeError(f"The evaluator {settings.name} cannot be built: {named(error)}") from error
+    if not callable(function):
+        raise UserCodeError(f"The evaluator {settings.name} builds {type(function).__name__}, not a function.")
+    return function
+
+
+def _rule(function: Callable[..., Any]) -> Rule | AsyncRule:
     return _asynchronous(function) if inspect.iscoroutinefunction(function) else _synchronous(function)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels
 from loom_common.domain.definition.output import TEXT
-from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.definition.transform import PluginTransform, TransformConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError
@@ -16,7 +16,7 @@ from loom_transformer.outcome import Transform
 from loom_transformer.transforms.ai import AiTransform
 from loom_transformer.transforms.local import Bounds
 from loom_transformer.transforms.passthrough import Passthrough
-from loom_transformer.transforms.python import python_transform
+from loom_transformer.transforms.python import plugin_transform, python_transform
 from loom_transformer.transforms.scorer import Scorers, scorer_transform
 
 
@@ -35,6 +35,8 @@ class Catalog:
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
+        if isinstance(config, PluginTransform):
+            return plugin_transform(config, shape, bounds)
         match config.type:
             case "ai":
                 return AiTransform(plan, self._models, None if config.output == TEXT else shape, self._threads)

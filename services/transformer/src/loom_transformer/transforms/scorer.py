@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom_common.errors import RecordError, UserCodeError
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find, names
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_common.user_code.poison_isolation import USER_CODE
@@ -41,9 +43,12 @@ class Scorers:
 def _load(reference: str, folder: Path) -> Score:
     if reference in BUILTIN:
         return BUILTIN[reference]()
-    if ":" not in reference:
-        raise UserCodeError(f"There is no scorer '{reference}'; there is {', '.join(BUILTIN)}, or module:name.")
-    loaded = load_function(reference, folder)
+    loaded = load_function(reference, folder) if ":" in reference else find(Kind.SCORER, reference)
+    if loaded is None:
+        known = ", ".join((*BUILTIN, *names(Kind.SCORER)))
+        raise UserCodeError(f"There is no scorer '{reference}'; there is {known}, or module:name.")
+    if not callable(loaded):
+        raise UserCodeError(f"The scorer '{reference}' is {type(loaded).__name__}, not a function or a class.")
     if not isinstance(loaded, type):
         return loaded
     try:

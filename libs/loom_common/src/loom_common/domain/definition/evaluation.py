@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapSerializer, WrapValidator
 
 from loom_common.domain.definition.caching import CacheConfig
-from loom_common.domain.definition.evaluators import MODEL_JUDGED, EvaluatorConfig, ModelJudged
+from loom_common.domain.definition.evaluator_kinds import MODEL_JUDGED, EvaluatorConfig
+from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
-from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, said
+from loom_common.domain.plugin_section import PluginSection, dump_as_itself, unusable
+from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, refusal, said
+from loom_common.errors import PluginUnusable
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find
 
 
 class GateConfig(Section):
@@ -38,6 +43,35 @@ class GateConfig(Section):
 
 THRESHOLD_GATES = ("all_pass", "majority_pass", "any_pass")
 """The gates that look at whether each evaluator passed."""
+GATES = (*THRESHOLD_GATES, "weighted")
+"""The gates that Loom brings."""
+
+
+class PluginGate(PluginSection, GateConfig):
+    """The base of gates with keys of their own that a plugin brings. A gate without keys is any class with `apply`."""
+
+    def build(self) -> object:
+        """The gate, an object with a method `apply(scores)`. It is built once for each pipeline version in every
+        evaluator process."""
+        raise NotImplementedError
+
+
+def _gate(written: Any, handler: ValidatorFunctionWrapHandler) -> GateConfig:
+    """A gate that is a plugin's own section is read by its model; every other one has the keys that all have."""
+    written = GateConfig.long_form(written)
+    kind = written.get("type") if isinstance(written, Mapping) else None
+    if isinstance(kind, str) and kind not in GATES and ":" not in kind:
+        try:
+            found = find(Kind.GATE, kind)
+        except PluginUnusable as error:
+            raise refusal("quality_gate", [unusable((), error, kind)]) from error
+        if isinstance(found, type) and issubclass(found, PluginGate):
+            return found.model_validate(written)
+    made: GateConfig = handler(written)
+    return made
+
+
+AnyGate = Annotated[GateConfig, WrapValidator(_gate), WrapSerializer(dump_as_itself)]
 
 
 class EvaluateConfig(Recovery, CallOptions):
@@ -58,7 +92,7 @@ class EvaluateConfig(Recovery, CallOptions):
         True, description="Whether each question to a judging model and its answer is kept beside the score."
     )
     evaluators: list[EvaluatorConfig] = Field(min_length=1, description="Each gives one score in [0, 1] per record.")
-    quality_gate: GateConfig = Field(
+    quality_gate: AnyGate = Field(
         default_factory=lambda: GateConfig(type="all_pass"),
         description="`all_pass`, `majority_pass`, `any_pass`, `{type: weighted, threshold: 0.75}`, a registered "
         "name, or `module:Class`.",

@@ -1,35 +1,17 @@
-"""The evaluators a pipeline may name, each with its settings. How they score is the evaluator service's."""
+"""The settings of each evaluator that Loom brings. How they score is the evaluator service's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.json_values.patterns import pattern_of
-from loom_common.domain.section import (
-    FunctionRef,
-    Mistake,
-    SecretRef,
-    Section,
-    WebLocation,
-    mistake,
-    mistakes_in,
-    refusal,
-    said,
-)
+from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, mistake, said
 from loom_common.domain.values.durations import Limit
-from loom_common.domain.values.near import closest
 
 
 def _plain(value: str) -> str:
@@ -274,52 +256,3 @@ class Pairwise(ModelJudged):
                 "strange_for_type", "`previous_run`, or the id of a run (`run_` and 12 letters or digits)"
             )
         return value
-
-
-def _whatever_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """An evaluator of a type that is not there has its other mistakes told, too: all of them where a type has nearly
-    that name, else those in the keys that every evaluator has."""
-    try:
-        return handler(written)
-    except ValidationError as error:
-        if not isinstance(written, Mapping) or written.get("type") in EVALUATORS:
-            raise
-        near = closest(str(written.get("type")), EVALUATORS)
-        found = [*mistakes_in(error), *_other_mistakes(written, near)]
-        raise refusal("evaluator", found) from None
-
-
-def _other_mistakes(written: Mapping[str, Any], near: str | None) -> list[Mistake]:
-    kind = near or "length"
-    try:
-        EVALUATORS[kind].model_validate({**written, "type": kind})
-    except ValidationError as error:
-        shared = Evaluator.model_fields
-        return [each for each in mistakes_in(error, kind) if near or (each["loc"][1:] and each["loc"][1] in shared)]
-    return []
-
-
-EvaluatorConfig = Annotated[
-    ExactMatch
-    | Contains
-    | Regex
-    | JsonSchema
-    | Range
-    | Length
-    | PythonEvaluator
-    | EmbeddingSimilarity
-    | Semantic
-    | CustomCriteria
-    | Factuality
-    | Groundedness
-    | Relevance
-    | Pairwise,
-    Field(discriminator="type"),
-    WrapValidator(_whatever_its_type),
-]
-EVALUATORS: dict[str, type[Evaluator]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(EvaluatorConfig)[0])
-}
-"""By their `type`."""
-MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
-"""The types that ask a model."""

@@ -24,11 +24,14 @@ from loom_common.domain.definition.failing import (
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.overwritten_fields import overwriting
 from loom_common.domain.definition.timeouts import Timeouts
-from loom_common.domain.definition.transform import TransformConfig
+from loom_common.domain.definition.transform import AnyTransform
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
-from loom_common.domain.model_options.providers import ProviderConfig, model_mistake, provider_mistakes
+from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
+from loom_common.domain.plugin_section import unusable
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
+from loom_common.errors import PluginUnusable
+from loom_common.plugins.required import lacking
 
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
 
@@ -117,11 +120,16 @@ class Pipeline(Section):
     name: str = Field(description="Lower case letters, digits, `_` and `-`; routing keys and tables carry it.")
     version: str = Field("1.0.0", description="Yours; every run records it.")
     description: str = Field("", description="For people.")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="Packages that bring what this pipeline names, e.g. `loom-politeness>=1.0`. Where one is missing, "
+        "or of another version, no run begins, and the message says what to install.",
+    )
     params: dict[str, ParamSpec] = Field(
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
     extract: ExtractConfig
-    transform: TransformConfig
+    transform: AnyTransform
     evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
     load: LoadConfig
     fail_on: FailOn = Field(
@@ -144,14 +152,22 @@ class Pipeline(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Providers that can be reached, models of providers that there are, and outputs that overwrite nothing."""
+        """Providers that can be reached, models of providers that there are, packages that are installed, and outputs
+        that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from overwriting(written)
+        for position, requirement in enumerate(items(written, "plugins")):
+            if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
+                yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
         own = said(written, "providers")
         configured = list(own) if isinstance(own, Mapping) else []
         for at, model in _models(written):
             if (wrong := model_mistake(model, configured)) is not None:
                 yield mistake(at, "unknown_provider", wrong, model)
+            try:
+                known_provider(model.partition(":")[0])
+            except PluginUnusable as error:
+                yield unusable(at, error, model)
 
     @field_validator("version", mode="before")
     @classmethod
@@ -166,6 +182,11 @@ class Pipeline(Section):
                 "pipeline_name", "a name of at most 100 lower case letters, digits, `_` and `-`, first a letter"
             )
         return value
+
+
+def models_of(pipeline: Pipeline) -> list[str]:
+    """Every model that a pipeline names."""
+    return [model for _, model in _models({"transform": pipeline.transform, "evaluate": pipeline.evaluate})]
 
 
 def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

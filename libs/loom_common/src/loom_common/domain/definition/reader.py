@@ -10,13 +10,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluators import EVALUATORS, Evaluator
+from loom_common.domain.definition.evaluator_kinds import EVALUATORS, evaluator_model, evaluator_names
+from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.model_options.providers import PROVIDERS
+from loom_common.domain.model_options.providers import provider_names
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import names
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
 """Where a path of keys stands in the user's file: (file, line, column)."""
@@ -103,12 +105,14 @@ def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple
             return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            options += names(Kind.TRANSFORM) if path == ("transform", "type") else []
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
-            return f"type {_shown(given)}", f"one of {', '.join(EVALUATORS)}", closest(str(given), EVALUATORS)
+            known = evaluator_names()
+            return f"type {_shown(given)}", f"one of {', '.join(known)}", closest(str(given), known)
         case "unknown_provider":
-            known = sorted(PROVIDERS)
+            known = sorted(provider_names())
             expected = f"`provider:model` with one of {', '.join(known)}, or with one of `providers`"
             return _shown(detail["input"]), expected, detail["msg"]
         case "model_type" | "dict_type" | "model_attributes_type":
@@ -124,8 +128,8 @@ def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple
 def _section_at(loc: KeyPath, model: type[BaseModel]) -> type[BaseModel]:
     """The section that holds the last key of `loc`."""
     for part in loc[:-1]:
-        if part in EVALUATORS and issubclass(model, Evaluator | EvaluateConfig):
-            model = EVALUATORS[str(part)]
+        if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
+            model = named
         elif isinstance(part, str) and part in model.model_fields:
             model = _section_of(model.model_fields[part].annotation) or model
     return model

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ValidatorFunctionWrapHandler, WrapSerializer, WrapValidator
 
 from loom_common.domain.definition.caching import CacheConfig
 from loom_common.domain.definition.failing import (
@@ -19,8 +19,10 @@ from loom_common.domain.definition.failing import (
 from loom_common.domain.definition.output import TEXT, OutputSpec
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
+from loom_common.domain.plugin_section import PluginSection, dump_as_itself, read_plugin
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, said
 from loom_common.domain.values.durations import Limit
+from loom_common.plugins.kinds import Kind
 
 _KEYS_OF_TYPE: dict[str, frozenset[str]] = {
     "ai": frozenset(
@@ -122,7 +124,50 @@ class TransformConfig(Recovery, CallOptions):
             name = "prompt" if key == "prompt_path" else key
             if name in _TYPED and name not in _KEYS_OF_TYPE[kind]:
                 yield mistake((key,), "strange_for_type", f"no `{key}` in a transform of type {kind}", written[key])
-        fallback = FallbackConfig.long_form(said(written, "fallback"))
-        if kind != "ai" and fallback is not None and said(fallback, "value") is None:
-            expected = "`fallback: {value: {...}}`: only a transform of type ai asks models"
-            yield mistake(("fallback",), "strange_for_type", expected, fallback)
+        if kind != "ai":
+            yield from _fallback_without_models(written)
+
+
+def _fallback_without_models(written: Mapping[str, Any]) -> Iterable[Mistake]:
+    fallback = FallbackConfig.long_form(said(written, "fallback"))
+    if fallback is not None and said(fallback, "value") is None:
+        expected = "`fallback: {value: {...}}`: only a transform of type ai asks models"
+        yield mistake(("fallback",), "strange_for_type", expected, fallback)
+
+
+class PluginTransform(PluginSection, TransformConfig):
+    """The base of transforms that a plugin brings. A subclass adds keys of its own, under other names than those of the
+    built-in types, and builds what transforms."""
+
+    type: str  # type: ignore[assignment]  # any name but Loom's own
+
+    def build(self) -> Callable[[dict[str, Any]], Any]:
+        """A function, sync or async, of a record's input that returns its output, a dict. It is built once for each
+        pipeline version in every transformer process."""
+        raise NotImplementedError
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """No key of a built-in type; a fallback that asks no model."""
+        yield from fallback_fits(written)
+        kind = said(written, "type")
+        for key in written:
+            if key == "prompt_path" or key in _TYPED:
+                yield mistake((key,), "strange_for_type", f"no `{key}` in a transform of type {kind}", written[key])
+        yield from _fallback_without_models(written)
+
+
+def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> TransformConfig:
+    """A transform of a plugin is read by its model; every other one has the keys of the built-in types."""
+    kind = written.get("type") if isinstance(written, Mapping) else None
+    if isinstance(kind, str) and kind not in _KEYS_OF_TYPE:
+        read = read_plugin(Kind.TRANSFORM, written, PluginTransform)
+        if read is not None:
+            return read
+    made: TransformConfig = handler(written)
+    return made
+
+
+TRANSFORMS = tuple(_KEYS_OF_TYPE)
+"""The transforms that Loom brings."""
+AnyTransform = Annotated[TransformConfig, WrapValidator(_of_its_type), WrapSerializer(dump_as_itself)]

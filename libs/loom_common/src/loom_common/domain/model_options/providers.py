@@ -13,6 +13,9 @@ from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
 from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
+from loom_common.errors import PluginUnusable
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import find, names
 
 Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
 """How an endpoint is spoken to."""
@@ -28,6 +31,9 @@ class Provider:
     wire: Wire = "openai"
     base_url_variable: str | None = None
     """The environment variable that usually names another endpoint of it."""
+    protocol: object | None = None
+    """Of a plugin's: a module or object that words questions and reads answers, as `loom_ai.wire.form.Wire` says. None
+    where the provider speaks one of Loom's protocols, which `wire` names."""
 
 
 PROVIDERS = {
@@ -57,6 +63,36 @@ PROVIDERS = {
 
 ADAPTED = frozenset({"bedrock", "cohere"})
 """Those whose protocol Loom does not speak itself: they need an extra (docs/adr/0009)."""
+
+
+def known_provider(name: str) -> Provider | None:
+    """The provider of that name, Loom's own or a plugin's; None where there is none. Raises `PluginUnusable`."""
+    if name in PROVIDERS:
+        return PROVIDERS[name]
+    found = find(Kind.PROVIDER, name)
+    if found is None or isinstance(found, Provider):
+        return found
+    raise PluginUnusable(f"The provider '{name}' is {type(found).__name__}, and not a Provider.")
+
+
+def provider_named(name: str) -> Provider:
+    """The provider of that name. Raises `PluginUnusable` where there is none here."""
+    if (known := known_provider(name)) is None:
+        raise PluginUnusable(
+            f"There is no model provider '{name}' here; known: {', '.join(provider_names())}. Install the package that "
+            "brings it."
+        )
+    return known
+
+
+def provider_names() -> list[str]:
+    """Every provider that is known by name. Imports none."""
+    return [*PROVIDERS, *names(Kind.PROVIDER)]
+
+
+def is_known(name: str) -> bool:
+    """Whether a provider is known by that name. Imports none."""
+    return name in PROVIDERS or name in names(Kind.PROVIDER)
 
 
 class RateLimit(Section):
@@ -97,8 +133,8 @@ def provider_mistakes(written: Any) -> Iterable[Mistake]:
     """In a section with `providers`: those of the user's own that do not say where they are."""
     providers = said(written, "providers")
     for name, provider in providers.items() if isinstance(providers, Mapping) else ():
-        if name not in PROVIDERS and isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url"):
-            expected = f"`base_url` for the provider {name}, which is none of {', '.join(PROVIDERS)}"
+        if isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url") and not is_known(name):
+            expected = f"`base_url` for the provider {name}, which is none of {', '.join(provider_names())}"
             yield mistake(("providers", name), "missing_for_type", expected, provider)
 
 
@@ -110,7 +146,7 @@ def model_mistake(model: str, configured: Iterable[str]) -> str | None:
     """What was expected where `provider:model` names a provider that is nearly one of those that there are; None where
     it is one, or where the colon belongs to the model's name."""
     prefix, colon, rest = model.partition(":")
-    known = [*PROVIDERS, *configured]
+    known = [*provider_names(), *configured] if colon else []
     if not colon or not rest or prefix in known:
         return None
     near = closest(prefix, known, 0.75)
@@ -124,6 +160,6 @@ def split_model(model: str, configured: dict[str, ProviderConfig] | None = None)
     """The provider and the model that `provider:model` names. A prefix that is no provider belongs to the model, as in
     `llama3.2:1b`; without one it is OpenAI's, or what speaks like it."""
     prefix, colon, rest = model.partition(":")
-    if colon and rest and (prefix in PROVIDERS or prefix in (configured or {})):
+    if colon and rest and (prefix in (configured or {}) or is_known(prefix)):
         return prefix, rest
     return "openai", model

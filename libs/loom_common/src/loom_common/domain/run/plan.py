@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 import jinja2
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.prompts.prompt import Prompt
@@ -48,8 +48,16 @@ class Plan(BaseModel):
 
     @staticmethod
     def decoded(data: bytes) -> Plan:
-        """The plan that `encoded` wrote."""
-        return Plan.model_validate_json(data)
+        """The plan that `encoded` wrote. Raises `PermanentError` where this process cannot read it, because a package
+        that the run's plugins come from is not installed here, or is of another version."""
+        try:
+            return Plan.model_validate_json(data)
+        except ValidationError as error:
+            words = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            raise PermanentError(
+                f"This process cannot read the plan of the run: expected {words}. Install here what the run was "
+                "started with; then go on with `loom resume`."
+            ) from error
 
     @property
     def hash(self) -> str:

@@ -1,0 +1,161 @@
+"""What can be added to Loom: the bases that plugins are made of, `register_*`, and a list of all that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loom_common.config.credentials import BUILTIN as CREDENTIALS
+from loom_common.config.credentials import CredentialProvider, provider_names_in
+from loom_common.domain.definition.evaluation import GATES, PluginGate
+from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
+from loom_common.domain.definition.pipeline import Pipeline, models_of
+from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform
+from loom_common.domain.model_options.providers import PROVIDERS, Provider
+from loom_common.domain.values.urls import scheme_of
+from loom_common.errors import ConfigurationError, PluginUnusable
+from loom_common.plugins.installed import offered
+from loom_common.plugins.kinds import PLUGIN_API, Kind
+from loom_common.plugins.registry import find, register, registered
+from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
+from loom_transformer.transforms.scorer import BUILTIN as SCORERS
+
+__all__ = [
+    "PLUGIN_API",
+    "Kind",
+    "PluginEvaluator",
+    "PluginGate",
+    "PluginTransform",
+    "Provider",
+    "register_credentials",
+    "register_evaluator",
+    "register_provider",
+    "register_scorer",
+    "register_transform",
+]
+
+_OWN: Mapping[Kind, tuple[str, ...]] = {
+    Kind.SOURCE: tuple(SOURCES),
+    Kind.DESTINATION: tuple(DESTINATIONS),
+    Kind.FORMAT: tuple(FORMATS),
+    Kind.STORAGE: tuple(each for each in STORAGES if each),
+    Kind.TRANSFORM: TRANSFORMS,
+    Kind.EVALUATOR: tuple(EVALUATORS),
+    Kind.GATE: GATES,
+    Kind.SCORER: tuple(SCORERS),
+    Kind.PROVIDER: tuple(PROVIDERS),
+    Kind.CREDENTIAL: CREDENTIALS,
+}
+"""What Loom brings, by kind."""
+
+
+def register_evaluator(name: str, evaluator: type[PluginEvaluator]) -> None:
+    """Make `type: <name>` of an evaluator mean `evaluator`, in this process. Raises `ConfigurationError` for the name
+    of an evaluator that Loom brings."""
+    register(Kind.EVALUATOR, name, evaluator, EVALUATORS)
+
+
+def register_transform(name: str, transform: type[PluginTransform]) -> None:
+    """Make `type: <name>` of the transform mean `transform`, in this process. Raises `ConfigurationError` for the
+    name of a transform that Loom brings."""
+    register(Kind.TRANSFORM, name, transform, TRANSFORMS)
+
+
+def register_scorer(name: str, scorer: Callable[[str], Any]) -> None:
+    """Make `scorer: <name>` mean a function of a text, or a class whose instances are called, in this process. Raises
+    `ConfigurationError` for the name of a scorer that Loom brings."""
+    register(Kind.SCORER, name, scorer, SCORERS)
+
+
+def register_provider(name: str, provider: Provider) -> None:
+    """Make `model: <name>:...` mean models of `provider`, in this process. Raises `ConfigurationError` for the
+    name of a provider that Loom knows."""
+    register(Kind.PROVIDER, name, provider, PROVIDERS)
+
+
+def register_credentials(name: str, provider: CredentialProvider) -> None:
+    """Make `${<name>:...}` ask `provider` for secrets, in this process. Raises `ConfigurationError` for `env` and
+    `file`."""
+    register(Kind.CREDENTIAL, name, provider, CREDENTIALS)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A plugin, and where it comes from."""
+
+    kind: Kind
+    name: str
+    package: str
+    version: str
+    problem: str | None = None
+    """Why it cannot be used; None where it can, or nobody has looked."""
+
+
+def list_plugins(kind: Kind | None = None, *, check: bool = False) -> list[Listed]:
+    """Everything that may be named: Loom's own, what installed packages offer, and what was registered in this process.
+    Nothing is imported unless `check` asks whether each can be."""
+    return [each for each in _listed(check=check) if kind in (None, each.kind)]
+
+
+def _listed(*, check: bool) -> Iterator[Listed]:
+    from importlib.metadata import version
+
+    own = version("loom-pipelines")
+    for kind in Kind:
+        for name in _OWN.get(kind, ()):
+            yield Listed(kind, name, "loom", own)
+        for name in registered(kind):
+            yield Listed(kind, name, "(registered in this process)", "")
+        for plugin in (each for each in offered() if each.kind is kind):
+            problem = None
+            if plugin.name in _OWN.get(kind, ()):
+                problem = f"The {kind} '{plugin.name}' is Loom's own, and this one is never used. Give it another name."
+            elif check:
+                problem = _trouble(plugin.kind, plugin.name)
+            yield Listed(kind, plugin.name, plugin.package, plugin.version, problem)
+
+
+def _trouble(kind: Kind, name: str) -> str | None:
+    try:
+        find(kind, name)
+    except PluginUnusable as error:
+        return str(error)
+    return None
+
+
+def refuse_registered(pipeline: Pipeline) -> None:
+    """Raises `ConfigurationError` where a pipeline that is to run in a cluster names what was registered in this
+    process alone: the cluster's workers would not find it."""
+    for kind, name in _named(pipeline):
+        if name in registered(kind):
+            raise ConfigurationError(
+                f"The {kind} '{name}' was registered in this Python process, and the workers of a cluster would not "
+                f"find it. Name it `module:name`, or offer it by an entry point of the group {kind.group} in a package "
+                "that is installed where they run."
+            )
+
+
+def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
+    """What a pipeline names, by kind."""
+    yield Kind.SOURCE, scheme_of(pipeline.extract.source)
+    yield Kind.DESTINATION, scheme_of(pipeline.load.destination)
+    yield Kind.TRANSFORM, pipeline.transform.type
+    if pipeline.transform.scorer is not None:
+        yield Kind.SCORER, pipeline.transform.scorer
+    if pipeline.evaluate is not None:
+        yield from ((Kind.EVALUATOR, each.type) for each in pipeline.evaluate.evaluators)
+        yield Kind.GATE, pipeline.evaluate.quality_gate.type
+    yield from ((Kind.PROVIDER, model.partition(":")[0]) for model in models_of(pipeline))
+    for text in _texts(pipeline.model_dump(mode="json")):
+        yield from ((Kind.CREDENTIAL, name) for name in provider_names_in(text))
+
+
+def _texts(written: Any) -> Iterator[str]:
+    """Every text of a definition."""
+    if isinstance(written, str):
+        yield written
+    elif isinstance(written, Mapping):
+        yield from (text for value in written.values() for text in _texts(value))
+    elif isinstance(written, list):
+        yield from (text for value in written for text in _texts(value))

@@ -1,0 +1,21 @@
+"""Which protocol a provider is spoken to in: one of Loom's, or a plugin's own."""
+
+from __future__ import annotations
+
+from loom_ai.wire import anthropic, google, openai
+from loom_ai.wire.form import Wire
+from loom_common.domain.model_options.providers import provider_named
+from loom_common.errors import PluginUnusable
+
+_WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": google}
+
+
+def wire_of(provider: str) -> Wire:
+    """The protocol of a provider that needs no extra. Raises `PluginUnusable` where it is not here, or its protocol has
+    not the functions of one."""
+    known = provider_named(provider)
+    if known.protocol is None:
+        return _WIRES[known.wire]
+    if isinstance(known.protocol, Wire):
+        return known.protocol
+    raise PluginUnusable(f"The protocol of the provider '{provider}' lacks functions of `loom_ai.wire.form.Wire`.")

@@ -1,0 +1,116 @@
+"""Which evaluators a pipeline may name: those that Loom brings, by their `type`, and those of plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
+
+from loom_common.domain.definition.evaluators import (
+    Contains,
+    CustomCriteria,
+    EmbeddingSimilarity,
+    Evaluator,
+    ExactMatch,
+    Factuality,
+    Groundedness,
+    JsonSchema,
+    Length,
+    ModelJudged,
+    Pairwise,
+    PythonEvaluator,
+    Range,
+    Regex,
+    Relevance,
+    Semantic,
+)
+from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, read_plugin
+from loom_common.domain.section import Mistake, mistakes_in, refusal
+from loom_common.domain.values.near import closest
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import names
+
+
+class PluginEvaluator(PluginSection, Evaluator):
+    """The base of evaluators that a plugin brings. A subclass adds its own keys, and builds what scores."""
+
+    type: str
+
+    def build(self) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
+        """A function, sync or async, of a record's output and its input. It returns a score from 0 to 1, or a pair of
+        the score and an explanation. It is built once for each pipeline version in every evaluator process."""
+        raise NotImplementedError
+
+
+BuiltIn = (
+    ExactMatch
+    | Contains
+    | Regex
+    | JsonSchema
+    | Range
+    | Length
+    | PythonEvaluator
+    | EmbeddingSimilarity
+    | Semantic
+    | CustomCriteria
+    | Factuality
+    | Groundedness
+    | Relevance
+    | Pairwise
+)
+EVALUATORS: dict[str, type[Evaluator]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(BuiltIn)
+}
+"""Those that Loom brings, by their `type`."""
+MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
+"""The types that ask a model."""
+_built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discriminator="type")])
+
+
+def evaluator_model(kind: str) -> type[Evaluator] | None:
+    """The model of an evaluator's keys; None where there is no such evaluator. Raises `PluginUnusable`."""
+    return EVALUATORS.get(kind) or plugin_model(Kind.EVALUATOR, kind, PluginEvaluator)
+
+
+def evaluator_names() -> list[str]:
+    """Every evaluator that may be named here."""
+    return [*EVALUATORS, *names(Kind.EVALUATOR)]
+
+
+def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """An evaluator of a type that is not there has its other mistakes told, too: all of them where a type has nearly
+    that name, else those in the keys that every evaluator has."""
+    if isinstance(written, Evaluator):
+        return handler(written)
+    kind = written.get("type") if isinstance(written, Mapping) else None
+    if kind not in EVALUATORS and (read := read_plugin(Kind.EVALUATOR, written, PluginEvaluator)) is not None:
+        return read
+    try:
+        return _built_in.validate_python(written)
+    except ValidationError as error:
+        if not isinstance(written, Mapping) or kind in EVALUATORS:
+            raise
+        near = closest(str(kind), EVALUATORS)
+        found = [*mistakes_in(error), *_other_mistakes(written, near)]
+        raise refusal("evaluator", found) from None
+
+
+def _other_mistakes(written: Mapping[str, Any], near: str | None) -> list[Mistake]:
+    kind = near or "length"
+    try:
+        EVALUATORS[kind].model_validate({**written, "type": kind})
+    except ValidationError as error:
+        shared = Evaluator.model_fields
+        return [each for each in mistakes_in(error, kind) if near or (each["loc"][1:] and each["loc"][1] in shared)]
+    return []
+
+
+EvaluatorConfig = Annotated[BuiltIn | PluginEvaluator, WrapValidator(_of_its_type), WrapSerializer(dump_as_itself)]

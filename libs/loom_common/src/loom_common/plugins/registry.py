@@ -1,0 +1,102 @@
+"""Finds plugins by kind and name: what was registered in this process, what an installed package offers, and what
+`module:name` names. What Loom brings itself is looked up by its callers first, so a run that uses nothing else reads
+no metadata. A plugin is imported when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Container
+
+from loom_common.errors import ConfigurationError, PluginUnusable
+from loom_common.plugins.installed import Offered, offered, offers, remedy
+from loom_common.plugins.kinds import API_VARIABLE, PLUGIN_API, Kind
+from loom_common.text import named
+
+_registered: dict[tuple[Kind, str], object] = {}
+
+
+def register(kind: Kind, name: str, plugin: object, own: Container[str] = ()) -> None:
+    """Let `name` mean `plugin` in this process. Raises `ConfigurationError` where `name` is one of Loom's `own`."""
+    if name in own:
+        raise ConfigurationError(f"The {kind} '{name}' is Loom's own; register yours under another name.")
+    _registered[kind, name] = plugin
+
+
+def registered(kind: Kind) -> dict[str, object]:
+    """What was registered in this process, by name."""
+    return {name: plugin for (each, name), plugin in _registered.items() if each is kind}
+
+
+def names(kind: Kind) -> list[str]:
+    """The names that have been added to Loom's own: registered here, or offered by an installed package."""
+    return sorted({*registered(kind), *(each.name for each in offered() if each.kind is kind)})
+
+
+def find(kind: Kind, name: str) -> object | None:
+    """The plugin of that kind and name, imported now if it was not before; None where there is none.
+
+    `module:name` names an object of an installed module. Raises `PluginUnusable` where a plugin is there and does not
+    serve: it cannot be imported, it was written for another version of Loom, or two packages offer it."""
+    if (kind, name) in _registered:
+        return _registered[kind, name]
+    if ":" in name:
+        return _of_module(kind, name)
+    found = offers(kind, name)
+    if len(found) > 1:
+        packages = " and ".join(each.package for each in found)
+        raise PluginUnusable(f"The packages {packages} both offer the {kind} '{name}'. Uninstall one of them.")
+    return load(found[0]) if found else None
+
+
+def load(plugin: Offered) -> object:
+    """Import a plugin. Raises `PluginUnusable`, which names the package."""
+    try:
+        loaded: object = plugin.entry_point.load()
+    except (Exception, SystemExit) as error:
+        words = f"{_capital(plugin)} cannot be imported: {named(error)}{_place(error)}. {remedy(plugin.package)}."
+        raise PluginUnusable(words) from error
+    _check_version(plugin)
+    return loaded
+
+
+def _check_version(plugin: Offered) -> None:
+    """Raises `PluginUnusable` for a plugin that was written for another version of Loom, or does not say for which."""
+    version = getattr(sys.modules[plugin.entry_point.module], API_VARIABLE, None)
+    if version == PLUGIN_API:
+        return
+    if not isinstance(version, int):
+        what = f"does not say that it was written for this version of Loom: {API_VARIABLE} = {PLUGIN_API}"
+    elif version < PLUGIN_API:
+        what = f"is too old: it was written for version {version} of Loom's plugin interface, and this is {PLUGIN_API}"
+    else:
+        raise PluginUnusable(
+            f"{_capital(plugin)} needs version {version} of Loom's plugin interface, and this Loom has {PLUGIN_API}. "
+            "Upgrade Loom."
+        )
+    raise PluginUnusable(f"{_capital(plugin)} {what}. {remedy(plugin.package)}.")
+
+
+def _of_module(kind: Kind, reference: str) -> object:
+    module_name, _, name = reference.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        return getattr(module, name)
+    except (Exception, SystemExit) as error:
+        raise PluginUnusable(
+            f"The {kind} '{reference}' cannot be imported: {named(error)}{_place(error)}. Install the package that has "
+            "this module where Loom runs."
+        ) from error
+
+
+def _capital(plugin: Offered) -> str:
+    words = str(plugin)
+    return words[:1].upper() + words[1:]
+
+
+def _place(error: BaseException) -> str:
+    """Where in the plugin an error was raised; empty where it was not in the plugin."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if each.filename != __file__ and "importlib" not in each.filename]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

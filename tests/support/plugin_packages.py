@@ -1,0 +1,51 @@
+"""Plugin packages as an installer leaves them, made for one test: modules on the path, and their metadata."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from loom_common.plugins.installed import offered
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
+
+
+class PluginPackages:
+    """A folder on the path of this process, from which the packages in it are found."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        folder.mkdir()
+        monkeypatch.syspath_prepend(str(folder))
+        offered.cache_clear()
+
+    def install(
+        self, name: str, entry_points: Mapping[str, str], code: str = "", *, version: str = "1.0", module: str = ""
+    ) -> None:
+        """A package with one module. `entry_points` maps `group/name` to `module:object`."""
+        metadata = self._folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"[{each.split('/')[0]}]\n{each.split('/')[1]} = {value}\n" for each, value in entry_points.items()]
+        (metadata / "entry_points.txt").write_text("\n".join(lines))
+        (self._folder / f"{module or name.replace('-', '_')}.py").write_text(code)
+        offered.cache_clear()
+
+
+def fresh_environment(folder: Path) -> Path:
+    """A virtual environment that has what this one has, and the example plugin installed into it; its Python."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    python = folder / "bin" / "python"
+    ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    own = subprocess.run(ask, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    here = sysconfig.get_path("purelib")
+    (Path(own) / "what_the_tests_have.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    command += ["--no-deps", "--no-build-isolation", "--target", own, str(EXAMPLE)]
+    subprocess.run(command, check=True, timeout=300)
+    return python

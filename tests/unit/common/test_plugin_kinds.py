@@ -1,0 +1,201 @@
+"""Transforms, connectors, model providers and credential providers of installed packages."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from loom.plugins import list_plugins, refuse_registered
+from loom_ai.http.endpoints import endpoint_of
+from loom_ai.wire import openai
+from loom_ai.wire.wires import wire_of
+from loom_common.config.credentials import Credentials
+from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.reader import parse
+from loom_common.domain.model_options.providers import split_model
+from loom_common.domain.run.plan import Plan
+from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCredential, PluginUnusable
+from loom_common.plugins import registry
+from loom_common.plugins.installed import offered
+from loom_common.plugins.kinds import Kind
+from loom_common.worker.context import Context
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.registry import open_source
+from loom_transformer.transforms.python import plugin_transform
+from support.plugin_packages import PluginPackages
+
+SHOUT = """
+from loom.plugins import PluginTransform
+
+LOOM_PLUGIN_API = 1
+
+
+class Shout(PluginTransform):
+    marks: int = 1
+
+    def build(self):
+        return lambda record: {"text": record["text"].upper() + "!" * self.marks}
+"""
+NUMBERS = """
+from loom_connectors.custom import DataConnector, ExtractResult, Record
+from loom_connectors.options import Options
+
+LOOM_PLUGIN_API = 1
+
+
+class NumbersOptions(Options):
+    most: int = 3
+
+
+class Numbers(DataConnector):
+    options = NumbersOptions
+
+    async def connect(self): pass
+    async def disconnect(self): pass
+    async def load(self, records, destination): raise NotImplementedError
+    async def validate_connection(self): return True
+
+    async def extract(self, query, batch_size=100, cursor=None):
+        records = [Record(str(number), {"id": number}) for number in range(self.config["most"])]
+        return ExtractResult(records, len(records), has_more=False)
+"""
+PROVIDER = """
+from loom.plugins import Provider
+
+LOOM_PLUGIN_API = 1
+house = Provider("https://models.house.example/v1", "${HOUSE_KEY}")
+odd = Provider("https://odd.example/v1", protocol=object())
+"""
+VAULT = """
+LOOM_PLUGIN_API = 1
+
+
+class Vault:
+    remedy = "Put {name} into the vault."
+
+    def get(self, name):
+        return {"db": "s3cret"}.get(name)
+"""
+
+
+@pytest.fixture
+def packages(tmp_path, monkeypatch):
+    before = set(sys.modules)
+    yield PluginPackages(tmp_path / "site", monkeypatch)
+    offered.cache_clear()
+    for name in set(sys.modules) - before:
+        if name.startswith("loom_test_"):
+            del sys.modules[name]
+
+
+def definition(**changes):
+    return {
+        "name": "p",
+        "extract": {"source": "x.csv"},
+        "transform": {"type": "passthrough"},
+        "load": {"destination": "y.csv"},
+        **changes,
+    }
+
+
+def problems(written):
+    with pytest.raises(InvalidDefinition) as caught:
+        parse(written)
+    return [str(each) for each in caught.value.problems]
+
+
+async def test_a_transform_of_a_package_brings_its_own_keys(packages):
+    packages.install("loom-test-shout", {"loom.transforms/shout": "loom_test_shout:Shout"}, SHOUT)
+    pipeline = parse(definition(transform={"type": "shout", "marks": 2}))
+    assert Plan.decoded(Plan(pipeline=pipeline).encoded()).pipeline.transform == pipeline.transform
+    transform = plugin_transform(pipeline.transform, None)
+    (outcome,) = await transform.apply("run", [ExtractedRecord(id="1", input={"text": "no"})], Context())
+    assert outcome.output == {"text": "NO!!"}
+
+
+def test_mistakes_in_the_keys_of_a_transform_are_told(packages):
+    packages.install("loom-test-shout", {"loom.transforms/shout": "loom_test_shout:Shout"}, SHOUT)
+    wrong, strange = problems(definition(transform={"type": "shout", "marks": "many", "prompt": "Shout."}))
+    assert wrong.startswith("transform.marks: found 'many'")
+    assert strange == "transform.prompt: found 'Shout.'; expected no `prompt` in a transform of type shout."
+    (unknown,) = problems(definition(transform={"type": "shuot"}))
+    assert unknown.endswith("passthrough, shout. Did you mean 'shout'?")
+
+
+async def test_a_source_of_a_package_is_read_by_its_scheme(packages, tmp_path):
+    packages.install("loom-test-numbers", {"loom.sources/numbers": "loom_test_numbers:Numbers"}, NUMBERS)
+    context = ConnectorContext(tmp_path, Credentials({}))
+    source = open_source(ExtractConfig(source="numbers://all", options={"most": 2}), context)
+    assert [record.data for record in (await source.read(None, 10)).records] == [{"id": 0}, {"id": 1}]
+    usual = open_source(ExtractConfig(source="numbers://all"), context)
+    assert len((await usual.read(None, 10)).records) == 3
+    with pytest.raises(InvalidDefinition, match=r"extract\.options\.mots: found the unknown key 'mots'"):
+        open_source(ExtractConfig(source="numbers://all", options={"mots": 2}), context)
+    with pytest.raises(InvalidDefinition, match="numbers://"):
+        open_source(ExtractConfig(source="number://all"), context)
+
+
+async def test_a_format_of_a_package_is_known_by_the_ending_of_a_name(packages, tmp_path):
+    code = "from loom_connectors.formats.jsonl import JsonLinesFormat as Lines\nLOOM_PLUGIN_API = 1\n"
+    packages.install("loom-test-lines", {"loom.formats/lines": "loom_test_lines:Lines"}, code)
+    (tmp_path / "x.lines").write_text('{"id": 1}\n')
+    source = open_source(ExtractConfig(source="x.lines"), ConnectorContext(tmp_path, Credentials({})))
+    assert [record.data for record in (await source.read(None, 10)).records] == [{"id": 1}]
+    await source.close()
+
+
+def test_a_model_provider_of_a_package_is_known_by_its_name(packages):
+    packages.install("loom-test-house", {"loom.providers/house": "loom_test_house:house"}, PROVIDER)
+    assert split_model("house:big-1") == ("house", "big-1")
+    assert split_model("llama3.2:1b") == ("openai", "llama3.2:1b")
+    endpoint = endpoint_of("house:big-1", environ={})
+    assert (endpoint.provider, endpoint.base_url) == ("house", "https://models.house.example/v1")
+    assert wire_of("house") is openai
+
+
+def test_a_protocol_that_is_none_is_refused(packages):
+    packages.install("loom-test-house", {"loom.providers/odd": "loom_test_house:odd"}, PROVIDER)
+    with pytest.raises(PluginUnusable, match="The protocol of the provider 'odd' lacks functions"):
+        wire_of("odd")
+
+
+def test_a_credential_provider_of_a_package_is_asked(packages):
+    packages.install("loom-test-vault", {"loom.credentials/vault": "loom_test_vault:Vault"}, VAULT)
+    assert Credentials().expand("postgres://me:${vault:db}@host/x", in_url=True) == "postgres://me:s3cret@host/x"
+    with pytest.raises(MissingCredential, match="Put other into the vault"):
+        Credentials().expand("${vault:other}")
+    with pytest.raises(MissingCredential, match="no credential provider 'valt'; known: env, file, vault"):
+        Credentials().expand("${valt:db}")
+
+
+def test_a_list_shows_loom_s_own_and_those_of_packages(packages):
+    packages.install("loom-test-vault", {"loom.credentials/vault": "loom_test_vault:Vault"}, "import no_such")
+    listed = {each.name: each for each in list_plugins(Kind.CREDENTIAL)}
+    assert [(each.package, each.problem) for each in listed.values()] == [
+        ("loom", None),
+        ("loom", None),
+        ("loom-test-vault", None),
+    ]
+    assert "loom_test_vault" not in sys.modules
+    (broken,) = [each for each in list_plugins(check=True) if each.package == "loom-test-vault"]
+    assert "No module named 'no_such'" in (broken.problem or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changes"),
+    [
+        (Kind.SOURCE, "numbers", {"extract": {"source": "numbers://all"}}),
+        (Kind.CREDENTIAL, "vault", {"load": {"destination": "sqlite:///${vault:db}?table=t"}}),
+        (Kind.SCORER, "mine", {"transform": {"type": "scorer", "scorer": "mine", "field": "text"}}),
+        (Kind.GATE, "strict", {"evaluate": {"evaluators": [{"type": "length"}], "quality_gate": "strict"}}),
+        (Kind.PROVIDER, "house", {"transform": {"type": "ai", "model": "house:big", "prompt": "{{ input }}"}}),
+    ],
+)
+def test_what_one_process_registered_is_refused_for_a_cluster(monkeypatch, kind, name, changes):
+    pipeline = parse(definition(**changes))
+    refuse_registered(pipeline)
+    monkeypatch.setitem(registry._registered, (kind, name), str)
+    with pytest.raises(ConfigurationError, match=f"The {kind} '{name}' was registered in this Python process"):
+        refuse_registered(pipeline)
