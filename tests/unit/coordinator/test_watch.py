@@ -14,6 +14,7 @@ from loom_coordinator.accounting.batches import Batch, BatchUsage
 from loom_coordinator.alerts import webhook
 from loom_coordinator.alerts.rules import Figures, findings
 from loom_coordinator.lifecycle import budget_pause
+from support.run_rows import a_run
 
 CALL = Calls(purpose="transform", provider="openai", model="m", made=1, cost=0.5)
 
@@ -114,7 +115,7 @@ def test_a_pause_says_what_was_done_and_what_is_left():
      ("budget_exhausted", None, 1.9, "no use")],
 )  # fmt: skip
 def test_a_run_is_resumed_with_a_budget_that_lets_it_do_something(reason, given, booked, budget):
-    run = {"run_id": "r", "reason": reason, "budget": 2.0}
+    run = a_run(run_id="r", reason=reason, budget=2.0)
     if budget == "no use":
         with pytest.raises(ConfigurationError, match="loom resume r --budget"):
             budget_pause.resumed(run, given, booked)

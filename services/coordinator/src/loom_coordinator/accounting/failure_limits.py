@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from loom_common.domain.definition.failing import Recovery
 from loom_common.domain.definition.reader import parse
@@ -17,6 +17,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import plural
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -75,25 +76,25 @@ def _limits(section: Recovery, *, replay: bool) -> Recovery:
     return section
 
 
-async def passed(unit: UnitOfWork, run: RowMapping, more: Mapping[Stage, Count]) -> str | None:
+async def passed(unit: UnitOfWork, run: Run, more: Mapping[Stage, Count]) -> str | None:
     """The limit that the run has passed, in words, after `more` was counted; None where it is within its limits."""
-    counted = of_json(run["counted"])
+    counted = of_json(run.counted)
     if counted is None:
         if not any(count.failed for count in more.values()):
             return None
-        counted = await counts(unit, run["run_id"])  # the facts of `more` are among the batches already
+        counted = await counts(unit, run.run_id)  # the facts of `more` are among the batches already
     else:
         counted = {stage: counted.get(stage, NONE) + more.get(stage, NONE) for stage in Stage}
-    await run_rows.change(unit, run["run_id"], counted=as_json(counted))
-    before = of_json(run["counted_before"]) or {}
-    limits = limits_of(run["definition"], replay=run["replay_of"] is not None)
+    await run_rows.change(unit, run.run_id, counted=as_json(counted))
+    before = of_json(run.counted_before) or {}
+    limits = limits_of(run.definition, replay=run.replay_of is not None)
     return exceeded(limits, since(before, counted))
 
 
-async def so_far(unit: UnitOfWork, run: RowMapping) -> dict[str, list[int]] | None:
+async def so_far(unit: UnitOfWork, run: Run) -> dict[str, list[int]] | None:
     """What a run that is resumed has counted, read from its batches: it is within its limits again. None where nothing
     failed in it."""
-    counted = await counts(unit, run["run_id"])
+    counted = await counts(unit, run.run_id)
     return as_json(counted) if any(count.failed for count in counted.values()) else None
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Float, RowMapping, case, cast, func, select
+from sqlalchemy import Column, Float, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.definition.pipeline import Pipeline
@@ -15,6 +15,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import latency as histogram
 from loom_common.domain.values.urls import redacted
 from loom_common.flow import Stage
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import (
     batches,
     evaluation_results,
@@ -40,12 +41,12 @@ def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Ta
     return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
 
 
-async def of_run(connection: AsyncConnection, run: RowMapping) -> Tally:
+async def of_run(connection: AsyncConnection, run: Run) -> Tally:
     """The run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after a
     resume, the batches tell."""
-    if run["completed_at"] is not None and run["tally"]:
-        return Tally(**run["tally"])
-    return shown(await tally(connection, run["run_id"]), run["placed"], ended=False)
+    if run.completed_at is not None and run.tally is not None:
+        return run.tally
+    return shown(await tally(connection, run.run_id), run.placed, ended=False)
 
 
 def columns(total: Tally) -> dict[str, Any]:
@@ -81,17 +82,14 @@ async def _percentiles(unit: UnitOfWork, run_id: str, column: Column[Any]) -> di
     return {name: histogram.percentile(merged, share) for name, share in shares.items()}
 
 
-async def definition(unit: UnitOfWork, run: RowMapping) -> Pipeline:
-    """The definition this run was started with."""
-    row = await unit.connection.execute(
-        select(pipeline_runs.c.definition).where(pipeline_runs.c.run_id == run["run_id"])
-    )
-    return parse(row.scalar_one())
+def definition(run: Run) -> Pipeline:
+    """The definition that the run was started with."""
+    return parse(run.definition)
 
 
-async def summarize_evaluations(unit: UnitOfWork, run: RowMapping) -> None:
+async def summarize_evaluations(unit: UnitOfWork, run: Run) -> None:
     """Add up `record_evaluations` into one `evaluation_results` row per evaluator."""
-    pipeline = await definition(unit, run)
+    pipeline = definition(run)
     if pipeline.evaluate is None:
         return
     scores = record_evaluations
@@ -108,7 +106,7 @@ async def summarize_evaluations(unit: UnitOfWork, run: RowMapping) -> None:
                     func.avg(case((scores.c.passed, 1.0), else_=0.0)).label("pass_rate"),
                     func.avg(cast(scores.c.score * scores.c.score, Float)).label("mean_square"),
                 )
-                .where(scores.c.run_id == run["run_id"], scores.c.score.is_not(None))
+                .where(scores.c.run_id == run.run_id, scores.c.score.is_not(None))
                 .group_by(scores.c.evaluator_name)
             )
         ).mappings()
@@ -121,7 +119,7 @@ async def summarize_evaluations(unit: UnitOfWork, run: RowMapping) -> None:
         variance = max(0.0, float(row["mean_square"]) - float(row["mean"]) ** 2)
         rows.append(
             {
-                "run_id": run["run_id"],
+                "run_id": run.run_id,
                 "evaluator_name": evaluator.name,
                 "evaluator_type": evaluator.type,
                 "mean_score": float(row["mean"]),
@@ -145,15 +143,15 @@ async def summarize_evaluations(unit: UnitOfWork, run: RowMapping) -> None:
         await unit.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
 
-async def _destination(unit: UnitOfWork, run: RowMapping) -> str:
+async def _destination(unit: UnitOfWork, run: Run) -> str:
     """Where a run's rows are, as the loader said: for a sample, that is beside its destination."""
-    said = select(pipeline_runs.c.destination).where(pipeline_runs.c.run_id == run["run_id"])
+    said = select(pipeline_runs.c.destination).where(pipeline_runs.c.run_id == run.run_id)
     return str((await unit.connection.execute(said)).scalar_one())
 
 
-async def enter_lineage(unit: UnitOfWork, run: RowMapping, total: Tally) -> None:
+async def enter_lineage(unit: UnitOfWork, run: Run, total: Tally) -> None:
     """Where the run's records came from, where they went, and what each stage let through."""
-    pipeline = await definition(unit, run)
+    pipeline = definition(run)
     counts = {
         Stage.EXTRACT: (total.extracted, total.extracted),
         Stage.TRANSFORM: (total.extracted, total.transformed),
@@ -161,11 +159,11 @@ async def enter_lineage(unit: UnitOfWork, run: RowMapping, total: Tally) -> None
         Stage.LOAD: (total.passed, total.loaded),
     }
     row = {
-        "run_id": run["run_id"],
+        "run_id": run.run_id,
         "input_source": redacted(pipeline.extract.source),
         "input_query": pipeline.extract.query,
         "input_record_count": total.extracted,
-        "output_destination": await _destination(unit, run) if run["sample"] else redacted(pipeline.load.destination),
+        "output_destination": await _destination(unit, run) if run.sample else redacted(pipeline.load.destination),
         "output_record_count": total.loaded,
         "stages": [
             {"stage": stage.value, "records_in": entered, "records_out": left}

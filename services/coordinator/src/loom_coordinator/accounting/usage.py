@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.run.calls import AMOUNTS, Calls, summed
 from loom_coordinator.accounting.batches import Paid
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import pipeline_costs, pipeline_runs, run_calls
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -52,13 +53,13 @@ async def cost_of_run(connection: AsyncConnection, run_id: str) -> float:
     return float((await connection.execute(total)).scalar_one())
 
 
-async def add_up(unit: UnitOfWork, run: RowMapping) -> None:
+async def add_up(unit: UnitOfWork, run: Run) -> None:
     """The pipeline's rows in `pipeline_costs` for every day on which the run cost something, and for today. A run's
     records count on the day it ended, its money on the days it was spent."""
     days = set(
-        (await unit.connection.execute(select(run_calls.c.date).where(run_calls.c.run_id == run["run_id"]))).scalars()
+        (await unit.connection.execute(select(run_calls.c.date).where(run_calls.c.run_id == run.run_id))).scalars()
     )
-    pipeline = run["pipeline_name"]
+    pipeline = run.pipeline_name
     await unit.upsert(pipeline_costs, [await _day(unit, pipeline, each) for each in sorted(days | {unit.now.date()})])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Float, RowMapping, cast, func, select
+from sqlalchemy import Float, cast, func, select
 
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.run.tally import Tally
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, findings
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import evaluation_results, pipeline_runs, record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -16,20 +17,20 @@ _TOLD = ("succeeded", "partial")
 """Runs whose figures are worth comparing with."""
 
 
-def config_of(run: RowMapping) -> MonitoringConfig:
+def config_of(run: Run) -> MonitoringConfig:
     """As the run's definition says it."""
-    return MonitoringConfig.model_validate(run["definition"].get("monitoring") or {})
+    return MonitoringConfig.model_validate(run.definition.get("monitoring") or {})
 
 
-async def look(unit: UnitOfWork, run: RowMapping, *, at_end: bool = False) -> None:
+async def look(unit: UnitOfWork, run: Run, *, at_end: bool = False) -> None:
     """Record what stands out, once per run and subject. A run under way must have come some way first."""
     config = config_of(run)
     if not config.watches:
         return
-    tally = await tallies.tally(unit.connection, run["run_id"])
+    tally = await tallies.tally(unit.connection, run.run_id)
     if not tally.transformed or (not at_end and tally.transformed < LEAST_RECORDS):
         return
-    now = await _figures(unit, run["run_id"], tally)
+    now = await _figures(unit, run.run_id, tally)
     sections = [each for each in (config.cost_spike, config.score_degradation) if each is not None]
     most = max((each.runs for each in sections), default=0)
     history = await _history(unit, run, most) if most else []
@@ -53,18 +54,18 @@ async def _figures(unit: UnitOfWork, run_id: str, tally: Tally) -> Figures:
     )
 
 
-async def _history(unit: UnitOfWork, run: RowMapping, most: int) -> list[Figures]:
+async def _history(unit: UnitOfWork, run: Run, most: int) -> list[Figures]:
     runs = pipeline_runs.c
     rows = (
         (
             await unit.connection.execute(
                 select(runs.run_id, runs.cost_total, runs.tally)
                 .where(
-                    runs.pipeline_name == run["pipeline_name"],
+                    runs.pipeline_name == run.pipeline_name,
                     runs.status.in_(_TOLD),
                     runs.replay_of.is_(None),
                     runs.sample.is_(None),
-                    runs.run_id != run["run_id"],
+                    runs.run_id != run.run_id,
                     runs.completed_at.is_not(None),
                 )
                 .order_by(runs.completed_at.desc())

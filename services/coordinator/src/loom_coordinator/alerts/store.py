@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loom_common.contracts.v1 import Alert, BudgetSpent
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_coordinator.alerts.rules import ERROR, Finding
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -21,12 +22,12 @@ def budget_exhausted(spent: BudgetSpent) -> Finding:
     return Finding("budget_exhausted", f"{spent.limit:.6f}", words, spent.limit, spent.gone, ERROR)
 
 
-async def raise_one(unit: UnitOfWork, run: RowMapping, finding: Finding) -> None:
+async def raise_one(unit: UnitOfWork, run: Run, finding: Finding) -> None:
     """Record an alert, unless the run has it already; it is sent where the pipeline says so."""
-    alert = MonitoringConfig.model_validate(run["definition"].get("monitoring") or {}).alerts
+    alert = MonitoringConfig.model_validate(run.definition.get("monitoring") or {}).alerts
     row = {
-        "pipeline_name": run["pipeline_name"],
-        "run_id": run["run_id"],
+        "pipeline_name": run.pipeline_name,
+        "run_id": run.run_id,
         "alert_type": finding.type,
         "subject": finding.subject,
         "severity": finding.severity,
@@ -46,7 +47,7 @@ async def raise_one(unit: UnitOfWork, run: RowMapping, finding: Finding) -> None
         .returning(monitoring_alerts.c.id)
     )
     if (await unit.connection.execute(statement)).scalar_one_or_none() is not None:
-        log.warning("alert", run_id=run["run_id"], pipeline=run["pipeline_name"], alert=finding.message, reported=True)
+        log.warning("alert", run_id=run.run_id, pipeline=run.pipeline_name, alert=finding.message, reported=True)
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:

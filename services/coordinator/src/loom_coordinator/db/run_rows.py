@@ -1,15 +1,17 @@
-"""Run rows: read, lock and change."""
+"""Reads, locks and changes rows of `pipeline_runs`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
@@ -24,7 +26,7 @@ FAILURE_LIMIT = "failure_limit"
 TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
 
 
-async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, RowMapping]:
+async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, Run]:
     """The rows of these runs, locked until the unit ends; in a fixed order, so that none deadlock."""
     statement = (
         select(pipeline_runs)
@@ -33,7 +35,14 @@ async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, RowMapping
         .with_for_update()
     )
     rows = (await unit.connection.execute(statement)).mappings()
-    return {row["run_id"]: row for row in rows}
+    return {row["run_id"]: Run.of(row) for row in rows}
+
+
+async def find(connection: AsyncConnection, run_id: str) -> Run | None:
+    """The run as it stands now, without a lock; None where there is no such run."""
+    rows = await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
+    row = rows.mappings().one_or_none()
+    return None if row is None else Run.of(row)
 
 
 async def change(unit: UnitOfWork, run_id: str, **values: Any) -> None:
@@ -41,9 +50,9 @@ async def change(unit: UnitOfWork, run_id: str, **values: Any) -> None:
     await unit.connection.execute(update(pipeline_runs).where(pipeline_runs.c.run_id == run_id).values(**values))
 
 
-async def raise_epoch(unit: UnitOfWork, run: RowMapping, **values: Any) -> int:
+async def raise_epoch(unit: UnitOfWork, run: Run, **values: Any) -> int:
     """Make everything on its way for this run stale, and tell every worker so."""
-    epoch = int(run["epoch"]) + 1
-    await change(unit, run["run_id"], epoch=epoch, **values)
-    unit.send(Outgoing(flow.control("all"), RunEpoch(run_id=run["run_id"], epoch=epoch), mandatory=False))
+    epoch = run.epoch + 1
+    await change(unit, run.run_id, epoch=epoch, **values)
+    unit.send(Outgoing(flow.control("all"), RunEpoch(run_id=run.run_id, epoch=epoch), mandatory=False))
     return epoch

@@ -9,8 +9,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import (
     BatchFact,
@@ -28,6 +26,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import batches, failure_limits, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import budget_pause, completion, slices
@@ -66,18 +65,18 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> None:
         await _go_on(unit, run, mine, counted.get(run_id, {}))
 
 
-async def _go_on(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:
+async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:
     """Let a run take its next step: fail, finish, or ask for more."""
-    if run["status"] in run_rows.TERMINAL:
+    if run.status in run_rows.TERMINAL:
         await completion.correct(unit, run, facts)
         return
-    failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run["epoch"]), None)
+    failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run.epoch), None)
     if failure is not None:
         await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
         return
-    if run["status"] != run_rows.RUNNING:
+    if run.status != run_rows.RUNNING:
         return
-    spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run["epoch"]), None)
+    spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run.epoch), None)
     if spent is not None:
         await budget_pause.pause(unit, run, spent)
         return
@@ -85,16 +84,16 @@ async def _go_on(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message], co
     if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
         return
-    finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run["epoch"]]
+    finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run.epoch]
     if finalized:
         await completion.succeed(unit, run, finalized[-1])
         return
-    if run["notice"] and moved:
-        await run_rows.change(unit, run["run_id"], notice=None)
+    if run.notice and moved:
+        await run_rows.change(unit, run.run_id, notice=None)
     await advance(unit, run)
 
 
-async def advance(unit: UnitOfWork, run: RowMapping) -> None:
+async def advance(unit: UnitOfWork, run: Run) -> None:
     """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time."""
     if not await slices.release(unit, run):
         await completion.finalize_if_ended(unit, run)
@@ -120,12 +119,12 @@ async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> Non
     await unit.upsert(record_evaluations, list(rows.values()))
 
 
-async def _keep_rows(unit: UnitOfWork, known: Mapping[str, RowMapping], facts: Sequence[BatchFact]) -> None:
+async def _keep_rows(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence[BatchFact]) -> None:
     """The first rows that a sample loaded, by the place of their batch: as many batches as a report needs at most."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    found: dict[str, dict[str, Sequence[dict[str, Any]]]] = {}
     for fact in facts:
         header = fact.header
-        kept = found.setdefault(header.run_id, dict(known[header.run_id]["sampled"] or {}))
+        kept = found.setdefault(header.run_id, dict(known[header.run_id].sampled or {}))
         kept[f"{header.partition}-{header.slice}-{header.position}"] = list(fact.rows)
     for run_id, rows in found.items():
         first = sorted(rows, key=lambda place: tuple(map(int, place.split("-"))))[:SHOWN_ROWS]

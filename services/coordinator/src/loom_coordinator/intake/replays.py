@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping, case, func, select
+from sqlalchemy import case, func, select
 
 from loom_common.contracts.v1 import ReplayRequest, RunAccepted
 from loom_common.domain.definition.reader import parse
@@ -12,6 +12,7 @@ from loom_common.domain.values.ids import new_run_id
 from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import pipeline_runs, quarantined
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import start_run
@@ -25,9 +26,9 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
     original = (await run_rows.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
         raise ConfigurationError(f"There is no run {request.run_id}.")
-    if original["status"] not in run_rows.TERMINAL:
+    if original.status not in run_rows.TERMINAL:
         raise ConfigurationError(
-            f"Run {request.run_id} has not ended (its status is {original['status']}), so its records may still get "
+            f"Run {request.run_id} has not ended (its status is {original.status}), so its records may still get "
             f"through. Finish it with `loom resume {request.run_id}`, or drop it with `loom cancel {request.run_id}`; "
             "then replay them."
         )
@@ -39,8 +40,8 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         record_ids=request.record_ids,
         edits=changes.edits,
     )
-    plan = Plan.decoded(await payloads.get(original["plan"]))
-    definition = changed(original["definition"], changes)
+    plan = Plan.decoded(await payloads.get(original.plan))
+    definition = changed(original.definition, changes)
     plan = replayed(plan.model_copy(update={"pipeline": parse(definition)}), replay)
     if changes.prompt is not None:
         await start_run.register_prompt(unit, plan)
@@ -52,7 +53,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
         plan,
         definition=definition,
         requested_by=request.requested_by,
-        priority=original["priority"],
+        priority=original.priority,
     )
     return RunAccepted(run_id=run_id, pipeline=plan.pipeline.name, status=run_rows.RUNNING)
 
@@ -65,9 +66,9 @@ def replayed(plan: Plan, replay: Replay) -> Plan:
     return plan.model_copy(update={"pipeline": pipeline, "replay": replay, "limit": None})
 
 
-async def origin_of(unit: UnitOfWork, run: RowMapping) -> str:
+async def origin_of(unit: UnitOfWork, run: Run) -> str:
     """The run that first read the records: `run` itself, or, of a replay, the run at the beginning of its line."""
-    run_id, before = run["run_id"], run["replay_of"]
+    run_id, before = run.run_id, run.replay_of
     while before is not None:
         run_id = before
         query = select(pipeline_runs.c.replay_of).where(pipeline_runs.c.run_id == run_id)
@@ -75,33 +76,33 @@ async def origin_of(unit: UnitOfWork, run: RowMapping) -> str:
     return str(run_id)
 
 
-async def see_that_it_may_be_resumed(unit: UnitOfWork, run: RowMapping) -> None:
+async def see_that_it_may_be_resumed(unit: UnitOfWork, run: Run) -> None:
     """Raise `ConfigurationError` where replays of a run's records stand against resuming it: one that is at work on
     them, or, where the run would replace what lies in its destination, one that loaded some."""
-    load = run["definition"].get("load") or {}
-    for replay in await _replays(unit, run["run_id"]):
-        if replay["status"] not in run_rows.TERMINAL:
+    load = run.definition.get("load") or {}
+    for replay in await _replays(unit, run.run_id):
+        if replay.status not in run_rows.TERMINAL:
             raise ConfigurationError(
-                f"Run {replay['run_id']} is replaying records of {run['run_id']} (its status is {replay['status']}). "
-                f"Finish it with `loom resume {replay['run_id']}`, or drop it with `loom cancel {replay['run_id']}`; "
-                f"then resume {run['run_id']}."
+                f"Run {replay.run_id} is replaying records of {run.run_id} (its status is {replay.status}). "
+                f"Finish it with `loom resume {replay.run_id}`, or drop it with `loom cancel {replay.run_id}`; "
+                f"then resume {run.run_id}."
             )
-        if load.get("mode") == "replace" and (replay["tally"] or {}).get("loaded"):
+        if load.get("mode") == "replace" and replay.tally and replay.tally.loaded:
             raise ConfigurationError(
-                f"Run {replay['run_id']} has loaded records of {run['run_id']}, whose mode is `replace`: resuming it "
+                f"Run {replay.run_id} has loaded records of {run.run_id}, whose mode is `replace`: resuming it "
                 "would remove them. Start the pipeline again instead."
             )
 
 
-async def _replays(unit: UnitOfWork, run_id: str) -> list[RowMapping]:
+async def _replays(unit: UnitOfWork, run_id: str) -> list[Run]:
     """All replays of a run's records, and of what those kept back again."""
-    found: list[RowMapping] = []
+    found: list[Run] = []
     parents = [run_id]
     while parents:
         query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(parents))
-        children = (await unit.connection.execute(query)).mappings().all()
+        children = [Run.of(row) for row in (await unit.connection.execute(query)).mappings()]
         found += children
-        parents = [child["run_id"] for child in children]
+        parents = [child.run_id for child in children]
     return found
 
 

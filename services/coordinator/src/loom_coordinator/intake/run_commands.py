@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import RowMapping
-
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
@@ -13,6 +11,7 @@ from loom_common.domain.values.durations import seconds
 from loom_common.errors import ConfigurationError
 from loom_coordinator.accounting import failure_limits, usage
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import apply_facts, replays
 from loom_coordinator.lifecycle import budget_pause, completion, final_status, finalize, slices, staged_rows, stalls
@@ -34,43 +33,43 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
         case "priority":
             status = await prioritize(unit, run, command.priority)
     now = (await run_rows.lock(unit, [command.run_id]))[command.run_id]
-    return RunAccepted(run_id=command.run_id, pipeline=run["pipeline_name"], status=status, epoch=now["epoch"])
+    return RunAccepted(run_id=command.run_id, pipeline=run.pipeline_name, status=status, epoch=now.epoch)
 
 
-async def cancel(unit: UnitOfWork, run: RowMapping) -> str:
+async def cancel(unit: UnitOfWork, run: Run) -> str:
     """End it. Cancelling what has ended drops what it has staged. Cancelling what was cancelled asks the loader once
     more for what the first time asked of it: that message may be lost with a broker."""
     if staged_rows.held(run) and not final_status.adds(run):
         await staged_rows.drop(unit, run, status=run_rows.CANCELLED)
         return run_rows.CANCELLED
-    if run["status"] == run_rows.CANCELLED:
-        finalize.ask(unit, run, int(run["epoch"]), complete=False, drop=True)
-    elif run["status"] not in run_rows.TERMINAL:
+    if run.status == run_rows.CANCELLED:
+        finalize.ask(unit, run, run.epoch, complete=False, drop=True)
+    elif run.status not in run_rows.TERMINAL:
         await completion.cancel(unit, run)
     else:
-        return str(run["status"])
+        return run.status
     return run_rows.CANCELLED
 
 
-async def pause(unit: UnitOfWork, run: RowMapping) -> str:
+async def pause(unit: UnitOfWork, run: Run) -> str:
     """Stop asking for more, and let workers drop what is on its way. Nothing is lost: resume asks again."""
-    if run["status"] == run_rows.RUNNING:
+    if run.status == run_rows.RUNNING:
         await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=None, reason=None)
-        paused = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
+        paused = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
         told = await progress(unit, paused)
         unit.send(Outgoing(flow.fact("run", "progress", told.pipeline), told, mandatory=False))
         return run_rows.PAUSED
-    return str(run["status"])
+    return run.status
 
 
-async def resume(unit: UnitOfWork, run: RowMapping, budget: float | None = None) -> str:
+async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str:
     """Ask again for everything that has not ended. The run has its time again, as many failures as its limits allow,
     and `budget` USD in all where that is given. Takes over one whose engine is gone."""
-    if run["status"] in (run_rows.SUCCEEDED, run_rows.PARTIAL) and run["reason"] != run_rows.FAILURE_LIMIT:
-        raise ConfigurationError(f"Run {run['run_id']} has ended ({run['status']}): there is nothing to resume.")
+    if run.status in (run_rows.SUCCEEDED, run_rows.PARTIAL) and run.reason != run_rows.FAILURE_LIMIT:
+        raise ConfigurationError(f"Run {run.run_id} has ended ({run.status}): there is nothing to resume.")
     await replays.see_that_it_may_be_resumed(unit, run)
     await staged_rows.see_that_it_can_go_on(unit, run)
-    booked = await usage.cost_of_run(unit.connection, run["run_id"])
+    booked = await usage.cost_of_run(unit.connection, run.run_id)
     counted = await failure_limits.so_far(unit, run)
     await run_rows.raise_epoch(
         unit,
@@ -88,15 +87,15 @@ async def resume(unit: UnitOfWork, run: RowMapping, budget: float | None = None)
         counted=counted,
         placed=None,
     )
-    fresh = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
+    fresh = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
     await slices.reissue(unit, fresh)
     await apply_facts.advance(unit, fresh)
     return run_rows.RUNNING
 
 
-async def prioritize(unit: UnitOfWork, run: RowMapping, priority: int | None) -> str:
+async def prioritize(unit: UnitOfWork, run: Run, priority: int | None) -> str:
     """Change the run's share beside other runs; effective with its next slice."""
     if priority is None:
         raise ConfigurationError("A priority command needs `priority`: 1 to 10.")
-    await run_rows.change(unit, run["run_id"], priority=priority)
-    return str(run["status"])
+    await run_rows.change(unit, run.run_id, priority=priority)
+    return run.status

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BudgetSpent
@@ -14,6 +12,7 @@ from loom_common.errors import ConfigurationError
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import slices
 from loom_coordinator.lifecycle.run_progress import progress
@@ -22,9 +21,9 @@ EXHAUSTED = "budget_exhausted"
 """The reason of a pause, as it stands in `pipeline_runs.reason`."""
 
 
-async def pause(unit: UnitOfWork, run: RowMapping, spent: BudgetSpent) -> None:
+async def pause(unit: UnitOfWork, run: Run, spent: BudgetSpent) -> None:
     """Let workers drop what is on its way, and say what was done and what is left. Nothing is lost."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     tally = await tallies.tally(unit.connection, run_id)
     whole = await slices.exhausted(unit, run_id)
     words = said(run_id, spent, tally.ended, tally.extracted if whole else None)
@@ -54,17 +53,17 @@ def _verb(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def resumed(run: RowMapping, given: float | None, booked: float) -> dict[str, Any]:
+def resumed(run: Run, given: float | None, booked: float) -> dict[str, Any]:
     """The columns that a resumed run gets. Raises `ConfigurationError` for a budget that is no use. Pure."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     if given is not None and given <= booked:
         raise ConfigurationError(
             f"Run {run_id} has cost ${booked:.4f} already; a budget of ${given:.4f} lets it do nothing. "
             f"Give it more: `loom resume {run_id} --budget USD`."
         )
-    if given is None and run["reason"] == EXHAUSTED:
+    if given is None and run.reason == EXHAUSTED:
         raise ConfigurationError(
-            f"Run {run_id} has spent its budget of ${run['budget']:.4f}. Say what it may cost in all: "
+            f"Run {run_id} has spent its budget of ${run.budget:.4f}. Say what it may cost in all: "
             f"`loom resume {run_id} --budget USD`."
         )
-    return {"reason": None, "budget": run["budget"] if given is None else given}
+    return {"reason": None, "budget": run.budget if given is None else given}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, delete
+from sqlalchemy import delete
 
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
@@ -13,39 +13,40 @@ from loom_common.domain.run.tally import Tally
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import inbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize, run_report, slices, staged_rows, stalls
 
 
-async def finalize_if_ended(unit: UnitOfWork, run: RowMapping) -> None:
+async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
     """All is extracted: once nothing of the run is on the way any more, judge it, and ask the loader to put the result
     in place. A run that failed replaces nothing."""
-    if run["finalizing"] or await slices.underway(unit, run["run_id"]):
+    if run.finalizing or await slices.underway(unit, run.run_id):
         return
-    tally = await tallies.tally(unit.connection, run["run_id"])
-    reached = final_status.of(tally, await _batch_threshold(unit, run))
+    tally = await tallies.tally(unit.connection, run.run_id)
+    reached = final_status.of(tally, _batch_threshold(run))
     if reached.status == run_rows.FAILED:
         await fail(unit, run, reached.error or "the run failed")
         return
-    await run_rows.change(unit, run["run_id"], finalizing=True)
+    await run_rows.change(unit, run.run_id, finalizing=True)
     await put_in_place(unit, run)
 
 
-async def put_in_place(unit: UnitOfWork, run: RowMapping) -> None:
+async def put_in_place(unit: UnitOfWork, run: Run) -> None:
     """Ask the loader to put the result of a whole run in place. An empty one takes no other's, unless it may."""
-    tally = await tallies.tally(unit.connection, run["run_id"])
+    tally = await tallies.tally(unit.connection, run.run_id)
     empty = tally.loaded == tally.second  # the first destination has got no row of this run
-    keep = empty and not run["sample"] and not (await tallies.definition(unit, run)).load.allow_empty
-    finalize.ask(unit, run, int(run["epoch"]), complete=True, keep=keep)
+    keep = empty and not run.sample and not tallies.definition(run).load.allow_empty
+    finalize.ask(unit, run, run.epoch, complete=True, keep=keep)
 
 
-async def succeed(unit: UnitOfWork, run: RowMapping, finalized: LoadFinalized) -> None:
+async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     """The load is finalized: end the run with its verdict, and drop what earlier runs left staged for this place."""
     placed = where(finalized)
-    await run_rows.change(unit, run["run_id"], destination=finalized.location, placed=placed)
-    tally = await tallies.tally(unit.connection, run["run_id"])
-    reached = final_status.of(tally, await _batch_threshold(unit, run))
+    await run_rows.change(unit, run.run_id, destination=finalized.location, placed=placed)
+    tally = await tallies.tally(unit.connection, run.run_id)
+    reached = final_status.of(tally, _batch_threshold(run))
     if finalized.kept:
         reached = final_status.kept_old_result(reached)
     shown = tallies.shown(tally, placed, ended=True)
@@ -59,14 +60,14 @@ def where(finalized: LoadFinalized) -> dict[str, bool]:
     return {"first": finalized.placed, "second": finalized.second_placed}
 
 
-async def fail(unit: UnitOfWork, run: RowMapping, reason: str) -> None:
+async def fail(unit: UnitOfWork, run: Run, reason: str) -> None:
     """End a run that cannot go on. What was loaded stays; `loom resume` goes on where it stopped."""
     await _cut_short(unit, run, run_rows.FAILED, error=reason)
 
 
-async def stop(unit: UnitOfWork, run: RowMapping, limit: str) -> None:
+async def stop(unit: UnitOfWork, run: Run, limit: str) -> None:
     """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
-    tally = await tallies.tally(unit.connection, run["run_id"])
+    tally = await tallies.tally(unit.connection, run.run_id)
     loaded = tally.loaded if final_status.adds(run) else tally.loaded - tally.staged
     status = run_rows.PARTIAL if loaded else run_rows.FAILED
     await _cut_short(unit, run, status, error=limit, reason=run_rows.FAILURE_LIMIT)
@@ -74,7 +75,7 @@ async def stop(unit: UnitOfWork, run: RowMapping, limit: str) -> None:
 
 async def _cut_short(
     unit: UnitOfWork,
-    run: RowMapping,
+    run: Run,
     status: str,
     *,
     error: str | None,
@@ -84,7 +85,7 @@ async def _cut_short(
     """End a run before its time. What it added to its destination is shown. What it staged to replace a whole waits for
     `loom resume`, or is dropped."""
     epoch = await run_rows.raise_epoch(unit, run, placed=None)
-    tally = await tallies.tally(unit.connection, run["run_id"])
+    tally = await tallies.tally(unit.connection, run.run_id)
     shown = tallies.shown(tally, None, ended=True)
     if drop and not final_status.adds(run):
         shown = shown.model_copy(update={"staged": 0})
@@ -93,11 +94,11 @@ async def _cut_short(
         finalize.ask(unit, run, epoch, complete=False, drop=drop)
 
 
-async def late(unit: UnitOfWork, run: RowMapping) -> bool:
+async def late(unit: UnitOfWork, run: Run) -> bool:
     """End a run whose time is over; False where it is not."""
-    if run["deadline"] is None or unit.now < run["deadline"]:
+    if run.deadline is None or unit.now < run.deadline:
         return False
-    held_up = f" At its end, {run['notice']}" if run["notice"] else ""
+    held_up = f" At its end, {run.notice}" if run.notice else ""
     await fail(
         unit,
         run,
@@ -107,18 +108,18 @@ async def late(unit: UnitOfWork, run: RowMapping) -> bool:
     return True
 
 
-async def cancel(unit: UnitOfWork, run: RowMapping) -> None:
+async def cancel(unit: UnitOfWork, run: Run) -> None:
     """End a run at the user's word. What it added stays and is shown; what it staged is dropped; the rest counts as
     cancelled."""
     await _cut_short(unit, run, run_rows.CANCELLED, error=None, drop=True)
 
 
-async def correct(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message]) -> None:
+async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
     """Facts came after the end: of a batch that was in a worker's hands when the run was cancelled, stopped or failed,
     or of the loader, which tells what of it can be read."""
-    if run["status"] not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
+    if run.status not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
         return
-    run_id, placed = run["run_id"], run["placed"]
+    run_id, placed = run.run_id, run.placed
     for fact in facts:
         if isinstance(fact, LoadFinalized):
             placed = where(fact)
@@ -128,19 +129,19 @@ async def correct(unit: UnitOfWork, run: RowMapping, facts: Sequence[Message]) -
     if staged_rows.given_up(run):
         shown = shown.model_copy(update={"staged": 0})
         if any(isinstance(fact, BatchFact) and fact.header.tally.staged for fact in facts):
-            finalize.ask(unit, run, int(run["epoch"]), complete=False, drop=True)
+            finalize.ask(unit, run, run.epoch, complete=False, drop=True)
     await run_rows.change(unit, run_id, **tallies.columns(shown))
     await usage.add_up(unit, run)
 
 
-async def _batch_threshold(unit: UnitOfWork, run: RowMapping) -> float | None:
-    definition = await tallies.definition(unit, run)
+def _batch_threshold(run: Run) -> float | None:
+    definition = tallies.definition(run)
     return definition.evaluate.batch_threshold if definition.evaluate else None
 
 
 async def _end(
     unit: UnitOfWork,
-    run: RowMapping,
+    run: Run,
     status: str,
     tally: Tally,
     *,
@@ -148,11 +149,11 @@ async def _end(
     reason: str | None = None,
     epoch: int | None = None,
 ) -> None:
-    epoch = int(run["epoch"]) if epoch is None else epoch
-    run_id = run["run_id"]
+    epoch = run.epoch if epoch is None else epoch
+    run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
     percentiles = await tallies.latency(unit, run_id)
-    duration = (unit.now - run["started_at"]).total_seconds()
+    duration = (unit.now - run.started_at).total_seconds()
     await run_rows.change(
         unit,
         run_id,
@@ -179,12 +180,12 @@ async def _end(
     _tell(unit, run, finished, epoch)
 
 
-def _tell(unit: UnitOfWork, run: RowMapping, finished: RunReport, epoch: int) -> None:
+def _tell(unit: UnitOfWork, run: Run, finished: RunReport, epoch: int) -> None:
     message = RunFinished(
-        run_id=run["run_id"],
-        pipeline=run["pipeline_name"],
+        run_id=run.run_id,
+        pipeline=run.pipeline_name,
         epoch=epoch,
         report=finished,
-        replay_of=run["replay_of"],
+        replay_of=run.replay_of,
     )
-    unit.send(Outgoing(flow.fact("run", "finished", run["pipeline_name"]), message))
+    unit.send(Outgoing(flow.fact("run", "finished", run.pipeline_name), message))

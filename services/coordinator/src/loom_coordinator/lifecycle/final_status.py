@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping
-
 from loom_common.domain.run.gates import below_batch_threshold
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.plural import counted
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 
 LEFT_AS_IT_WAS = (
     "What the destination held was left as it was; `load: {allow_empty: true}` lets an empty result replace it."
@@ -48,8 +47,8 @@ def kept_old_result(verdict: Verdict) -> Verdict:
     return Verdict(run_rows.PARTIAL, f"{begin} {LEFT_AS_IT_WAS}")
 
 
-def adds(run: RowMapping) -> bool:
+def adds(run: Run) -> bool:
     """Whether a run that ends early shows what it wrote so far: it adds rows, where others replace a whole."""
-    if run["sample"] is not None:
+    if run.sample is not None:
         return False
-    return run["definition"]["load"].get("mode") == "append" or run["replay_of"] is not None
+    return run.definition["load"].get("mode") == "append" or run.replay_of is not None

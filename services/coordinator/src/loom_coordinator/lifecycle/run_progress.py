@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import func, select
 
 from loom_common.contracts.v1 import BatchUnderWay, RunProgress, StageProgress
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import slices
@@ -16,10 +17,10 @@ from loom_coordinator.lifecycle import slices
 _RANK = {stage: rank for rank, stage in enumerate(Stage)}
 
 
-async def progress(unit: UnitOfWork, run: RowMapping, under_way: Sequence[BatchUnderWay] = ()) -> RunProgress:
+async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay] = ()) -> RunProgress:
     """Where a run stands now. `under_way` are batches in the hands of workers: what is done of them counts before the
     batch is."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     tally = await tallies.tally(unit.connection, run_id)
     worked = await _seconds(unit, run_id)
     begun = await _begun(unit, run_id, under_way)
@@ -31,9 +32,9 @@ async def progress(unit: UnitOfWork, run: RowMapping, under_way: Sequence[BatchU
     }
     return RunProgress(
         run_id=run_id,
-        pipeline=run["pipeline_name"],
-        epoch=run["epoch"],
-        status=run["status"],
+        pipeline=run.pipeline_name,
+        epoch=run.epoch,
+        status=run.status,
         tally=tally,
         total=tally.extracted if await slices.exhausted(unit, run_id) else None,
         stages={
@@ -42,9 +43,9 @@ async def progress(unit: UnitOfWork, run: RowMapping, under_way: Sequence[BatchU
             )
             for stage, (entered, left) in counts.items()
         },
-        elapsed=(unit.now - run["started_at"]).total_seconds(),
-        notice=run["notice"],
-        reason=run["reason"],
+        elapsed=(unit.now - run.started_at).total_seconds(),
+        notice=run.notice,
+        reason=run.reason,
     )
 
 

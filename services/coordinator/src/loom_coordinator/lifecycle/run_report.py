@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import Alert, EvaluatorSummary, KeptReason, RunBudget, RunReport, StageCalls
@@ -15,16 +15,14 @@ from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_coordinator.accounting import estimates, failure_reasons, tallies, usage
 from loom_coordinator.alerts import store
-from loom_coordinator.db.tables import evaluation_results, pipeline_runs
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables import evaluation_results
 
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     """The report of a run, as far as it has come; None where there is no such run."""
-    run = (
-        (await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id)))
-        .mappings()
-        .one_or_none()
-    )
+    run = await run_rows.find(connection, run_id)
     if run is None:
         return None
     scores = await connection.execute(
@@ -39,7 +37,7 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
 
 
 def build(
-    run: RowMapping,
+    run: Run,
     tally: Tally,
     evaluation: dict[str, EvaluatorSummary],
     spent: Sequence[StageCalls] = (),
@@ -48,11 +46,11 @@ def build(
 ) -> RunReport:
     """The report of a run row and its tally. Pure."""
     return RunReport(
-        run_id=run["run_id"],
-        pipeline=run["pipeline_name"],
-        version=run["pipeline_version"],
-        status=run["status"],
-        error=run["error_message"],
+        run_id=run.run_id,
+        pipeline=run.pipeline_name,
+        version=run.pipeline_version,
+        status=run.status,
+        error=run.error_message,
         records={
             name: getattr(tally, name)
             for name in (
@@ -76,20 +74,20 @@ def build(
             "evaluate": tally.cost_evaluate,
         },
         calls={"made": tally.calls_made, "from_cache": tally.calls_from_cache},
-        latency={"p50": run["latency_p50"], "p95": run["latency_p95"], "p99": run["latency_p99"]},
-        waited=run["waited"] or {},
-        duration_seconds=run["duration_seconds"] or 0.0,
-        destination=run["destination"],
-        reason=run["reason"],
+        latency={"p50": run.latency_p50, "p95": run.latency_p95, "p99": run.latency_p99},
+        waited=dict(run.waited or {}),
+        duration_seconds=run.duration_seconds or 0.0,
+        destination=run.destination,
+        reason=run.reason,
         spending=tuple(spent),
         budget=_budget(run, sum(each.cost for each in spent)),
-        estimate=estimates.compared(run["estimate"], spent, tally.extracted),
+        estimate=estimates.compared(run.estimate, spent, tally.extracted),
         alerts=tuple(told),
         reasons=tuple(why),
-        staged_in=staged_in(run["destination"], run["run_id"]) if tally.staged else None,
-        sample=run["sample"],
-        rows=_rows(run["sampled"]),
-        fail_on=checked_limits(run["definition"].get("fail_on") or {}),
+        staged_in=staged_in(run.destination, run.run_id) if tally.staged else None,
+        sample=run.sample,
+        rows=_rows(run.sampled),
+        fail_on=checked_limits(run.definition.get("fail_on") or {}),
     )
 
 
@@ -99,10 +97,10 @@ def _rows(sampled: Mapping[str, Sequence[dict[str, Any]]] | None) -> tuple[dict[
     return tuple(row for _, rows in ordered for row in rows)[:SHOWN_ROWS]
 
 
-def _budget(run: RowMapping, spent: float) -> RunBudget | None:
-    if run["budget"] is None:
+def _budget(run: Run, spent: float) -> RunBudget | None:
+    if run.budget is None:
         return None
-    return RunBudget(limit=run["budget"], spent=spent, left=max(0.0, run["budget"] - spent))
+    return RunBudget(limit=run.budget, spent=spent, left=max(0.0, run.budget - spent))
 
 
 def summary(row: Any) -> EvaluatorSummary:

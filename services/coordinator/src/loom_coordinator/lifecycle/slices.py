@@ -16,6 +16,7 @@ from loom_common.domain.run.budget import Budget
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import DONE, UNDERWAY
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
@@ -34,10 +35,10 @@ async def open_partition(unit: UnitOfWork, run_id: str, partition: int, limit: i
     )
 
 
-async def release(unit: UnitOfWork, run: RowMapping) -> bool:
+async def release(unit: UnitOfWork, run: Run) -> bool:
     """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
     answer tells where the next one begins. Returns whether there is anything left to extract."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     places = await _open_places(unit, run_id)
     waiting = [row for row in places if row["asked"] is None]
     if not waiting:
@@ -45,14 +46,14 @@ async def release(unit: UnitOfWork, run: RowMapping) -> bool:
     outstanding = sum(row["asked"] or 0 for row in places)
     in_flight = await underway(unit, run_id)
     credit_window = (await run_windows.shared(unit))[run_id]
-    age = (unit.now - run["started_at"]).total_seconds()
+    age = (unit.now - run.started_at).total_seconds()
     if unit.owner is None and age < OPENING_SECONDS:
         credit_window = min(credit_window, opening_window(await _done(unit, run_id), age))
     for partition in waiting:
         asked = next_slice(
             in_flight=in_flight,
             outstanding=outstanding,
-            batches_per_slice=run["slice_batches"],
+            batches_per_slice=run.slice_batches,
             credit_window=credit_window,
         )
         if not asked:
@@ -89,11 +90,11 @@ async def _open_places(unit: UnitOfWork, run_id: str) -> Sequence[RowMapping]:
     return (await unit.connection.execute(statement)).mappings().all()
 
 
-async def _issue(unit: UnitOfWork, run: RowMapping, partition: RowMapping, max_batches: int) -> None:
+async def _issue(unit: UnitOfWork, run: Run, partition: RowMapping, max_batches: int) -> None:
     number, limit = partition["next_slice"], partition["remaining"]
     await unit.connection.execute(
         slices.insert().values(
-            run_id=run["run_id"],
+            run_id=run.run_id,
             partition=partition["partition"],
             slice=number,
             cursor=partition["cursor"],
@@ -105,23 +106,23 @@ async def _issue(unit: UnitOfWork, run: RowMapping, partition: RowMapping, max_b
     )
     await unit.connection.execute(
         update(partitions)
-        .where(partitions.c.run_id == run["run_id"], partitions.c.partition == partition["partition"])
+        .where(partitions.c.run_id == run.run_id, partitions.c.partition == partition["partition"])
         .values(next_slice=number + 1)
     )
     budget = await budget_of(unit, run)
     _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches, budget=budget)
 
 
-async def budget_of(unit: UnitOfWork, run: RowMapping) -> Budget | None:
+async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
     """What the run may spend, with what is booked on it now; None without a budget."""
-    if run["budget"] is None:
+    if run.budget is None:
         return None
-    return Budget(limit=run["budget"], spent=await usage.cost_of_run(unit.connection, run["run_id"]))
+    return Budget(limit=run.budget, spent=await usage.cost_of_run(unit.connection, run.run_id))
 
 
 def _ask(
     unit: UnitOfWork,
-    run: RowMapping,
+    run: Run,
     partition: int,
     number: int,
     cursor: Any,
@@ -131,12 +132,12 @@ def _ask(
     *,
     budget: Budget | None,
 ) -> None:
-    pipeline = run["pipeline_name"]
+    pipeline = run.pipeline_name
     message = ExtractSlice(
-        run_id=run["run_id"],
+        run_id=run.run_id,
         pipeline=pipeline,
-        plan=run["plan"],
-        epoch=run["epoch"],
+        plan=run.plan,
+        epoch=run.epoch,
         partition=partition,
         slice=number,
         cursor=cursor,
@@ -145,7 +146,7 @@ def _ask(
         positions=tuple(positions) if positions is not None else None,
         budget=budget,
     )
-    route = flow.replay(pipeline) if run["replay_of"] else flow.work(Stage.EXTRACT, pipeline)
+    route = flow.replay(pipeline) if run.replay_of else flow.work(Stage.EXTRACT, pipeline)
     unit.send(Outgoing(route, message))
 
 
@@ -170,10 +171,10 @@ async def answered(unit: UnitOfWork, fact: SliceExtracted) -> None:
     )
 
 
-async def reissue(unit: UnitOfWork, run: RowMapping) -> int:
+async def reissue(unit: UnitOfWork, run: Run) -> int:
     """Ask again for everything that has not ended: unanswered slices whole, answered ones for their unfinished
     batches. Works from the database alone, whatever the broker has lost. Returns how many slices were asked for."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     unfinished = await unit.connection.execute(
         select(batches.c.partition, batches.c.slice, batches.c.position).where(
             batches.c.run_id == run_id, batches.c.state == UNDERWAY

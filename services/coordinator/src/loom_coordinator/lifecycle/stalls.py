@@ -9,12 +9,13 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, case, func, select, update
+from sqlalchemy import case, func, select, update
 
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.values.durations import seconds
 from loom_common.flow import Stage
 from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import batches, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle.slices import ISSUED
@@ -54,18 +55,18 @@ def stalled(
     return None
 
 
-def limits_of(run: RowMapping) -> dict[Stage, float]:
+def limits_of(run: Run) -> dict[Stage, float]:
     """Seconds, per stage."""
     timeouts = timeouts_of(run)
     return {stage: seconds(getattr(timeouts, stage.value)) for stage in Stage}
 
 
-def timeouts_of(run: RowMapping) -> Timeouts:
+def timeouts_of(run: Run) -> Timeouts:
     """As the run's definition sets them."""
-    return Timeouts.model_validate(run["definition"].get("timeouts") or {})
+    return Timeouts.model_validate(run.definition.get("timeouts") or {})
 
 
-async def look(unit: UnitOfWork, run: RowMapping) -> Stage | None:
+async def look(unit: UnitOfWork, run: Run) -> Stage | None:
     """The stage at which the run is stalled; None where it moves."""
     rows = await unit.connection.execute(
         select(
@@ -73,17 +74,17 @@ async def look(unit: UnitOfWork, run: RowMapping) -> Stage | None:
             func.min(case((batches.c.state == UNDERWAY, batches.c.updated_at))).label("waiting_since"),
             func.max(batches.c.updated_at).label("last"),
         )
-        .where(batches.c.run_id == run["run_id"])
+        .where(batches.c.run_id == run.run_id)
         .group_by(batches.c.stage)
     )
     heard = {Stage(row["stage"]): Heard(row["waiting_since"], row["last"]) for row in rows.mappings()}
-    asked = select(func.min(slices.c.issued_at)).where(slices.c.run_id == run["run_id"], slices.c.state == ISSUED)
+    asked = select(func.min(slices.c.issued_at)).where(slices.c.run_id == run.run_id, slices.c.state == ISSUED)
     return stalled(heard, (await unit.connection.execute(asked)).scalar_one(), limits_of(run), unit.now)
 
 
-async def asked_again(unit: UnitOfWork, run: RowMapping) -> None:
+async def asked_again(unit: UnitOfWork, run: Run) -> None:
     """From now on the run has its time again: what was asked for is not asked for at every look."""
-    run_id = run["run_id"]
+    run_id = run.run_id
     await unit.connection.execute(
         update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
     )

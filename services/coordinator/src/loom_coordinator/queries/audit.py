@@ -11,7 +11,6 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
-from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_coordinator.accounting import tallies
@@ -40,10 +39,10 @@ async def books(unit: UnitOfWork, run_id: str, ledger: Mapping[str, int] | None)
         .group_by(quarantined.c.outcome)
     )
     return Books(
-        status=run["status"],
-        told=Tally(**run["tally"]) if run["tally"] and run["completed_at"] else None,
+        status=run.status,
+        told=run.tally if run.completed_at else None,
         batches=await tallies.tally(unit.connection, run_id),
-        placed=run["placed"],
+        placed=run.placed,
         dropped=staged_rows.given_up(run),
         unfinished=(await unit.connection.execute(unfinished)).scalar_one(),
         kept={row[0]: row[1] for row in await unit.connection.execute(outcomes)},

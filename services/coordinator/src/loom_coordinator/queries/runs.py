@@ -15,20 +15,19 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.accounting.batches import DONE, UNDERWAY
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import batches, pipeline_runs, quarantined
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.flow_control import run_windows
-from loom_coordinator.lifecycle import stalls
+from loom_coordinator.lifecycle import slices, stalls
 from loom_coordinator.lifecycle.run_progress import progress
 
 LATELY_SECONDS = 60.0
 """Rates are over so long: steady to look at, and quick enough to follow a change."""
 
 
-async def run_row(unit: UnitOfWork, run_id: str) -> RowMapping:
-    """The run's row. Raises `ConfigurationError` where there is none."""
-    rows = await unit.connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
-    if (run := rows.mappings().one_or_none()) is None:
+async def run_row(unit: UnitOfWork, run_id: str) -> Run:
+    """The run as it stands now. Raises `ConfigurationError` where there is no such run."""
+    if (run := await run_rows.find(unit.connection, run_id)) is None:
         raise ConfigurationError(f"There is no run {run_id}: `loom-coordinator runs` lists them.")
     return run
 
@@ -42,23 +41,24 @@ async def listing(
         statement = statement.where(pipeline_runs.c.status.in_(statuses))
     if pipeline is not None:
         statement = statement.where(pipeline_runs.c.pipeline_name == pipeline)
-    return [await _listed(unit, run) for run in (await unit.connection.execute(statement)).mappings().all()]
+    rows = (await unit.connection.execute(statement)).mappings().all()
+    return [await _listed(unit, Run.of(row)) for row in rows]
 
 
-async def _listed(unit: UnitOfWork, run: RowMapping) -> dict[str, Any]:
-    ended = run["completed_at"] is not None
+async def _listed(unit: UnitOfWork, run: Run) -> dict[str, Any]:
+    ended = run.completed_at is not None
     tally = await tallies.of_run(unit.connection, run)
     return {
-        **{name: run[name] for name in ("run_id", "pipeline_name", "pipeline_version", "status", "priority")},
-        "started_at": run["started_at"],
-        "seconds": run["duration_seconds"] if ended else (unit.now - run["started_at"]).total_seconds(),
+        **{name: getattr(run, name) for name in ("run_id", "pipeline_name", "pipeline_version", "status", "priority")},
+        "started_at": run.started_at,
+        "seconds": run.duration_seconds if ended else (unit.now - run.started_at).total_seconds(),
         "extracted": tally.extracted,
         "ended": tally.ended,
         "loaded": tally.loaded,
         "kept": tally.kept,
         "cost": tally.cost_transform + tally.cost_evaluate,
-        "requested_by": run["requested_by"],
-        "notice": run["error_message"] or run["notice"],
+        "requested_by": run.requested_by,
+        "notice": run.error_message or run.notice,
     }
 
 
@@ -69,16 +69,19 @@ async def details(unit: UnitOfWork, run_id: str) -> dict[str, Any]:
     shown = await tallies.of_run(unit.connection, run)
     rate = await lately(unit, run)
     remaining = told.tally.underway if told.total is not None else None
-    waiting = {} if run["status"] in run_rows.TERMINAL else await in_flight(unit, run_id)
+    waiting = {} if run.status in run_rows.TERMINAL else await in_flight(unit, run_id)
     return {
         **await _listed(unit, run),
-        **{name: run[name] for name in ("model", "prompt_version", "destination", "epoch", "replay_of", "deadline")},
+        **{
+            name: getattr(run, name)
+            for name in ("model", "prompt_version", "destination", "epoch", "replay_of", "deadline")
+        },
         "stages": [
             {"stage": stage.value, **worked.model_dump(), "batches_waiting": waiting.get(stage, 0)}
             for stage, worked in told.stages.items()
         ],
         "batches": {"done": await _done(unit, run_id), "in_flight": sum(waiting.values())},
-        "credit_window": (await run_windows.shared(unit)).get(run_id) if run["status"] == run_rows.RUNNING else None,
+        "credit_window": (await slices.windows(unit)).get(run_id) if run.status == run_rows.RUNNING else None,
         "records": shown.model_dump(include={"extracted", "loaded", "staged", *_KEPT, "cancelled"}),
         "records_per_second": rate,
         "remaining": remaining,
@@ -92,13 +95,13 @@ async def details(unit: UnitOfWork, run_id: str) -> dict[str, Any]:
 _KEPT = ("rejected", "skipped", "quarantined")
 
 
-async def lately(unit: UnitOfWork, run: RowMapping) -> float:
+async def lately(unit: UnitOfWork, run: Run) -> float:
     """Records of a run per second that came to their end in the last minute; 0 where it is not running."""
-    if run["status"] != run_rows.RUNNING:
+    if run.status != run_rows.RUNNING:
         return 0.0
-    seconds: float = min(LATELY_SECONDS, max(1.0, (unit.now - run["started_at"]).total_seconds()))
+    seconds: float = min(LATELY_SECONDS, max(1.0, (unit.now - run.started_at).total_seconds()))
     counted = select(func.coalesce(func.sum(batches.c.extracted), 0)).where(
-        batches.c.run_id == run["run_id"],
+        batches.c.run_id == run.run_id,
         batches.c.state == DONE,
         batches.c.updated_at >= unit.now - dt.timedelta(seconds=seconds),
     )

@@ -99,16 +99,16 @@ class BrokerLoss:
         self._quiet.asked_again(run_id)
         async with self._units.unit() as unit:
             run = (await run_rows.lock(unit, [run_id]))[run_id]
-            if run["status"] != run_rows.RUNNING:
+            if run.status != run_rows.RUNNING:
                 return
-            if run["finalizing"]:
+            if run.finalizing:
                 await completion.put_in_place(unit, run)
                 asked = 0
             else:
                 asked = await lifecycle_slices.reissue(unit, run)
                 await stalls.asked_again(unit, run)
                 await apply_facts.advance(unit, run)
-        log.warning("lost: asked for again", run_id=run_id, slices=asked, finalizing=run["finalizing"])
+        log.warning("lost: asked for again", run_id=run_id, slices=asked, finalizing=run.finalizing)
 
 
 async def _news(unit: UnitOfWork) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
@@ -21,6 +21,7 @@ from loom_common.service.periodic import wait_for_stop
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import pipeline_runs
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control.batch_progress import UnderWay
@@ -64,9 +65,9 @@ class Sweeper:
     async def _beat(self) -> None:
         async with self._outbox.unit() as unit:
             active = await self._active(unit)
-            told = [await self._progress(unit, run) for run in active if not run["wanted"]]
+            told = [await self._progress(unit, run) for run in active if not run.wanted]
             for run in active:
-                if run["wanted"]:
+                if run.wanted:
                     await self._heed(unit, run)
         wires = [
             encode(Outgoing(flow.fact("run", "progress", fact.pipeline), fact, mandatory=False), NAME) for fact in told
@@ -74,24 +75,24 @@ class Sweeper:
         if wires:
             await self._bus.publish(wires)
 
-    async def _progress(self, unit: UnitOfWork, run: RowMapping) -> RunProgress:
-        return await progress(unit, run, self._under_way.of(run["run_id"], run["epoch"]))
+    async def _progress(self, unit: UnitOfWork, run: Run) -> RunProgress:
+        return await progress(unit, run, self._under_way.of(run.run_id, run.epoch))
 
-    async def _active(self, unit: UnitOfWork) -> list[RowMapping]:
+    async def _active(self, unit: UnitOfWork) -> list[Run]:
         rows = await unit.connection.execute(
             select(pipeline_runs).where(
                 pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(self._owner)
             )
         )
-        return list(rows.mappings())
+        return [Run.of(row) for row in rows.mappings()]
 
-    async def _heed(self, unit: UnitOfWork, run: RowMapping) -> None:
+    async def _heed(self, unit: UnitOfWork, run: Run) -> None:
         """Carry out a command that another process left with the run."""
-        locked = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
-        await run_rows.change(unit, run["run_id"], wanted=None)
-        if locked["wanted"] == "cancel":
+        locked = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
+        await run_rows.change(unit, run.run_id, wanted=None)
+        if locked.wanted == "cancel":
             await run_commands.cancel(unit, locked)
-        elif locked["wanted"] == "pause":
+        elif locked.wanted == "pause":
             await run_commands.pause(unit, locked)
 
     async def _sweep(self) -> None:
@@ -103,8 +104,8 @@ class Sweeper:
             await self._bus.publish([encode(each, NAME) for each in said])
         for run in active:
             async with self._outbox.unit() as unit:
-                locked = (await run_rows.lock(unit, [run["run_id"]]))[run["run_id"]]
-                if locked["status"] != run_rows.RUNNING:
+                locked = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
+                if locked.status != run_rows.RUNNING:
                     continue
                 if await completion.late(unit, locked):
                     continue
@@ -113,17 +114,17 @@ class Sweeper:
                 if (stage := await stalls.look(unit, locked)) is not None:
                     asked = await slices.reissue(unit, locked)
                     await stalls.asked_again(unit, locked)
-                    log.warning("stalled: batches asked for again", run_id=run["run_id"], stage=stage, slices=asked)
+                    log.warning("stalled: batches asked for again", run_id=run.run_id, stage=stage, slices=asked)
 
-    async def _watch(self, unit: UnitOfWork, run: RowMapping) -> None:
+    async def _watch(self, unit: UnitOfWork, run: Run) -> None:
         """Its figures, as often as looking at them costs a twentieth of the time at most."""
         now = self._clock.monotonic()
-        if now < self._watched.get(run["run_id"], 0.0):
+        if now < self._watched.get(run.run_id, 0.0):
             return
         await check.look(unit, run)
         took = self._clock.monotonic() - now
         self._watched = {run_id: due for run_id, due in self._watched.items() if due > now}
-        self._watched[run["run_id"]] = now + max(SWEEP_SECONDS, 20 * took)
+        self._watched[run.run_id] = now + max(SWEEP_SECONDS, 20 * took)
 
 
 def pause_after(spent: float) -> float:

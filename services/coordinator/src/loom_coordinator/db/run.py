@@ -1,0 +1,110 @@
+"""A run as its row in `pipeline_runs` holds it.
+
+A `Run` is what was read at one moment: it does not follow the row, and a change of the row needs another read."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from loom_common.domain.run.tally import Tally
+
+Json = Mapping[str, Any]
+"""A JSON object whose keys the pipeline's author chose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One row of `pipeline_runs`. Every field is the column of the same name; times are aware and in UTC."""
+
+    run_id: str
+    pipeline_name: str
+    pipeline_version: str
+    execution_date: dt.datetime
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+    """None for a run that has not ended, and for one that was resumed."""
+    status: str
+    """One of the statuses in `run_rows`."""
+    error_message: str | None
+    """Why it is not `succeeded`; None for a run that is, or that has not ended."""
+    prompt_version: str | None
+    model: str | None
+    context_versions: Json | None
+    """The beginning of the content hash of each context file, by its path."""
+    plan: str
+    """The content hash under which the payload store holds the run's plan."""
+    definition: Json
+    """The pipeline's definition, as the request gave it."""
+    params: Json
+    requested_by: str | None
+    idempotency_key: str | None
+    replay_of: str | None
+    """The run whose quarantined records it runs over again; None for a run over a source."""
+    records_processed: int
+    records_validated: int
+    records_rejected: int
+    rejection_rate: float | None
+    tally: Tally | None
+    """What was counted at its end; None before that."""
+    cost_total: float | None
+    """USD, written at its end."""
+    cost_breakdown: Mapping[str, float] | None
+    """USD by stage, written at its end."""
+    duration_seconds: float | None
+    latency_p50: float | None
+    """Seconds; so are the next two."""
+    latency_p95: float | None
+    latency_p99: float | None
+    waited: Mapping[str, float | None] | None
+    """Seconds that records waited for their answers: `p50`, `p95`, `p99`."""
+    destination: str
+    epoch: int
+    """Rises with each cancel, pause and resume. Workers drop messages of an earlier epoch."""
+    budget: float | None
+    """USD that it may spend in all; None without a limit."""
+    reason: str | None
+    """Why it is paused or ended early, as a code; None otherwise."""
+    estimate: Mapping[str, float] | None
+    """What `loom cost --estimate` said before it began: `cost` in USD, and `records`."""
+    owner: str | None
+    """The embedded engine that runs it; None in a cluster."""
+    wanted: str | None
+    """A command that another process has left for the owner."""
+    notice: str | None
+    """What holds it up, in a sentence for people."""
+    slice_batches: int
+    """Batches in a slice."""
+    credit_window: int
+    """Batches that may be in flight."""
+    priority: int
+    """From 1 to 10; its share beside other runs."""
+    deadline: dt.datetime | None
+    counted_before: Json | None
+    """Failed records by stage when it was resumed last. `failure_limits` reads it."""
+    counted: Json | None
+    """Failed records by stage so far. `failure_limits` reads it."""
+    placed: Mapping[str, bool] | None
+    """Whether the rows of the `first` and `second` destination are in place; None until the loader has said so."""
+    sample: int | None
+    """The number of records that `--sample` limited it to; None for a whole run."""
+    sampled: Mapping[str, Sequence[dict[str, Any]]] | None
+    """The first rows that a sample loaded, by `partition-slice-position` of their batch."""
+    finalizing: bool
+    """Whether the loader has been asked to finalize its load."""
+
+    @staticmethod
+    def of(row: RowMapping) -> Run:
+        """The run of a row that holds every column of `pipeline_runs`."""
+        values = dict(row)
+        values["tally"] = Tally(**row["tally"]) if row["tally"] else None
+        return Run(**values)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end is written: when it came, and what was counted then."""
+        return self.completed_at is not None and self.tally is not None
