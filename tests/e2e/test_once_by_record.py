@@ -82,9 +82,9 @@ async def test_a_replay_of_a_replay_resolves_every_copy_and_the_first_run_has_no
     assert ids(await made.loaded(environ)) == review_ids(RECORDS)
     async with open_views(config) as views:
         [counted] = await views.quarantine_stats(RecordFilter(pipeline="once", run_id=first.run_id))
-        assert (counted["records"], counted["unresolved"], counted["reprocessed"]) == (20, 0, 20)
-        lineage = {each["run_id"]: each for each in await views.lineage("once", None)}
-        shown = await views.quarantined_record(POOR[0], second.run_id)
+        assert (counted.records, counted.unresolved, counted.reprocessed) == (20, 0, 20)
+        lineage = {each.run_id: each.as_json() for each in await views.lineage("once", None)}
+        shown = (await views.quarantined_record(POOR[0], second.run_id)).as_json()
     assert lineage[second.run_id]["replay_of"] == first.run_id
     assert [each["run_id"] for each in lineage[second.run_id]["replays"]] == [third.run_id]
     assert (shown["replay_of"], shown["resolved_by"]) == (first.run_id, loading.run_id)

@@ -342,9 +342,9 @@ async def test_the_history_of_a_record_follows_its_replays(engine, tmp_path):
     await store.keep(engine, message(kept("0", attempts=3), run_id="run_2", batch_id="b2"), LATER)
     await store.keep(engine, message(kept("0"), run_id="run_7", batch_id="b3"), LATER)
     line = await queries.history(engine, "0", "run_1")
-    assert [(row["run_id"], row["attempts"]) for row in line] == [("run_2", 3), ("run_1", None)]
+    assert [(row.run_id, row.attempts) for row in line] == [("run_2", 3), ("run_1", None)]
     assert await queries.history(engine, "0", "run_2") == line
-    assert [row["run_id"] for row in await queries.history(engine, "0")] == ["run_7"]
+    assert [row.run_id for row in await queries.history(engine, "0")] == ["run_7"]
 
 
 async def test_statistics_count_by_cause_and_what_became_of_them(engine):
@@ -353,8 +353,8 @@ async def test_statistics_count_by_cause_and_what_became_of_them(engine):
     await store.keep(engine, message(unread, stage=Stage.TRANSFORM, batch_id="b2"), NOW)
     await resolution.discard(engine, "run_1", ("0",), LATER)
     gate, output = await queries.stats(engine, RecordFilter(pipeline="p"))
-    assert (gate["code"], gate["records"], gate["unresolved"], gate["discarded"]) == ("gate", 3, 2, 1)
-    assert (output["failure_stage"], output["records"], output["unresolved"]) == ("transform", 1, 1)
+    assert (gate.code, gate.records, gate.unresolved, gate.discarded) == ("gate", 3, 2, 1)
+    assert (output.failure_stage, output.records, output.unresolved) == ("transform", 1, 1)
 
 
 async def test_a_database_that_is_away_is_said_without_its_password():

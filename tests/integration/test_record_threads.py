@@ -170,13 +170,13 @@ async def test_statistics_count_a_record_once_however_often_it_was_kept_back(eng
     await keep(engine, "run_2", "a")
     await run_is(engine, "run_2", "succeeded")
     [counted] = await queries.stats(engine, RecordFilter())
-    assert (counted["records"], counted["unresolved"]) == (2, 2)
+    assert (counted.records, counted.unresolved) == (2, 2)
     [of_the_first] = await queries.stats(engine, RecordFilter(run_id="run_1"))
-    assert of_the_first["records"] == 2
+    assert of_the_first.records == 2
     await take(engine, "run_3", "run_2", "run_1")
     await resolution.replay_ended(engine, "run_3", NOW)
     [counted] = await queries.stats(engine, RecordFilter())
-    assert (counted["unresolved"], counted["reprocessed"]) == (1, 1)
+    assert (counted.unresolved, counted.reprocessed) == (1, 1)
 
 
 async def test_another_run_over_the_same_source_is_another_thread(engine):
@@ -185,5 +185,5 @@ async def test_another_run_over_the_same_source_is_another_thread(engine):
     await keep(engine, "run_9", "a")
     await resolution.replay_ended(engine, "run_2", NOW)
     assert (await ends(engine))["run_9", "a"] is None
-    assert [row["run_id"] for row in await queries.history(engine, "a", "run_1")] == ["run_1"]
-    assert [row["run_id"] for row in await queries.history(engine, "a")] == ["run_9"]
+    assert [row.run_id for row in await queries.history(engine, "a", "run_1")] == ["run_1"]
+    assert [row.run_id for row in await queries.history(engine, "a")] == ["run_9"]

@@ -40,7 +40,7 @@ async def report_of(config: LoomConfig, run_id: str) -> dict[str, object]:
     async with open_views(config) as views:
         report = await views.run(run_id)
     assert report is not None
-    return report
+    return report.as_json()
 
 
 async def settles(ask: Callable[[], Awaitable[object]], value: object) -> None:

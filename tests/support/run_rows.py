@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
+from loom_common.contracts.envelope import Message
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.db.unit_of_work import UnitOfWork, begin
+from loom_migrations.engine import open_engine
+from loom_quarantine.db.tables import metadata as quarantine_metadata
+
+M = TypeVar("M", bound=Message)
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -39,3 +48,49 @@ def a_run(**changed: Any) -> Run:
     counts = dict.fromkeys(("records_processed", "records_validated", "records_rejected"), 0)
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Run))
     return Run(**{**nothing, **counts, **run_columns(**changed)})
+
+
+BEGINNING = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
+DEFINITION = {
+    "name": "p",
+    "version": "1",
+    "extract": {"source": "in.csv"},
+    "transform": {"type": "python", "function": "f:f"},
+    "load": {"destination": "out.csv"},
+}
+"""A pipeline without evaluation, as its file would say it."""
+
+
+@asynccontextmanager
+async def run_state(**changed: Any) -> AsyncIterator[UnitOfWork]:
+    """A transaction on an empty state database in memory in which one run has begun, with `changed` columns."""
+    engine = open_engine("sqlite:///:memory:")
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+            await connection.run_sync(quarantine_metadata.create_all)
+        async with begin(engine, NOW, None) as unit:
+            await unit.connection.execute(pipelines.insert().values(**BEGINNING, created_at=NOW, updated_at=NOW))
+            await add_run(unit, **changed)
+            yield unit
+    finally:
+        await engine.dispose()
+
+
+async def add_run(unit: UnitOfWork, **changed: Any) -> Run:
+    """Another run of the pipeline."""
+    columns = run_columns(**{"definition": DEFINITION, **changed})
+    await unit.connection.execute(pipeline_runs.insert().values(**columns))
+    return await the_run(unit, columns["run_id"])
+
+
+async def the_run(unit: UnitOfWork, run_id: str = "run_1") -> Run:
+    """The run as its row stands now."""
+    found = await run_rows.find(unit.connection, run_id)
+    assert found is not None
+    return found
+
+
+def sent(unit: UnitOfWork, kind: type[M]) -> list[M]:
+    """The messages of one kind that the transaction sends, in order."""
+    return [each.message for each in unit._outgoing if isinstance(each.message, kind)]

@@ -311,7 +311,7 @@ This command administers a cluster. It needs the same `LOOM_BUS_URL` and `LOOM_S
 [Operations](operations.md) has the runbooks.
 
 Results are printed on stdout, everything else on stderr, and an error as one line. Tables fit a terminal of 100
-columns; `--format json` prints one JSON document with all values.
+columns, and are whole in a pipe or a file; `--format json` prints one JSON document with all values.
 
 | exit code | meaning |
 |---|---|

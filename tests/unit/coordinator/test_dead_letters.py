@@ -68,8 +68,8 @@ async def test_what_another_holds_is_not_waited_for(bus):
 async def test_a_summary_says_what_it_was_and_why_it_is_here(bus):
     await bus.publish([dead(0)])
     async with dead_letters.taken(bus) as [letter]:
-        summary = letter.summary()
-        whole = letter.whole()
+        summary = letter.summary().as_json()
+        whole = letter.whole().as_json()
     assert {name: summary[name] for name in ("type", "run_id", "by", "exchange", "routing_key", "reason")} == {
         "type": "loom.batch.extracted.v1",
         "run_id": "run_1",

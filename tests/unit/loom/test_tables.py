@@ -1,4 +1,4 @@
-"""Tables for people: what is shown whole, what is cut."""
+"""Lists on stdout and what is said of them on stderr."""
 
 import json
 
@@ -6,35 +6,10 @@ import pytest
 
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
-from loom.cli.output.tables import Among, Column, lay_out, print_rows, shared_out
+from loom.cli.output.tables import Among, Column, print_rows
 
 COLUMNS = [Column("id", "id", keep=True), Column("why", "reason"), Column("n", "n", terminal.count, number=True)]
 ROWS = [{"id": "run_0123456789ab", "why": "too long to be shown in so little room", "n": 1234}, {"id": "b"}]
-
-
-def test_ids_stay_whole_and_long_values_are_cut():
-    assert lay_out(ROWS, COLUMNS, 40, "…") == [
-        "id                reason               n",
-        "run_0123456789ab  too long to be…  1,234",
-        "b                 -                    -",
-    ]
-
-
-def test_a_cut_in_ascii_has_the_same_width():
-    assert lay_out(ROWS, COLUMNS, 40, "...")[1] == "run_0123456789ab  too long to ...  1,234"
-
-
-@pytest.mark.parametrize(
-    ("natural", "keep", "room", "widths"),
-    [
-        ([4, 5, 6], [False] * 3, 100, [4, 5, 6]),
-        ([10, 50, 50], [True, False, False], 60, [10, 25, 25]),
-        ([10, 9, 50], [True, False, False], 60, [10, 9, 41]),
-        ([90, 50], [True, False], 60, [90, 8]),
-    ],
-)
-def test_room_goes_to_kept_columns_then_to_short_ones_then_evenly(natural, keep, room, widths):
-    assert shared_out(natural, keep, room) == widths
 
 
 def test_json_has_every_key_and_nothing_cut(capsys):

@@ -129,17 +129,18 @@ class Loom:
     async def get_status(self, run_id: str) -> dict[str, Any] | None:
         """What `loom status RUN --format json` prints; None where there is no such run."""
         async with open_views(self._config) as views:
-            return await views.run(run_id)
+            run = await views.run(run_id)
+        return None if run is None else run.as_json()
 
     async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> list[dict[str, Any]]:
         """What `loom lineage --format json` prints."""
         async with open_views(self._config) as views:
-            return await views.lineage(pipeline_name, run_id)
+            return [each.as_json() for each in await views.lineage(pipeline_name, run_id)]
 
     async def get_costs(self, pipeline_name: str, by: str = "day") -> list[dict[str, Any]]:
         """What the pipeline's runs cost by `day`, `week` or `month`: the spans of `loom cost --format json`."""
         async with open_views(self._config) as views:
-            return await views.costs(pipeline_name, by)
+            return [each.as_json() for each in await views.costs(pipeline_name, by)]
 
     async def get_quarantined_records(
         self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any

@@ -1,115 +1,143 @@
-"""All that is known of one record that did not get through: what went in, what was asked and said, what it cost."""
+"""All that is known of one record that was kept back: what went in, what was asked and answered, what it cost.
+
+The quarantine's table holds the record, run state its scores, the journal its calls and the payload store its plan. The
+services that own them do not know of each other, so their answers are put together here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom.project.config import LoomConfig
-from loom_ai.journal.tables import journal
+from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.domain.run.plan import Plan, prompt_of
 from loom_common.errors import LoomError
 from loom_common.service.bootstrap import open_payloads
-from loom_coordinator.db.tables import evaluation_results, pipeline_runs, record_evaluations
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
+from loom_coordinator.queries import records
+from loom_coordinator.queries.records import CallsForRecord, Score
 from loom_migrations.engine import open_engine
 from loom_quarantine import queries
+from loom_quarantine.queries import KeptRow
 
 
-async def account(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> dict[str, Any] | None:
-    """The record as `run_id` kept it back, or as it was kept back last; with its thread through all replays. None
-    where it was not kept back."""
-    line = await queries.history(engine, record_id, run_id)
-    row = next((each for each in line if run_id in (None, each["run_id"])), None)
+@dataclass(frozen=True, slots=True)
+class KeptTime(Shown):
+    """One time that a record was kept back."""
+
+    run_id: str
+    failure_stage: str
+    failure_reason: str
+    quarantined_at: str
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStory(Shown):
+    """One record that was kept back, as a run kept it back, with what came before and after."""
+
+    row: KeptRow
+    prompt: str | None
+    """The question that was asked, or would have been; None where none can be made of the record."""
+    scores: Sequence[Score]
+    calls: Sequence[CallsForRecord] | None
+    """What was paid for it; None where the journal cannot tell record by record."""
+    replay_of: str | None
+    """The run whose quarantined records that run ran over again."""
+    replays: Sequence[KeptTime]
+    """Times that a later replay kept it back again, the newest first."""
+    kept_before: Sequence[KeptTime]
+    """Times that it had been kept back before, the newest first."""
+
+    @property
+    def cost(self) -> float | None:
+        """USD; None where it is not known."""
+        return None if self.calls is None else sum(each.cost for each in self.calls)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the stage said of the failure besides its reason, without the prompt."""
+        return {name: value for name, value in (self.row.error_details or {}).items() if name != "prompt"}
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `loom quarantine show --format json`."""
+        row = self.row
+        resolved_by = row.replay_run_id if row.resolution_action in ("reprocessed", "manual_fix") else None
+        return {
+            "record_id": row.record_id,
+            "run_id": row.run_id,
+            "pipeline": row.pipeline_name,
+            "stage": row.failure_stage,
+            "outcome": row.outcome,
+            "code": row.code,
+            "reason": row.failure_reason,
+            "details": self.details,
+            "input": row.record_data,
+            "prompt": self.prompt,
+            "output": row.output,
+            "scores": as_json(self.scores),
+            "attempts": row.attempts,
+            "calls": as_json(self.calls),
+            "cost": self.cost,
+            "quarantined_at": row.quarantined_at,
+            "resolved": row.resolved,
+            "resolved_at": row.resolved_at,
+            "resolution_action": row.resolution_action,
+            "replay_of": self.replay_of,
+            "resolved_by": resolved_by,
+            "replays": as_json(self.replays),
+            "kept_before": as_json(self.kept_before),
+        }
+
+
+async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> RecordStory | None:
+    """The record as `run_id` kept it back, or as it was kept back last, with all other times. None where it was not
+    kept back."""
+    thread = await queries.history(engine, record_id, run_id)
+    row = next((each for each in thread if run_id in (None, each.run_id)), None)
     if row is None:
         return None
-    details = dict(row["error_details"] or {})
-    asked = details.pop("prompt", None)
-    calls = await _calls(config, row["run_id"], record_id)
-    return {
-        **{name: row[name] for name in ("record_id", "run_id")},
-        "pipeline": row["pipeline_name"],
-        "stage": row["failure_stage"],
-        "outcome": row["outcome"],
-        "code": row["code"],
-        "reason": row["failure_reason"],
-        "details": details,
-        "input": row["record_data"],
-        "prompt": asked or await _rendered(engine, config, row),
-        "output": row["output"],
-        "scores": await _scores(engine, row["run_id"], record_id),
-        "attempts": row["attempts"],
-        "calls": calls,
-        "cost": None if calls is None else sum(each["cost"] for each in calls),
-        **{name: row[name] for name in ("quarantined_at", "resolved", "resolved_at", "resolution_action")},
-        "replay_of": await _parent(engine, row["run_id"]),
-        "resolved_by": row["replay_run_id"] if row["resolution_action"] in ("reprocessed", "manual_fix") else None,
-        "replays": [_copy(each) for each in line if each["id"] > row["id"]],
-        "kept_before": [_copy(each) for each in line if each["id"] < row["id"]],
-    }
-
-
-def _copy(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("run_id", "failure_stage", "failure_reason", "quarantined_at")}
-
-
-async def _parent(engine: AsyncEngine, run_id: str) -> str | None:
-    query = select(pipeline_runs.c.replay_of).where(pipeline_runs.c.run_id == run_id)
     async with engine.connect() as connection:
-        return (await connection.execute(query)).scalar_one_or_none()
-
-
-async def _scores(engine: AsyncEngine, run_id: str, record_id: str) -> list[dict[str, Any]]:
-    said, summed = record_evaluations.c, evaluation_results.c
-    columns = (said.evaluator_name, said.score, summed.threshold, said.passed, said.confidence, said.explanation)
-    same = (summed.run_id == said.run_id) & (summed.evaluator_name == said.evaluator_name)
-    query = (
-        select(*columns, said.interactions)
-        .select_from(record_evaluations.outerjoin(evaluation_results, same))
-        .where(said.run_id == run_id, said.record_id == record_id)
-        .order_by(said.evaluator_name)
+        run = await run_rows.find(connection, row.run_id)
+        scores = await records.scores(connection, row.run_id, record_id)
+    return RecordStory(
+        row=row,
+        prompt=(row.error_details or {}).get("prompt") or await _rendered(config, run, row.record_data),
+        scores=scores,
+        calls=await _calls(config, row.run_id, record_id),
+        replay_of=run.replay_of if run else None,
+        replays=[_time(each) for each in thread if each.id > row.id],
+        kept_before=[_time(each) for each in thread if each.id < row.id],
     )
-    async with engine.connect() as connection:
-        return [dict(row) for row in (await connection.execute(query)).mappings()]
 
 
-async def _rendered(engine: AsyncEngine, config: LoomConfig, row: dict[str, Any]) -> str | None:
-    """The question that was, or would have been, asked; None where none can be made of the record."""
-    query = select(pipeline_runs.c.plan).where(pipeline_runs.c.run_id == row["run_id"])
-    async with engine.connect() as connection:
-        plan_hash = (await connection.execute(query)).scalar_one_or_none()
-    if plan_hash is None:
+def _time(row: KeptRow) -> KeptTime:
+    return KeptTime(row.run_id, row.failure_stage, row.failure_reason, row.quarantined_at)
+
+
+async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, Any]) -> str | None:
+    if run is None:
         return None
     payloads = open_payloads(config.settings())
     try:
-        plan = Plan.decoded(await payloads.get(plan_hash))
-        return prompt_of(plan).render(row["record_data"]) if plan.pipeline.transform.type == "ai" else None
+        plan = Plan.decoded(await payloads.get(run.plan))
+        return prompt_of(plan).render(record) if plan.pipeline.transform.type == "ai" else None
     except LoomError:  # the plan is out of reach, or the record lacks what the prompt names
         return None
     finally:
         await payloads.close()
 
 
-async def _calls(config: LoomConfig, run_id: str, record_id: str) -> list[dict[str, Any]] | None:
-    """Model calls that the run paid for this record, by purpose and model; None where the journal does not tell."""
+async def _calls(config: LoomConfig, run_id: str, record_id: str) -> list[CallsForRecord] | None:
     url = config.settings().journal.url.get_secret_value()
     if not url.startswith(("sqlite:", "postgres:", "postgresql:")):
         return None
-    kind = (journal.c.purpose, journal.c.model)
-    sums = [func.sum(journal.c[name]).label(name) for name in ("tokens_in", "tokens_out", "cost")]
-    query = (
-        select(*kind, func.count().label("calls"), *sums)
-        .where(journal.c.run_id == run_id, journal.c.record_id == record_id, journal.c.purpose != "remembered")
-        .group_by(*kind)
-        .order_by(*kind)
-    )
     engine = open_engine(url, read_only=True)
     try:
-        async with engine.connect() as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
-    except (DBAPIError, OSError):
-        return None
+        return await records.calls(engine, run_id, record_id)
     finally:
         await engine.dispose()

@@ -218,9 +218,9 @@ class EmbeddedSession(Session):
     async def _busy(self, run_id: str) -> bool:
         async with open_views(self._config) as views:
             run = await views.row(run_id)
-        if run is None or run["status"] != "running" or run["owner"] == self._owner:
+        if run is None or run.status != "running" or run.owner == self._owner:
             return False
-        return alive(self._config.project, run["owner"])
+        return alive(self._config.project, run.owner)
 
 
 @asynccontextmanager

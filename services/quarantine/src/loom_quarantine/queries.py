@@ -4,7 +4,7 @@ Every function raises `DependencyUnavailable` where the database is away."""
 
 from __future__ import annotations
 
-import datetime as dt
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.flow import Stage
 from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among
@@ -89,6 +90,56 @@ class RecordFilter:
         return [or_(score.is_not(None), failed)]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRow(Shown):
+    """One time that a record was kept back: its row in `quarantined_records`."""
+
+    id: int
+    """Rises with every record that is kept back."""
+    run_id: str
+    record_id: str
+    record_data: dict[str, Any]
+    """The record as its source gave it."""
+    failure_stage: str
+    failure_reason: str
+    error_details: dict[str, Any] | None
+    """What the stage said besides; `prompt` is the question that was asked."""
+    quarantined_at: str
+    """ISO 8601, UTC."""
+    resolved: bool
+    resolved_at: str | None
+    """ISO 8601, UTC."""
+    resolution_action: str | None
+    """`reprocessed`, `manual_fix` or `discarded`."""
+    pipeline_name: str
+    outcome: str
+    """`quarantined`, `rejected` or `skipped`."""
+    code: str
+    output: Any
+    """What the transform made of it, as JSON; None where it came to none."""
+    replay_run_id: str | None
+    """The run that took it up last."""
+    attempts: int | None
+    """How often its stage tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseCount(Shown):
+    """Records that were kept back for one cause, and what became of them."""
+
+    pipeline_name: str
+    failure_stage: str
+    code: str
+    outcome: str
+    records: int
+    unresolved: int
+    reprocessed: int
+    manual_fix: int
+    discarded: int
+    newest: str
+    """When the last of them was kept back: ISO 8601, UTC."""
+
+
 async def listing(
     engine: AsyncEngine,
     chosen: RecordFilter,
@@ -107,7 +158,7 @@ async def listing(
             .limit(limit)
         )
         found = (await connection.execute(query)).mappings().all()
-    return [{name: _shown(value) for name, value in row.items()} for row in found]
+    return [{name: as_json(value) for name, value in row.items()} for row in found]
 
 
 async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
@@ -117,19 +168,21 @@ async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
         return int((await connection.execute(query)).scalar_one())
 
 
-async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
-    """Every column of every time the record was kept back, newest first: by the run that first did and by the replays
-    of it, among which `run_id` is one; without a run, in the thread that was kept back last. JSON values."""
+async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[KeptRow]:
+    """Every time the record was kept back, newest first: by the run that first did and by the replays of it, among
+    which `run_id` is one. Without a run, the thread of the record that was kept back last is meant."""
     newest = select(table.c.origin_run_id).where(
         table.c.record_id == record_id, *([] if run_id is None else [table.c.run_id == run_id])
     )
     thread = newest.order_by(table.c.id.desc()).limit(1).scalar_subquery()
     query = (
-        select(table).where(table.c.record_id == record_id, table.c.origin_run_id == thread).order_by(table.c.id.desc())
+        select(*(table.c[field.name] for field in dataclasses.fields(KeptRow)))
+        .where(table.c.record_id == record_id, table.c.origin_run_id == thread)
+        .order_by(table.c.id.desc())
     )
     async with transaction(engine) as connection:
         found = (await connection.execute(query)).mappings().all()
-    return [{name: _shown(value) for name, value in row.items()} for row in found]
+    return [KeptRow(**{name: as_json(value) for name, value in row.items()}) for row in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +214,7 @@ async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
     return Standing(waiting, dict(resolved), dict(held))
 
 
-async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[dict[str, Any]]:
+async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
     """How many were kept back for what, and what became of them; the most that wait first.
 
     A record counts once, as it was kept back last, however many replays kept it back again; with a run chosen, as that
@@ -181,7 +234,7 @@ async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[dict[str, Any
         meant = [*chosen.conditions(connection.dialect), *([] if chosen.run_id else [_last_of_its_thread()])]
         query = select(*keys, *columns, newest).where(*meant).group_by(*keys)
         found = await connection.execute(query.order_by(counts["unresolved"].desc(), counts["records"].desc(), *keys))
-        return [{name: _shown(value) for name, value in row.items()} for row in found.mappings()]
+        return [CauseCount(**{name: as_json(value) for name, value in row.items()}) for row in found.mappings()]
 
 
 def _last_of_its_thread() -> ColumnElement[bool]:
@@ -195,7 +248,3 @@ def _last_of_its_thread() -> ColumnElement[bool]:
 
 def _count(condition: ColumnElement[bool]) -> Any:
     return func.sum(case((condition, 1), else_=0))
-
-
-def _shown(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.datetime) else value

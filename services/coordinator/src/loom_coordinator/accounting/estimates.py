@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import StageCalls
 from loom_coordinator.db.tables import cost_estimates
@@ -26,6 +27,21 @@ async def newest(unit: UnitOfWork, pipeline: str) -> dict[str, Any] | None:
     )
     row = rows.mappings().one_or_none()
     return dict(row) if row else None
+
+
+async def keep(
+    connection: AsyncConnection, pipeline: str, records: int, cost: float, cost_by_stage: Mapping[str, float]
+) -> None:
+    """Store an estimate: so many USD for so many records. The next run is compared with the newest one."""
+    await connection.execute(
+        cost_estimates.insert().values(
+            pipeline_name=pipeline,
+            records=records,
+            cost=cost,
+            cost_by_stage=dict(cost_by_stage),
+            created_at=dt.datetime.now(dt.UTC),
+        )
+    )
 
 
 def compared(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loom_coordinator.admin.shared.forms import Form, Format, Limit
+
+if TYPE_CHECKING:
+    from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 
 app = typer.Typer(help="Messages in loom.dead: what no one could read or handle.", no_args_is_help=True)
 
@@ -20,19 +23,19 @@ All = Annotated[bool, typer.Option("--all", help="Every one there is.")]
 @app.command("list")
 def list_letters(limit: Limit = 50, form: Form = Format.TABLE) -> None:
     """List dead letters, oldest first. They stay where they are."""
+    from loom_common.console.tables import Column
     from loom_coordinator.admin.shared import output
-    from loom_coordinator.admin.shared.output import Column
 
     rows = asyncio.run(_summaries(limit))
     if form is Format.JSON:
-        output.document(rows)
+        output.document([row.as_json() for row in rows])
         return
     columns = [
-        Column("id", "id"),
-        Column("type", "type", cut=True),
-        Column("run_id", "run"),
-        Column("by", "by"),
-        Column("reason", "reason", cut=True),
+        Column("id", "id", keep=True),
+        Column("type", "type"),
+        Column("run_id", "run", keep=True),
+        Column("by", "by", keep=True),
+        Column("reason", "reason"),
     ]
     output.print_rows(rows, columns, "No dead letters.")
 
@@ -48,11 +51,11 @@ def show_letter(
     from loom_coordinator.admin.shared.connections import claiming_broker
     from loom_coordinator.queries import dead_letters
 
-    async def whole() -> dict[str, object]:
+    async def whole() -> WholeDeadLetter:
         async with claiming_broker(Settings()) as bus, dead_letters.taken(bus) as letters:
             return dead_letters.chosen(letters, [letter])[0].whole()
 
-    known = asyncio.run(whole())
+    known = asyncio.run(whole()).as_json()
     if form is Format.JSON:
         output.document(known)
         return
@@ -125,7 +128,7 @@ async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[lis
                 return settled, staying
 
 
-async def _summaries(limit: int) -> list[dict[str, object]]:
+async def _summaries(limit: int) -> list[DeadLetterLine]:
     from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared.connections import broker
     from loom_coordinator.queries import dead_letters

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,22 +35,24 @@ Service = Annotated[
 @app.command("show")
 def show_limits(form: Form = Format.TABLE) -> None:
     """Show the limits, whether a person set them, and why they are what they are."""
-    from loom_coordinator.admin.shared import numbers, output
+    from loom_common.console import numbers
+    from loom_common.console.tables import Column
+    from loom_coordinator.admin.shared import output
     from loom_coordinator.admin.shared.connections import ask
-    from loom_coordinator.admin.shared.output import Column
+    from loom_coordinator.queries import prefetch as queries_prefetch
 
-    rows = asyncio.run(ask(_limits))
+    rows = asyncio.run(ask(lambda unit: queries_prefetch.limits(unit.connection, unit.now)))
     if form is Format.JSON:
-        output.document(rows)
+        output.document([row.as_json() for row in rows])
         return
     columns = [
-        Column("service", "service"),
-        Column("queue", "queue", lambda queue: queue.removeprefix("loom.")),
-        Column("prefetch", "limit", number=True),
-        Column("in_force", "in force", lambda limits: ", ".join(map(str, limits)) or "-", number=True),
-        Column("by_hand", "by", lambda by_hand: "hand" if by_hand else "auto"),
-        Column("changed_at", "since (UTC)", numbers.moment),
-        Column("reason", "why", cut=True),
+        Column("service", "service", keep=True),
+        Column("queue", "queue", lambda queue: queue.removeprefix("loom."), keep=True),
+        Column("prefetch", "limit", number=True, keep=True),
+        Column("in_force", "in force", lambda limits: ", ".join(map(str, limits)) or "-", number=True, keep=True),
+        Column("by_hand", "by", lambda by_hand: "hand" if by_hand else "auto", keep=True),
+        Column("changed_at", "since (UTC)", numbers.short_moment, keep=True),
+        Column("reason", "why"),
     ]
     output.print_rows(rows, columns, "No limit is set yet: a coordinator sets them once it has heard of replicas.")
 
@@ -74,7 +77,9 @@ def auto(service: Service, form: Form = Format.TABLE) -> None:
     _change(service, set_free, form, None)
 
 
-def _change(service: Limited, change: Any, form: Format, limit: int | None) -> None:
+def _change(
+    service: Limited, change: Callable[[UnitOfWork, str], Awaitable[None]], form: Format, limit: int | None
+) -> None:
     from loom_common import flow
     from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared import output
@@ -100,21 +105,3 @@ def _change(service: Limited, change: Any, form: Format, limit: int | None) -> N
         typer.echo(
             f"{service.value}: " + ("found by the coordinator" if limit is None else f"prefetch {limit}, by hand")
         )
-
-
-async def _limits(unit: UnitOfWork) -> list[dict[str, Any]]:
-    from sqlalchemy import select
-
-    from loom_common import flow
-    from loom_coordinator.db.tables import prefetch_limits
-    from loom_coordinator.flow_control import fleet_load
-
-    loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
-    rows = (await unit.connection.execute(select(prefetch_limits))).mappings().all()
-    order = list(flow.CONSUMERS)
-    names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")
-    return [
-        {name: row[name] for name in names}
-        | {"in_force": list(loads[row["queue"]].prefetch) if row["queue"] in loads else []}
-        for row in sorted(rows, key=lambda row: order.index(row["queue"]))
-    ]

@@ -19,22 +19,23 @@ def stats(
     form: Form = Format.TABLE,
 ) -> None:
     """Count them by pipeline, stage, code and outcome; the most first."""
-    from loom_coordinator.admin.shared import numbers, output
+    from loom_common.console import numbers
+    from loom_common.console.tables import Column
+    from loom_coordinator.admin.shared import output
     from loom_coordinator.admin.shared.connections import ask
-    from loom_coordinator.admin.shared.output import Column
-    from loom_coordinator.queries import runs
+    from loom_coordinator.queries import records
 
-    rows = asyncio.run(ask(lambda unit: runs.quarantine_counts(unit, pipeline, run_id)))
+    rows = asyncio.run(ask(lambda unit: records.kept_counts(unit.connection, pipeline, run_id)))
     if form is Format.JSON:
-        output.document(rows)
+        output.document([row.as_json() for row in rows])
         return
     columns = [
-        Column("pipeline_name", "pipeline", cut=True),
-        Column("failure_stage", "stage"),
-        Column("code", "code"),
-        Column("outcome", "outcome"),
-        Column("records", "records", numbers.count, number=True),
-        Column("unresolved", "unresolved", numbers.count, number=True),
-        Column("newest", "newest (UTC)", numbers.moment),
+        Column("pipeline_name", "pipeline"),
+        Column("failure_stage", "stage", keep=True),
+        Column("code", "code", keep=True),
+        Column("outcome", "outcome", keep=True),
+        Column("records", "records", numbers.count, number=True, keep=True),
+        Column("unresolved", "unresolved", numbers.count, number=True, keep=True),
+        Column("newest", "newest (UTC)", numbers.short_moment, keep=True),
     ]
     output.print_rows(rows, columns, "The quarantine is empty.")

@@ -58,4 +58,4 @@ async def _read(run_id: str, destination: str | None) -> Books:
     from loom_coordinator.queries import audit
 
     ledger = await audit.ledger(destination, run_id) if destination else None
-    return await ask(lambda unit: audit.books(unit, run_id, ledger))
+    return await ask(lambda unit: audit.books(unit.connection, run_id, ledger))

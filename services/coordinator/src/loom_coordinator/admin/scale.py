@@ -30,7 +30,8 @@ def advice(
     """Say how many transformers finish a run in time, from what it did in the last minute.
 
     Reckons that each transformer adds as much as those there now; what a model's rate limit allows is yours to know."""
-    from loom_coordinator.admin.shared import numbers, output
+    from loom_common.console import numbers
+    from loom_coordinator.admin.shared import output
     from loom_coordinator.flow_control.scale_advice import advise
 
     span = seconds(within)
@@ -60,18 +61,18 @@ async def _measured(run_id: str, records: int | None) -> Measured:
     from loom_coordinator.flow_control import fleet_load
     from loom_coordinator.flow_control.scale_advice import Measured
     from loom_coordinator.lifecycle import slices
-    from loom_coordinator.queries import runs
+    from loom_coordinator.queries import batches, runs
     from loom_coordinator.queries.cluster import depths
 
     settings = Settings()
     async with state(settings) as engine, broker(settings) as bus:
         ready = await depths(bus)
         async with begin(engine, now(), None) as unit:
-            run = await runs.run_row(unit, run_id)
+            run = await runs.find(unit.connection, run_id)
             tally = await tallies.tally(unit.connection, run_id)
             loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
             known = await slices.exhausted(unit, run_id)
-            rate = await runs.lately(unit, run)
+            rate = await batches.records_per_second(unit.connection, unit.now, run)
     if records is None and not known:
         raise ConfigurationError(
             f"How many records {run_id} will have is not known before its source is read to the end: say --records N."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,8 @@ from loom_coordinator.admin.shared.forms import Form, Format, seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from loom_coordinator.queries.cluster import Overview, QueueLine, ReplicaLine
 
 
 def status(
@@ -38,13 +40,13 @@ def status(
         return
     seen = asyncio.run(_once())
     if form is Format.JSON:
-        output.document(seen)
+        output.document(seen.as_json())
     else:
         output.console().print(picture(seen, replicas=replicas), markup=False)
 
 
 @contextlib.asynccontextmanager
-async def _opened() -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+async def _opened() -> AsyncIterator[Callable[[], Awaitable[Overview]]]:
     """A function that looks, over connections that stay."""
     from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared.connections import broker, now, state
@@ -54,15 +56,15 @@ async def _opened() -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
     settings = Settings()
     async with state(settings) as engine, broker(settings) as bus:
 
-        async def look() -> dict[str, Any]:
+        async def look() -> Overview:
             ready = await depths(bus)
             async with begin(engine, now(), None) as unit:
-                return await overview(unit, ready)
+                return await overview(unit.connection, unit.now, ready)
 
         yield look
 
 
-async def _once() -> dict[str, Any]:
+async def _once() -> Overview:
     async with _opened() as look:
         return await look()
 
@@ -70,6 +72,7 @@ async def _once() -> dict[str, Any]:
 async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
     """A broker or a database that goes away is told of, and looked for again."""
     from rich.live import Live
+    from rich.text import Text
 
     from loom_common.errors import DependencyUnavailable
     from loom_coordinator.admin.shared import output
@@ -81,111 +84,108 @@ async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
         with live or contextlib.nullcontext():
             while True:
                 try:
-                    seen = await look()
+                    seen: Overview | None = await look()
+                    away = ""
                 except DependencyUnavailable as error:
-                    seen = {"away": str(error)}
+                    seen, away = None, str(error)
                 if live is None:
-                    output.line(seen)
+                    output.line(seen.as_json() if seen is not None else {"away": away})
                 else:
-                    live.update(picture(seen, replicas=replicas), refresh=True)
+                    live.update(picture(seen, replicas=replicas) if seen is not None else Text(away), refresh=True)
                 await asyncio.sleep(pause)
 
 
-def picture(seen: Mapping[str, Any], *, replicas: bool) -> RenderableType:
+def picture(seen: Overview, *, replicas: bool) -> RenderableType:
     """What `overview` tells, for a terminal of 100 columns."""
     from rich.console import Group
     from rich.text import Text
 
-    if "away" in seen:
-        return Text(seen["away"])
-    parts: list[RenderableType] = [_queues(seen["queues"]), "", *map(Text, _notes(seen))]
+    parts: list[RenderableType] = [_queues(seen.queues), "", *map(Text, _notes(seen))]
     if replicas:
-        parts += ["", _replicas(seen["replicas"])]
+        parts += ["", _replicas(seen.replicas)]
     return Group(*parts)
 
 
-def _queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from loom_coordinator.admin.shared import numbers
-    from loom_coordinator.admin.shared.output import Column, table
+def _queues(rows: Sequence[QueueLine]) -> RenderableType:
+    from loom_common.console import numbers
+    from loom_common.console.tables import Column, RowTable
 
     shown = [
         {
-            **row,
-            "queue": row["queue"].removeprefix("loom."),
-            "replicas": f"{row['replicas']}" + (f" (-{row['lost']})" if row["lost"] else ""),
-            "prefetch": _range(row["prefetch"]) + (" fixed" if row["by_hand"] else ""),
+            **row.as_json(),
+            "queue": row.queue.removeprefix("loom."),
+            "replicas": f"{row.replicas}" + (f" (-{row.lost})" if row.lost else ""),
+            "prefetch": _range(row.prefetch) + (" fixed" if row.by_hand else ""),
         }
         for row in rows
     ]
     columns = [
-        Column("service", "service"),
-        Column("queue", "queue"),
-        Column("replicas", "up", number=True),
-        Column("prefetch", "prefetch", number=True),
-        Column("ready", "ready", numbers.count, number=True),
-        Column("in_hand", "in hand", numbers.count, number=True),
-        Column("retrying", "retrying", numbers.count, number=True),
-        Column("handled_per_second", "msg/s", numbers.rate, number=True),
-        Column("seconds", "each", numbers.span, number=True),
-        Column("memory", "mem", numbers.share, number=True),
+        Column("service", "service", keep=True),
+        Column("queue", "queue", keep=True),
+        Column("replicas", "up", number=True, keep=True),
+        Column("prefetch", "prefetch", number=True, keep=True),
+        Column("ready", "ready", numbers.count, number=True, keep=True),
+        Column("in_hand", "in hand", numbers.count, number=True, keep=True),
+        Column("retrying", "retrying", numbers.count, number=True, keep=True),
+        Column("handled_per_second", "msg/s", numbers.rate, number=True, keep=True),
+        Column("seconds", "each", numbers.span, number=True, keep=True),
+        Column("memory", "mem", numbers.share, number=True, keep=True),
     ]
-    return table(shown, columns)
+    return RowTable(shown, columns)
 
 
-def _replicas(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    from loom_coordinator.admin.shared import numbers
-    from loom_coordinator.admin.shared.output import Column, table
+def _replicas(rows: Sequence[ReplicaLine]) -> RenderableType:
+    from loom_common.console import numbers
+    from loom_common.console.tables import Column, RowTable
 
-    shown = [{**row, "prefetch": _range(sorted(set(row["prefetch"].values())))} for row in rows]
+    shown = [{**row.as_json(), "prefetch": _range(sorted(set(row.prefetch.values())))} for row in rows]
     columns = [
-        Column("service", "service"),
-        Column("replica", "replica", cut=True),
-        Column("state", "state"),
-        Column("uptime_seconds", "up for", numbers.span, number=True),
-        Column("prefetch", "prefetch", number=True),
-        Column("in_hand", "in hand", numbers.count, number=True),
-        Column("handled", "handled", numbers.count, number=True),
-        Column("retried", "retried", numbers.count, number=True),
-        Column("failed", "failed", numbers.count, number=True),
-        Column("rss_bytes", "memory", numbers.size, number=True),
+        Column("service", "service", keep=True),
+        Column("replica", "replica"),
+        Column("state", "state", keep=True),
+        Column("uptime_seconds", "up for", numbers.span, number=True, keep=True),
+        Column("prefetch", "prefetch", number=True, keep=True),
+        Column("in_hand", "in hand", numbers.count, number=True, keep=True),
+        Column("handled", "handled", numbers.count, number=True, keep=True),
+        Column("retried", "retried", numbers.count, number=True, keep=True),
+        Column("failed", "failed", numbers.count, number=True, keep=True),
+        Column("rss_bytes", "memory", numbers.size, number=True, keep=True),
     ]
-    return table(shown, columns)
+    return RowTable(shown, columns)
 
 
-def _notes(seen: Mapping[str, Any]) -> Iterator[str]:
+def _notes(seen: Overview) -> Iterator[str]:
     """What a person must know besides: one line each."""
-    from loom_coordinator.admin.shared import numbers
+    from loom_common.console import numbers
 
-    running = ", ".join(f"{count} {status}" for status, count in sorted(seen["runs"].items()))
+    running = ", ".join(f"{count} {status}" for status, count in sorted(seen.runs.items()))
     yield f"runs: {running or 'none yet'}"
-    if (oldest := seen["oldest"]) is not None:
-        silence = numbers.span(oldest["seconds"])
-        yield f"longest without news: {silence}, a batch of {oldest['run_id']} that waits for {oldest['waits_for']}"
-    if seen["outbox"]:
-        yield f"committed and not yet said: {counted(seen['outbox'], 'message')}"
-    if seen["dead"]:
-        yield f"dead letters: {numbers.count(seen['dead'])} (loom-coordinator dead list)"
+    if (oldest := seen.oldest) is not None:
+        silence = numbers.span(oldest.seconds)
+        yield f"longest without news: {silence}, a batch of {oldest.run_id} that waits for {oldest.waits_for}"
+    if seen.outbox:
+        yield f"committed and not yet said: {counted(seen.outbox, 'message')}"
+    if seen.dead:
+        yield f"dead letters: {numbers.count(seen.dead)} (loom-coordinator dead list)"
     yield from (
-        f"queue {row['queue']} is missing: loom-coordinator topology apply"
-        for row in seen["queues"]
-        if row["ready"] is None
+        f"queue {row.queue} is missing: loom-coordinator topology apply" for row in seen.queues if row.ready is None
     )
-    yield from _troubles(seen["replicas"])
-    if not seen["replicas"]:
+    yield from _troubles(seen.replicas)
+    if not seen.replicas:
         yield "No replica has been heard of: is a coordinator running, and LOOM_BUS_URL the cluster's?"
 
 
-def _troubles(replicas: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    from loom_coordinator.admin.shared import numbers
+def _troubles(replicas: Sequence[ReplicaLine]) -> Iterator[str]:
+    from loom_common.console import numbers
 
     for replica in replicas:
-        name = f"{replica['service']} {replica['replica']}"
-        if replica["state"] == "lost":
-            yield f"{name}: silent for {numbers.span(replica['silent_seconds'])}"
-        for breaker in replica["breakers"]:
-            again = f", tried again in {numbers.span(breaker['probe_in'])}" if breaker["probe_in"] else ""
-            if breaker["state"] != "closed":
-                yield f"{name}: breaker {breaker['state']} for {breaker['upstream']}{again}"
+        name = f"{replica.service} {replica.replica}"
+        if replica.state == "lost":
+            yield f"{name}: silent for {numbers.span(replica.silent_seconds)}"
+        for breaker in replica.breakers:
+            again = f", tried again in {numbers.span(breaker.probe_in)}" if breaker.probe_in else ""
+            if breaker.state != "closed":
+                yield f"{name}: breaker {breaker.state} for {breaker.upstream}{again}"
 
 
 def _range(limits: Sequence[int]) -> str:

@@ -98,7 +98,7 @@ class Run:
     """Whether the loader has been asked to finalize its load."""
 
     @staticmethod
-    def of(row: RowMapping) -> Run:
+    def of(row: Mapping[str, Any] | RowMapping) -> Run:
         """The run of a row that holds every column of `pipeline_runs`."""
         values = dict(row)
         values["tally"] = Tally(**row["tally"]) if row["tally"] else None

@@ -50,6 +50,11 @@ async def change(unit: UnitOfWork, run_id: str, **values: Any) -> None:
     await unit.connection.execute(update(pipeline_runs).where(pipeline_runs.c.run_id == run_id).values(**values))
 
 
+async def want(connection: AsyncConnection, run_id: str, verb: str) -> None:
+    """Leave a command for the process that owns the run: its sweeper carries it out."""
+    await connection.execute(update(pipeline_runs).where(pipeline_runs.c.run_id == run_id).values(wanted=verb))
+
+
 async def raise_epoch(unit: UnitOfWork, run: Run, **values: Any) -> int:
     """Make everything on its way for this run stale, and tell every worker so."""
     epoch = run.epoch + 1

@@ -9,6 +9,7 @@ import asyncpg
 from sqlalchemy import column, func, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.values.urls import redacted
@@ -16,19 +17,18 @@ from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_coordinator.accounting import tallies
 from loom_coordinator.accounting.batches import DONE
 from loom_coordinator.db.tables import batches, quarantined
-from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import staged_rows
+from loom_coordinator.queries import runs
 from loom_coordinator.queries.audit_rules import Books
-from loom_coordinator.queries.runs import run_row
 from loom_migrations.engine import open_engine
 
 _FINALIZED = "finalize"
 """The ledger's row for the end of a run that replaced a table: it stands for no batch."""
 
 
-async def books(unit: UnitOfWork, run_id: str, ledger: Mapping[str, int] | None) -> Books:
-    """Of one run. Raises `ConfigurationError` where there is none."""
-    run = await run_row(unit, run_id)
+async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, int] | None) -> Books:
+    """What is written of one run. Raises `ConfigurationError` where there is no such run."""
+    run = await runs.find(connection, run_id)
     mine = batches.c.run_id == run_id
     first = batches.c.loaded - batches.c.second  # the ledger of the second destination is another one
     loaded = select(batches.c.batch_id, first).where(mine, first > 0)
@@ -41,18 +41,18 @@ async def books(unit: UnitOfWork, run_id: str, ledger: Mapping[str, int] | None)
     return Books(
         status=run.status,
         told=run.tally if run.completed_at else None,
-        batches=await tallies.tally(unit.connection, run_id),
+        batches=await tallies.tally(connection, run_id),
         placed=run.placed,
         dropped=staged_rows.given_up(run),
-        unfinished=(await unit.connection.execute(unfinished)).scalar_one(),
-        kept={row[0]: row[1] for row in await unit.connection.execute(outcomes)},
-        unkept=await _unkept(unit, run_id),
-        loaded={row[0]: row[1] for row in await unit.connection.execute(loaded)},
+        unfinished=(await connection.execute(unfinished)).scalar_one(),
+        kept={row[0]: row[1] for row in await connection.execute(outcomes)},
+        unkept=await _unkept(connection, run_id),
+        loaded={row[0]: row[1] for row in await connection.execute(loaded)},
         ledger=None if staged_rows.given_up(run) else ledger,
     )
 
 
-async def _unkept(unit: UnitOfWork, run_id: str) -> int:
+async def _unkept(connection: AsyncConnection, run_id: str) -> int:
     """Batches that kept back more records than the quarantine holds of them."""
     there = (
         select(quarantined.c.batch_id, func.count().label("records"))
@@ -66,7 +66,7 @@ async def _unkept(unit: UnitOfWork, run_id: str) -> int:
         .select_from(batches.outerjoin(there, there.c.batch_id == batches.c.batch_id))
         .where(batches.c.run_id == run_id, kept > func.coalesce(there.c.records, 0))
     )
-    count: int = (await unit.connection.execute(statement)).scalar_one()
+    count: int = (await connection.execute(statement)).scalar_one()
     return count
 
 

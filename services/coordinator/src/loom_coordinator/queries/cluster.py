@@ -1,25 +1,114 @@
-"""The whole of a cluster at one look: its services and queues, its runs, and what waits longest."""
+"""A whole cluster at one moment: its services and queues, its runs, and the batch that waits longest."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
+from loom_common.contracts.v1 import BreakerBeat
+from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import TopologyMissing
 from loom_common.ports.bus import Bus
 from loom_coordinator.accounting.batches import UNDERWAY
 from loom_coordinator.db.tables import batches, outbox, pipeline_runs, prefetch_limits
-from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.flow_control.fleet_load import FleetLoad, Replica
+from loom_coordinator.queries.batches import waits_for
+
+Depths = Mapping[str, int | None]
+"""Messages ready, by queue; None for a queue that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine(Shown):
+    """One queue and the service that consumes it. The coordinator's queues have no counts per message, because it takes
+    facts in groups."""
+
+    service: str
+    queue: str
+    replicas: int
+    """Those that are up."""
+    lost: int
+    """Replicas of the service that fell silent without having been asked to stop."""
+    prefetch: Sequence[int]
+    """Every limit in force; more than one while a new limit is on its way."""
+    by_hand: bool
+    """Whether a person set the limit."""
+    ready: int | None
+    """Messages that no consumer has yet; None where the queue does not exist."""
+    in_hand: int | None
+    """Messages that were delivered and are not acknowledged."""
+    retrying: int | None
+    """Messages in the queue's retry queues; None where it has none."""
+    handled_per_second: float | None
+    failed_per_second: float | None
+    seconds: float | None
+    """Mean time in the handler."""
+    memory: float | None
+    """The share of its memory limit that the fullest replica holds, from 0 to 1; None without a limit."""
+    away: Sequence[str]
+    """Upstreams whose breaker is not closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLine(Shown):
+    """One process of a service."""
+
+    replica: str
+    service: str
+    state: str
+    """`up`, `draining`, or `lost` where it fell silent without having been asked to stop."""
+    uptime_seconds: float
+    silent_seconds: float
+    """Seconds since its last heartbeat."""
+    in_hand: int
+    prefetch: Mapping[str, int]
+    """Its limit, by queue."""
+    handled: int
+    """Messages since its start; so are the next two."""
+    retried: int
+    failed: int
+    rss_bytes: int
+    memory_limit_bytes: int | None
+    breakers: Sequence[BreakerBeat]
+
+
+@dataclass(frozen=True, slots=True)
+class OldestBatch(Shown):
+    """The batch in flight of a running run that has been silent for longest."""
+
+    run_id: str
+    batch_id: str
+    waits_for: str
+    """The stage that is to come, or `quarantine`."""
+    seconds: float
+    """Since its last fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview(Shown):
+    """A cluster at one moment."""
+
+    at: dt.datetime
+    queues: Sequence[QueueLine]
+    replicas: Sequence[ReplicaLine]
+    runs: Mapping[str, int]
+    """How many, by status."""
+    oldest: OldestBatch | None
+    dead: int | None
+    """Dead letters; None where their queue does not exist."""
+    outbox: int
+    """Messages that are committed and not yet published."""
 
 
 async def depths(bus: Bus) -> dict[str, int | None]:
-    """Messages ready, by queue; None for a queue that is not there."""
+    """Messages ready, by queue of the topology. Raises `DependencyUnavailable`."""
 
     async def one(queue: str) -> int | None:
         try:
@@ -31,86 +120,78 @@ async def depths(bus: Bus) -> dict[str, int | None]:
     return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
 
 
-async def overview(unit: UnitOfWork, ready: Mapping[str, int | None]) -> dict[str, Any]:
-    """Of `ready`, what `depths` told."""
-    fleet = await fleet_load.read(unit.connection, unit.now)
+async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths) -> Overview:
+    """The cluster now. `ready` is what `depths` returned."""
+    fleet = await fleet_load.read(connection, now)
     by_hand = select(prefetch_limits.c.queue).where(prefetch_limits.c.by_hand)
-    fixed = set((await unit.connection.execute(by_hand)).scalars())
+    fixed = set((await connection.execute(by_hand)).scalars())
     loads = fleet_load.loads(fleet)
     counted = select(pipeline_runs.c.status, func.count()).group_by(pipeline_runs.c.status)
-    return {
-        "at": unit.now,
-        "queues": [
-            queue_words(queue, loads.get(queue), fleet, ready, by_hand=queue in fixed) for queue in flow.CONSUMERS
-        ],
-        "replicas": [replica_words(each) for each in fleet if each.up or each.lost],
-        "runs": {row[0]: row[1] for row in await unit.connection.execute(counted)},
-        "oldest": await _oldest(unit),
-        "dead": ready[flow.DEAD_QUEUE],
-        "outbox": (await unit.connection.execute(select(func.count()).select_from(outbox))).scalar_one(),
-    }
+    return Overview(
+        at=now,
+        queues=[queue_line(each, loads.get(each), fleet, ready, by_hand=each in fixed) for each in flow.CONSUMERS],
+        replicas=[replica_line(each) for each in fleet if each.up or each.lost],
+        runs={row[0]: row[1] for row in await connection.execute(counted)},
+        oldest=await _oldest(connection, now),
+        dead=ready[flow.DEAD_QUEUE],
+        outbox=(await connection.execute(select(func.count()).select_from(outbox))).scalar_one(),
+    )
 
 
-def queue_words(
-    queue: str, each: FleetLoad | None, fleet: list[Replica], ready: Mapping[str, int | None], *, by_hand: bool
-) -> dict[str, Any]:
-    """One queue and its consumers. The coordinator's own queues have no counts: it takes facts in groups."""
+def queue_line(
+    queue: str, each: FleetLoad | None, fleet: Sequence[Replica], ready: Depths, *, by_hand: bool
+) -> QueueLine:
+    """One queue, from the load of its consumers. Pure."""
     service = flow.CONSUMERS[queue]
-    counts = each is not None and service != "coordinator"
-    rooms = [name for name in ready if name.startswith(f"{queue}.retry.")]
-    return {
-        "service": service,
-        "queue": queue,
-        "replicas": each.replicas if each else 0,
-        "lost": sum(replica.lost for replica in fleet if replica.beat.service == service),
-        "prefetch": list(each.prefetch) if each else [],
-        "by_hand": by_hand,
-        "ready": ready.get(queue),
-        "in_hand": each.in_hand if each and counts else None,
-        "retrying": sum(ready[name] or 0 for name in rooms) if rooms else None,
-        "handled_per_second": each.handled if each and counts else None,
-        "failed_per_second": each.failed if each and counts else None,
-        "seconds": each.seconds if each and counts else None,
-        "memory": each.memory if each and each.memory else None,
-        "away": list(each.away) if each else [],
-    }
+    counted = each if service != "coordinator" else None
+    retry_queues = [name for name in ready if name.startswith(f"{queue}.retry.")]
+    return QueueLine(
+        service=service,
+        queue=queue,
+        replicas=each.replicas if each else 0,
+        lost=sum(replica.lost for replica in fleet if replica.beat.service == service),
+        prefetch=list(each.prefetch) if each else [],
+        by_hand=by_hand,
+        ready=ready.get(queue),
+        in_hand=counted.in_hand if counted else None,
+        retrying=sum(ready[name] or 0 for name in retry_queues) if retry_queues else None,
+        handled_per_second=counted.handled if counted else None,
+        failed_per_second=counted.failed if counted else None,
+        seconds=counted.seconds if counted else None,
+        memory=each.memory if each and each.memory else None,
+        away=list(each.away) if each else [],
+    )
 
 
-def replica_words(each: Replica) -> dict[str, Any]:
-    """One process."""
+def replica_line(each: Replica) -> ReplicaLine:
+    """One process, from its newest heartbeat. Pure."""
     beat = each.beat
-    return {
-        "replica": beat.replica,
-        "service": beat.service,
-        "state": "lost" if each.lost else "draining" if beat.draining else "up",
-        "uptime_seconds": beat.uptime,
-        "silent_seconds": each.silent,
-        "in_hand": sum(queue.in_hand for queue in beat.queues),
-        "prefetch": {queue.queue: queue.prefetch for queue in beat.queues},
-        "handled": sum(queue.handled for queue in beat.queues),
-        "retried": sum(queue.retried for queue in beat.queues),
-        "failed": sum(queue.failed for queue in beat.queues),
-        "rss_bytes": beat.rss_bytes,
-        "memory_limit_bytes": beat.memory_limit_bytes,
-        "breakers": [breaker.model_dump() for breaker in beat.breakers],
-    }
+    return ReplicaLine(
+        replica=beat.replica,
+        service=beat.service,
+        state="lost" if each.lost else "draining" if beat.draining else "up",
+        uptime_seconds=beat.uptime,
+        silent_seconds=each.silent,
+        in_hand=sum(queue.in_hand for queue in beat.queues),
+        prefetch={queue.queue: queue.prefetch for queue in beat.queues},
+        handled=sum(queue.handled for queue in beat.queues),
+        retried=sum(queue.retried for queue in beat.queues),
+        failed=sum(queue.failed for queue in beat.queues),
+        rss_bytes=beat.rss_bytes,
+        memory_limit_bytes=beat.memory_limit_bytes,
+        breakers=beat.breakers,
+    )
 
 
-async def _oldest(unit: UnitOfWork) -> dict[str, Any] | None:
-    """The batch in flight of a running run that was not heard of for longest."""
-    rows = await unit.connection.execute(
+async def _oldest(connection: AsyncConnection, now: dt.datetime) -> OldestBatch | None:
+    rows = await connection.execute(
         select(batches.c.run_id, batches.c.batch_id, batches.c.stage, batches.c.updated_at)
         .join(pipeline_runs, pipeline_runs.c.run_id == batches.c.run_id)
         .where(batches.c.state == UNDERWAY, pipeline_runs.c.status == "running")
         .order_by(batches.c.updated_at)
         .limit(1)
     )
-    if (row := rows.mappings().one_or_none()) is None:
+    if (row := rows.one_or_none()) is None:
         return None
-    coming = flow.Stage(row["stage"]).next
-    return {
-        "run_id": row["run_id"],
-        "batch_id": row["batch_id"],
-        "waits_for": coming.value if coming else "quarantine",
-        "seconds": (unit.now - row["updated_at"]).total_seconds(),
-    }
+    run_id, batch_id, stage, updated_at = row
+    return OldestBatch(run_id, batch_id, waits_for(flow.Stage(stage)), (now - updated_at).total_seconds())

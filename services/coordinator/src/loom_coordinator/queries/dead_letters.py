@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from loom_common.contracts.encoding.codec import body_of
+from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError, UnreadableMessage
 from loom_common.flow import DEAD_QUEUE
 from loom_common.ports.bus import Bus, Delivery, Wire
@@ -22,6 +23,43 @@ MOST = 2_000
 
 _OURS = ("loom-dead-", "loom-exchange", "loom-attempt", "x-")
 """Headers that belong to a message's death. Its new life begins with the first attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLine(Shown):
+    """A dead letter on a line."""
+
+    id: str
+    type: str | None
+    run_id: str | None
+    """Its correlation id."""
+    by: str | None
+    """The service that gave it up; None where the broker did."""
+    exchange: str | None
+    """Where it was published first; None where that is not known."""
+    routing_key: str
+    reason: str
+    """Why it is here, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDeadLetter(Shown):
+    """A dead letter with all that it says."""
+
+    line: DeadLetterLine
+    message_id: str | None
+    content_encoding: str | None
+    headers: Mapping[str, Any]
+    """As JSON: the broker's own headers hold lists and tables."""
+    bytes: int
+    """Length of the body as it lies in the queue."""
+    body: str
+    """Unpacked where that can be done."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields of the line, and these beside them."""
+        fields = Shown.as_json(self)
+        return {**fields.pop("line"), **fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +93,34 @@ class DeadLetter:
                 return str(self.delivery.headers[name])
         return None
 
-    def summary(self) -> dict[str, Any]:
-        """What a list shows."""
+    def summary(self) -> DeadLetterLine:
+        """The letter on a line."""
         delivery = self.delivery
-        return {
-            "id": self.id,
-            "type": delivery.type,
-            "run_id": delivery.correlation_id,
-            "by": delivery.headers.get("loom-dead-by"),
-            "exchange": self.exchange,
-            "routing_key": delivery.routing_key,
-            "reason": self.reason,
-        }
+        by = delivery.headers.get("loom-dead-by")
+        return DeadLetterLine(
+            id=self.id,
+            type=delivery.type,
+            run_id=delivery.correlation_id,
+            by=None if by is None else str(by),
+            exchange=self.exchange,
+            routing_key=delivery.routing_key,
+            reason=self.reason,
+        )
 
-    def whole(self) -> dict[str, Any]:
-        """All of it; the body as text where it can be unpacked."""
+    def whole(self) -> WholeDeadLetter:
+        """The letter with its headers and its body."""
         try:
             body = body_of(self.delivery)
         except UnreadableMessage:
             body = self.delivery.body
-        return {
-            **self.summary(),
-            "message_id": self.delivery.message_id,
-            "content_encoding": self.delivery.content_encoding,
-            "headers": {name: _plain(value) for name, value in self.delivery.headers.items()},
-            "bytes": len(self.delivery.body),
-            "body": body.decode(errors="replace"),
-        }
+        return WholeDeadLetter(
+            line=self.summary(),
+            message_id=self.delivery.message_id,
+            content_encoding=self.delivery.content_encoding,
+            headers={name: _plain(value) for name, value in self.delivery.headers.items()},
+            bytes=len(self.delivery.body),
+            body=body.decode(errors="replace"),
+        )
 
     def revived(self) -> Wire:
         """The message on its way to where it was going. Raises `ConfigurationError` where that is not known."""

@@ -1,182 +1,205 @@
-"""Runs as their operators ask for them: read from run state and the quarantine's table, nothing changed.
-
-Rows are plain dicts, ready for JSON; times are aware."""
+"""Runs and pipelines as their users ask for them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, select
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.contracts.v1 import RunReport
+from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.errors import ConfigurationError
-from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
-from loom_coordinator.accounting.batches import DONE, UNDERWAY
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches, pipeline_runs, quarantined
-from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import slices, stalls
-from loom_coordinator.lifecycle.run_progress import progress
+from loom_coordinator.db.tables import pipeline_runs, pipelines
+from loom_coordinator.lifecycle import run_report
 
-LATELY_SECONDS = 60.0
-"""Rates are over so long: steady to look at, and quick enough to follow a change."""
+INTERRUPTED = "interrupted"
+"""The status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
+
+Alive = Callable[[str], bool]
+"""Says whether an embedded engine still runs, by the name that `pipeline_runs.owner` holds."""
 
 
-async def run_row(unit: UnitOfWork, run_id: str) -> Run:
+def always_alive(_owner: str) -> bool:
+    """For a cluster, whose coordinators take over from one another."""
+    return True
+
+
+def status_of(run: Run, alive: Alive = always_alive) -> str:
+    """The run's status as people are shown it."""
+    gone = run.status == run_rows.RUNNING and run.owner and not alive(run.owner)
+    return INTERRUPTED if gone else run.status
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary(Shown):
+    """A run on a line of its pipeline's history."""
+
+    run_id: str
+    pipeline_version: str
+    status: str
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+    duration_seconds: float | None
+    """None for a run that has not ended."""
+    records_processed: int
+    """Records extracted."""
+    records_validated: int
+    """Records that passed their gate."""
+    records_rejected: int
+    rejection_rate: float | None
+    """Of the records that the gate decided about, from 0 to 1; None where it decided about none."""
+    cost_total: float | None
+    """USD."""
+    error_message: str | None
+    sample: int | None
+    """The number of records that `--sample` limited it to; None for a whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun(Shown):
+    """A run's report, with when it ran, with what, and what holds it up."""
+
+    report: RunReport
+    status: str
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+    params: Mapping[str, Any]
+    """The parameters of the request, by the names that the pipeline gives them."""
+    model: str | None
+    prompt_version: str | None
+    replay_of: str | None
+    """The run whose quarantined records it runs over again."""
+    notice: str | None
+    """What holds it up, in a sentence."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The report's fields, and these beside them."""
+        rest = {
+            "status": self.status,
+            "started_at": self.started_at,
+            "completed_at": self.completed_at,
+            "params": self.params,
+            "model": self.model,
+            "prompt_version": self.prompt_version,
+            "replay_of": self.replay_of,
+            "notice": self.notice,
+        }
+        return self.report.model_dump() | {name: as_json(value) for name, value in rest.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSummary(Shown):
+    """A pipeline that has run, with its newest run."""
+
+    name: str
+    version: str
+    description: str | None
+    last_run: str | None
+    last_status: str | None
+    last_started_at: dt.datetime | None
+
+
+async def find(connection: AsyncConnection, run_id: str) -> Run:
     """The run as it stands now. Raises `ConfigurationError` where there is no such run."""
-    if (run := await run_rows.find(unit.connection, run_id)) is None:
+    if (run := await run_rows.find(connection, run_id)) is None:
         raise ConfigurationError(f"There is no run {run_id}: `loom-coordinator runs` lists them.")
     return run
 
 
-async def listing(
-    unit: UnitOfWork, statuses: Collection[str], pipeline: str | None, limit: int
-) -> list[dict[str, Any]]:
-    """Runs, newest first; all statuses where none is named."""
-    statement = select(pipeline_runs).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
-    if statuses:
-        statement = statement.where(pipeline_runs.c.status.in_(statuses))
-    if pipeline is not None:
-        statement = statement.where(pipeline_runs.c.pipeline_name == pipeline)
-    rows = (await unit.connection.execute(statement)).mappings().all()
-    return [await _listed(unit, Run.of(row)) for row in rows]
+async def status(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> str | None:
+    """A run's status as people are shown it; None where there is no such run."""
+    run = await run_rows.find(connection, run_id)
+    return None if run is None else status_of(run, alive)
 
 
-async def _listed(unit: UnitOfWork, run: Run) -> dict[str, Any]:
-    ended = run.completed_at is not None
-    tally = await tallies.of_run(unit.connection, run)
-    return {
-        **{name: getattr(run, name) for name in ("run_id", "pipeline_name", "pipeline_version", "status", "priority")},
-        "started_at": run.started_at,
-        "seconds": run.duration_seconds if ended else (unit.now - run.started_at).total_seconds(),
-        "extracted": tally.extracted,
-        "ended": tally.ended,
-        "loaded": tally.loaded,
-        "kept": tally.kept,
-        "cost": tally.cost_transform + tally.cost_evaluate,
-        "requested_by": run.requested_by,
-        "notice": run.error_message or run.notice,
-    }
+async def report(connection: AsyncConnection, run_id: str) -> RunReport | None:
+    """A run's report as far as it has come; None where there is no such run."""
+    return await run_report.of(connection, run_id)
 
 
-async def details(unit: UnitOfWork, run_id: str) -> dict[str, Any]:
-    """One run: its stages, its batches in flight, how fast it goes and when it will be done, what went wrong last."""
-    run = await run_row(unit, run_id)
-    told = await progress(unit, run)
-    shown = await tallies.of_run(unit.connection, run)
-    rate = await lately(unit, run)
-    remaining = told.tally.underway if told.total is not None else None
-    waiting = {} if run.status in run_rows.TERMINAL else await in_flight(unit, run_id)
-    return {
-        **await _listed(unit, run),
-        **{
-            name: getattr(run, name)
-            for name in ("model", "prompt_version", "destination", "epoch", "replay_of", "deadline")
-        },
-        "stages": [
-            {"stage": stage.value, **worked.model_dump(), "batches_waiting": waiting.get(stage, 0)}
-            for stage, worked in told.stages.items()
-        ],
-        "batches": {"done": await _done(unit, run_id), "in_flight": sum(waiting.values())},
-        "credit_window": (await slices.windows(unit)).get(run_id) if run.status == run_rows.RUNNING else None,
-        "records": shown.model_dump(include={"extracted", "loaded", "staged", *_KEPT, "cancelled"}),
-        "records_per_second": rate,
-        "remaining": remaining,
-        "eta_seconds": remaining / rate if remaining is not None and rate else None,
-        "cost_by_stage": {"transform": told.tally.cost_transform, "evaluate": told.tally.cost_evaluate},
-        "calls": {"made": told.tally.calls_made, "from_cache": told.tally.calls_from_cache},
-        "last_kept": await _last_kept(unit, run_id),
-    }
-
-
-_KEPT = ("rejected", "skipped", "quarantined")
-
-
-async def lately(unit: UnitOfWork, run: Run) -> float:
-    """Records of a run per second that came to their end in the last minute; 0 where it is not running."""
-    if run.status != run_rows.RUNNING:
-        return 0.0
-    seconds: float = min(LATELY_SECONDS, max(1.0, (unit.now - run.started_at).total_seconds()))
-    counted = select(func.coalesce(func.sum(batches.c.extracted), 0)).where(
-        batches.c.run_id == run.run_id,
-        batches.c.state == DONE,
-        batches.c.updated_at >= unit.now - dt.timedelta(seconds=seconds),
+async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> ShownRun | None:
+    """All that `loom status` shows of a run; None where there is no such run."""
+    run = await run_rows.find(connection, run_id)
+    summary = await run_report.of(connection, run_id)
+    if run is None or summary is None:
+        return None
+    return ShownRun(
+        report=summary,
+        status=status_of(run, alive),
+        started_at=run.started_at,
+        completed_at=run.completed_at,
+        params=run.params,
+        model=run.model,
+        prompt_version=run.prompt_version,
+        replay_of=run.replay_of,
+        notice=run.notice,
     )
-    return int((await unit.connection.execute(counted)).scalar_one()) / seconds
 
 
-async def in_flight(unit: UnitOfWork, run_id: str) -> dict[Stage, int]:
-    """Batches by the stage that is to come for them; with `load`, also those whose kept records are being written."""
-    rows = await unit.connection.execute(
-        select(batches.c.stage, func.count())
-        .where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
-        .group_by(batches.c.stage)
-    )
-    counts: dict[Stage, int] = {}
-    for stage, number in rows:
-        coming = Stage(stage).next or Stage.LOAD
-        counts[coming] = counts.get(coming, 0) + number
-    return counts
-
-
-async def waiting_batches(unit: UnitOfWork, run_id: str, silent: float, limit: int) -> list[dict[str, Any]]:
-    """Batches in flight of which nothing was heard for `silent` seconds, the longest first."""
-    run = await run_row(unit, run_id)
-    limits = stalls.limits_of(run)
-    rows = await unit.connection.execute(
-        select(batches)
-        .where(
-            batches.c.run_id == run_id,
-            batches.c.state == UNDERWAY,
-            batches.c.updated_at <= unit.now - dt.timedelta(seconds=silent),
-        )
-        .order_by(batches.c.updated_at)
+async def history(
+    connection: AsyncConnection, pipeline: str, limit: int, alive: Alive = always_alive
+) -> list[RunSummary]:
+    """The pipeline's newest runs, at most `limit`, the newest first."""
+    statement = (
+        select(pipeline_runs)
+        .where(pipeline_runs.c.pipeline_name == pipeline)
+        .order_by(pipeline_runs.c.started_at.desc())
         .limit(limit)
     )
-    return [_waiting(row, unit.now, limits) for row in rows.mappings()]
+    runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
+    return [await _summary(connection, run, alive) for run in runs]
 
 
-def _waiting(row: RowMapping, now: dt.datetime, limits: dict[Stage, float]) -> dict[str, Any]:
-    coming = Stage(row["stage"]).next
-    return {
-        **{name: row[name] for name in ("batch_id", "partition", "slice", "position")},
-        "records": row["extracted"],
-        "waits_for": coming.value if coming else "quarantine",
-        "silent_seconds": (now - row["updated_at"]).total_seconds(),
-        "asked_again_after_seconds": limits[coming or Stage.LOAD],
-    }
+async def number_of_runs(connection: AsyncConnection, pipeline: str) -> int:
+    """How many runs the pipeline had."""
+    query = select(func.count()).select_from(pipeline_runs).where(pipeline_runs.c.pipeline_name == pipeline)
+    return int((await connection.execute(query)).scalar_one())
 
 
-async def quarantine_counts(unit: UnitOfWork, pipeline: str | None, run_id: str | None) -> list[dict[str, Any]]:
-    """What was kept back, counted by pipeline, stage, code and outcome; the most first."""
-    keys = (quarantined.c.pipeline_name, quarantined.c.failure_stage, quarantined.c.code, quarantined.c.outcome)
-    records = func.count().label("records")
-    unresolved = func.sum(case((quarantined.c.resolved.is_(True), 0), else_=1)).label("unresolved")
-    newest = func.max(quarantined.c.quarantined_at).label("newest")
-    chosen: list[ColumnElement[bool]] = []
-    if pipeline is not None:
-        chosen.append(quarantined.c.pipeline_name == pipeline)
-    if run_id is not None:
-        chosen.append(quarantined.c.run_id == run_id)
-    statement = select(*keys, records, unresolved, newest).where(*chosen).group_by(*keys)
-    rows = await unit.connection.execute(statement.order_by(records.desc(), *keys))
-    return [dict(row) for row in rows.mappings()]
+async def registered(connection: AsyncConnection, alive: Alive = always_alive) -> list[PipelineSummary]:
+    """Every pipeline that has run, by name, with its newest run."""
+    columns = (pipelines.c.name, pipelines.c.version, pipelines.c.description)
+    rows = (await connection.execute(select(*columns).order_by(pipelines.c.name))).all()
+    return [await _pipeline(connection, name, version, about, alive) for name, version, about in rows]
 
 
-async def _done(unit: UnitOfWork, run_id: str) -> int:
-    counted = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
-    return int((await unit.connection.execute(counted)).scalar_one())
-
-
-async def _last_kept(unit: UnitOfWork, run_id: str) -> list[dict[str, Any]]:
-    names = ("quarantined_at", "failure_stage", "code", "outcome", "record_id", "failure_reason")
-    rows = await unit.connection.execute(
-        select(*(quarantined.c[name] for name in names))
-        .where(quarantined.c.run_id == run_id)
-        .order_by(quarantined.c.quarantined_at.desc())
-        .limit(5)
+async def _pipeline(
+    connection: AsyncConnection, name: str, version: str, description: str | None, alive: Alive
+) -> PipelineSummary:
+    newest = await history(connection, name, 1, alive)
+    last = newest[0] if newest else None
+    return PipelineSummary(
+        name=name,
+        version=version,
+        description=description,
+        last_run=last.run_id if last else None,
+        last_status=last.status if last else None,
+        last_started_at=last.started_at if last else None,
     )
-    return [dict(row) for row in rows.mappings()]
+
+
+async def _summary(connection: AsyncConnection, run: Run, alive: Alive) -> RunSummary:
+    """The counts and the cost of a run that has not ended are those of its batches: its row has them at its end."""
+    counts = {} if run.has_ended else tallies.columns(await tallies.tally(connection, run.run_id))
+    return RunSummary(
+        run_id=run.run_id,
+        pipeline_version=run.pipeline_version,
+        status=status_of(run, alive),
+        started_at=run.started_at,
+        completed_at=run.completed_at,
+        duration_seconds=run.duration_seconds,
+        records_processed=counts.get("records_processed", run.records_processed),
+        records_validated=counts.get("records_validated", run.records_validated),
+        records_rejected=counts.get("records_rejected", run.records_rejected),
+        rejection_rate=counts.get("rejection_rate", run.rejection_rate),
+        cost_total=counts.get("cost_total", run.cost_total),
+        error_message=run.error_message,
+        sample=run.sample,
+    )

@@ -12,7 +12,10 @@ from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loom.project.config import LoomConfig
+    from loom_coordinator.queries.lineage import ReplayOf
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="The pipeline's name.")]
 
@@ -30,7 +33,7 @@ def list_pipelines(
 
     settings = common.configuration()
     registered = follow.wait_for(state.ask(settings, lambda views: views.pipelines()))
-    rows = _joined(settings, {row["name"]: row for row in registered})
+    rows = _joined(settings, {row.name: row.as_json() for row in registered})
     columns = [
         Column("name", "name", keep=True),
         Column("version", "version", keep=True),
@@ -59,9 +62,9 @@ def status(
     if run is None:
         raise ConfigurationError(f"There is no run {run_id}. `loom list` and `loom history PIPELINE` show what ran.")
     if form is Format.JSON:
-        terminal.print_json(run)
+        terminal.print_json(run.as_json())
     else:
-        report.print_report(run, terminal.stdout(), common.flags)
+        report.print_report(run.as_json(), terminal.stdout(), common.flags)
 
 
 @grouped
@@ -89,8 +92,8 @@ def history(
         Column("records_validated", "passed", terminal.count, number=True),
         Column("records_rejected", "rejected", terminal.count, number=True),
         Column("cost_total", "cost", terminal.money, number=True),
-        *([Column("sample", "sample of", terminal.count, number=True)] if any(row["sample"] for row in rows) else []),
-        *([Column("error_message", "error")] if any(row["error_message"] for row in rows) else []),
+        *([Column("sample", "sample of", terminal.count, number=True)] if any(row.sample for row in rows) else []),
+        *([Column("error_message", "error")] if any(row.error_message for row in rows) else []),
     ]
     among = Among(total, "run", "`--limit N` shows more")
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
@@ -116,8 +119,8 @@ def lineage(
     total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [
         Column("run_id", "run", keep=True),
-        *([Column("replay_of", "replay of", keep=True)] if any(row["replay_of"] for row in rows) else []),
-        *([Column("replays", "replayed by", _runs, keep=True)] if any(row["replays"] for row in rows) else []),
+        *([Column("replay_of", "replay of", keep=True)] if any(row.replay_of for row in rows) else []),
+        *([Column("replays", "replayed by", _runs, keep=True)] if any(row.replays for row in rows) else []),
         Column("input_source", "source"),
         Column("input_record_count", "read", terminal.count, number=True, keep=True),
         Column("model", "by"),
@@ -129,8 +132,8 @@ def lineage(
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
 
 
-def _runs(replays: list[dict[str, Any]]) -> str:
-    return ", ".join(replay["run_id"] for replay in replays) or "-"
+def _runs(replays: Sequence[ReplayOf]) -> str:
+    return ", ".join(replay.run_id for replay in replays) or "-"
 
 
 def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from loom_common.domain.values.plural import counted
 if TYPE_CHECKING:
     from loom.preflight.estimate import Estimate
     from loom.project.config import LoomConfig
+    from loom_common.contracts.v1 import StageCalls
 
 
 class Span(StrEnum):
@@ -65,15 +66,19 @@ def cost(
 
 
 async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) -> None:
-    from loom import costs
     from loom.cli.commands import state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
+    from loom_coordinator.queries import cost_spans
+    from loom_coordinator.queries.cost_spans import CostSpan
 
     rows = await state.ask(config, lambda views: views.costs(pipeline, span))
+    total = cost_spans.total(rows)
     if form is Format.JSON:
-        document = {"pipeline": pipeline, "aggregated_by": span.value, "total": costs.total(rows), "spans": rows}
-        terminal.print_json(document)
+        spans = [row.as_json() for row in rows]
+        terminal.print_json(
+            {"pipeline": pipeline, "aggregated_by": span.value, "total": total.as_json(), "spans": spans}
+        )
         return
     columns = [
         Column("span", span.value, keep=True),
@@ -86,7 +91,7 @@ async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) ->
         Column("cost_by_stage", "by stage", _shares),
         Column("cost_by_model", "by model", _shares),
     ]
-    shown = [*rows, {"span": "total", **costs.total(rows)}] if len(rows) > 1 else rows
+    shown = [*rows, CostSpan(span="total", **total.as_json())] if len(rows) > 1 else rows
     print_rows(shown, columns, form, f"No run of '{pipeline}' is known here.")
 
 
@@ -96,14 +101,15 @@ async def _run(pipeline: str, run_id: str, config: LoomConfig, form: Format) -> 
     from loom_common.errors import ConfigurationError
 
     run = await state.ask(config, lambda views: views.run(run_id))
-    if run is None or run["pipeline"] != pipeline:
+    if run is None or run.report.pipeline != pipeline:
         raise ConfigurationError(f"There is no run {run_id} of '{pipeline}'. `loom history {pipeline}` shows its runs.")
     names = ("run_id", "pipeline", "status", "cost", "spending", "budget", "estimate")
     if form is Format.JSON:
-        terminal.print_json({name: run[name] for name in names})
+        document = run.as_json()
+        terminal.print_json({name: document[name] for name in names})
         return
-    _print_calls(run["spending"], "This run asked no model.")
-    for line in _notes(run):
+    _print_calls(run.report.spending, "This run asked no model.")
+    for line in _notes(run.as_json()):
         terminal.stdout().print(line, markup=False)
 
 
@@ -126,7 +132,7 @@ async def _estimate(target: str, config: LoomConfig, sample: int, params: list[s
         raise ConfigurationError(f"'{target}' is known by its name alone: give its file to estimate it.")
     name = loaded.pipeline.name
     reachable = not config.distributed or not config.settings().state.url.get_secret_value().startswith("sqlite:")
-    answered = await state.ask(config, lambda views: views.answered(name)) if reachable else {}
+    answered = await state.ask(config, lambda views: views.tokens_per_answer(name)) if reachable else {}
     made = await preflight_estimate.estimate(loaded, config, sample, params_of(params), answered)
     if reachable:
         await state.ask(config, lambda views: views.keep_estimate(made))
@@ -140,7 +146,7 @@ def _print_estimate(made: Estimate) -> None:
     from loom.cli.output import terminal
     from loom_common.flow import Stage
 
-    _print_calls([each.model_dump() for each in made.calls], "This pipeline asks no model: it costs nothing.")
+    _print_calls(made.calls, "This pipeline asks no model: it costs nothing.")
     records, sampled = counted(made.records, "record"), terminal.count(made.sampled)
     transform, evaluate = (terminal.money(made.cost_of(stage)) for stage in (Stage.TRANSFORM, Stage.EVALUATE))
     source = "in earlier runs" if made.learned else "made-up ones of the same shape: no earlier run tells"
@@ -167,7 +173,7 @@ def _print_estimate(made: Estimate) -> None:
         terminal.stdout().print(line, markup=False, soft_wrap=True)
 
 
-def _print_calls(calls: list[dict[str, Any]], empty: str) -> None:
+def _print_calls(calls: Sequence[StageCalls], empty: str) -> None:
     from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
 

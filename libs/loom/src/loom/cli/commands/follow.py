@@ -165,7 +165,7 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
         if (run := await views.row(run_id)) is None:
             raise ConfigurationError(f"There is no run {run_id}.")
         async with open_session(config, cluster=config.distributed) as session:
-            await session.discard(run_id, run["pipeline_name"], record_ids)
+            await session.discard(run_id, run.pipeline_name, record_ids)
             deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
             while await views.quarantined(waiting, 1):
                 if asyncio.get_running_loop().time() > deadline:

@@ -73,9 +73,9 @@ def show(
         where = f" of run {run_id}" if run_id else ""
         raise ConfigurationError(f"No record {record_id!r}{where} is in quarantine. See: loom quarantine list")
     if form is Format.JSON:
-        terminal.print_json(record)
+        terminal.print_json(record.as_json())
     else:
-        kept_record.print_record(record, terminal.stdout())
+        kept_record.print_record(record.as_json(), terminal.stdout())
 
 
 @app.command("export")

@@ -40,13 +40,13 @@ async def registered_names(config: LoomConfig, target: str) -> list[str]:
     """Pipelines that have run here. A cluster knows its own: what it is asked for by name counts as registered."""
     if config.distributed:
         return [target]
-    return [row["name"] for row in await ask(config, lambda views: views.pipelines())]
+    return [row.name for row in await ask(config, lambda views: views.pipelines())]
 
 
 async def refuse_unfinished(config: LoomConfig, pipeline: str) -> None:
     """Raise `ConfigurationError` where an earlier run of the pipeline waits to be finished."""
     for run in await ask(config, lambda views: views.unfinished(pipeline)):
-        run_id, status = run["run_id"], run["status"]
+        run_id, status = run.run_id, run.status
         raise ConfigurationError(
             f"{run_id} was {status}: finish it with `loom resume {run_id}`, or drop it with `loom cancel {run_id}`."
         )

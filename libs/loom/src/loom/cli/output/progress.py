@@ -17,6 +17,7 @@ from rich.text import Text
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.cli.output.rates import RunRates
+from loom_common.console.streams import Symbols
 from loom_common.contracts.v1 import RunProgress
 from loom_common.domain.run.waiting_text import counted_down
 from loom_common.flow import Stage
@@ -145,7 +146,7 @@ class LiveDisplay(Silent):
 
 
 def picture(
-    title: str, progress: RunProgress, pace: RunRates, since: float, note: str | None, symbols: terminal.Symbols
+    title: str, progress: RunProgress, pace: RunRates, since: float, note: str | None, symbols: Symbols
 ) -> RenderableType:
     """What the live display shows `since` seconds after `progress`."""
     elapsed = progress.elapsed + since

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from loom.cli.output import stdout as output_stdout
+from loom_common.console import streams
+from loom_common.console.numbers import compact, count, duration, latency, moment, money
+from loom_common.console.streams import symbols
 
-WIDTH_WITHOUT_TERMINAL = 1_000_000
-"""Columns of what goes into a file or a pipe: no line of it is broken or cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Symbols:
-    """Marks that a plain terminal has another way to write."""
-
-    dot: str
-    cut: str
-    good: str
-    bad: str
-    doubtful: str
-
-
-UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗", doubtful="!")
-ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
+__all__ = [
+    "Trimmed", "compact", "count", "duration", "latency", "moment", "money", "place", "print_json", "say", "stderr",
+    "stdout", "symbols",
+]  # fmt: skip
 
 
 class Trimmed:
@@ -52,24 +39,17 @@ class Trimmed:
 
 def stdout() -> Console:
     """For results."""
-    return _console(output_stdout.stream())
+    return streams.console_on(output_stdout.stream())
 
 
 def stderr() -> Console:
     """For progress, notices and errors."""
-    return _console(sys.stderr)
-
-
-def symbols(console: Console) -> Symbols:
-    """The marks this console can show."""
-    return UNICODE if console.encoding.startswith("utf") else ASCII
+    return streams.console_on(sys.stderr)
 
 
 def print_json(document: Any) -> None:
     """The one document of `--format json`: indented for people, times as ISO 8601."""
-    stream = output_stdout.stream()
-    stream.write(json.dumps(document, indent=2, ensure_ascii=not _holds_any_text(stream), default=str) + "\n")
-    stream.flush()
+    streams.write_json(document, output_stdout.stream())
 
 
 def say(text: str) -> None:
@@ -77,64 +57,8 @@ def say(text: str) -> None:
     stderr().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def count(number: float | None) -> str:
-    """1,234; `-` for none."""
-    return "-" if number is None else f"{number:,.0f}"
-
-
-def money(usd: float | None) -> str:
-    """US dollars: $1.2345, and $12.34 from ten dollars on."""
-    if usd is None:
-        return "-"
-    return f"${usd:,.2f}" if usd >= 10 else f"${usd:.4f}"
-
-
-def duration(seconds: float | None) -> str:
-    """0.4 s, 12.3 s, 4 min 05 s, 2 h 03 min."""
-    if seconds is None:
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def latency(seconds: float | None) -> str:
-    """In milliseconds below a second."""
-    if seconds is None:
-        return "-"
-    milliseconds = seconds * 1000
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{milliseconds:.{0 if milliseconds >= 10 else 2}f} ms"
-
-
-def moment(value: Any) -> str:
-    """A time as `2025-01-31 14:05:09` (UTC, as it is stored)."""
-    return "-" if value is None else str(value)[:19].replace("T", " ")
-
-
 def place(location: str) -> str:
     """A path as one would write it here: relative where it lies below the working directory."""
     here = Path.cwd()
     path = Path(location)
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else location
-
-
-def compact(value: Any) -> str:
-    """A value on one line: JSON for what has parts, `-` for nothing."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return " ".join(str(value).split())
-
-
-def _holds_any_text(stream: TextIO) -> bool:
-    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
-
-
-def _console(stream: TextIO) -> Console:
-    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
-    console = Console(file=stream, highlight=False, width=width)
-    if not console.encoding.startswith("utf") and hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="replace")
-    return console

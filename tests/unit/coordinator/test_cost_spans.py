@@ -4,16 +4,14 @@ import datetime as dt
 
 import pytest
 
-from loom.costs import by_span, span_of, total
+from loom_common.domain.run.calls import Calls
+from loom_coordinator.queries.cost_spans import PaidOn, by_span, span_of, total
 
 DAYS = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 2)]
 
 
 def row(date, cost, *, stage="transform", model="small", made=1):
-    amounts = dict.fromkeys(
-        ("reused", "unpriced", "estimated", "tokens_in", "tokens_cached", "tokens_out", "seconds"), 0
-    )
-    return {"date": date, "stage": stage, "purpose": stage, "model": model, "made": made, "cost": cost, **amounts}
+    return PaidOn(date, stage, Calls(purpose=stage, provider="p", model=model, made=made, cost=cost))
 
 
 @pytest.mark.parametrize(
@@ -31,13 +29,13 @@ def test_a_day_belongs_to_a_span(by, spans):
 def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
     calls = [row(DAYS[0], 1.0), row(DAYS[1], 2.0, stage="evaluate", model="large"), row(DAYS[1], 0.5)]
     late, early = by_span(calls, [(DAYS[1], 10)], "day")
-    assert (early["span"], early["cost"], early["runs"], early["cost_per_record"]) == ("2026-01-31", 1.0, 0, None)
-    assert (late["cost"], late["runs"], late["records"], late["cost_per_record"]) == (2.5, 1, 10, 0.25)
-    assert late["cost_by_stage"] == {"evaluate": 2.0, "transform": 0.5}
-    assert late["cost_by_model"] == {"large": 2.0, "small": 0.5}
+    assert (early.span, early.cost, early.runs, early.cost_per_record) == ("2026-01-31", 1.0, 0, None)
+    assert (late.cost, late.runs, late.records, late.cost_per_record) == (2.5, 1, 10, 0.25)
+    assert late.cost_by_stage == {"evaluate": 2.0, "transform": 0.5}
+    assert late.cost_by_model == {"large": 2.0, "small": 0.5}
 
 
 def test_the_total_is_of_all_spans():
     spans = by_span([row(day, 1.0) for day in DAYS], [(DAYS[2], 3)], "month")
     summed = total(spans)
-    assert (summed["cost"], summed["made"], summed["runs"], summed["records"]) == (3.0, 3, 1, 3)
+    assert (summed.cost, summed.made, summed.runs, summed.records) == (3.0, 3, 1, 3)

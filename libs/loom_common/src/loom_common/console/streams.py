@@ -1,0 +1,55 @@
+"""Consoles and JSON documents on a stream: a terminal, a pipe or a file, in UTF-8 or in ASCII only."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+
+WIDTH_WITHOUT_TERMINAL = 1_000_000
+"""Columns of what goes into a file or a pipe: no line of it is broken or cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbols:
+    """Marks that a terminal with ASCII only has another way to write."""
+
+    dot: str
+    cut: str
+    """At the end of what was cut."""
+    good: str
+    bad: str
+    doubtful: str
+
+
+UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗", doubtful="!")
+ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
+
+
+def console_on(stream: TextIO) -> Console:
+    """A console as wide as the terminal, or as COLUMNS says. What the stream's encoding lacks is replaced."""
+    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
+    console = Console(file=stream, highlight=False, width=width)
+    if not console.encoding.startswith("utf") and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+    return console
+
+
+def symbols(console: Console) -> Symbols:
+    """The marks that the console can show."""
+    return UNICODE if console.encoding.startswith("utf") else ASCII
+
+
+def write_json(document: Any, stream: TextIO, *, indent: int | None = 2) -> None:
+    """Write one JSON document and a line break, indented for people unless `indent` is None. Times are ISO 8601."""
+    any_text = (stream.encoding or "").lower().replace("-", "").startswith("utf")
+    stream.write(json.dumps(document, indent=indent, ensure_ascii=not any_text, default=_text) + "\n")
+    stream.flush()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.date) else str(value)

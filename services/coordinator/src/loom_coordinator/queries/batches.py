@@ -1,0 +1,113 @@
+"""The batches of a run: which are in flight, how long nothing was heard of them, and how fast they end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.domain.json_values.shown import Shown
+from loom_common.flow import Stage
+from loom_coordinator.accounting.batches import DONE, UNDERWAY
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables import batches
+from loom_coordinator.lifecycle import stalls
+from loom_coordinator.queries import runs
+
+LATELY_SECONDS = 60.0
+"""Rates are means over so many seconds: steady to look at, and quick enough to follow a change."""
+_QUARANTINE = "quarantine"
+"""What a batch waits for that is loaded while records of it are still being written to the quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInFlight(Shown):
+    """A batch that has not ended."""
+
+    batch_id: str
+    partition: int
+    slice: int
+    position: int
+    """Its place in the slice, from 0."""
+    records: int
+    """Records extracted."""
+    waits_for: str
+    """The stage that is to come, or `quarantine`."""
+    silent_seconds: float
+    """Seconds since its last fact."""
+    asked_again_after_seconds: float
+    """The timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
+
+
+async def in_flight(
+    connection: AsyncConnection, now: dt.datetime, run_id: str, silent_seconds: float, limit: int
+) -> list[BatchInFlight]:
+    """Batches of which nothing was heard for `silent_seconds`, the one silent for longest first. Raises
+    `ConfigurationError` where there is no such run."""
+    limits = stalls.limits_of(await runs.find(connection, run_id))
+    columns = (batches.c[name] for name in ("batch_id", "partition", "slice", "position", "extracted", "stage"))
+    rows = await connection.execute(
+        select(*columns, batches.c.updated_at)
+        .where(
+            batches.c.run_id == run_id,
+            batches.c.state == UNDERWAY,
+            batches.c.updated_at <= now - dt.timedelta(seconds=silent_seconds),
+        )
+        .order_by(batches.c.updated_at)
+        .limit(limit)
+    )
+    return [
+        BatchInFlight(
+            batch_id=row["batch_id"],
+            partition=row["partition"],
+            slice=row["slice"],
+            position=row["position"],
+            records=row["extracted"],
+            waits_for=waits_for(Stage(row["stage"])),
+            silent_seconds=(now - row["updated_at"]).total_seconds(),
+            asked_again_after_seconds=limits[Stage(row["stage"]).next or Stage.LOAD],
+        )
+        for row in rows.mappings()
+    ]
+
+
+def waits_for(done: Stage) -> str:
+    """What a batch in flight waits for whose last fact came from the stage `done`."""
+    return done.next.value if done.next else _QUARANTINE
+
+
+async def number_done(connection: AsyncConnection, run_id: str) -> int:
+    """How many batches of the run have ended."""
+    counted = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
+    return int((await connection.execute(counted)).scalar_one())
+
+
+async def number_in_flight(connection: AsyncConnection, run_id: str) -> Mapping[Stage, int]:
+    """Batches in flight by the stage that is to come. Those that wait for the quarantine count with `load`."""
+    rows = await connection.execute(
+        select(batches.c.stage, func.count())
+        .where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
+        .group_by(batches.c.stage)
+    )
+    counts: dict[Stage, int] = {}
+    for stage, number in rows:
+        coming = Stage(stage).next or Stage.LOAD
+        counts[coming] = counts.get(coming, 0) + number
+    return counts
+
+
+async def records_per_second(connection: AsyncConnection, now: dt.datetime, run: Run) -> float:
+    """Records of a run per second whose batch ended in the last minute; 0 where it is not running."""
+    if run.status != run_rows.RUNNING:
+        return 0.0
+    seconds = min(LATELY_SECONDS, max(1.0, (now - run.started_at).total_seconds()))
+    counted = select(func.coalesce(func.sum(batches.c.extracted), 0)).where(
+        batches.c.run_id == run.run_id,
+        batches.c.state == DONE,
+        batches.c.updated_at >= now - dt.timedelta(seconds=seconds),
+    )
+    return int((await connection.execute(counted)).scalar_one()) / seconds

@@ -1,0 +1,43 @@
+"""What runs cost, read from the state database."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.domain.run.calls import AMOUNTS, Calls
+from loom_coordinator.db.tables import pipeline_runs, run_calls
+from loom_coordinator.queries.cost_spans import CostSpan, PaidOn
+from loom_coordinator.queries.cost_spans import by_span as spans_of
+
+_CALLS = ("purpose", "provider", "model", *AMOUNTS)
+
+
+async def by_span(connection: AsyncConnection, pipeline: str, span: str) -> list[CostSpan]:
+    """What the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+    runs = pipeline_runs.c
+    spent = await connection.execute(
+        select(run_calls).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(runs.pipeline_name == pipeline)
+    )
+    paid = [
+        PaidOn(row["date"], row["stage"], Calls(**{name: row[name] for name in _CALLS})) for row in spent.mappings()
+    ]
+    ended = await connection.execute(
+        select(runs.completed_at, runs.records_processed).where(
+            runs.pipeline_name == pipeline, runs.completed_at.is_not(None)
+        )
+    )
+    return spans_of(paid, [(moment.date(), records) for moment, records in ended], span)
+
+
+async def tokens_per_answer(connection: AsyncConnection, pipeline: str) -> dict[tuple[str, str], float]:
+    """The mean number of tokens of an answer in the pipeline's runs so far, by purpose and model."""
+    kind = (run_calls.c.purpose, run_calls.c.model)
+    statement = (
+        select(*kind, func.sum(run_calls.c.tokens_out), func.sum(run_calls.c.made))
+        .join(pipeline_runs, pipeline_runs.c.run_id == run_calls.c.run_id)
+        .where(pipeline_runs.c.pipeline_name == pipeline)
+        .group_by(*kind)
+    )
+    rows = (await connection.execute(statement)).all()
+    return {(purpose, model): float(tokens) / float(made) for purpose, model, tokens, made in rows if made}

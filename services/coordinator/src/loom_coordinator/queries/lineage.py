@@ -1,0 +1,108 @@
+"""Where the records of runs came from, and where they went."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables import pipeline_lineage, pipeline_runs
+from loom_coordinator.queries.runs import Alive, always_alive, status_of
+
+_NEWEST = 10
+"""Runs of a pipeline whose lineage is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOf(Shown):
+    """A replay of a run's quarantined records."""
+
+    run_id: str
+    status: str
+    loaded: int | None
+    """Records it has loaded; None before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage(Shown):
+    """The lineage of one run."""
+
+    run_id: str
+    input_source: str | None
+    """The source's URL without credentials."""
+    input_query: str | None
+    input_record_count: int | None
+    """Records extracted."""
+    stages: Sequence[Mapping[str, Any]] | None
+    """Per stage in order: its name as `stage`, `records_in` and `records_out`."""
+    output_destination: str | None
+    """The destination's URL without credentials."""
+    output_record_count: int | None
+    """Records loaded."""
+    pipeline_version: str
+    model: str | None
+    prompt_version: str | None
+    context_versions: Mapping[str, Any] | None
+    """The beginning of the content hash of each context file, by its path."""
+    replay_of: str | None
+    status: str
+    started_at: dt.datetime
+    replays: Sequence[ReplayOf]
+    """In the order in which they were started."""
+
+
+async def of_pipeline(
+    connection: AsyncConnection, pipeline: str, run_id: str | None = None, alive: Alive = always_alive
+) -> list[Lineage]:
+    """The lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
+    statement = (
+        select(pipeline_lineage, pipeline_runs)
+        .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
+        .where(pipeline_runs.c.pipeline_name == pipeline)
+        .order_by(pipeline_runs.c.started_at.desc())
+        .limit(_NEWEST)
+    )
+    if run_id is not None:
+        statement = statement.where(pipeline_runs.c.run_id == run_id)
+    rows = (await connection.execute(statement)).mappings().all()
+    replays = await _replays(connection, [row[pipeline_runs.c.run_id] for row in rows], alive)
+    found = []
+    for row in rows:
+        run = Run.of({column.name: row[column] for column in pipeline_runs.columns})
+        entered = {column.name: row[column] for column in pipeline_lineage.columns}
+        found.append(
+            Lineage(
+                run_id=run.run_id,
+                input_source=entered["input_source"],
+                input_query=entered["input_query"],
+                input_record_count=entered["input_record_count"],
+                stages=entered["stages"],
+                output_destination=entered["output_destination"],
+                output_record_count=entered["output_record_count"],
+                pipeline_version=run.pipeline_version,
+                model=run.model,
+                prompt_version=run.prompt_version,
+                context_versions=run.context_versions,
+                replay_of=run.replay_of,
+                status=run.status,
+                started_at=run.started_at,
+                replays=replays[run.run_id],
+            )
+        )
+    return found
+
+
+async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:
+    found: dict[str, list[ReplayOf]] = {run_id: [] for run_id in run_ids}
+    query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(run_ids)).order_by(pipeline_runs.c.started_at)
+    for run in [Run.of(row) for row in (await connection.execute(query)).mappings()]:
+        if run.replay_of is not None:
+            loaded = run.tally.loaded if run.tally else None
+            found[run.replay_of].append(ReplayOf(run.run_id, status_of(run, alive), loaded))
+    return found

@@ -1,0 +1,44 @@
+"""The prefetch limits of a cluster's queues."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common import flow
+from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.db.tables import prefetch_limits
+from loom_coordinator.flow_control import fleet_load
+
+
+@dataclass(frozen=True, slots=True)
+class PrefetchLimit(Shown):
+    """How many messages of a queue one replica may have in hand."""
+
+    service: str
+    queue: str
+    prefetch: int
+    """Messages."""
+    by_hand: bool
+    """Whether a person set it; the coordinator sets it otherwise."""
+    reason: str
+    """Why it is what it is, in a sentence."""
+    changed_at: dt.datetime
+    in_force: Sequence[int]
+    """What the replicas say; more than one limit while a new one is on its way."""
+
+
+async def limits(connection: AsyncConnection, now: dt.datetime) -> list[PrefetchLimit]:
+    """The limits, in the order of the queues in `flow.CONSUMERS`."""
+    loads = fleet_load.loads(await fleet_load.read(connection, now))
+    names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")
+    rows = (await connection.execute(select(*(prefetch_limits.c[name] for name in names)))).mappings().all()
+    order = list(flow.CONSUMERS)
+    return [
+        PrefetchLimit(**row, in_force=list(loads[row["queue"]].prefetch) if row["queue"] in loads else [])
+        for row in sorted(rows, key=lambda row: order.index(row["queue"]))
+    ]

@@ -1,0 +1,134 @@
+"""What run state knows of single records: how they were scored, what was paid for them, and what was kept back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from loom_ai.journal.tables import journal
+from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.db.tables import evaluation_results, quarantined, record_evaluations
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Shown):
+    """What one evaluator said of a record."""
+
+    evaluator_name: str
+    score: float | None
+    """From 0 to 1; None where it gave none."""
+    threshold: float | None
+    """None where there is nothing to miss, and for a run that has not ended."""
+    passed: bool | None
+    confidence: float | None
+    explanation: str | None
+    interactions: Sequence[dict[str, Any]] | None
+    """Each question to a model with its answer, as the evaluator recorded it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallsForRecord(Shown):
+    """The model calls that a run paid for one record, of one purpose and model."""
+
+    purpose: str
+    model: str
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    """USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCount(Shown):
+    """Records that were kept back at one stage for one cause."""
+
+    pipeline_name: str
+    failure_stage: str
+    code: str
+    outcome: str
+    """`quarantined`, `rejected` or `skipped`."""
+    records: int
+    unresolved: int
+    newest: dt.datetime
+    """When the last of them was kept back."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord(Shown):
+    """A record that was kept back, on a line."""
+
+    quarantined_at: dt.datetime
+    failure_stage: str
+    code: str
+    outcome: str
+    record_id: str
+    failure_reason: str
+
+
+_KEPT = ("quarantined_at", "failure_stage", "code", "outcome", "record_id", "failure_reason")
+
+
+async def scores(connection: AsyncConnection, run_id: str, record_id: str) -> list[Score]:
+    """What the run's evaluators said of a record, by their names."""
+    said, summed = record_evaluations.c, evaluation_results.c
+    columns = (said.evaluator_name, said.score, summed.threshold, said.passed, said.confidence, said.explanation)
+    same = (summed.run_id == said.run_id) & (summed.evaluator_name == said.evaluator_name)
+    query = (
+        select(*columns, said.interactions)
+        .select_from(record_evaluations.outerjoin(evaluation_results, same))
+        .where(said.run_id == run_id, said.record_id == record_id)
+        .order_by(said.evaluator_name)
+    )
+    return [Score(**row) for row in (await connection.execute(query)).mappings()]
+
+
+async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> list[CallsForRecord] | None:
+    """The model calls that the run paid for the record, by purpose and model; None where the journal cannot be read."""
+    kind = (journal.c.purpose, journal.c.model)
+    sums = [func.sum(journal.c[name]).label(name) for name in ("tokens_in", "tokens_out", "cost")]
+    query = (
+        select(*kind, func.count().label("calls"), *sums)
+        .where(journal.c.run_id == run_id, journal.c.record_id == record_id, journal.c.purpose != "remembered")
+        .group_by(*kind)
+        .order_by(*kind)
+    )
+    try:
+        async with journal_engine.connect() as connection:
+            return [CallsForRecord(**row) for row in (await connection.execute(query)).mappings()]
+    except (DBAPIError, OSError):
+        return None
+
+
+async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id: str | None) -> list[KeptCount]:
+    """What was kept back, counted by pipeline, stage, code and outcome; the largest count first."""
+    keys = (quarantined.c.pipeline_name, quarantined.c.failure_stage, quarantined.c.code, quarantined.c.outcome)
+    records = func.count().label("records")
+    unresolved = func.sum(case((quarantined.c.resolved.is_(True), 0), else_=1)).label("unresolved")
+    newest = func.max(quarantined.c.quarantined_at).label("newest")
+    chosen: list[ColumnElement[bool]] = []
+    if pipeline is not None:
+        chosen.append(quarantined.c.pipeline_name == pipeline)
+    if run_id is not None:
+        chosen.append(quarantined.c.run_id == run_id)
+    statement = select(*keys, records, unresolved, newest).where(*chosen).group_by(*keys)
+    rows = await connection.execute(statement.order_by(records.desc(), *keys))
+    return [KeptCount(**row) for row in rows.mappings()]
+
+
+async def last_kept(connection: AsyncConnection, run_id: str, limit: int = 5) -> list[KeptRecord]:
+    """The records that the run kept back last, the newest first."""
+    columns = (quarantined.c[name] for name in _KEPT)
+    rows = await connection.execute(
+        select(*columns)
+        .where(quarantined.c.run_id == run_id)
+        .order_by(quarantined.c.quarantined_at.desc())
+        .limit(limit)
+    )
+    return [KeptRecord(**row) for row in rows.mappings()]

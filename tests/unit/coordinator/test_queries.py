@@ -1,0 +1,135 @@
+"""Read models over a state database in memory: no coordinator runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+
+from loom_common.contracts.v1 import BatchFact, BatchHeader
+from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.tally import Tally
+from loom_common.domain.values.ids import batch_id
+from loom_common.errors import ConfigurationError
+from loom_common.flow import Stage
+from loom_coordinator.accounting import batches as accounting
+from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.queries import batches, cluster, costs, lineage, prefetch, records, run_details, runs
+from support.run_rows import NOW, add_run, run_state, the_run
+
+RUN = "run_1"
+LOADED = Tally(extracted=5, transformed=5, passed=5, loaded=5)
+
+
+def batch(position: int, stage: Stage, tally: Tally) -> BatchFact:
+    header = BatchHeader(
+        run_id=RUN, pipeline="p", plan="plan", epoch=1, batch_id=batch_id(RUN, 0, 0, position), partition=0, slice=0,
+        position=position, tally=tally,
+    )  # fmt: skip
+    return BatchFact(header=header, stage=stage, seconds=0.1)
+
+
+@pytest.fixture
+async def unit():
+    """A run of an embedded engine with one batch that ended and one that is in flight."""
+    async with run_state(owner="engine_1", params={"day": "2026-01-01"}) as unit:
+        await accounting.apply(
+            unit, [batch(0, Stage.LOAD, LOADED), batch(1, Stage.TRANSFORM, Tally(extracted=5, transformed=5))]
+        )
+        yield unit
+
+
+@pytest.mark.parametrize(("alive", "status"), [(True, "running"), (False, "interrupted")])
+async def test_a_run_whose_engine_is_gone_is_interrupted(unit, alive, status):
+    [line] = await runs.history(unit.connection, "p", 10, lambda _owner: alive)
+    assert line.status == status
+    assert await runs.status(unit.connection, RUN, lambda _owner: alive) == status
+
+
+async def test_a_run_that_has_not_ended_is_counted_from_its_batches(unit):
+    [line] = await runs.history(unit.connection, "p", 10)
+    assert (line.records_processed, line.records_validated) == (10, 5)
+    assert line.duration_seconds is None
+
+
+async def test_a_line_of_history_is_json_with_its_times_as_text(unit):
+    [line] = await runs.history(unit.connection, "p", 10)
+    document = json.loads(json.dumps(line.as_json()))
+    assert (document["run_id"], document["started_at"]) == (RUN, "2026-01-02T03:04:05+00:00")
+
+
+async def test_a_run_is_shown_with_its_report(unit):
+    shown = await runs.shown(unit.connection, RUN)
+    assert shown is not None
+    document = json.loads(json.dumps(shown.as_json()))
+    assert (document["records"]["extracted"], document["params"]) == (10, {"day": "2026-01-01"})
+
+
+async def test_what_is_not_there_is_none_or_an_error_that_says_so(unit):
+    assert await runs.shown(unit.connection, "run_2") is None
+    assert await runs.status(unit.connection, "run_2") is None
+    with pytest.raises(ConfigurationError, match="There is no run run_2"):
+        await run_details.details(unit.connection, NOW, "run_2")
+
+
+async def test_pipelines_have_their_newest_run(unit):
+    await add_run(unit, run_id="run_2", started_at=NOW + dt.timedelta(hours=1), status="succeeded")
+    [pipeline] = await runs.registered(unit.connection)
+    assert (pipeline.name, pipeline.last_run, pipeline.last_status) == ("p", "run_2", "succeeded")
+    assert await runs.number_of_runs(unit.connection, "p") == 2
+
+
+async def test_lineage_tells_of_replays(unit):
+    run = await the_run(unit)
+    await tallies.enter_lineage(unit, run, LOADED)
+    await add_run(unit, run_id="run_2", replay_of=RUN, tally=Tally(extracted=2, loaded=2).model_dump())
+    [line] = await lineage.of_pipeline(unit.connection, "p")
+    assert (line.input_source, line.output_record_count) == ("in.csv", 5)
+    assert [each.as_json() for each in line.replays] == [{"run_id": "run_2", "status": "running", "loaded": 2}]
+
+
+async def test_costs_stand_on_the_day_they_were_paid(unit):
+    calls = Calls(purpose="transform", provider="p", model="m", made=4, tokens_out=100, cost=0.5)
+    await usage.book(unit, [(RUN, Stage.TRANSFORM, (calls,))])
+    [day] = await costs.by_span(unit.connection, "p", "day")
+    assert (day.span, day.made, day.cost, day.cost_by_model, day.runs) == ("2026-01-02", 4, 0.5, {"m": 0.5}, 0)
+    assert await costs.tokens_per_answer(unit.connection, "p") == {("transform", "m"): 25.0}
+
+
+async def test_a_run_in_detail_says_how_far_it_is_and_how_fast(unit):
+    details = await run_details.details(unit.connection, NOW + dt.timedelta(seconds=10), RUN)
+    assert (details.batches.done, details.batches.in_flight) == (1, 1)
+    assert (details.records_per_second, details.remaining, details.eta_seconds) == (0.5, 5, 10.0)
+    assert {stage.stage: stage.batches_waiting for stage in details.stages}["evaluate"] == 1
+    document = details.as_json()
+    assert (document["run_id"], document["records"]["extracted"]) == (RUN, 10)
+
+
+async def test_runs_are_listed_by_status(unit):
+    await add_run(unit, run_id="run_2", status="failed")
+    listed = await run_details.listing(unit.connection, NOW, ["failed"], None, 10)
+    assert [line.run_id for line in listed] == ["run_2"]
+
+
+@pytest.mark.parametrize(("silent", "found"), [(0.0, 1), (60.0, 1), (61.0, 0)])
+async def test_batches_in_flight_are_found_by_their_silence(unit, silent, found):
+    waiting = await batches.in_flight(unit.connection, NOW + dt.timedelta(seconds=60), RUN, silent, 10)
+    assert len(waiting) == found
+    assert all((each.waits_for, each.silent_seconds) == ("evaluate", 60.0) for each in waiting)
+
+
+async def test_a_cluster_without_replicas_has_its_queues_and_runs(unit):
+    ready = dict.fromkeys(("loom.dead", "loom.transform"), 0)
+    seen = await cluster.overview(unit.connection, NOW, ready)
+    assert (seen.runs, seen.replicas, seen.dead) == ({"running": 1}, [], 0)
+    assert seen.oldest is not None
+    assert seen.oldest.waits_for == "evaluate"
+    assert {line.queue: line.ready for line in seen.queues}["loom.transform"] == 0
+    assert await prefetch.limits(unit.connection, NOW) == []
+
+
+async def test_a_record_that_nobody_scored_or_kept_back_has_nothing(unit):
+    assert await records.scores(unit.connection, RUN, "a") == []
+    assert await records.kept_counts(unit.connection, None, RUN) == []
+    assert await records.last_kept(unit.connection, RUN) == []
