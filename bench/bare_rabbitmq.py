@@ -1,6 +1,6 @@
 """The bare loop: CSV -> three quorum queues -> Postgres, in one process, with nothing of Loom in it.
 
-It keeps what no honest pipeline can leave out: every hop has the records in hand, publishes are confirmed before the
+It keeps what no honest pipeline can leave out: every stage holds the records, publishes are confirmed before the
 message that caused them is acknowledged, and a batch and its ledger row are one transaction."""
 
 from __future__ import annotations

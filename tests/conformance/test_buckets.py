@@ -1,4 +1,4 @@
-"""What every keeper of limits does, whichever technology it is."""
+"""What every store of rate limits must do."""
 
 from __future__ import annotations
 

@@ -110,7 +110,10 @@ async def test_what_a_message_does_not_carry_is_none(bus, buses):
     await bus.publish([Wire("loom.work", "load.reviews", b"", message_id="1")])
     (delivery,) = await buses.take(await bus.subscribe("test.work", prefetch=1), 1)
     assert delivery.body == b""
-    assert (delivery.type, delivery.correlation_id, delivery.content_encoding, delivery.reply_to) == (None,) * 4
+    assert delivery.type is None
+    assert delivery.correlation_id is None
+    assert delivery.content_encoding is None
+    assert delivery.reply_to is None
     assert dict(delivery.headers) == {}
 
 

@@ -1,4 +1,4 @@
-"""What every keeper of claims does, whichever technology it is."""
+"""What every store of claims must do."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ async def test_of_many_that_want_it_at_once_each_question_has_one_that_asks(work
 
 
 async def test_a_claim_outlives_its_lease_only_where_it_is_taken_anew(workers, monkeypatch):
-    for keeper in ("redis", "sql"):
-        monkeypatch.setattr(f"loom_ai.stores.{keeper}.claims.LEASE_SECONDS", 3.0)
+    for store in ("redis", "sql"):
+        monkeypatch.setattr(f"loom_ai.stores.{store}.claims.LEASE_SECONDS", 3.0)
     monkeypatch.setattr(module, "LEASE_SECONDS", 3.0)
     one, other = workers
     await one.take(claims_of(ANN, "a", "b"))

@@ -105,7 +105,10 @@ async def test_it_tells_what_it_holds_by_model(journal):
         ]
     )
     claude, gpt = await journal.kept()
-    assert (claude.provider, claude.model, claude.answers, claude.oldest) == ("anthropic", "claude", 1, NOW)
+    assert claude.provider == "anthropic"
+    assert claude.model == "claude"
+    assert claude.answers == 1
+    assert claude.oldest == NOW
     assert (gpt.answers, gpt.tokens_in, gpt.tokens_out) == (2, 2000, 200)
     assert gpt.cost == pytest.approx(0.00042)
     assert (gpt.oldest, gpt.newest) == (NOW, later)

@@ -22,7 +22,7 @@ ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in ran
 """`half` stands twice each, but for the last."""
 
 
-def surroundings(folder, **environ: str) -> ConnectorContext:
+def context(folder, **environ: str) -> ConnectorContext:
     return ConnectorContext(folder, Credentials({"env": EnvProvider(environ)}))
 
 
@@ -39,26 +39,26 @@ def write_jsonl(path, rows):
 
 async def csv_file(folder, _):
     write_csv(folder / "in.csv", ROWS)
-    return open_source(ExtractConfig(source="in.csv"), surroundings(folder))
+    return open_source(ExtractConfig(source="in.csv"), context(folder))
 
 
 async def csv_pattern(folder, _):
     for part, (start, end) in enumerate([(0, 5), (5, 5), (5, 23)]):
         write_csv(folder / f"part{part}.csv", ROWS[start:end])
-    return open_source(ExtractConfig(source="part*.csv"), surroundings(folder))
+    return open_source(ExtractConfig(source="part*.csv"), context(folder))
 
 
 async def utf16_csv(folder, _):
     write_csv(folder / "in.csv", ROWS)
     text = (folder / "in.csv").read_bytes().decode()
     (folder / "in.csv").write_bytes(text.encode("utf-16"))
-    return open_source(ExtractConfig(source="in.csv"), surroundings(folder))
+    return open_source(ExtractConfig(source="in.csv"), context(folder))
 
 
 async def jsonl_pattern(folder, _):
     for part, (start, end) in enumerate([(0, 7), (7, 23)]):
         write_jsonl(folder / f"part{part}.jsonl", ROWS[start:end])
-    return open_source(ExtractConfig(source="part*.jsonl"), surroundings(folder))
+    return open_source(ExtractConfig(source="part*.jsonl"), context(folder))
 
 
 SQL_TABLE = "CREATE TABLE t (id integer, text text, half integer)"
@@ -70,7 +70,7 @@ def sqlite_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
             db.execute(SQL_TABLE)
             db.executemany("INSERT INTO t VALUES (:id, :text, :half)", ROWS)
         source = "sqlite:///in.db" if "query" in extract else "sqlite:///in.db?table=t"
-        return open_source(ExtractConfig(source=source, **extract), surroundings(folder))
+        return open_source(ExtractConfig(source=source, **extract), context(folder))
 
     return make
 
@@ -82,7 +82,7 @@ def postgres_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
         await connection.executemany("INSERT INTO t VALUES ($1, $2, $3)", [tuple(row.values()) for row in ROWS])
         await connection.close()
         source = "${DB}" if "query" in extract else "${DB}?table=t"
-        return open_source(ExtractConfig(source=source, **extract), surroundings(folder, DB=url))
+        return open_source(ExtractConfig(source=source, **extract), context(folder, DB=url))
 
     return make
 
@@ -109,7 +109,7 @@ class Crm(DataConnector):
 
 async def custom(folder, _):
     register_connector("crm", Crm)
-    return open_source(ExtractConfig(source="crm://reviews"), surroundings(folder))
+    return open_source(ExtractConfig(source="crm://reviews"), context(folder))
 
 
 MAKERS = {

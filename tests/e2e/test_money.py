@@ -44,7 +44,7 @@ async def books_equal_the_providers(place: Place, model: SimulatedModel, judge: 
     async with open_session(config, cluster=place.clustered) as session:
         accepted = await session.start(request_of(made, config))
         report = (await ended(session, accepted.run_id)).report.model_dump()
-        calls, bill = model.calls + judge.calls, spent(model) + spent(judge, "gpt-4o")
+        calls, usage = model.calls + judge.calls, spent(model) + spent(judge, "gpt-4o")
         again = (await ended(session, (await session.start(request_of(made, config))).run_id)).report.model_dump()
 
     assert_balanced(report)
@@ -59,17 +59,17 @@ async def books_equal_the_providers(place: Place, model: SimulatedModel, judge: 
         line = lines[stage]
         assert (line["tokens_in"], line["tokens_out"]) == (server.tokens_in, server.tokens_out)
         assert line["seconds"] > 0
-    assert report["cost"]["total"] == pytest.approx(bill, abs=1e-9)
-    assert sum(line["cost"] for line in lines.values()) == pytest.approx(bill, abs=1e-9)
+    assert report["cost"]["total"] == pytest.approx(usage, abs=1e-9)
+    assert sum(line["cost"] for line in lines.values()) == pytest.approx(usage, abs=1e-9)
 
     [day] = await table(place, "SELECT * FROM pipeline_costs WHERE pipeline_name = 'paid'")
     assert (day["total_runs"], day["total_records_processed"], day["calls"]) == (2, 2 * RECORDS, 3 * RECORDS)
-    assert float(day["total_cost"]) == pytest.approx(bill, abs=1e-7)
-    assert sum(json.loads(day["cost_by_model"]).values()) == pytest.approx(bill, abs=1e-9)
+    assert float(day["total_cost"]) == pytest.approx(usage, abs=1e-7)
+    assert sum(json.loads(day["cost_by_model"]).values()) == pytest.approx(usage, abs=1e-9)
 
     assert model.calls + judge.calls == calls
     [today] = await Loom(place.folder / "loom.yaml").get_costs("paid")
-    assert (today["made"], today["cost"]) == (calls, pytest.approx(bill, abs=1e-9))
+    assert (today["made"], today["cost"]) == (calls, pytest.approx(usage, abs=1e-9))
     assert (again["calls"], again["cost"]["total"]) == ({"made": 0, "from_cache": 3 * RECORDS}, 0)
 
 

@@ -151,7 +151,7 @@ def test_a_sample_takes_no_registered_definition_s_place(tmp_path, run):
         assert database.execute("SELECT version FROM pipelines").fetchall() == [("1.0.0",)]
 
 
-class Shelf(DataConnector):
+class OwnDestination(DataConnector):
     """A connector of the user's own."""
 
     called: ClassVar[list[str]] = []
@@ -173,12 +173,12 @@ class Shelf(DataConnector):
 
 
 def test_a_sample_does_not_call_a_connector_of_the_user_s_own(tmp_path, run, monkeypatch):
-    monkeypatch.setitem(registry._registered, (Kind.DESTINATION, "shelf"), Shelf)
-    monkeypatch.setattr(Shelf, "called", [])
+    monkeypatch.setitem(registry._registered, (Kind.DESTINATION, "shelf"), OwnDestination)
+    monkeypatch.setattr(OwnDestination, "called", [])
     made = project(tmp_path, 30, transform=python(), code=CODE, destination="shelf://here/x?table=moods")
     end = run("--sample", "4")
-    assert (end.code, Shelf.called) == (0, []), end.err
+    assert (end.code, OwnDestination.called) == (0, []), end.err
     assert Path(end.report["destination"]) == tmp_path / "moods.sample.jsonl"
     assert ids(rows(made, "moods.sample.jsonl")) == review_ids(4)
     assert run().code == 0
-    assert "load" in Shelf.called
+    assert "load" in OwnDestination.called

@@ -130,7 +130,7 @@ async def test_what_a_limit_left_staged(cluster, made):
         assert "__loom_run_" in report["staged_in"]
 
     async def cancelled() -> bool:
-        """What a loader had in hand as the run ended may be staged a little later; then there is more to drop."""
+        """Cancel again: a loader may stage what was in flight a little after the end, so that there is more to drop."""
         async with open_session(config, cluster=True) as session:
             await session.cancel(report["run_id"])
         return any("__loom_" in name for name in await names(cluster, made))

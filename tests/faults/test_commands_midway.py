@@ -23,8 +23,8 @@ def under_way(progress: RunProgress) -> bool:
 
 
 async def settled(config: LoomConfig, run_id: str, made, environ) -> dict:
-    """The report of an ended run once it counts what lies in the destination: what a worker had in hand when the run
-    was cancelled may still be loaded."""
+    """Return the report of an ended run once it counts what is in the destination: batches that were in flight when the
+    run was cancelled may still be loaded."""
     async with within(30):
         while True:
             report = await report_of(config, run_id)

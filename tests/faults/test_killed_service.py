@@ -19,7 +19,7 @@ from support.projects import ai, project, review_ids
 
 RECORDS = 160
 REDELIVERED_SECONDS = 25.0
-"""What was in hand comes again at once. That a sweep would find it some day is no reason to lose it first."""
+"""Messages in flight must be delivered again at once, and not only when a sweep finds them."""
 
 
 @pytest.mark.parametrize("attempt", range(3 if LONG else 1))

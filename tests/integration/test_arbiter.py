@@ -63,19 +63,20 @@ def saying(kind, **changes):
 @pytest.mark.parametrize("kind", ANSWERS)
 async def test_arbiters_own_evaluator_scores_with_explanation_confidence_and_interaction(kind, tmp_path):
     client = ScriptedModel(saying(kind))
-    [judgement] = await panel_of(client, tmp_path, settings_of(kind)).judge("run_1", [record()], Context())
-    [told] = judgement.evaluations
-    assert judgement.outcome == Verdict(passed=True)
-    assert (told.name, told.score, told.passed, told.confidence) == (kind, pytest.approx(SCORES[kind]), True, 0.8)
+    [result] = await panel_of(client, tmp_path, settings_of(kind)).judge("run_1", [record()], Context())
+    [told] = result.evaluations
+    assert result.outcome == Verdict(passed=True)
+    assert told.name == kind
+    assert told.score == pytest.approx(SCORES[kind])
+    assert told.passed is True
+    assert told.confidence == 0.8
     assert told.explanation.startswith("Says the same.")
     [asked] = told.interactions
-    assert (asked.model, asked.answer, asked.calls, asked.tokens_in, asked.tokens_out) == (
-        "gpt-4o-mini",
-        ANSWERS[kind],
-        1,
-        1000,
-        100,
-    )
+    assert asked.model == "gpt-4o-mini"
+    assert asked.answer == ANSWERS[kind]
+    assert asked.calls == 1
+    assert asked.tokens_in == 1000
+    assert asked.tokens_out == 100
     assert asked.cost == pytest.approx(0.00021)
     assert "It is Paris." in asked.prompt
 
@@ -136,41 +137,37 @@ async def test_the_answer_is_held_to_the_type_arbiter_asks_for(tmp_path):
 )
 async def test_an_answer_that_does_not_fit_is_repaired_once(broken, misfit, tmp_path):
     client = ScriptedModel(saying("semantic", **broken), saying("semantic"))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge("", [record()], Context())
+    [result] = await panel_of(client, tmp_path, settings_of("semantic")).judge("", [record()], Context())
     assert misfit in client.calls[1].messages[-1].content
-    assert judgement.outcome == Verdict(passed=True)
-    assert judgement.evaluations[0].interactions[0].calls == 2
+    assert result.outcome == Verdict(passed=True)
+    assert result.evaluations[0].interactions[0].calls == 2
 
 
 async def test_an_evaluator_that_gets_no_usable_answer_never_counts_as_passed(tmp_path):
     client = ScriptedModel(answer_of("I would rather not."))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic"), quality_gate="any_pass").judge(
+    [result] = await panel_of(client, tmp_path, settings_of("semantic"), quality_gate="any_pass").judge(
         "", [record()], Context()
     )
-    assert (judgement.outcome.code, str(judgement.outcome)[:41]) == (
+    assert (result.outcome.code, str(result.outcome)[:41]) == (
         "invalid_output",
         "Evaluator semantic: The answer is no JSON",
     )
-    [told] = judgement.evaluations
+    [told] = result.evaluations
     assert (told.score, told.passed, told.interactions[0].answer) == (None, None, None)
 
 
 async def test_a_field_that_is_empty_costs_nothing(tmp_path):
     client = ScriptedModel(saying("semantic"))
-    [judgement] = await panel_of(client, tmp_path, settings_of("semantic")).judge(
-        "", [record(expected="  ")], Context()
-    )
-    assert str(judgement.outcome) == (
-        "Evaluator semantic: the input field 'expected' is empty; expected text to judge by"
-    )
+    [result] = await panel_of(client, tmp_path, settings_of("semantic")).judge("", [record(expected="  ")], Context())
+    assert str(result.outcome) == ("Evaluator semantic: the input field 'expected' is empty; expected text to judge by")
     assert not client.calls
 
 
 @pytest.mark.parametrize("trouble", [DependencyUnavailable("away"), Timeout("late"), AccessRefused("no")])
 async def test_a_model_that_is_away_is_no_fault_of_the_record(trouble, tmp_path):
-    panel = panel_of(ScriptedModel(trouble), tmp_path, settings_of("semantic"), settings_of("factuality"))
+    runner = panel_of(ScriptedModel(trouble), tmp_path, settings_of("semantic"), settings_of("factuality"))
     with pytest.raises(type(trouble)):
-        await panel.judge("", [record("1"), record("2", "Lyon.")], Context())
+        await runner.judge("", [record("1"), record("2", "Lyon.")], Context())
 
 
 @pytest.mark.parametrize(
@@ -178,16 +175,16 @@ async def test_a_model_that_is_away_is_no_fault_of_the_record(trouble, tmp_path)
 )
 async def test_after_the_last_attempt_the_record_alone_is_kept_back(trouble, code, tmp_path):
     client = ScriptedModel(saying("semantic"), trouble)
-    panel, records = panel_of(client, tmp_path, settings_of("semantic")), [record("1"), record("2", "Lyon.")]
-    good, bad = await panel.judge("", records, Context(Attempt(number=5, last=True)))
+    runner, records = panel_of(client, tmp_path, settings_of("semantic")), [record("1"), record("2", "Lyon.")]
+    good, bad = await runner.judge("", records, Context(Attempt(number=5, last=True)))
     assert (good.outcome, bad.outcome.code) == (Verdict(passed=True), code)
 
 
 async def test_an_open_breaker_is_waited_for_even_on_the_last_attempt(tmp_path):
     away = BreakerOpen("model m", probe_in=1, opened_for=1, opening=1)
-    panel = panel_of(ScriptedModel(away), tmp_path, settings_of("semantic"))
+    runner = panel_of(ScriptedModel(away), tmp_path, settings_of("semantic"))
     with pytest.raises(BreakerOpen):
-        await panel.judge("", [record()], Context(Attempt(number=5, last=True)))
+        await runner.judge("", [record()], Context(Attempt(number=5, last=True)))
 
 
 async def test_each_has_its_own_model_where_it_names_one(tmp_path):
@@ -203,8 +200,8 @@ async def test_two_evaluators_that_ask_the_same_are_given_one_paid_answer(tmp_pa
     client = ScriptedModel(saying("semantic"))
     twice = settings_of("semantic", name="low", threshold=0.5), settings_of("semantic", name="high", threshold=0.95)
     context = Context()
-    [judgement] = await panel_of(client, tmp_path, *twice).judge("run_1", [record()], context)
-    assert judgement.outcome.reason == "high evaluator below threshold (0.90 < 0.95)"
+    [result] = await panel_of(client, tmp_path, *twice).judge("run_1", [record()], context)
+    assert result.outcome.reason == "high evaluator below threshold (0.90 < 0.95)"
     assert len(client.calls) == 1
     assert [(each.purpose, each.made) for each in context.usage.lines()] == [("evaluate", 1)]
 
@@ -213,10 +210,10 @@ async def test_tried_again_only_what_failed_is_asked_anew(tmp_path):
     client = ScriptedModel(
         lambda call: answer_of("no") if not call.again and "fact" in call.messages[1].content else _fitting(call)
     )
-    panel = panel_of(client, tmp_path, settings_of("semantic"), settings_of("factuality"))
-    [first] = await panel.judge("run_1", [record()], Context(), again=0)
+    runner = panel_of(client, tmp_path, settings_of("semantic"), settings_of("factuality"))
+    [first] = await runner.judge("run_1", [record()], Context(), again=0)
     paid = len(client.calls)
-    [second] = await panel.judge("run_1", [record()], Context(), again=1)
+    [second] = await runner.judge("run_1", [record()], Context(), again=1)
     assert (first.outcome.code, second.outcome) == ("invalid_output", Verdict(passed=True))
     assert [call.again for call in client.calls[paid:]] == [1000]  # the first try of the second attempt
 
@@ -228,18 +225,18 @@ def _fitting(call):
 async def test_pairwise_compares_with_what_the_run_before_made_of_the_record(tmp_path):
     client = ScriptedModel(saying("pairwise", winner="output_b"))
     settings = {"type": "pairwise", "threshold": 0.3, "baseline": "previous_run"}
-    panel = panel_of(client, tmp_path, settings)
-    [first] = await panel.judge("run_1", [record("1", "Paris.")], Context())
-    [again] = await panel.judge("run_1", [record("1", "Paris.")], Context())
+    runner = panel_of(client, tmp_path, settings)
+    [first] = await runner.judge("run_1", [record("1", "Paris.")], Context())
+    [again] = await runner.judge("run_1", [record("1", "Paris.")], Context())
     assert [each.evaluations[0].score for each in (first, again)] == [0.5, 0.5]
     assert not client.calls
     for run in ("run_2", "run_2"):
-        [second] = await panel.judge(run, [record("1", "Lyon.")], Context())
+        [second] = await runner.judge(run, [record("1", "Lyon.")], Context())
         assert second.outcome.reason == "pairwise evaluator below threshold (0.18 < 0.3)"
     [question] = {call.messages[1].content for call in client.calls}
     assert "OUTPUT A:\nLyon." in question
     assert "OUTPUT B (REFERENCE):\nParis." in question
-    await panel.judge("run_3", [record("1", "Nice.")], Context())
+    await runner.judge("run_3", [record("1", "Nice.")], Context())
     assert "OUTPUT B (REFERENCE):\nLyon." in client.calls[-1].messages[1].content
 
 
@@ -289,6 +286,6 @@ def test_it_is_imported_where_it_is_used_and_reaches_for_nothing(tmp_path):
 
 
 async def test_interactions_are_left_out_on_request(tmp_path):
-    panel = panel_of(ScriptedModel(saying("semantic")), tmp_path, settings_of("semantic"), keep_interactions=False)
-    [judgement] = await panel.judge("", [record()], Context())
-    assert judgement.evaluations[0].interactions == ()
+    runner = panel_of(ScriptedModel(saying("semantic")), tmp_path, settings_of("semantic"), keep_interactions=False)
+    [result] = await runner.judge("", [record()], Context())
+    assert result.evaluations[0].interactions == ()

@@ -103,16 +103,16 @@ async def transformer(settings, seconds: float = 0.3):
             [ConsumerSpec(QUEUE, (Accepts(BatchExtracted, dawdle, router.nothing),), CONFIGURED)],
             platform,
         )
-        heart = Heartbeats(
+        heartbeats = Heartbeats(
             "transformer",
             platform.bus,
-            platform.vitals,
+            platform.stats,
             platform.breakers,
             platform.clock,
             asyncio.Event(),
             configured_prefetch=CONFIGURED,
         )
-        async with beating(heart), running(service):
+        async with beating(heartbeats), running(service):
             yield platform
 
 

@@ -57,7 +57,7 @@ fuzz = settings(
 )
 
 
-class Bench:
+class Harness:
     """One client over one server; each example has a journal, a budget and breakers of its own."""
 
     def __init__(self, provider: str) -> None:
@@ -82,15 +82,15 @@ class Bench:
         self.runner.close()
 
     def ask(self, *responses: Sent):
-        """What becomes of a record whose questions are answered so, the last one for ever; and its bill."""
+        """Return the outcome and the usage of a record whose questions get these answers; the last one is repeated."""
         return self.runner.run(self._ask(responses))
 
     async def _ask(self, responses):
         left = list(responses)
         self.server.respond = lambda _: left.pop(0) if len(left) > 1 else left[0]
         before = self.server.calls
-        purse = BudgetReservations(MemoryBudgets(), Prices())
-        models = JournalledModels(self.client, MemoryJournal(), clock=self.clock, purse=purse)
+        reservations = BudgetReservations(MemoryBudgets(), Prices())
+        models = JournalledModels(self.client, MemoryJournal(), clock=self.clock, purse=reservations)
         number = str(next(self.numbers))
         call = call_of(
             f"q{number}",
@@ -100,16 +100,16 @@ class Bench:
             schema=SHAPE.schema,
             max_tokens=50,
         )
-        bill = Usage(Budget(limit=1000.0))
-        bill.prices = PRICES
+        usage = Usage(Budget(limit=1000.0))
+        usage.prices = PRICES
         try:
             async with asyncio.timeout(STUCK_SECONDS):
-                outcome = await ask(models, call, Payer(f"run_{number}", number, bill), SHAPE)
+                outcome = await ask(models, call, Payer(f"run_{number}", number, usage), SHAPE)
         except (TransientError, PermanentError) as error:
             outcome = error
         finally:
-            await purse.close()
-        lines = bill.lines()
+            await reservations.close()
+        lines = usage.lines()
         assert all(
             line.cost >= 0 and 0 <= line.tokens_cached <= line.tokens_in and line.tokens_out >= 0 for line in lines
         )
@@ -131,20 +131,20 @@ def _holds_an_error(sent: Sent) -> bool:
 
 
 @pytest.fixture(scope="module", params=fuzzed.DOCUMENTS)
-def bench(request):
+def harness(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "AKIA")  # AWS signs its requests
         patch.setenv("AWS_SECRET_ACCESS_KEY", "sk-b")
-        bench = Bench(request.param)
-        yield bench
-        bench.close()
+        harness = Harness(request.param)
+        yield harness
+        harness.close()
 
 
 @fuzz
 @given(st.data())
-def test_a_good_answer_is_taken_as_it_is_whatever_stands_around_it(bench, data):
-    value, sent = data.draw(fuzzed.good(bench.provider))
-    outcome = bench.ask(sent)
+def test_a_good_answer_is_taken_as_it_is_whatever_stands_around_it(harness, data):
+    value, sent = data.draw(fuzzed.good(harness.provider))
+    outcome = harness.ask(sent)
     assert not isinstance(outcome, Exception), outcome
     assert outcome.error is None, (outcome.error, outcome.error.details)
     assert outcome.output == value
@@ -155,9 +155,9 @@ def test_a_good_answer_is_taken_as_it_is_whatever_stands_around_it(bench, data):
 
 @fuzz
 @given(st.data())
-def test_whatever_comes_is_an_output_that_fits_or_a_record_kept_back_or_a_verdict_with_words(bench, data):
-    responses = data.draw(st.lists(fuzzed.whatever(bench.provider), min_size=1, max_size=3))
-    outcome = bench.ask(*responses)
+def test_whatever_comes_is_an_output_that_fits_or_a_record_kept_back_or_a_verdict_with_words(harness, data):
+    responses = data.draw(st.lists(fuzzed.whatever(harness.provider), min_size=1, max_size=3))
+    outcome = harness.ask(*responses)
     if isinstance(outcome, Exception):
         assert str(outcome)
         assert not any(secret in f"{outcome}{vars(outcome)}" for secret in KEYS.values())

@@ -161,9 +161,9 @@ async def test_a_service_asked_to_stop_is_not_ready_first_and_then_finishes_what
         transformer.process.send_signal(signal.SIGTERM)
         await transformer.becomes("/readyz", 503)
         told = await transformer.checks()
-        assert (told["stopping"], told["broker"]) == ("asked to stop; finishing what is in hand", "ok")
+        assert (told["stopping"], told["broker"]) == ("asked to stop; finishing what is in flight", "ok")
         await eventually(lambda: _is(transformer.number("loom_consumer_up", queue=TRANSFORM), 0))
-        assert await transformer.number("loom_messages_in_hand", queue=TRANSFORM) == 1
+        assert await transformer.number("loom_messages_in_flight", queue=TRANSFORM) == 1
         assert await transformer.number("loom_stopping") == 1
         assert await transformer.status("/healthz") == 200
         assert await bus.depth(work_queue(Stage.EVALUATE)) == 0
@@ -205,7 +205,7 @@ async def test_a_service_is_alive_while_a_user_s_asynchronous_function_does_not_
         await eventually(lambda: asyncio.to_thread((project / "held").exists))
         async with asyncio.timeout(5):
             assert await transformer.status("/healthz") == 200
-        assert await transformer.number("loom_messages_in_hand", queue=TRANSFORM) == 1
+        assert await transformer.number("loom_messages_in_flight", queue=TRANSFORM) == 1
         (project / "go").touch()
         await eventually(lambda: _is(bus.depth(work_queue(Stage.EVALUATE)), 1))
 

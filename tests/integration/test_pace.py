@@ -1,4 +1,4 @@
-"""Limits that hold for all workers together, and what losing their keeper does."""
+"""Rate limits that all workers share, and what happens when their store is lost."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_a_pause_that_one_worker_is_asked_for_is_everyones(server, redis_u
     await other.close()
 
 
-async def test_losing_the_keeper_of_limits_makes_them_per_process_and_fails_nothing(server, redis_server, capsys):
+async def test_losing_the_store_of_limits_makes_them_per_process_and_fails_nothing(server, redis_server, capsys):
     client = client_at(redis_server.url)
     assert await ask_for(client, server, 0.2)
     redis_server.kill()

@@ -1,6 +1,7 @@
-"""`python -m matrix`, which is `make faults`: breaks a cluster in every way of the matrix, and tells what held.
+"""`python -m matrix`, which is `make faults`: injects every fault of the matrix into a cluster and reports which
+promises held.
 
-Seeded: the same seed chooses the same moments. Exit code 1 where anything did not hold."""
+A seed determines at which moments faults are injected. The exit code is 1 where a promise did not hold."""
 
 from __future__ import annotations
 
@@ -12,44 +13,47 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from matrix.arena import Arena, arena
+from matrix.attempt_fault import NOT_WHOLE, attempt_fault
+from matrix.cluster_under_test import ClusterUnderTest, cluster_under_test
+from matrix.fault_cases import FAULT_CASES, FaultCase
 from matrix.outcomes import Outcome, append, read, table, write
-from matrix.rows import ROWS, Row
-from matrix.trying import NOT_WHOLE, tried
 
 
-async def _try_all(rows: list[Row], options: argparse.Namespace) -> list[Outcome]:
+async def _try_all(cases: list[FaultCase], options: argparse.Namespace) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for proxied in (False, True):
-        chosen = [row for row in rows if row.proxied is proxied]
+        chosen = [case for case in cases if case.proxied is proxied]
         left = deque(_tries(chosen, options.times, options.seed))
         while left:
-            async with arena(proxied=proxied) as place:
-                outcomes += await _try_in(place, left, options)
+            async with cluster_under_test(proxied=proxied) as system:
+                outcomes += await _try_in(system, left, options)
     return outcomes
 
 
-def _tries(rows: list[Row], times: int | None, seed: int) -> Iterator[tuple[Row, int]]:
-    """Round after round, so that whoever stops it has tried everything as often as there was time for."""
-    for number in range(max((row.times for row in rows), default=0)):
-        for row in rows:
-            if number < min(row.times, times or row.times):
-                yield row, seed + number
+def _tries(cases: list[FaultCase], times: int | None, seed: int) -> Iterator[tuple[FaultCase, int]]:
+    """Yield the cases round by round, so that an interrupted run has tried every case about equally often."""
+    for number in range(max((case.times for case in cases), default=0)):
+        for case in cases:
+            if number < min(case.times, times or case.times):
+                yield case, seed + number
 
 
-async def _try_in(place: Arena, left: deque[tuple[Row, int]], options: argparse.Namespace) -> list[Outcome]:
-    """All that is left, or until a fault leaves something broken: then the next one gets servers of its own."""
+async def _try_in(
+    system: ClusterUnderTest, left: deque[tuple[FaultCase, int]], options: argparse.Namespace
+) -> list[Outcome]:
+    """Try all remaining cases, or stop after a fault from which the cluster did not recover; the rest then get new
+    servers."""
     outcomes: list[Outcome] = []
     while left:
-        row, seed = left.popleft()
+        case, seed = left.popleft()
         began = time.monotonic()
-        outcome = await tried(place, row, seed)
+        outcome = await attempt_fault(system, case, seed)
         outcomes.append(outcome)
         _say(outcome, time.monotonic() - began)
         if options.record:
             append(options.record, outcome)
         if not outcome.passed and options.logs:
-            print(place.cluster.troubles(), flush=True)
+            print(system.cluster.troubles(), flush=True)
         if NOT_WHOLE in outcome.troubles:
             break
     return outcomes
@@ -72,12 +76,12 @@ def main() -> None:
     parser.add_argument("--record", type=Path, help="add every outcome to this file, a line of JSON each")
     parser.add_argument("--write", type=Path, help="put the table of all recorded outcomes into this document")
     options = parser.parse_args()
-    rows = [row for row in ROWS if not options.only or any(words in row.fault for words in options.only)]
-    outcomes = asyncio.run(_try_all(rows, options))
-    print("\n" + table(outcomes, [row.fault for row in ROWS]))
+    cases = [case for case in FAULT_CASES if not options.only or any(words in case.fault for words in options.only)]
+    outcomes = asyncio.run(_try_all(cases, options))
+    print("\n" + table(outcomes, [case.fault for case in FAULT_CASES]))
     if options.write:
         everything = read(options.record) if options.record else outcomes
-        write(options.write, table(everything, [row.fault for row in ROWS]))
+        write(options.write, table(everything, [case.fault for case in FAULT_CASES]))
     sys.exit(any(not outcome.passed for outcome in outcomes))
 
 

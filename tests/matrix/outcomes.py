@@ -1,4 +1,4 @@
-"""What came of the faults, as rows to keep and as a table to read."""
+"""The outcomes of faults, as lines of a file and as a table in a document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One fault, tried once."""
+    """The outcome of one attempt."""
 
     fault: str
     seed: int
@@ -21,10 +21,10 @@ class Outcome:
     recovery: float
     """Seconds from the beginning of the fault to the end of the run."""
     repeated_calls: int | None
-    """Model calls beyond one for each record; None where the same is asked more than once on purpose."""
+    """Model calls beyond one per record; None where the same question is asked twice on purpose."""
     records: int = 0
     exits: int = 0
-    """Processes that ended, and were started again."""
+    """Processes that ended and were restarted."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -44,7 +44,7 @@ def read(path: Path) -> list[Outcome]:
 
 
 def table(outcomes: Iterable[Outcome], order: Iterable[str] = ()) -> str:
-    """Markdown: a line for each fault."""
+    """Return a Markdown table with a line per fault."""
     by_fault: dict[str, list[Outcome]] = {name: [] for name in order}
     for outcome in outcomes:
         by_fault.setdefault(outcome.fault, []).append(outcome)
@@ -72,7 +72,7 @@ def table(outcomes: Iterable[Outcome], order: Iterable[str] = ()) -> str:
 
 
 def write(path: Path, markdown: str) -> None:
-    """Put the table between its marks in a document."""
+    """Write the table between its markers in a document."""
     text = path.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]

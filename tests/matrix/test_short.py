@@ -1,4 +1,4 @@
-"""The short matrix: some faults of every kind, once each. `make faults` tries all of them, often."""
+"""The short matrix, which tries some faults of every kind once. `make faults` tries all of them, often."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from matrix.arena import Arena, arena
-from matrix.rows import ROWS
-from matrix.trying import TRY_SECONDS, tried
+from matrix.attempt_fault import TRY_SECONDS, attempt_fault
+from matrix.cluster_under_test import ClusterUnderTest, cluster_under_test
+from matrix.fault_cases import FAULT_CASES
 
-SHORT = [row for row in ROWS if row.short and not row.proxied]
+SHORT = [case for case in FAULT_CASES if case.short and not case.proxied]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def place() -> AsyncIterator[Arena]:
-    """Servers and services to break; what one fault broke is whole again before the next."""
-    async with arena() as made:
+async def system() -> AsyncIterator[ClusterUnderTest]:
+    """Start a cluster for all tests of this module."""
+    async with cluster_under_test() as made:
         yield made
 
 
 @pytest.mark.timeout(TRY_SECONDS + 120)
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("row", SHORT, ids=lambda row: row.fault)
-async def test_every_promise_holds_after(row, place):
-    outcome = await tried(place, row, seed=1)
+@pytest.mark.parametrize("case", SHORT, ids=lambda case: case.fault)
+async def test_every_promise_holds_after(case, system):
+    outcome = await attempt_fault(system, case, seed=1)
 
-    assert not outcome.troubles, "\n".join((*outcome.troubles, *outcome.notes, place.cluster.troubles()[-5000:]))
+    assert not outcome.troubles, "\n".join((*outcome.troubles, *outcome.notes, system.cluster.troubles()[-5000:]))

@@ -85,7 +85,7 @@ class Command:
         return self.running
 
     async def kill(self) -> None:
-        """SIGKILL. What it had in hand is nowhere written, so its books are not looked at."""
+        """Send SIGKILL. What was in flight is stored nowhere, so the counts are not checked."""
         if self._watch is not None:
             self._watch.give_up()
         if self.running:

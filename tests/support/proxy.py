@@ -51,7 +51,7 @@ class Proxy:
         self._hole = True
 
     def let_through(self) -> None:
-        """New connections work again; those that lost anything stay silent for ever."""
+        """Let new connections work again. Connections that lost data never recover."""
         self._hole = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -64,9 +64,9 @@ async def carried(
     folder: Path, source: str, destination: str, run: str, env: Mapping[str, str] | None = None, **extract: Any
 ) -> tuple[list[ReadRecord], set[int]]:
     """Load every record of `source` that can be used. Returns all, and the places of those that were refused."""
-    surroundings = ConnectorContext(folder, Credentials({"env": EnvProvider(dict(env or {}))}))
-    reading = open_source(ExtractConfig(source=source, **extract), surroundings)
-    writing = open_destination(LoadConfig(destination=destination), surroundings)
+    context = ConnectorContext(folder, Credentials({"env": EnvProvider(dict(env or {}))}))
+    reading = open_source(ExtractConfig(source=source, **extract), context)
+    writing = open_destination(LoadConfig(destination=destination), context)
     try:
         records: list[ReadRecord] = []
         cursor, end = None, False

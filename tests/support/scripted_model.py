@@ -20,7 +20,7 @@ def answer_of(text: str = "{}", finish_reason: str = "stop", **changes) -> Model
 
 
 class ScriptedModel:
-    """Gives one scripted answer (or error) per call, the last one for ever; remembers the calls."""
+    """Gives one scripted answer (or error) per call, repeats the last one, and records the calls."""
 
     def __init__(self, *script: ModelAnswer | Exception | Callable[[ModelCall], ModelAnswer]) -> None:
         self._script = list(script) or [answer_of()]

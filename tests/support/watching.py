@@ -122,7 +122,7 @@ class Watch:
 
 
 _SETTLED_SECONDS = 15.0
-"""What a worker had in hand as its run ended is told of, and written, a little later."""
+"""Seconds within which what was in flight at the end of a run is reported and stored."""
 
 
 @asynccontextmanager

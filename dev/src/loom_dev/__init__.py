@@ -1,1 +1,1 @@
-"""What a developer of Loom needs beside it: private backends, the local cluster, generated schemas."""
+"""Tools for developers of Loom: private backends, the local cluster, generated references, structure checks."""

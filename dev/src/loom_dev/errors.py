@@ -1,4 +1,4 @@
-"""What can go wrong in the developer's environment, in words for the developer."""
+"""Errors of the developer's environment."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ class SetupError(Exception):
 
 
 class BackendUnavailable(SetupError):
-    """A RabbitMQ, Postgres or Redis could not be started."""
+    """A RabbitMQ, Postgres or Redis server could not be started."""

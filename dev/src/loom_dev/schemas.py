@@ -1,6 +1,6 @@
-"""The JSON Schema of every message, in docs/schemas, for whoever speaks to Loom without Python.
+"""Writes the JSON Schema of every message to docs/schemas, for clients without Python.
 
-`python -m loom_dev.schemas` writes them; with `--check` it writes nothing, and fails where they differ."""
+`python -m loom_dev.schemas` writes them. With `--check` it writes nothing, and fails where they differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, str]:
-    """File name -> content, one for each message type."""
+    """Return the content of each file by its name, one for each message type."""
     documents = {
         f"{message.type}.json": {"$schema": DIALECT, "$id": message.type, **message.model_json_schema()}
         for message in MESSAGES
@@ -25,7 +25,7 @@ def schemas() -> dict[str, str]:
 
 
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """What would have to happen to `found` to make it `wanted`, a line each."""
+    """Return a line for each change that would make `found` equal to `wanted`."""
     return [
         f"{name}: {'missing' if name not in found else 'no such message' if name not in wanted else 'differs'}"
         for name in sorted(wanted.keys() | found.keys())

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time; and longer where the machine has other things to do."""
+"""Waits for conditions, with time limits that grow with the load of the machine."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Callable
 
 INTERVAL = 0.03
 LEAST, MOST = 2.0, 8.0
-"""How many times longer than on a machine of its own something may take, at least and at most."""
+"""The least and the most factor of a time limit against that on an idle machine."""
 
 
 def patience(seconds: float) -> float:
-    """How long to wait here for what takes up to `seconds` on a machine of its own: as many times longer as there are
-    processes that want each processor."""
+    """Return the time limit here, in seconds, for what takes up to `seconds` on an idle machine: it grows with the
+    number of processes per processor."""
     wanting = os.getloadavg()[0] / (os.cpu_count() or 1)
     return seconds * min(max(LEAST, wanting), MOST)
 
 
 def within(seconds: float) -> asyncio.Timeout:
-    """A limit of time, as patient as the machine is busy."""
+    """Return a timeout that grows with the load of the machine."""
     return asyncio.timeout(patience(seconds))
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether `condition` came true within `seconds`, longer on a busy machine. It is asked at least once, and every
-    30 ms."""
+    """Wait for `condition` for `seconds`, longer on a busy machine, and return whether it came true. It is evaluated at
+    least once, and every 30 ms."""
     deadline = time.monotonic() + patience(seconds)
     while not condition():
         if time.monotonic() > deadline:

@@ -1,1 +1,1 @@
-"""The one schema of Loom, as Alembic migrations."""
+"""The database schema of Loom, as Alembic migrations."""

@@ -1,4 +1,5 @@
-"""Database engines with one set of rules: short waits to connect, bounded statements, one writer in SQLite."""
+"""Creates database engines with the same rules: short connection timeouts, time-limited statements, and one writer in
+SQLite."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ SQLITE_BUSY_SECONDS = 15.0
 
 
 def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> AsyncEngine:
-    """An engine for `sqlite:///path` or `postgresql://...`. Connects at the first use.
+    """Return an engine for `sqlite:///path` or `postgresql://...`, which connects at its first use.
 
-    SQLite has one writer: a process opens one connection, and takes the write lock when a transaction begins,
-    so that it can never fail half-way for want of it. `read_only` transactions do not take it."""
+    SQLite has one writer: a process opens one connection and takes the write lock at the start of a transaction, so
+    that none fails half-way. `read_only` transactions do not take the lock."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, read_only=read_only)
@@ -47,14 +48,15 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
 
 
 def _takes_any_text(engine: AsyncEngine) -> None:
-    """What Postgres does not hold in a text - NUL, half a surrogate pair - is replaced where it is bound: reasons and
-    explanations come from user code, and one of them must not make a statement fail for all."""
+    """Replace what Postgres cannot store in a text (NUL, half a surrogate pair) in all bound values. Reasons and
+    explanations come from user code, and one of them must not make a statement fail for all records."""
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
     def replace(
         _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: object
     ) -> tuple[str, Any]:
-        # By their shape: SQLAlchemy says "many" of an INSERT that holds many rows and one flat tuple, too.
+        # The values' shapes are checked, because SQLAlchemy says "many" also of an INSERT with many rows and one flat
+        # tuple.
         many = isinstance(parameters, list)
         return statement, [_storable(each) for each in parameters] if many else _storable(parameters)
 
@@ -76,7 +78,7 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin where we say, below
+        connection.isolation_level = None  # transactions begin where the code says, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
         use_write_ahead_log(cursor, SQLITE_BUSY_SECONDS)

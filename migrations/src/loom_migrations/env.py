@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection it is given (`loom_migrations.upgrade`), or on LOOM_STATE_URL."""
+"""Alembic's entry point. It uses the connection it is given (`loom_migrations.upgrade`), or LOOM_STATE_URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_migrations.engine import open_engine
 
 
 def migrate(connection: Connection) -> None:
-    """Run migrations on an open connection, inside its transaction."""
+    """Run the migrations on an open connection, inside its transaction."""
     context.configure(connection=connection, render_as_batch=connection.dialect.name == "sqlite")
     context.run_migrations()
 

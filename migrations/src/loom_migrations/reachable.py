@@ -1,4 +1,4 @@
-"""Whether a database answers."""
+"""Checks that a database answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_common.errors import DependencyUnavailable
 
 
 async def reachable(engine: AsyncEngine) -> None:
-    """Ask it for nothing. Raises `DependencyUnavailable`; how long it waits is its caller's to say."""
+    """Run an empty query. Raises `DependencyUnavailable`. The caller limits the time."""
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))

@@ -1,4 +1,4 @@
-"""What a SQLite database's errors mean for whoever runs Loom: its place is full or refused, its file is broken."""
+"""Classifies the errors of a SQLite database whose disk is full, whose file is refused, or whose file is damaged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 @contextmanager
 def told_plainly(url: URL) -> Iterator[None]:
-    """Raises `StateUnusable`, with file and remedy, for what no waiting mends. Everything else goes on upwards."""
+    """Raise `StateUnusable`, with file and remedy, for errors that waiting does not repair. Other errors pass."""
     try:
         yield
     except (DBAPIError, OSError) as error:
@@ -37,7 +37,7 @@ def told_plainly(url: URL) -> Iterator[None]:
 
 
 def state_trouble(url: URL, error: Exception) -> StateUnusable | None:
-    """What is wrong with the file of a SQLite database; None where it is nothing of that kind."""
+    """Return the error of a SQLite file that cannot be used; None for any other error."""
     if url.get_backend_name() != "sqlite":
         return None
     place = url.database or ""

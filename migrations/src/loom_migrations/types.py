@@ -1,4 +1,4 @@
-"""Column types that mean the same on Postgres and SQLite."""
+"""Column types with the same meaning on Postgres and SQLite."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-"""A JSON value; SQL NULL for None."""
+"""A JSON value; None is SQL NULL."""
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
-    """An aware UTC time. SQLite keeps no time zone, so it is given back here."""
+    """A UTC time with its zone, which SQLite does not store."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

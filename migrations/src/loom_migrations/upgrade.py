@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema. Idempotent, and safe when several processes try at once."""
+"""Upgrades a database to the newest schema. It is idempotent, and several processes may try at once."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 
 _HERE = Path(__file__).parent
-_LOCK = 7_310_116  # any number that is ours: the Postgres advisory lock of migrations
+_LOCK = 7_310_116  # an arbitrary number: the Postgres advisory lock of migrations
 
 
 def newest() -> str:
-    """The newest revision: migration files are named `<revision>_<what>.py`, in order."""
+    """Return the newest revision. Migration files are named `<revision>_<what>.py`, in order."""
     return max(_known())
 
 
@@ -37,14 +37,14 @@ def _place(connection: Connection) -> str:
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Apply what is missing. Raises `StateUnusable` where the database cannot be used."""
+    """Apply the missing migrations. Raises `StateUnusable` where the database cannot be used."""
     with told_plainly(engine.url):
         async with _alone(engine.url), engine.begin() as connection:
             await connection.run_sync(_upgrade)
 
 
 async def upgrade_all(urls: Iterable[str]) -> None:
-    """Apply what is missing in each of these databases."""
+    """Apply the missing migrations to each of these databases."""
     for url in urls:
         engine = open_engine(url)
         try:
@@ -54,7 +54,7 @@ async def upgrade_all(urls: Iterable[str]) -> None:
 
 
 async def is_current(engine: AsyncEngine) -> bool:
-    """Whether the database has the newest schema. Raises `StateUnusable` where it cannot be used."""
+    """Say whether the database has the newest schema. Raises `StateUnusable` where it cannot be used."""
     with told_plainly(engine.url):
         async with engine.connect() as connection:
             return await connection.run_sync(_revision) == newest()
@@ -62,7 +62,7 @@ async def is_current(engine: AsyncEngine) -> bool:
 
 @asynccontextmanager
 async def _alone(url: URL) -> AsyncIterator[None]:
-    """With no other process that upgrades the same file. Postgres has a lock of its own for that."""
+    """Keep other processes from upgrading the same SQLite file. Postgres has a lock of its own for that."""
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         yield
         return
@@ -71,7 +71,7 @@ async def _alone(url: URL) -> AsyncIterator[None]:
 
 
 def _locked(path: Path) -> TextIO:
-    """The file, locked until it is closed."""
+    """Return the file, locked until it is closed."""
     file = path.open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
     return file

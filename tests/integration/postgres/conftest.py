@@ -14,7 +14,7 @@ from loom_connectors.ports import ConnectorContext
 from loom_connectors.postgres.connector import open_destination, open_source
 
 
-def surroundings(folder, url: str, **more: Any) -> ConnectorContext:
+def context(folder, url: str, **more: Any) -> ConnectorContext:
     return ConnectorContext(folder, Credentials({"env": EnvProvider({"DB": url})}), **more)
 
 
@@ -40,9 +40,7 @@ def reading(postgres_url, tmp_path):
     @asynccontextmanager
     async def opened(table: str | None = None, *, url: str = postgres_url, params=None, **extract: Any):
         location = "${DB}" + (f"?table={table}" if table else "")
-        source = open_source(
-            ExtractConfig(source=location, **extract), surroundings(tmp_path, url, params=params or {})
-        )
+        source = open_source(ExtractConfig(source=location, **extract), context(tmp_path, url, params=params or {}))
         try:
             yield source
         finally:
@@ -59,7 +57,7 @@ def loading(postgres_url, tmp_path):
     async def opened(table: str = "t", *, url: str = postgres_url, schema=None, **load: Any):
         location = f"${{DB}}?table={table}"
         destination = open_destination(
-            LoadConfig(destination=location, **load), surroundings(tmp_path, url, output_schema=schema)
+            LoadConfig(destination=location, **load), context(tmp_path, url, output_schema=schema)
         )
         try:
             yield destination

@@ -261,7 +261,10 @@ async def test_the_ledger_holds_what_became_of_each_batch(sql, loading):
     ((run, name, loaded, failed),) = await sql(
         "SELECT run_id, batch_id, loaded, failed->0->>'record_id' FROM loom_load_ledger"
     )
-    assert (run, name, loaded, failed) == (RUN, "b", 1, "r1")
+    assert run == RUN
+    assert name == "b"
+    assert loaded == 1
+    assert failed == "r1"
 
 
 async def test_a_record_whose_id_holds_nul_fails_alone_and_the_same_way_again(sql, loading):

@@ -1,4 +1,4 @@
-"""What can be wrong with messages: twice, in another order, unreadable, stale, large."""
+"""Faults of messages: duplicated, reordered, unreadable, stale and large ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from loom_common.contracts.encoding.codec import decode
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import FACTS_QUEUE, QUARANTINE_QUEUE, RUNS_QUEUE, Binding, Exchange
 from loom_common.ports.bus import Wire
+from matrix.attempt import RECORDS, Attempt
 from matrix.invariants import books, compare
-from matrix.trial import RECORDS, Trial
 from support.cluster import NAMES
 from support.projects import PASSTHROUGH, project
 
@@ -23,33 +23,33 @@ _QUEUES = (*(flow.work_queue(stage) for stage in flow.Stage), QUARANTINE_QUEUE, 
 FUTURE = "loom.batch.extracted.v9"
 
 
-async def duplicated(trial: Trial) -> None:
-    """Everything any service publishes goes out twice, in a random order."""
-    trial.settle_seconds = 120.0  # a message has been doubled five times when it reaches the coordinator
-    await _from_everyone(trial, "before_publish:*:twice", records=60)
+async def duplicated(attempt: Attempt) -> None:
+    """Every service publishes each message twice, in a random order."""
+    attempt.settle_seconds = 120.0  # a message has been doubled five times when it reaches the coordinator
+    await _from_everyone(attempt, "before_publish:*:twice", records=60)
 
 
-async def reordered(trial: Trial) -> None:
-    """Everything any service publishes is held back for up to half a second, so that all overtake each other."""
-    await _from_everyone(trial, "before_publish:*:late=0.5")
+async def reordered(attempt: Attempt) -> None:
+    """Every service delays each message by up to half a second, so that messages overtake each other."""
+    await _from_everyone(attempt, "before_publish:*:late=0.5")
 
 
-async def _from_everyone(trial: Trial, order: str, records: int = RECORDS) -> None:
-    await trial.arena.arm({name: f"{name}:{order}" for name in NAMES})
-    trial.struck()
-    await trial.begin(records)
+async def _from_everyone(attempt: Attempt, order: str, records: int = RECORDS) -> None:
+    await attempt.system.restart_with_failpoints({name: f"{name}:{order}" for name in NAMES})
+    attempt.fault_begins()
+    await attempt.begin(records)
 
 
-async def malformed(trial: Trial) -> None:
-    """Into every queue: bad JSON, an unknown type, a future version, a missing field, a stale epoch, and a thousand
-    fuzzed messages. A run goes on among them."""
-    bus = await AmqpBus.connect(trial.arena.bus_url, name="matrix")
+async def malformed(attempt: Attempt) -> None:
+    """Put invalid JSON, an unknown type, a future version, a missing field, a stale epoch, and a thousand fuzzed
+    messages into every queue during a run."""
+    bus = await AmqpBus.connect(attempt.system.bus_url, name="matrix")
     try:
         tap = await bus.temporary_queue(
             [Binding(Exchange.WORK, "#"), Binding(Exchange.QUARANTINE, "#"), Binding(Exchange.EVENTS, "batch.#")]
         )
         tapped = await bus.subscribe(tap, prefetch=50)
-        await trial.begin()
+        await attempt.begin()
         samples = []
         async for delivery in tapped:
             samples.append(delivery)
@@ -57,10 +57,10 @@ async def malformed(trial: Trial) -> None:
             if len(samples) == 40:
                 break
         await tapped.close()
-        trial.struck()
-        wires = _malformed(trial, samples)
-        trial.dead = len(wires)
-        trial.never_logged = ("attempt failed",)
+        attempt.fault_begins()
+        wires = _malformed(attempt, samples)
+        attempt.dead_letters = len(wires)
+        attempt.never_logged = ("attempt failed",)
         stale = [
             replace(_wire(each), body=_at_epoch(each.body, 0)) for each in samples if each.content_encoding is None
         ]
@@ -69,7 +69,7 @@ async def malformed(trial: Trial) -> None:
         await bus.publish([each for each in stale if each.exchange == Exchange.WORK])
     finally:
         await bus.close()
-    trial.notes.append(f"{len(wires)} to loom.dead")
+    attempt.notes.append(f"{len(wires)} to loom.dead")
 
 
 def _wire(delivery) -> Wire:
@@ -87,8 +87,8 @@ def _at_epoch(body: bytes, epoch: int) -> bytes:
     return json.dumps(document).encode()
 
 
-def _malformed(trial: Trial, samples) -> list[Wire]:
-    """All of it goes to a queue directly, so that its place in the flow is no excuse."""
+def _malformed(attempt: Attempt, samples) -> list[Wire]:
+    """Return unreadable messages, addressed to queues directly."""
     plain = next(each for each in samples if each.content_encoding is None and each.exchange == Exchange.WORK)
     document = json.loads(plain.body)
     wires = []
@@ -103,15 +103,15 @@ def _malformed(trial: Trial, samples) -> list[Wire]:
         ]
     wires.append(Wire("", RUNS_QUEUE, b"{", message_id="malformed-request"))
     while len(wires) < _FUZZED + 4 * len(_QUEUES) + 1:
-        wire = _fuzzed(trial, replace(_wire(trial.chance.choice(samples)), exchange=""), len(wires))
+        wire = _fuzzed(attempt, replace(_wire(attempt.chance.choice(samples)), exchange=""), len(wires))
         if not _readable(wire):
             wires.append(wire)
     return wires
 
 
-def _fuzzed(trial: Trial, wire: Wire, number: int) -> Wire:
-    """With some bytes changed, cut out or put in; or with other properties."""
-    chance = trial.chance
+def _fuzzed(attempt: Attempt, wire: Wire, number: int) -> Wire:
+    """Change, remove or insert bytes of the message, or change its properties."""
+    chance = attempt.chance
     body = bytearray(wire.body)
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(body) or 1)
@@ -149,35 +149,35 @@ def _readable(wire: Wire) -> bool:
     return True
 
 
-async def large(trial: Trial, megabytes: int) -> None:
-    """One record of so many megabytes among small ones, from a database and into one."""
-    source, trial.records = f"{trial.name}_source", 6
-    await trial.arena.rows(f'CREATE TABLE "{source}" (id text PRIMARY KEY, review text)')
+async def large(attempt: Attempt, megabytes: int) -> None:
+    """Run one record of this size among small ones, from a database and into one."""
+    source, attempt.records = f"{attempt.name}_source", 6
+    await attempt.system.rows(f'CREATE TABLE "{source}" (id text PRIMARY KEY, review text)')
     size = f"CASE WHEN n = 3 THEN {megabytes * _MB} ELSE 20 END"
-    # Random letters: what compresses well would not be large any more.
-    await trial.arena.rows(
+    # Random letters, because text that compresses well would not stay large.
+    await attempt.system.rows(
         f"""INSERT INTO "{source}" SELECT 'r' || n, (SELECT string_agg(md5(random()::text || i || n), '')
-        FROM generate_series(1, {size} / 32 + 1) i) FROM generate_series(1, {trial.records}) n"""
+        FROM generate_series(1, {size} / 32 + 1) i) FROM generate_series(1, {attempt.records}) n"""
     )
     digests = {
-        row["id"]: row["digest"] for row in await trial.arena.rows(f'SELECT id, md5(review) digest FROM "{source}"')
+        row["id"]: row["digest"] for row in await attempt.system.rows(f'SELECT id, md5(review) digest FROM "{source}"')
     }
-    trial.made = project(
-        trial.arena.cluster.project / trial.name,
+    attempt.made = project(
+        attempt.system.cluster.project / attempt.name,
         0,
-        name=trial.name,
+        name=attempt.name,
         source="${RESULTS}",
         transform=PASSTHROUGH,
-        destination=f"${{RESULTS}}?table={trial.table}",
+        destination=f"${{RESULTS}}?table={attempt.table}",
         extract={"batch_size": 2, "query": f'SELECT id, review FROM "{source}"'},
     )
 
-    async def check(trial: Trial) -> list[str]:
-        report = await trial.report()
+    async def check(attempt: Attempt) -> list[str]:
+        report = await attempt.report()
         wrong = [] if report["status"] == "succeeded" else [f"{report['status']}: {report['error']}"]
-        loaded = await trial.arena.rows(f'SELECT id, md5(review) digest FROM "{trial.table}"')
-        return wrong + books(report) + compare(digests, [(row["id"], row["digest"]) for row in loaded])
+        loaded_rows = await attempt.system.rows(f'SELECT id, md5(review) digest FROM "{attempt.table}"')
+        return wrong + books(report) + compare(digests, [(row["id"], row["digest"]) for row in loaded_rows])
 
-    trial.check = check
-    trial.struck()
-    trial.run_id = await trial.start(trial.made)
+    attempt.check = check
+    attempt.fault_begins()
+    attempt.run_id = await attempt.start(attempt.made)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from loom_ai.adapted import package, turns
-from loom_ai.adapted.lines import region_of
+from loom_ai.adapted.sdk_models import region_of
 from loom_ai.ports import ChatMessage
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.wire.form import Form
@@ -38,7 +38,7 @@ def test_only_providers_of_another_protocol_need_it():
 
 
 async def test_a_call_says_which_package_is_missing_and_how_to_get_it(without_sdk):
-    assert package.told("cohere") == WORDS
+    assert package.missing_package_message("cohere") == WORDS
     client = HttpModelClient()
     with pytest.raises(PermanentError, match="The provider cohere needs the package no-such-sdk"):
         await client.complete(call_of(provider="cohere", base_url=NOWHERE))

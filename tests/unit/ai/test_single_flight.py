@@ -37,8 +37,8 @@ class Fleet:
         self.one, self.other = self.process(), self.process()
 
     def process(self) -> JournalledModels:
-        flight = SingleFlight(self.claims, self.clock)
-        return JournalledModels(self.model, self.journal, clock=self.clock, fleet=flight)
+        pending = SingleFlight(self.claims, self.clock)
+        return JournalledModels(self.model, self.journal, clock=self.clock, fleet=pending)
 
     async def both_ask(self, payers=(ANN, BEN), reuse=None) -> list[asyncio.Task]:
         """At the same time; the model has not answered yet."""

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from loom_ai.answers.multi_record import Question, ask_together, joined, part_of
+from loom_ai.answers.multi_record import Question, ask_together, combined_call, part_of
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import ModelCall, Payer
@@ -151,14 +151,14 @@ async def test_without_reuse_nothing_of_another_run_will_do():
 
 def test_the_call_asks_for_a_field_per_question_and_room_for_all():
     calls = [call_of(prompt, max_tokens=50, schema=MOOD.schema) for prompt in ("a", "b")]
-    call = joined(calls, MOOD)
+    call = combined_call(calls, MOOD)
     assert call.schema["required"] == ["record_1", "record_2"]
     assert call.schema["$defs"]["answer"] == MOOD.schema
     assert call.max_tokens == 100
 
 
 def test_free_text_is_matched_too():
-    call = joined([call_of("a"), call_of("b")], None)
+    call = combined_call([call_of("a"), call_of("b")], None)
     assert call.schema["$defs"]["answer"] == {"type": "string"}
     answer = answer_of('{"record_1": "fine", "record_2": 7}')
     assert [part_of(answer, number, None) for number in (1, 2)] == [{"text": "fine"}, None]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loom_ai.budget.prices import Prices
 from loom_ai.wire import anthropic, google, openai
-from loom_ai.wire.usage import Counted, checked, estimate_of_answer, estimate_of_question
+from loom_ai.wire.usage import ReportedUsage, checked_usage, estimate_of_answer, estimate_of_question
 from support.scripted_model import answer_of, call_of
 
 TEXT = "It is fine, and the kettle works as well as it did before. " * 4
@@ -27,7 +27,7 @@ anything = st.recursive(
 
 
 def _taken(**said):
-    usage = checked(CALL, TEXT, Counted(**said))
+    usage = checked_usage(CALL, TEXT, ReportedUsage(**said))
     return usage.given, usage.cached, usage.answered, usage.estimated
 
 
@@ -97,7 +97,7 @@ def test_each_protocol_tells_its_counts_under_names_of_its_own(wire, usage):
 def test_whatever_stands_where_the_usage_should_a_cost_is_never_negative(wire, usage):
     names = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens", "promptTokenCount")
     for document in ({"usage": usage, "usageMetadata": usage}, {"usage": dict.fromkeys(names, usage)}):
-        taken = checked(CALL, TEXT, wire.counted(document))
+        taken = checked_usage(CALL, TEXT, wire.counted(document))
         assert 0 <= taken.cached <= taken.given
         answer = answer_of(tokens_in=taken.given, tokens_cached=taken.cached, tokens_out=taken.answered)
         assert 0 < Prices().of(CALL, answer).usd < 10

@@ -58,7 +58,10 @@ def test_the_longest_answer_is_told_under_the_name_the_endpoint_knows(base_url, 
 def test_an_answer_is_read_with_its_tokens():
     answer = _read(_response(message={"content": "fine"}, finish_reason="stop"))
     assert (answer.text, answer.finish_reason, answer.model) == ("fine", "stop", "gpt-4o-mini-2024")
-    assert (answer.tokens_in, answer.tokens_cached, answer.tokens_out, answer.latency) == (12, 8, 3, 0.25)
+    assert answer.tokens_in == 12
+    assert answer.tokens_cached == 8
+    assert answer.tokens_out == 3
+    assert answer.latency == 0.25
 
 
 def test_a_refusal_is_told_from_an_answer():
@@ -69,7 +72,10 @@ def test_a_refusal_is_told_from_an_answer():
 def test_an_endpoint_that_counts_no_tokens_is_read_all_the_same():
     body = orjson.dumps({"choices": [{"message": {"content": "fine"}}]})
     answer = _read(body)
-    assert (answer.text, answer.finish_reason, answer.estimated, answer.model) == ("fine", "stop", True, "gpt-4o-mini")
+    assert answer.text == "fine"
+    assert answer.finish_reason == "stop"
+    assert answer.estimated is True
+    assert answer.model == "gpt-4o-mini"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{}]}', b"null"])

@@ -35,7 +35,10 @@ def test_an_order_names_service_point_time_and_action(order, service, point, nth
     name, failpoint = parse(order)
 
     assert name == service
-    assert (failpoint.point, failpoint.nth, failpoint.action, failpoint.seconds) == (point, nth, action, seconds)
+    assert failpoint.point == point
+    assert failpoint.nth == nth
+    assert failpoint.action == action
+    assert failpoint.seconds == seconds
 
 
 @pytest.mark.parametrize("order", ["", "loader", "loader:nowhere:1", "loader:before_ack:soon", "a:before_ack:1:jump"])

@@ -32,7 +32,7 @@ WORKING = QueueState(connected=True, consumers=(Consumer(QUEUE, 8, active=True),
 
 
 class StoppedClock(SystemClock):
-    """Moves only when told to; whoever sleeps on it sleeps for ever."""
+    """Moves only when `time` is set, and never ends a sleep."""
 
     time = 0.0
 
@@ -46,9 +46,9 @@ class StoppedClock(SystemClock):
 class Endpoints:
     """A service's health, served and asked."""
 
-    def __init__(self, health: Health, vitals: ProcessStats, stop: asyncio.Event, url: str) -> None:
+    def __init__(self, health: Health, stats: ProcessStats, stop: asyncio.Event, url: str) -> None:
         self.health = health
-        self.vitals = vitals
+        self.stats = stats
         self.stop = stop
         self._url = url
 
@@ -71,10 +71,10 @@ class Endpoints:
 
 @asynccontextmanager
 async def endpoints(bus, clock=None, stall_seconds=10.0):
-    vitals, stop, port = ProcessStats(), asyncio.Event(), reserve_port()
-    health = Health(vitals, bus, clock or SystemClock(), stop, stall_seconds)
+    stats, stop, port = ProcessStats(), asyncio.Event(), reserve_port()
+    health = Health(stats, bus, clock or SystemClock(), stop, stall_seconds)
     async with serving(health, HealthSettings(port=port)):
-        yield Endpoints(health, vitals, stop, f"http://127.0.0.1:{port}")
+        yield Endpoints(health, stats, stop, f"http://127.0.0.1:{port}")
 
 
 @asynccontextmanager
@@ -168,7 +168,7 @@ async def test_the_beat_goes_on_by_itself():
 
 async def test_a_service_is_ready_once_it_consumes_and_until_it_is_asked_to_stop():
     async with memory_bus() as bus, endpoints(bus) as service:
-        service.vitals.duty(QUEUE)
+        service.stats.consumer(QUEUE)
         status, told = await service.get("/readyz")
         assert (status, told["checks"][f"consumer of {QUEUE}"]) == (503, "not consuming")
 
@@ -213,22 +213,22 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
         return []
 
     async with memory_bus() as bus, endpoints(bus) as service:
-        duty = ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handler, router.nothing),), prefetch=6)
-        worker = Worker("transformer", duty, bus, EpochGuard(), vitals=service.vitals.duty(QUEUE))
+        consumer = ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handler, router.nothing),), prefetch=6)
+        worker = Worker("transformer", consumer, bus, EpochGuard(), vitals=service.stats.consumer(QUEUE))
         working = asyncio.create_task(worker.run(stop))
         good = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch), "extractor")
         newer = batch.model_copy(update={"header": batch.header.model_copy(update={"epoch": 2})})
         await bus.publish([good] * 4)
         await held.wait()
         numbers = await service.numbers()
-        assert numbers[f"loom_messages_in_hand {QUEUE}"] == 4
+        assert numbers[f"loom_messages_in_flight {QUEUE}"] == 4
         assert numbers[f"loom_prefetch {QUEUE}"] == 6
         assert numbers[f"loom_consumer_up {QUEUE}"] == 1
         assert numbers["loom_broker_connected"] == 1
         assert numbers["loom_stopping"] == 0
 
         go.set()
-        outcomes = service.vitals.duties[QUEUE].outcomes
+        outcomes = service.stats.consumers[QUEUE].outcomes
         await eventually(lambda: outcomes.total() == 4)
         await bus.publish([encode(Outgoing(work(Stage.TRANSFORM, "reviews"), newer), "extractor")])
         await eventually(lambda: outcomes[MessageOutcome.HANDLED] == 2)
@@ -246,7 +246,7 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
         }
         assert numbers[f"loom_handle_seconds_count {QUEUE}"] == 5  # what was never handled took no time
         assert numbers[f"loom_handle_seconds_bucket +Inf {QUEUE}"] == 5
-        assert numbers[f"loom_messages_in_hand {QUEUE}"] == 0
+        assert numbers[f"loom_messages_in_flight {QUEUE}"] == 0
         assert numbers[f"loom_consumer_up {QUEUE}"] == 0
         assert numbers["process_resident_memory_bytes"] > 1e6
         assert numbers["process_cpu_seconds_total"] > 0
@@ -263,6 +263,6 @@ async def test_numbers_that_cannot_be_looked_up_are_left_out_and_counted():
         raise DependencyUnavailable("RabbitMQ is away.")
 
     async with memory_bus() as bus, endpoints(bus) as service:
-        service.vitals.gauges += [queues, runs]
+        service.stats.gauges += [queues, runs]
         numbers = await service.numbers()
         assert (numbers["loom_runs running"], numbers["loom_runs x"], numbers["loom_gauges_missing"]) == (3, 1, 1)

@@ -13,33 +13,33 @@ QUEUE = "loom.load"
 
 def test_what_is_left_of_a_message_is_told_as_it_becomes_less():
     less = []
-    hand = InFlightMessage(less.append)
-    hand.begin(4)
+    message = InFlightMessage(less.append)
+    message.begin(4)
     for _ in range(3):
-        hand.one_done()
-    assert (hand.left, sum(less)) == (0.25, 0.75)
-    hand.begin(2)  # some of it again
-    assert (hand.left, sum(less)) == (1.0, 0.0)
+        message.one_done()
+    assert (message.left, sum(less)) == (0.25, 0.75)
+    message.begin(2)  # some of it again
+    assert (message.left, sum(less)) == (1.0, 0.0)
     for _ in range(5):
-        hand.one_done()
-    assert (hand.left, sum(less)) == (0.0, 1.0)
+        message.one_done()
+    assert (message.left, sum(less)) == (0.0, 1.0)
 
 
 def test_one_record_that_takes_long_makes_no_batch_slow(monkeypatch):
     now = 100.0
     monkeypatch.setattr(in_flight, "monotonic", lambda: now)
-    vitals, hand = ConsumerStats(QUEUE), InFlightMessage()
-    with vitals.timed(hand):
+    stats, hand = ConsumerStats(QUEUE), InFlightMessage()
+    with stats.timed(hand):
         hand.begin(10)
         now += 1
         for _ in range(9):
             hand.one_done()
         now += 20
-    assert vitals.worked == pytest.approx(0.9 * 1 + 0.1 * 21)
-    before, hand = vitals.worked, InFlightMessage()
-    with vitals.timed(hand):  # nobody said how far it was
+    assert stats.worked == pytest.approx(0.9 * 1 + 0.1 * 21)
+    before, hand = stats.worked, InFlightMessage()
+    with stats.timed(hand):  # nobody said how far it was
         now += 2
-    assert vitals.worked - before == pytest.approx(2.0)
+    assert stats.worked - before == pytest.approx(2.0)
 
 
 def test_messages_count_in_parts_where_their_handlers_say_how_many_may_be_worked_on_at_once():

@@ -1,4 +1,4 @@
-"""Progress moves while a batch is worked on: a worker says how far it is with what it has in hand."""
+"""A worker reports the progress of the batches that it is processing."""
 
 import asyncio
 import threading
@@ -39,7 +39,10 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     telling.cancel()
     assert isinstance(word, WorkUnderWay)
     [batch] = word.batches
-    assert (batch.run_id, batch.batch_id, batch.stage, batch.done) == ("run_1", "b1", Stage.TRANSFORM, 2)
+    assert batch.run_id == "run_1"
+    assert batch.batch_id == "b1"
+    assert batch.stage == Stage.TRANSFORM
+    assert batch.done == 2
 
 
 def test_parts_that_are_done_again_are_no_more_than_there_are():

@@ -47,13 +47,13 @@ def connector(**answers: Any) -> type[Crm]:
     return made
 
 
-SURROUNDINGS = {"env": EnvProvider({"KEY": "s3cret/"})}
+CONTEXT = {"env": EnvProvider({"KEY": "s3cret/"})}
 BATCH = LoadBatch("run_1", "b", 0, 0, 0, [Row("r1", {"id": 1}), Row("r2", {"id": 2})])
 
 
 def destination(tmp_path):
     config = LoadConfig(destination="crm://me:${KEY}@host:81/sales?table=leads", options={"pace": 3})
-    return open_destination(config, ConnectorContext(tmp_path, Credentials(SURROUNDINGS)))
+    return open_destination(config, ConnectorContext(tmp_path, Credentials(CONTEXT)))
 
 
 async def test_it_is_connected_once_and_given_the_parts_of_its_location(tmp_path):

@@ -30,8 +30,8 @@ def found(folder, source, destination, *, query=None, mode=None, fallback=None, 
     load = {"destination": destination, "mode": mode, "key": ["id"] if mode == "upsert" else []}
     if fallback is not None:
         load |= {"fallback": fallback, "on_failure": "fallback"}
-    surroundings = ConnectorContext(folder, Credentials({"env": EnvProvider(environ or {})}), sample=sample)
-    return overlap(ExtractConfig(source=source, query=query), LoadConfig(**load), surroundings)
+    context = ConnectorContext(folder, Credentials({"env": EnvProvider(environ or {})}), sample=sample)
+    return overlap(ExtractConfig(source=source, query=query), LoadConfig(**load), context)
 
 
 @pytest.mark.parametrize("mode", [None, "append", "replace"])

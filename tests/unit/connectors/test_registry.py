@@ -14,7 +14,7 @@ from loom_connectors.ports import ConnectorContext, Guarantee
 from loom_connectors.registry import open_destination, open_source
 
 
-def surroundings(folder, **environ: str) -> ConnectorContext:
+def context(folder, **environ: str) -> ConnectorContext:
     return ConnectorContext(folder, Credentials({"env": EnvProvider(environ)}))
 
 
@@ -35,7 +35,7 @@ def surroundings(folder, **environ: str) -> ConnectorContext:
 )
 async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
     environ = {"PASSWORD": "p@ss/word", "URL": "sqlite:///o.db?table=t", "URL_BARE": "postgres://u:p@h:1/d"}
-    destination = open_destination(LoadConfig(destination=location), surroundings(tmp_path, **environ))
+    destination = open_destination(LoadConfig(destination=location), context(tmp_path, **environ))
     assert destination.guarantee is guarantee
     for secret in ("p@ss", "p%40ss", "u:"):
         assert secret not in destination.location
@@ -60,22 +60,22 @@ async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
 )
 def test_a_location_nobody_knows_is_a_mistake(tmp_path, location, words):
     with pytest.raises(ConfigurationError) as raised:
-        open_source(ExtractConfig(source=location), surroundings(tmp_path))
+        open_source(ExtractConfig(source=location), context(tmp_path))
     assert words in str(raised.value)
 
 
 def test_an_error_shows_no_secret(tmp_path):
     with pytest.raises(ConfigurationError) as raised:
-        open_source(ExtractConfig(source="${URL}"), surroundings(tmp_path, URL="nosuch://user:hunter2@h/d"))
+        open_source(ExtractConfig(source="${URL}"), context(tmp_path, URL="nosuch://user:hunter2@h/d"))
     assert "hunter2" not in str(raised.value)
     with pytest.raises(ConfigurationError) as raised:
-        open_source(ExtractConfig(source="${URL}?table=t"), surroundings(tmp_path, URL="postgres://u:hunt/er2@h/d"))
+        open_source(ExtractConfig(source="${URL}?table=t"), context(tmp_path, URL="postgres://u:hunt/er2@h/d"))
     assert "er2" not in str(raised.value)
 
 
 def test_a_credential_that_is_not_set_is_named(tmp_path):
     with pytest.raises(MissingCredential, match="NOWHERE"):
-        open_source(ExtractConfig(source="postgres://${NOWHERE}@h/d?table=t"), surroundings(tmp_path))
+        open_source(ExtractConfig(source="postgres://${NOWHERE}@h/d?table=t"), context(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_credential_that_is_not_set_is_named(tmp_path):
 )
 def test_a_load_that_cannot_be_is_a_mistake(tmp_path, load, words):
     with pytest.raises(ConfigurationError) as raised:
-        open_destination(LoadConfig(**load), surroundings(tmp_path))
+        open_destination(LoadConfig(**load), context(tmp_path))
     assert words in str(raised.value)
 
 
@@ -108,5 +108,5 @@ def test_asking_for_the_registry_imports_no_driver():
 async def test_a_format_is_named_where_the_ending_does_not_say_it(tmp_path):
     (tmp_path / "reviews.txt").write_text('{"id": 1}\n', encoding="utf-8")
     config = ExtractConfig(source=f"file://{tmp_path}/reviews.txt", options={"format": "jsonl"})
-    page = await open_source(config, surroundings(tmp_path)).read(None, 10)
+    page = await open_source(config, context(tmp_path)).read(None, 10)
     assert [record.data for record in page.records] == [{"id": 1}]

@@ -32,8 +32,8 @@ def run_sql(folder, *statements: str):
 
 def source(folder, table: str | None = None, params=None, **extract):
     location = "sqlite:///x.db" + (f"?table={table}" if table else "")
-    surroundings = ConnectorContext(folder, Credentials({}), params=params or {})
-    return open_source(ExtractConfig(source=location, **extract), surroundings)
+    context = ConnectorContext(folder, Credentials({}), params=params or {})
+    return open_source(ExtractConfig(source=location, **extract), context)
 
 
 async def read(folder, *args, limit: int = 2, **extract):
@@ -47,8 +47,8 @@ async def read(folder, *args, limit: int = 2, **extract):
 
 
 def destination(folder, *, schema=None, **load):
-    surroundings = ConnectorContext(folder, Credentials({}), output_schema=schema)
-    return open_destination(LoadConfig(destination="sqlite:///x.db?table=t", **load), surroundings)
+    context = ConnectorContext(folder, Credentials({}), output_schema=schema)
+    return open_destination(LoadConfig(destination="sqlite:///x.db?table=t", **load), context)
 
 
 def batch(*rows: dict, name: str = "b") -> LoadBatch:

@@ -81,7 +81,10 @@ async def test_the_loader_s_answer_gives_a_run_its_status(tally, kept, status):
         finalized = LoadFinalized(run_id=RUN, epoch=1, location="there.csv", kept=kept)
         await completion.succeed(unit, await the_run(unit), finalized)
         run = await the_run(unit)
-    assert (run.status, run.destination, run.completed_at, run.finalizing) == (status, "there.csv", NOW, False)
+    assert run.status == status
+    assert run.destination == "there.csv"
+    assert run.completed_at == NOW
+    assert run.finalizing is False
     assert run.tally is not None
     assert run.tally.balanced
 

@@ -29,8 +29,14 @@ def test_a_day_belongs_to_a_span(by, spans):
 def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
     calls = [row(DAYS[0], 1.0), row(DAYS[1], 2.0, stage="evaluate", model="large"), row(DAYS[1], 0.5)]
     late, early = by_span(calls, [(DAYS[1], 10)], "day")
-    assert (early.span, early.cost, early.runs, early.cost_per_record) == ("2026-01-31", 1.0, 0, None)
-    assert (late.cost, late.runs, late.records, late.cost_per_record) == (2.5, 1, 10, 0.25)
+    assert early.span == "2026-01-31"
+    assert early.cost == 1.0
+    assert early.runs == 0
+    assert early.cost_per_record is None
+    assert late.cost == 2.5
+    assert late.runs == 1
+    assert late.records == 10
+    assert late.cost_per_record == 0.25
     assert late.cost_by_stage == {"evaluate": 2.0, "transform": 0.5}
     assert late.cost_by_model == {"large": 2.0, "small": 0.5}
 
@@ -38,4 +44,7 @@ def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
 def test_the_total_is_of_all_spans():
     spans = by_span([row(day, 1.0) for day in DAYS], [(DAYS[2], 3)], "month")
     summed = total(spans)
-    assert (summed.cost, summed.made, summed.runs, summed.records) == (3.0, 3, 1, 3)
+    assert summed.cost == 3.0
+    assert summed.made == 3
+    assert summed.runs == 1
+    assert summed.records == 3

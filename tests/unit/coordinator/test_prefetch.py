@@ -101,7 +101,7 @@ def test_after_a_halving_its_effect_is_waited_for():
 
 
 def test_a_stage_that_has_reached_its_limit_is_not_given_more():
-    """Throughput is four messages a second, however many are in hand: more of them only take longer."""
+    """Throughput is four messages a second, however many are in flight: more of them only take longer."""
     setting = Setting(8)
     for _ in range(60):
         in_hand = setting.prefetch
@@ -110,7 +110,7 @@ def test_a_stage_that_has_reached_its_limit_is_not_given_more():
 
 
 def test_a_stage_that_waits_for_others_is_given_more():
-    """A message takes two seconds, however many are in hand: a model that answers as many as it is asked."""
+    """A message takes two seconds, however many are in flight: a model that answers as many as it is asked."""
     setting = Setting(8)
     for _ in range(200):
         setting = decide(setting, replace(BUSY, in_hand=setting.prefetch))

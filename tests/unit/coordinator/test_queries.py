@@ -93,7 +93,11 @@ async def test_costs_stand_on_the_day_they_were_paid(unit):
     calls = Calls(purpose="transform", provider="p", model="m", made=4, tokens_out=100, cost=0.5)
     await usage.book(unit, [(RUN, Stage.TRANSFORM, (calls,))])
     [day] = await costs.by_span(unit.connection, "p", "day")
-    assert (day.span, day.made, day.cost, day.cost_by_model, day.runs) == ("2026-01-02", 4, 0.5, {"m": 0.5}, 0)
+    assert day.span == "2026-01-02"
+    assert day.made == 4
+    assert day.cost == 0.5
+    assert day.cost_by_model == {"m": 0.5}
+    assert day.runs == 0
     assert await costs.tokens_per_answer(unit.connection, "p") == {("transform", "m"): 25.0}
 
 

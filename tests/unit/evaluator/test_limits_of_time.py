@@ -39,7 +39,7 @@ RECORDS = [TransformedRecord(id=f"r{n}", input={"n": n}, output=None) for n in r
 
 
 @pytest.fixture
-def panel(tmp_path):
+def runner(tmp_path):
     (tmp_path / "mine.py").write_text(CODE)
 
     def make(function="mine:hangs", gate="all_pass", timeout="0.2s", record_seconds=60.0, kind="python"):
@@ -56,24 +56,24 @@ def verdicts(judgements):
 
 
 @pytest.mark.parametrize("function", ["mine:hangs", "mine:waits"])
-async def test_only_the_record_without_a_score_is_kept_back(panel, function):
-    judgements = await panel(function).judge("run_1", RECORDS, Context())
+async def test_only_the_record_without_a_score_is_kept_back(runner, function):
+    judgements = await runner(function).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
     assert "Evaluator python: no score within 0.2 s" in str(judgements[1].outcome)
 
 
-async def test_a_record_has_no_more_time_than_a_record_may_take(panel):
+async def test_a_record_has_no_more_time_than_a_record_may_take(runner):
     async with within(3):
-        judgements = await panel(timeout="30s", record_seconds=0.2).judge("run_1", RECORDS, Context())
+        judgements = await runner(timeout="30s", record_seconds=0.2).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
 
 
-async def test_a_gate_that_hangs_keeps_back_its_record(panel):
-    judgements = await panel("mine:by_number", gate="mine:Gate", record_seconds=0.2).judge("run_1", RECORDS, Context())
+async def test_a_gate_that_hangs_keeps_back_its_record(runner):
+    judgements = await runner("mine:by_number", gate="mine:Gate", record_seconds=0.2).judge("run_1", RECORDS, Context())
     assert verdicts(judgements) == [True, "timeout", True]
 
 
-def test_only_the_users_code_is_a_risk_to_the_process(panel):
-    assert panel().risk is USER_CODE
-    assert panel(kind="range", gate="mine:Gate").risk is USER_CODE
-    assert panel(kind="range").risk is None
+def test_only_the_users_code_is_a_risk_to_the_process(runner):
+    assert runner().risk is USER_CODE
+    assert runner(kind="range", gate="mine:Gate").risk is USER_CODE
+    assert runner(kind="range").risk is None

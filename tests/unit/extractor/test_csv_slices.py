@@ -25,7 +25,7 @@ async def replica(folder):
     }
     payloads = FolderPayloads(folder / "payloads")
     plan = await payloads.put(Plan(pipeline=parse(definition)).encoded())
-    surroundings = ConnectorContext(folder, Credentials({}))
+    context = ConnectorContext(folder, Credentials({}))
     duplicates = Duplicates()
 
     async def extract(number, cursor):
@@ -35,7 +35,7 @@ async def replica(folder):
         return await outgoing_of(extractor.read, request)
 
     extractor = Extractor(
-        PlanCache(payloads), ResourceCache(), lambda plan: open_source(plan.pipeline.extract, surroundings), duplicates
+        PlanCache(payloads), ResourceCache(), lambda plan: open_source(plan.pipeline.extract, context), duplicates
     )
     return extract, duplicates
 

@@ -39,7 +39,7 @@ def ragged(number: int) -> ReadRecord:
     return ReadRecord(f"line {number}", {"id": number}, RecordError("3 fields, expected 2", code="ragged_row"))
 
 
-class Bench:
+class Harness:
     """An extractor with a source of its own."""
 
     def __init__(self, folder, records, **extract):
@@ -78,7 +78,7 @@ def fact_of(outgoing) -> SliceExtracted:
 
 
 async def test_a_slice_is_cut_into_batches_and_ends_with_its_fact(tmp_path):
-    outgoing = await Bench(tmp_path, [good(n) for n in range(10)]).extract()
+    outgoing = await Harness(tmp_path, [good(n) for n in range(10)]).extract()
     assert [str(each.route) for each in outgoing] == [*["loom.work/transform.p"] * 3, "loom.events/slice.extracted.p"]
     batches = of_type(outgoing, BatchExtracted)
     assert [[record.id for record in batch.records] for batch in batches] == [["0", "1"], ["2", "3"], ["4", "5"]]
@@ -90,32 +90,32 @@ async def test_a_slice_is_cut_into_batches_and_ends_with_its_fact(tmp_path):
 
 
 async def test_the_same_slice_again_is_the_same_messages(tmp_path):
-    first = await Bench(tmp_path, [good(n) for n in range(5)]).extract()
-    again = await Bench(tmp_path, [good(n) for n in range(5)]).extract()
+    first = await Harness(tmp_path, [good(n) for n in range(5)]).extract()
+    again = await Harness(tmp_path, [good(n) for n in range(5)]).extract()
     assert first == again
 
 
 async def test_the_last_slice_says_so(tmp_path):
-    fact = fact_of(await Bench(tmp_path, [good(n) for n in range(9)]).extract(slice=1, cursor=6))
+    fact = fact_of(await Harness(tmp_path, [good(n) for n in range(9)]).extract(slice=1, cursor=6))
     assert [batch.tally.extracted for batch in fact.batches] == [2, 1]
     assert fact.end
 
 
 async def test_an_empty_source_is_a_slice_without_batches(tmp_path):
-    [only] = await Bench(tmp_path, []).extract()
+    [only] = await Harness(tmp_path, []).extract()
     assert only.message.batches == ()
     assert only.message.end
 
 
 @pytest.mark.parametrize(("limit", "records", "end"), [(3, 3, True), (6, 6, True), (7, 6, False), (0, 0, True)])
 async def test_a_limit_ends_the_source_early(tmp_path, limit, records, end):
-    fact = fact_of(await Bench(tmp_path, [good(n) for n in range(20)]).extract(limit=limit))
+    fact = fact_of(await Harness(tmp_path, [good(n) for n in range(20)]).extract(limit=limit))
     assert sum(batch.tally.extracted for batch in fact.batches) == records
     assert fact.end is end
 
 
 async def test_a_bad_record_is_kept_and_its_neighbour_goes_on(tmp_path):
-    outgoing = await Bench(tmp_path, [good(0), ragged(1)]).extract()
+    outgoing = await Harness(tmp_path, [good(0), ragged(1)]).extract()
     [batch], [kept] = of_type(outgoing, BatchExtracted), of_type(outgoing, RecordsQuarantined)
     assert [record.id for record in batch.records] == ["0"]
     assert (batch.header.tally.extracted, batch.header.tally.quarantined) == (2, 1)
@@ -126,13 +126,13 @@ async def test_a_bad_record_is_kept_and_its_neighbour_goes_on(tmp_path):
 
 
 async def test_a_batch_without_a_good_record_is_ended_by_the_fact_alone(tmp_path):
-    outgoing = await Bench(tmp_path, [ragged(0), ragged(1), good(2)]).extract()
+    outgoing = await Harness(tmp_path, [ragged(0), ragged(1), good(2)]).extract()
     assert [batch.header.position for batch in of_type(outgoing, BatchExtracted)] == [1]
     assert fact_of(outgoing).batches[0].tally.balanced
 
 
 async def test_skipped_records_are_kept_too_and_counted_as_skipped(tmp_path):
-    outgoing = await Bench(tmp_path, [ragged(0)], on_failure="skip").extract()
+    outgoing = await Harness(tmp_path, [ragged(0)], on_failure="skip").extract()
     [kept] = of_type(outgoing, RecordsQuarantined)
     assert [record.outcome for record in kept.records] == ["skipped"]
     assert fact_of(outgoing).batches[0].tally.skipped == 1
@@ -140,12 +140,12 @@ async def test_skipped_records_are_kept_too_and_counted_as_skipped(tmp_path):
 
 async def test_abort_fails_the_run_with_the_record_and_reason(tmp_path):
     with pytest.raises(PermanentError, match="Record 0@line 0: 3 fields, expected 2"):
-        await Bench(tmp_path, [ragged(0)], on_failure="abort").extract()
+        await Harness(tmp_path, [ragged(0)], on_failure="abort").extract()
 
 
 async def test_only_the_positions_asked_for_are_published_and_all_are_reported(tmp_path):
     records = [ragged(0), good(1), ragged(2), good(3), good(4)]
-    outgoing = await Bench(tmp_path, records).extract(positions=(1,))
+    outgoing = await Harness(tmp_path, records).extract(positions=(1,))
     assert [batch.header.position for batch in of_type(outgoing, BatchExtracted)] == [1]
     assert [kept.batch_id for kept in of_type(outgoing, RecordsQuarantined)] == [batch_id("run_1", 0, 0, 1)]
     assert [batch.position for batch in fact_of(outgoing).batches] == [0, 1, 2]
@@ -153,7 +153,7 @@ async def test_only_the_positions_asked_for_are_published_and_all_are_reported(t
 
 async def test_a_duplicate_key_is_kept_with_its_place_and_the_first_goes_on(tmp_path):
     records = [good(1), ReadRecord("line 2", {"id": 1, "text": "other"})]
-    outgoing = await Bench(tmp_path, records).extract()
+    outgoing = await Harness(tmp_path, records).extract()
     [batch], [kept] = of_type(outgoing, BatchExtracted), of_type(outgoing, RecordsQuarantined)
     assert [record.id for record in batch.records] == ["1"]
     assert [(record.record_id, record.code) for record in kept.records] == [("1@line 2", "duplicate_key")]
@@ -162,15 +162,15 @@ async def test_a_duplicate_key_is_kept_with_its_place_and_the_first_goes_on(tmp_
 
 async def test_without_a_key_equal_rows_are_no_duplicates(tmp_path):
     rows = [ReadRecord("line 1", {"text": "x"}), ReadRecord("line 2", {"text": "x"})]
-    outgoing = await Bench(tmp_path, rows, key=None).extract()
+    outgoing = await Harness(tmp_path, rows, key=None).extract()
     [batch] = of_type(outgoing, BatchExtracted)
     assert len({record.id for record in batch.records}) == 2
 
 
 async def test_a_source_is_opened_once_and_closed_at_the_end(tmp_path):
-    bench = Bench(tmp_path, [good(n) for n in range(4)])
-    async with bench.sources.closing():
-        await bench.extract()
-        await bench.extract()
-        assert not bench.source.closed
-    assert (bench.opened, bench.source.closed) == (1, True)
+    harness = Harness(tmp_path, [good(n) for n in range(4)])
+    async with harness.sources.closing():
+        await harness.extract()
+        await harness.extract()
+        assert not harness.source.closed
+    assert (harness.opened, harness.source.closed) == (1, True)

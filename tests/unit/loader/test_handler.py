@@ -23,10 +23,10 @@ from loom_loader.handler import Loader
 from support.handling import outgoing_of
 
 
-class Shelf:
+class MemoryDestination:
     """A destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
 
-    location = "memory:shelf"
+    location = "memory:destination"
     stages = False
 
     def __init__(self, trouble=None):
@@ -50,7 +50,7 @@ class Shelf:
         self.closed = True
 
 
-class Forgetful(Shelf):
+class Forgetful(MemoryDestination):
     async def load(self, batch):
         return LoadResult(loaded=0)
 
@@ -59,10 +59,10 @@ def _bad(row):
     return row.values["n"] < 0
 
 
-class Bench:
+class Harness:
     """A loader with a destination of its own."""
 
-    def __init__(self, folder, shelf=None, extract=None, **load):
+    def __init__(self, folder, destination=None, extract=None, **load):
         self.plan = Plan(
             pipeline=parse(
                 {
@@ -73,7 +73,7 @@ class Bench:
                 }
             )
         )
-        self.shelf = shelf or Shelf()
+        self.destination = destination or MemoryDestination()
         self.opened = 0
         self.payloads = FolderPayloads(folder)
         self.destinations = ResourceCache()
@@ -81,7 +81,7 @@ class Bench:
 
     def open(self, plan):
         self.opened += 1
-        return self.shelf
+        return self.destination
 
     async def load(self, *records):
         header = BatchHeader(
@@ -103,19 +103,22 @@ def record(number, n, **scores):
 
 
 async def test_a_row_is_its_key_what_is_included_and_its_output(tmp_path):
-    bench = Bench(tmp_path, include=["text", "n"])
-    await bench.load(record("1", 5))
-    [batch] = bench.shelf.batches.values()
+    harness = Harness(tmp_path, include=["text", "n"])
+    await harness.load(record("1", 5))
+    [batch] = harness.destination.batches.values()
     assert [row.values for row in batch.rows] == [{"id": "1", "text": "t", "n": 5}]
-    assert (batch.run_id, batch.partition, batch.slice, batch.position) == ("run_1", 0, 2, 1)
+    assert batch.run_id == "run_1"
+    assert batch.partition == 0
+    assert batch.slice == 2
+    assert batch.position == 1
 
 
 async def test_a_record_without_an_included_field_is_kept_back_and_its_neighbours_loaded(tmp_path):
-    bench = Bench(tmp_path, include=["text"])
-    outgoing = await bench.load(
+    harness = Harness(tmp_path, include=["text"])
+    outgoing = await harness.load(
         record("1", 5), EvaluatedRecord(id="2", input={"id": "2", "txet": "t"}, output={"n": 1})
     )
-    [batch] = bench.shelf.batches.values()
+    [batch] = harness.destination.batches.values()
     assert [row.record_id for row in batch.rows] == ["1"]
     [kept] = [each.message for each in outgoing if isinstance(each.message, RecordsQuarantined)]
     [only] = kept.records
@@ -124,26 +127,26 @@ async def test_a_record_without_an_included_field_is_kept_back_and_its_neighbour
 
 
 async def test_without_key_and_include_a_row_is_the_output(tmp_path):
-    bench = Bench(tmp_path, extract={"key": None})
-    await bench.load(record("1", 5))
-    assert bench.shelf.batches["b1"].rows[0].values == {"n": 5}
+    harness = Harness(tmp_path, extract={"key": None})
+    await harness.load(record("1", 5))
+    assert harness.destination.batches["b1"].rows[0].values == {"n": 5}
 
 
 async def test_of_a_passthrough_the_whole_input_is_loaded(tmp_path):
-    bench = Bench(tmp_path)
-    await bench.load(EvaluatedRecord(id="1", input={"id": "1", "n": 3}, output=None))
-    assert bench.shelf.batches["b1"].rows[0].values == {"id": "1", "n": 3}
+    harness = Harness(tmp_path)
+    await harness.load(EvaluatedRecord(id="1", input={"id": "1", "n": 3}, output=None))
+    assert harness.destination.batches["b1"].rows[0].values == {"id": "1", "n": 3}
 
 
 async def test_the_fact_tells_what_was_loaded(tmp_path):
-    [only] = await Bench(tmp_path).load(record("1", 1), record("2", 2))
+    [only] = await Harness(tmp_path).load(record("1", 1), record("2", 2))
     assert str(only.route) == "loom.events/batch.loaded.p"
     assert only.message.header.tally.loaded == 2
     assert only.message.header.tally.balanced
 
 
 async def test_a_refused_row_is_kept_with_its_reason_and_its_neighbours_load(tmp_path):
-    quarantined, fact = (each.message for each in await Bench(tmp_path).load(record("1", 1), record("2", -2, a=0.9)))
+    quarantined, fact = (each.message for each in await Harness(tmp_path).load(record("1", 1), record("2", -2, a=0.9)))
     assert isinstance(quarantined, RecordsQuarantined)
     [kept] = quarantined.records
     assert (kept.record_id, kept.code, kept.reason) == ("2", "constraint", "n must not be negative")
@@ -153,38 +156,38 @@ async def test_a_refused_row_is_kept_with_its_reason_and_its_neighbours_load(tmp
 
 
 async def test_a_refused_row_may_be_skipped_or_end_the_run(tmp_path):
-    _, fact = await Bench(tmp_path, on_failure="skip").load(record("1", -1))
+    _, fact = await Harness(tmp_path, on_failure="skip").load(record("1", -1))
     assert fact.message.header.tally.skipped == 1
     with pytest.raises(PermanentError, match="Record 1: n must not be negative"):
-        await Bench(tmp_path, on_failure="abort").load(record("1", -1))
+        await Harness(tmp_path, on_failure="abort").load(record("1", -1))
 
 
 @pytest.mark.parametrize("trouble", [DependencyUnavailable("away"), DestinationError("read-only")])
 async def test_trouble_of_the_whole_destination_is_passed_on(tmp_path, trouble):
     with pytest.raises(type(trouble)):
-        await Bench(tmp_path, Shelf(trouble)).load(record("1", 1))
+        await Harness(tmp_path, MemoryDestination(trouble)).load(record("1", 1))
 
 
 async def test_a_destination_that_loses_count_of_rows_fails_the_run(tmp_path):
     with pytest.raises(DestinationError, match="accounts for 0 loaded and 0 refused of 1 row"):
-        await Bench(tmp_path, Forgetful()).load(record("1", 1))
+        await Harness(tmp_path, Forgetful()).load(record("1", 1))
 
 
 @pytest.mark.parametrize("complete", [True, False])
 async def test_the_end_of_the_load_is_told_with_its_place(tmp_path, complete):
-    bench = Bench(tmp_path)
-    plan = await bench.payloads.put(bench.plan.encoded())
+    harness = Harness(tmp_path)
+    plan = await harness.payloads.put(harness.plan.encoded())
     [only] = await outgoing_of(
-        bench.loader.finalize, FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete)
+        harness.loader.finalize, FinalizeLoad(run_id="run_1", pipeline="p", plan=plan, epoch=4, complete=complete)
     )
-    assert bench.shelf.finalized == [("run_1", complete)]
+    assert harness.destination.finalized == [("run_1", complete)]
     assert str(only.route) == "loom.events/load.finalized.p"
-    assert only.message == LoadFinalized(run_id="run_1", epoch=4, location="memory:shelf")
+    assert only.message == LoadFinalized(run_id="run_1", epoch=4, location="memory:destination")
 
 
 async def test_a_destination_is_opened_once_and_closed_at_the_end(tmp_path):
-    bench = Bench(tmp_path)
-    async with bench.destinations.closing():
-        await bench.load(record("1", 1))
-        await bench.load(record("1", 1))
-    assert (bench.opened, bench.shelf.closed) == (1, True)
+    harness = Harness(tmp_path)
+    async with harness.destinations.closing():
+        await harness.load(record("1", 1))
+        await harness.load(record("1", 1))
+    assert (harness.opened, harness.destination.closed) == (1, True)

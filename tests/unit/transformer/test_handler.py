@@ -54,12 +54,10 @@ async def test_a_record_that_fails_is_kept_and_its_neighbours_go_on(tmp_path):
     assert str(kept.route) == "loom.quarantine/quarantine.transform.reviews"
     assert isinstance(kept.message, RecordsQuarantined)
     (record,) = kept.message.records
-    assert (record.record_id, record.outcome, record.code, record.input) == (
-        "r1",
-        "quarantined",
-        "invalid_output",
-        {"n": "x"},
-    )
+    assert record.record_id == "r1"
+    assert record.outcome == "quarantined"
+    assert record.code == "invalid_output"
+    assert record.input == {"n": "x"}
     assert "n: 'x' is not of type 'integer'" in record.reason
     assert (fact.message.header.tally.transformed, fact.message.header.tally.quarantined) == (2, 1)
 
@@ -83,7 +81,10 @@ async def test_calls_tokens_and_cost_are_in_the_tally(tmp_path):
     batch = batch_of(plan, [{"review": "good"}, {"review": "bad"}, {"review": "good"}])
     _, fact = await outgoing_of(_transformer(plan, tmp_path), batch)
     tally = fact.message.header.tally
-    assert (tally.calls_made, tally.calls_from_cache, tally.tokens_in, tally.tokens_out) == (2, 1, 2000, 200)
+    assert tally.calls_made == 2
+    assert tally.calls_from_cache == 1
+    assert tally.tokens_in == 2000
+    assert tally.tokens_out == 200
     assert tally.cost_transform == pytest.approx(0.00042)
 
 

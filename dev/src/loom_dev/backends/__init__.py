@@ -1,7 +1,7 @@
-"""Real servers of one's own: RabbitMQ, Postgres and Redis, on loopback, gone with whoever started them.
+"""Private RabbitMQ, Postgres and Redis servers on loopback, which end with the process that started them.
 
-In a container where a Docker daemon answers; else from the Debian packages, as processes that no system
-service knows of."""
+They run in containers where a Docker daemon answers, and otherwise from Debian packages, as processes outside of any
+system service."""
 
 from loom_dev.backends.backend import Backend, start_all
 from loom_dev.backends.postgres import Postgres

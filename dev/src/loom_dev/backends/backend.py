@@ -1,4 +1,4 @@
-"""What RabbitMQ, Postgres and Redis have in common: a place, a start, and three ways to end."""
+"""What RabbitMQ, Postgres and Redis have in common: a folder, a start, and three ways to end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ READY_SECONDS = 90.0
 class Backend(ABC):
     """A private server on loopback with a random password.
 
-    `start` and `restart` return when it serves. Ports, password and data outlive `stop` and `kill`, so that its
-    URL stays good; `close` ends it at once and leaves nothing behind."""
+    `start` and `restart` return when it serves. Ports, password and data outlive `stop` and `kill`, so that its URL
+    stays valid; `close` kills it and removes everything."""
 
     name: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]]
-    """What it listens for; the first is its own protocol."""
+    """The names of its ports; the first is for its own protocol."""
 
     def __init__(
         self,
@@ -45,30 +45,30 @@ class Backend(ABC):
         self.password = password or token_hex(16)
         self.ports = dict(ports) if ports else {name: reserve_port() for name in self.port_names}
         self.durable = durable
-        """Whether its data must survive the machine. A test's need not, and is faster for it."""
+        """Whether its data must survive the machine's crash. Tests do not need that, and are faster without."""
         self._host: LocalHost | ContainerHost | None = None
 
     @property
     def port(self) -> int:
-        """Where it speaks its own protocol."""
+        """The port of its own protocol."""
         return self.ports[self.port_names[0]]
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where it is, with user and password."""
+        """Its URL, with user and password."""
 
     @abstractmethod
     def programs(self) -> Sequence[Program]:
-        """Its programs on this machine, installed and configured in `folder`. Raises `BackendUnavailable`."""
+        """Return its programs, installed and configured in `folder`. Raises `BackendUnavailable`."""
 
     @abstractmethod
     def image(self) -> Image:
-        """The same in a container."""
+        """Return its container image and settings."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether it answers in its own protocol."""
+        """Say whether it answers in its own protocol."""
 
     @property
     def running(self) -> bool:
@@ -76,11 +76,11 @@ class Backend(ABC):
 
     @property
     def pid(self) -> int:
-        """Its process, for measuring and for faults; 0 while it does not run."""
+        """The pid of its process, for measurements and faults; 0 while it does not run."""
         return self._host.pid if self._host else 0
 
     def start(self) -> Self:
-        """Start, and wait until it serves. Raises `BackendUnavailable` with the server's last words."""
+        """Start it and wait until it serves. Raises `BackendUnavailable` with the end of the server's log."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._host is None:
             atexit.register(self._remove)
@@ -95,36 +95,36 @@ class Backend(ABC):
         return self
 
     def stop(self) -> None:
-        """End it in order."""
+        """Shut it down in order."""
         if self._host:
             self._host.stop()
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as in a crash."""
         if self._host:
             self._host.kill()
 
     def restart(self) -> None:
-        """Stop in order, start again with the same data in the same place."""
+        """Shut it down in order, and start it again with the same data and ports."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """End it at once and remove what it kept."""
+        """Kill it and remove its data."""
         self.kill()
         if isinstance(self._host, ContainerHost):
             self._host.remove()
         self._remove()
 
     def _remove(self) -> None:
-        """Remove a temporary folder: also when nobody closed what was stopped, and no keeper is there to do it."""
+        """Remove a temporary folder, even of a server that was stopped but never closed."""
         atexit.unregister(self._remove)
         if self._temporary and not self.running:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def start_all(*backends: Backend) -> None:
-    """Start several at the same time. Raises the first `BackendUnavailable`, with all of them closed."""
+    """Start several at the same time. Raises the first `BackendUnavailable`, after closing all."""
     with ThreadPoolExecutor() as pool:
         starting = [pool.submit(backend.start) for backend in backends]
     failure = next((error for future in starting if (error := future.exception())), None)

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What to run: an image, its settings, and which loopback port leads to which of its ports."""
+    """What to run: an image, its settings, and its port mapping."""
 
     name: str
     ports: Mapping[int, int]
-    """Port in the container -> port on 127.0.0.1."""
+    """The port on 127.0.0.1 for each port in the container."""
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
 
 @functools.cache
 def docker_answers() -> bool:
-    """Whether a Docker daemon is there, by the word of its client; waits at most 10 s, once."""
+    """Say whether a Docker daemon answers its client within 10 s. It is asked once."""
     client = shutil.which("docker")
     if client is None:
         return False
@@ -40,7 +40,7 @@ def docker_answers() -> bool:
 
 
 class ContainerHost:
-    """One container; the reaper that testcontainers starts beside it removes it when its owner is gone."""
+    """One container. The reaper that testcontainers starts removes it when its owner has ended."""
 
     def __init__(self, image: Image) -> None:
         from testcontainers.core.container import DockerContainer
@@ -68,7 +68,7 @@ class ContainerHost:
 
     @property
     def pid(self) -> int:
-        """The server's own, as the daemon's machine numbers it; 0 while it does not run."""
+        """The server's pid on the daemon's machine; 0 while it does not run."""
         return int(self._docker.attrs["State"]["Pid"]) if self.running else 0
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class ContainerHost:
             self._started = False
 
     def run(self, *command: str) -> str:
-        """The output of a command run in the container. Raises `BackendUnavailable` where it failed."""
+        """Run a command in the container and return its output. Raises `BackendUnavailable` where it failed."""
         code, output = self._docker.exec_run(list(command))
         text = bytes(output).decode(errors="replace")
         if code:

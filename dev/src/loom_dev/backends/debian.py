@@ -1,4 +1,4 @@
-"""Server programs from Debian's packages, installed where they are missing and may be installed."""
+"""Server programs from Debian packages, which are installed where they are missing and that is allowed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Debian package and where its programs lie."""
+    """A Debian package and the folders of its programs."""
 
     name: str
     folders: tuple[str, ...]
-    """Glob patterns below `/`; of several that match, the last by name (the newest version) counts."""
+    """Glob patterns below `/`. Where several folders match, the last by name (the newest version) is used."""
 
     def program(self, name: str) -> str | None:
-        """The full path of one of its programs; None where it is not installed."""
+        """Return the full path of a program; None where it is not installed."""
         for pattern in self.folders:
             for folder in sorted(Path("/").glob(pattern.lstrip("/")), reverse=True):
                 if os.access(folder / name, os.X_OK):
@@ -34,9 +34,9 @@ class Package:
         return None
 
     def require(self, name: str) -> str:
-        """The full path of one of its programs, after installing the package where need be.
+        """Return the full path of a program, after installing the package if necessary.
 
-        Raises `BackendUnavailable` with what to do."""
+        Raises `BackendUnavailable` with a remedy."""
         found = self.program(name) or self._install_for(name)
         if found is None:
             raise BackendUnavailable(f"The package {self.name} is installed but brought no program '{name}'.")
@@ -74,7 +74,7 @@ def _only_one_installs() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_service_starts() -> Iterator[None]:
-    """Debian's way to say that a package's installation starts no service; taken back afterwards."""
+    """Keep packages that are installed during the block from starting services, as Debian provides for."""
     if POLICY.exists():
         yield
         return

@@ -1,4 +1,4 @@
-"""A backend as private processes of this machine."""
+"""A backend as private processes on this machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from loom_dev.backends.program import Program
 
-KEEPER = Path(__file__).with_name("keeper.py")
+WATCHDOG = Path(__file__).with_name("parent_watchdog.py")
 STOP_SECONDS = 20.0
 
 
 class Process:
-    """One program, running under its keeper."""
+    """One program and the watchdog that ends it with this process."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -32,8 +32,8 @@ class Process:
             "kill_signal": program.kill_signal,
         }
         with program.log.open("ab") as log:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", str(KEEPER)],
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-I", str(WATCHDOG)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -42,8 +42,9 @@ class Process:
         self.pid = self._ordered(json.dumps(order))
 
     def _ordered(self, order: str) -> int:
-        """The server's pid; 0 where it could not be started. The order goes by the pipe: a command line is public."""
-        words, answers = self._keeper.stdin, self._keeper.stdout
+        """Send the command to the watchdog and return the server's pid; 0 where it did not start. It goes through a
+        pipe, because command lines are public."""
+        words, answers = self._watchdog.stdin, self._watchdog.stdout
         if words is None or answers is None:
             return 0
         words.write(f"{order}\n".encode())
@@ -52,21 +53,21 @@ class Process:
 
     @property
     def running(self) -> bool:
-        return self._keeper.poll() is None
+        return self._watchdog.poll() is None
 
     def stop(self) -> None:
-        """End in order; after 20 s, at once."""
+        """Shut down in order; kill it after 20 s."""
         self._signal(self._program.stop_signal)
         try:
-            self._keeper.wait(STOP_SECONDS)
+            self._watchdog.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
         self._release()
 
     def kill(self) -> None:
-        """End at once, as a crash would."""
+        """Kill it, as in a crash."""
         self._signal(self._program.kill_signal)
-        self._keeper.wait()
+        self._watchdog.wait()
         self._release()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -74,10 +75,10 @@ class Process:
             return
         with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
             os.kill(self.pid, number)
-            os.kill(self.pid, signal.SIGCONT)  # one that a test has stopped would not hear the other
+            os.kill(self.pid, signal.SIGCONT)  # a process that a test has stopped would not receive the other signal
 
     def _release(self) -> None:
-        for pipe in (self._keeper.stdin, self._keeper.stdout):
+        for pipe in (self._watchdog.stdin, self._watchdog.stdout):
             if pipe:
                 pipe.close()
 
@@ -95,7 +96,7 @@ class LocalHost:
 
     @property
     def pid(self) -> int:
-        """The server's own; 0 while it does not run."""
+        """The server's pid; 0 while it does not run."""
         return self._processes[-1].pid if self._processes else 0
 
     def start(self) -> None:
@@ -111,6 +112,6 @@ class LocalHost:
             self._processes.pop().kill()
 
     def log(self) -> str:
-        """The last lines of what the programs wrote."""
+        """Return the last lines of the programs' logs."""
         texts = (program.log.read_text(errors="replace") for program in self._programs if program.log.exists())
         return "\n".join("\n".join(text.splitlines()[-15:]) for text in texts)

@@ -1,4 +1,4 @@
-"""Free ports, so chosen that two processes never choose the same one."""
+"""Reserves free ports, so that no two processes are given the same one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 from loom_dev.errors import BackendUnavailable
 
 FIRST, LAST = 20_000, 32_000
-"""Below the kernel's ephemeral range (32768 up): no outgoing connection takes a port between choice and use."""
+"""Ports below the kernel's ephemeral range (32768 up), so that no outgoing connection takes one before it is used."""
 
 _held: list[int] = []
 
 
 def _lease(port: int) -> int | None:
-    """A descriptor that holds the port's lock file as long as this process lives; None where another holds it."""
+    """Return a descriptor that locks the port for the life of this process; None where another process has locked
+    it."""
     folder = Path(tempfile.gettempdir()) / f"loom-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
@@ -31,7 +32,7 @@ def _lease(port: int) -> int | None:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on that loopback port."""
+    """Say whether nothing listens on that loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -42,7 +43,7 @@ def is_free(port: int) -> bool:
 
 
 def reserve_port() -> int:
-    """A free loopback port that this process alone will be given until it ends. Raises `BackendUnavailable`."""
+    """Return a free loopback port for this process alone. Raises `BackendUnavailable`."""
     for port in random.sample(range(FIRST, LAST), k=min(500, LAST - FIRST)):
         descriptor = _lease(port)
         if descriptor is None:

@@ -1,4 +1,4 @@
-"""A private Postgres."""
+"""A private Postgres server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROTOCOL_3 = 196_608
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Whom to become, since Postgres refuses to run as root; None for who is not root."""
+    """Return the user to run Postgres as, because it refuses to run as root; None where this process is not root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -99,7 +99,7 @@ class Postgres(Backend):
         return Image("postgres:15-alpine", {5432: self.port}, environment, ("postgres", *self._settings()))
 
     def is_ready(self) -> bool:
-        """Whether a start-up packet is answered with a request to authenticate, not with "starting up"."""
+        """Say whether a start-up packet is answered with an authentication request, and not with "starting up"."""
         fields = f"user\0{USER}\0database\0postgres\0\0".encode()
         packet = struct.pack("!ii", len(fields) + 8, PROTOCOL_3) + fields
         try:
@@ -111,7 +111,8 @@ class Postgres(Backend):
 
     @contextlib.asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
-        """The DSN of an empty database of one's own; dropped afterwards, whoever is still connected to it."""
+        """Create an empty database and return its DSN; it is dropped after the block, even while clients are
+        connected."""
         name = f"test_{uuid4().hex}"
         await self._execute(f"CREATE DATABASE {name} TEMPLATE template0")
         try:

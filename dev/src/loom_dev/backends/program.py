@@ -1,4 +1,4 @@
-"""One server program as data: what is run, as whom, and how it is told to end."""
+"""A server program as data: its command, its user, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A server that stays in the foreground, so that whoever starts it owns it: a test run or a supervisor."""
+    """A server that stays in the foreground, so that the process that starts it owns it."""
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    """What it needs beside its owner's environment."""
+    """Variables that are added to its owner's environment."""
     folder: Path
     user: pwd.struct_passwd | None = None
-    """Whom to become; None to stay who one is."""
+    """The user to run as; None for the current one."""
     stop_signal: signal.Signals = signal.SIGTERM
-    """Ends it in order."""
+    """The signal that shuts it down in order."""
     kill_signal: signal.Signals = signal.SIGKILL
-    """Ends it at once, as a crash would."""
+    """The signal that ends it at once, as in a crash."""
 
     @property
     def log(self) -> Path:
-        """Where its output goes."""
+        """The file of its output."""
         return self.folder / f"{self.name}.log"

@@ -1,4 +1,4 @@
-"""A private RabbitMQ, with its management and metrics plugins."""
+"""A private RabbitMQ server, with its management and metrics plugins."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ USER = "loom"
 NODE = "loom@localhost"
 LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
 CALM_SCHEDULERS = "+sbwt none +sbwtdcpu none +sbwtdio none"
-"""An idle Erlang scheduler spins by default, and takes the cores from what is being tested."""
+"""Keeps idle Erlang schedulers from spinning, which they do by default and which takes CPU from what is tested."""
 
 
 class RabbitMQ(Backend):
-    """RabbitMQ."""
+    """A RabbitMQ server."""
 
     name = "rabbitmq"
     port_names = ("amqp", "management", "metrics", "distribution", "epmd")
@@ -46,7 +46,7 @@ class RabbitMQ(Backend):
 
     @property
     def management_url(self) -> str:
-        """The HTTP API and the web page, without user and password."""
+        """The address of the HTTP API and web page, without user and password."""
         return f"http://127.0.0.1:{self.ports['management']}"
 
     def _environment(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ class RabbitMQ(Backend):
         )
 
     def is_ready(self) -> bool:
-        """Whether an AMQP 0-9-1 header is answered with `connection.start` (a method frame)."""
+        """Say whether an AMQP 0-9-1 header is answered with `connection.start` (a method frame)."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
@@ -118,7 +118,7 @@ class RabbitMQ(Backend):
             return False
 
     def ctl(self, *arguments: str) -> str:
-        """The output of `rabbitmqctl`, e.g. `ctl("close_all_connections", "test")`; takes about a second.
+        """Return the output of `rabbitmqctl`, e.g. `ctl("close_all_connections", "test")`, which takes about a second.
 
         Raises `BackendUnavailable` where it failed."""
         if isinstance(self._host, ContainerHost):
@@ -132,7 +132,7 @@ class RabbitMQ(Backend):
         return done.stdout
 
     def api(self, method: str, path: str, body: object = None) -> Any:
-        """What the management API answers; `path` begins after `/api`. Raises `urllib.error.HTTPError`."""
+        """Call the management API; `path` begins after `/api`. Raises `urllib.error.HTTPError`."""
         token = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
         request = urllib.request.Request(
             f"{self.management_url}/api{path}",
@@ -150,7 +150,7 @@ class RabbitMQ(Backend):
         return self
 
     def wipe(self) -> None:
-        """As after the loss of its disk: ended at once, and back with nothing of what it knew."""
+        """Kill it, delete its data, and start it again, as after the loss of its disk."""
         self.kill()
         if isinstance(self._host, ContainerHost):
             self._host.remove()
@@ -159,10 +159,11 @@ class RabbitMQ(Backend):
 
     @contextlib.contextmanager
     def vhost(self) -> Iterator[str]:
-        """The AMQP URL of an empty virtual host of one's own; deleted afterwards with all its connections.
+        """Create an empty virtual host and return its AMQP URL; it is deleted after the block, with all its
+        connections.
 
-        One that lived through a restart stays: 3.10 starts the dead-letter workers of its queues anew, and where a
-        queue goes as its worker comes, their supervisor gives up, and no such queue can be declared any more."""
+        One that existed during a restart is kept: 3.10 restarts the dead-letter workers of its queues, and where a
+        queue is deleted while its worker starts, their supervisor fails, and no such queue can be declared any more."""
         name, starts = f"test-{uuid4().hex}", self._starts
         self.api("PUT", f"/vhosts/{name}", {})
         self.api("PUT", f"/permissions/{name}/{USER}", {"configure": ".*", "write": ".*", "read": ".*"})

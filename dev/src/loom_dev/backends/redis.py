@@ -1,4 +1,4 @@
-"""A private Redis."""
+"""A private Redis server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATABASES = 10_000
 
 
 class Redis(Backend):
-    """Redis; in memory alone, unless `durable`."""
+    """A Redis server that keeps its data in memory only, unless `durable`."""
 
     name = "redis"
     port_names = ("redis",)
@@ -62,7 +62,7 @@ class Redis(Backend):
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of an empty database of one's own; emptied afterwards, where it still runs."""
+        """Return the URL of an empty database; it is emptied after the block, if the server still runs."""
         number = next(self._numbers)
         try:
             yield self._url(number)
@@ -71,7 +71,7 @@ class Redis(Backend):
                 self._ask(f"SELECT {number}", "FLUSHDB")
 
     def _ask(self, *commands: str) -> bytes:
-        """What it answers to all of them. Raises `OSError` where nothing listens."""
+        """Return the server's answer to all commands. Raises `OSError` where nothing listens."""
         lines = "".join(f"{command}\r\n" for command in (f"AUTH {self.password}", *commands, "QUIT"))
         with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
             connection.sendall(lines.encode())

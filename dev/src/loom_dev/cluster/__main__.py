@@ -1,4 +1,4 @@
-"""`python -m loom_dev.cluster up | down | clean`: what `make up`, `make down` and `make clean` do."""
+"""`python -m loom_dev.cluster up | down | clean`, which `make up`, `make down` and `make clean` call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loom_dev.errors import SetupError
 
 
 def up(place: ClusterFolder) -> None:
-    """Start the cluster, and say what is where."""
+    """Start the cluster and print its addresses."""
     began, wanted = time.monotonic(), replicas(os.environ, place.replicas())
     cluster = ComposeCluster(place) if docker_answers() else LocalCluster(place)
     values = cluster.up(wanted)
@@ -54,7 +54,7 @@ def down(place: ClusterFolder) -> None:
 
 
 def clean(place: ClusterFolder) -> None:
-    """End it and remove what it kept."""
+    """End the cluster and remove its data."""
     down(place)
     if docker_answers():
         ComposeCluster(place).clean()

@@ -1,4 +1,4 @@
-"""The cluster as containers, by docker-compose.yml."""
+"""The cluster in containers, by docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from loom_dev.waiting import until
 
 
 class ComposeCluster:
-    """The same three servers and six services, by Docker Compose."""
+    """The three servers and six services, run by Docker Compose."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place
         self._variables = place.folder / "compose.env"
 
     def up(self, replicas: Mapping[str, int]) -> dict[str, str]:
-        """Build the image, start what does not run yet, wait until all of it serves. Raises `SetupError`."""
+        """Build the image, start what does not run yet, and wait until everything serves. Raises `SetupError`."""
         rabbitmq, postgres, redis = self._place.servers(running=self._variables.exists())
         variables = {
             "LOOM_RABBITMQ_PASSWORD": rabbitmq.password,
@@ -46,7 +46,7 @@ class ComposeCluster:
         return values
 
     def down(self) -> bool:
-        """End everything that `up` started; False where nothing was."""
+        """End everything that `up` started. Returns False where nothing ran."""
         if not self._variables.exists():
             return False
         self._compose("down", "--timeout", "40")

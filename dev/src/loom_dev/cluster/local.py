@@ -1,4 +1,4 @@
-"""The cluster as private processes of this machine."""
+"""The cluster as private processes on this machine."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class LocalCluster:
         self._supervisor = Supervisor(place)
 
     def up(self, replicas: Mapping[str, int]) -> dict[str, str]:
-        """Start what does not run yet, and wait until all of it serves. Returns the services' environment.
+        """Start what does not run yet and wait until everything serves. Returns the services' environment.
 
-        Raises `SetupError` with the last words of what would not start."""
+        Raises `SetupError` with the end of the log of what did not start."""
         servers = self._place.servers(running=bool(self._supervisor.pid))
         values = environment(self._place, *servers)
         self._supervisor.apply(self._configuration(servers, values, replicas))
@@ -48,7 +48,7 @@ class LocalCluster:
         return values
 
     def down(self) -> bool:
-        """End everything that `up` started; False where nothing ran."""
+        """End everything that `up` started. Returns False where nothing ran."""
         return self._supervisor.down(*(service.name for service in SERVICES))
 
     def _configuration(self, servers: Sequence[Backend], values: Mapping[str, str], replicas: Mapping[str, int]) -> str:

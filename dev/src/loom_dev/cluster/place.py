@@ -1,4 +1,4 @@
-"""Where a cluster lives, and what it remembers from one `make up` to the next: passwords and ports."""
+"""The folders of a cluster, and the passwords and ports that it keeps from one `make up` to the next."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ DATABASE = "loom"
 
 @dataclass(frozen=True, slots=True)
 class ClusterFolder:
-    """The cluster of one project folder."""
+    """The folders of the cluster of one project."""
 
     project: Path
 
     @property
     def folder(self) -> Path:
-        """Everything it keeps; for its owner alone."""
+        """The folder of its files, which only its owner can read."""
         return self.project / ".loom" / "cluster"
 
     @property
     def outside(self) -> Path:
-        """For what cannot lie in the project: a socket, whose path may not be long, and the data of a Postgres
-        that does not run as root and may not be able to reach a folder of root's."""
+        """The folder for what cannot be in the project: a socket, whose path is limited in length, and the data of a
+        Postgres that does not run as root and may not be able to read a folder of root's."""
         mark = hashlib.sha256(str(self.project).encode()).hexdigest()[:12]
         return Path("/var/tmp") / f"loom-cluster-{os.getuid()}-{mark}"  # noqa: S108 - `make` sees to it that it is ours
 
     def make(self) -> None:
-        """Make both folders. Raises `SetupError` where another user took the name of the one outside."""
+        """Create both folders. Raises `SetupError` where another user has the one outside of the project."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         self.outside.mkdir(mode=0o711, exist_ok=True)
@@ -49,7 +49,7 @@ class ClusterFolder:
 
     @property
     def env_file(self) -> Path:
-        """What `loom run --cluster` reads; there while the cluster is up."""
+        """The file that `loom run --cluster` reads. It exists while the cluster runs."""
         return self.folder / "env"
 
     @property
@@ -58,28 +58,28 @@ class ClusterFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """One command at a time. Raises `SetupError`."""
+        """Lock the folder against other commands. Raises `SetupError`."""
         self.make()
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def write(self, name: str, text: str) -> Path:
-        """A file for the owner alone."""
+        """Write a file that only the owner can read."""
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(text, encoding="utf-8")
         return path
 
     def replicas(self) -> dict[str, int]:
-        """How many of each service run; empty where the cluster is down."""
+        """Return how many replicas of each service run; empty where the cluster does not run."""
         path = self.folder / "replicas.json"
         numbers: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if self.env_file.exists() else {}
         return numbers
 
     def servers(self, *, running: bool) -> tuple[RabbitMQ, Postgres, Redis]:
-        """The three servers with the passwords and ports of last time; ports that another took meanwhile are
-        chosen anew, unless the servers are `running`, that is, have them themselves."""
+        """Return the three servers with the passwords and ports of last time. Ports that another process has taken are
+        replaced, unless the servers are `running` and have them themselves."""
         path = self.folder / "servers.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         options = {
@@ -100,13 +100,13 @@ class ClusterFolder:
         return {"folder": home / kind.name, "password": password, "ports": ports, "durable": True}
 
     def clean(self) -> None:
-        """Remove all of it."""
+        """Remove all of its files."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.rmtree(self.outside, ignore_errors=True)
 
 
 def environment(place: ClusterFolder, rabbitmq: RabbitMQ, postgres: Postgres, redis: Redis) -> dict[str, str]:
-    """What a service, and `loom run --cluster`, must know."""
+    """Return the environment of a service and of `loom run --cluster`."""
     return {
         "LOOM_BUS_URL": rabbitmq.url,
         "LOOM_STATE_URL": postgres.url_of(DATABASE),

@@ -1,4 +1,4 @@
-"""The six services, and how one sees from outside that they serve."""
+"""The six services, and how to see from outside whether they serve."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, Stage, work_queue
 from loom_dev.errors import SetupError
 
 MOST = 64
-"""Replicas of one service on one machine; more is a slip of the finger."""
+"""The most replicas of one service on one machine. A higher number is taken for a typing mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service: its module is `loom_<name>`. A replica serves once it consumes `queue`."""
+    """A service, whose module is `loom_<name>`. A replica serves once it consumes `queue`."""
 
     name: str
     queue: str
@@ -25,7 +25,7 @@ class Service:
 
     @property
     def variable(self) -> str:
-        """What says how many of it to run: `TRANSFORMERS=3`."""
+        """The variable that sets its number of replicas: `TRANSFORMERS=3`."""
         return f"{self.name.upper()}S"
 
 
@@ -40,7 +40,8 @@ SERVICES = (
 
 
 def replicas(environ: Mapping[str, str], running: Mapping[str, int]) -> dict[str, int]:
-    """How many of each to run: as `environ` says, else as many as are `running`, else one. Raises `SetupError`."""
+    """Return the number of replicas of each: from `environ`, else as many as are `running`, else one. Raises
+    `SetupError`."""
     wanted = {service.name: running.get(service.name, 1) for service in SERVICES}
     for service in SERVICES:
         text = environ.get(service.variable, "") if service.scalable else ""
@@ -52,7 +53,7 @@ def replicas(environ: Mapping[str, str], running: Mapping[str, int]) -> dict[str
 
 
 async def missing(bus_url: str, wanted: Mapping[str, int]) -> list[str]:
-    """The services of which fewer replicas consume than wanted."""
+    """Return the services of which fewer replicas consume than wanted."""
     connection = await aio_pika.connect(bus_url)
     async with connection:
         channel = await connection.channel()

@@ -1,4 +1,4 @@
-"""What a supervisor is told, and the words one has with it while it runs."""
+"""Configures a supervisor and calls it while it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loom_dev.errors import SetupError
 from loom_dev.waiting import until
 
 DOWN_SECONDS = 90.0
-"""Services finish what is in hand, up to half a minute; then the servers end."""
+"""Seconds to stop: services finish what is in flight, for up to half a minute, and then the servers end."""
 
 
 def _escaped(text: str) -> str:
@@ -32,7 +32,7 @@ def _environment(values: Mapping[str, str]) -> str:
 
 
 def section(program: Program, log: Path, *, copies: int = 1, autostart: bool, priority: int) -> str:
-    """The part of the configuration that tells of one program.
+    """Return the section of the configuration for one program.
 
     It runs under `setpriv --pdeathsig`, so that it ends with its supervisor however that ends."""
     number = program.stop_signal.name.removeprefix("SIG")
@@ -62,7 +62,7 @@ def section(program: Program, log: Path, *, copies: int = 1, autostart: bool, pr
 
 
 def configuration(place: ClusterFolder, sections: Iterable[str]) -> str:
-    """The whole configuration: who may speak to the supervisor (its owner, on a socket), and the programs."""
+    """Return the configuration: a socket that only the owner may use, and the programs."""
     user = "user=root\n" if os.geteuid() == 0 else ""
     return (
         f"[unix_http_server]\nfile={_escaped(str(place.outside))}/supervisor.sock\nchmod=0600\n\n"
@@ -78,27 +78,27 @@ ALIVE = ("STARTING", "RUNNING", "BACKOFF")
 
 
 class Supervisor:
-    """The process that runs the cluster's programs, restarts those that end, and ends them all when told."""
+    """The process that runs the cluster's programs, restarts those that end, and ends all on request."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place
 
     @property
     def _calls(self) -> Any:
-        """What it can be asked; with a connection of its own, because one that failed cannot be used again."""
+        """Return a connection to its API. Each call uses a new one, because one that failed cannot be used again."""
         transport = SupervisorTransport(None, None, f"unix://{self._place.outside}/supervisor.sock")
         return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     @property
     def pid(self) -> int:
-        """0 where it does not run."""
+        """Its pid; 0 where it does not run."""
         try:
             return int(self._calls.getPID())
         except (OSError, xmlrpc.client.ProtocolError):
             return 0
 
     def apply(self, text: str) -> None:
-        """Run by this configuration: start with it, or change what differs from it. Raises `SetupError`."""
+        """Start it with this configuration, or apply the changes to it. Raises `SetupError`."""
         path = self._place.write("supervisord.conf", text)
         if self.pid:
             self._update()
@@ -117,23 +117,23 @@ class Supervisor:
             self._calls.addProcessGroup(group)
 
     def start(self, group: str) -> None:
-        """Start what of a group does not run; returns at once."""
+        """Start the programs of a group that do not run, without waiting."""
         for process in self.processes(group):
             if process["statename"] not in ALIVE:
                 self._calls.startProcess(f"{group}:{process['name']}", False)
 
     def processes(self, group: str = "") -> list[dict[str, Any]]:
-        """Name, group, state and pid of every process."""
+        """Return name, group, state and pid of every process."""
         return [each for each in self._calls.getAllProcessInfo() if group in ("", each["group"])]
 
     def fallen(self) -> list[str]:
-        """The groups with a process that ended again and again, and was given up."""
+        """Return the groups with a process that ended repeatedly and is no longer restarted."""
         return sorted({str(each["group"]) for each in self.processes() if each["statename"] == "FATAL"})
 
     def down(self, *first: str) -> bool:
-        """End the groups `first`, then all others; False where nothing ran.
+        """End the groups `first`, then all others. Returns False where nothing ran.
 
-        Raises `SetupError` where something will not end by itself."""
+        Raises `SetupError` where a process does not end."""
         pid = self.pid
         if not pid:
             return False
@@ -146,7 +146,7 @@ class Supervisor:
         return True
 
     def _stop(self, processes: list[dict[str, Any]]) -> None:
-        """All at the same time, which the supervisor by itself does not do."""
+        """Stop all at the same time, which the supervisor does not do by itself."""
         names = {f"{each['group']}:{each['name']}" for each in processes if each["statename"] in ALIVE}
         for name in names:
             self._calls.stopProcess(name, False)

@@ -8,7 +8,7 @@ import aiohttp
 
 from loom_ai.compose import open_journal
 from loom_ai.http.endpoints import Endpoint
-from loom_ai.http.http_errors import EndpointReference, unreachable
+from loom_ai.http.http_errors import EndpointReference, unreachable_error
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
 from loom_common.domain.model_options.providers import ADAPTED, provider_named
@@ -42,7 +42,7 @@ async def reach(endpoint: Endpoint, credentials: Credentials) -> str:
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        raise unreachable(place, error, base_url) from error
+        raise unreachable_error(place, error, base_url) from error
     return _meaning(statuses[-1], place)
 
 

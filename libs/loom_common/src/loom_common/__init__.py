@@ -1,1 +1,1 @@
-"""The language all Loom services speak, and nothing one service could own."""
+"""What all Loom services share, and what belongs to no single service."""

@@ -38,23 +38,23 @@ from typing import Any
 from loom_common.text import shown, storable_value
 
 _LONGEST_WORDS = 20_000
-"""Characters: a definition may hold many mistakes."""
+"""The most characters of an error's message. A definition may hold many mistakes."""
 
 
 class LoomError(Exception):
-    """The root. `str(error)` is fit to be shown to a person and to be stored, and carries no secret."""
+    """The root of the tree. `str(error)` is safe to show and to store, and contains no secret."""
 
     def __init__(self, *words: object) -> None:
         super().__init__(*(shown(each, _LONGEST_WORDS) for each in words))
 
 
 class ConfigurationError(LoomError):
-    """What the user wrote cannot be used as it stands."""
+    """The user's file, flag or setting cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a definition: where it is, what was found, what was expected."""
+    """One mistake in a definition: where it is, what was found, and what was expected."""
 
     path: tuple[str | int, ...]
     """Keys and list positions from the root of the definition: `("evaluate", "evaluators", 0, "threshold")`."""
@@ -67,7 +67,7 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """`file:line:column` where known."""
+        """`file:line:column`, as far as it is known."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
     @property
@@ -86,7 +86,7 @@ class Problem:
 
 
 class InvalidDefinition(ConfigurationError):
-    """A pipeline definition with every problem found in it, not just the first."""
+    """A pipeline definition that has mistakes. All of them are listed."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -94,7 +94,7 @@ class InvalidDefinition(ConfigurationError):
 
 
 class MissingCredential(ConfigurationError):
-    """A credential reference that resolves to nothing where it is needed."""
+    """A credential reference that has no value where it is needed."""
 
     def __init__(self, reference: str, remedy: str) -> None:
         self.reference = reference
@@ -102,49 +102,49 @@ class MissingCredential(ConfigurationError):
 
 
 class TransientError(LoomError):
-    """May succeed if tried again."""
+    """The operation may succeed if it is tried again."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         self.retry_after = retry_after
-        """Seconds the other side asked us to wait, where it said so."""
+        """Seconds to wait, as the upstream asked; None where it did not."""
         super().__init__(message)
 
 
 class DependencyUnavailable(TransientError):
-    """Something Loom stands on is away: a database, the broker, a model endpoint."""
+    """A system that Loom depends on cannot be reached: a database, the broker, a model endpoint."""
 
 
 class RateLimited(DependencyUnavailable):
-    """The other side is well, and asks to slow down."""
+    """The upstream works, and asks for fewer requests."""
 
 
 class UpstreamTroubled(DependencyUnavailable):
-    """The other side answered, and what it said is that it cannot serve this question now. It is away only if it says
-    the same of different questions."""
+    """The upstream answered that it cannot serve this question now. It counts as unavailable only if it answers
+    different questions so."""
 
 
 class BreakerOpen(DependencyUnavailable):
-    """An upstream failed so often that nobody asks it before the next probe. Waiting for it is no failed attempt."""
+    """An upstream failed so often that it is not called before the next probe. Waiting for it counts no attempt."""
 
     def __init__(
         self, upstream: str, *, probe_in: float, opened_for: float, opening: int, reason: str | None = None
     ) -> None:
         self.upstream = upstream
-        """As it may be shown: `model gpt-4o-mini at https://...`."""
+        """The upstream's name, which may be shown: `model gpt-4o-mini at https://...`."""
         self.probe_in = probe_in
-        """Seconds until it is tried again."""
+        """Seconds until the next probe."""
         self.opened_for = opened_for
-        """Seconds since it was given up on."""
+        """Seconds since the breaker opened for the first time."""
         self.opening = opening
-        """How often it was given up on, so that each time is told once."""
+        """How often the breaker opened, so that each time is reported once."""
         self.reason = reason
-        """How it failed last, as it may be shown."""
+        """The message of the last failure, which may be shown."""
         super().__init__(f"{upstream} is away. It is tried again in {probe_in:.0f} s.", retry_after=probe_in)
 
 
 class NeverReached(BreakerOpen):
-    """No connection to an upstream ever came about in this process, for as long as it is to wait for one: what names
-    the upstream is wrong, or nothing runs there."""
+    """An upstream that this process could not connect to once within the time limit: its address is wrong, or nothing
+    runs there."""
 
     def __str__(self) -> str:
         return (
@@ -154,35 +154,35 @@ class NeverReached(BreakerOpen):
 
 
 class Timeout(TransientError):
-    """An answer did not come in time."""
+    """There was no answer within the time limit."""
 
 
 class PermanentError(LoomError):
-    """Will fail the same way again: trying again is no use until somebody changes something."""
+    """The operation will fail in the same way until somebody changes something."""
 
 
 class SourceError(PermanentError):
-    """The source as a whole cannot be read. The run cannot go on."""
+    """The source as a whole cannot be read, so the run cannot continue."""
 
 
 class DestinationError(PermanentError):
-    """The destination as a whole cannot be written. The run cannot go on."""
+    """The destination as a whole cannot be written, so the run cannot continue."""
 
 
 class AccessRefused(PermanentError):
-    """A key, password or permission was refused. The run cannot go on until it is granted."""
+    """A key, password or permission was refused. The run cannot continue until access is granted."""
 
 
 class UpstreamUnusable(PermanentError):
-    """Different records, one after another, got nothing of use from an endpoint: it or the pipeline is at fault."""
+    """An endpoint gave nothing usable for several different records in a row, so it or the pipeline is at fault."""
 
 
 class StateUnusable(PermanentError):
-    """The files in which Loom keeps its state cannot be read or written. Nothing can go on until that is mended."""
+    """The files of Loom's state cannot be read or written. Nothing can continue until that is repaired."""
 
 
 class UserCodeError(PermanentError):
-    """A Python function named in the pipeline could not be loaded."""
+    """A Python function that the pipeline names could not be loaded."""
 
 
 class PluginUnusable(UserCodeError):
@@ -190,23 +190,25 @@ class PluginUnusable(UserCodeError):
 
 
 class BudgetExhausted(LoomError):
-    """The run's budget does not cover the next model call, which was not made. The run pauses for more."""
+    """The run's budget does not cover the next model call, which was not made. The run pauses until the budget is
+    raised."""
 
     def __init__(
         self, limit: float, gone: float, worst: float, lost: float = 0.0, owed: float = 0.0, run_id: str = ""
     ) -> None:
         self.run_id = run_id
-        """Whose budget it is."""
+        """The run whose budget it is."""
         self.limit = limit
-        """USD."""
+        """The budget in USD."""
         self.gone = gone
-        """USD spent, and possibly spent, so far."""
+        """USD that are spent or may have been charged."""
         self.lost = lost
-        """Of `gone`: the worst case of calls that died with their process, which the provider may have charged."""
+        """The part of `gone` that is the worst case of calls whose process died, which the provider may have
+        charged."""
         self.owed = owed
-        """USD that are set apart to judge what was answered already."""
+        """USD that are set aside to judge answers."""
         self.worst = worst
-        """USD that the call has to be given at least, with what judging its answer costs."""
+        """The least USD that the call needs, with the cost of judging its answer."""
         kept = f", ${owed:.6f} is kept to judge what was answered" if owed else ""
         super().__init__(
             f"${gone:.6f} of the budget of ${limit:.6f} is spent{kept}, and the next call may cost ${worst:.6f}."
@@ -214,31 +216,31 @@ class BudgetExhausted(LoomError):
 
 
 class RecordError(LoomError):
-    """This one record is at fault. It is kept in quarantine with `code` and reason; its neighbours go on."""
+    """An error of one record. The record is quarantined with `code` and the reason; the other records continue."""
 
     def __init__(self, message: str, *, code: str, details: dict[str, Any] | None = None) -> None:
         self.code = code
-        """A stable word for programs: `ragged_row`, `invalid_output`, `constraint`."""
+        """An identifier for programs: `ragged_row`, `invalid_output`, `constraint`."""
         self.details: dict[str, Any] = storable_value(details or {})
         super().__init__(message)
 
 
 class UnreadableMessage(LoomError):
-    """A message no one can read. It goes to `loom.dead` with this reason, and is never retried."""
+    """A message that cannot be decoded. It goes to `loom.dead` with the reason, and is never retried."""
 
 
 class WorkerWornOut(LoomError):
-    """Threads of this process hang in code that cannot be ended. Its messages belong to a fresh process."""
+    """Threads of this process hang in code that cannot be ended. Its messages must be handled by a new process."""
 
     def __init__(self, message: str, hung: Sequence[Any] = ()) -> None:
         self.hung = tuple(hung)
-        """What this piece of work hung on: records, or their ids."""
+        """The records that hang, or their ids."""
         super().__init__(message)
 
 
 class TopologyMissing(LoomError):
-    """An exchange or queue that a service needs has not been declared."""
+    """An exchange or queue that a service needs was not declared."""
 
 
 class Unroutable(LoomError):
-    """A message was published where no queue is bound: it would have been lost."""
+    """A message was published to a route without a queue, where it would have been lost."""

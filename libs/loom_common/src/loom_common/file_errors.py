@@ -1,4 +1,4 @@
-"""What the system's errors about a file mean for whoever runs Loom."""
+"""Translates the system's errors about files into errors with a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _REMEDIES = {
 
 
 def unusable(place: str, error: OSError) -> StateUnusable | None:
-    """The file or folder that cannot be used, why, and what helps; None for errors of another kind."""
+    """Return the error of a file or folder that cannot be used, with the cause and the remedy; None for any other
+    error."""
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return None

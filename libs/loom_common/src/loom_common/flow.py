@@ -38,7 +38,8 @@ class Stage(StrEnum):
 
 
 class Exchange(StrEnum):
-    """All durable; all `topic`, so that anyone may bind a queue to what interests them."""
+    """The exchanges. All but `DIRECT` are durable topic exchanges, so that anyone may bind a queue to what they
+    need."""
 
     RUNS = "loom.runs"
     WORK = "loom.work"
@@ -47,12 +48,12 @@ class Exchange(StrEnum):
     CONTROL = "loom.control"
     DEAD = "loom.dead"
     DIRECT = ""
-    """The broker's own exchange: the routing key is a queue's name (replies, retries)."""
+    """The broker's default exchange, whose routing key is a queue's name. It serves replies and retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a message goes: an exchange and a routing key."""
+    """Where a message is published: an exchange and a routing key."""
 
     exchange: Exchange
     key: str
@@ -63,7 +64,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a queue receives. In `pattern`, `*` is one word and `#` any number of words."""
+    """Which messages a queue receives. In `pattern`, `*` is one word and `#` any number of words."""
 
     exchange: Exchange
     pattern: str
@@ -71,8 +72,10 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue and its bindings. A queue with a `ttl` is a waiting room: what lies in it for
-    `ttl` seconds goes back, unchanged, to the queue named in `returns_to`."""
+    """A durable queue and its bindings.
+
+    A queue with a `ttl` is a retry queue: after `ttl` seconds a message in it returns unchanged to the queue
+    `returns_to`."""
 
     name: str
     bindings: tuple[Binding, ...] = ()
@@ -82,14 +85,14 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything that must exist on the bus before the first message."""
+    """Everything that must be declared before the first message."""
 
     queues: tuple[Queue, ...]
     exchanges: tuple[Exchange, ...] = field(default=tuple(e for e in Exchange if e))
 
 
 RETRY_LADDER = (5.0, 30.0, 120.0, 600.0)
-"""Seconds a message waits before its next attempt. Past the last step, the attempt was the last."""
+"""Seconds before each retry of a message. After the last one there are no further attempts."""
 
 RUNS_QUEUE = "loom.coordinator.runs"
 FACTS_QUEUE = "loom.coordinator.facts"
@@ -112,67 +115,69 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         RUN_ENDS_QUEUE: "quarantine",
     }
 )
-"""Which service takes from each queue, in the order a record meets them. `loom.dead` is for people."""
+"""The service that consumes each queue, in the order in which a record meets them. `loom.dead` is for people."""
 
 
 def work_queue(stage: Stage) -> str:
-    """The one queue of a stage, shared by all its replicas."""
+    """The queue of a stage, which all its replicas share."""
     return f"loom.{stage}"
 
 
 def retry_queue(queue: str, step: int) -> str:
-    """The waiting room of `queue` for the `step`-th retry (0-based rung of `RETRY_LADDER`)."""
+    """The queue in which messages of `queue` wait for the `step`-th retry (0-based position in `RETRY_LADDER`)."""
     return f"{queue}.retry.{RETRY_LADDER[step]:g}s"
 
 
 def work(stage: Stage, pipeline: str) -> Route:
-    """A batch (or slice) for `stage`."""
+    """The route of a batch or slice to `stage`."""
     return Route(Exchange.WORK, f"{stage}.{pipeline}")
 
 
 def replay(pipeline: str) -> Route:
-    """A slice of quarantined records: the quarantine service reads it as an extractor reads a source."""
+    """The route of a slice of quarantined records, which the quarantine service reads as an extractor reads a
+    source."""
     return Route(Exchange.WORK, f"replay.{pipeline}")
 
 
 def quarantine(stage: Stage, pipeline: str) -> Route:
-    """Records that `stage` could not let through."""
+    """The route of records that `stage` did not let through."""
     return Route(Exchange.QUARANTINE, f"quarantine.{stage}.{pipeline}")
 
 
 def discard(pipeline: str) -> Route:
-    """Quarantined records to give up."""
+    """The route of a request to discard quarantined records."""
     return Route(Exchange.QUARANTINE, f"quarantine.discard.{pipeline}")
 
 
 def loaded_after_all(pipeline: str) -> Route:
-    """Records that stood in quarantine, or may have, and are loaded now."""
+    """The route of loaded records that the quarantine may hold."""
     return Route(Exchange.QUARANTINE, f"quarantine.loaded.{pipeline}")
 
 
 def fact(entity: str, what: str, pipeline: str) -> Route:
-    """Something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
+    """The route of something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
     return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")
 
 
 def beat(service: str) -> Route:
-    """A replica's word that it is there, and how it goes."""
+    """The route of a replica's heartbeat."""
     return fact("worker", "beat", service)
 
 
 def run_command(verb: str) -> Route:
-    """A command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`, `replay`."""
+    """The route of a command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`, `replay`."""
     return Route(Exchange.RUNS, f"run.{verb}")
 
 
 def control(service: str) -> Route:
-    """A word from the coordinator to every replica of `service` (`all` for every service)."""
+    """The route of a message from the coordinator to every replica of `service` (`all` for every service)."""
     return Route(Exchange.CONTROL, f"control.{service}")
 
 
 def _with_retries(name: str, *bindings: Binding) -> tuple[Queue, ...]:
-    rooms = (Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in enumerate(RETRY_LADDER))
-    return (Queue(name, bindings), *rooms)
+    steps = enumerate(RETRY_LADDER)
+    retry_queues = (Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in steps)
+    return (Queue(name, bindings), *retry_queues)
 
 
 TOPOLOGY = Topology(

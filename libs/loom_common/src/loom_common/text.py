@@ -1,8 +1,8 @@
-"""Text that everything Loom writes to can hold, and the words of an error whatever raised it.
+"""Makes text storable everywhere, and describes any error.
 
-Half a surrogate pair cannot be written as UTF-8, and Postgres stores no NUL. Each stands in text from user code, from a
-model whose answer was cut, and from broken files. It is replaced where it enters by U+FFFD, which is there to mark what
-was replaced: what reports a failure must not fail itself."""
+Half a surrogate pair cannot be written as UTF-8, and Postgres stores no NUL. Both occur in text from user code, in cut
+answers of models, and in broken files. They are replaced by U+FFFD where the text enters, because the report of a
+failure must not fail itself."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 LONGEST_REASON = 4_000
-"""Characters of an error's words that are kept: they stand in tables, logs, messages and headers."""
+"""The most characters of an error's message that are kept in tables, logs, messages and headers."""
 DEEPEST = 150
-"""Levels of lists and objects within each other that a message can carry."""
+"""The most levels of lists and objects that a message can carry."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CUT = " [...]"
 _LARGEST_NUMBER = 14_000
-"""Bits; Python refuses to write numbers of more than 4,300 digits."""
+"""The most bits of an integer that is written out; Python refuses more than 4,300 digits."""
 
 
 def storable(text: str) -> str:
-    """`text` with U+FFFD for each character that some store cannot hold: NUL and unpaired surrogates."""
+    """Return `text` with U+FFFD for NUL and for unpaired surrogates, which some databases cannot store."""
     return _UNSTORABLE.sub(REPLACEMENT, text) if _UNSTORABLE.search(text) else text
 
 
 def readable(text: str) -> str:
-    """`text` as UTF-8 can hold it: U+FFFD for each unpaired surrogate, and the character that a pair stands for."""
+    """Return `text` as valid UTF-8: U+FFFD for each unpaired surrogate, and the character for each pair."""
     if not _SURROGATE.search(text):
         return text
     paired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -37,14 +37,14 @@ def readable(text: str) -> str:
 
 
 def bounded(text: str, longest: int = LONGEST_REASON) -> str:
-    """`text`, cut where it is longer."""
+    """Return `text`, cut to `longest` characters."""
     return text if len(text) <= longest else text[: longest - len(_CUT)] + _CUT
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, on the way to a person: storable, bounded, and never an error itself.
+    """Return the message of an error, storable and bounded. It never raises.
 
-    The errors of a group are told one after another."""
+    The errors of a group are joined."""
     if isinstance(error, BaseExceptionGroup):
         told = dict.fromkeys(named(each) for each in error.exceptions)
         return bounded("; ".join(told))
@@ -52,7 +52,7 @@ def words_of(error: BaseException) -> str:
 
 
 def named(error: BaseException) -> str:
-    """The error's type and what it says."""
+    """Return the error's type and its message."""
     if isinstance(error, BaseExceptionGroup):
         return words_of(error)
     words = words_of(error)
@@ -61,7 +61,7 @@ def named(error: BaseException) -> str:
 
 
 def shown(value: object, longest: int = LONGEST_REASON) -> str:
-    """`str(value)`, storable and bounded, of an object that may refuse to be shown."""
+    """Return `str(value)`, storable and bounded, even where the object's `__str__` fails."""
     try:
         text = str(value)
     except BaseException as refused:  # noqa: BLE001 - the object is foreign, and what it raises says nothing of use
@@ -70,8 +70,9 @@ def shown(value: object, longest: int = LONGEST_REASON) -> str:
 
 
 def storable_value(value: Any, depth: int = DEEPEST) -> Any:
-    """A value in which every text is storable and nothing lies deeper than a message can carry. What is not JSON is
-    shown as text: this is for reports of failures, never for data that is loaded."""
+    """Return a value whose texts are storable and whose depth a message can carry.
+
+    Values that are not JSON become text. It is for reports of failures, never for data that is loaded."""
     if isinstance(value, int) and value.bit_length() > _LARGEST_NUMBER:
         return "(a number too large to be shown)"
     if value is None or isinstance(value, bool | int | float):
@@ -88,7 +89,7 @@ def storable_value(value: Any, depth: int = DEEPEST) -> Any:
 
 
 def unstorable(value: Any, depth: int = DEEPEST) -> str | None:
-    """What `value`, which is made of JSON's types, holds that no message can carry; None where it can be carried."""
+    """Return what in `value`, which is made of JSON types, no message can carry; None where there is nothing."""
     if isinstance(value, str):
         return None if value.isascii() or not _SURROGATE.search(value) else "half a surrogate pair, which is no text"
     if isinstance(value, int):

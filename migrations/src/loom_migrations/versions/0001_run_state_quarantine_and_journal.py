@@ -1,4 +1,4 @@
-"""Run state, quarantine and journal."""
+"""Creates the tables of run state, quarantine and journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks of batches in hand; what a run's limits are judged by."""
+"""Adds the marks of batches that are being processed, and the values that a run's limits are checked against."""
 
 from __future__ import annotations
 

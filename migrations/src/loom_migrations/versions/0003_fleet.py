@@ -1,4 +1,4 @@
-"""The fleet: replicas as they last said they were, and how much each queue's consumers may take at once."""
+"""Adds the last heartbeats of replicas, and the prefetch limits of queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judging: the questions asked of models, what a gate goes by, records that a sample left out; how replays resolve."""
+"""Adds questions to models, the basis of gates, records outside a sample, and how replays resolve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money: what runs paid for, by stage, purpose and model; budgets; alerts."""
+"""Adds what runs paid by stage, purpose and model, their budgets, and alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of model calls that all workers share."""
+"""Adds the rate limits of model calls that all workers share."""
 
 from __future__ import annotations
 

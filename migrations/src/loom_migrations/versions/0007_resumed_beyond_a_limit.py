@@ -1,4 +1,4 @@
-"""What had failed when a run was resumed: its limits count from there."""
+"""Adds the counts of failures at the time a run was resumed, from which its limits count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who asks a question that several workers want answered."""
+"""Adds claims: which worker asks a question that several workers want answered."""
 
 from __future__ import annotations
 

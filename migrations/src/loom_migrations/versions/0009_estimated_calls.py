@@ -1,4 +1,5 @@
-"""How many of a run's calls are charged by an estimate, because the provider's token counts could not be used."""
+"""Adds the number of a run's calls that are charged by an estimate, because the provider's token counts could not be
+used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record's thread: which run first kept it back, and which replays took it up."""
+"""Adds a record's thread: the run that first quarantined it, and the replays that took it."""
 
 from __future__ import annotations
 

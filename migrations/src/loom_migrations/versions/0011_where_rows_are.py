@@ -1,4 +1,4 @@
-"""Which loaded rows can be read, which run only tried things out, and what has failed so far."""
+"""Adds which loaded rows can be read, which runs were samples, and what has failed so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What judging a record has cost in a run so far, which its budget sets apart for the next ones."""
+"""Adds what judging records has cost in a run so far, from which its budget reserves for the next ones."""
 
 from __future__ import annotations
 

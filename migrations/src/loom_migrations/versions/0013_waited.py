@@ -1,4 +1,4 @@
-"""How long records waited for their answers, apart from how long the answers took."""
+"""Adds how long records waited for their answers, apart from how long the answers took."""
 
 from __future__ import annotations
 

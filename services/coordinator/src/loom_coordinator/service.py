@@ -69,8 +69,8 @@ def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | Pref
 def build(platform: Platform, owner: str | None = None) -> Coordinator:
     """The service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
     engine = open_engine(platform.settings.state.url.get_secret_value())
-    platform.vitals.queues |= {RUNS_QUEUE, FACTS_QUEUE}
-    platform.vitals.needs["state database"] = lambda: reachable(engine)
+    platform.stats.queues |= {RUNS_QUEUE, FACTS_QUEUE}
+    platform.stats.needs["state database"] = lambda: reachable(engine)
     gauges = Gauges(engine, platform.bus, platform.clock)
-    platform.vitals.gauges += [gauges.runs, gauges.queues]
+    platform.stats.gauges += [gauges.runs, gauges.queues]
     return Coordinator(platform, engine, owner)

@@ -20,5 +20,5 @@ def build(platform: Platform) -> Service:
     runners = Runners(platform.project, platform.threads, stage.models)
     evaluator = Evaluator(StageRunner(platform.plans, runners.runner_of, stage.isolation), stage.models)
     accepts = (Accepts(BatchTransformed, evaluator, router.evaluated),)
-    duty = ConsumerSpec(flow.work_queue(Stage.EVALUATE), accepts, platform.settings.worker.prefetch)
-    return StageService("evaluator", [duty], platform, stage.closing)
+    consumer = ConsumerSpec(flow.work_queue(Stage.EVALUATE), accepts, platform.settings.worker.prefetch)
+    return StageService("evaluator", [consumer], platform, stage.closing)

@@ -1,1 +1,1 @@
-"""Reads slices of a source and publishes batches."""
+"""The extractor service: it reads slices of a source and publishes batches."""

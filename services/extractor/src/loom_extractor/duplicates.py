@@ -1,7 +1,7 @@
-"""Duplicate keys: a record is one if and only if its key occurred earlier in the source.
+"""Finds duplicate keys: a record is a duplicate if and only if its key occurred earlier in the source.
 
-The verdict follows from the source alone, not from what this replica happened to extract: a slice that lies beyond
-what is indexed first reads the keys up to it. So several replicas, a crash and a slice issued again all agree."""
+The result depends on the source alone, and not on what this replica has extracted: before a slice beyond the indexed
+part, the keys up to it are read. Several replicas, a crash and a repeated slice therefore give the same result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from loom_extractor.identity import duplicate, identified
 from loom_extractor.seen_keys import Keyed, SeenKeys
 
 _CATCH_UP = 1000
-"""Records read at once on the way to a slice; as many as the slice holds, where that is more."""
+"""The records read at once on the way to a slice, or as many as the slice has if that is more."""
 
 
 class _Index:
-    """A partition's seen keys, one slice at a time."""
+    """The index of a partition's keys, which one slice at a time uses."""
 
     def __init__(self) -> None:
         self.seen = SeenKeys()
@@ -33,7 +33,7 @@ class _Index:
 
 
 class Duplicates:
-    """Finds duplicates of the last few runs; what it knows of older ones is dropped, and rebuilt when asked for."""
+    """The indexes of the last few runs. An older one is dropped and rebuilt when it is needed."""
 
     def __init__(self, runs: int = 8) -> None:
         self._indexes: ResourceCache[_Index] = ResourceCache(runs)
@@ -42,7 +42,7 @@ class Duplicates:
     async def marked(
         self, request: ExtractSlice, source: Source, page: Page, records: Sequence[SliceRecord], keys: Sequence[str]
     ) -> list[SliceRecord]:
-        """`records`, which are those of `page`, with duplicates kept out. Raises what `source.read` raises."""
+        """Return the records of `page` with duplicates marked as errors. Raises what `source.read` raises."""
         found = _keyed(page.records, records)
         if not found:
             return list(records)
@@ -59,7 +59,7 @@ class Duplicates:
 async def _first_positions(
     seen: SeenKeys, request: ExtractSlice, source: Source, page: Page, found: Sequence[Keyed], keys: Sequence[str]
 ) -> dict[str, str]:
-    """The first position of every repeated key, by the position of its repetition."""
+    """Return, for each record whose key occurred before, its position and that of the first occurrence."""
     if request.slice >= seen.next_slice:
         if request.slice > seen.next_slice:
             await _catch_up(seen, source, page, keys)
@@ -71,8 +71,10 @@ async def _first_positions(
 
 
 async def _catch_up(seen: SeenKeys, source: Source, page: Page, keys: Sequence[str]) -> None:
-    """Index the keys between what is known and `page`. Pages may be cut otherwise than the slices were: the first
-    record's position, the same at every reading, tells where to stop."""
+    """Index the keys between the indexed part and `page`.
+
+    Pages may be cut differently from the slices. The position of the page's first record, which is the same at every
+    reading, marks the end."""
     until = page.records[0].position
     while True:
         passed = await source.read(seen.cursor, max(_CATCH_UP, len(page.records)))
@@ -84,7 +86,7 @@ async def _catch_up(seen: SeenKeys, source: Source, page: Page, keys: Sequence[s
 
 
 async def positions_of(wanted: Collection[str], source: Source, keys: Sequence[str]) -> dict[str, str]:
-    """Where each of these keys stands in the source, if it does. Raises what `source.read` raises."""
+    """Return the positions of those keys that the source has. Raises what `source.read` raises."""
     found: dict[str, str] = {}
     cursor, end = None, not wanted
     while not end and len(found) < len(wanted):
@@ -97,7 +99,7 @@ async def positions_of(wanted: Collection[str], source: Source, keys: Sequence[s
 
 
 def taken_keys(positions: Mapping[str, str], records: Mapping[str, str]) -> dict[str, RecordError]:
-    """The errors of records, by id, whose keys stand in the source. `records` are ids by key."""
+    """Return an error, by record id, for each record whose key the source has. `records` holds ids by key."""
     return {
         records[key]: RecordError(
             f"The key {key} stands in the source at {position}; a key identifies one record.",

@@ -1,4 +1,4 @@
-"""Who a record is: its key as text, or its content and position."""
+"""Gives each record its id: its key as text, or a hash of its content and position."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from loom_connectors.ports import ReadRecord
 
 
 def identified(record: ReadRecord, keys: Sequence[str], carried: Sequence[str] = ()) -> SliceRecord:
-    """The record with its id, or with the error that keeps it out: the source's, a missing key, or a missing field of
-    those that are `carried` to the destination."""
+    """Return the record with its id, or with the error that keeps it out: the source's, a missing key, or a missing
+    field among those `carried` to the destination."""
     if record.error is not None:
         return _kept_out(record, keys, record.error)
     if (why := unstorable(record.data)) is not None:
@@ -30,7 +30,7 @@ def identified(record: ReadRecord, keys: Sequence[str], carried: Sequence[str] =
 
 
 def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:
-    """The record kept out, because its key stood at `first` before."""
+    """Return the record with the error that its key occurred at `first` before."""
     words = f"The key {record.id} at {position} stood before at {first}; a key identifies one record."
     details = {"key": record.id, "position": position, "first": first}
     error = RecordError(words, code="duplicate_key", details=details)
@@ -38,7 +38,7 @@ def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:
 
 
 def _kept_out(record: ReadRecord, keys: Sequence[str], error: RecordError) -> SliceRecord:
-    """A record that is kept out does not own its key: another may carry it rightly. Its position tells them apart."""
+    """Return a record with an error. Its id contains its position and not its key, which another record may have."""
     error.details.setdefault("position", record.position)
     data = storable_value(record.data)
     if not keys or any(data.get(key) in (None, "") for key in keys):

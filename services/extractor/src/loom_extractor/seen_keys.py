@@ -1,4 +1,4 @@
-"""Which keys a partition held so far, and where each stood first: on disk, so that memory does not grow with them."""
+"""An index of a partition's keys and their first positions. It is on disk, so that memory does not grow with it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _CACHE_KIB = 4096
-"""Memory per index. What does not fit lies in an unnamed temporary file that is gone with the connection."""
+"""The memory per index in KiB. The rest is in an unnamed temporary file that is deleted with the connection."""
 
 
 class Keyed(NamedTuple):
-    """A key and where it stands."""
+    """A key and its position."""
 
     key: str
     position: str
 
 
 class SeenKeys:
-    """The keys of one partition from its start up to `cursor`, which is where slice `next_slice` begins.
+    """The keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
 
-    Rebuilt from the source at any time: adding is idempotent as long as it happens in the source's order.
-    Two keys in ten million share a 64-bit hash with a chance of three in a million."""
+    It can be rebuilt from the source: adding is idempotent in the source's order. The probability that two of ten
+    million keys share a 64-bit hash is three in a million."""
 
     def __init__(self) -> None:
         self.next_slice = 0
@@ -36,7 +36,7 @@ class SeenKeys:
         self._database.execute("CREATE TABLE seen (hash INTEGER PRIMARY KEY, position TEXT NOT NULL)")
 
     def add(self, found: Sequence[Keyed]) -> bool:
-        """Take note of keys in the source's order; the first of equal ones stays. Returns whether all were new."""
+        """Add keys in the source's order and keep the first position of equal ones. Returns whether all were new."""
         first: dict[int, str] = {}
         for key, position in found:
             first.setdefault(_hash(key), position)
@@ -47,7 +47,7 @@ class SeenKeys:
         return added.rowcount == len(found)
 
     def repeated(self, found: Sequence[Keyed]) -> dict[str, str]:
-        """Of keys that were added: those that stood elsewhere first, as their position and that first one."""
+        """Return the keys that occurred before, as their position and the first one."""
         hashes = [_hash(key) for key, _ in found]
         with self._lock:
             rows = self._database.execute(
@@ -61,7 +61,7 @@ class SeenKeys:
         }
 
     async def close(self) -> None:
-        """Give the disk back."""
+        """Delete the index."""
         with self._lock:
             self._database.close()
 

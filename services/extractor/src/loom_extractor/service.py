@@ -1,4 +1,4 @@
-"""How an extractor is put together."""
+"""Composes the extractor service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from loom_extractor.handler import Extractor
 
 
 def build(platform: Platform) -> Service:
-    """The extractor service on `platform`."""
+    """Return the extractor service on `platform`."""
     sources: ResourceCache[Source] = ResourceCache()
     duplicates = Duplicates()
 
@@ -41,20 +41,20 @@ def build(platform: Platform) -> Service:
         Accepts(ExtractSlice, extractor.read, router.sliced),
         Accepts(BatchExtracted, extractor.check, router.extracted),
     )
-    duty = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
-    return StageService("extractor", [duty], platform, closing)
+    consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
+    return StageService("extractor", [consumer], platform, closing)
 
 
 def open_source_of(plan: Plan, platform: Platform) -> Source:
-    """The plan's source, as seen from this worker. Raises `SourceError` where its settings cannot be used."""
+    """Return the plan's source for this worker. Raises `SourceError` where its settings cannot be used."""
     try:
-        surroundings = ConnectorContext(
+        context = ConnectorContext(
             folder=platform.project / plan.base,
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),
         )
-        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, surroundings)) is not None:
+        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise SourceError(str(problem))
-        return open_source(plan.pipeline.extract, surroundings)
+        return open_source(plan.pipeline.extract, context)
     except ConfigurationError as error:  # found this late, it fails the run rather than one slice
         raise SourceError(str(error)) from error

@@ -32,15 +32,15 @@ def build(platform: Platform) -> Service:
         Accepts(BatchEvaluated, loader.load, router.loaded),
         Accepts(FinalizeLoad, loader.finalize, router.finalized),
     )
-    duty = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
-    return StageService("loader", [duty], platform, destinations.closing)
+    consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
+    return StageService("loader", [consumer], platform, destinations.closing)
 
 
 def open_destination_of(plan: Plan, platform: Platform) -> Destination:
     """The plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be used."""
     output = plan.pipeline.transform.shape
     try:
-        surroundings = ConnectorContext(
+        context = ConnectorContext(
             folder=platform.project / plan.base,
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),
@@ -49,8 +49,8 @@ def open_destination_of(plan: Plan, platform: Platform) -> Destination:
             adds=plan.replay is not None,
             sample=plan.beside,
         )
-        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, surroundings)) is not None:
+        if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise DestinationError(str(problem))
-        return open_destination(plan.pipeline.load, surroundings)
+        return open_destination(plan.pipeline.load, context)
     except ConfigurationError as error:  # found this late, it fails the run rather than one batch
         raise DestinationError(str(error)) from error

@@ -1,1 +1,1 @@
-"""Keeps what did not pass, and replays it on command."""
+"""The quarantine service: it stores records that did not pass, and replays them on command."""

@@ -1,4 +1,4 @@
-"""`python -m loom_quarantine`: the quarantine as a process of its own."""
+"""`python -m loom_quarantine` runs the quarantine as a process of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loom_common.service import entry
 
 
 def run() -> None:
-    """Run until told to stop."""
+    """Run until SIGTERM or SIGINT."""
     entry.begin()
     from loom_common.service.bootstrap import main
     from loom_quarantine.service import build

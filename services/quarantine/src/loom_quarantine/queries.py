@@ -1,6 +1,6 @@
-"""Quarantined records as people ask for them: which, how many, and all that is known of one.
+"""Queries of quarantined records: which, how many, and everything about one.
 
-Every function raises `DependencyUnavailable` where the database is away."""
+Every function raises `DependencyUnavailable` where the database cannot be reached."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ LISTED = (
     "resolved_at",
     "resolution_action",
 )
-"""The columns that `listing` gives, in order, unless told otherwise."""
+"""The columns of `listing` and their order, unless others are asked for."""
 WHOLE = (*LISTED, "pipeline_name", "batch_id", "outcome", "code", "output", "attempts", "replay_run_id")
-"""Every column that says something of the record."""
+"""Every column that describes the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Which records are meant. What is None leaves the choice open."""
+    """A filter for records. A field that is None does not restrict them."""
 
     pipeline: str | None = None
     run_id: str | None = None
     record_ids: tuple[str, ...] | None = None
     stage: Stage | None = None
     reason: str | None = None
-    """Words of the reason, or its code; upper and lower case do not matter."""
+    """A part of the reason, or its code. Case is ignored."""
     evaluator: str | None = None
-    """One that scored the record, or failed on it."""
+    """An evaluator that scored the record or failed on it."""
     min_score: float | None = None
     max_score: float | None = None
-    """Of that evaluator, both inclusive."""
+    """The highest score of that evaluator, inclusive."""
     unresolved: bool = False
-    """Only those that wait."""
+    """Only records that are not resolved."""
 
     def conditions(self, dialect: Dialect) -> list[ColumnElement[bool]]:
-        """As SQL, every value bound."""
+        """Return the conditions in SQL, with all values bound."""
         chosen: list[ColumnElement[bool]] = []
         if self.pipeline is not None:
             chosen.append(table.c.pipeline_name == self.pipeline)
@@ -148,8 +148,9 @@ async def listing(
     columns: Sequence[str] = LISTED,
     before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest `limit` records, or all, as JSON values (times in ISO 8601, UTC). `before` goes on after a listing
-    whose last row had that `id`."""
+    """Return the newest `limit` records, or all, as JSON values (times in ISO 8601, UTC).
+
+    `before` is the `id` of the last row of an earlier listing, which is continued."""
     async with transaction(engine) as connection:
         query = (
             select(*(table.c[name] for name in columns))
@@ -162,7 +163,7 @@ async def listing(
 
 
 async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
-    """How many records are chosen."""
+    """Return the number of records that match."""
     async with transaction(engine) as connection:
         query = select(func.count()).select_from(table).where(*chosen.conditions(connection.dialect))
         return int((await connection.execute(query)).scalar_one())
@@ -187,23 +188,23 @@ async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the records stand that somebody wants to try again."""
+    """How many of the records that somebody wants to retry can be taken."""
 
     waiting: tuple[str, ...]
-    """Ids of those that can be taken up."""
+    """The ids of records that can be taken."""
     resolved: dict[str, int]
-    """How many are resolved, by `resolution_action`."""
+    """The number of resolved records, by `resolution_action`."""
     held: dict[str, int]
-    """How many are in the hands of a replay, by its run id."""
+    """The number of records that a replay is processing, by its run id."""
 
     @property
     def records(self) -> int:
-        """How many there are in all."""
+        """The number of all records."""
         return len(self.waiting) + sum(self.resolved.values()) + sum(self.held.values())
 
 
 async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
-    """Which of the records chosen a replay would take up, and why it would not take the others."""
+    """Return which of the matching records a replay would take, and why it would not take the others."""
     async with transaction(engine) as connection:
         columns = (table.c.record_id, table.c.resolved, table.c.resolution_action, holder().label("holder"))
         query = select(*columns).where(*chosen.conditions(connection.dialect)).order_by(table.c.id.desc())
@@ -217,8 +218,8 @@ async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
 async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
     """How many were kept back for what, and what became of them; the most that wait first.
 
-    A record counts once, as it was kept back last, however many replays kept it back again; with a run chosen, as that
-    run kept it back."""
+    A record counts once, by its last entry, however many replays have quarantined it again; with a run in the filter,
+    by that run's entry."""
     keys = (table.c.pipeline_name, table.c.failure_stage, table.c.code, table.c.outcome)
     counts = {
         "records": func.count(),

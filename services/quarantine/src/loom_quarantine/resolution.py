@@ -1,7 +1,7 @@
-"""The end of a record's quarantine: replayed, mended and replayed, or given up. It holds for every copy of the record
-that the run which first kept it back, and replays of that run, have kept.
+"""Resolves quarantined records: as replayed, edited and replayed, or discarded.
 
-Every function is one transaction, and raises `DependencyUnavailable` where the database is away."""
+A resolution applies to every copy of the record in its thread. Every function is one transaction, and raises
+`DependencyUnavailable` where the database cannot be reached."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from loom_quarantine.db.threads import origin_of
 
 REPROCESSED = "reprocessed"
 MANUAL_FIX = "manual_fix"
-"""Replayed with fields that somebody edited."""
+"""The resolution of a record that was replayed with edited fields."""
 DISCARDED = "discarded"
 
 
 async def loaded(engine: AsyncEngine, run_id: str, record_ids: Sequence[str], now: dt.datetime) -> int:
-    """Resolve every copy of records that `run_id` loaded, also of those given up meanwhile. Returns how many copies."""
+    """Resolve every copy of records that `run_id` loaded, including discarded ones. Returns the number of copies."""
     async with transaction(engine) as connection:
         return await _resolve(connection, run_id, id_is_among(connection.dialect, record_ids), now)
 
 
 async def replay_ended(engine: AsyncEngine, run_id: str, now: dt.datetime) -> int:
-    """Resolve every copy of what the replay `run_id` took up and did not keep back again. Returns how many copies."""
+    """Resolve every copy of what the replay `run_id` took and did not quarantine again. Returns the number of
+    copies."""
     kept_again = select(table.c.record_id).where(table.c.run_id == run_id)
     got_through = select(replayed_records.c.record_id).where(
         replayed_records.c.run_id == run_id, replayed_records.c.record_id.not_in(kept_again)
@@ -39,8 +40,8 @@ async def replay_ended(engine: AsyncEngine, run_id: str, now: dt.datetime) -> in
 
 
 async def discard(engine: AsyncEngine, run_id: str, record_ids: Sequence[str] | None, now: dt.datetime) -> int:
-    """Give up the unresolved records of `run_id`, all or those named, in every copy. They stay readable. Returns how
-    many copies."""
+    """Discard unresolved records of `run_id`, all or those named, in every copy. They stay readable. Returns the number
+    of copies."""
     async with transaction(engine) as connection:
         meant = table.alias()
         chosen = [] if record_ids is None else [id_is_among(connection.dialect, record_ids, meant.c.record_id)]

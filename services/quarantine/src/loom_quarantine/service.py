@@ -1,4 +1,4 @@
-"""How the quarantine is put together."""
+"""Composes the quarantine service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from loom_quarantine.replays.source import Replay
 
 
 def build(platform: Platform) -> Service:
-    """The quarantine service on `platform`: it keeps records, replays them, and resolves what a replay got through."""
+    """Return the quarantine service on `platform`, which stores, replays and resolves records."""
     engine = open_engine(platform.settings.state.url.get_secret_value())
-    platform.vitals.needs["state database"] = lambda: reachable(engine)
+    platform.stats.needs["state database"] = lambda: reachable(engine)
     prefetch = platform.settings.worker.prefetch
     quarantine = Quarantine(engine, platform.clock)
     replay, run_ends = Replay(platform.plans, engine), RunEnds(engine, platform.clock)
@@ -31,7 +31,7 @@ def build(platform: Platform) -> Service:
     )
     replaying = (Accepts(ExtractSlice, replay, router.sliced),)
     ending = (Accepts(RunFinished, run_ends, router.nothing),)
-    duties = [
+    consumers = [
         ConsumerSpec(flow.QUARANTINE_QUEUE, keeping, prefetch),
         ConsumerSpec(flow.REPLAY_QUEUE, replaying, prefetch),
         ConsumerSpec(flow.RUN_ENDS_QUEUE, ending, prefetch),
@@ -44,4 +44,4 @@ def build(platform: Platform) -> Service:
         finally:
             await engine.dispose()
 
-    return StageService("quarantine", duties, platform, closing)
+    return StageService("quarantine", consumers, platform, closing)

@@ -20,5 +20,5 @@ def build(platform: Platform) -> Service:
     catalog = Catalog(stage.models, platform.project, platform.threads)
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))
     accepts = (Accepts(BatchExtracted, transformer, router.transformed),)
-    duty = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
-    return StageService("transformer", [duty], platform, stage.closing)
+    consumer = ConsumerSpec(flow.work_queue(Stage.TRANSFORM), accepts, platform.settings.worker.prefetch)
+    return StageService("transformer", [consumer], platform, stage.closing)

@@ -211,7 +211,7 @@ def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
 def _adapted(pipeline: Pipeline) -> list[Check]:
     """Whether what the providers need that Loom does not speak to itself is installed."""
     kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
-    lacking = [package.told(kind) for kind in sorted(kinds) if package.missing(kind)]
+    lacking = [package.missing_package_message(kind) for kind in sorted(kinds) if package.missing(kind)]
     if lacking:
         return [Check("models", ok=False, detail=words) for words in lacking]
     return [Check("models", ok=True, detail=f"{', '.join(sorted(kinds))}: what it needs is installed")] if kinds else []

@@ -1,1 +1,2 @@
-"""Providers whose protocol Loom does not speak itself, through an adapter library. Imported where one is asked."""
+"""Providers whose protocol Loom does not implement, called through an adapter library. It is imported at the first such
+call."""

@@ -1,4 +1,4 @@
-"""What a response of Bedrock's Converse says. Pure."""
+"""Reads responses of Bedrock's Converse API. It does no I/O."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, written
-from loom_ai.wire.document import NoAnswer, kind_of, object_of
-from loom_ai.wire.parts import once, text_in
-from loom_ai.wire.usage import Counted, added, checked
+from loom_ai.wire.answer import answer_from
+from loom_ai.wire.document import NoAnswer, kind_of, object_in, object_of
+from loom_ai.wire.parts import MessageText, distinct_kinds, text_in
+from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 _TOOL = "output"
 _REASONS = {
@@ -19,11 +20,13 @@ _REASONS = {
     **dict.fromkeys(("content_filtered", "guardrail_intervened"), finish.FILTERED),
     "malformed_tool_use": "malformed_function_call",
 }
-"""Its words for how an answer ended. `tool_use` is one where the tool is Loom's."""
+"""Bedrock's `stopReason` values and Loom's finish reasons for them. `tool_use` is added where the tool is Loom's
+own."""
 
 
 def parsed(body: bytes) -> Any:
-    """The document. The input of a tool is the answer itself, so it is kept as it is written."""
+    """Return the response as a document. A tool's input is the answer itself, so it is kept as the text that was sent.
+    Raises `NoAnswer`."""
     document = documents.parsed(body)
     if b'"toolUse"' in body:
         places = written.members_of(body, ("output", "message", "content"), ("toolUse", "input"))
@@ -50,27 +53,17 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
             noted.append(next(map(str, part), "empty"))
     text = "\n".join(used) if used else "".join(texts)
     reasons = _REASONS | ({"tool_use": finish.WHOLE} if used else {})
-    usage = checked(call, text, counted(document))
-    return ModelAnswer(
-        text=text,
-        finish_reason=finish.ended(document.get("stopReason"), reasons),
-        model=call.model,
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=latency,
-        estimated=usage.estimated,
-        noted=once(noted),
-    )
+    reason = finish.finish_reason_of(document.get("stopReason"), reasons)
+    return answer_from(call, MessageText(text, noted=distinct_kinds(noted)), reason, counted(document), latency)
 
 
-def counted(document: Any) -> Counted:
-    usage = document.get("usage") if isinstance(document, dict) else None
-    if not isinstance(usage, dict):
-        return Counted()
-    cached, kept = usage.get("cacheReadInputTokens"), usage.get("cacheWriteInputTokens")
-    return Counted(
-        given=added(usage.get("inputTokens"), cached, kept),
+def counted(document: Any) -> ReportedUsage:
+    usage = object_in(document, "usage")
+    if usage is None:
+        return ReportedUsage()
+    cached, capture_response = usage.get("cacheReadInputTokens"), usage.get("cacheWriteInputTokens")
+    return ReportedUsage(
+        given=sum_of_counts(usage.get("inputTokens"), cached, capture_response),
         cached=cached,
         answered=usage.get("outputTokens"),
         total=usage.get("totalTokens"),

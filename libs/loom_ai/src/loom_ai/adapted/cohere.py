@@ -1,4 +1,4 @@
-"""What a response of Cohere's chat says. Pure."""
+"""Reads responses of Cohere's chat API. It does no I/O."""
 
 from __future__ import annotations
 
@@ -8,51 +8,42 @@ from typing import Any
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish
-from loom_ai.wire.document import name_of, object_of
-from loom_ai.wire.parts import Said, once, said_in
-from loom_ai.wire.usage import Counted, checked
+from loom_ai.wire.answer import answer_from
+from loom_ai.wire.document import object_in, object_of
+from loom_ai.wire.parts import MessageText, distinct_kinds, message_text
+from loom_ai.wire.usage import ReportedUsage
 
 _TOOL = "output"
 _REASONS = {
     **dict.fromkeys(("complete", "stop_sequence"), finish.WHOLE),
     "max_tokens": finish.CUT_OFF,
 }
-"""Its words for how an answer ended, in small letters. `tool_call` is one where the tool is Loom's."""
+"""Cohere's `finish_reason` values, in lower case, and Loom's for them. `tool_call` is added where the tool is Loom's
+own."""
 
 parsed = documents.parsed
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     message = object_of(object_of(document, "the response").get("message"), "`message`")
-    used, said = _used(message.get("tool_calls"), said_in(message.get("content")), tool=call.schema is not None)
-    text = "\n".join(used) if used else said.text
+    used, found = _used(message.get("tool_calls"), message_text(message.get("content")), tool=call.schema is not None)
+    text = "\n".join(used) if used else found.text
     reasons = _REASONS | ({"tool_call": finish.WHOLE} if used else {})
-    usage = checked(call, text, counted(document))
-    return ModelAnswer(
-        text=text,
-        finish_reason=finish.ended(document.get("finish_reason"), reasons),
-        model=name_of(document.get("model"), call.model),
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=latency,
-        estimated=usage.estimated,
-        noted=said.noted,
-    )
+    reason = finish.finish_reason_of(document.get("finish_reason"), reasons)
+    return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
 
 
-def counted(document: Any) -> Counted:
-    """Cohere counts its own wrapping among the tokens and charges less: what it bills stands apart."""
-    usage = document.get("usage") if isinstance(document, dict) else None
+def counted(document: Any) -> ReportedUsage:
+    """Return the billed token counts, which Cohere reports separately; its other counts include its own prompt text."""
+    usage = object_in(document, "usage")
     for name in ("billed_units", "tokens"):
-        counts = usage.get(name) if isinstance(usage, dict) else None
-        if isinstance(counts, dict) and counts:
-            return Counted(given=counts.get("input_tokens"), answered=counts.get("output_tokens"))
-    return Counted()
+        if counts := object_in(usage, name):
+            return ReportedUsage(given=counts.get("input_tokens"), answered=counts.get("output_tokens"))
+    return ReportedUsage()
 
 
-def _used(calls: Any, said: Said, *, tool: bool) -> tuple[list[str], Said]:
-    """What the tool was given, as JSON, and what was said beside."""
+def _used(calls: Any, found: MessageText, *, tool: bool) -> tuple[list[str], MessageText]:
+    """Return the inputs of Loom's tool as JSON texts, and the text beside them."""
     used, others = [], []
     for each in calls if isinstance(calls, list) else ():
         function = each.get("function") if isinstance(each, dict) else None
@@ -61,4 +52,4 @@ def _used(calls: Any, said: Said, *, tool: bool) -> tuple[list[str], Said]:
             used.append(given)
         else:
             others.append("tool_call")
-    return used, replace(said, noted=once((*said.noted, *others)))
+    return used, replace(found, noted=distinct_kinds((*found.noted, *others)))

@@ -1,5 +1,5 @@
-"""Asks models of providers that the adapter library speaks to: once per question. Whether and when to ask again, keys,
-limits and breakers are Loom's, as for every other provider."""
+"""Calls models through the adapter library, once per call. Retries, keys, limits and breakers are Loom's, as for all
+providers."""
 
 from __future__ import annotations
 
@@ -10,81 +10,82 @@ from time import perf_counter
 from pydantic_ai.direct import model_request
 
 from loom_ai.adapted import bedrock, cohere, responses, turns
-from loom_ai.adapted.lines import Line, open_line
 from loom_ai.adapted.package import ensure
 from loom_ai.adapted.responses import Response
-from loom_ai.http.http_errors import EndpointReference, Limits, broken_off, late, unreachable
-from loom_ai.http.received import Received, meant
+from loom_ai.adapted.sdk_models import OpenedModel, open_model
+from loom_ai.http.http_errors import EndpointReference, Limits, interrupted_error, timeout_error, unreachable_error
+from loom_ai.http.received import Received, answer_or_raise
 from loom_ai.pacing.retry import retry_after_of
 from loom_ai.ports import ModelAnswer, ModelCall
-from loom_ai.wire.form import Form, Manner, Reading
+from loom_ai.wire.form import AcceptedParameters, Form, ResponseReader
 from loom_common.errors import AccessRefused, LoomError, PermanentError
 
-_READINGS: dict[str, Reading] = {"bedrock": bedrock, "cohere": cohere}
+_READINGS: dict[str, ResponseReader] = {"bedrock": bedrock, "cohere": cohere}
 
 
 class AdaptedModels:
-    """Of one process. A line to a model is opened at its first question."""
+    """The models that this process has opened. Each is opened at its first call."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str, str, str | None, Limits], Line] = {}
+        self._models: dict[tuple[str, str, str, str | None, Limits], OpenedModel] = {}
         self._opening = asyncio.Lock()
 
     async def ask(
         self,
         call: ModelCall,
         form: Form,
-        manner: Manner,
-        place: EndpointReference,
+        accepted: AcceptedParameters,
+        endpoint: EndpointReference,
         base_url: str,
         secret: str | None,
         limits: Limits,
         *,
         answered_before: bool = False,
     ) -> ModelAnswer:
-        """One question, one answer. `base_url` and `secret` are resolved. Raises as `ModelClient.complete` does."""
-        line = await self._line(call, base_url, secret, limits)
+        """Make one call and return its answer. `base_url` and `secret` are resolved. Raises as `ModelClient.complete`
+        does."""
+        opened = await self._open(call, base_url, secret, limits)
         response = Response()
         token = responses.current.set(response)
         began = perf_counter()
         try:
             async with asyncio.timeout(limits.total):
-                await self._put(line, call, form, manner)
-        except line.foreseen as error:
-            # Whatever the library made of a response that came: it is read below.
+                await self._send(opened, call, form, accepted)
+        except opened.expected as error:
+            # The response is read below, whatever the library has made of it.
             if response.status is None:
-                raise _trouble(error, line, place, limits) from error
+                raise _trouble(error, opened, endpoint, limits) from error
         finally:
             responses.current.reset(token)
         if response.status is None:
-            raise PermanentError(f"{place}: the provider's SDK asked in a way that Loom does not know.")
+            raise PermanentError(f"{endpoint}: the provider's SDK asked in a way that Loom does not know.")
         wait = retry_after_of(response.headers, dt.datetime.now(dt.UTC))
         secrets = () if secret is None else (secret,)
-        received = Received(response.body, call, place, perf_counter() - began, wait, secrets, answered_before)
-        return meant(_READINGS[call.provider], response.status, response.headers, received)
+        received = Received(response.body, call, endpoint, perf_counter() - began, wait, secrets, answered_before)
+        return answer_or_raise(_READINGS[call.provider], response.status, response.headers, received)
 
-    async def _put(self, line: Line, call: ModelCall, form: Form, manner: Manner) -> None:
+    async def _send(self, opened: OpenedModel, call: ModelCall, form: Form, accepted: AcceptedParameters) -> None:
         await model_request(
-            line.model,
+            opened.model,
             turns.messages(call, form),
-            model_settings=turns.settings(call, manner),
+            model_settings=turns.settings(call, accepted),
             model_request_parameters=turns.parameters(call, form),
             instrument=False,
         )
 
     async def close(self) -> None:
-        for line in self._lines.values():
-            await line.close()
-        self._lines.clear()
+        for opened in self._models.values():
+            await opened.close()
+        self._models.clear()
 
-    async def _line(self, call: ModelCall, base_url: str, secret: str | None, limits: Limits) -> Line:
+    async def _open(self, call: ModelCall, base_url: str, secret: str | None, limits: Limits) -> OpenedModel:
         key = (call.provider, base_url, call.model, secret, limits)
         async with self._opening:
-            if key not in self._lines:
+            if key not in self._models:
                 # In a thread: the SDKs read files, and take a while to import.
-                self._lines[key] = await asyncio.to_thread(_opened, call, base_url, secret, limits)
+                self._models[key] = await asyncio.to_thread(_opened, call, base_url, secret, limits)
                 _allow_threads(limits.connections)
-            return self._lines[key]
+            return self._models[key]
 
 
 def _allow_threads(count: int) -> None:
@@ -95,26 +96,26 @@ def _allow_threads(count: int) -> None:
     limiter.total_tokens = max(limiter.total_tokens, count)
 
 
-def _opened(call: ModelCall, base_url: str, secret: str | None, limits: Limits) -> Line:
+def _opened(call: ModelCall, base_url: str, secret: str | None, limits: Limits) -> OpenedModel:
     ensure(call.provider)
-    return open_line(call.provider, call.model, base_url, secret, limits)
+    return open_model(call.provider, call.model, base_url, secret, limits)
 
 
-def _trouble(error: Exception, line: Line, place: EndpointReference, limits: Limits) -> LoomError:
-    """What an error of the SDK means where no response came."""
+def _trouble(error: Exception, opened: OpenedModel, endpoint: EndpointReference, limits: Limits) -> LoomError:
+    """Classify an SDK's error where no response came."""
     match error:
-        case _ if isinstance(error, line.late):
-            return late(place, limits)
-        case _ if isinstance(error, line.no_access):
+        case _ if isinstance(error, opened.timeouts):
+            return timeout_error(endpoint, limits)
+        case _ if isinstance(error, opened.no_access):
             return AccessRefused(
-                f"{place}: no credentials were found ({type(error).__name__}). Set {place.key}, or what the provider's "
-                "SDK looks for, where the worker runs."
+                f"{endpoint}: no credentials were found ({type(error).__name__}). Set {endpoint.key}, or what the "
+                "provider's SDK looks for, where the worker runs."
             )
-        case _ if isinstance(error, line.away):
-            return unreachable(place, error)
-        case _ if isinstance(error, line.broken):
-            return broken_off(place, error)
-        case _ if isinstance(error, line.wrong):
-            return PermanentError(f"{place}: {error}")
+        case _ if isinstance(error, opened.unreachable):
+            return unreachable_error(endpoint, error)
+        case _ if isinstance(error, opened.broken):
+            return interrupted_error(endpoint, error)
+        case _ if isinstance(error, opened.misconfigured):
+            return PermanentError(f"{endpoint}: {error}")
         case _:
-            return broken_off(place, error)
+            return interrupted_error(endpoint, error)

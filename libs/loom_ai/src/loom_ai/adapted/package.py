@@ -1,7 +1,7 @@
-"""The adapter library (`pydantic-ai-slim`) that speaks the protocols Loom does not: there or not, and when imported.
+"""Checks for and imports the adapter library (`pydantic-ai-slim`), which implements the protocols that Loom does not.
 
-It takes seconds to import and brings the providers' own SDKs, so it is an extra, and imported where a pipeline asks a
-model of such a provider (docs/adr/0009)."""
+It takes seconds to import and brings the providers' own SDKs. It is therefore an optional extra, and is imported at the
+first call to a model of such a provider (docs/adr/0009)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loom_ai.adapted.models import AdaptedModels
 
 _SDKS = {"bedrock": "boto3", "cohere": "cohere"}
-"""What the library in its turn needs for each."""
+"""The SDK that the library needs for each provider."""
 REMEDY = (
     "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in the checkout; for the "
     "image, `docker build --build-arg AI_EXTRAS=providers .`"
@@ -23,7 +23,7 @@ REMEDY = (
 
 
 def missing(provider: str) -> str | None:
-    """The package that a provider needs and that is not here; None where none is. Imports nothing."""
+    """Return the package that a provider needs and that is not installed, else None. It imports nothing."""
     if provider not in ADAPTED:
         return None
     needed = ("pydantic_ai", _SDKS[provider])
@@ -31,20 +31,21 @@ def missing(provider: str) -> str | None:
     return next((name.replace("_", "-") for name in names), None)
 
 
-def told(provider: str) -> str:
-    """That what a provider needs is missing, and the remedy."""
+def missing_package_message(provider: str) -> str:
+    """Return a message that names the missing package and how to install it."""
     return f"provider {provider} needs the package {missing(provider)}, which is not installed here. {REMEDY}"
 
 
 def ensure(provider: str) -> None:
-    """Raises `PermanentError` where something that a provider needs is not here."""
+    """Check the packages that a provider needs. Raises `PermanentError` where one is missing."""
     if missing(provider) is not None:
-        raise PermanentError(f"The {told(provider)}.")
+        raise PermanentError(f"The {missing_package_message(provider)}.")
 
 
 def adapted_models(provider: str) -> AdaptedModels:
-    """What asks the models of such a provider. The first time takes seconds: call it from a thread. Raises as `ensure`
-    does."""
+    """Return the client for models of such a provider.
+
+    The first call takes seconds, so call it in a thread. Raises as `ensure` does."""
     ensure(provider)
     from loom_ai.adapted.models import AdaptedModels
 

@@ -1,7 +1,7 @@
-"""The response that an SDK gets, as it came: read up to a limit, and kept for Loom to read by itself.
+"""Captures the response that an SDK receives, up to a size limit, so that Loom can read it itself.
 
-What the SDKs and the library make of a response loses what they do not expect, or fails over it. Loom reads the answer
-from the response, as for every other provider; the library asks the question."""
+The SDKs and the library drop, or fail on, what they do not expect in a response. The library only sends the question;
+Loom reads the answer as for every other provider."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from loom_ai.http.bodies import MOST_BYTES, Body, unfold
+from loom_ai.http.bodies import MOST_BYTES, Body, decompress
 
 
 @dataclass(slots=True)
 class Response:
-    """Of one question; empty until one comes."""
+    """The response to one call. It is empty until one arrives."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body = field(default_factory=lambda: Body(b""))
 
-    def came(self, status: int, headers: Mapping[str, str], data: bytes) -> bytes:
-        """A response came with that body, of which at most one byte more than the limit was read. Gives the body as
-        the SDK may read it."""
+    def receive(self, status: int, headers: Mapping[str, str], data: bytes) -> bytes:
+        """Store a response, of whose body at most one byte above the limit was read. Returns the body that the SDK may
+        read."""
         self.status, self.headers = status, CIMultiDict(headers)
         encoding = self.headers.get("Content-Encoding", "").strip().lower()
-        body = Body(data) if encoding in ("", "identity") else unfold(data, encoding)
+        body = Body(data) if encoding in ("", "identity") else decompress(data, encoding)
         if len(data) > MOST_BYTES or len(body.data) > MOST_BYTES:
             body = Body(body.data[:MOST_BYTES], f"it is larger than {MOST_BYTES // 1024 // 1024} MB")
         self.body = body
@@ -40,7 +40,7 @@ current: ContextVar[Response | None] = ContextVar("loom_response", default=None)
 variable, because an SDK stands between the question and Loom's transport, and passes no argument on."""
 
 
-def kept(status: int, headers: Mapping[str, Any], data: bytes) -> bytes:
-    """Keep a response for who asked. Gives the body as the SDK may read it."""
+def capture_response(status: int, headers: Mapping[str, Any], data: bytes) -> bytes:
+    """Store a response for the task that made the call. Returns the body that the SDK may read."""
     text = {str(name): str(value) for name, value in headers.items()}
-    return (current.get() or Response()).came(status, text, data)
+    return (current.get() or Response()).receive(status, text, data)

@@ -1,4 +1,4 @@
-"""A question in the library's words. Pure."""
+"""Translates a call into the library's own types. It does no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from loom_ai.ports import ModelCall
-from loom_ai.wire.form import USUAL, Form, Manner, described
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, messages_with_schema
 from loom_common.errors import PermanentError
 
 _TOOL = "output"
@@ -26,16 +26,16 @@ _PARAMETERS = {
     "bedrock": frozenset({"top_p", "stop_sequences"}),
     "cohere": frozenset({"top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "stop_sequences"}),
 }
-"""The parameters that the library hands on to each provider."""
+"""The parameters that the library passes on to each provider."""
 _BODIES = {"bedrock": "bedrock_additional_model_requests_fields"}
-"""How it hands on other fields."""
+"""The setting under which the library passes on other fields of the body."""
 
 
 def messages(call: ModelCall, form: Form) -> list[ModelMessage]:
-    """The conversation."""
+    """Return the messages of the conversation."""
     turns: list[ModelMessage] = []
     asked: list[ModelRequestPart] = []
-    for message in described(call, form):
+    for message in messages_with_schema(call, form):
         match message.role:
             case "system":
                 asked.append(SystemPromptPart(message.content))
@@ -47,10 +47,10 @@ def messages(call: ModelCall, form: Form) -> list[ModelMessage]:
     return [*turns, ModelRequest(asked)]
 
 
-def settings(call: ModelCall, manner: Manner = USUAL) -> ModelSettings:
-    """How it is asked. Raises `PermanentError` for what the library does not hand on."""
+def settings(call: ModelCall, accepted: AcceptedParameters = ALL_ACCEPTED) -> ModelSettings:
+    """Return the settings of the call. Raises `PermanentError` for a parameter that the library does not pass on."""
     said = ModelSettings()
-    if call.temperature is not None and manner.temperature:
+    if call.temperature is not None and accepted.temperature:
         said["temperature"] = call.temperature
     if call.max_tokens is not None:
         said["max_tokens"] = call.max_tokens
@@ -72,7 +72,7 @@ def _besides(call: ModelCall) -> dict[str, Any]:
 
 
 def parameters(call: ModelCall, form: Form) -> ModelRequestParameters:
-    """What holds the answer to a shape: in the strongest form, a tool that has to be used."""
+    """Return how the answer is held to a schema. In the strictest form that is a tool whose use is forced."""
     if call.schema is None or form is not Form.JSON_SCHEMA:
         return ModelRequestParameters()
     tool = ToolDefinition(

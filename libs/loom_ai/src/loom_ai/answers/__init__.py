@@ -1,3 +1,4 @@
-"""What is made of a model's answer: JSON found in text, checked against the declared shape, for one record or several.
+"""Turns the text of a model's answer into records: finds the JSON, checks its schema, for one record or several per
+call.
 
-Transforms and judges come in here; it asks the journal and knows no provider."""
+Transforms and evaluators import it. It uses the journal and depends on no provider."""

@@ -1,7 +1,8 @@
-"""The JSON object that an answer is, or that stands in it between other words. Pure.
+"""Finds the JSON object in the text of an answer. It does no I/O.
 
-Small models think aloud, fence what they give, and talk around it. Where exactly one object stands there, that is the
-answer, and asking again would only cost. Where there are several, or a broken one, nobody can say which is meant."""
+Small models write their reasoning, code fences and explanations around the object. Where the text holds exactly one
+object, that is the answer, and a repair call would only cost money. Where it holds several, or a broken one, it cannot
+be decided which is meant."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning|reflection)>", re.
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _CHANNEL = "<|channel|>"
 _STRIPPED = re.compile(r"\Aanalysis.*?assistantfinal", re.DOTALL)
-"""The same channels, where a server has taken the markers out."""
+"""Matches the reasoning of the harmony format where a server has removed the channel markers."""
 _BEGINS_JSON = re.compile(r"""\{\s*(?:["']|\w+\s*:)|\[\s*[\[{"]""")
 _CLOSED = "</think>"
 _BRACKET = re.compile(r"[\[{]")
@@ -25,9 +26,10 @@ _decoder = json.JSONDecoder()
 
 
 def value_in(text: str, *, strict: bool = False) -> Any:
-    """The JSON value that the text is; else, unless `strict`, the one object that stands in it.
+    """Return the JSON value that the text is, or, unless `strict`, the one object that it contains.
 
-    Raises `UnfitJson` for what would not be kept as it is written, `json.JSONDecodeError` where there is none."""
+    Raises `UnfitJson` for a value that cannot be stored exactly as written, and `json.JSONDecodeError` where there is
+    none."""
     try:
         return loads(text)
     except json.JSONDecodeError:
@@ -37,13 +39,14 @@ def value_in(text: str, *, strict: bool = False) -> Any:
 
 
 def without_thoughts(text: str) -> str:
-    """The text without the reasoning before it: blocks of think tags, and the channels of the harmony format. Empty
-    where there is nothing but reasoning; as it is where there is none."""
-    if channels := [*_outside_values(text, _CHANNEL)]:
+    """Remove the reasoning in front of the text: think tags, and the channels of the harmony format.
+
+    The result is empty where the text holds nothing but reasoning."""
+    if channels := [*_positions_outside_values(text, _CHANNEL)]:
         final = [found for place in channels if (found := _FINAL.match(text, place)) is not None]
         if final:
             message = text[final[-1].end() :]
-            return message[: next(_outside_values(message, "<|"), len(message))]
+            return message[: next(_positions_outside_values(message, "<|"), len(message))]
         return (
             "" if text.lstrip().startswith(("<|channel|>analysis", "<|start|>assistant<|channel|>analysis")) else text
         )
@@ -56,8 +59,8 @@ def without_thoughts(text: str) -> str:
 
 
 def _one_object(text: str) -> str | None:
-    """The one object in a text, as it is written; None where there is none, or more than one, or a broken one."""
-    closed = [*_outside_values(text, _CLOSED)]  # some servers open the block themselves
+    """Return the one object in a text, as it is written; None where there is none, more than one, or a broken one."""
+    closed = [*_positions_outside_values(text, _CLOSED)]  # some servers open the block themselves
     text = text[closed[-1] + len(_CLOSED) :] if closed else _STRIPPED.sub("", text)
     found: str | None = None
     at = 0
@@ -83,8 +86,8 @@ def _one_object(text: str) -> str | None:
     return None
 
 
-def _outside_values(text: str, marker: str) -> Iterator[int]:
-    """Where `marker` stands in a text, except within its JSON values: there it is a part of what is said."""
+def _positions_outside_values(text: str, marker: str) -> Iterator[int]:
+    """Yield the positions of `marker` outside of the text's JSON values; inside of them it is data."""
     at, tried, found = 0, 0, text.find(marker)
     while found >= 0:
         start = _BRACKET.search(text, at, found)

@@ -1,9 +1,8 @@
-"""Several questions in one call, answered by name: `records_per_call`.
+"""Asks several questions in one call (`records_per_call`) and matches the parts of the answer by name.
 
-The parts of an answer are matched to their questions by name, never by order. Each is checked by itself; what is
-missing or does not fit is left to be asked singly. Where a question was answered together with others is noted in the
-journal under the question's own key, so that it is not paid again in whichever company it comes next; while a shared
-call is under way, its questions are nobody else's to ask."""
+Each part is checked on its own. A missing or unfit part is asked for again in a call of its own. The journal gets an
+entry for each question under the question's own key, so that it is not paid again when it is grouped differently. While
+a shared call is in flight, no other call asks its questions."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call that may be made together with others, and who pays for it when it is alone."""
+    """A call that may be combined with others, and the record that pays for it when it is made alone."""
 
     call: ModelCall
     payer: Payer
@@ -40,10 +39,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a shared answer holds for one question."""
+    """The part of a shared answer that belongs to one question."""
 
     output: dict[str, Any] | None
-    """None: nothing of use. Ask singly."""
+    """The output; None where the part is missing or unfit and the question has to be asked alone."""
     spent: Spent
 
 
@@ -57,17 +56,18 @@ async def ask_together(
     *,
     strict: bool = False,
 ) -> list[Part]:
-    """A part for each question, in order; at most `at_once` share a call. A question that another shared call holds at
-    this moment is not asked again: its answer is waited for. `strict` as for `structured.read`. Raises what
-    `JournalledModels.complete` raises, but for a refusal of the call, which leaves all its questions to be asked
-    singly."""
+    """Return a part for each question, in order, with at most `at_once` questions per call.
+
+    A question that another shared call has in flight is not asked again; its answer is awaited. `strict` is as for
+    `structured_output.read`. Raises what `JournalledModels.complete` raises, except that a refused call leaves all its
+    questions to be asked alone."""
     asking = _Asking(models, at_once, shape, reuse, patience, strict)
     keys = [reuse.key(each.call, each.payer) for each in questions]
     first: dict[str, Question] = {}
     for key, question in zip(keys, questions, strict=True):
         first.setdefault(key, question)
     parts = await asking.answers(first)
-    # Whose question another asked before it shares the output, and pays nothing.
+    # A record whose question another record has asked shares the output and pays nothing.
     return [
         parts[key] if first[key] is question else replace(parts[key], spent=NOTHING)
         for key, question in zip(keys, questions, strict=True)
@@ -76,7 +76,7 @@ async def ask_together(
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """How the questions of one batch are asked. Questions are told apart by their keys."""
+    """Asks the questions of one batch. Equal questions have the same key."""
 
     models: JournalledModels
     at_once: int
@@ -86,13 +86,13 @@ class _Asking:
     strict: bool
 
     async def answers(self, questions: Mapping[str, Question]) -> dict[str, Part]:
-        """A part for each of them."""
+        """Return a part for each of the questions."""
         parts = await self._known(questions)
         rest = {key: each for key, each in questions.items() if key not in parts}
         claimed = {shared_by(key): question.payer for key, question in rest.items()}
         async with self.models.shared.taken(claimed) as mine:
             free = {key: each for key, each in rest.items() if shared_by(key) in mine}
-            parts |= await self._known(free)  # answered between the look that found nothing and the claim
+            parts |= await self._known(free)  # answered after the first look in the journal and before the claim
             keys = [key for key in free if key not in parts]
             groups = [keys[start : start + self.at_once] for start in range(0, len(keys), self.at_once)]
             for answered in await asyncio.gather(*(self._asked({key: free[key] for key in each}) for each in groups)):
@@ -106,7 +106,7 @@ class _Asking:
         if len(questions) == 1:
             return {key: await self._alone(question) for key, question in questions.items()}
         payer = next(iter(questions.values())).payer
-        call = joined([each.call for each in questions.values()], self.shape)
+        call = combined_call([each.call for each in questions.values()], self.shape)
         try:
             settled = await self.models.complete(call, payer, self.reuse, self.patience)
         except RecordError:
@@ -121,7 +121,7 @@ class _Asking:
         return parts
 
     async def _alone(self, question: Question) -> Part:
-        """A question that is left over is asked in a call of its own."""
+        """Ask a single remaining question in a call of its own."""
         try:
             settled = await self.models.complete(question.call, question.payer, self.reuse, self.patience)
         except RecordError:
@@ -132,7 +132,7 @@ class _Asking:
             return Part(None, settled.spent)
 
     async def _known(self, questions: Mapping[str, Question]) -> dict[str, Part]:
-        """What the journal holds already, from a shared call or from a call of the question's own."""
+        """Return what the journal holds, from a shared call or from a call of the question's own."""
         found = await asyncio.gather(*(self._noted(key, each) for key, each in questions.items()))
         return {key: part for key, part in zip(questions, found, strict=True) if part is not None}
 
@@ -155,8 +155,8 @@ class _Asking:
         await self.models.shared.until_free(shared_by(key), question.payer, look_up)
 
 
-def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
-    """One call that asks what several do, which differ in their last message alone. Pure."""
+def combined_call(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
+    """Combine calls that differ in their last message only into one call. It does no I/O."""
     names = [_name(number) for number in range(1, len(calls) + 1)]
     requests = [f"### {name}\n{call.messages[-1].content}" for name, call in zip(names, calls, strict=True)]
     words = "\n\n".join([_WORDS.format(count=len(calls)), *requests])
@@ -171,7 +171,7 @@ def joined(calls: Sequence[ModelCall], shape: Shape | None) -> ModelCall:
 
 
 def part_of(answer: ModelAnswer, number: int, shape: Shape | None, *, strict: bool = False) -> dict[str, Any] | None:
-    """The output of the `number`-th question (1-based); None where there is none that fits. Pure."""
+    """Return the output of the `number`-th question (1-based); None where there is none that fits. It does no I/O."""
     if answer.finish_reason != finish.WHOLE:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The declared shape of an output, compiled once: what an answer is checked against."""
+"""The declared schema of an output, compiled once, which answers are validated against."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from loom_common.errors import RecordError
 
 
 class Shape:
-    """A JSON Schema with its validator."""
+    """A JSON Schema and its validator."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        """`spec` in short form or as JSON Schema; raises `ValueError` where it is neither."""
+        """`spec` is the short form of the pipeline file or a JSON Schema. Raises `ValueError` where it is neither."""
         self.schema = json_schema(spec)
         self._whole = whole_numbers(self.schema)
         self._validator = validator_of(self.schema)
 
     def misfit(self, value: Any) -> str | None:
-        """What is wrong with `value`, naming the field; None where it fits. Raises `RecordError` where that cannot be
-        said within the time that a check may take."""
+        """Return what is wrong with `value`, naming the field; None where it is valid.
+
+        Raises `RecordError` where the check takes longer than its time limit."""
         with limited():
             if self._validator.is_valid(value):
                 return None
@@ -35,11 +36,11 @@ class Shape:
         return f"{field}: {error.message}" if field else error.message
 
     def exact(self, value: Any) -> Any:
-        """A value that fits, with the integers that the shape declares as integers: `1.0` is one for JSON Schema."""
+        """Return a valid value with integers where the schema declares them: JSON Schema counts `1.0` as one."""
         return value if self._whole is None else self._whole(value)
 
     def check(self, output: Mapping[str, Any]) -> None:
-        """Raises `RecordError` (code `invalid_output`) where `output` does not fit."""
+        """Check an output. Raises `RecordError` (code `invalid_output`) where it is not valid."""
         if (misfit := self.misfit(output)) is not None:
             raise RecordError(
                 f"The output does not fit its declared shape ({misfit})",

@@ -1,4 +1,4 @@
-"""Answers as records: JSON of the declared shape, asked for once more where the first answer misses it."""
+"""Asks a model for JSON of the declared schema, and once more where the first answer does not fit."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from loom_common.errors import RecordError
 
 INVALID = "invalid_output"
 _RAW_SHOWN = 20_000
-"""Characters of a useless answer that are kept with its record."""
+"""The most characters of an unusable answer that are kept with its record."""
 _REPAIRED = 100_000
-"""Characters of a longer answer are not sent back to be repaired: that would cost more than asking anew."""
+"""The longest answer that is sent back for repair, in characters; above that, repair costs more than asking anew."""
 TRIES = 3
-"""Of a question, where what comes is no answer of the endpoint's protocol."""
+"""How often a question is asked where the response is not one of the endpoint's protocol."""
 _APART = 1000
-"""Between the tries of one attempt at a record and those of the next, in the key of the journal."""
+"""The distance in the journal key between the tries of one attempt at a record and those of the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The output of one record, or why there is none; and what it took either way."""
+    """The output of one record, or why it has none, and what it took."""
 
     output: dict[str, Any] | None
     error: RecordError | None
@@ -49,11 +49,11 @@ async def ask(
     *,
     strict: bool = False,
 ) -> Reply:
-    """Ask, read, and have a misfit repaired once. Without a shape the output is `{"text": answer}`.
+    """Ask the model, read the answer, and have an unfit answer repaired once.
 
-    A failure is the record's own and stands in the reply; docs/models.md lists the codes. A failure that an earlier run
-    paid for is not believed: it is asked anew. `patience` is how many seconds one answer may take; `strict` as for
-    `read`. Raises what `JournalledModels.complete` raises."""
+    Without a shape the output is `{"text": answer}`. A failure that concerns the record alone stands in the reply;
+    docs/models.md lists the codes. A failure that was paid for by an earlier run is asked for anew. `patience` limits
+    the time of one answer, in seconds; `strict` is as for `read`. Raises what `JournalledModels.complete` raises."""
     reuse = reuse or Reuse()
 
     def output_of(answer: ModelAnswer) -> dict[str, Any]:
@@ -89,8 +89,10 @@ async def _asked_and_repaired(
 async def _answered(
     models: JournalledModels, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
 ) -> tuple[Settled, Spent]:
-    """The answer, and what it took. A response that holds none is asked for again, a few times; one that was found, and
-    so came to an earlier delivery of the record, is not the last of them."""
+    """Return the answer and what it took.
+
+    A response without an answer is asked for again, up to `TRIES` times. One that an earlier delivery of the record
+    received does not count as the last try."""
     spent = NOTHING
     for tried in count(1):
         asked = call if tried == 1 and not call.again else replace(call, again=_APART * call.again + tried - 1)
@@ -104,12 +106,14 @@ async def _answered(
 
 
 def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> dict[str, Any]:
-    """The output that an answer holds: `strict` reads it as it stands, else reasoning, code fences and words around it
-    are left out. Raises `RecordError`."""
-    _see_that_it_is_whole(answer)
+    """Return the output in an answer.
+
+    `strict` reads the text as it stands; otherwise reasoning, code fences and text around it are removed. Raises
+    `RecordError`."""
+    _check_complete(answer)
     text = answer.text if strict else without_thoughts(answer.text)
     if not text or text.isspace():
-        raise RecordError(_nothing(answer), code="empty_answer", details=raw(answer))
+        raise RecordError(_empty_answer_message(answer), code="empty_answer", details=raw(answer))
     if shape is None:
         return {"text": text}
     try:
@@ -128,13 +132,13 @@ def read(answer: ModelAnswer, shape: Shape | None, *, strict: bool = False) -> d
 
 
 def raw(answer: ModelAnswer) -> dict[str, Any]:
-    """What is kept of an answer that is of no use."""
+    """Return what is kept of an unusable answer."""
     kept = {"raw": answer.text[:_RAW_SHOWN], "finish_reason": answer.finish_reason, "model": answer.model}
     return kept | ({"left_out": list(answer.noted)} if answer.noted else {})
 
 
-def _see_that_it_is_whole(answer: ModelAnswer) -> None:
-    """Raises `RecordError` for what ended in any other way than whole, and for an answer that says nothing."""
+def _check_complete(answer: ModelAnswer) -> None:
+    """Raise `RecordError` for an answer that is incomplete or empty."""
     match answer.finish_reason:
         case finish.WHOLE:
             return
@@ -159,8 +163,8 @@ def _see_that_it_is_whole(answer: ModelAnswer) -> None:
     raise RecordError(words, code=code, details=raw(answer))
 
 
-def _nothing(answer: ModelAnswer) -> str:
-    """What to say of an answer without a word."""
+def _empty_answer_message(answer: ModelAnswer) -> str:
+    """Explain an answer that holds no text."""
     beside = f" Left out were parts of these kinds: {', '.join(answer.noted)}" if answer.noted else ""
     return f"The answer is empty: it holds no text{', or reasoning alone' if answer.tokens_out > 1 else ''}.{beside}"
 

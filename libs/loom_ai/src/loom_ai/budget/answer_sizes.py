@@ -1,8 +1,8 @@
-"""How large questions and answers are, as far as the calls of a run have shown: what a reservation learns from.
+"""Predicts the tokens of questions and answers from the calls that a run has made.
 
-The longest answer of a call is a limit that the provider keeps, so it may be chosen by what was seen. The size of a
-question cannot be chosen. Its bound is a token for each byte; of the part that it has in common with a question that
-was counted already, as many tokens as that one had."""
+The provider enforces a limit on an answer, so that limit can be chosen from earlier answers. A question's size cannot
+be chosen. It is bounded by one token per byte; for the beginning that it shares with a question that was counted
+already, by the tokens of that question."""
 
 from __future__ import annotations
 
@@ -15,41 +15,42 @@ from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelAnswer, ModelCall
 
 FIRST_ANSWERS = 1024
-"""Tokens that an answer is allowed before any was seen, where the rest of the budget does not bear more."""
+"""The limit of an answer before any was seen, in tokens, where the budget does not allow the call's own limit."""
 _FEW = 20
-"""Answers before their lengths say something about the next ones."""
+"""The number of answers below which their lengths are multiplied by four instead of two."""
 _KEPT = 500
-"""The last lengths are kept."""
+"""The number of answers whose lengths are remembered."""
 _FIRST_LEAST = 64
-"""Tokens that are worth asking for before any answer was seen."""
+"""The smallest limit that is worth a call before any answer was seen, in tokens."""
 _SHORTEST = 16
-"""Tokens that an answer is allowed at least, however short answers were."""
+"""The smallest limit that is ever set, in tokens."""
 _AROUND = 16
-"""Tokens that a question may have more where the text it has in common with another one ends."""
+"""Extra tokens of a question where its common beginning with an earlier one ends, because tokens may span that
+point."""
 _MARGIN = 1.5
-"""How many more tokens for each byte a question may have than all that were counted."""
+"""The factor on the highest tokens per byte that were counted, for the likely size of a question."""
 _KINDS = 200
 
 
 @dataclass(slots=True)
 class Sizes:
-    """Of one run's calls of one kind: the same model, purpose and schema."""
+    """The sizes of one kind of call of a run: one model, purpose and schema."""
 
     answers: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    """Tokens of the last answers. One that was cut off counts twice what it had."""
+    """The tokens of the last answers. An answer that was cut off is entered with twice its tokens."""
     most_given: int = 0
-    """Tokens of the largest question, as the provider counted them."""
+    """The tokens of the largest question, as the provider counted them."""
     share: float = 0.0
-    """The most tokens that were counted for each byte of the bound."""
+    """The highest ratio of counted tokens to the bound of a question."""
     beyond: int = 0
-    """Tokens by which an answer was longer than it was allowed to be: some providers count what they do not limit."""
+    """The most tokens by which an answer exceeded its limit. Some providers count tokens that they do not limit."""
     text: str = ""
-    """A question that was counted."""
+    """The text of a question that the provider has counted."""
     first: int = 0
-    """Calls that are under way, or begin, although no answer was seen."""
+    """The number of calls in flight, or about to be, that were made before any answer was seen."""
 
-    def saw(self, call: ModelCall, answer: ModelAnswer) -> None:
-        """Learn from an answer to `call`, which was limited to its `max_tokens`."""
+    def learn(self, call: ModelCall, answer: ModelAnswer) -> None:
+        """Learn from the answer to `call`, whose limit was its `max_tokens`."""
         cut_off = answer.finish_reason == "length"
         self.answers.append(2 * answer.tokens_out if cut_off else answer.tokens_out)
         if not cut_off:
@@ -59,20 +60,21 @@ class Sizes:
         self.text = _text(call)
 
     def enough(self, limit: int) -> int:
-        """Tokens that nearly every answer keeps within, by a safety factor of two, or four where few were seen."""
+        """Return a limit that nearly every answer stays within: twice the longest, or four times where few were
+        seen."""
         if not self.answers:
             return min(limit, FIRST_ANSWERS)
         few = len(self.answers) < _FEW
         return min(limit, max(_SHORTEST, (4 if few else 2) * self._quantile(0.99)))
 
     def least(self, limit: int) -> int:
-        """Tokens that most answers keep within."""
+        """Return a limit that most answers stay within."""
         return min(limit, max(1, self._quantile(0.5)) if self.answers else _FIRST_LEAST)
 
     def bound(self, call: ModelCall) -> int:
-        """Tokens that the question has at most."""
+        """Return the most tokens that the question can have."""
         whole = most(call)
-        if self.share > 1.0:  # this endpoint counts more than bytes
+        if self.share > 1.0:  # this endpoint counts more than one token per byte
             return max(self.most_given, math.ceil(whole * self.share * _MARGIN))
         if not self.most_given:
             return whole
@@ -81,7 +83,7 @@ class Sizes:
         return min(whole, self.most_given + new + _AROUND)
 
     def likely(self, call: ModelCall) -> int:
-        """Tokens that the question has, with a margin, by what was counted so far."""
+        """Return the tokens that the question is likely to have, with a margin, from the ratios counted so far."""
         bound = self.bound(call)
         return bound if not self.most_given else min(bound, math.ceil(most(call) * self.share * _MARGIN))
 
@@ -93,13 +95,13 @@ class Sizes:
 
 
 class AnswerSizes:
-    """Of one process, by run and kind of call."""
+    """The sizes of the calls of this process, by run and kind of call."""
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[tuple[object, ...], Sizes] = OrderedDict()
 
     def of(self, call: ModelCall, run_id: str) -> Sizes:
-        """What is known of calls like this one."""
+        """Return the sizes of calls like this one."""
         system = call.messages[0].content if call.messages[0].role == "system" else None
         shape = None if call.schema is None else hash(repr(call.schema))
         kind = (run_id, call.provider, call.base_url, call.model, call.purpose, system, shape)
@@ -111,7 +113,7 @@ class AnswerSizes:
 
 
 def longest(call: ModelCall) -> int:
-    """Tokens that the answer may have where the budget bears it."""
+    """Return the limit of the answer where the budget allows the whole, in tokens."""
     return call.max_tokens or MOST_ANSWERED
 
 
@@ -120,5 +122,5 @@ def _text(call: ModelCall) -> str:
 
 
 def _common(one: str, other: str) -> int:
-    """How many characters two texts have in common at their beginning."""
+    """Return the length of the common beginning of two texts, in characters."""
     return bisect_left(range(1, min(len(one), len(other)) + 1), True, key=lambda size: one[:size] != other[:size])

@@ -1,4 +1,4 @@
-"""What it will cost to judge an answer that is not there yet, so that a budget can set it apart with the question."""
+"""Estimates what it costs to judge an answer before there is one, so that a budget can reserve it with the question."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.values.sampling import sampled
 
 _INSTRUCTIONS = 400
-"""Tokens of an evaluator's own words and of the shape of its answer."""
+"""The tokens of an evaluator's own instructions and of the schema of its answer."""
 _ANSWER = 150
-"""Tokens of the output that is judged, and of the judge's answer, where both are of a usual length."""
+"""The tokens of a usual output that is judged, and of a usual answer of the judge."""
 _MARGIN = 1.5
 
 
 class JudgingCost:
-    """Of one pipeline. Nothing where no evaluator asks a model."""
+    """The cost of judging the records of one pipeline; 0 where no evaluator calls a model."""
 
     def __init__(self, pipeline: Pipeline, prices: Prices) -> None:
         self._pipeline = pipeline
@@ -30,7 +30,7 @@ class JudgingCost:
         self._share = 0.0 if section is None else section.sample
         self._calls: list[tuple[ModelCall, int]] = []
         for judge in judges:
-            assert section is not None  # it has the judges
+            assert section is not None  # this pipeline has the evaluators
             model, base_url, api_key = section.endpoint_settings(judge, pipeline.providers)
             endpoint = endpoint_of(model, base_url, providers=pipeline.providers, api_key=api_key)
             call = ModelCall(
@@ -40,12 +40,13 @@ class JudgingCost:
 
     @property
     def judges(self) -> bool:
-        """Whether models judge at all."""
+        """Whether any evaluator calls a model."""
         return bool(self._calls)
 
     def of(self, record_id: str, prompt: str) -> float:
-        """USD that it will cost to judge the answer to `prompt`, with a margin. A model without a price costs nothing:
-        it is not asked under a budget."""
+        """Estimate the cost of judging the answer to `prompt`, in USD, with a margin.
+
+        A model without a price adds nothing, because it is not called under a budget."""
         if not self._calls or not sampled(record_id, self._share):
             return 0.0
         text = _INSTRUCTIONS + _ANSWER + about(prompt)

@@ -1,11 +1,11 @@
-"""A run's money, shared by all replicas: what a ledger of reservations is to Loom.
+"""The port of the reservation ledger, which all replicas of a worker share.
 
-The worst case of a call is reserved before it is made, and settled to what it cost. A reservation has a holder (a
-process) and a lease; one that is not renewed is of a process that died. Its call may have been charged, so its worst
-case counts as lost: that never passes the budget, and frees nothing that was spent.
+The worst case of a call is reserved before the call, and settled to its cost afterwards. A reservation has a holder (a
+process) and a lease. Where the lease expires, the holder has died; the provider may have charged the call, so its worst
+case counts as lost. The budget is then never exceeded.
 
-Beside a reservation stands what it will cost to judge the answer, as a sum that is owed to the record. It is not lost
-when its time is over: nobody was paid."""
+With a reservation, the estimated cost of judging its answer is set aside for the record. When that time is over it is
+free again, because nobody was paid."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from uuid import uuid4
 from loom_common.domain.run.budget import BudgetDecision, BudgetState, Need, decide, fits, owed_for
 
 LEASE_SECONDS = 60.0
-"""How long a reservation stands without its holder saying so again, unless `LOOM_BUDGET_LEASE_SECONDS` says."""
+"""Seconds that a reservation stands without being renewed, unless `LOOM_BUDGET_LEASE_SECONDS` says otherwise."""
 OWED_SECONDS = 600.0
-"""How long a sum stays set apart for a judgement that does not come."""
+"""Seconds that a sum stays set aside for a judgement that does not happen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """The wish to make a call."""
+    """A request to reserve the worst case of a call."""
 
     id: str
     run_id: str
@@ -32,111 +32,111 @@ class Reserve:
     limit: float
     """The run's budget, in USD."""
     booked: float
-    """USD that are booked on the run already: where the ledger knows of less, it was not there when they were spent."""
+    """USD that the run is known to have spent. Where the ledger holds less, it did not exist yet when that was
+    spent."""
     record: str = ""
-    """Where the answer will be judged: under which id the sum for that is set apart, once for each record."""
+    """The id under which the cost of judging the answer is set aside, once per record; empty where it is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """A call was answered, or came to nothing (`cost` 0)."""
+    """The end of a call: it was answered, or failed (`cost` 0)."""
 
     id: str
     run_id: str
     worst: float
-    """What was reserved, in USD."""
+    """The USD that were reserved."""
     cost: float
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Records were judged, or never will be: nothing is owed to them any more."""
+    """Records that were judged or never will be. The sums that were set aside for them are freed."""
 
     run_id: str
     records: tuple[str, ...]
-    """The ids under which sums may be set apart."""
+    """The ids under which sums may be set aside."""
     cost: float | None = None
-    """USD that judging them took, where they were judged."""
+    """What judging them cost, in USD; None where they were not judged."""
     id: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
-class Owe:
-    """The wish to set apart what judging the records of a batch will cost: all of it or nothing."""
+class SetAside:
+    """A request to set aside the cost of judging the records of a batch, either all of it or nothing."""
 
     id: str
     run_id: str
     owed: Mapping[str, float]
-    """USD by the id of the record. What is set apart already stays as it is."""
+    """USD by the id of the record. A sum that is set aside already stays unchanged."""
     limit: float
 
 
-Request = Reserve | Settle | Free | Owe
+Request = Reserve | Settle | Free | SetAside
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a request, and how the run stands. Only a wish may not be granted."""
+    """The answer to a request, and the state of the run's budget. Only `Reserve` and `SetAside` can be declined."""
 
     verdict: BudgetDecision
     standing: BudgetState
     granted: float = 0.0
-    """What the call may cost at worst, in USD."""
+    """The most that the call may cost, in USD."""
 
 
 class BudgetLedger(Protocol):
-    """Reservations and settlements. What `exchange` has returned for survives the death of this process."""
+    """Keeps reservations and settlements. What `exchange` has returned for outlives this process."""
 
     @property
     def lease(self) -> float:
-        """Seconds a reservation stands without its holder saying so again."""
+        """Seconds that a reservation stands without being renewed."""
         ...
 
     async def exchange(self, requests: Sequence[Request]) -> list[Decision]:
-        """Carry out all of them at once, as if nobody else did anything meanwhile: one decision each, in order.
+        """Apply all requests as one transaction and return one decision for each, in order.
 
-        Raises `DependencyUnavailable`; then nothing was done."""
+        Raises `DependencyUnavailable`; then nothing was applied."""
         ...
 
     async def renew(self) -> None:
-        """This process still holds what it has reserved. Raises `DependencyUnavailable`."""
+        """Renew all reservations of this process. Raises `DependencyUnavailable`."""
         ...
 
     async def close(self) -> None:
-        """Release connections. What is reserved stays so until its lease ends."""
+        """Close connections. Reservations stay until their leases end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What stands in the ledger of the things that requests name."""
+    """The rows of the ledger that a list of requests refers to."""
 
     calls: frozenset[str] = frozenset()
-    """Reservations of those that are settled. One that stands no more was counted as lost meanwhile, and is found
-    again."""
+    """The settled reservations that still exist. A missing one was counted as lost in between, and is corrected."""
     owed: Mapping[str, float] = field(default_factory=dict)
-    """USD set apart for records, by the id of the record."""
+    """USD set aside for records, by the id of the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReservationResult:
-    """What an exchange changes on one run."""
+    """The changes that a list of requests makes to the ledger of one run."""
 
     standing: BudgetState
     decisions: Mapping[str, Decision]
-    """By the request's id."""
+    """The decision on each request, by the request's id."""
     granted: Mapping[str, float]
-    """New reservations: USD by the id of the wish."""
+    """USD of new reservations, by the id of the request."""
     owed: Mapping[str, float]
-    """New sums set apart: USD by the id of the record."""
+    """USD of new sums set aside, by the id of the record."""
     freed: Sequence[str]
-    """Records to which nothing is owed any more."""
+    """The records whose sums are freed."""
 
 
-def carried_out(standing: BudgetState, held: Held, requests: Sequence[Request]) -> ReservationResult:
-    """What becomes of one run's `requests`: what gives money back comes first. Pure."""
+def decided(standing: BudgetState, held: Held, requests: Sequence[Request]) -> ReservationResult:
+    """Decide one run's requests, those that give money back first. It does no I/O."""
     exchange = _Exchange(standing, held.calls, dict(held.owed))
-    for kind in (Free, Settle, Owe, Reserve):
+    for kind in (Free, Settle, SetAside, Reserve):
         for each in requests:
             if isinstance(each, kind):
                 exchange.carry_out(each)
@@ -148,7 +148,7 @@ def carried_out(standing: BudgetState, held: Held, requests: Sequence[Request]) 
 
 @dataclass(slots=True)
 class _Exchange:
-    """One run's ledger while requests are carried out."""
+    """The state of one run's ledger while its requests are decided."""
 
     standing: BudgetState
     calls: frozenset[str]
@@ -164,8 +164,8 @@ class _Exchange:
                 self._free(request)
             case Settle():
                 self.standing = _settled(self.standing, request, stands=request.id in self.calls)
-            case Owe():
-                self._set_apart(request)
+            case SetAside():
+                self._set_aside_batch(request)
             case Reserve():
                 self._reserve(request)
 
@@ -178,33 +178,33 @@ class _Exchange:
             judged, judging = self.standing.judged + len(request.records), self.standing.judging + request.cost
             self.standing = replace(self.standing, judged=judged, judging=judging)
 
-    def _set_apart(self, batch: Owe) -> None:
+    def _set_aside_batch(self, batch: SetAside) -> None:
         wanted = {name: owed_for(usd, self.standing) for name, usd in batch.owed.items() if name not in self.owed}
         verdict = fits(batch.limit, self.standing, sum(wanted.values()))
         self.decisions[batch.id] = Decision(verdict, self.standing)
         if verdict is BudgetDecision.GRANTED:
-            self._owe(wanted)
+            self._set_aside(wanted)
 
-    def _reserve(self, wish: Reserve) -> None:
-        if self.standing.spent < wish.booked:
-            self.standing = replace(self.standing, spent=wish.booked)
-        owing = 0.0 if wish.record in self.owed else owed_for(wish.need.judged, self.standing)
-        verdict, amount = decide(wish.limit, self.standing, replace(wish.need, judged=owing))
-        self.decisions[wish.id] = Decision(verdict, self.standing, amount)
+    def _reserve(self, request: Reserve) -> None:
+        if self.standing.spent < request.booked:
+            self.standing = replace(self.standing, spent=request.booked)
+        owing = 0.0 if request.record in self.owed else owed_for(request.need.judged, self.standing)
+        verdict, amount = decide(request.limit, self.standing, replace(request.need, judged=owing))
+        self.decisions[request.id] = Decision(verdict, self.standing, amount)
         if verdict is BudgetDecision.GRANTED:
-            self.granted[wish.id] = amount
+            self.granted[request.id] = amount
             self.standing = replace(self.standing, reserved=self.standing.reserved + amount)
             if owing:
-                self._owe({wish.record: owing})
+                self._set_aside({request.record: owing})
 
-    def _owe(self, sums: Mapping[str, float]) -> None:
+    def _set_aside(self, sums: Mapping[str, float]) -> None:
         self.owed |= sums
         self.new += sums
         self.standing = replace(self.standing, owed=self.standing.owed + sum(sums.values()))
 
 
-def _settled(standing: BudgetState, done: Settle, *, stands: bool) -> BudgetState:
-    spent = standing.spent + done.cost
+def _settled(standing: BudgetState, settlement: Settle, *, stands: bool) -> BudgetState:
+    spent = standing.spent + settlement.cost
     if stands:
-        return replace(standing, spent=spent, reserved=max(0.0, standing.reserved - done.worst))
-    return replace(standing, spent=spent, lost=max(0.0, standing.lost - done.worst))
+        return replace(standing, spent=spent, reserved=max(0.0, standing.reserved - settlement.worst))
+    return replace(standing, spent=spent, lost=max(0.0, standing.lost - settlement.worst))

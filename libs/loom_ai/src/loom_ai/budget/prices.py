@@ -1,4 +1,4 @@
-"""What a call costs: by the pipeline's own prices, else by the list in the `genai-prices` package. No network."""
+"""Prices calls by the pipeline's own prices, or else by the list in the `genai-prices` package. It uses no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a price is asked for. `cached` are among `given`."""
+    """The token counts that are priced. The `cached` ones are included in `given`."""
 
     given: int = 0
     cached: int = 0
@@ -26,21 +26,21 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD. An unknown price is 0.0 and says so."""
+    """A price in USD. It is 0.0 and not `known` where no price was found."""
 
     usd: float
     known: bool
 
 
 _LISTED_AS = {"bedrock": "aws"}
-"""What the list calls providers that it has another name for."""
+"""The names of providers in the price list, where they differ from Loom's."""
 _UNKNOWN = Price(0.0, known=False)
 Listed = tuple[str, dict[str, str]]
-"""A model's name in the list, and the provider it is found under."""
+"""A model's name in the price list, and the provider it stands under."""
 
 
 class Prices:
-    """Prices calls. The list is read at the first question: that takes half a second."""
+    """Prices calls. The price list is loaded at the first use, which takes half a second."""
 
     def __init__(self) -> None:
         self._listed: dict[tuple[str, str, str, str | None], Listed | None] = {}
@@ -48,8 +48,10 @@ class Prices:
         self._rates = Rates()
 
     def of(self, call: ModelCall, answer: ModelAnswer, own: Mapping[str, ModelPrice] | None = None) -> Price:
-        """By the pipeline's `own` price for the model; else by the provider that serves the endpoint, where the list
-        knows it; else as if OpenAI did (a proxy)."""
+        """Return the price of an answered call.
+
+        It is taken from the pipeline's `own` prices for the model, else from the list of the endpoint's provider where
+        there is one, else from OpenAI's list, as for a proxy."""
         tokens = Tokens(answer.tokens_in, answer.tokens_cached, answer.tokens_out)
         price = self.quote(call, tokens, own, answered_by=answer.model)
         if not price.known and self._first_time(call):
@@ -67,7 +69,7 @@ class Prices:
         own: Mapping[str, ModelPrice] | None = None,
         answered_by: str | None = None,
     ) -> Price:
-        """What `tokens` of the call's model cost, before or after it was made."""
+        """Return the price of `tokens` of the call's model, before or after the call was made."""
         if own and (said := price_named(own, call.served_by or call.provider, call.model)) is not None:
             return Price(said.of(tokens.given, tokens.cached, tokens.answered), known=True)
         listed = self._in_list(call, answered_by)
@@ -79,7 +81,7 @@ class Prices:
     def knows(
         self, call: ModelCall, own: Mapping[str, ModelPrice] | None = None, answered_by: str | None = None
     ) -> bool:
-        """Whether the call has a price."""
+        """Say whether the call has a price."""
         said = own and price_named(own, call.served_by or call.provider, call.model) is not None
         return bool(said) or self._in_list(call, answered_by) is not None
 
@@ -97,7 +99,7 @@ class Prices:
 
 
 def _find(call: ModelCall, answered_by: str | None) -> Listed | None:
-    """Under which model and provider the list knows a price: the name asked for before the name that answered."""
+    """Return where the list has a price: first for the model that was asked for, then for the one that answered."""
     from genai_prices import Usage, calc_price
 
     for model in dict.fromkeys((call.model, answered_by or call.model)):

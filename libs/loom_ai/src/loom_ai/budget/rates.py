@@ -1,7 +1,8 @@
-"""What a listed model's tokens cost, worked out once a minute rather than for every call.
+"""Caches the price of a listed model's tokens for a minute.
 
-The list's own arithmetic (tiers, cached tokens, prices by the hour) takes a quarter of a call's CPU time. For calls of
-a usual size most prices are three numbers: where the list agrees with them, they are used; where not, it is asked."""
+The price list's own computation (tiers, cached tokens, prices that change by the hour) takes a quarter of the CPU time
+of a call. For calls of a usual size most models have three constant prices per token. Where those give the same result
+as the list, they are used; otherwise the list is asked for every call."""
 
 from __future__ import annotations
 
@@ -11,59 +12,59 @@ from dataclasses import dataclass
 from math import isclose
 
 _KEPT_SECONDS = 60.0
-"""Some prices change with the hour."""
+"""Seconds that prices are cached. Some change with the hour."""
 _GIVEN, _ANSWERED = 100_000, 20_000
-"""Tokens of calls of a usual size: tiers begin beyond them."""
+"""The largest token counts of calls that the cached prices are used for; price tiers begin above them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """USD a token."""
+    """Prices in USD per token."""
 
     given: float
     cached: float
     answered: float
 
     def of(self, given: int, cached: int, answered: int) -> float:
-        """What so many tokens cost; `cached` are among `given`."""
+        """Return the price of so many tokens in USD; the `cached` ones are included in `given`."""
         return (given - cached) * self.given + cached * self.cached + answered * self.answered
 
 
 class Rates:
-    """Of the models that were asked for."""
+    """The cached prices of all models that were asked for."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[float, Rate | None]] = {}
 
     def usd(self, model: str, provider: Mapping[str, str], given: int, cached: int, answered: int) -> float:
-        """The list's price. Raises `LookupError` for a model it does not know."""
+        """Return the list's price in USD. Raises `LookupError` for a model that is not listed."""
         if given <= _GIVEN and answered <= _ANSWERED and (rate := self._rate(model, provider)) is not None:
             return rate.of(given, cached, answered)
-        return _asked(model, provider, given, cached, answered)
+        return _listed_price(model, provider, given, cached, answered)
 
     def _rate(self, model: str, provider: Mapping[str, str]) -> Rate | None:
         key, now = (model, tuple(provider.items())), time.monotonic()
         kept = self._rates.get(key)
         if kept is None or now - kept[0] > _KEPT_SECONDS:
-            kept = self._rates[key] = (now, _measured(model, provider))
+            kept = self._rates[key] = (now, _derived_rate(model, provider))
         return kept[1]
 
 
-def _measured(model: str, provider: Mapping[str, str]) -> Rate | None:
-    """Three numbers that give the list's price at both ends of what is usual; None where there are none."""
+def _derived_rate(model: str, provider: Mapping[str, str]) -> Rate | None:
+    """Derive the three prices per token from the list; None where the list's prices are not constant."""
     whole, cached = _GIVEN, _GIVEN // 2
     rate = Rate(
-        given=_asked(model, provider, whole, 0, 0) / whole,
-        cached=_asked(model, provider, whole, whole, 0) / whole,
-        answered=_asked(model, provider, 0, 0, _ANSWERED) / _ANSWERED,
+        given=_listed_price(model, provider, whole, 0, 0) / whole,
+        cached=_listed_price(model, provider, whole, whole, 0) / whole,
+        answered=_listed_price(model, provider, 0, 0, _ANSWERED) / _ANSWERED,
     )
     for sizes in ((whole, cached, _ANSWERED), (1000, 400, 100)):
-        if not isclose(rate.of(*sizes), _asked(model, provider, *sizes), rel_tol=1e-9, abs_tol=1e-15):
+        if not isclose(rate.of(*sizes), _listed_price(model, provider, *sizes), rel_tol=1e-9, abs_tol=1e-15):
             return None
     return rate
 
 
-def _asked(model: str, provider: Mapping[str, str], given: int, cached: int, answered: int) -> float:
+def _listed_price(model: str, provider: Mapping[str, str], given: int, cached: int, answered: int) -> float:
     from genai_prices import Usage, calc_price
 
     usage = Usage(input_tokens=given, cache_read_tokens=cached, output_tokens=answered)

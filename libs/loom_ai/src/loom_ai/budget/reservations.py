@@ -1,8 +1,8 @@
-"""What stands between a call and its run's budget: it is paid for only when its worst case fits.
+"""Reserves the worst case of each call in its run's budget, and lets a call be made only when that fits.
 
-The worst case is what the question costs, and an answer as long as the call allows. Where the budget has room, that is
-what the pipeline says. Where it has not, the call is made with a lower limit, which nearly all answers so far kept
-within: so many calls are under way at once, and none of them can cost more than was reserved for it."""
+The worst case is the cost of the question and of the longest answer that the call allows. Where the budget does not
+cover that, the call is made with a lower limit that nearly all earlier answers stayed within. Many calls can then be in
+flight at once, and none costs more than its reservation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from uuid import uuid4
 import structlog
 
 from loom_ai.budget.answer_sizes import AnswerSizes, Sizes, longest
-from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Owe, Request, Reserve, Settle
+from loom_ai.budget.ledger import BudgetLedger, Decision, Free, Request, Reserve, SetAside, Settle
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.coalescing import Coalescer
 from loom_ai.ports import ModelAnswer, ModelCall, Payer, Waits
@@ -29,39 +29,39 @@ from loom_common.worker.usage import Usage
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.25
-"""How often to look whether another replica's calls came back with less than their worst case."""
+"""Seconds between two looks at the ledger for settlements of other replicas."""
 _STILL_SECONDS = 5.0
-"""How long a call waits for judgements, where nothing moves, before it does without what they may give back."""
+"""Seconds that a call waits for the settlement of judgements while nothing changes, before it proceeds without it."""
 _BATCH_STILL_SECONDS = 30.0
-"""The same for a batch that is not begun yet."""
+"""The same time for a batch that has not begun yet."""
 _DUST = 1e-12
 _FIRST_CALLS = 8
-"""Calls of one kind that are made with a lowered limit before an answer has shown how long answers are."""
+"""The number of calls of one kind that are made with a lowered limit before the first answer shows a usual length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set apart for a call."""
+    """The sum that is reserved for one call."""
 
     id: str
     run_id: str
     worst: float
     limit: int
-    """Tokens that the answer may have at most."""
+    """The most tokens that the answer may have."""
 
 
 class BudgetReservations:
-    """Of one process. Wishes that are made at the same time are one transaction."""
+    """The reservations of one process. Requests that arrive at the same time share a transaction."""
 
     def __init__(self, ledger: BudgetLedger, prices: Prices) -> None:
         self._ledger = ledger
         self._prices = prices
         self._exchange: Coalescer[Request, Decision] = Coalescer(self._exchanged, limit=200)
         self._sizes = AnswerSizes()
-        self._came_back = asyncio.Event()
+        self._changed = asyncio.Event()
         self._held = 0
-        self._bold: set[str] = set()
-        """Runs whose calls have waited for judgements in vain."""
+        self._impatient: set[str] = set()
+        """Runs whose calls no longer wait for judgements."""
         self._unsettled: list[Settle] = []
         self._renewing: asyncio.Task[None] | None = None
 
@@ -70,60 +70,62 @@ class BudgetReservations:
         call: ModelCall,
         payer: Payer,
         budget: Callable[[], Budget],
-        bill: Usage,
+        usage: Usage,
         waits: Waits,
         beyond: int = 0,
     ) -> Reservation:
-        """Set the call's worst case apart, and what judging its answer will cost. Waits while it would fit if the calls
-        under way cost less than they may. `budget` gives the run's budget, which may be raised meanwhile; the answer is
-        allowed more than `beyond` tokens, because it was cut off there before.
+        """Reserve the call's worst case, and the cost of judging its answer.
 
-        Raises `BudgetExhausted`, `PermanentError` for a model whose price nobody knows, `DependencyUnavailable`."""
+        It waits while the call would fit if the calls in flight cost less than their worst case. `budget` returns the
+        run's budget, which may be raised meanwhile. The answer may have more than `beyond` tokens, because an earlier
+        one was cut off there.
+
+        Raises `BudgetExhausted`, `PermanentError` for a model without a price, and `DependencyUnavailable`."""
         sizes = self._sizes.of(call, payer.run_id)
-        name, record = uuid4().hex, "" if not call.judged else owed_to(payer.run_id, payer.record_id)
-        still = _Still(_STILL_SECONDS)
+        name, record = uuid4().hex, "" if not call.judged else judging_id(payer.run_id, payer.record_id)
+        stalled = _StallTimer(_STILL_SECONDS)
         while True:
-            came_back = self._came_back
+            changed = self._changed
             allowed = budget()
-            need = self._need(call, sizes, bill, beyond, patient=payer.run_id not in self._bold)
+            need = self._need(call, sizes, usage, beyond, patient=payer.run_id not in self._impatient)
             if sizes.answers or sizes.first < _FIRST_CALLS:
-                wish = Reserve(name, payer.run_id, need, allowed.limit, allowed.spent, record)
+                request = Reserve(name, payer.run_id, need, allowed.limit, allowed.spent, record)
                 sizes.first += 1
                 try:
-                    decision = await self._exchange(wish)
+                    decision = await self._exchange(request)
                 finally:
                     sizes.first -= 1
                 if decision.verdict is BudgetDecision.GRANTED:
-                    limit = self._affordable(call, sizes, bill, decision.granted)
+                    limit = self._affordable(call, sizes, usage, decision.granted)
                     return self._hold(Reservation(name, payer.run_id, decision.granted, limit), call, sizes)
                 standing = decision.standing
                 if decision.verdict is BudgetDecision.EXHAUSTED:
                     needed = need.least + need.judged
-                    bill.exhausted = BudgetExhausted(
+                    usage.exhausted = BudgetExhausted(
                         allowed.limit, standing.gone, needed, standing.lost, standing.owed, payer.run_id
                     )
-                    raise bill.exhausted
-                if still.long(standing):
-                    self._bold.add(payer.run_id)
+                    raise usage.exhausted
+                if stalled.expired(standing):
+                    self._impatient.add(payer.run_id)
             async with waits.for_a_turn():
-                await _news_or_look(came_back)
+                await _wait_for_change(changed)
 
     async def set_apart(self, run_id: str, judged: Mapping[str, float], budget: Budget) -> None:
-        """Set apart what judging a batch will cost, all of it. Waits for other batches; where the batch does not fit
-        although none is under way, or none of them moves, its records are seen to one by one.
+        """Set aside the cost of judging all records of a batch.
 
-        Raises `DependencyUnavailable`."""
-        owed = {owed_to(run_id, name): usd for name, usd in judged.items()}
-        wish, still = Owe(uuid4().hex, run_id, owed, budget.limit), _Still(_BATCH_STILL_SECONDS)
+        It waits for other batches. Where the batch does not fit although none is in flight, or nothing changes, its
+        records are reserved for one by one. Raises `DependencyUnavailable`."""
+        owed = {judging_id(run_id, name): usd for name, usd in judged.items()}
+        request, stalled = SetAside(uuid4().hex, run_id, owed, budget.limit), _StallTimer(_BATCH_STILL_SECONDS)
         while True:
-            came_back = self._came_back
-            decision = await self._exchange(wish)
-            if decision.verdict is not BudgetDecision.WAITS or still.long(decision.standing):
+            changed = self._changed
+            decision = await self._exchange(request)
+            if decision.verdict is not BudgetDecision.WAITS or stalled.expired(decision.standing):
                 return
-            await _news_or_look(came_back)
+            await _wait_for_change(changed)
 
     async def settle(self, reservation: Reservation, call: ModelCall, cost: float, answer: ModelAnswer | None) -> None:
-        """The call cost so much, in USD. Where the ledger is away, its worst case stays set apart until it is back."""
+        """Enter the cost of the call, in USD. While the ledger cannot be reached, the worst case stays reserved."""
         self._learn(reservation, call, answer)
         done = Settle(reservation.id, reservation.run_id, reservation.worst, cost)
         try:
@@ -135,27 +137,30 @@ class BudgetReservations:
             self._settled()
 
     async def free(self, run_id: str, records: Sequence[str], cost: float | None = None) -> None:
-        """Nothing is owed to these records any more; `cost` is what judging them took, if they were judged. Where the
-        ledger is away, that ends by itself, later."""
+        """Free the sums that are set aside for these records; `cost` is what judging them took, None where they were
+        not judged.
+
+        Where the ledger cannot be reached, the sums are freed when their time is over."""
         with contextlib.suppress(LoomError):
-            await self._exchange(Free(run_id, tuple(owed_to(run_id, each) for each in records), cost))
-            self._news()
+            await self._exchange(Free(run_id, tuple(judging_id(run_id, each) for each in records), cost))
+            self._notify()
 
     async def close(self) -> None:
-        """What is set apart stays so until its lease ends: its calls may have been charged."""
+        """Close the ledger. Reservations stay until their leases end, because the provider may have charged the
+        calls."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._exchange.close()
         await self._ledger.close()
 
-    def _need(self, call: ModelCall, sizes: Sizes, bill: Usage, beyond: int, *, patient: bool) -> Need:
+    def _need(self, call: ModelCall, sizes: Sizes, usage: Usage, beyond: int, *, patient: bool) -> Need:
         full = longest(call)
         least, enough = (max(beyond, tokens) for tokens in (sizes.least(full), sizes.enough(full)))
         given = sizes.bound(call)
 
         def usd(given: int, answered: int) -> float:
-            return self._cost(call, given, answered + sizes.beyond, bill)
+            return self._cost(call, given, answered + sizes.beyond, usage)
 
         return Need(
             full=usd(given, full),
@@ -166,19 +171,20 @@ class BudgetReservations:
             patient=patient,
         )
 
-    def _affordable(self, call: ModelCall, sizes: Sizes, bill: Usage, usd: float) -> int:
-        """The longest answer that `usd` pay for. A question that cannot be paid at its bound, because nothing is left,
-        is taken to be of the size that is likely."""
+    def _affordable(self, call: ModelCall, sizes: Sizes, usage: Usage, usd: float) -> int:
+        """Return the longest answer that `usd` pays for, in tokens.
+
+        Where not even the bound of the question is covered, because little is left, its likely size is used."""
         full = longest(call)
         for given in (sizes.bound(call), sizes.likely(call)):
-            cost = partial(self._cost, call, given, bill=bill)
-            tokens = _within(usd, full, sizes.beyond, cost)
+            cost = partial(self._cost, call, given, usage=usage)
+            tokens = _most_tokens_within(usd, full, sizes.beyond, cost)
             if tokens >= sizes.least(full):
                 return tokens
         return max(1, tokens)
 
-    def _cost(self, call: ModelCall, given: int, answered: int, bill: Usage) -> float:
-        price = self._prices.quote(call, Tokens(given=given, answered=answered), bill.prices)
+    def _cost(self, call: ModelCall, given: int, answered: int, usage: Usage) -> float:
+        price = self._prices.quote(call, Tokens(given=given, answered=answered), usage.prices)
         if not price.known:
             raise PermanentError(
                 f"No price is known for model {call.model}, so the budget cannot be kept. Say it in the pipeline or in "
@@ -188,32 +194,32 @@ class BudgetReservations:
         return price.usd
 
     def learn(self, call: ModelCall, run_id: str, answer: ModelAnswer) -> None:
-        """An answer was found that was paid for before."""
-        self._sizes.of(call, run_id).saw(call, answer)
+        """Learn from an answer that was found in the journal and paid for earlier."""
+        self._sizes.of(call, run_id).learn(call, answer)
 
     def _learn(self, reservation: Reservation, call: ModelCall, answer: ModelAnswer | None) -> None:
         sizes = self._sizes.of(call, reservation.run_id)
         if reservation.limit < longest(call):
             sizes.first -= 1
         if answer is not None:
-            sizes.saw(replace(call, max_tokens=reservation.limit), answer)
+            sizes.learn(replace(call, max_tokens=reservation.limit), answer)
 
     async def _exchanged(self, requests: Sequence[Request]) -> list[Decision]:
         return await self._ledger.exchange(requests)
 
     def _settled(self) -> None:
         self._held -= 1
-        self._news()
+        self._notify()
 
-    def _news(self) -> None:
-        self._came_back.set()
-        self._came_back = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _hold(self, reservation: Reservation, call: ModelCall, sizes: Sizes) -> Reservation:
         if reservation.limit < longest(call):
             sizes.first += 1
         else:
-            self._news()
+            self._notify()
         self._held += 1
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
@@ -234,35 +240,37 @@ class BudgetReservations:
 
 
 @dataclass(slots=True)
-class _Still:
-    """How long nothing has moved for a call that waits, where no call is under way."""
+class _StallTimer:
+    """Measures for how long nothing has changed for a waiting call while no call is in flight."""
 
     seconds: float
     standing: BudgetState | None = None
     since: float = 0.0
 
-    def long(self, standing: BudgetState) -> bool:
-        """Whether it has waited long enough, as the run's money stands now."""
+    def expired(self, standing: BudgetState) -> bool:
+        """Say whether nothing has changed for long enough, given the run's current budget state."""
         if standing.reserved or standing != self.standing:
             self.standing, self.since = standing, monotonic()
         return monotonic() - self.since > self.seconds
 
 
-async def _news_or_look(came_back: asyncio.Event) -> None:
-    """Until a call of this process comes back, or it is time to look what those of others did."""
+async def _wait_for_change(changed: asyncio.Event) -> None:
+    """Wait until a call of this process is settled, or until it is time to look at the ledger again."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LOOK_SECONDS):
-            await came_back.wait()
+            await changed.wait()
 
 
-def owed_to(run_id: str, record_id: str) -> str:
-    """Under which id the sum for judging a record is set apart."""
+def judging_id(run_id: str, record_id: str) -> str:
+    """Return the id under which the cost of judging a record is set aside."""
     return hashlib.sha256(f"{run_id}\n{record_id}".encode()).hexdigest()[:32]
 
 
-def _within(usd: float, full: int, beyond: int, cost: Callable[[int], float]) -> int:
-    """The most tokens, `full` at most, whose cost is within `usd` where there may be `beyond` more; 0 where none is.
-    Costs grow with tokens."""
+def _most_tokens_within(usd: float, full: int, beyond: int, cost: Callable[[int], float]) -> int:
+    """Return the most tokens, up to `full`, whose cost is within `usd` when `beyond` more may be counted; 0 where none
+    fits.
+
+    The cost must grow with the tokens."""
     if cost(full + beyond) <= usd + _DUST:
         return full
     low, high = 0, full

@@ -1,3 +1,4 @@
-"""HTTP as every model provider needs it: endpoints, bodies, bounded reading, and errors in words.
+"""What all model providers have in common over HTTP: endpoints, response bodies with a size limit, and error
+classification.
 
-The providers' protocols and clients come in here; nothing in here knows one provider from another."""
+The protocols and clients of the providers import it; nothing in here depends on the provider."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""What OpenSSL calls an answer that is no TLS."""
+"""The names of OpenSSL's errors for a peer that does not speak TLS."""
 
 
 def cause_of(error: BaseException, url: str) -> str:
-    """What went wrong on the way to `url`, which holds no credential references any more. Names host and port only."""
+    """Describe why the connection to `url` failed, naming the host and port only. `url` holds no credential
+    references."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host, place = parts.hostname or "?", f"{parts.hostname or '?'}:{port}"
@@ -68,7 +69,7 @@ def _untrusted(error: BaseException, host: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was made of: what says most comes first."""
+    """Yield the errors that caused this one, the most specific first."""
     inner = [getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__]
     yield from (each for each in inner if isinstance(each, BaseException))
     yield error

@@ -1,4 +1,4 @@
-"""Which endpoint a pipeline means by its `model`, its `base_url` and its `providers`."""
+"""Finds the endpoint that a pipeline means by `model`, `base_url` and `providers`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from loom_common.domain.values.durations import seconds
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A model and where it is served."""
+    """A model and the endpoint that serves it."""
 
     provider: str
     """The name of a known provider, which says how it is spoken to."""
     model: str
     base_url: str
-    """May hold credential references."""
+    """The endpoint's address. It may hold credential references."""
     api_key: str | None = None
-    """A credential reference; None: the provider's usual one, where it is set; empty: none."""
+    """A credential reference. None means the provider's usual one, where it is set; an empty text means no key."""
     timeout: float | None = None
-    """Seconds one attempt may take; None for the client's own limits."""
+    """Seconds that one attempt may take; None for the client's own limits."""
     rate_limit: RateLimit | None = None
     concurrency: int | None = None
-    """Calls in flight at once, at most; None for the client's own limit."""
+    """The most calls in flight at once; None for the client's own limit."""
     served_by: str | None = None
-    """The provider as the pipeline names it, where that is a name of its own."""
+    """The provider's name in the pipeline, where the pipeline defines it under a name of its own."""
     extras: Extras = NOTHING_BESIDES
-    """What is sent besides."""
+    """Parameters, fields and headers that the pipeline adds to each request."""
 
 
 def endpoint_of(
@@ -46,8 +46,11 @@ def endpoint_of(
     providers: Mapping[str, ProviderConfig] | None = None,
     api_key: str | None = None,
 ) -> Endpoint:
-    """The endpoint of `provider:model`: what is given, else what `providers` says of it, else what the environment
-    says (`OPENAI_BASE_URL`), else its usual address. A bare model is OpenAI's, or of what speaks like it."""
+    """Return the endpoint of `provider:model`.
+
+    Each setting comes from the arguments, else from `providers`, else from the environment (`OPENAI_BASE_URL`), else
+    from the provider's defaults. A model without a provider is OpenAI's, or that of the OpenAI-compatible server at
+    `base_url`."""
     environ = os.environ if environ is None else environ
     configured = dict(providers or {})
     name, model = split_model(model, configured)
@@ -63,7 +66,7 @@ def endpoint_of(
         provider=kind,
         model=model,
         base_url=url.rstrip("/"),
-        # OpenAI's key is not for a server that only speaks like it.
+        # OpenAI's key is not sent to other servers that offer the same protocol.
         api_key=api_key or said.api_key or (None if known else ""),
         timeout=None if said.timeout is None else seconds(said.timeout),
         rate_limit=said.rate_limit,
@@ -82,8 +85,10 @@ def endpoints_of(
     providers: Mapping[str, ProviderConfig] | None = None,
     extras: Extras = NOTHING_BESIDES,
 ) -> list[Endpoint]:
-    """The endpoints of several models, the first of which `base_url` and `api_key` are about: others have them if they
-    are of the same provider, and so with `extras`. `timeout` (seconds) and `rate_limit` are for each."""
+    """Return the endpoints of several models.
+
+    `base_url`, `api_key` and `extras` apply to the first model and to the others of the same provider. `timeout`
+    (seconds) and `rate_limit` apply to all."""
     first, _ = split_model(models[0], dict(providers or {}))
     endpoints = []
     for model in models:

@@ -1,4 +1,5 @@
-"""What an answer that is no answer means: from an HTTP status to an error with place and remedy. Pure."""
+"""Turns HTTP statuses and failed connections into Loom's errors, which name the endpoint and the remedy. It does no
+I/O."""
 
 from __future__ import annotations
 
@@ -22,112 +23,115 @@ from loom_common.errors import (
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _BAD_KEY = b"API_KEY_INVALID"
-"""Google's reason for a 400 that others answer with 401."""
+"""Google's reason for answering an invalid key with 400 instead of 401."""
 _WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"sent an HTTP request to an HTTPS server")
-"""What nginx and what is written in Go say to a question that came without TLS."""
+"""What nginx, and servers written in Go, answer to a plain HTTP request on a TLS port."""
 _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
-"""Where Google says how long to wait, instead of in a header."""
+"""Finds Google's `retryDelay`, which stands in the body instead of a `Retry-After` header."""
 REFUSED = "model_refused"
-"""The code of a question that its endpoint will not take."""
+"""The error code of a record whose request the endpoint refused."""
 LONGEST_WAIT = 86_400.0
-"""Seconds. Who asks to wait longer is not taken at their word."""
+"""The longest `Retry-After` that is obeyed, in seconds."""
 _NAME = 100
 _SHOWN = 300
-"""Characters of the endpoint's own words that stand in an error."""
+"""The most characters of the endpoint's message that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one question may take, in seconds."""
+    """The time limits of one request, in seconds."""
 
     connect: float
     read: float
     total: float
     connections: int
-    """Open at once, at most."""
+    """The most connections that are open at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointReference:
-    """Which endpoint and model an error is about, as it may be shown."""
+    """The endpoint and model that an error names."""
 
     base_url: str
     model: str
     key: str
-    """The credential reference."""
+    """The credential reference, which is shown instead of the key."""
 
     def __str__(self) -> str:
         return f"model {self.model} at {redacted(self.base_url)}"
 
 
-def late(place: EndpointReference, limits: Limits) -> Timeout:
-    """The error of a question that no answer came to within its limits."""
+def timeout_error(endpoint: EndpointReference, limits: Limits) -> Timeout:
+    """The error of a request that was not answered within its limits."""
     return Timeout(
-        f"{place} did not answer in time (connect {limits.connect:g} s, read {limits.read:g} s, {limits.total:g} s in "
-        "all). Where it is only slow, give it more `timeout`, or ask less at once: `concurrency` of its provider."
+        f"{endpoint} did not answer in time (connect {limits.connect:g} s, read {limits.read:g} s, {limits.total:g} s "
+        "in all). Where it is only slow, give it more `timeout`, or ask less at once: `concurrency` of its provider."
     )
 
 
-def unreachable(place: EndpointReference, error: Exception, url: str = "") -> DependencyUnavailable:
-    """The error of a question that found no way to the endpoint, whose address is `url`."""
+def unreachable_error(endpoint: EndpointReference, error: Exception, url: str = "") -> DependencyUnavailable:
+    """The error of a request whose connection to `url` failed."""
     cause = cause_of(error, url) if url else type(error).__name__
     return DependencyUnavailable(
-        f"{place} cannot be reached ({cause}). See that the server runs and `base_url` is right."
+        f"{endpoint} cannot be reached ({cause}). See that the server runs and `base_url` is right."
     )
 
 
-def broken_off(place: EndpointReference, error: Exception) -> UpstreamTroubled:
-    """The error of a question whose answer began and did not come whole, or was no HTTP."""
-    return UpstreamTroubled(f"{place} broke off its answer, or sent what is no HTTP ({type(error).__name__}).")
+def interrupted_error(endpoint: EndpointReference, error: Exception) -> UpstreamTroubled:
+    """The error of a response that ended early or was not HTTP."""
+    return UpstreamTroubled(f"{endpoint} broke off its answer, or sent what is no HTTP ({type(error).__name__}).")
 
 
 def refusal(
-    status: int, body: bytes, place: EndpointReference, retry_after: float | None = None, *, inside: bool = False
+    status: int, body: bytes, endpoint: EndpointReference, retry_after: float | None = None, *, inside: bool = False
 ) -> LoomError:
-    """The error of a response whose status is not 2xx; or which is 200 and has the error of that status `inside`."""
+    """The error that a response means.
+
+    Either the response's status is not 2xx, or it is 200 and the body holds an error of this `status` (`inside`)."""
     code, param, words = _said(body)
     said = f"HTTP {f'200 with an error {status} inside' if inside else status}{f': {words}' if words else ''}"
     if status in (401, 403) or (status == 400 and _BAD_KEY in body):
-        # The endpoint's words are left out: some repeat the key.
+        # The endpoint's message is left out, because some endpoints repeat the key in it.
         return AccessRefused(
-            f"{place} refused access (HTTP {status}). Set the credential {place.key} to a key that may use this "
+            f"{endpoint} refused access (HTTP {status}). Set the credential {endpoint.key} to a key that may use this "
             "model, where the worker runs; or name another with `api_key`."
         )
     if status == 402 or code == "insufficient_quota":
-        return PermanentError(f"{place}: the account has no quota left ({said}). Add credit, then resume the run.")
+        return PermanentError(f"{endpoint}: the account has no quota left ({said}). Add credit, then resume the run.")
     if status == 404:
-        return PermanentError(f"{place} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
+        return PermanentError(f"{endpoint} is not there ({said}). Check `model` and `base_url` (it often ends in /v1).")
     if status == 400 and any(words in body for words in _WANTS_TLS):
-        return PermanentError(f"{place} wants TLS ({said}). Write https:// instead of http:// in `base_url`.")
+        return PermanentError(f"{endpoint} wants TLS ({said}). Write https:// instead of http:// in `base_url`.")
     if status == 429:
         if retry_after is None and (delay := _DELAY.search(body)):
             retry_after = min(LONGEST_WAIT, float(delay[1]))
-        return RateLimited(f"{place} asks to slow down ({said}).", retry_after=retry_after)
+        return RateLimited(f"{endpoint} asks to slow down ({said}).", retry_after=retry_after)
     if inside and status >= 500:
-        return RateLimited(f"{place} is overloaded ({said}).", retry_after=retry_after)
+        return RateLimited(f"{endpoint} is overloaded ({said}).", retry_after=retry_after)
     if status in _TRANSIENT or status >= 500:
-        return UpstreamTroubled(f"{place} is in trouble ({said}).", retry_after=retry_after)
-    return own_fault(status, place, said, words, param)
+        return UpstreamTroubled(f"{endpoint} is in trouble ({said}).", retry_after=retry_after)
+    return refused_request(status, endpoint, said, words, param)
 
 
-def own_fault(status: int, place: EndpointReference, said: str, words: str, param: str = "") -> RecordError:
-    """The error of a question that the endpoint will not take, whoever asks it again."""
+def refused_request(status: int, endpoint: EndpointReference, said: str, words: str, param: str = "") -> RecordError:
+    """The error of a request that the endpoint will not accept however often it is sent."""
     details = {"status": status, "error": words, **({"param": param} if param else {})}
-    return RecordError(f"{place} refused the request ({said})", code=REFUSED, details=details)
+    return RecordError(f"{endpoint} refused the request ({said})", code=REFUSED, details=details)
 
 
-def for_this_record(error: LoomError, status: int, place: EndpointReference, body: bytes) -> LoomError:
-    """The error where the endpoint has answered others before: what looks like a wrong address or a missing permission
-    is about this question alone then."""
+def error_of_this_call(error: LoomError, status: int, endpoint: EndpointReference, body: bytes) -> LoomError:
+    """Return the error of an endpoint that has answered other requests before.
+
+    There, a 403 or 404 is about this request alone, and not about a wrong address or a missing permission."""
     if status not in (403, 404):
         return error
     _, param, words = _said(body) if status == 404 else (None, "", "")
-    return own_fault(status, place, f"HTTP {status}{f': {words}' if words else ''}", words, param)
+    return refused_request(status, endpoint, f"HTTP {status}{f': {words}' if words else ''}", words, param)
 
 
 def _said(body: bytes) -> tuple[str | None, str, str]:
-    """The endpoint's error code, the parameter that it is about, and its words, in whichever of the common forms they
-    come."""
+    """Return the error code, the parameter and the message in an error response, whichever of the common shapes it
+    has."""
     try:
         document: Any = parsed(body)
     except NoAnswer:
@@ -154,5 +158,5 @@ def _said(body: bytes) -> tuple[str | None, str, str]:
 
 
 def shown(data: bytes, characters: int) -> str:
-    """The beginning of a body as text that every store takes."""
+    """Return the beginning of a body as text that every database accepts."""
     return whole_text(data[: 4 * characters].decode("utf-8", "replace")).replace("\x00", "\ufffd")[:characters]

@@ -1,4 +1,4 @@
-"""What a response with status 200 says: an answer, an error that stands inside it, or nothing of use. Pure."""
+"""Reads a response as an answer, an error, or something unusable. It does no I/O."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom_ai.http.bodies import Body
-from loom_ai.http.http_errors import EndpointReference, for_this_record, refusal, shown
+from loom_ai.http.http_errors import EndpointReference, error_of_this_call, refusal, shown
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import finish
+from loom_ai.wire.answer import answer_from
 from loom_ai.wire.document import NoAnswer
-from loom_ai.wire.form import Reading
-from loom_ai.wire.usage import Counted, checked
+from loom_ai.wire.form import ResponseReader
+from loom_ai.wire.parts import MessageText
+from loom_ai.wire.usage import ReportedUsage
 from loom_common.domain.values.urls import redacted
 
 RAW_KEPT = 20_000
-"""Characters of a useless response that are kept."""
+"""The most characters that are kept of an unusable response."""
 _WORDS: tuple[tuple[int, str], ...] = (
     (402, r"insufficient[_ ]quota|billing|payment[_ ]required|insufficient (?:credits|balance)"),
     (429, r"rate[_ -]?limit|too[_ ]many[_ ]requests|resource_exhausted|throttl"),
@@ -30,54 +32,56 @@ _WORDS: tuple[tuple[int, str], ...] = (
     (404, r"model[_ ]not[_ ]found|not_found_error"),
     (400, r"invalid[_ ]request|invalid_argument|context[_ ]length|bad[_ ]request|validation"),
 )
-"""What errors are called that have no status, by the status they stand for."""
+"""Patterns of error names and messages, and the HTTP status that each stands for."""
 _STATUS = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _WORDS)
 _READ_AS_THEY_ARE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 503, 529})
-"""Other statuses inside a 200 are trouble behind an endpoint that is there: what came is of no use."""
+"""The statuses that an error inside a 200 response is treated as.
+
+Any other one is a fault behind the endpoint, and makes the response unusable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A response, and what it is about."""
+    """A response, and the call that it answers."""
 
     body: Body
     call: ModelCall
-    place: EndpointReference
+    endpoint: EndpointReference
     latency: float
     retry_after: float | None = None
-    """Seconds that its headers ask to wait."""
+    """Seconds to wait, as its headers say."""
     secrets: tuple[str, ...] = ()
-    """What it was asked with and no one may read, such as the key: some endpoints repeat it."""
+    """The key and other secrets of the request. Some endpoints repeat them in their responses."""
 
     answered_before: bool = False
-    """Whether the endpoint has answered another question for this model."""
+    """Whether the endpoint has answered another call for this model."""
 
     @property
     def data(self) -> bytes:
-        """The body as it may be kept."""
+        """The body with its secrets masked."""
         data = self.body.data
         for secret in self.secrets:
             data = data.replace(secret.encode(), b"***")
         return data
 
 
-def meant(wire: Reading, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
-    """What a response says. Raises what it says where that is an error."""
+def answer_or_raise(wire: ResponseReader, status: int, headers: Mapping[str, str], received: Received) -> ModelAnswer:
+    """Return the answer in a response. Raises the error that its status or its body states."""
     if 200 <= status < 300:
-        return answer_in(wire, received)
+        return read_answer(wire, received)
     if 300 <= status < 400:
         target = redacted(shown(headers.get("location", "nowhere").encode(), 200))
-        return unusable(received, f"it is a redirection (HTTP {status}) to {target}")
-    error = refusal(status, received.data, received.place, received.retry_after)
+        return unusable_answer(received, f"it is a redirection (HTTP {status}) to {target}")
+    error = refusal(status, received.data, received.endpoint, received.retry_after)
     if received.answered_before:
-        error = for_this_record(error, status, received.place, received.data)
+        error = error_of_this_call(error, status, received.endpoint, received.data)
     raise error
 
 
-def answer_in(wire: Reading, received: Received) -> ModelAnswer:
-    """The answer; where there is none, one that is marked as unusable and carries what came instead.
+def read_answer(wire: ResponseReader, received: Received) -> ModelAnswer:
+    """Return the answer in a 2xx response, or one that is marked as unusable and holds the beginning of the body.
 
-    Raises the errors that stand inside a response, as if they had come with their status."""
+    An error inside the body is raised as if the response had its status."""
     document: Any = None
     body = received.body
     try:
@@ -85,36 +89,26 @@ def answer_in(wire: Reading, received: Received) -> ModelAnswer:
         if (inside := error_in(document)) is not None:
             status = status_of(inside)
             if status in _READ_AS_THEY_ARE:
-                raise refusal(status, received.data, received.place, received.retry_after, inside=True)
+                raise refusal(status, received.data, received.endpoint, received.retry_after, inside=True)
             raise NoAnswer("it is an error")
         if body.fault is not None:
             raise NoAnswer(body.fault)
         return wire.answer_of(document, received.call, received.latency)
     except NoAnswer as nothing:
-        return unusable(received, body.fault or str(nothing), wire.counted(document))
+        return unusable_answer(received, body.fault or str(nothing), wire.counted(document))
 
 
-def unusable(received: Received, fault: str, counted: Counted | None = None) -> ModelAnswer:
-    """What is kept of a response that holds no answer. It counts as a call, with the tokens that it states, else with
-    an estimate: the provider may charge it."""
-    text = shown(received.data, RAW_KEPT)
-    usage = checked(received.call, text, counted or Counted())
-    return ModelAnswer(
-        text=text,
-        finish_reason=finish.UNUSABLE,
-        model=received.call.model,
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=received.latency,
-        estimated=usage.estimated,
-        noted=(fault,),
-    )
+def unusable_answer(received: Received, fault: str, counted: ReportedUsage | None = None) -> ModelAnswer:
+    """Return an answer that is marked as unusable.
+
+    It counts as a call, with the tokens that the response reports, or an estimate: the provider may charge for it."""
+    message = MessageText(shown(received.data, RAW_KEPT), noted=(fault,))
+    return answer_from(received.call, message, finish.UNUSABLE, counted or ReportedUsage(), received.latency)
 
 
 def error_in(document: Any) -> Any:
-    """The error that a document is, whichever of the common ways it is said; None where it is none."""
-    if isinstance(document, list) and document:  # Google's, where a stream was begun
+    """Return the error in a document, in any of the common shapes; None where there is none."""
+    if isinstance(document, list) and document:  # Google sends a list where a stream was begun
         document = document[0]
     if not isinstance(document, Mapping):
         return None
@@ -126,7 +120,7 @@ def error_in(document: Any) -> Any:
 
 
 def status_of(error: Any) -> int | None:
-    """The status that an error would have come with; None where nobody can tell."""
+    """Return the HTTP status that an error stands for; None where it cannot be known."""
     if isinstance(error, list) and error:
         error = error[0]
     if isinstance(error, str):
@@ -142,7 +136,7 @@ def status_of(error: Any) -> int | None:
     said = next((status for each in names if isinstance(each, str) and (status := _status_of_words(each))), None)
     if said is None and isinstance(message := error.get("message"), str):
         said = _status_of_words(message)
-        # Words alone may make a call wait; they may not end a run.
+        # A message alone may make a call wait, but may not fail a run.
         said = said if said in (429, 503) else None
     return said
 

@@ -1,4 +1,4 @@
-"""A model client that asks nobody: for knowing what calls would take before one of them is made."""
+"""A model client that makes no calls. It counts the tokens that calls would take, before any is made."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from loom_ai.simulated.answers import answer_for
 
 _PER_MESSAGE = 4
 _FREE_TEXT = 256
-"""Tokens that an answer without a shape is taken to have, where no earlier run tells."""
+"""The tokens assumed for an answer without a schema, where no earlier run gives a figure."""
 
 
 class DryRunClient:
-    """Answers with made-up values of the asked shape. Its counts are estimates: of the question by its text, of the
-    answer by what earlier runs counted, else by the made-up one."""
+    """A `ModelClient` that answers with made-up values of the schema.
+
+    Its token counts are estimates: the question's from its text, the answer's from earlier runs, or else from the
+    made-up text."""
 
     def __init__(self, answered: Mapping[tuple[str, str], float] | None = None) -> None:
-        """`answered`: tokens per answer in earlier runs, by purpose and model."""
+        """`answered` holds the mean tokens per answer of earlier runs, by purpose and model."""
         self._answered = dict(answered or {})
         self.asked: list[tuple[ModelCall, int]] = []
-        """The calls so far, with the tokens of their answers."""
+        """The calls so far, each with the tokens of its answer."""
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         answer = answer_for(call.schema, call.messages[0].content)
@@ -44,7 +46,7 @@ class DryRunClient:
         )
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this client holds no connection."""
 
     def _tokens_out(self, call: ModelCall, text: str) -> int:
         counted = self._answered.get((call.purpose, call.model))

@@ -1,6 +1,7 @@
-"""Model endpoints over HTTP, whichever protocol they speak: keys, retries, breakers and refusals are the same for all.
+"""Calls model endpoints over HTTP, with one implementation of keys, retries, breakers and errors for all protocols.
 
-One aiohttp session, because it is the cheapest client per call and its pool stays linear (docs/adr/0007)."""
+It uses one aiohttp session, the cheapest client per call whose connection pool does not slow down as it grows
+(docs/adr/0007)."""
 
 from __future__ import annotations
 
@@ -14,19 +15,19 @@ import orjson
 import structlog
 
 from loom_ai.adapted import package
-from loom_ai.http.bodies import ACCEPTED, body_of
-from loom_ai.http.http_errors import EndpointReference, Limits, broken_off, late, unreachable
-from loom_ai.http.received import Received, meant
+from loom_ai.http.bodies import ACCEPTED, read_body
+from loom_ai.http.http_errors import EndpointReference, Limits, interrupted_error, timeout_error, unreachable_error
+from loom_ai.http.received import Received, answer_or_raise
 from loom_ai.keys import key_of
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import EndpointPacing, Turn
 from loom_ai.pacing.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
-from loom_ai.providers.learned_limits import Learned, explains_itself
+from loom_ai.providers.learned_limits import LearnedLimits, names_a_cause
 from loom_ai.settings import ModelSettings
 from loom_ai.wire.finish import UNUSABLE
-from loom_ai.wire.form import Form, Manner
+from loom_ai.wire.form import AcceptedParameters, Form
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
 from loom_common.domain.model_options.providers import ADAPTED, provider_named
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _IDLE_SECONDS = 30.0
-"""How long an unused connection is kept."""
+"""Seconds after which an unused connection is closed."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
@@ -75,9 +76,9 @@ class HttpModelClient:
         self._breakers = breakers or Breakers(clock=clock)
         self._policy = RetryPolicy(self._settings.attempts, self._settings.retry_delay, self._settings.retry_ceiling)
         self._pace = EndpointPacing(buckets, self._settings.concurrency, clock)
-        self._learned = Learned()
+        self._learned = LearnedLimits()
         self._answered: set[tuple[str, str]] = set()
-        """Endpoints and models that have answered."""
+        """The endpoints and models that have answered a call."""
         self._session: aiohttp.ClientSession | None = None
         self._adapted: AdaptedModels | None = None
 
@@ -87,7 +88,7 @@ class HttpModelClient:
         trouble: TransientError
         while True:
             try:
-                return await self._in_strongest_form(call, waits)
+                return await self._call_in_strictest_form(call, waits)
             except BreakerOpen:
                 raise
             except RateLimited as error:
@@ -112,51 +113,54 @@ class HttpModelClient:
             await self._adapted.close()
         await self._pace.close()
 
-    async def _in_strongest_form(self, call: ModelCall, waits: Waits) -> ModelAnswer:
+    async def _call_in_strictest_form(self, call: ModelCall, waits: Waits) -> ModelAnswer:
         """In the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal that is
         about them is learned from, and the question put again; any other one is the record's own."""
-        place = (call.base_url, call.model)
-        schema_place = orjson.dumps([*place, call.schema], default=str)
+        endpoint = (call.base_url, call.model)
+        schema_key = orjson.dumps([*endpoint, call.schema], default=str)
         while True:
-            manner, forms = self._learned.manner(place), self._learned.forms(schema_place, _forms(call))
+            accepted, forms = self._learned.accepted(endpoint), self._learned.forms(schema_key, _forms(call))
             try:
-                answer = await self._at_its_turn(call, forms[0], manner, waits)
+                answer = await self._call_when_paced(call, forms[0], accepted, waits)
             except RecordError as refused:
-                if manner != self._learned.manner(place) or forms != self._learned.forms(schema_place, forms):
-                    continue  # another call was refused at the same time, and learned from it
-                if self._learned.otherwise(refused, call, place, _limits_of(call)):
+                if accepted != self._learned.accepted(endpoint) or forms != self._learned.forms(schema_key, forms):
+                    continue  # another call was refused at the same time, and the refusal is remembered
+                if self._learned.leave_out_parameter(refused, call, endpoint, _limits_of(call)):
                     log.info("a parameter is left out from now on", model=call.model, said=str(refused))
                     continue
-                if self._learned.weaker(refused, schema_place, forms):
+                if self._learned.leave_out_form(refused, schema_key, forms):
                     continue
-                if explains_itself(refused) or not self._learned.may_be_the_form(schema_place, forms):
+                if names_a_cause(refused) or not self._learned.may_be_about_form(schema_key, forms):
                     raise
-                return await self._in_weaker_forms(call, schema_place, forms[1:], refused, waits)
+                return await self._call_in_weaker_forms(call, schema_key, forms[1:], refused, waits)
             if answer.finish_reason != UNUSABLE:
-                self._learned.worked(schema_place, forms[0])
+                self._learned.remember_success(schema_key, forms[0])
             return answer
 
-    async def _in_weaker_forms(
-        self, call: ModelCall, schema_place: bytes, forms: tuple[Form, ...], refused: RecordError, waits: Waits
+    async def _call_in_weaker_forms(
+        self, call: ModelCall, schema_key: bytes, forms: tuple[Form, ...], refused: RecordError, waits: Waits
     ) -> ModelAnswer:
-        """After a refusal that does not say what it is about. Raises the first where it was not about the form."""
+        """Try weaker forms after a refusal that does not say what it is about. Raises `refused` where every form is
+        refused."""
         for form in forms:
             try:
-                manner = self._learned.manner((call.base_url, call.model))
-                answer = await self._at_its_turn(call, form, manner, waits)
+                accepted = self._learned.accepted((call.base_url, call.model))
+                answer = await self._call_when_paced(call, form, accepted, waits)
             except RecordError:
                 continue
             if answer.finish_reason != UNUSABLE:
-                self._learned.worked(schema_place, form)
+                self._learned.remember_success(schema_key, form)
             return answer
         raise refused
 
-    async def _at_its_turn(self, call: ModelCall, form: Form, manner: Manner, waits: Waits) -> ModelAnswer:
+    async def _call_when_paced(
+        self, call: ModelCall, form: Form, accepted: AcceptedParameters, waits: Waits
+    ) -> ModelAnswer:
         async with self._pace.turn(call, waits) as turn:
             try:
                 upstream = f"model {call.model} at {redacted(call.base_url)}"
                 async with self._breakers.guarding(upstream, lambda: key_of(call)):
-                    answer = await self._ask(call, form, manner, turn)
+                    answer = await self._ask(call, form, accepted, turn)
                     if answer.finish_reason != UNUSABLE:
                         self._answered.add((call.base_url, call.model))
             except RateLimited as error:
@@ -165,52 +169,54 @@ class HttpModelClient:
             turn.answered(answer)
             return answer
 
-    async def _ask(self, call: ModelCall, form: Form, manner: Manner, turn: Turn) -> ModelAnswer:
-        place = EndpointReference(call.base_url, call.model, _key(call))
+    async def _ask(self, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn) -> ModelAnswer:
+        endpoint = EndpointReference(call.base_url, call.model, _key(call))
         base_url, secret, headers = self._resolved(call)
         limits = self._limits(call)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
             known = (call.base_url, call.model) in self._answered
-            return await adapted.ask(call, form, manner, place, base_url, secret, limits, answered_before=known)
+            return await adapted.ask(call, form, accepted, endpoint, base_url, secret, limits, answered_before=known)
         wire = wire_of(call.provider)
         started = self._clock.monotonic()
         try:
-            async with self._connected().post(
+            async with self._open_session().post(
                 wire.url(base_url, call.model),
-                data=wire.request_body(call, form, manner),
+                data=wire.request_body(call, form, accepted),
                 headers={**_HEADERS, **wire.headers(secret), **headers},
-                timeout=_as_http_has_it(limits),
+                timeout=_client_timeout(limits),
                 allow_redirects=False,
             ) as response:
-                body = await body_of(response)
+                body = await read_body(response)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise PermanentError(f"{place}: `base_url` is no http(s) address.") from error
+            raise PermanentError(f"{endpoint}: `base_url` is no http(s) address.") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise unreachable(place, error, base_url) from error
+            raise unreachable_error(endpoint, error, base_url) from error
         except TimeoutError as error:
-            raise late(place, limits) from error
+            raise timeout_error(endpoint, limits) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if (call.base_url, call.model) in self._answered:
-                raise broken_off(place, error) from error
-            raise unreachable(place, error, base_url) from error
+                raise interrupted_error(endpoint, error) from error
+            raise unreachable_error(endpoint, error, base_url) from error
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())
         secrets, known = _secrets(call, secret, headers), (call.base_url, call.model) in self._answered
-        received = Received(body, call, place, latency, wait, secrets, known)
-        return meant(wire, response.status, response.headers, received)
+        received = Received(body, call, endpoint, latency, wait, secrets, known)
+        return answer_or_raise(wire, response.status, response.headers, received)
 
     async def _adapter(self, provider: str) -> AdaptedModels:
-        """What asks the models of a provider that needs the extra. The first time takes seconds. Raises
-        `PermanentError` where that is not installed."""
+        """Return the client for providers that need the adapter library.
+
+        The first call imports the library, which takes seconds. Raises `PermanentError` where it is not installed."""
         if self._adapted is None:
             made = await asyncio.to_thread(package.adapted_models, provider)
             self._adapted = self._adapted or made
         return self._adapted
 
     def _resolved(self, call: ModelCall) -> tuple[str, str | None, dict[str, str]]:
-        """Endpoint, key and further headers with every reference resolved: the only place that sees a secret."""
+        """Return the base URL, key and headers with all credential references resolved. Secrets are read nowhere
+        else."""
         try:
             base_url = self._credentials.expand(call.base_url, in_url=True).rstrip("/")
             headers = {name: self._header(name, text) for name, text in call.extras.headers.items()}
@@ -233,7 +239,8 @@ class HttpModelClient:
         return self._credentials.expand(reference).strip()
 
     def _limits(self, call: ModelCall) -> Limits:
-        """A limit of the call's own is one for all of it: how long it may be silent then follows."""
+        """Return the call's time limits. A timeout of the call's own limits the whole call and every pause within
+        it."""
         settings = self._settings
         return Limits(
             connect=settings.connect_timeout,
@@ -242,7 +249,7 @@ class HttpModelClient:
             connections=call.concurrency or settings.concurrency,
         )
 
-    def _connected(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 # No limit here: time spent waiting for a connection would count as the call's.
@@ -254,7 +261,7 @@ class HttpModelClient:
 
 
 def _forms(call: ModelCall) -> tuple[Form, ...]:
-    """The forms a call may take, strongest first."""
+    """Return the forms that a call's protocol has, strictest first."""
     if call.provider in ADAPTED:
         return (Form.PLAIN,) if call.schema is None else (Form.JSON_SCHEMA, Form.PLAIN)
     return wire_of(call.provider).forms(call)
@@ -265,12 +272,12 @@ def _limits_of(call: ModelCall) -> tuple[str, ...]:
     return ("max_tokens",) if call.provider in ADAPTED else wire_of(call.provider).limits(call.base_url)
 
 
-def _as_http_has_it(limits: Limits) -> aiohttp.ClientTimeout:
+def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
 
 
 def _secrets(call: ModelCall, key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What a call is sent with and no one may read: the key, and headers that are made of references."""
+    """Return the secrets that a call is sent with: its key, and the headers that are made of credential references."""
     referring = (headers[name] for name, text in call.extras.headers.items() if headers[name] != text)
     return tuple(each for each in (key, *referring) if each)
 

@@ -1,8 +1,8 @@
-"""What an endpoint takes, learned from what it refuses: the form of an answer, the temperature, the limit's name.
+"""Remembers which parameters and answer forms an endpoint refuses. It does no I/O.
 
-Some models take no temperature, some know the longest answer by another name, many hold an answer to no JSON schema.
-None of them says so before it is asked. What a refusal is about stands in its words alone: that is where it is read
-from. What is learned is remembered for the endpoint and model, so that no later record meets the refusal. Pure."""
+Some models accept no temperature, some name the token limit differently, many support no JSON schema, and none says so
+in advance. Only the text of a refusal shows what it is about. What was refused is remembered per endpoint and model, so
+that later records are asked without it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from loom_ai.ports import ModelCall
-from loom_ai.wire.form import Form, Manner
+from loom_ai.wire.form import AcceptedParameters, Form
 from loom_common.errors import RecordError
 
 _REMEMBERED = 1000
 UNEXPLAINED_TRIES = 3
-"""Refusals that do not say what they are about, after which a form is no longer suspected of them."""
+"""Unexplained refusals in a form, after which no further one is taken to be about the form."""
 _TAKES_NOT = re.compile(
     r"(?:un|not |n't )support|only the default|deprecat|not (?:allowed|permitted|available|compatible)|unrecogni[sz]ed"
     r"|unknown|unexpected|extra (?:inputs|fields)|(?:can(?:not|'t)|must not) be|no longer|invalid parameter|use .?max_",
     re.IGNORECASE,
 )
-"""How endpoints say that they do not take something, rather than a value of it."""
+"""Matches messages that say a parameter is not supported, rather than that its value is wrong."""
 _FORM = re.compile(
     r"response_?(?:format|schema|mime)|json[ _]?(?:schema|object|mode)|structured[ _-]?outputs?|tool_?choice|\btools?\b"
     r"|function[ _-]?call|guided|grammar",
     re.IGNORECASE,
 )
-Place = tuple[str, str]
-"""Endpoint and model."""
+EndpointModel = tuple[str, str]
+"""The base URL and the model."""
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -41,78 +41,81 @@ class _Candidates:
     unexplained: int = 0
 
 
-class Learned:
-    """Of one process."""
+class LearnedLimits:
+    """The refusals that this process has seen."""
 
     def __init__(self) -> None:
-        self._manners: OrderedDict[Place, Manner] = OrderedDict()
+        self._accepted: OrderedDict[EndpointModel, AcceptedParameters] = OrderedDict()
         self._forms: OrderedDict[bytes, _Candidates] = OrderedDict()
 
-    def manner(self, place: Place) -> Manner:
-        """How the place is asked, as far as it is known."""
-        return self._manners.get(place, Manner())
+    def accepted(self, endpoint: EndpointModel) -> AcceptedParameters:
+        """Return the parameters that the endpoint accepts, as far as is known."""
+        return self._accepted.get(endpoint, AcceptedParameters())
 
-    def forms(self, schema_place: bytes, all_forms: tuple[Form, ...]) -> tuple[Form, ...]:
-        """The forms that may work, strongest first; one alone has worked, or is the last one left."""
-        known = self._forms.get(schema_place)
+    def forms(self, schema_key: bytes, all_forms: tuple[Form, ...]) -> tuple[Form, ...]:
+        """Return the forms that may still work, strictest first. A single one has worked before or is the last left."""
+        known = self._forms.get(schema_key)
         return all_forms if known is None else known.forms
 
-    def worked(self, schema_place: bytes, form: Form) -> None:
-        """An answer came in this form: from now on a refusal is not the form's fault."""
-        known = self._forms.get(schema_place)
+    def remember_success(self, schema_key: bytes, form: Form) -> None:
+        """Remember that this form was answered, so that later refusals are not attributed to it."""
+        known = self._forms.get(schema_key)
         if known is None or known.forms != (form,):
-            _keep(self._forms, schema_place, _Candidates((form,)))
+            _keep(self._forms, schema_key, _Candidates((form,)))
 
-    def otherwise(self, error: RecordError, call: ModelCall, place: Place, limits: tuple[str, ...]) -> bool:
-        """Whether the refusal says that a parameter is not taken, and the place is asked without it from now on."""
-        manner = self.manner(place)
-        changed = without_what_is_refused(error, call, manner, limits)
-        if changed == manner:
+    def leave_out_parameter(
+        self, error: RecordError, call: ModelCall, endpoint: EndpointModel, limits: tuple[str, ...]
+    ) -> bool:
+        """Say whether the refusal is about a parameter, and if so remember to call without it."""
+        accepted = self.accepted(endpoint)
+        changed = without_refused_parameter(error, call, accepted, limits)
+        if changed == accepted:
             return False
-        _keep(self._manners, place, changed)
+        _keep(self._accepted, endpoint, changed)
         return True
 
-    def weaker(self, error: RecordError, schema_place: bytes, forms: tuple[Form, ...]) -> bool:
-        """Whether the refusal is about the strongest of `forms`, which is left out from now on."""
-        if len(forms) < 2 or not is_about_the_form(error):
+    def leave_out_form(self, error: RecordError, schema_key: bytes, forms: tuple[Form, ...]) -> bool:
+        """Say whether the refusal is about the strictest of `forms`, and if so remember to leave that form out."""
+        if len(forms) < 2 or not is_about_form(error):
             return False
-        _keep(self._forms, schema_place, _Candidates(forms[1:]))
+        _keep(self._forms, schema_key, _Candidates(forms[1:]))
         return True
 
-    def may_be_the_form(self, schema_place: bytes, forms: tuple[Form, ...]) -> bool:
-        """Whether a refusal that does not say what it is about may be the form's fault. Counts those that were asked
-        about."""
+    def may_be_about_form(self, schema_key: bytes, forms: tuple[Form, ...]) -> bool:
+        """Say whether an unexplained refusal may be about the form. Each question is counted."""
         if len(forms) < 2:
             return False
-        known = self._forms.get(schema_place)
+        known = self._forms.get(schema_key)
         if known is None:
             known = _Candidates(forms)
-            _keep(self._forms, schema_place, known)
+            _keep(self._forms, schema_key, known)
         known.unexplained += 1
         return known.unexplained <= UNEXPLAINED_TRIES
 
 
-def without_what_is_refused(error: RecordError, call: ModelCall, manner: Manner, limits: tuple[str, ...]) -> Manner:
-    """The manner of asking without the parameter that the refusal says is not taken; the same where it names none."""
+def without_refused_parameter(
+    error: RecordError, call: ModelCall, accepted: AcceptedParameters, limits: tuple[str, ...]
+) -> AcceptedParameters:
+    """Return the manner without the parameter that the refusal names; unchanged where it names none."""
     words = _words(error)
     if not _TAKES_NOT.search(words):
-        return manner
+        return accepted
     named = str(error.details.get("param") or words)
-    if call.temperature is not None and manner.temperature and "temperature" in named:
-        return replace(manner, temperature=False)
+    if call.temperature is not None and accepted.temperature and "temperature" in named:
+        return replace(accepted, temperature=False)
     usual, *others = limits
-    if call.max_tokens is not None and manner.limit is None and others and re.search(rf"\b{usual}\b", named):
-        return replace(manner, limit=others[0])
-    return manner
+    if call.max_tokens is not None and accepted.limit is None and others and re.search(rf"\b{usual}\b", named):
+        return replace(accepted, limit=others[0])
+    return accepted
 
 
-def is_about_the_form(error: RecordError) -> bool:
-    """Whether the refusal is about how the answer is held to a schema."""
+def is_about_form(error: RecordError) -> bool:
+    """Say whether the refusal is about the schema that the answer is held to."""
     return bool(_FORM.search(_words(error)))
 
 
-def explains_itself(error: RecordError) -> bool:
-    """Whether the refusal says what it is about."""
+def names_a_cause(error: RecordError) -> bool:
+    """Say whether the refusal says what it is about."""
     return bool(error.details.get("param")) or bool(_ABOUT_THE_QUESTION.search(_words(error)))
 
 

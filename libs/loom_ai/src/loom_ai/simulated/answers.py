@@ -1,4 +1,4 @@
-"""What a simulated model says: a value that fits the schema asked for, the same for the same question. Pure."""
+"""Makes up answers that fit a schema. Equal questions get equal answers. It does no I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heath"
 
 
 def answer_for(schema: Mapping[str, Any] | None, question: str) -> Any:
-    """A value that fits `schema` (JSON Schema), or a sentence where there is none."""
+    """Return a value that fits `schema` (a JSON Schema), or a sentence where there is none."""
     seed = int.from_bytes(hashlib.sha256(question.encode()).digest()[:8])
     if not schema:
         return f"An answer to {seed % 10_000}."
@@ -19,7 +19,7 @@ def answer_for(schema: Mapping[str, Any] | None, question: str) -> Any:
 
 
 def tokens_of(text: str) -> int:
-    """About what a tokenizer would count."""
+    """Estimate the tokens of a text as a tokenizer would count them."""
     return len(text) // 4 + 1
 
 

@@ -1,5 +1,5 @@
-"""The providers' wire formats, seen from the server: what a request asks, and how an answer or an error is written.
-Pure."""
+"""The providers' wire formats on the server's side: how requests are read, and how answers and errors are written. It
+does no I/O."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, Protocol
 import orjson
 
 SCHEMA_IN_WORDS = "JSON Schema: "
-"""What comes before a schema in the words of a system message, for endpoints that take none."""
+"""The text in front of a schema that is described in a system message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request."""
+class SimulatedRequest:
+    """A request, in the same terms for all providers."""
 
     model: str
     turns: tuple[str, ...]
-    """The texts of the conversation, the system's first."""
+    """The texts of the conversation, the system message first."""
     question: str
-    """The first words of the user."""
+    """The text of the first user message."""
     schema: Mapping[str, Any] | None
     form: str | None
-    """How the answer is to be held to a schema: `json_schema`, `json_object`; None for not at all."""
+    """How the answer is held to a schema: `json_schema`, `json_object`, or None."""
     max_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """An answer."""
+class SimulatedAnswer:
+    """An answer, in the same terms for all providers."""
 
     text: str
     tokens_in: int
@@ -41,50 +41,50 @@ class Said:
 
 
 class Format(Protocol):
-    """One provider's."""
+    """The wire format of one provider."""
 
     key_header: str
-    """Where a request carries its key."""
+    """The header that carries the API key."""
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
-        """What a request asks; `model` is what its path names, where the provider's does."""
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
+        """Read a request; `model` is the one in the path, where the provider puts it there."""
         ...
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        """The body of an answer."""
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        """Return the body of an answer."""
         ...
 
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
-        """The body of an error."""
+        """Return the body of an error."""
         ...
 
 
 class ChatCompletions:
-    """OpenAI's, which most others speak."""
+    """OpenAI's chat completions format, which most other providers use too."""
 
     key_header = "Authorization"
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         turns = tuple(message["content"] for message in body["messages"])
         form = body.get("response_format", {})
-        schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else in_words(turns)
+        schema = form["json_schema"]["schema"] if form.get("type") == "json_schema" else schema_in_words(turns)
         question = next(message["content"] for message in body["messages"] if message["role"] == "user")
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
-        return Asked(body["model"], turns, question, schema, form.get("type"), limit)
+        return SimulatedRequest(body["model"], turns, question, schema, form.get("type"), limit)
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": said.text}
-        if said.refused:
-            message = {"role": "assistant", "content": None, "refusal": said.text}
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+        if reply.refused:
+            message = {"role": "assistant", "content": None, "refusal": reply.text}
         return {
-            "id": f"simulated-{said.number}",
+            "id": f"simulated-{reply.number}",
             "object": "chat.completion",
-            "model": asked.model,
-            "choices": [{"index": 0, "message": message, "finish_reason": "length" if said.truncated else "stop"}],
+            "model": call.model,
+            "choices": [{"index": 0, "message": message, "finish_reason": "length" if reply.truncated else "stop"}],
             "usage": {
-                "prompt_tokens": said.tokens_in,
-                "completion_tokens": said.tokens_out,
-                "total_tokens": said.tokens_in + said.tokens_out,
+                "prompt_tokens": reply.tokens_in,
+                "completion_tokens": reply.tokens_out,
+                "total_tokens": reply.tokens_in + reply.tokens_out,
             },
         }
 
@@ -93,36 +93,36 @@ class ChatCompletions:
 
 
 class AnthropicMessages:
-    """Anthropic's. A schema is the input of a tool that has to be used."""
+    """The format of Anthropic's Messages API. A schema is the input schema of a tool whose use is forced."""
 
     key_header = "x-api-key"
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         system = (body["system"],) if body.get("system") else ()
         turns = (*system, *(message["content"] for message in body["messages"]))
         tool = body["tools"][0] if body.get("tool_choice", {}).get("type") == "tool" else None
-        schema = tool["input_schema"] if tool else in_words(turns)
+        schema = tool["input_schema"] if tool else schema_in_words(turns)
         form = "json_schema" if tool else None
-        return Asked(body["model"], turns, body["messages"][0]["content"], schema, form, body["max_tokens"])
+        return SimulatedRequest(body["model"], turns, body["messages"][0]["content"], schema, form, body["max_tokens"])
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [{"type": "text", "text": said.text}]
-        reason = "max_tokens" if said.truncated else "refusal" if said.refused else "end_turn"
-        if asked.form and not said.truncated and not said.refused:
-            reason, used = "tool_use", as_far_as_it_is_json(said.text)
-            content = [{"type": "tool_use", "id": f"toolu_{said.number}", "name": "output", "input": used}]
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}]
+        reason = "max_tokens" if reply.truncated else "refusal" if reply.refused else "end_turn"
+        if call.form and not reply.truncated and not reply.refused:
+            reason, used = "tool_use", object_or_empty(reply.text)
+            content = [{"type": "tool_use", "id": f"toolu_{reply.number}", "name": "output", "input": used}]
         return {
-            "id": f"msg_simulated_{said.number}",
+            "id": f"msg_simulated_{reply.number}",
             "type": "message",
             "role": "assistant",
-            "model": asked.model,
+            "model": call.model,
             "content": content,
             "stop_reason": reason,
             "usage": {
-                "input_tokens": said.tokens_in,
+                "input_tokens": reply.tokens_in,
                 "cache_read_input_tokens": 0,
                 "cache_creation_input_tokens": 0,
-                "output_tokens": said.tokens_out,
+                "output_tokens": reply.tokens_out,
             },
         }
 
@@ -132,11 +132,11 @@ class AnthropicMessages:
 
 
 class GoogleContents:
-    """Google's `generateContent`."""
+    """The format of Google's `generateContent`."""
 
     key_header = "x-goog-api-key"
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         system = body.get("systemInstruction", {}).get("parts", [])
         turns = tuple(part["text"] for part in [*system, *(p for turn in body["contents"] for p in turn["parts"])])
         settings = body.get("generationConfig", {})
@@ -144,20 +144,22 @@ class GoogleContents:
         as_json = settings.get("responseMimeType") == "application/json"
         form = "json_schema" if schema else "json_object" if as_json else None
         question = body["contents"][0]["parts"][0]["text"]
-        return Asked(model, turns, question, schema or in_words(turns), form, settings.get("maxOutputTokens"))
+        return SimulatedRequest(
+            model, turns, question, schema or schema_in_words(turns), form, settings.get("maxOutputTokens")
+        )
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        reason = "MAX_TOKENS" if said.truncated else "SAFETY" if said.refused else "STOP"
-        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": said.text}]}}
-        if said.refused:
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        reason = "MAX_TOKENS" if reply.truncated else "SAFETY" if reply.refused else "STOP"
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": reply.text}]}}
+        if reply.refused:
             candidate = {}
         return {
             "candidates": [{**candidate, "finishReason": reason, "index": 0}],
-            "modelVersion": asked.model,
+            "modelVersion": call.model,
             "usageMetadata": {
-                "promptTokenCount": said.tokens_in,
-                "candidatesTokenCount": said.tokens_out,
-                "totalTokenCount": said.tokens_in + said.tokens_out,
+                "promptTokenCount": reply.tokens_in,
+                "candidatesTokenCount": reply.tokens_out,
+                "totalTokenCount": reply.tokens_in + reply.tokens_out,
             },
         }
 
@@ -166,8 +168,8 @@ class GoogleContents:
         return {"error": {"code": status, "message": message, "status": words.get(status, "INTERNAL")}}
 
 
-def in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
-    """The schema that a system message describes, for endpoints that take none."""
+def schema_in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the schema that a system message describes, or None."""
     for turn in turns:
         if SCHEMA_IN_WORDS in turn:
             schema: dict[str, Any] = orjson.loads(turn.split(SCHEMA_IN_WORDS, 1)[1])
@@ -175,8 +177,9 @@ def in_words(turns: tuple[str, ...]) -> dict[str, Any] | None:
     return None
 
 
-def as_far_as_it_is_json(text: str) -> dict[str, Any]:
-    """A tool's input is always JSON: what a model writes badly arrives as an input that lacks something."""
+def object_or_empty(text: str) -> dict[str, Any]:
+    """Return the JSON object that the text is, or an empty object where it is none, because a tool's input is always an
+    object."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

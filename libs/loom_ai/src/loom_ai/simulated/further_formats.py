@@ -1,67 +1,69 @@
-"""Wire formats that Loom reaches through its adapter library, seen from the server. Pure."""
+"""Wire formats, on the server's side, of the providers that Loom calls through its adapter library. It does no I/O."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from loom_ai.simulated.formats import Asked, Said, as_far_as_it_is_json, in_words
+from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_or_empty, schema_in_words
 
 
 class CohereChat:
-    """Cohere's v2 chat. A schema is the parameters of a tool."""
+    """The format of Cohere's v2 chat. A schema is the parameters of a tool."""
 
     key_header = "Authorization"
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         turns = tuple(_text(message["content"]) for message in body["messages"])
         question = next(_text(message["content"]) for message in body["messages"] if message["role"] == "user")
         tool = body["tools"][0]["function"] if body.get("tools") else None
-        schema = tool["parameters"] if tool else in_words(turns)
-        return Asked(body["model"], turns, question, schema, "json_schema" if tool else None, body.get("max_tokens"))
+        schema = tool["parameters"] if tool else schema_in_words(turns)
+        return SimulatedRequest(
+            body["model"], turns, question, schema, "json_schema" if tool else None, body.get("max_tokens")
+        )
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": [{"type": "text", "text": said.text}]}
-        reason = "MAX_TOKENS" if said.truncated else "COMPLETE"
-        if asked.form and not said.truncated and not said.refused:
-            function = {"name": "output", "arguments": said.text}
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": [{"type": "text", "text": reply.text}]}
+        reason = "MAX_TOKENS" if reply.truncated else "COMPLETE"
+        if call.form and not reply.truncated and not reply.refused:
+            function = {"name": "output", "arguments": reply.text}
             message = {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
             reason = "TOOL_CALL"
-        counted = {"input_tokens": said.tokens_in, "output_tokens": said.tokens_out}
-        wrapped = {"input_tokens": said.tokens_in + 60, "output_tokens": said.tokens_out + 2}
+        counted = {"input_tokens": reply.tokens_in, "output_tokens": reply.tokens_out}
+        wrapped = {"input_tokens": reply.tokens_in + 60, "output_tokens": reply.tokens_out + 2}
         usage = {"billed_units": counted, "tokens": wrapped}
-        return {"id": f"simulated-{said.number}", "finish_reason": reason, "message": message, "usage": usage}
+        return {"id": f"simulated-{reply.number}", "finish_reason": reason, "message": message, "usage": usage}
 
     def error(self, status: int, message: str, code: str) -> dict[str, Any]:
         return {"message": message}
 
 
 class BedrockConverse:
-    """Bedrock's Converse. A schema is the input of a tool that has to be used."""
+    """The format of Bedrock's Converse. A schema is the input schema of a tool whose use is forced."""
 
     key_header = "Authorization"
 
-    def asked(self, body: dict[str, Any], model: str) -> Asked:
-        said = [*body.get("system", []), *(part for turn in body["messages"] for part in turn["content"])]
+    def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
+        reply = [*body.get("system", []), *(part for turn in body["messages"] for part in turn["content"])]
         question = body["messages"][0]["content"][0]["text"]
-        turns = tuple(part["text"] for part in said)
+        turns = tuple(part["text"] for part in reply)
         tools = body.get("toolConfig", {}).get("tools")
-        schema = tools[0]["toolSpec"]["inputSchema"]["json"] if tools else in_words(turns)
+        schema = tools[0]["toolSpec"]["inputSchema"]["json"] if tools else schema_in_words(turns)
         limit = body.get("inferenceConfig", {}).get("maxTokens")
-        return Asked(model, turns, question, schema, "json_schema" if tools else None, limit)
+        return SimulatedRequest(model, turns, question, schema, "json_schema" if tools else None, limit)
 
-    def answer(self, asked: Asked, said: Said) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [{"text": said.text}]
-        reason = "max_tokens" if said.truncated else "content_filtered" if said.refused else "end_turn"
-        if asked.form and not said.truncated and not said.refused:
-            used = {"toolUseId": f"use_{said.number}", "name": "output", "input": as_far_as_it_is_json(said.text)}
+    def answer(self, call: SimulatedRequest, reply: SimulatedAnswer) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [{"text": reply.text}]
+        reason = "max_tokens" if reply.truncated else "content_filtered" if reply.refused else "end_turn"
+        if call.form and not reply.truncated and not reply.refused:
+            used = {"toolUseId": f"use_{reply.number}", "name": "output", "input": object_or_empty(reply.text)}
             content, reason = [{"toolUse": used}], "tool_use"
         return {
             "output": {"message": {"role": "assistant", "content": content}},
             "stopReason": reason,
             "usage": {
-                "inputTokens": said.tokens_in,
-                "outputTokens": said.tokens_out,
-                "totalTokens": said.tokens_in + said.tokens_out,
+                "inputTokens": reply.tokens_in,
+                "outputTokens": reply.tokens_out,
+                "totalTokens": reply.tokens_in + reply.tokens_out,
             },
             "metrics": {"latencyMs": 1},
         }

@@ -1,4 +1,4 @@
-"""How long a simulated model takes."""
+"""How long a simulated model takes to answer."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import random
 from dataclasses import dataclass
 
 _P99 = 2.326
-"""Standard deviations from the median to the 99th percentile of a normal distribution."""
+"""The 99th percentile of a standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Log-normal, as the latencies of real endpoints nearly are. Seconds."""
+    """A log-normal distribution of seconds, which the latencies of real endpoints are close to."""
 
     median: float = 0.0
     p99: float | None = None
-    """One answer in a hundred takes longer. None: all take the median."""
+    """The 99th percentile in seconds; None where every answer takes the median."""
 
     def draw(self, chance: random.Random) -> float:
-        """Of one answer."""
+        """Draw the seconds of one answer."""
         if self.p99 is None or not self.median:
             return self.median
         spread = math.log(max(self.p99 / self.median, 1.0)) / _P99

@@ -1,13 +1,13 @@
-"""The server: no model, but answers that fit, counts that can be trusted, faults on demand.
+"""The server: its answers fit the schema, its counts are exact, and it fails on demand.
 
-    POST /v1/chat/completions                      as OpenAI, and most others, take it
-    POST /v1/messages                              as Anthropic takes it
-    POST /v1beta/models/{model}:generateContent    as Google takes it
-    GET  /stats                                    what it was asked, as JSON
-    POST /faults                                   `["500", "hang"]`: the next calls fail that way
+    POST /v1/chat/completions                      the API of OpenAI, and of most others
+    POST /v1/messages                              the API of Anthropic
+    POST /v1beta/models/{model}:generateContent    the API of Google
+    GET  /stats                                    returns what the server was asked, as JSON
+    POST /faults                                   makes the next calls fail: `["500", "hang"]`
 
-The answer to a conversation follows from its first user message and the schema alone, so that the same question has
-the same answer in every run, repaired or not. What is counted is counted when a call arrives."""
+The answer to a conversation depends on its first user message and the schema only, so that the same question has the
+same answer in every run, and when it is repaired. Calls are counted when they arrive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ from typing import Any, Self
 from aiohttp import web
 
 from loom_ai.simulated.answers import answer_for, tokens_of
-from loom_ai.simulated.formats import AnthropicMessages, Asked, ChatCompletions, Format, GoogleContents, Said
+from loom_ai.simulated.formats import (
+    AnthropicMessages,
+    ChatCompletions,
+    Format,
+    GoogleContents,
+    SimulatedAnswer,
+    SimulatedRequest,
+)
 from loom_ai.simulated.further_formats import BedrockConverse, CohereChat
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.traffic import Traffic
@@ -34,45 +41,45 @@ FORMS = ("json_schema", "json_object")
 
 @dataclass
 class SimulatedModel:
-    """What it does and what it has seen. Everything may be changed while it runs."""
+    """The simulated provider's settings and what it was asked. All settings may be changed while it runs."""
 
     latency: float | Latency = 0.0
-    """Seconds each answer takes."""
+    """Seconds that each answer takes, or their distribution."""
     tokens_out: int = 0
-    """Completion tokens that were reported so far."""
+    """The completion tokens that were reported so far."""
     tokens_per_answer: int | None = None
-    """Completion tokens that each answer reports; None for about as many as its text has."""
+    """The completion tokens that each answer reports; None for an estimate from its text."""
     api_key: str | None = None
-    """Calls without this key are answered with 401."""
+    """The only key that is accepted; calls with another one get 401."""
     forms: Sequence[str] = FORMS
-    """The ways of asking for JSON it takes; others are answered with 400."""
+    """The answer forms that are accepted; calls with another one get 400."""
     models: Sequence[str] = ()
-    """The models it knows; none for any. Others are answered with 404."""
+    """The models that exist; empty for all. Calls to other models get 404."""
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Share of calls that meet each fault."""
+    """For each fault, the share of calls that meet it."""
     retry_after: float = 0.2
-    """Seconds that a 429 asks to wait."""
+    """The `Retry-After` of a 429, in seconds."""
     requests_per_minute: int | None = None
-    """More in a minute than this are answered with 429."""
+    """The requests accepted per minute; more get 429. None means no limit."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Sent with every answer."""
+    """Headers that are added to every answer."""
     seed: int = 0
     faults: deque[str] = field(default_factory=deque)
-    """Faults of the next calls, before any rate."""
+    """The faults of the next calls, which come before those drawn by rate."""
     calls: int = 0
     answered: int = 0
     tokens_in: int = 0
     at_once: int = 0
     most_at_once: int = 0
     used: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Tokens of questions and of answers, by model."""
+    """The tokens of questions and of answers, by model."""
     met: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
-    """Conversations by the SHA-256 of their texts."""
+    """How often each conversation was asked, by the SHA-256 of its texts."""
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
-    """The last requests, as they came."""
+    """The bodies of the last requests."""
     base_url: str = ""
-    """Of its OpenAI-compatible side, ending in /v1."""
+    """The address of the OpenAI-compatible API, which ends in `/v1`."""
 
     def __post_init__(self) -> None:
         self.traffic = Traffic()
@@ -87,11 +94,11 @@ class SimulatedModel:
 
     @property
     def root_url(self) -> str:
-        """Where the other providers' sides begin."""
+        """The address that the other providers' paths are under."""
         return self.base_url.removesuffix("/v1")
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:
-        """Listen; on any free port where none is given. Raises `OSError`."""
+        """Listen on `port`, or on any free one. Raises `OSError`."""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._speaking(ChatCompletions()))
         app.router.add_post("/v1/messages", self._speaking(AnthropicMessages()))
@@ -108,14 +115,14 @@ class SimulatedModel:
         return self
 
     async def stop(self) -> None:
-        """Close every connection."""
+        """Stop listening and close all connections."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
     @property
     def stats(self) -> dict[str, Any]:
-        """What it was asked so far. Tokens are those of answers that were given."""
+        """Return what the server was asked so far. Tokens are those of answers that were sent."""
         return {
             "simulated": True,
             "calls": self.calls,
@@ -144,22 +151,24 @@ class SimulatedModel:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
-                asked = wire.asked(body, request.match_info.get("model", ""))
-                refusal = self._refusal(request, wire, asked, in_a_minute)
-                return refusal or await self._answer(wire, asked)
+                call = wire.read_request(body, request.match_info.get("model", ""))
+                refusal = self._refusal(request, wire, call, in_a_minute)
+                return refusal or await self._answer(wire, call)
             finally:
                 self.at_once -= 1
 
         return handle
 
-    def _refusal(self, request: web.Request, wire: Format, asked: Asked, in_a_minute: int) -> web.Response | None:
+    def _refusal(
+        self, request: web.Request, wire: Format, call: SimulatedRequest, in_a_minute: int
+    ) -> web.Response | None:
         given = request.headers.get(wire.key_header, "none").removeprefix("Bearer ")
         if self.api_key is not None and given != self.api_key:
             return _error(wire, 401, f"Incorrect API key provided: {given}", "invalid_api_key")
-        if self.models and asked.model not in self.models:
-            return _error(wire, 404, f"The model {asked.model} does not exist", "model_not_found")
-        if asked.form is not None and asked.form not in self.forms:
-            return _error(wire, 400, f"response_format {asked.form} is not supported", "invalid_request_error")
+        if self.models and call.model not in self.models:
+            return _error(wire, 404, f"The model {call.model} does not exist", "model_not_found")
+        if call.form is not None and call.form not in self.forms:
+            return _error(wire, 400, f"response_format {call.form} is not supported", "invalid_request_error")
         if self.requests_per_minute is not None and in_a_minute > self.requests_per_minute:
             self.met["over_limit"] += 1
             return self._slow_down(wire)
@@ -169,7 +178,7 @@ class SimulatedModel:
         headers = {"Retry-After": f"{self.retry_after:g}"}
         return _error(wire, 429, "Slow down", "rate_limit_exceeded", headers)
 
-    async def _answer(self, wire: Format, asked: Asked) -> web.Response:
+    async def _answer(self, wire: Format, call: SimulatedRequest) -> web.Response:
         fault = self._fault()
         latency = self.latency.draw(self._chance) if isinstance(self.latency, Latency) else self.latency
         if latency:
@@ -183,7 +192,7 @@ class SimulatedModel:
                 await asyncio.sleep(3600)
             case "not_chat":
                 return web.Response(text="<html>A proxy's page</html>", content_type="text/html")
-        return web.json_response(wire.answer(asked, self._said(asked, fault)), headers=self.headers)
+        return web.json_response(wire.answer(call, self._reply(call, fault)), headers=self.headers)
 
     def _fault(self) -> str | None:
         fault = self.faults.popleft() if self.faults else None
@@ -198,28 +207,28 @@ class SimulatedModel:
             self.met[fault] += 1
         return fault
 
-    def _said(self, asked: Asked, fault: str | None) -> Said:
-        answer = answer_for(asked.schema, asked.question)
+    def _reply(self, call: SimulatedRequest, fault: str | None) -> SimulatedAnswer:
+        answer = answer_for(call.schema, call.question)
         text = answer if isinstance(answer, str) else json.dumps(answer)
         if fault in ("bad_json", "truncated"):
             text = text[: len(text) // 2]
         elif fault == "refused":
             text = "I cannot help with that."
-        conversation = "\n".join(asked.turns)
+        conversation = "\n".join(call.turns)
         tokens_in = tokens_of(conversation)
         tokens_out = tokens_of("" if fault == "refused" else text)
         if self.tokens_per_answer is not None:
             tokens_out = self.tokens_per_answer
         truncated = fault == "truncated"
-        if asked.max_tokens is not None and tokens_out > asked.max_tokens:
-            text, tokens_out, truncated = text[: 4 * asked.max_tokens], asked.max_tokens, True
+        if call.max_tokens is not None and tokens_out > call.max_tokens:
+            text, tokens_out, truncated = text[: 4 * call.max_tokens], call.max_tokens, True
         self.answered += 1
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
-        given, answered = self.used.get(asked.model, (0, 0))
-        self.used[asked.model] = given + tokens_in, answered + tokens_out
+        given, answered = self.used.get(call.model, (0, 0))
+        self.used[call.model] = given + tokens_in, answered + tokens_out
         self.asked[hashlib.sha256(conversation.encode()).hexdigest()] += 1
-        return Said(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused")
+        return SimulatedAnswer(text, tokens_in, tokens_out, self.calls, truncated, fault == "refused")
 
 
 def _error(

@@ -1,4 +1,4 @@
-"""How many requests came in any sixty seconds."""
+"""Counts requests in windows of sixty seconds."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ WINDOW_SECONDS = 60.0
 
 
 class Traffic:
-    """A sliding window over arrivals."""
+    """A sliding window over the arrival times of requests."""
 
     def __init__(self) -> None:
         self._arrivals: deque[float] = deque()
         self.most = 0
-        """In any window so far."""
+        """The most requests in any window so far."""
 
     @property
     def arrivals(self) -> list[float]:
-        """Seconds of the same clock at which those of the last window came."""
+        """The arrival times in the current window, in seconds of the clock given to `arrived`."""
         return list(self._arrivals)
 
     def arrived(self, now: float) -> int:
-        """One more, at `now` (seconds of one clock). Returns how many came in the window that ends with it."""
+        """Count a request that arrived at `now` (seconds). Returns the requests in the window that ends then."""
         self._arrivals.append(now)
         while self._arrivals[0] <= now - WINDOW_SECONDS:
             self._arrivals.popleft()

@@ -1,1 +1,2 @@
-"""Where journals lie: one file per technology, each a `Journal`."""
+"""Implementations of the stores behind the ports of `loom_ai`: journals, claims, budgets, marks and buckets, one
+package per technology."""

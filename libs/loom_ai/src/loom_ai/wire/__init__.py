@@ -1,1 +1,3 @@
-"""The providers' protocols as values: a request's body, and what a response says. Pure, a module each."""
+"""The protocols of the model providers: how a request body is written and how a response is read.
+
+There is one module per protocol. None of them does I/O."""

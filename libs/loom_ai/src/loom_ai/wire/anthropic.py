@@ -1,4 +1,6 @@
-"""Anthropic's messages. A schema is held to by a tool that has to be used: its input is the answer."""
+"""Anthropic's Messages API.
+
+To hold an answer to a JSON schema, the request offers one tool and forces its use; the tool's input is the answer."""
 
 from __future__ import annotations
 
@@ -8,14 +10,15 @@ from typing import Any
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish, written
-from loom_ai.wire.document import NoAnswer, name_of, object_of
-from loom_ai.wire.form import USUAL, Form, Manner, described, merged
-from loom_ai.wire.parts import Said, kind_of_part, once, said_in
-from loom_ai.wire.usage import Counted, added, checked
+from loom_ai.wire.answer import answer_from
+from loom_ai.wire.document import NoAnswer, object_in, object_of
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
+from loom_ai.wire.parts import MessageText, distinct_kinds, kind_of_part, message_text
+from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 VERSION = "2023-06-01"
 LONGEST = 4096
-"""Tokens of an answer where the pipeline names no `max_tokens`: this protocol wants a number."""
+"""The `max_tokens` of a request whose pipeline names none. This protocol requires the field."""
 _TOOL = "output"
 _REASONS = {
     **dict.fromkeys(("end_turn", "stop_sequence"), finish.WHOLE),
@@ -24,7 +27,8 @@ _REASONS = {
     "model_context_window_exceeded": finish.BEYOND_WINDOW,
     "pause_turn": "pause_turn",
 }
-"""Its words for how an answer ended. `tool_use` is one where the tool is Loom's."""
+"""Anthropic's `stop_reason` values and Loom's finish reasons for them. `tool_use` is added where the tool is Loom's
+own."""
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
@@ -32,7 +36,7 @@ def forms(call: ModelCall) -> tuple[Form, ...]:
 
 
 def url(base_url: str, _model: str) -> str:
-    """The address is often named without its version."""
+    """The address of the Messages API. A `base_url` without the version gets `/v1` appended."""
     return f"{base_url if base_url.endswith('/v1') else f'{base_url}/v1'}/messages"
 
 
@@ -44,8 +48,8 @@ def limits(_base_url: str) -> tuple[str, ...]:
     return ("max_tokens",)
 
 
-def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
-    messages = described(call, form)
+def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
+    messages = messages_with_schema(call, form)
     system = "\n\n".join(message.content for message in messages if message.role == "system")
     body: dict[str, Any] = {
         "model": call.model,
@@ -56,16 +60,17 @@ def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
     }
     if system:
         body["system"] = system
-    if call.temperature is not None and manner.temperature:
+    if call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
     if form is Form.JSON_SCHEMA:
         body["tools"] = [{"name": _TOOL, "description": "Gives the answer.", "input_schema": call.schema}]
         body["tool_choice"] = {"type": "tool", "name": _TOOL, "disable_parallel_tool_use": True}
-    return merged(body, call, body)
+    return encoded_request(body, call, body)
 
 
 def parsed(body: bytes) -> Any:
-    """The document. The input of a tool is the answer itself, so it is kept as it is written."""
+    """Return the response as a document. A tool's input is the answer itself, so it is kept as the text that was sent.
+    Raises `NoAnswer`."""
     document = documents.parsed(body)
     content = document.get("content") if isinstance(document, dict) else None
     if isinstance(content, list) and b'"tool_use"' in body:
@@ -79,37 +84,30 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     document = object_of(document, "the response")
     if "content" not in document:
         raise NoAnswer("`content` is missing")
-    used, said = _said(document["content"], tool=call.schema is not None)
-    text = "\n".join(used) if used else said.text
+    used, found = _message_text(document["content"], tool=call.schema is not None)
+    text = "\n".join(used) if used else found.text
     reasons = _REASONS | ({"tool_use": finish.WHOLE} if used else {})
-    usage = checked(call, text, counted(document))
-    return ModelAnswer(
-        text=text,
-        finish_reason=finish.ended(document.get("stop_reason"), reasons),
-        model=name_of(document.get("model"), call.model),
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=latency,
-        estimated=usage.estimated,
-        noted=said.noted,
-    )
+    reason = finish.finish_reason_of(document.get("stop_reason"), reasons)
+    return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
 
 
-def counted(document: Any) -> Counted:
-    usage = document.get("usage") if isinstance(document, dict) else None
-    if not isinstance(usage, dict):
-        return Counted()
+def counted(document: Any) -> ReportedUsage:
+    usage = object_in(document, "usage")
+    if usage is None:
+        return ReportedUsage()
     cached, written = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")
-    return Counted(
-        given=added(usage.get("input_tokens"), cached, written), cached=cached, answered=usage.get("output_tokens")
+    return ReportedUsage(
+        given=sum_of_counts(usage.get("input_tokens"), cached, written),
+        cached=cached,
+        answered=usage.get("output_tokens"),
     )
 
 
-def _said(content: Any, *, tool: bool) -> tuple[list[str], Said]:
-    """The inputs of the tool, as JSON, and what was said beside. Uses of tools that nobody offered are left out."""
+def _message_text(content: Any, *, tool: bool) -> tuple[list[str], MessageText]:
+    """Return the inputs of Loom's tool as JSON texts, and the text beside them. Uses of other tools are left out and
+    noted."""
     if not isinstance(content, list):
-        return [], said_in(content)
+        return [], message_text(content)
     used, rest, others = [], [], []
     for block in content:
         if kind_of_part(block) != "tool_use":
@@ -118,5 +116,5 @@ def _said(content: Any, *, tool: bool) -> tuple[list[str], Said]:
             used.append(written.as_text(block["input"]))
         else:
             others.append("tool_use")
-    said = said_in(rest)
-    return used, replace(said, noted=once((*said.noted, *others)))
+    found = message_text(rest)
+    return used, replace(found, noted=distinct_kinds((*found.noted, *others)))

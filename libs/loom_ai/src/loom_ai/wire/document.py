@@ -1,4 +1,4 @@
-"""The JSON document that an endpoint sent, and how its fields are read: whatever stands in it, by type. Pure."""
+"""Reads the fields of a JSON response without trusting their types. It does no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 _LONGEST_NAME = 200
-"""Characters of a model's name, as an endpoint gives it."""
+"""The most characters that are kept of the model name in a response."""
 
 
 class NoAnswer(ValueError):
@@ -17,9 +17,9 @@ class NoAnswer(ValueError):
 
 
 def parsed(body: bytes) -> Any:
-    """The document. Raises `NoAnswer` where the body is empty or no JSON.
+    """Return the JSON value in `body`. Raises `NoAnswer` where the body is empty or is not JSON.
 
-    Half a surrogate pair, which some servers send where a token ends within a character, becomes U+FFFD."""
+    Some servers send half of a surrogate pair where a token ends within a character. It becomes U+FFFD."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -33,14 +33,20 @@ def parsed(body: bytes) -> Any:
 
 
 def object_of(value: Any, what: str) -> Mapping[str, Any]:
-    """`value`, which must be a JSON object. Raises `NoAnswer`."""
+    """Return `value` if it is a JSON object; `what` names it in the error. Raises `NoAnswer`."""
     if not isinstance(value, dict):
         raise NoAnswer(f"{what} is {kind_of(value)}, not an object")
     return value
 
 
+def object_in(document: Any, name: str) -> Mapping[str, Any] | None:
+    """Return the object in the field `name` of a document; None where either is not an object."""
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, dict) else None
+
+
 def first_of(value: Any, what: str) -> Mapping[str, Any]:
-    """The first object of a list. Raises `NoAnswer`."""
+    """Return the first element of a list of objects; `what` names the list in the error. Raises `NoAnswer`."""
     if not isinstance(value, list):
         raise NoAnswer(f"{what} is {kind_of(value)}, not a list")
     if not value:
@@ -49,12 +55,12 @@ def first_of(value: Any, what: str) -> Mapping[str, Any]:
 
 
 def name_of(value: Any, otherwise: str) -> str:
-    """The name of the model that answered."""
+    """Return the model name that a response states, or `otherwise` where it states none."""
     return value[:_LONGEST_NAME] if isinstance(value, str) and value else otherwise
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """Describe the type of a JSON value for an error message."""
     match value:
         case None:
             return "missing or null"
@@ -71,7 +77,7 @@ def kind_of(value: Any) -> str:
 
 
 def whole_text(text: str) -> str:
-    """The text with U+FFFD for each half of a surrogate pair, which no store takes."""
+    """Return the text with U+FFFD in place of each half of a surrogate pair, because no database accepts those."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

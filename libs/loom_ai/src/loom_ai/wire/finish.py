@@ -1,7 +1,7 @@
-"""How an answer ended: the few ways that leave it whole, by protocol, and the names of all others. Pure.
+"""Loom's names for how an answer ended. It does no I/O.
 
-What is on no list is not taken for a whole answer: it is quarantined under its own name, because nobody knows what is
-missing."""
+Each protocol lists the few reasons that leave an answer whole. An answer that ended for any other reason is quarantined
+under that reason, because nobody knows what it lacks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ REFUSED = "refusal"
 FILTERED = "content_filter"
 BEYOND_WINDOW = "context_window_exceeded"
 UNUSABLE = "unusable"
-"""No answer of its protocol: what came instead is the text."""
+"""The response holds no answer of its protocol. The answer's text is the beginning of what came instead."""
 
 _LONGEST = 40
 
 
-def ended(reason: Any, known: Mapping[str, str]) -> str:
-    """How an answer ended that an endpoint says of it `reason`: by its protocol's list of `known` words (in small
-    letters), else `finish_` and the endpoint's own word. Where it says nothing, the answer is taken to be whole."""
+def finish_reason_of(reason: Any, known: Mapping[str, str]) -> str:
+    """Translate an endpoint's finish `reason` into Loom's name for it.
+
+    `known` maps the protocol's own reasons, in lower case, to Loom's names. Any other reason becomes `finish_` and that
+    reason. An answer without a reason counts as whole."""
     if reason is None or reason == "":
         return WHOLE
     if not isinstance(reason, str):

@@ -1,5 +1,7 @@
-"""How an answer is held to a schema. Endpoints differ in what they take: Loom asks in the strongest form an endpoint
-takes, and validates the answer whatever the form."""
+"""The three ways of holding an answer to a JSON schema, and what a provider's protocol has to offer.
+
+Endpoints differ in what they accept. Loom uses the strictest way that an endpoint accepts, and validates every
+answer."""
 
 from __future__ import annotations
 
@@ -11,11 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 import orjson
 
 from loom_ai.ports import ChatMessage, ModelAnswer, ModelCall
-from loom_ai.wire.usage import Counted
+from loom_ai.wire.usage import ReportedUsage
 
 
 class Form(StrEnum):
-    """How an answer is asked for, strongest first."""
+    """How an answer is held to a schema, strictest first."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
@@ -23,61 +25,63 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
-    """How an endpoint wants to be asked, as far as its refusals have told."""
+class AcceptedParameters:
+    """The optional parameters that an endpoint accepts, as far as its error responses have shown."""
 
     temperature: bool = True
-    """Whether it takes one."""
+    """Whether the endpoint accepts a temperature."""
     limit: str | None = None
-    """Under which name it takes the longest answer; None for the protocol's usual one."""
+    """The name of the parameter that limits the answer's tokens; None for the protocol's usual name."""
 
 
-USUAL = Manner()
+ALL_ACCEPTED = AcceptedParameters()
 
 
-class Reading(Protocol):
+class ResponseReader(Protocol):
     """How the responses of a provider's protocol are read."""
 
     def parsed(self, body: bytes, /) -> Any:
-        """The document of a response. Raises `NoAnswer` where it is none."""
+        """Return the response body as a document. Raises `NoAnswer` where it is not one."""
         ...
 
     def answer_of(self, document: Any, call: ModelCall, latency: float) -> ModelAnswer:
-        """What the document of a response says. Raises `NoAnswer` where it holds no answer of this protocol."""
+        """Return the answer in a document; `latency` is in seconds. Raises `NoAnswer` where it holds no answer of this
+        protocol."""
         ...
 
-    def counted(self, document: Any) -> Counted:
-        """What a document says of tokens, whatever else it says."""
+    def counted(self, document: Any) -> ReportedUsage:
+        """Return the token counts in a document, unchecked. It never raises."""
         ...
 
 
 @runtime_checkable
-class Wire(Reading, Protocol):
+class Wire(ResponseReader, Protocol):
     """A provider's protocol."""
 
     def forms(self, call: ModelCall) -> tuple[Form, ...]:
-        """The forms a call may take, strongest first."""
+        """Return the forms that the protocol has for this call, strictest first."""
         ...
 
     def url(self, base_url: str, _model: str, /) -> str:
-        """Where a call is sent."""
+        """Return the URL that a call is posted to."""
         ...
 
     def headers(self, secret: str | None) -> dict[str, str]:
-        """What is sent with every call; `secret` is the key."""
+        """Return the headers of every request; `secret` is the API key."""
         ...
 
-    def request_body(self, call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
-        """The JSON of a request."""
+    def request_body(self, call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
+        """Return the JSON body of a request."""
         ...
 
     def limits(self, base_url: str, /) -> tuple[str, ...]:
-        """The names under which an endpoint may know the longest answer, the usual one first."""
+        """Return the names that endpoints use for the limit of the answer's tokens, the protocol's usual one first."""
         ...
 
 
-def described(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]:
-    """The conversation, with the schema in the words of a system message where the form carries none itself."""
+def messages_with_schema(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]:
+    """Return the messages of a call. Where the form carries no schema, a system message in front of them describes
+    it."""
     if call.schema is None or form is Form.JSON_SCHEMA:
         return call.messages
     schema = orjson.dumps(call.schema).decode()
@@ -85,9 +89,11 @@ def described(call: ModelCall, form: Form) -> tuple[ChatMessage, ...]:
     return (ChatMessage("system", words), *call.messages)
 
 
-def merged(body: dict[str, Any], call: ModelCall, parameters: dict[str, Any]) -> bytes:
-    """The JSON of a request, with what the pipeline sends besides: its parameters among the protocol's `parameters`, a
-    part of `body` or all of it, and the other fields where they belong."""
+def encoded_request(body: dict[str, Any], call: ModelCall, parameters: dict[str, Any]) -> bytes:
+    """Return the request as JSON, with the fields that the pipeline adds.
+
+    `call.extras.params` are put into `parameters`, which is `body` or an object inside it; `call.extras.body` is merged
+    into `body`."""
     if call.extras:
         parameters |= call.extras.params
         _merge(body, call.extras.body)

@@ -1,5 +1,6 @@
-"""Google's `generateContent`. Its `responseSchema` knows a part of JSON Schema; where that is not enough, the schema
-goes in words."""
+"""Google's `generateContent` API.
+
+Its `responseSchema` covers a part of JSON Schema. A schema that needs more is described in a system message instead."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ from urllib.parse import quote
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish
-from loom_ai.wire.document import NoAnswer, first_of, kind_of, name_of, object_of
-from loom_ai.wire.form import USUAL, Form, Manner, described, merged
-from loom_ai.wire.parts import Said, once, text_in
-from loom_ai.wire.usage import Counted, added, checked
+from loom_ai.wire.answer import answer_from
+from loom_ai.wire.document import NoAnswer, first_of, kind_of, object_in, object_of
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
+from loom_ai.wire.parts import MessageText, distinct_kinds, text_in
+from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 _ROLES = {"user": "user", "assistant": "model"}
 _REASONS = {
@@ -24,13 +26,14 @@ _REASONS = {
         ("safety", "recitation", "blocklist", "prohibited_content", "spii", "language", "image_safety"), finish.REFUSED
     ),
 }
-"""Its words for how an answer ended, in small letters."""
+"""Google's `finishReason` values, in lower case, and Loom's finish reasons for them."""
 _KEPT = frozenset(
     """description enum format items maxItems maxLength maximum minItems minLength minimum nullable pattern properties
     required title type anyOf""".split()  # noqa: SIM905 - reads better than fifteen quotes
 )
 _DROPPED = frozenset({"$schema", "$defs", "additionalProperties", "default", "examples", "uniqueItems"})
-"""What it does not know, and what an answer is validated for all the same."""
+"""Keywords that `responseSchema` does not have. They can be left out of it, because Loom validates the answer
+anyway."""
 _DEEPEST = 20
 
 
@@ -55,10 +58,10 @@ def limits(_base_url: str) -> tuple[str, ...]:
     return ("maxOutputTokens",)
 
 
-def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
-    messages = described(call, form)
+def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
+    messages = messages_with_schema(call, form)
     settings: dict[str, Any] = {}
-    if call.temperature is not None and manner.temperature:
+    if call.temperature is not None and accepted.temperature:
         settings["temperature"] = call.temperature
     if call.max_tokens is not None:
         settings["maxOutputTokens"] = call.max_tokens
@@ -77,51 +80,40 @@ def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
     system = [{"text": message.content} for message in messages if message.role == "system"]
     if system:
         body["systemInstruction"] = {"parts": system}
-    return merged(body, call, settings)
+    return encoded_request(body, call, settings)
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     document = object_of(document, "the response")
     candidates = document.get("candidates")
     if not candidates and isinstance(document.get("promptFeedback"), dict):
-        said, reason = Said(), finish.REFUSED
+        found, reason = MessageText(), finish.REFUSED
     else:
         candidate = first_of(candidates, "`candidates`")
-        said = _said(candidate.get("content"))
-        reason = finish.ended(candidate.get("finishReason"), _REASONS)
-    usage = checked(call, said.text, counted(document))
-    return ModelAnswer(
-        text=said.text,
-        finish_reason=reason,
-        model=name_of(document.get("modelVersion"), call.model),
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=latency,
-        estimated=usage.estimated,
-        noted=said.noted,
-    )
+        found = _message_text(candidate.get("content"))
+        reason = finish.finish_reason_of(candidate.get("finishReason"), _REASONS)
+    return answer_from(call, found, reason, counted(document), latency, document.get("modelVersion"))
 
 
-def counted(document: Any) -> Counted:
-    usage = document.get("usageMetadata") if isinstance(document, dict) else None
-    if not isinstance(usage, dict):
-        return Counted()
-    return Counted(
+def counted(document: Any) -> ReportedUsage:
+    usage = object_in(document, "usageMetadata")
+    if usage is None:
+        return ReportedUsage()
+    return ReportedUsage(
         given=usage.get("promptTokenCount"),
         cached=usage.get("cachedContentTokenCount"),
-        answered=added(usage.get("candidatesTokenCount", 0), usage.get("thoughtsTokenCount")),
+        answered=sum_of_counts(usage.get("candidatesTokenCount", 0), usage.get("thoughtsTokenCount")),
         total=usage.get("totalTokenCount"),
     )
 
 
-def _said(content: Any) -> Said:
-    """The texts of a candidate's parts. A part's kind is the name of its field. Raises `NoAnswer`."""
+def _message_text(content: Any) -> MessageText:
+    """Return the texts in a candidate's parts. The kind of a part is the name of its field. Raises `NoAnswer`."""
     if content is None:
-        return Said()
+        return MessageText()
     parts = object_of(content, "`content`").get("parts")
     if parts is None:
-        return Said()
+        return MessageText()
     if not isinstance(parts, list):
         raise NoAnswer(f"`parts` is {kind_of(parts)}, not a list")
     texts, noted = [], []
@@ -133,11 +125,11 @@ def _said(content: Any) -> Said:
             texts.append(text_in(part, "text"))
         else:
             noted.append(next((str(name) for name in part if name != "thoughtSignature"), "empty"))
-    return Said("".join(texts), None, once(noted))
+    return MessageText("".join(texts), None, distinct_kinds(noted))
 
 
 def response_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema in the words this protocol knows; None where they do not suffice."""
+    """Translate a JSON schema to a `responseSchema`; None where that cannot express it."""
     try:
         return _converted(schema, schema.get("$defs", {}), 0)
     except (LookupError, TypeError, ValueError):

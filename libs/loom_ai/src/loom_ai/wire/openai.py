@@ -1,17 +1,19 @@
-"""Chat completions: OpenAI's protocol, which most others speak."""
+"""OpenAI's chat completions API, which most other providers offer too."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import document as documents
 from loom_ai.wire import finish
-from loom_ai.wire.document import first_of, name_of, object_of
-from loom_ai.wire.form import USUAL, Form, Manner, described, merged
-from loom_ai.wire.parts import said_in
-from loom_ai.wire.usage import Counted, checked
+from loom_ai.wire.answer import answer_from
+from loom_ai.wire.document import first_of, object_in, object_of
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form, encoded_request, messages_with_schema
+from loom_ai.wire.parts import message_text
+from loom_ai.wire.usage import ReportedUsage
 
 _REASONS = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), finish.WHOLE),
@@ -20,7 +22,7 @@ _REASONS = {
     **dict.fromkeys(("content_filter", "safety"), finish.FILTERED),
     "refusal": finish.REFUSED,
 }
-"""The words of those who speak this protocol for how an answer ended."""
+"""The `finish_reason` values of endpoints with this protocol, and Loom's finish reasons for them."""
 
 
 parsed = documents.parsed
@@ -39,58 +41,51 @@ def headers(secret: str | None) -> dict[str, str]:
 
 
 def limits(base_url: str) -> tuple[str, ...]:
-    """OpenAI has renamed `max_tokens`, and newer models refuse the old name; most others know only the old one."""
+    """Return the names of the token limit. OpenAI's newer models refuse `max_tokens`; most other endpoints know nothing
+    else."""
     names = ("max_tokens", "max_completion_tokens")
     return names[::-1] if urlsplit(base_url).hostname == "api.openai.com" else names
 
 
-def request_body(call: ModelCall, form: Form, manner: Manner = USUAL) -> bytes:
+def request_body(call: ModelCall, form: Form, accepted: AcceptedParameters = ALL_ACCEPTED) -> bytes:
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [{"role": message.role, "content": message.content} for message in described(call, form)],
+        "messages": [
+            {"role": message.role, "content": message.content} for message in messages_with_schema(call, form)
+        ],
     }
-    if call.temperature is not None and manner.temperature:
+    if call.temperature is not None and accepted.temperature:
         body["temperature"] = call.temperature
     if call.max_tokens is not None:
-        body[manner.limit or limits(call.base_url)[0]] = call.max_tokens
+        body[accepted.limit or limits(call.base_url)[0]] = call.max_tokens
     if form is Form.JSON_SCHEMA:
         schema = {"name": "output", "strict": True, "schema": call.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif form is Form.JSON_OBJECT:
         body["response_format"] = {"type": "json_object"}
-    return merged(body, call, body)
+    return encoded_request(body, call, body)
 
 
 def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     document = object_of(document, "the response")
     choice = first_of(document.get("choices"), "`choices`")
     message = object_of(choice.get("message"), "`message`")
-    said = said_in(message.get("content"))
-    refused = message.get("refusal") or said.refused
-    text = refused if isinstance(refused, str) else said.text
-    usage = checked(call, text, counted(document))
-    return ModelAnswer(
-        text=text,
-        finish_reason=finish.REFUSED if refused else finish.ended(choice.get("finish_reason"), _REASONS),
-        model=name_of(document.get("model"), call.model),
-        tokens_in=usage.given,
-        tokens_cached=usage.cached,
-        tokens_out=usage.answered,
-        latency=latency,
-        estimated=usage.estimated,
-        noted=said.noted,
-    )
+    found = message_text(message.get("content"))
+    refused = message.get("refusal") or found.refused
+    text = refused if isinstance(refused, str) else found.text
+    reason = finish.REFUSED if refused else finish.finish_reason_of(choice.get("finish_reason"), _REASONS)
+    return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
 
 
-def counted(document: Any) -> Counted:
-    usage = document.get("usage") if isinstance(document, dict) else None
-    if not isinstance(usage, dict):
-        return Counted()
-    given, answered = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    return Counted(
+def counted(document: Any) -> ReportedUsage:
+    usage = object_in(document, "usage")
+    if usage is None:
+        return ReportedUsage()
+    given, answered = object_in(usage, "prompt_tokens_details"), object_in(usage, "completion_tokens_details")
+    return ReportedUsage(
         given=usage.get("prompt_tokens"),
-        cached=given.get("cached_tokens") if isinstance(given, dict) else None,
+        cached=given.get("cached_tokens") if given else None,
         answered=usage.get("completion_tokens"),
         total=usage.get("total_tokens"),
-        reasoning=answered.get("reasoning_tokens") if isinstance(answered, dict) else None,
+        reasoning=answered.get("reasoning_tokens") if answered else None,
     )

@@ -1,4 +1,4 @@
-"""The text of an answer that comes in parts: read by their kinds, never turned into text as they stand. Pure."""
+"""Reads the text of an answer that comes as a list of parts, by the kind of each part. It does no I/O."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from loom_ai.wire.document import NoAnswer, kind_of
 
 _TEXTS = frozenset({"text", "output_text"})
 _THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_text", "summary_text"})
-"""Reasoning, which is no part of the answer."""
+"""Kinds of parts that hold reasoning, which is no part of the answer."""
 _SHOWN = 40
-"""Characters of a kind's name."""
+"""The most characters that are kept of a kind's name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What was said."""
+class MessageText:
+    """The text of a message, and what was left out of it."""
 
     text: str = ""
     refused: str | None = None
-    """The words of a refusal, where there is one."""
+    """The text of a refusal, where the message holds one."""
     noted: tuple[str, ...] = ()
-    """Kinds of parts that are no text and were left out, other than reasoning."""
+    """The kinds of other parts that were left out. Reasoning is not listed."""
 
 
-def said_in(content: Any) -> Said:
-    """What a message's `content` says: a text, a list of parts, or nothing. Raises `NoAnswer` for anything else."""
+def message_text(content: Any) -> MessageText:
+    """Read a message's `content`: a text, a list of parts, or null. Raises `NoAnswer` for anything else."""
     if isinstance(content, str):
-        return Said(content)
+        return MessageText(content)
     if content is None:
-        return Said()
+        return MessageText()
     if not isinstance(content, list):
         raise NoAnswer(f"the content is {kind_of(content)}, neither a text nor a list of parts")
     texts: list[str] = []
@@ -45,11 +45,11 @@ def said_in(content: Any) -> Said:
             refused = text_in(part, "refusal")
         elif kind not in _THOUGHTS:
             noted.append(kind)
-    return Said("".join(texts), refused, once(noted))
+    return MessageText("".join(texts), refused, distinct_kinds(noted))
 
 
 def kind_of_part(part: Any) -> str:
-    """Raises `NoAnswer` for a part that does not say its kind."""
+    """Return the kind that a part states. Raises `NoAnswer` where it states none."""
     if not isinstance(part, dict):
         raise NoAnswer(f"a part of the content is {kind_of(part)}, not an object")
     kind = part.get("type")
@@ -59,13 +59,13 @@ def kind_of_part(part: Any) -> str:
 
 
 def text_in(part: Mapping[str, Any], name: str) -> str:
-    """Raises `NoAnswer` where the field is no text."""
+    """Return the text in a part's field. Raises `NoAnswer` where the field holds no text."""
     text = part.get(name)
     if not isinstance(text, str):
         raise NoAnswer(f"the `{name}` of a part is {kind_of(text)}, not a text")
     return text
 
 
-def once(kinds: Iterable[str]) -> tuple[str, ...]:
+def distinct_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
     """Each kind once, as it may be shown."""
     return tuple(dict.fromkeys(kind[:_SHOWN] for kind in kinds))[:10]

@@ -1,7 +1,7 @@
-"""What an endpoint says of the tokens that a call took, checked: it is what money is counted by. Pure.
+"""Checks the token counts that an endpoint reports, because costs are computed from them. It does no I/O.
 
-A count is believed where it is a whole number that is plausible beside the length of its text. Where it is not, the
-call is charged by an estimate from the text's own length, which is marked as such."""
+A count is used if it is a whole number and plausible for the length of its text. Otherwise the tokens are estimated
+from the text, and the usage is marked as estimated."""
 
 from __future__ import annotations
 
@@ -14,63 +14,63 @@ import orjson
 from loom_ai.ports import ModelCall
 
 _BYTES_PER_TOKEN = 3.2
-"""Of an estimate: fewer than the tokenizers of the last years put into a token, for European languages and others."""
+"""Bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in other languages."""
 _AROUND_MESSAGE = 8
 _MOST_CHARACTERS = 32
-"""In one token, on average over a whole text: a count that leaves more to a token is no count of this text."""
+"""The most characters per token, averaged over a text. A count below that cannot be a count of this text."""
 _MOST_GIVEN = 100_000
-"""Tokens that an endpoint may put around a question (instructions of its own), beside four for each character."""
+"""The most tokens that an endpoint may add to a question, beside four for each character of it."""
 _MOST_ANSWERED = 2_000_000
-"""Tokens of an answer with its reasoning, which nobody sees: no model writes more."""
+"""The most tokens of an answer and its reasoning. No model writes more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that are charged."""
+    """The token counts of a call, as they are charged."""
 
     given: int
     cached: int
-    """Of `given`."""
+    """How many of the `given` tokens the provider read from its cache."""
     answered: int
     estimated: bool
-    """Whether one of them is Loom's estimate, because the endpoint's count could not be used."""
+    """Whether one of the counts is Loom's estimate because the endpoint's count could not be used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What an endpoint says, of any type, under one name for all protocols."""
+class ReportedUsage:
+    """The counts that an endpoint reports, of any type, under the same names for all protocols."""
 
     given: Any = None
-    """With those that were cached."""
+    """Tokens of the question, including cached ones."""
     cached: Any = None
     answered: Any = None
     total: Any = None
     reasoning: Any = None
-    """Tokens of reasoning, where the protocol counts them apart from the answer or among them."""
+    """Tokens of reasoning, where the protocol reports them."""
 
 
-def checked(call: ModelCall, text: str, said: Counted) -> Usage:
-    """What is charged for a call that was answered with `text`, which is all that was sent back."""
+def checked_usage(call: ModelCall, text: str, reported: ReportedUsage) -> Usage:
+    """Check the reported counts of a call whose answer was `text`, and estimate those that cannot be used."""
     asked = sum(len(message.content) for message in call.messages)
-    given = _plausible(said.given, asked, _MOST_GIVEN + 4 * asked)
-    answered = _plausible(said.answered, len(text), _MOST_ANSWERED)
+    given = _plausible(reported.given, asked, _MOST_GIVEN + 4 * asked)
+    answered = _plausible(reported.answered, len(text), _MOST_ANSWERED)
     estimated = given is None or answered is None
     if given is None:
         given = estimate_of_question(call)
     if answered is None:
         answered = estimate_of_answer(call, text)
     cached = 0
-    if said.cached is not None:
-        known = whole(said.cached)
+    if reported.cached is not None:
+        known = whole_number(reported.cached)
         if known is None or known > given:
             estimated = True
         else:
             cached = known
-    return Usage(given, cached, answered + _beyond(said, given, answered), estimated)
+    return Usage(given, cached, answered + _beyond(reported, given, answered), estimated)
 
 
-def whole(value: Any) -> int | None:
-    """The number, where it is a whole one from 0 up; None for anything else."""
+def whole_number(value: Any) -> int | None:
+    """Return the value if it is a whole number of at least 0, else None."""
     if type(value) is int:
         return value if value >= 0 else None
     if type(value) is float and value >= 0 and value.is_integer():
@@ -78,16 +78,18 @@ def whole(value: Any) -> int | None:
     return None
 
 
-def added(*counts: Any) -> Any:
-    """The sum of counts that a protocol states apart, where each is a whole number or absent; None where the first is
-    absent or one of them is no number."""
+def sum_of_counts(*counts: Any) -> Any:
+    """Add counts that a protocol reports separately.
+
+    An absent count is left out of the sum. Returns None where the first is absent or one of them is not a whole
+    number."""
     if counts[0] is None:
         return None
     total = 0
     for count in counts:
         if count is None:
             continue
-        known = whole(count)
+        known = whole_number(count)
         if known is None:
             return None
         total += known
@@ -95,7 +97,7 @@ def added(*counts: Any) -> Any:
 
 
 def estimate_of_question(call: ModelCall) -> int:
-    """Tokens of the question, rather too many than too few."""
+    """Estimate the tokens of the question, too high rather than too low."""
     size = sum(len(message.content.encode("utf-8", "replace")) for message in call.messages)
     if call.schema is not None:
         size += len(orjson.dumps(call.schema, default=str))
@@ -103,8 +105,9 @@ def estimate_of_question(call: ModelCall) -> int:
 
 
 def estimate_of_answer(call: ModelCall, text: str) -> int:
-    """Tokens of an answer of that text, rather too many than too few, but not more than the call allowed, unless the
-    text itself is longer than that."""
+    """Estimate the tokens of an answer with this text, too high rather than too low.
+
+    The estimate is at most the call's own limit, unless the text itself is longer than that."""
     size = len(text.encode("utf-8", "replace"))
     tokens = math.ceil(size / _BYTES_PER_TOKEN) + 1
     if call.max_tokens is None or tokens <= call.max_tokens:
@@ -113,19 +116,20 @@ def estimate_of_answer(call: ModelCall, text: str) -> int:
 
 
 def _plausible(value: Any, characters: int, most: int) -> int | None:
-    known = whole(value)
+    known = whole_number(value)
     if known is None or known > most or known * _MOST_CHARACTERS < characters:
         return None
     return known
 
 
-def _beyond(said: Counted, given: int, answered: int) -> int:
-    """Tokens that were charged and that the count of the answer leaves out: reasoning, which some endpoints count
-    apart. The total shows them; where there is none, more reasoning than answer does."""
-    total = whole(said.total)
+def _beyond(reported: ReportedUsage, given: int, answered: int) -> int:
+    """Return the charged tokens that the answer's count leaves out, which is reasoning at some endpoints.
+
+    They are found from the reported total, or, without one, from a count of reasoning that is above the answer's."""
+    total = whole_number(reported.total)
     if total is not None and total - given <= _MOST_ANSWERED:
         return max(0, total - given - answered)
-    reasoning = whole(said.reasoning)
+    reasoning = whole_number(reported.reasoning)
     if reasoning is not None and answered < reasoning <= _MOST_ANSWERED:
         return reasoning
     return 0

@@ -1,7 +1,7 @@
-"""Parts of a JSON document as they are written: numbers with all their digits, and members that stand twice. Pure.
+"""Cuts parts out of a JSON text without changing how they are written. It does no I/O.
 
-A parser gives values, and some values are not what was written: a long number is rounded, of two members of one name
-one is lost. Where a part of a response is itself the answer, it is read from its own text."""
+Parsing loses information: long numbers are rounded, and of two members with one name only one is kept. A part of a
+response that is itself the answer is therefore taken from the text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOTHING = object()
 
 
 class Literal(str):
-    """A part of a document as JSON text."""
+    """JSON text that was cut out of a larger document."""
 
     __slots__ = ()
 
@@ -28,8 +28,10 @@ class _Members(list[tuple[str, Any]]):
 
 
 def members_of(body: bytes, items: tuple[str, ...], member: tuple[str, ...]) -> list[Literal | None]:
-    """Of each object in the list that the document holds at the path `items`, what stands at the path `member`, as it
-    is written; None where nothing does."""
+    """Return, for each object in the list at the path `items` of the document, the text at the path `member` of that
+    object.
+
+    The entry is None where the object has nothing at that path."""
     try:
         document = json.loads(
             body.decode("utf-8", "replace"),
@@ -45,12 +47,12 @@ def members_of(body: bytes, items: tuple[str, ...], member: tuple[str, ...]) -> 
 
 
 def as_text(value: Any) -> str:
-    """A part of a document as JSON text: as it is written, where that is known."""
+    """Return a value as JSON: its original text where that is known, else newly encoded."""
     return str(value) if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
-    """What stands at a path; `_NOTHING` where nothing does."""
+    """Return the value at a path, or `_NOTHING` where there is none."""
     for name in path:
         members = dict(value) if isinstance(value, _Members) else {}
         value = members.get(name, _NOTHING)

@@ -1,1 +1,1 @@
-"""One file per technology, each implementing a port of the same file name."""
+"""Implementations of the ports, one module or package per technology, named as the port."""

@@ -1,4 +1,4 @@
-"""What either bus says when a message has no way to go, or a part of the topology is not there."""
+"""The errors of both buses for messages without a route, and for missing parts of the topology."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REMEDY = "Declare it with `loom-coordinator topology apply`."
 
 
 def unroutable(routes: Iterable[tuple[str, str]]) -> Unroutable:
-    """Names each (exchange, routing key) that led nowhere, once."""
+    """Return the error that names each (exchange, routing key) that reached no queue, once."""
     shown = ", ".join(f"{exchange or '(direct)'}/{key}" for exchange, key in dict.fromkeys(routes))
     return Unroutable(
         f"Published to {shown}, where no queue is bound; the message was not taken. "
@@ -19,18 +19,18 @@ def unroutable(routes: Iterable[tuple[str, str]]) -> Unroutable:
 
 
 def no_exchange(exchange: str, key: str) -> Unroutable:
-    """The exchange itself does not exist."""
+    """Return the error of a message whose exchange does not exist."""
     return Unroutable(f"Published to {exchange}/{key}, but there is no exchange {exchange}. {REMEDY}")
 
 
 def topology_missing(place: str, exchanges: Iterable[str], queues: Iterable[str]) -> TopologyMissing:
-    """Names everything that `place` lacks."""
+    """Return the error that names everything that `place` lacks."""
     parts = [f"exchange {name}" for name in exchanges] + [f"queue {name}" for name in queues]
     return TopologyMissing(f"{place} lacks {', '.join(parts)}. {REMEDY}")
 
 
 def at_least_one(prefetch: int) -> int:
-    """The prefetch limit. Zero would mean no limit to RabbitMQ, so it is refused: raises `ValueError`."""
+    """Return the prefetch limit. Raises `ValueError` for zero, which RabbitMQ takes for no limit."""
     if prefetch < 1:
         raise ValueError(f"a prefetch limit is at least 1, not {prefetch}")
     return prefetch

@@ -1,3 +1,3 @@
-"""What a worker keeps between messages: the plans it met and the connections it opened.
+"""What a worker keeps between messages: plans and open connections.
 
-Handlers ask here; nothing in here knows what a plan says or what a connection speaks."""
+Handlers use it; nothing in it depends on the content of a plan or the kind of a connection."""

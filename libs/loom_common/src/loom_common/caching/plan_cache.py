@@ -1,4 +1,4 @@
-"""The last few plans a worker met, so that a message needs to carry only the hash."""
+"""A cache of the last plans, so that messages only need to carry a plan's hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.ports.payloads import PayloadStore
 
 
 class PlanCache:
-    """Plans by hash, read from the payload store once. Holds at most `capacity` of them."""
+    """Plans by hash, each read once from the payload store. At most `capacity` are kept."""
 
     def __init__(self, payloads: PayloadStore, capacity: int = 32) -> None:
         self._payloads = payloads
@@ -20,7 +20,7 @@ class PlanCache:
         self._lock = asyncio.Lock()
 
     async def get(self, plan_hash: str) -> Plan:
-        """The plan of that hash. Raises `PermanentError` where the payload store does not hold it."""
+        """Return the plan with that hash. Raises `PermanentError` where the payload store does not have it."""
         if (plan := self._plans.get(plan_hash)) is not None:
             self._plans.move_to_end(plan_hash)
             return plan

@@ -1,4 +1,4 @@
-"""The last few connections a worker opened, kept for the next message."""
+"""A cache of the last connections that a worker opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Closable(Protocol):
     """Something that holds a connection or a file."""
 
     async def close(self) -> None:
-        """Release it."""
+        """Release the connection or file."""
         ...
 
 
@@ -27,7 +27,7 @@ class _Lease(Generic[T]):
 
 
 class ResourceCache(Generic[T]):
-    """Opened things by key. Beyond `capacity` the least recently used is closed, but never while in use."""
+    """Open resources by key. Above `capacity` the least recently used one is closed, but never one in use."""
 
     def __init__(self, capacity: int = 8) -> None:
         self._capacity = capacity
@@ -35,7 +35,7 @@ class ResourceCache(Generic[T]):
 
     @asynccontextmanager
     async def of(self, key: str, open_one: Callable[[], T]) -> AsyncIterator[T]:
-        """What is open under `key`, opened if need be, and not closed before the block ends."""
+        """Return the resource under `key`, which is opened if necessary and stays open until the block ends."""
         if key not in self._leases:
             self._leases[key] = _Lease(open_one())
         self._leases.move_to_end(key)
@@ -49,7 +49,7 @@ class ResourceCache(Generic[T]):
 
     @asynccontextmanager
     async def closing(self) -> AsyncIterator[None]:
-        """Close everything when the block ends."""
+        """Close all resources when the block ends."""
         try:
             yield
         finally:

@@ -1,3 +1,3 @@
-"""What the environment says: settings, one class per backend, and references to credentials.
+"""Settings from the environment, one class per backend, and credential references.
 
-Composition roots read settings; credentials are resolved only by the worker that uses them."""
+The composition roots read the settings. A credential is resolved only by the worker that uses it."""

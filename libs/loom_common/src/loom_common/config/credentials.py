@@ -1,6 +1,6 @@
-"""Credential references: `${NAME}` and `${provider:name}`, resolved in the worker that needs them.
+"""Credential references, `${NAME}` and `${provider:name}`, which are resolved in the worker that needs them.
 
-The expanded text lives only in the connection it opens. It is never stored, logged or sent."""
+A resolved secret exists only in the connection that it opens. It is never stored, logged or sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"\$\{(?:(?P<provider>[a-z_]+):)?(?P<name>[^}]+)\}")
 
 
 def references(text: str) -> list[str]:
-    """Every reference in `text`, as it is written."""
+    """Return every reference in `text`, as it is written."""
     return [match[0] for match in _REFERENCE.finditer(text)]
 
 
@@ -31,18 +31,18 @@ def provider_names_in(text: str) -> list[str]:
 
 @runtime_checkable
 class CredentialProvider(Protocol):
-    """Somewhere secrets are kept."""
+    """A place where secrets are kept."""
 
     def get(self, name: str) -> str | None:
-        """The secret of that name; None where there is none."""
+        """Return the secret with that name; None where there is none."""
         ...
 
     remedy: str
-    """What a person does to set one; `{name}` stands for its name."""
+    """How a person sets a secret; `{name}` stands for its name."""
 
 
 class EnvProvider:
-    """Environment variables; with a prefix, `${KEY}` is `<PREFIX>KEY` first, then `KEY`."""
+    """Environment variables. With a prefix, `${KEY}` is read from `<PREFIX>KEY`, and otherwise from `KEY`."""
 
     remedy = "Set the environment variable {name} where the worker runs."
 
@@ -83,7 +83,7 @@ BUILTIN = ("env", "file")
 
 
 class Credentials:
-    """Expands references in text."""
+    """Replaces references in a text by their secrets."""
 
     def __init__(self, providers: Mapping[str, CredentialProvider] | None = None) -> None:
         self._providers: dict[str, CredentialProvider] = {"env": EnvProvider(), "file": FileProvider()}
@@ -91,7 +91,7 @@ class Credentials:
             self._providers = dict(providers)
 
     def expand(self, text: str, *, in_url: bool = False) -> str:
-        """`text` with every reference replaced; percent-encoded where it becomes part of a URL.
+        """Return `text` with every reference replaced; `in_url` percent-encodes the secrets.
 
         Raises `MissingCredential`."""
 
@@ -102,7 +102,7 @@ class Credentials:
         return _REFERENCE.sub(value, text)
 
     def missing(self, text: str) -> list[MissingCredential]:
-        """Every reference in `text` that resolves to nothing."""
+        """Return an error for every reference in `text` that has no value."""
         errors = []
         for match in _REFERENCE.finditer(text):
             try:

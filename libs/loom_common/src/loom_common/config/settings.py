@@ -1,6 +1,6 @@
-"""Settings from the environment, one class per backend. `LOOM_BUS_URL`, `LOOM_STATE_URL` ...
+"""Settings from the environment, one class per backend: `LOOM_BUS_URL`, `LOOM_STATE_URL` and so on.
 
-The defaults are a laptop's: everything embedded, everything under `.loom/` in the project folder."""
+The defaults are for a laptop: everything runs in one process, with its files in `.loom/` in the project folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SQL = ("sqlite:", "postgres:", "postgresql:")
 
 
 class BusSettings(BaseSettings):
-    """`memory://` for in-process, `amqp://user:password@host/vhost` for RabbitMQ."""
+    """The bus: `memory://` within the process, or `amqp://user:password@host/vhost` for RabbitMQ."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True)
 
@@ -59,13 +59,13 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True)
 
-    prefetch: int = Field(8, ge=1, description="Batches in hand at once, per replica.")
-    drain_seconds: float = Field(30.0, ge=0, description="How long to finish what is in hand when asked to stop.")
+    prefetch: int = Field(8, ge=1, description="Batches in flight at once, per replica.")
+    drain_seconds: float = Field(30.0, ge=0, description="Seconds to finish what is in flight when asked to stop.")
     leaked_threads: int = Field(8, ge=1, description="Threads hanging in user code until the process is replaced.")
 
 
 class BreakerSettings(BaseSettings):
-    """When a model endpoint, a source or a destination is given up on for a while."""
+    """When a model endpoint, a source or a destination is not called for a while."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True)
 
@@ -73,12 +73,12 @@ class BreakerSettings(BaseSettings):
     open_seconds: float = Field(60.0, gt=0, description="Until it is tried again.")
     successes: int = Field(3, ge=1, description="Probes in a row, until it closes.")
     seek_seconds: float | None = Field(
-        6.0, gt=0, description="Embedded: how long what was never there is tried before the run fails. Null: for ever."
+        6.0, gt=0, description="Embedded: how long what was never there is tried before the run fails. Null: no limit."
     )
 
 
 class DatabaseSettings(BaseSettings):
-    """How long the databases of state, journal and payloads may take. In seconds."""
+    """Time limits of the databases of state, journal and payloads, in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True)
 
@@ -88,7 +88,7 @@ class DatabaseSettings(BaseSettings):
     transaction_timeout: float = Field(60.0, gt=0, description="Idle inside a transaction: the server ends it.")
 
     def on_the_server(self, statement_timeout: float) -> dict[str, str]:
-        """The same limits as settings of a Postgres session, so that no statement outlives its client."""
+        """Return the limits as settings of a Postgres session, so that no statement outlives its client."""
         return {
             "statement_timeout": str(int(statement_timeout * 1000)),
             "idle_in_transaction_session_timeout": str(int(self.transaction_timeout * 1000)),
@@ -96,7 +96,7 @@ class DatabaseSettings(BaseSettings):
 
 
 class CacheSettings(BaseSettings):
-    """How long Redis may take. In seconds."""
+    """Time limits of Redis, in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True)
 
@@ -105,7 +105,7 @@ class CacheSettings(BaseSettings):
 
 
 class HealthSettings(BaseSettings):
-    """Where a service says over HTTP how it is: `/healthz`, `/readyz`, `/metrics`."""
+    """Where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True)
 
@@ -115,7 +115,7 @@ class HealthSettings(BaseSettings):
 
 
 class Settings(BaseSettings):
-    """Everything a service needs to know of its surroundings."""
+    """All settings of a service."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True)
 
@@ -132,19 +132,21 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether all services share this one process, and nobody starts it again when it ends."""
+        """Whether all services share this process, which nobody restarts when it ends."""
         return self.bus.url.get_secret_value().startswith("memory:")
 
     @property
     def budgets(self) -> str:
-        """The database that keeps the budgets of runs: the journal's; where that is none (Redis may forget), the
-        payload store's, else that of the run state. All replicas must share it."""
+        """The database of the run budgets, which all replicas must share.
+
+        It is the journal's, or, where that is Redis, which may lose data, the payload store's, or else that of the run
+        state."""
         urls = [each.url.get_secret_value() for each in (self.journal, self.payloads, self.state)]
         return next((url for url in urls if url.startswith(_SQL)), urls[-1])
 
     @property
     def databases(self) -> list[str]:
-        """The databases that hold tables of Loom's, each once: state, journal and payloads may share one."""
+        """The databases with tables of Loom, each once: state, journal and payloads may share one."""
         journal = self.journal.url.get_secret_value()
         if journal.startswith("sqlite:///"):  # a relative path starts at the project folder
             journal = f"sqlite:///{self.project_dir / journal.removeprefix('sqlite:///')}"

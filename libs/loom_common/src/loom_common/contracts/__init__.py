@@ -1,1 +1,1 @@
-"""What travels between services: immutable, versioned messages."""
+"""The messages that services exchange. They are immutable and versioned."""

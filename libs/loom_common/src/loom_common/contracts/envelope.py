@@ -1,4 +1,4 @@
-"""What every message has, whatever it says."""
+"""What all messages have in common."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from loom_common.flow import Route
 
 
 class Part(BaseModel):
-    """A piece of a message. Immutable; an unknown field is an error, because it means an unknown version."""
+    """A part of a message. It is immutable. An unknown field is an error, because it means an unknown version."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Message(Part, ABC):
-    """A message. A new version is a new class with a new `type`; this one never changes."""
+    """A message. A published class never changes; a new version is a new class with a new `type`."""
 
     type: ClassVar[str]
     """`loom.<entity>.<what>.v<version>`, the AMQP `type` property."""
@@ -26,25 +26,25 @@ class Message(Part, ABC):
     @property
     @abstractmethod
     def message_id(self) -> str:
-        """Derived from what the message says, so that saying it twice is recognised."""
+        """An id derived from the content, so that a repeated message is recognised."""
         ...
 
     @property
     def correlation_id(self) -> str:
-        """The run it belongs to; empty for none."""
+        """The id of the message's run; empty for none."""
         return getattr(self, "run_id", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message and where it goes: what a handler gives back."""
+    """A message and its route, as a handler returns it."""
 
     route: Route
     message: Message
     mandatory: bool = True
-    """Whether it must reach a queue. False for facts that may interest nobody, and for replies."""
+    """Whether it must reach a queue. False for facts that nobody may have subscribed to, and for replies."""
     attempt: int = 1
     reply_to: str | None = None
-    """The queue an answer is wanted on."""
+    """The queue to which an answer is sent."""
     correlation_id: str | None = None
-    """Of an answer: what the question carried. Default: the run id."""
+    """The correlation id of an answer, which is that of the request. None means the run id."""

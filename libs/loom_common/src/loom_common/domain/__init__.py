@@ -1,1 +1,1 @@
-"""Pure: records, pipelines, gates, recovery, cost. No I/O."""
+"""The domain: records, pipeline definitions, gates, recovery and cost, as values and functions that do no I/O."""

@@ -1,7 +1,7 @@
-"""What is known of a batch whose processing began and did not end: which of its records takes its worker down.
+"""The mark of a batch that was begun: which record, if any, makes its worker's process die.
 
-The process that was at work on it died, or the whole machine did. A record that was started and never finished,
-twice, is poison."""
+A mark that is found when a batch is begun was left by a process that died. A record that was started and not finished
+twice is poison."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from loom_common.errors import RecordError
 POISON = "poison"
 TIMEOUT = "timeout"
 STRIKES = 2
-"""Deaths of a worker on one record before that record is kept away from workers."""
+"""The number of process deaths on one record after which the record is not processed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A batch in somebody's hands."""
+    """What is known about a batch that was begun and has not ended."""
 
     by: str
-    """The process that has it in its hands; empty where none has."""
+    """The process that is processing the batch; empty where none is."""
     begun: int = 0
-    """How often processes died with it in their hands."""
+    """The number of processes that died while processing it."""
     started: str | None = None
-    """The one record that is being processed, where they are taken one by one."""
+    """The record that is being processed, where records are processed one by one."""
     strikes: Mapping[str, int] = field(default_factory=dict)
-    """Record -> how often it was started and never finished."""
+    """For each record, how often it was started and not finished."""
     hung: Sequence[str] = ()
-    """Records that never came back, until their process was replaced."""
+    """Records that did not return until their process was replaced."""
 
     def taken_over(self, by: str) -> Mark:
-        """Begun again by `by`. Where another process had it, that one died: what it had started has a strike."""
+        """Return the mark after process `by` has begun the batch.
+
+        Where another process had begun it, that one died, and the record that it had started gets a strike."""
         if self.by in ("", by):
             return replace(self, by=by)
         strikes = dict(self.strikes)
@@ -42,20 +44,20 @@ class Mark:
         return replace(self, by=by, begun=self.begun + 1, started=None, strikes=strikes)
 
     def starting(self, record: str) -> Mark:
-        """One record is about to be processed, and nothing else is."""
+        """Return the mark while only this record is being processed."""
         return replace(self, started=record)
 
     def hanging(self, records: Sequence[str]) -> Mark:
-        """These records hang, and the process is about to end for it."""
+        """Return the mark where these records hang and the process is about to end because of it."""
         return replace(self, by="", started=None, hung=tuple(dict.fromkeys((*self.hung, *records))))
 
     def set_down(self) -> Mark | None:
-        """The batch is given back by a process that lives: what stays to be known of it, if anything."""
+        """Return what remains known after a living process gives the batch back; None where nothing does."""
         kept = replace(self, by="", begun=0, started=None)
         return kept if kept.strikes or kept.hung else None
 
     def verdict(self, record: str) -> RecordError | None:
-        """Why a record must not be processed again; None where it may."""
+        """Return the error of a record that must not be processed again; None where it may."""
         if record in self.hung:
             return RecordError(
                 "The record did not come back in time, and its worker had to be replaced. See `timeouts.record`",
@@ -71,10 +73,10 @@ class Mark:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For a store."""
+        """Return the mark as JSON values."""
         return asdict(self)
 
     @staticmethod
     def of_json(value: Mapping[str, Any]) -> Mark:
-        """The mark that `as_json` gave."""
+        """Return the mark that `as_json` wrote."""
         return Mark(**{**value, "hung": tuple(value["hung"])})

@@ -1,4 +1,5 @@
-"""What every part of the pipeline file has in common: strict keys, all mistakes at once, and no secret in a value."""
+"""The base of every section of the pipeline file: unknown keys are errors, all mistakes are reported, and secrets are
+refused."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from loom_common.domain.values.urls import clear_text_password
 
 _FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _KNOWN = frozenset(get_args(ErrorType))
-"""The kinds of error that pydantic words itself."""
+"""The kinds of errors whose messages are pydantic's own."""
 
 
 def _location(value: str) -> str:
@@ -45,19 +46,19 @@ def _secret_reference(value: str) -> str:
 
 
 Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
-"""A path or URL. Credentials in it stay references: `${NAME}`."""
+"""A path or URL. Credentials in it must be references: `${NAME}`."""
 WebLocation = Annotated[Location, AfterValidator(_web_location)]
 """The http(s) address of a service, or a reference to one."""
 FunctionRef = Annotated[str, AfterValidator(_function)]
 SecretRef = Annotated[str, AfterValidator(_secret_reference)]
 
 Mistake = InitErrorDetails
-"""One mistake: where in its section it stands, and what was expected there."""
+"""A mistake: its place in its section, and what was expected there."""
 
 
 def mistake(loc: tuple[str | int, ...], kind: str, expected: str, found: Any = None) -> Mistake:
-    """What was found and expected at `loc`, which starts at the section that says so. `kind` is a word for programs."""
-    # The words are given as a value: braces in them are no placeholders of pydantic's.
+    """Return a mistake at `loc`, which starts at the current section. `kind` is an identifier for programs."""
+    # The message is passed as a value, because pydantic would replace braces in it.
     return InitErrorDetails(
         type=PydanticCustomError(kind, "{expected}", {"expected": expected}),
         loc=loc,
@@ -66,7 +67,7 @@ def mistake(loc: tuple[str | int, ...], kind: str, expected: str, found: Any = N
 
 
 def mistakes_in(error: ValidationError, *before: str | int) -> list[Mistake]:
-    """The mistakes of a validation that failed, as those of a section that holds it at `before`."""
+    """Return the mistakes of a failed validation, with `before` in front of their places."""
     made = []
     for detail in error.errors(include_url=False):
         kind: Any = detail["type"]
@@ -79,19 +80,19 @@ def mistakes_in(error: ValidationError, *before: str | int) -> list[Mistake]:
 
 
 def refusal(title: str, mistakes: Iterable[Mistake]) -> ValidationError:
-    """One error for several mistakes."""
+    """Return one error for several mistakes."""
     return ValidationError.from_exception_data(title, list(mistakes))
 
 
 def said(written: Any, key: str) -> Any:
-    """What a section, as it was written or already a model, says under `key`; None where it is silent."""
+    """Return the value under `key` in a section, as written or as a model; None where it is missing."""
     if isinstance(written, Mapping):
         return written.get(key)
     return getattr(written, key, None) if isinstance(written, BaseModel) else None
 
 
 def items(written: Any, key: str) -> list[Any]:
-    """The list that a section has under `key`; empty where it has none."""
+    """Return the list under `key` in a section; empty where there is none."""
     value = said(written, key)
     return list(value) if isinstance(value, list | tuple) else []
 
@@ -102,27 +103,28 @@ def _is_number(annotation: Any) -> bool:
 
 
 class Section(BaseModel):
-    """A part of the pipeline file. Unknown keys are mistakes.
+    """A section of the pipeline file. Unknown keys are mistakes.
 
-    A rule that concerns several keys belongs into `mistakes`, and not into a validator that runs after the fields: that
-    would stay silent while a field is wrong, and the user would hear of it in a second round."""
+    A rule about several keys belongs in `mistakes`. A validator that runs after the fields would be skipped while a
+    field is wrong, and the user would see its error in a second round."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
-        """What was written, with what its short form leaves out."""
+        """Return the section's long form of what was written."""
         return written
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:  # noqa: ARG003 - those that derive read it
-        """What does not fit together in a section as it was written. A key may be missing or hold anything: what is
-        wrong with a key alone is told by its type."""
+        """Yield what does not fit together in the section as written.
+
+        A key may be missing or hold anything: errors of a single key are reported by its type."""
         return ()
 
     @classmethod
     def _no_numbers(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """`true` where a number belongs, which Python would take for 1."""
+        """Yield a mistake for `true` where a number belongs, because Python counts it as 1."""
         for name, field in cls.model_fields.items():
             key = field.alias or name
             if isinstance(written.get(key), bool) and _is_number(field.annotation):

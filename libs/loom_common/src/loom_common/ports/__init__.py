@@ -1,1 +1,1 @@
-"""Small protocols the services are written against; `loom_common.adapters` implements them."""
+"""Small protocols that the services use. `loom_common.adapters` implements them."""

@@ -20,7 +20,7 @@ from loom_common.flow import Binding, Topology
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A message as it goes to the broker."""
+    """A message that is published."""
 
     exchange: str
     routing_key: str
@@ -37,7 +37,7 @@ class Wire:
 
 
 class Delivery(Protocol):
-    """A message as it comes from the broker; to be acknowledged, or rejected, once."""
+    """A message that was delivered. It must be acknowledged or rejected once."""
 
     body: bytes
     exchange: str
@@ -50,14 +50,14 @@ class Delivery(Protocol):
     headers: Mapping[str, object]
     redelivered: bool
     deliveries: int
-    """How often it was delivered before and not acknowledged, where the broker counts; else 0 or 1."""
+    """How often it was delivered and not acknowledged before, where the broker counts; else 0 or 1."""
 
     async def ack(self) -> None:
-        """Done with it. A lost lease (the connection broke meanwhile) is no error: it will come again."""
+        """Acknowledge it. Where the connection broke meanwhile, nothing is raised: the message is delivered again."""
         ...
 
     async def nack(self) -> None:
-        """Back to the queue, at once."""
+        """Return it to the queue at once."""
         ...
 
 
@@ -65,25 +65,25 @@ class Subscription(Protocol):
     """An open consumer of one queue."""
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
-        """Deliveries as they come, until `stop`."""
+        """Yield deliveries until `stop`."""
         ...
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """Hold at most so many unacknowledged messages from now on. Nothing is lost, repeated or overtaken."""
+        """Change the limit of unacknowledged messages. No message is lost, repeated or reordered by it."""
         ...
 
     async def stop(self) -> None:
-        """Take no more. What was delivered may still be acknowledged; what was not yet handed out goes back."""
+        """Stop consuming. Deliveries may still be acknowledged; messages that were not yielded return to the queue."""
         ...
 
     async def close(self) -> None:
-        """Stop, and give back everything that is not acknowledged."""
+        """Stop, and return everything that is not acknowledged."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A subscription as it stands: its queue, its limit, and whether the broker gives to it just now."""
+    """The state of a consumer: its queue, its prefetch limit, and whether the broker delivers to it now."""
 
     queue: str
     prefetch: int
@@ -92,33 +92,33 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How a process stands with its broker."""
+    """The state of a process's connection to its broker."""
 
     connected: bool
     consumers: tuple[Consumer, ...] = ()
 
     def consumes(self, queue: str) -> bool:
-        """Whether messages of `queue` are being taken."""
+        """Say whether messages of `queue` are being consumed."""
         return self.connected and any(each.active for each in self.consumers if each.queue == queue)
 
     def prefetch(self, queue: str) -> int:
-        """Messages of `queue` in hand at most; 0 where it is not consumed."""
+        """Return the most unacknowledged messages of `queue`; 0 where it is not consumed."""
         return sum(each.prefetch for each in self.consumers if each.queue == queue and each.active)
 
 
 class Bus(Protocol):
-    """A connection to the broker. Lives as long as its process; comes back by itself when the broker does."""
+    """A connection to the broker, which is reopened by itself and lives as long as its process."""
 
     async def declare(self, topology: Topology) -> None:
-        """Make what is not there. Idempotent."""
+        """Create the exchanges and queues that do not exist. It may be repeated."""
         ...
 
     async def check(self, topology: Topology) -> None:
-        """Raise `TopologyMissing`, naming everything that is not there."""
+        """Raise `TopologyMissing`, naming every exchange and queue that does not exist."""
         ...
 
     async def publish(self, messages: Sequence[Wire]) -> None:
-        """Hand over messages; return once all are confirmed. Raises `Unroutable`, `DependencyUnavailable`."""
+        """Publish messages and return once all are confirmed. Raises `Unroutable` and `DependencyUnavailable`."""
         ...
 
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
@@ -126,17 +126,17 @@ class Bus(Protocol):
         ...
 
     async def temporary_queue(self, bindings: Sequence[Binding] = ()) -> str:
-        """A queue of this connection's own that is gone with it: for replies and for following events."""
+        """Create a queue that is deleted with this connection, for replies and for following events."""
         ...
 
     async def depth(self, queue: str) -> int:
-        """Messages ready in a queue."""
+        """Return the number of ready messages in a queue."""
         ...
 
     def standing(self) -> QueueState:
-        """How it is just now, from memory: the broker is not asked."""
+        """Return the current state from memory, without asking the broker."""
         ...
 
     async def close(self) -> None:
-        """Close. Unacknowledged deliveries go back to their queues."""
+        """Close the connection. Unacknowledged messages return to their queues."""
         ...

@@ -1,4 +1,4 @@
-"""Time, so that tests may own it."""
+"""The port of time, which tests replace."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where a service asks for the time and waits."""
+    """The time and the sleep of a service."""
 
     def now(self) -> dt.datetime:
-        """UTC, aware."""
+        """Return the time in UTC, with its zone."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return the seconds of a clock that never goes back."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep for so many seconds."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""Marks: which batches are in somebody's hands, kept where the death of a process cannot take them.
+"""The port of batch marks, which record the batches that a process is working on and outlive the process.
 
-Losing them costs the isolation of a poison record for one more death of a worker, never a record."""
+Losing them costs one more process death per poison record, but no record."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from loom_common.domain.marks import Mark
 
 
 class Marks(Protocol):
-    """Marks by batch. What a method has returned for survives the death of this process.
+    """Marks by batch. What a method has returned for outlives this process.
 
-    Every method raises `DependencyUnavailable` or `PermanentError` where the marks cannot be reached."""
+    Every method raises `DependencyUnavailable` or `PermanentError` where the store cannot be used."""
 
     async def begin(self, batch: str, mark: Mark) -> Mark | None:
-        """Keep `mark` and return None; where the batch has a mark already, return that one and keep it."""
+        """Store `mark` and return None. Where the batch has a mark already, keep that and return it."""
         ...
 
     async def keep(self, batch: str, mark: Mark) -> None:
-        """Keep `mark` in place of the batch's older one."""
+        """Replace the batch's mark."""
         ...
 
     async def clear(self, batch: str) -> None:
-        """Forget the batch."""
+        """Delete the batch's mark."""
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close connections."""
         ...

@@ -1,4 +1,4 @@
-"""The payload store: bytes by the hash of their content. Plans live here, and the bodies of large messages."""
+"""The payload store: bytes by the hash of their content. It holds plans and the bodies of large messages."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import Protocol
 
 
 class PayloadStore(Protocol):
-    """Durable, never evicting, shared by every worker."""
+    """A durable store without eviction that all workers share."""
 
     async def put(self, data: bytes, *, run_id: str | None = None) -> str:
-        """Keep `data`; return its name: its SHA-256 as 64 hexadecimal digits, below `run_id/` where it is a run's own.
-        Putting twice is once."""
+        """Store `data` and return its name: the SHA-256 as 64 hexadecimal digits, behind `run_id/` where a run owns it.
+
+        Storing the same data twice has no further effect."""
         ...
 
     async def get(self, name: str) -> bytes:
-        """The data of that name. Raises `KeyError` where there is none, `DependencyUnavailable`."""
+        """Return the data with that name. Raises `KeyError` where there is none, and `DependencyUnavailable`."""
         ...
 
     async def runs(self) -> Sequence[str]:
-        """The runs that have data of their own here."""
+        """Return the runs that own data here."""
         ...
 
     async def forget(self, run_id: str) -> None:
-        """Drop a run's own data. Plans stay."""
+        """Delete the data that a run owns. Plans are kept."""
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close connections."""
         ...

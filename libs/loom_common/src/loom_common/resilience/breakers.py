@@ -1,7 +1,7 @@
-"""Circuit breakers of one process, by upstream. What guards a call here is told of how it ended.
+"""The circuit breakers of one process, one per upstream.
 
-While a breaker is open, guarded calls raise `BreakerOpen` at once; while it is half-open, they queue up behind the
-probe under way, unless that takes long: so a batch in hand goes on by itself as soon as its upstream is back."""
+While a breaker is open, guarded calls raise `BreakerOpen`. While it is half-open, they wait for the probe in flight,
+unless that takes long, so that a batch continues by itself as soon as its upstream is back."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from loom_common.ports.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 PATIENCE_SECONDS = 5.0
-"""How old a probe may be for calls to queue up behind it. They hold places that calls of other upstreams may want; what
-does not get its turn waits on the retry ladder, and costs no attempt."""
+"""Seconds that calls wait for a probe. Waiting calls occupy slots that calls of other upstreams may need; after this
+time the message is retried later, which counts no attempt."""
 _REMEMBERED = 1000
-"""Upstreams. Beyond, the one not called for longest is forgotten."""
+"""The most upstreams with a breaker. Above it, the one that was not called for longest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A breaker as it stands, to be shown."""
+    """The state of a breaker, to be shown."""
 
     upstream: str
     state: State
     failures: int
-    """In a row."""
+    """Consecutive failures."""
     openings: int
     probe_in: float
     """Seconds until the next probe; 0 where it is not open."""
@@ -51,24 +51,25 @@ class Snapshot:
 class _Guarded:
     breaker: Breaker
     reached: bool = False
-    """Whether it was ever there."""
+    """Whether the upstream was ever reached."""
     sought_since: float | None = None
-    """When it could not be reached for the first time, while it was never there."""
+    """When it could not be reached for the first time, if it was never reached since."""
     reason: str | None = None
-    """How it failed last."""
+    """The message of the last failure."""
     failed_on: set[str] = field(default_factory=set)
-    """What it was asked when it failed, since it was last there: questions that it answered, but could not serve."""
+    """The questions that it has failed on since it last worked. Only those that it answered with a failure are
+    included."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Breakers:
-    """One breaker per upstream, made at the first call."""
+    """One breaker per upstream, created at the first call."""
 
     def __init__(
         self, policy: Policy | None = None, clock: Clock | None = None, seek_seconds: float | None = None
     ) -> None:
-        """`seek_seconds`: how long an upstream that was never there is tried before `NeverReached` is raised in place
-        of `BreakerOpen`; None for as long as it takes."""
+        """`seek_seconds` is how long an upstream that was never reached is tried before `NeverReached` is raised
+        instead of `BreakerOpen`; None for no limit."""
         self._policy = policy or Policy()
         self._seek_seconds = seek_seconds
         self._clock = clock or SystemClock()
@@ -76,11 +77,12 @@ class Breakers:
 
     @asynccontextmanager
     async def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> AsyncIterator[None]:
-        """Around one call of `upstream`, named as it may be shown; `about` names what it is asked.
+        """Guard one call of `upstream`; `about` returns a name of the question.
 
-        Transient errors count as its failures, but for `RateLimited`; every other answer shows that it is there. Where
-        it answers that it cannot serve a question, or does not in time, the same question counts once until it is open:
-        the question may be at fault, and whoever waited for the upstream then would wait for ever.
+        A transient error counts as a failure of the upstream, except `RateLimited`. Any other result shows that the
+        upstream works. Where it answers that it cannot serve a question, or times out, the same question counts only
+        once before the breaker is open: the question may be the cause, and waiting for the upstream would then never
+        end.
 
         Raises `BreakerOpen` instead of calling, and in place of the failure that opens the breaker."""
         guarded = self._of(upstream)
@@ -117,7 +119,7 @@ class Breakers:
             guarded.changed = asyncio.Event()
 
     def snapshot(self) -> list[Snapshot]:
-        """Every upstream called lately."""
+        """Return the state of every upstream that was called lately."""
         now = self._clock.monotonic()
         return [
             Snapshot(upstream, each.state, each.failures, each.opening, each.probe_in(now))
@@ -144,7 +146,8 @@ class Breakers:
         return ticket
 
     def _seeking_policy(self) -> Policy:
-        """Of an upstream that was never there: one failure opens its breaker, and it is tried again soon."""
+        """Return the policy for an upstream that was never reached: one failure opens its breaker, and a probe follows
+        soon."""
         if self._seek_seconds is None:
             return self._policy
         return replace(self._policy, failures=1, open_seconds=min(self._policy.open_seconds, self._seek_seconds / 3))
@@ -155,7 +158,7 @@ class Breakers:
     def _sought(self, guarded: _Guarded, error: TransientError) -> None:
         if guarded.reached or self._seek_seconds is None:
             return
-        if isinstance(error, Timeout | UpstreamTroubled):  # something is there
+        if isinstance(error, Timeout | UpstreamTroubled):  # the upstream answered
             self._was_there(guarded)
         elif guarded.sought_since is None:
             guarded.sought_since = self._clock.monotonic()
@@ -178,7 +181,7 @@ class Breakers:
         sought = None if guarded.reached else guarded.sought_since
         if sought is not None and self._seek_seconds is not None and now - sought >= self._seek_seconds:
             since, kind = sought, NeverReached
-            self._guarded.pop(upstream, None)  # another run may seek it anew
+            self._guarded.pop(upstream, None)  # another run may try to reach it anew
         return kind(
             upstream,
             probe_in=max(1.0, breaker.probe_in(now)),
@@ -189,7 +192,7 @@ class Breakers:
 
 
 def _said_before(error: TransientError, about: Callable[[], str] | None, guarded: _Guarded) -> bool:
-    """Whether the upstream is there, and only failed again on a question that it failed on before."""
+    """Say whether the upstream works, and has only failed again on a question that it failed on before."""
     if about is None or not isinstance(error, UpstreamTroubled | Timeout):
         return False
     question = about()

@@ -41,27 +41,27 @@ _ACTIONS = ("exit", "raise", "sleep", "late", "twice")
 
 
 class FailpointError(Exception):
-    """Raised on purpose. Outside the tree of errors, so that nothing expects it."""
+    """Raised on purpose. It is outside the tree of errors, so that no code expects it."""
 
 
 @dataclass(slots=True)
 class Failpoint:
-    """One point that is armed."""
+    """One failpoint that is armed."""
 
     point: str
     nth: int | None
-    """None for every time."""
+    """The number of the time at which it acts; None for every time."""
     action: str
     seconds: float = 0.0
     reached: int = 0
 
     def due(self) -> bool:
-        """Count one more time; whether it is the one."""
+        """Count one more time, and return whether the failpoint acts at it."""
         self.reached += 1
         return self.nth is None or self.reached == self.nth
 
     async def strike(self) -> None:
-        """Do what was ordered."""
+        """Perform the action."""
         if self.nth is not None:
             log.warning("failpoint", point=self.point, reached=self.reached, action=self.action)
         match self.action:
@@ -76,11 +76,11 @@ class Failpoint:
 
 
 _armed: dict[str, Failpoint] = {}
-"""By point. Of the process, because what fails is the process."""
+"""The armed failpoints by point. They belong to the process, because the process is what fails."""
 
 
 def arm(service: str, orders: str | None) -> None:
-    """Take the orders for `service`. Raises `ConfigurationError` for what is none."""
+    """Arm the failpoints for `service`. Raises `ConfigurationError` for an invalid specification."""
     for order in filter(None, (orders or "").split(",")):
         name, failpoint = parse(order.strip())
         if name in (service, "*"):
@@ -88,12 +88,12 @@ def arm(service: str, orders: str | None) -> None:
 
 
 def disarm() -> None:
-    """Forget all orders."""
+    """Remove all failpoints."""
     _armed.clear()
 
 
 def parse(order: str) -> tuple[str, Failpoint]:
-    """The service an order is for, and what it says. Raises `ConfigurationError`."""
+    """Return the service of a specification and its failpoint. Raises `ConfigurationError`."""
     service, point, nth, action = (*order.split(":", 3), "exit")[:4] if order.count(":") >= 2 else (order, "", "", "")
     verb, _, seconds = action.partition("=")
     if point not in POINTS or not (nth == "*" or nth.isdecimal()) or verb not in _ACTIONS:
@@ -105,16 +105,16 @@ def parse(order: str) -> tuple[str, Failpoint]:
 
 
 def armed(point: str | None = None) -> bool:
-    """Whether anything, or this point, is armed."""
+    """Say whether this failpoint, or any, is armed."""
     return bool(_armed) if point is None else point in _armed
 
 
 def action_at(point: str) -> str | None:
-    """What is to be done at a point; None where it is not armed."""
+    """Return the action at a point; None where it is not armed."""
     return _armed[point].action if point in _armed else None
 
 
 async def reach(point: str) -> None:
-    """Say that work has come to this point. Does what was ordered for it, if anything was."""
+    """Report that work has reached this point, and perform the action there, if one is armed."""
     if _armed and (failpoint := _armed.get(point)) is not None and failpoint.due():
         await failpoint.strike()

@@ -1,3 +1,3 @@
-"""What makes a process a service: composition, control messages, heartbeats, health, metrics and logging.
+"""What turns a process into a service: composition, control messages, heartbeats, health, metrics and logging.
 
-Each service's `service.py` and `__main__.py` come in here; handlers do not."""
+Each service's `service.py` and `__main__.py` import it; handlers do not."""

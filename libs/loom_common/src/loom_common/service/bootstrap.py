@@ -1,6 +1,6 @@
-"""The composition root: where ports meet adapters, for every service and for the embedded engine alike.
+"""The composition root, which gives the ports their adapters, for every service and for the embedded engine.
 
-Nothing connects at import. Tests compose through `open_platform` with other settings."""
+Nothing is connected at import. Tests compose through `open_platform` with other settings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What a service stands on."""
+    """The connections, stores and settings that a service uses."""
 
     settings: Settings
     bus: Bus
@@ -59,14 +59,15 @@ class Platform:
     credentials: Credentials
     clock: Clock
     breakers: Breakers = field(default_factory=Breakers)
-    """Of everything this process calls; `snapshot()` tells how they stand."""
+    """The circuit breakers of all upstreams of this process."""
     threads: Threads = field(default_factory=Threads)
     room: ReadWriteLock = field(default_factory=ReadWriteLock)
-    """Where user code runs: one room, because it is one process that such code can take down."""
-    vitals: ProcessStats = field(default_factory=ProcessStats)
-    """How it goes, for those who ask over HTTP. A service says here what it consumes, needs and can tell."""
+    """The lock around user code: isolated records hold it alone, because user code may end the process."""
+    stats: ProcessStats = field(default_factory=ProcessStats)
+    """The state that the process reports over HTTP and in heartbeats. A service registers its consumers and needs in
+    it."""
     ending: ExitWatchdog = field(default_factory=NoExitWatchdog)
-    """Sees to it that the process ends once one of its loops has failed."""
+    """Ends the process once one of its loops has failed."""
 
     @property
     def project(self) -> Path:
@@ -75,31 +76,31 @@ class Platform:
 
 
 class Service(Protocol):
-    """One of the six. Runs until told to stop."""
+    """One of the six services."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then finish what is in hand, and return."""
+        """Work until `stop` is set; then finish what is in flight, and return."""
         ...
 
 
 Build = Callable[[Platform], Service]
-"""How a service is made: `build(platform)` in its `service.py`."""
+"""A function that makes a service: `build(platform)` in its `service.py`."""
 
 
 class StageService:
-    """A service that is nothing but workers: one or more duties, and an epoch guard between them."""
+    """A service that consists of workers, one per consumer, and an epoch guard that they share."""
 
     def __init__(
         self,
         name: str,
-        duties: Sequence[ConsumerSpec],
+        consumers: Sequence[ConsumerSpec],
         platform: Platform,
         close: Callable[[], contextlib.AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         self._name = name
-        self._duties = duties
+        self._consumers = consumers
         self._platform = platform
-        self._vitals = [platform.vitals.duty(duty.queue) for duty in duties]
+        self._stats = [platform.stats.consumer(consumer.queue) for consumer in consumers]
         self._close = close or contextlib.nullcontext
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,15 +110,15 @@ class StageService:
         workers = [
             Worker(
                 self._name,
-                duty,
+                consumer,
                 self._platform.bus,
                 guard,
                 drain,
-                vitals,
+                stats,
                 self._platform.clock,
                 replaceable=not settings.embedded,
             )
-            for duty, vitals in zip(self._duties, self._vitals, strict=True)
+            for consumer, stats in zip(self._consumers, self._stats, strict=True)
         ]
         control = ControlChannel(self._platform.bus, self._name)
         control.on(RunEpoch, guard.hear)
@@ -143,7 +144,8 @@ async def _all_heed(workers: Iterable[Worker], limit: PrefetchLimit) -> None:
 async def open_platform(
     settings: Settings, name: str, clock: Clock | None = None, ending: ExitWatchdog | None = None
 ) -> AsyncIterator[Platform]:
-    """Connect what the settings name; close it at the end. Raises `ConfigurationError`, `DependencyUnavailable`."""
+    """Connect to what the settings name, and close it at the end. Raises `ConfigurationError`,
+    `DependencyUnavailable`."""
     payloads = open_payloads(settings)
     bus = await open_bus(settings, name)
     if not settings.embedded:
@@ -170,13 +172,14 @@ async def open_platform(
 
 
 def _breakers(settings: Settings, clock: Clock | None) -> Breakers:
-    """A cluster waits for what was never there: somebody watches it. Who waits for one process wants to be told."""
+    """Return the process's breakers. A cluster waits for an upstream that was never reached, because it is watched; an
+    embedded run fails."""
     policy = Policy(**settings.breaker.model_dump(exclude={"seek_seconds"}))
     return Breakers(policy, clock, settings.breaker.seek_seconds if settings.embedded else None)
 
 
 async def open_bus(settings: Settings, name: str) -> Bus:
-    """The bus that `LOOM_BUS_URL` names."""
+    """Return the bus that `LOOM_BUS_URL` names."""
     url = settings.bus.url.get_secret_value()
     if url.startswith("memory:"):
         bus = MemoryBus()
@@ -190,7 +193,7 @@ async def open_bus(settings: Settings, name: str) -> Bus:
 
 
 def open_payloads(settings: Settings) -> PayloadStore:
-    """The payload store that `LOOM_PAYLOADS_URL` names."""
+    """Return the payload store that `LOOM_PAYLOADS_URL` names."""
     url = settings.payloads.url.get_secret_value()
     if url.startswith(("postgres://", "postgresql://")):
         return PostgresPayloads(url)
@@ -213,7 +216,7 @@ def require_broker(settings: Settings) -> None:
 
 
 def main(name: str, build: Build) -> None:
-    """Run one service as this process, until SIGTERM or SIGINT. Exits with 1 where it cannot go on."""
+    """Run one service as this process, until SIGTERM or SIGINT. It exits with 1 where the service cannot continue."""
     settings = Settings()
     configure_logging(settings.log, service=name)
     _collect_less()
@@ -232,8 +235,10 @@ def main(name: str, build: Build) -> None:
 
 
 def _collect_less() -> None:
-    """A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch would be searched
-    for cycles several times over, and all imported modules with it: a quarter of the CPU time of a stage."""
+    """Make garbage collections rare.
+
+    A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch, and all imported
+    modules, would be searched for cycles several times, which takes a quarter of a stage's CPU time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -247,7 +252,7 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     ending = ExitWatchdog()
     async with open_platform(settings, name, ending=ending) as platform:
-        service = build(platform)  # first, because it says what the service must have to be ready
+        service = build(platform)  # first, because it registers what the service needs to be ready
         async with _health(platform, stop), _beats(name, platform, stop):
             await platform.bus.check(TOPOLOGY)
             log.info("service started", project=str(platform.project))
@@ -260,7 +265,7 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
 
 
 def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:
-    """Tells the coordinator that this replica is there. One process alone needs nobody to tell."""
+    """Send heartbeats to the coordinator. An embedded process sends none."""
     if platform.settings.embedded:
         return contextlib.nullcontext()
     prefetch = platform.settings.worker.prefetch
@@ -268,7 +273,7 @@ def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.Abs
         Heartbeats(
             name,
             platform.bus,
-            platform.vitals,
+            platform.stats,
             platform.breakers,
             platform.clock,
             stop,
@@ -278,8 +283,9 @@ def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.Abs
 
 
 def _health(platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:
-    """Says how it goes where `LOOM_HEALTH_PORT` is set. "Not ready" is told from the instant `stop` is set, before
-    anything is stopped; "alive" until everything is."""
+    """Answer health requests where `LOOM_HEALTH_PORT` is set.
+
+    The service is "not ready" from the moment that `stop` is set, and "alive" until everything is stopped."""
     settings = platform.settings.health
     if settings.port is None:
         return contextlib.nullcontext()
@@ -289,5 +295,5 @@ def _health(platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsync
     async def breakers() -> list[Reading]:
         return breaker_readings(platform.breakers.snapshot())
 
-    platform.vitals.gauges.append(breakers)
-    return serving(Health(platform.vitals, platform.bus, platform.clock, stop, settings.stall_seconds), settings)
+    platform.stats.gauges.append(breakers)
+    return serving(Health(platform.stats, platform.bus, platform.clock, stop, settings.stall_seconds), settings)

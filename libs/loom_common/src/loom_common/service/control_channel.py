@@ -1,6 +1,7 @@
-"""What the coordinator says to every replica: a run's epoch, a prefetch limit. Heard on a queue of the replica's own.
+"""Receives the coordinator's messages to every replica: a run's epoch and prefetch limits.
 
-Whatever is said here is said again, or can be missed without harm; so the queue goes with the process."""
+They arrive in a queue of this replica, which is deleted with the process: each message is repeated, or may be missed
+without harm."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _PAUSE_SECONDS = 1.0
 
 
 class ControlChannel:
-    """Hands on what is said to one service. Say who hears what with `on`, then `follow`."""
+    """Dispatches control messages to the listeners that `on` registered, while `follow` runs."""
 
     def __init__(self, bus: Bus, service: str) -> None:
         self._bus = bus
@@ -34,11 +35,11 @@ class ControlChannel:
         self._subscription: Subscription | None = None
 
     def on(self, kind: type[Heard], hear: Callable[[Heard], Awaitable[None]]) -> None:
-        """Let `hear` have every message of this kind, one at a time."""
+        """Call `hear` with every message of this kind, one at a time."""
         self._hearers[kind] = cast("Callable[[Message], Awaitable[None]]", hear)
 
     async def follow(self) -> None:
-        """Listen until `stop`."""
+        """Consume until `stop`."""
         self._subscription = await self._subscribed()
         async for delivery in self._subscription:
             await self._hand_on(delivery)
@@ -59,7 +60,7 @@ class ControlChannel:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _hand_on(self, delivery: Delivery) -> None:
-        """A coordinator of a newer version may say what this one does not know: that is for others."""
+        """Decode a message and call its listeners. An unknown type is ignored: a newer coordinator may send it."""
         try:
             message = decode(delivery, *self._hearers)
         except UnreadableMessage as error:

@@ -1,4 +1,4 @@
-"""What every process of Loom does before it imports anything large. This module itself imports next to nothing."""
+"""What every process of Loom does before it imports large packages. This module imports almost nothing."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended."""
 _NOTHING_BEGUN = "interrupted: nothing was begun"
 _SHOW_CURSOR = b"\r\x1b[?25h\x1b[K"
-"""A live display hides the cursor."""
+"""A live display hides the cursor; this shows it again."""
 
 _words = f"{_NOTHING_BEGUN}\n"
 
 
 def begin() -> None:
-    """Prepare a process that is Loom's own; a program that imports Loom is left as it is.
+    """Prepare a process that is Loom's own. Programs that import Loom are not changed.
 
-    Plugins of pydantic that other packages bring are not loaded: they would import those packages into every command.
-    Until something takes SIGINT over, it ends the process at once, with a sentence and no traceback."""
+    Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
+    Until another handler is installed, SIGINT ends the process at once, with a sentence and no traceback."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGINT, _interrupted)
 
 
 @contextmanager
 def interrupts_restored() -> Iterator[None]:
-    """What SIGINT does is the same after the block as before it: an event loop that took it over gives back Python's
-    own `KeyboardInterrupt` instead."""
+    """Restore the SIGINT handler after the block. An event loop replaces it, and afterwards leaves Python's own
+    `KeyboardInterrupt`."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -40,13 +40,13 @@ def interrupts_restored() -> Iterator[None]:
 
 
 def on_interrupt(words: str = _NOTHING_BEGUN) -> None:
-    """What an interrupted process says from now on: what was begun, and how it can go on."""
+    """Set the sentence that an interrupted process prints: what was begun, and how it can be continued."""
     global _words  # noqa: PLW0603 - of the process, as its signal handler is
     _words = f"{words}\n" if words else ""
 
 
 def end_interrupted() -> None:
-    """End the process as Ctrl-C does, whatever hangs in it."""
+    """End the process as Ctrl-C does, even if something in it hangs."""
     if os.isatty(2):
         os.write(2, _SHOW_CURSOR)
     os.write(2, _words.encode())

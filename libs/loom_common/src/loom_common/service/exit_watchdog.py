@@ -1,7 +1,7 @@
-"""A process that cannot go on ends, whatever hangs on its way out: its supervisor can only start again what has ended.
+"""Ends a process that cannot continue, even if something hangs while it closes.
 
-Connections are closed by libraries that wait for the other side. A service that failed and waits for ever is worse than
-one that is cut off: it consumes nothing, and looks alive."""
+Libraries close connections by waiting for the other side. A failed service that waits without end consumes nothing and
+looks alive, and its supervisor only restarts processes that end."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import structlog
 log = structlog.get_logger()
 
 SECONDS = 30.0
-"""From the first failure, or from the end of all work, to the end of the process."""
+"""Seconds from the first failure, or from the end of all work, to the forced end of the process."""
 
 
 class ExitWatchdog:
-    """Of one process."""
+    """The watchdog of one process."""
 
     def __init__(self, seconds: float = SECONDS, end: Callable[[int], object] = os._exit) -> None:
         self._seconds = seconds
@@ -27,7 +27,7 @@ class ExitWatchdog:
         self._timer: threading.Timer | None = None
 
     async def watched(self, work: Awaitable[None]) -> None:
-        """Do `work`; where it fails, the process has its seconds to end."""
+        """Await `work`. Where it fails, the time to the forced end begins."""
         try:
             await work
         except Exception:
@@ -35,7 +35,7 @@ class ExitWatchdog:
             raise
 
     def begin(self) -> None:
-        """From now on. Only the first time counts."""
+        """Start the time to the forced end. Only the first call has an effect."""
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = threading.Timer(self._seconds, self._cut_off, (loop,))
@@ -43,7 +43,7 @@ class ExitWatchdog:
             self._timer.start()
 
     def ended(self) -> None:
-        """Everything is closed: nothing needs to be cut off."""
+        """Cancel the forced end, because everything is closed."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -54,7 +54,7 @@ class ExitWatchdog:
 
 
 class NoExitWatchdog(ExitWatchdog):
-    """Where other work goes on in the same process: the embedded engine, tests."""
+    """Never ends the process, because other work goes on in it: in the embedded engine and in tests."""
 
     def begin(self) -> None:
         return

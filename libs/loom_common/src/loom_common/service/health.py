@@ -1,7 +1,7 @@
-"""Whether a service is alive and ready, and its numbers, over HTTP: `/healthz`, `/readyz`, `/metrics`.
+"""Reports over HTTP whether a service is alive and ready, and its metrics: `/healthz`, `/readyz`, `/metrics`.
 
-aiohttp answers because Loom has it already, to call models with. It answers from the service's own event loop, so
-that a loop that is stuck cannot claim to be well."""
+It uses aiohttp, which Loom has for model calls, on the service's own event loop: a loop that is blocked cannot report
+that it is alive."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from loom_common.worker.stats import Need, ProcessStats, Reading
 
 BEAT_SECONDS = 1.0
 NEED_SECONDS = 2.0
-"""How long a dependency has to answer; less than Kubernetes waits for `/readyz`."""
+"""Seconds that a dependency has to answer. It is less than Kubernetes waits for `/readyz`."""
 GAUGE_SECONDS = 5.0
 
 Findings = Mapping[str, str | None]
-"""By check: what is the matter, or None."""
+"""For each check, what is wrong, or None."""
 
 
 class Health:
-    """What the endpoints answer. `stop` is the event that asks the service to end: from then on it is not ready."""
+    """The answers of the endpoints. From the moment that `stop` is set, the service is not ready."""
 
-    def __init__(self, vitals: ProcessStats, bus: Bus, clock: Clock, stop: asyncio.Event, stall_seconds: float) -> None:
-        self._vitals = vitals
+    def __init__(self, stats: ProcessStats, bus: Bus, clock: Clock, stop: asyncio.Event, stall_seconds: float) -> None:
+        self._stats = stats
         self._bus = bus
         self._clock = clock
         self._stop = stop
         self._stall_seconds = stall_seconds
-        self._metrics = Metrics(vitals, bus)
+        self._metrics = Metrics(stats, bus)
         self._beaten = clock.monotonic()
 
     async def beat(self) -> None:
-        """For ever: show that the event loop makes progress."""
+        """Record regularly that the event loop makes progress, until cancelled."""
         while True:
             self._beaten = self._clock.monotonic()
             await self._clock.sleep(BEAT_SECONDS)
 
     async def live(self, request: web.Request) -> web.Response:
-        """503 where the last beat is too long ago: nothing but a restart helps."""
+        """Answer 503 where the event loop has not made progress for too long, so that the process must be restarted."""
         age = self._clock.monotonic() - self._beaten
         alive = age < self._stall_seconds
         return web.json_response({"alive": alive, "last_beat_s": round(age, 3)}, status=200 if alive else 503)
 
     async def ready(self, request: web.Request) -> web.Response:
-        """503 with the reasons where the service does not take messages, or will not be able to carry them out."""
+        """Answer 503 with the reasons where the service does not consume, or could not handle messages."""
         findings = {
-            **standing_findings(self._bus.standing(), self._vitals.queues, stopping=self._stop.is_set()),
-            **await need_findings(self._vitals.needs),
+            **standing_findings(self._bus.standing(), self._stats.queues, stopping=self._stop.is_set()),
+            **await need_findings(self._stats.needs),
         }
         is_ready = not any(findings.values())
         checks = {name: finding or "ok" for name, finding in findings.items()}
         return web.json_response({"ready": is_ready, "checks": checks}, status=200 if is_ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Always 200: numbers that cannot be looked up just now are left out, and counted."""
+        """Answer 200 with the metrics. Those that cannot be read now are left out and counted."""
         readings = [reading for found in await self._read_gauges() for reading in found]
         text, content_type = self._metrics.exposition(
             request.headers.get("Accept", ""), readings, stopping=self._stop.is_set()
@@ -71,7 +71,7 @@ class Health:
 
     async def _read_gauges(self) -> list[list[Reading]]:
         found, missing = [], 0
-        for gauge in self._vitals.gauges:
+        for gauge in self._stats.gauges:
             try:
                 async with asyncio.timeout(GAUGE_SECONDS):
                     found.append(list(await gauge()))
@@ -82,9 +82,9 @@ class Health:
 
 
 def standing_findings(standing: QueueState, queues: Iterable[str], *, stopping: bool) -> Findings:
-    """What the process knows without asking anybody."""
+    """Return the checks that need no request to another system."""
     findings = {
-        "stopping": "asked to stop; finishing what is in hand" if stopping else None,
+        "stopping": "asked to stop; finishing what is in flight" if stopping else None,
         "broker": None if standing.connected else "not connected; trying again every second",
     }
     for queue in sorted(queues):
@@ -93,7 +93,7 @@ def standing_findings(standing: QueueState, queues: Iterable[str], *, stopping: 
 
 
 async def need_findings(needs: Mapping[str, Need]) -> Findings:
-    """Ask everything the service stands on, at the same time."""
+    """Check everything that the service depends on, at the same time."""
     answers = await asyncio.gather(*map(_finding, needs.values()))
     return dict(zip(needs, answers, strict=True))
 
@@ -111,7 +111,7 @@ async def _finding(need: Need) -> str | None:
 
 @asynccontextmanager
 async def serving(health: Health, settings: HealthSettings) -> AsyncIterator[None]:
-    """Answer on the settings' port, to the very end of the body. Raises `ConfigurationError` where it is taken."""
+    """Answer on the settings' port until the end of the block. Raises `ConfigurationError` where the port is in use."""
     application = web.Application()
     application.router.add_get("/healthz", health.live)
     application.router.add_get("/readyz", health.ready)

@@ -1,7 +1,7 @@
-"""A replica says that it is there and how it goes, about every two seconds. The coordinator keeps what it hears.
+"""Reports about every two seconds that a replica runs, and its state. The coordinator stores it.
 
-A beat that is lost is made good by the next, so nothing waits for one: it is published without `mandatory`, and one
-that cannot be published is forgotten."""
+A lost heartbeat is made up for by the next one. It is therefore published without `mandatory`, and one that cannot be
+published is dropped."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _MOST_BREAKERS = 20
 
 
 def replica_name() -> str:
-    """A name that no other start of any process has."""
+    """Return a name that no other start of any process has."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class Heartbeats:
-    """Of one process. `stop` is the event that asks its service to end."""
+    """The heartbeats of one process. `stop` is the event that asks its service to end."""
 
     def __init__(
         self,
         service: str,
         bus: Bus,
-        vitals: ProcessStats,
+        stats: ProcessStats,
         breakers: Breakers,
         clock: Clock,
         stop: asyncio.Event,
@@ -53,7 +53,7 @@ class Heartbeats:
     ) -> None:
         self._service = service
         self._bus = bus
-        self._vitals = vitals
+        self._stats = stats
         self._breakers = breakers
         self._clock = clock
         self._stop = stop
@@ -63,7 +63,7 @@ class Heartbeats:
         self._memory_limit = process_memory.limit()
 
     async def run(self) -> None:
-        """For ever."""
+        """Send heartbeats until cancelled."""
         while True:
             try:
                 await self._bus.publish([encode(Outgoing(self._route, self.beat(), mandatory=False), self._service)])
@@ -76,14 +76,14 @@ class Heartbeats:
         return flow.beat(self._service)
 
     def beat(self) -> WorkerBeat:
-        """How it goes just now."""
+        """Return the current heartbeat."""
         standing = self._bus.standing()
         return WorkerBeat(
             service=self._service,
             replica=self._replica,
             uptime=self._clock.monotonic() - self._born,
             configured_prefetch=self._configured,
-            queues=tuple(self._queue(name, standing) for name in sorted(self._vitals.queues)),
+            queues=tuple(self._queue(name, standing) for name in sorted(self._stats.queues)),
             rss_bytes=process_memory.held(),
             memory_limit_bytes=self._memory_limit,
             breakers=self._restless(),
@@ -91,20 +91,20 @@ class Heartbeats:
         )
 
     def _queue(self, name: str, standing: QueueState) -> QueueBeat:
-        duty = self._vitals.duties.get(name)
+        consumer = self._stats.consumers.get(name)
         return QueueBeat(
             queue=name,
             prefetch=standing.prefetch(name),
-            in_hand=len(duty.in_hand) if duty else 0,
-            handled=duty.outcomes[MessageOutcome.HANDLED] if duty else 0,
-            failed=duty.outcomes[MessageOutcome.FAILED] if duty else 0,
-            retried=duty.outcomes[MessageOutcome.RETRIED] if duty else 0,
-            attempts=sum(duty.durations.counts) if duty else 0,
-            seconds_busy=duty.worked if duty else 0.0,
+            in_hand=len(consumer.in_hand) if consumer else 0,
+            handled=consumer.outcomes[MessageOutcome.HANDLED] if consumer else 0,
+            failed=consumer.outcomes[MessageOutcome.FAILED] if consumer else 0,
+            retried=consumer.outcomes[MessageOutcome.RETRIED] if consumer else 0,
+            attempts=sum(consumer.durations.counts) if consumer else 0,
+            seconds_busy=consumer.worked if consumer else 0.0,
         )
 
     def _restless(self) -> tuple[BreakerBeat, ...]:
-        """The open ones first: of many, the first few tell enough."""
+        """Return the breakers that are not closed and idle, open ones first. The number is limited."""
         restless = [each for each in self._breakers.snapshot() if each.failures or each.state is not State.CLOSED]
         restless.sort(key=lambda each: (each.state is State.CLOSED, -each.failures))
         return tuple(
@@ -114,9 +114,9 @@ class Heartbeats:
 
 
 @asynccontextmanager
-async def beating(heart: Heartbeats) -> AsyncIterator[None]:
-    """Beat to the very end of the body, so that a service that drains is seen to."""
-    running = asyncio.create_task(heart.run())
+async def beating(heartbeats: Heartbeats) -> AsyncIterator[None]:
+    """Send heartbeats until the end of the block, so that a service that drains is still seen."""
+    running = asyncio.create_task(heartbeats.run())
     try:
         yield
     finally:

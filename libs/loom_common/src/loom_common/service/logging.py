@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stderr, with run, batch and record ids bound; no payloads, no secrets."""
+"""Logs: one JSON object per line on stderr, with run, batch and record ids, and without payloads and secrets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 
 
 def configure_logging(settings: LogSettings, **bound: Any) -> None:
-    """Set up logging for this process; `bound` stands in every line (e.g. `service="loader"`).
+    """Set up logging for this process; `bound` is added to every line (e.g. `service="loader"`).
 
-    Tracebacks go without local variables, which hold records; on a console they take `info` (`--verbose`)."""
+    Tracebacks contain no local variables, which hold records. On a console they are shown at level `info`
+    (`--verbose`)."""
     for_programs = settings.format == "json"
     structlog.configure(
         processors=[
@@ -37,12 +38,13 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
-    # Libraries speak only when something is wrong.
+    # Libraries log warnings and errors only.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
 
 
 def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """The event with texts that any stream can hold, and an exception that can be shown: a log line cannot fail."""
+    """Return the event with texts that any stream accepts, and with an exception that can be shown: a log line cannot
+    fail."""
     error = sys.exc_info()[1] if event.get("exc_info") is True else event.get("exc_info")
     if isinstance(error, BaseException) and not _can_be_shown(error):
         event["exc_info"] = LoomError(named(error)).with_traceback(error.__traceback__)
@@ -55,14 +57,14 @@ def _for_logs_alone(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _told_elsewhere(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """On a person's console, what is marked `reported=True` is left to the report, which says it, too."""
+    """Drop an event marked `reported=True` on a person's console, because the run's report says the same."""
     if event.pop("reported", False):
         raise structlog.DropEvent
     return event
 
 
 def _can_be_shown(error: BaseException | None) -> bool:
-    """Whether the error, and those it came from, have a text."""
+    """Say whether the error, and those that caused it, have a text."""
     while error is not None:
         try:
             str(error)
@@ -91,5 +93,5 @@ def _without_traceback(_logger: Any, _method: str, event: EventDict) -> EventDic
 
 
 def _on_stderr(*_: Any) -> structlog.PrintLogger:
-    """Where stderr is now: a notebook or a test may have put another in its place."""
+    """Return a logger to the current stderr, which a notebook or a test may have replaced."""
     return structlog.PrintLogger(sys.stderr)

@@ -1,4 +1,4 @@
-"""A process's vitals as Prometheus reads them. Names and meanings are told in docs/operations.md."""
+"""A process's metrics in the format of Prometheus. docs/operations.md explains them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from loom_common.worker.stats import BOUNDS, ConsumerStats, ProcessStats, Readin
 
 
 class Metrics:
-    """The registry of one process: its vitals, and of the process itself memory, CPU time and open files."""
+    """The registry of one process: its consumers and readings, and its memory, CPU time and open files."""
 
-    def __init__(self, vitals: ProcessStats, bus: Bus) -> None:
+    def __init__(self, stats: ProcessStats, bus: Bus) -> None:
         self._registry = CollectorRegistry()
-        self._collector = _VitalsCollector(vitals, bus)
+        self._collector = _VitalsCollector(stats, bus)
         self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
 
     def exposition(self, accept: str, readings: Sequence[Reading], *, stopping: bool) -> tuple[bytes, str]:
-        """The text, in the format that the `Accept` header asks for, and its content type."""
+        """Return the metrics in the format that the `Accept` header asks for, and its content type."""
         self._collector.readings = readings
         self._collector.stopping = stopping
         encode, content_type = choose_encoder(accept)
@@ -34,51 +34,51 @@ class Metrics:
 
 
 class _VitalsCollector(Collector):
-    def __init__(self, vitals: ProcessStats, bus: Bus) -> None:
-        self._vitals = vitals
+    def __init__(self, stats: ProcessStats, bus: Bus) -> None:
+        self._stats = stats
         self._bus = bus
         self.readings: Sequence[Reading] = ()
         self.stopping = False
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: names are checked when they are asked for, not when this is registered."""
+        """Return nothing: names are checked when metrics are collected, not when this is registered."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("loom_stopping", "1 from SIGTERM on.", float(self.stopping))
         yield from self._standing()
-        yield from duty_families(self._vitals.duties.values())
+        yield from consumer_families(self._stats.consumers.values())
         yield from reading_families(self.readings)
 
     def _standing(self) -> Iterator[Metric]:
         standing = self._bus.standing()
         yield GaugeMetricFamily("loom_broker_connected", "1 while connected.", float(standing.connected))
         up = GaugeMetricFamily("loom_consumer_up", "1 while the queue is being consumed.", labels=("queue",))
-        prefetch = GaugeMetricFamily("loom_prefetch", "Messages in hand at most.", labels=("queue",))
-        for queue in sorted(self._vitals.queues):
+        prefetch = GaugeMetricFamily("loom_prefetch", "Most messages in flight.", labels=("queue",))
+        for queue in sorted(self._stats.queues):
             up.add_metric((queue,), float(standing.consumes(queue)))
             prefetch.add_metric((queue,), standing.prefetch(queue))
         yield up
         yield prefetch
 
 
-def duty_families(duties: Iterable[ConsumerStats]) -> Iterator[Metric]:
-    """What workers count."""
-    in_hand = GaugeMetricFamily("loom_messages_in_hand", "Delivered and not acknowledged.", labels=("queue",))
+def consumer_families(consumers: Iterable[ConsumerStats]) -> Iterator[Metric]:
+    """Yield the metrics of consumers."""
+    in_hand = GaugeMetricFamily("loom_messages_in_flight", "Delivered and not acknowledged.", labels=("queue",))
     outcomes = CounterMetricFamily("loom_messages", "Attempts by what became of them.", labels=("queue", "outcome"))
     seconds = HistogramMetricFamily("loom_handle_seconds", "Time in the handler, by attempt.", labels=("queue",))
-    for duty in duties:
-        in_hand.add_metric((duty.queue,), len(duty.in_hand))
-        for outcome, count in duty.outcomes.items():
-            outcomes.add_metric((duty.queue, outcome), count)
+    for consumer in consumers:
+        in_hand.add_metric((consumer.queue,), len(consumer.in_hand))
+        for outcome, count in consumer.outcomes.items():
+            outcomes.add_metric((consumer.queue, outcome), count)
         bounds = (*map(str, BOUNDS), "+Inf")
-        buckets = list(zip(bounds, map(float, accumulate(duty.durations.counts)), strict=True))
-        seconds.add_metric((duty.queue,), buckets, duty.durations.total)
+        buckets = list(zip(bounds, map(float, accumulate(consumer.durations.counts)), strict=True))
+        seconds.add_metric((consumer.queue,), buckets, consumer.durations.total)
     return iter((in_hand, outcomes, seconds))
 
 
 def breaker_readings(snapshots: Iterable[Snapshot]) -> list[Reading]:
-    """Of every upstream called lately, whether calls to it are held back."""
+    """Return for every upstream called lately whether its breaker holds calls back."""
     return [
         Reading("loom_breaker_open", "1 while not closed.", each.state is not State.CLOSED, {"upstream": each.upstream})
         for each in snapshots
@@ -86,7 +86,7 @@ def breaker_readings(snapshots: Iterable[Snapshot]) -> list[Reading]:
 
 
 def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
-    """Readings of one name are one metric; they must agree on the names of their labels."""
+    """Yield one metric for all readings with the same name. They must have the same label names."""
     families: dict[str, GaugeMetricFamily] = {}
     for reading in readings:
         if reading.name not in families:

@@ -93,12 +93,12 @@ class ProcessStats:
 
     queues: set[str] = field(default_factory=set)
     """What must be consumed for the service to be ready."""
-    duties: dict[str, ConsumerStats] = field(default_factory=dict)
+    consumers: dict[str, ConsumerStats] = field(default_factory=dict)
     needs: dict[str, Need] = field(default_factory=dict)
     """By a name for people: `state database`."""
     gauges: list[Gauge] = field(default_factory=list)
 
-    def duty(self, queue: str) -> ConsumerStats:
+    def consumer(self, queue: str) -> ConsumerStats:
         """The vitals of a worker on `queue`, which from now on must be consumed."""
         self.queues.add(queue)
-        return self.duties.setdefault(queue, ConsumerStats(queue))
+        return self.consumers.setdefault(queue, ConsumerStats(queue))

@@ -1,3 +1,3 @@
-"""The quarantine's tables, and what is written to them.
+"""The quarantine's tables and the statements that write to them.
 
-Only the quarantine service comes in here; people ask through `loom_quarantine.queries`."""
+Only the quarantine service imports it; others read through `loom_quarantine.queries`."""

@@ -1,4 +1,4 @@
-"""The quarantine's database, and what becomes of its troubles."""
+"""Transactions of the quarantine's database, and the classification of its errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from loom_migrations.trouble import state_trouble
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """One transaction, committed when the block ends. Raises `DependencyUnavailable` where the database is away, and
-    `StateUnusable` where its file is full, refused or broken."""
+    """Run one transaction, committed when the block ends.
+
+    Raises `DependencyUnavailable` where the database cannot be reached, and `StateUnusable` where its file is full,
+    refused or damaged."""
     try:
         async with engine.begin() as connection:
             yield connection
     except (DataError, IntegrityError):
         raise
-    except (DBAPIError, PoolTimeout, OSError) as error:  # the statements are fixed: what is not the data is the place
+    except (
+        DBAPIError,
+        PoolTimeout,
+        OSError,
+    ) as error:  # any other error is of the server or its file
         raise state_trouble(engine.url, error) or _unavailable(engine, error) from error
 
 

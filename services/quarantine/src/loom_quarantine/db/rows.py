@@ -1,4 +1,4 @@
-"""From a message to the rows that keep its records."""
+"""Converts a message to the rows of its records."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined
 
 _NUL, _REPLACEMENT = "\x00", "\ufffd"
-"""Postgres stores no NUL character in text or JSON; what holds one is kept with the replacement character."""
+"""Postgres stores no NUL character in text or JSON; it is replaced by U+FFFD."""
 
 
 def rows_of(message: RecordsQuarantined, now: dt.datetime) -> list[dict[str, Any]]:
-    """One row per record, by column name."""
+    """Return one row per record, by column name."""
     return [_storable(_row(message, record, now)) for record in message.records]
 
 

@@ -1,6 +1,7 @@
-"""Quarantined records, kept. One row per record of a run: the stage that kept it last has the word.
+"""Stores quarantined records, one row per record of a run. The last stage that quarantined the record determines the
+row.
 
-Raises `DependencyUnavailable` where the database is away."""
+Raises `DependencyUnavailable` where the database cannot be reached."""
 
 from __future__ import annotations
 
@@ -22,9 +23,10 @@ _FIRST_WORD_STAYS = frozenset({"run_id", "record_id", "quarantined_at", "origin_
 
 
 async def keep(engine: AsyncEngine, message: RecordsQuarantined, now: dt.datetime) -> int:
-    """Keep the message's records; keeping them twice is once. Returns how many of the batch are kept in all.
+    """Store the message's records and return how many of the batch are stored in all. Storing twice has no further
+    effect.
 
-    What a replay keeps back again joins its record's thread: where that is resolved by now, so is this copy."""
+    A record that a replay quarantines again joins its thread; where that was resolved meanwhile, the new row is too."""
     count = select(func.count()).where(table.c.run_id == message.run_id, table.c.batch_id == message.batch_id)
     async with transaction(engine) as connection:
         if message.records:

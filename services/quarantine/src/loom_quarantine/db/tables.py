@@ -1,5 +1,4 @@
-"""The tables of records that were not let through, and of those that replays took up. Every column; the migrations
-are written from them."""
+"""The tables of quarantined records and of the records that replays took. The migrations create them."""
 
 from __future__ import annotations
 
@@ -77,17 +76,18 @@ replayed_records = Table(
     Column("action", String(100), nullable=False, comment="what resolves it if this run loads it"),
     Index("idx_replayed_records_thread", "origin_run_id", "record_id"),
 )
-"""Which records each replay took up. Entered once and never taken back, so that a replay reads the same pages again."""
+"""The records that each replay took. Rows are never removed, so that a replay reads the same pages again."""
 
 runs = table("pipeline_runs", *map(column, ("run_id", "status", "reason")))
-"""The coordinator's own table, as far as it is read here: whether a replay has ended."""
+"""The columns of the coordinator's table that say whether a replay has ended."""
 
 
 def id_is_among(
     dialect: Dialect, record_ids: Sequence[str], names: ColumnElement[str] = quarantined_records.c.record_id
 ) -> ColumnElement[bool]:
-    """The condition that a record's id is one of `record_ids`. They are bound as one value, because databases limit how
-    many parameters a statement may have."""
+    """Return the condition that a record's id is one of `record_ids`.
+
+    They are bound as one value, because databases limit the parameters of a statement."""
     unfold = func.jsonb_array_elements_text if dialect.name == "postgresql" else func.json_each
     given = unfold(literal(list(record_ids), Json)).table_valued("value")
     return names.in_(select(given.c.value))

@@ -1,6 +1,6 @@
-"""A record's thread: the copies of it that a run and the replays of that run kept back, one after the other.
+"""A record's thread: its copies that a run and that run's replays have quarantined, in order.
 
-A thread is named by the run that first kept the record back (the origin) and the record's id."""
+A thread is named by the run that first quarantined the record (the origin) and the record's id."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ _ENDED = ("succeeded", "partial", "failed", "cancelled")
 
 
 async def origin_of(connection: AsyncConnection, run_id: str) -> str:
-    """The origin of the records that a run keeps back: itself, unless it is a replay."""
+    """Return the origin of the records that a run quarantines: the run itself, unless it is a replay."""
     query = select(replayed_records.c.origin_run_id).where(replayed_records.c.run_id == run_id).limit(1)
     return (await connection.execute(query)).scalar_one_or_none() or run_id
 
 
 def taken_by_another(run_id: str | None = None) -> ColumnElement[bool]:
-    """Whether the thread of a row of `quarantined_records` is in the hands of a replay other than `run_id`."""
+    """Whether a replay other than `run_id` is processing the thread of a row of `quarantined_records`."""
     return _holders(run_id).exists()
 
 
 def holder() -> ScalarSelect[str]:
-    """The replay that has the thread of a row of `quarantined_records` in its hands; null where none has."""
+    """The replay that is processing the thread of a row of `quarantined_records`; null where none is."""
     return _holders(None).limit(1).scalar_subquery()
 
 
 def _holders(but: str | None) -> Select[tuple[str]]:
-    """Replays that took a record up and have not ended, or that ended with all their records and did not keep this one
-    back again, so that it is loaded. One that failed, was cancelled or passed a failure limit has let go of it."""
+    """Select the replays that took a record and have not ended, or that ended and loaded it.
+
+    A replay that failed, was cancelled or exceeded a failure limit is not selected."""
     claim, again = replayed_records.alias(), quarantined_records.alias()
     kept_again = exists().where(again.c.run_id == claim.c.run_id, again.c.record_id == claim.c.record_id)
     loaded = and_(

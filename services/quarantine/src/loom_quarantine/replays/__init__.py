@@ -1,3 +1,3 @@
-"""Replays: quarantined records are claimed, checked, read like a source, and resolved when the replay ends.
+"""Replays of quarantined records: they are claimed, checked, read like a source, and resolved when the replay ends.
 
-Only the quarantine service comes in here."""
+Only the quarantine service imports it."""

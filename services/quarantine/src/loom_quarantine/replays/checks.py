@@ -1,5 +1,7 @@
-"""A replay's records pass the checks of a source: what could not be read whole must be mended, a key must be there and
-be one record's, and a field that is loaded with the output must be there. Pure."""
+"""Checks the records of a replay as a source's records are checked. It does no I/O.
+
+A record that was not read whole must be repaired, its key must exist and be unique, and fields that are loaded with the
+output must exist."""
 
 from __future__ import annotations
 
@@ -15,11 +17,12 @@ from loom_common.flow import Stage
 from loom_common.worker.slices import SliceRecord
 
 _SAID = "said"
-"""Among the details of an error: what it said before it was told what to edit."""
+"""The detail that holds the error's original message, before the fields to edit were added to it."""
 
 
 def checked(row: Mapping[str, Any], edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
-    """The record of a row of `quarantined_records` with `edits` made; with the error that keeps it back again."""
+    """Return the record of a row of `quarantined_records` with the edits applied, or with the error that quarantines it
+    again."""
     data = edited(row["record_data"], edits)
     if row["failure_stage"] != Stage.EXTRACT:
         return SliceRecord(row["record_id"], data, _trouble(data, row["record_id"], pipeline) if edits else None)
@@ -46,14 +49,14 @@ def _trouble(data: Mapping[str, Any], place: str, pipeline: Pipeline) -> RecordE
 
 
 def changes_keys(edits: Mapping[str, Any], pipeline: Pipeline) -> bool:
-    """Whether a key field is edited."""
+    """Say whether a key field is edited."""
     return any(name in edits for name in pipeline.extract.keys)
 
 
 def without_doubles(
     records: Sequence[SliceRecord], earlier: Sequence[SliceRecord], keys: Sequence[str]
 ) -> list[SliceRecord]:
-    """The records; with an error, those to whom the edits give a key that one before them in the replay has."""
+    """Return the records, with an error for those whose edited key an earlier record of the replay has."""
     first = {key_of(each.input, keys): each.id for each in reversed(earlier) if each.error is None}
     found = []
     for record in records:
@@ -69,7 +72,7 @@ def without_doubles(
 
 
 def asks_the_source(records: Sequence[SliceRecord], keys: Sequence[str]) -> bool:
-    """Whether a record has a key that no extractor has seen: then the source is asked whether another has it."""
+    """Say whether a record has a key that no extractor has seen, so that the source must be asked for duplicates."""
     return bool(keys) and any(
         record.error is None and key_of(record.input, keys) != record.id
         for record in records

@@ -1,4 +1,4 @@
-"""Quarantined records, given out to a replay: each to one replay at a time."""
+"""Gives quarantined records to replays, each to one replay at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED
 
 @dataclass(frozen=True, slots=True)
 class TakenPage:
-    """Rows of `quarantined_records` in the order they were kept, where the next page begins, whether that is all."""
+    """Rows of `quarantined_records` in the order of their ids, the next cursor, and whether these are the last."""
 
     rows: Sequence[Mapping[str, Any]]
     cursor: int | None
@@ -27,10 +27,10 @@ class TakenPage:
 
 
 async def page(engine: AsyncEngine, replay: Replay, run_id: str, cursor: int | None, limit: int) -> TakenPage:
-    """The next records for the replay `run_id`: unresolved ones that no other replay has, all or those named.
+    """Take the next unresolved records for the replay `run_id` that no other replay has, all or those named.
 
-    They are entered as taken up by `run_id`, so that the same page can be read again, whatever has become of its
-    records meanwhile. Raises `DependencyUnavailable` where the database is away."""
+    They are recorded as taken by `run_id`, so that the same page can be read again, whatever happened to its records
+    since. Raises `DependencyUnavailable`."""
     async with transaction(engine) as connection:
         rows = await _taken_before(connection, run_id, cursor, limit) or await _take(
             connection, replay, run_id, cursor, limit
@@ -39,7 +39,7 @@ async def page(engine: AsyncEngine, replay: Replay, run_id: str, cursor: int | N
 
 
 async def before(engine: AsyncEngine, run_id: str, cursor: int | None) -> list[dict[str, Any]]:
-    """All that the replay took up before the page that begins at `cursor`. Raises `DependencyUnavailable`."""
+    """Return everything that the replay took before the page at `cursor`. Raises `DependencyUnavailable`."""
     if cursor is None:
         return []
     query = (
@@ -69,7 +69,7 @@ async def _take(
     connection: AsyncConnection, replay: Replay, run_id: str, cursor: int | None, limit: int
 ) -> Sequence[RowMapping]:
     origin = replay.origin or replay.run_id
-    if connection.dialect.name == "postgresql":  # one replay at a time looks and takes; SQLite has one writer anyway
+    if connection.dialect.name == "postgresql":  # one replay at a time selects and takes; SQLite has one writer anyway
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"loom/{origin}", 0))))
     query = (
         select(table)
@@ -103,7 +103,7 @@ async def _take(
 
 
 async def _action(connection: AsyncConnection, replay: Replay) -> str:
-    """What will resolve the records: who replays what was edited before loads it as it was edited."""
+    """Return the resolution of the records: an edited record that is replayed again counts as edited."""
     before = select(replayed_records.c.action).where(replayed_records.c.run_id == replay.run_id).limit(1)
     edited = replay.edits or (await connection.execute(before)).scalar_one_or_none() == MANUAL_FIX
     return MANUAL_FIX if edited else REPROCESSED

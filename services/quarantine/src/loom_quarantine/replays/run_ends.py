@@ -1,4 +1,4 @@
-"""The end of a replay: what it got through is resolved."""
+"""Resolves the records of a replay when it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class RunEnds:
-    """Marks originals resolved when the run that replayed them has ended, and did not keep them back again."""
+    """Resolves the records that an ended replay has taken and not quarantined again."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
@@ -28,7 +28,9 @@ class RunEnds:
 
 
 def every_record_ended(report: RunReport) -> bool:
-    """Whether the run dealt with all it took up. One that failed or was cancelled may have left records unloaded:
-    they stay unresolved, and the run can be resumed."""
+    """Say whether the run dealt with all the records that it took.
+
+    A run that failed or was cancelled may have left records unloaded. They stay unresolved, and the run can be
+    resumed."""
     ends = sum(report.records.get(end, 0) for end in ("loaded", "rejected", "skipped", "quarantined"))
     return report.status in ("succeeded", "partial") and ends == report.records.get("extracted", 0)

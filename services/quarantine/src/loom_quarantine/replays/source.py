@@ -1,4 +1,4 @@
-"""A slice of quarantined records, read as an extractor reads a source."""
+"""Reads slices of quarantined records as the extractor reads a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from loom_quarantine.replays.checks import asks_the_source, changes_keys, checke
 
 
 class Replay:
-    """Gives out the unresolved records of another run, by its plan's `replay`. The cursor is the last row's id."""
+    """Publishes batches of another run's unresolved records, as the plan's `replay` says. The cursor is the last row's
+    id."""
 
     def __init__(self, plans: PlanCache, engine: AsyncEngine) -> None:
         self._plans = plans

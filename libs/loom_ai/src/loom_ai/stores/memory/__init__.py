@@ -1,3 +1,3 @@
-"""Stores that last as long as their process: for tests, and for runs that want nothing kept.
+"""Stores in memory, for tests and for runs that keep nothing after they end.
 
-Only the composition of model calls, and tests, come in here."""
+Only the composition of model calls, and tests, import them."""

@@ -1,4 +1,4 @@
-"""A journal that lasts as long as its process: for tests, and for runs that want nothing kept."""
+"""A journal in memory, for tests and for runs that keep nothing after they end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 
 from loom_ai.ports import Entry, Kept
-from loom_ai.stores.sql.summing import Sums, meant
+from loom_ai.stores.sql.sums import Sums, to_be_cleared
 
 
 class MemoryJournal:
-    """A dict."""
+    """A `Journal` in a dictionary."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -28,7 +28,7 @@ class MemoryJournal:
         return sums.all()
 
     async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
-        gone = [key for key, entry in self._entries.items() if meant(entry, before, model)]
+        gone = [key for key, entry in self._entries.items() if to_be_cleared(entry, before, model)]
         for key in gone:
             del self._entries[key]
         return len(gone)

@@ -1,3 +1,3 @@
-"""Stores in Redis, shared by all replicas. Losing them costs money or time, never a record.
+"""Stores in Redis, which all replicas share. Losing their content costs money or time, but no record.
 
-Only the composition of model calls comes in here."""
+Only the composition of model calls imports them."""

@@ -1,4 +1,6 @@
-"""Buckets in Redis, by its own clock: a script each, so that no two workers are given the same moment."""
+"""Rate limit buckets in Redis, by the clock of Redis.
+
+Each bucket is changed by one script, so that no two workers are given the same slot."""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ return string.format('%.6f', math.max(0, paused - now))
 
 
 class RedisBuckets(RedisStore):
-    """`Buckets` as one hash each, forgotten two minutes after they matter."""
+    """`Buckets` with one hash per bucket, which expires two minutes after its last use matters."""
 
     _what = "limits"
 
@@ -64,5 +66,5 @@ class RedisBuckets(RedisStore):
         return float(await self._run(_PAUSED, bucket))
 
     async def _run(self, script: str, bucket: str, *values: float) -> Any:
-        async with self._reached():
+        async with self._operation():
             return await self._scripts[script](keys=[_PREFIX + bucket], args=[f"{value:.6f}" for value in values])

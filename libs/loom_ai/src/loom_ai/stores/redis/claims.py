@@ -1,4 +1,6 @@
-"""Claims in Redis, beside the journal: a script for each group, so that no two workers are given the same question."""
+"""Claims in Redis, beside the journal.
+
+Each group is claimed by one script, so that no two workers claim the same question."""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ return 0
 
 
 class RedisClaims(RedisStore):
-    """`Claims` as one key each, forgotten with its lease."""
+    """`Claims` with one key per claim, which expires with its lease."""
 
     _what = "claims"
 
@@ -41,12 +43,12 @@ class RedisClaims(RedisStore):
 
     async def take(self, claims: Sequence[Claim]) -> Sequence[bool]:
         lease = str(int(LEASE_SECONDS * 1000))
-        async with self._reached():
+        async with self._operation():
             taken = await self._take(keys=_keys(claims), args=[lease, *(claim.holder for claim in claims)])
         return [bool(each) for each in taken]
 
     async def release(self, claims: Sequence[Claim]) -> None:
-        async with self._reached():
+        async with self._operation():
             await self._release(keys=_keys(claims), args=[claim.holder for claim in claims])
 
 

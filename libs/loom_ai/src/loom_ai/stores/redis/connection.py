@@ -1,4 +1,4 @@
-"""What all that is kept in Redis has in common: how it is reached, how long that may take, and how trouble is told."""
+"""The connection that all stores in Redis share: how it is opened, its time limits and its errors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from loom_common.errors import DependencyUnavailable
 
 
 class RedisStore:
-    """Connects at the first use, and gives up soon."""
+    """A store that connects at its first use and fails fast when Redis cannot be reached."""
 
     _what: ClassVar[str]
-    """Named in errors."""
+    """The store's name in error messages."""
 
     def __init__(self, url: str) -> None:
         limits = CacheSettings()
@@ -35,16 +35,16 @@ class RedisStore:
         self._place = redacted(url)
 
     async def ping(self) -> None:
-        """See that it is there. Raises `DependencyUnavailable`."""
-        async with self._reached():
+        """Check that Redis answers. Raises `DependencyUnavailable`."""
+        async with self._operation():
             await self._redis.ping()
 
     async def close(self) -> None:
         await self._redis.aclose()
 
     @asynccontextmanager
-    async def _reached(self, *, in_time: bool = True) -> AsyncIterator[None]:
-        """Around an operation; one that has to be `in_time` may take `_seconds`. Raises `DependencyUnavailable`."""
+    async def _operation(self, *, in_time: bool = True) -> AsyncIterator[None]:
+        """Wrap an operation. With `in_time` it may take `_seconds` at most. Raises `DependencyUnavailable`."""
         try:
             async with asyncio.timeout(self._seconds if in_time else None):
                 yield

@@ -1,4 +1,6 @@
-"""The journal in Redis, shared by all replicas. Losing it costs money, never correctness: trouble is a miss."""
+"""The journal in Redis, which all replicas share.
+
+Losing it costs money but no record: an error of Redis counts as an entry that is not there."""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ import structlog
 
 from loom_ai.ports import Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.redis.connection import RedisStore
-from loom_ai.stores.sql.summing import Sums, meant
+from loom_ai.stores.sql.sums import Sums, to_be_cleared
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import Clock, SystemClock
 
 KEPT_SECONDS = 30 * 86400
-"""Redis forgets an entry after this time: it must outlive the longest run, and not fill the memory for ever."""
+"""Seconds after which Redis drops an entry. They must cover the longest run, and bound the memory that is used."""
 _QUIET_SECONDS = 60.0
 _PREFIX = "loom:journal:"
 
@@ -27,7 +29,7 @@ log = structlog.get_logger()
 
 
 class RedisJournal(RedisStore):
-    """A `Journal` that goes on without Redis when it must, and says so once a minute."""
+    """A `Journal` that continues without Redis when it must, and logs that once a minute."""
 
     _what = "journal"
 
@@ -41,7 +43,7 @@ class RedisJournal(RedisStore):
             values = await self._redis.mget([_PREFIX + key for key in keys])
             return {key: _entry(key, value) for key, value in zip(keys, values, strict=True) if value is not None}
 
-        return await self._or_without(read) or {}
+        return await self._or_default(read) or {}
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
         async def write() -> None:
@@ -50,25 +52,25 @@ class RedisJournal(RedisStore):
                     pipeline.set(_PREFIX + entry.key, _value(entry), ex=KEPT_SECONDS)
                 await pipeline.execute()
 
-        await self._or_without(write)
+        await self._or_default(write)
 
     async def kept(self) -> list[Kept]:
         sums = Sums()
-        async with self._reached(in_time=False):
+        async with self._operation(in_time=False):
             async for entry in self._all():
                 sums.add(entry)
         return sums.all()
 
     async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:
         gone = 0
-        async with self._reached(in_time=False):
+        async with self._operation(in_time=False):
             async for entry in self._all():
-                if meant(entry, before, model):
+                if to_be_cleared(entry, before, model):
                     gone += await self._redis.unlink(_PREFIX + entry.key)
         return gone
 
     async def _all(self) -> AsyncIterator[Entry]:
-        """Every entry there is, while others come and go."""
+        """Yield every entry, while others may be added and removed."""
         cursor = 0
         while True:
             cursor, names = await self._redis.scan(cursor, match=f"{_PREFIX}*", count=1000)
@@ -79,9 +81,9 @@ class RedisJournal(RedisStore):
             if not cursor:
                 return
 
-    async def _or_without(self, operation: Callable[[], Awaitable[T]]) -> T | None:
+    async def _or_default(self, operation: Callable[[], Awaitable[T]]) -> T | None:
         try:
-            async with self._reached():
+            async with self._operation():
                 return await operation()
         except DependencyUnavailable as error:
             if self._clock.monotonic() >= self._quiet_until:

@@ -1,3 +1,3 @@
-"""Stores as tables in Postgres or SQLite.
+"""Stores in tables of Postgres or SQLite.
 
-Only the composition of model calls comes in here."""
+Only the composition of model calls imports them."""

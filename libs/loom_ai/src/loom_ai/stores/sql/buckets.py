@@ -1,4 +1,4 @@
-"""Buckets as rows, each changed by one statement: in Postgres by its own clock, in SQLite by the machine's."""
+"""Rate limit buckets in a table, each changed by one statement. Postgres uses its own clock, SQLite the machine's."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _DIALECTS = {
     "postgresql": ("extract(epoch FROM clock_timestamp())::double precision", "greatest"),
     "sqlite": (":now", "max"),
 }
-"""What the time is, and the greatest of several numbers."""
+"""For each dialect: the expression for the current time, and the function for the greatest of several numbers."""
 
 
 class SqlBuckets:
-    """`Buckets` on an engine of its own. The table must be there: the migrations make it."""
+    """`Buckets` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
         self._place = place
         now, greatest = _DIALECTS[engine.dialect.name]
         self._own_clock = now != ":now"
-        # Nothing but these two words is put into the statements; values are bound.
+        # Only these two expressions are formatted into the statements; values are bound parameters.
         self._take = sa.text(f"""
             INSERT INTO model_buckets AS kept (bucket, requests_until, tokens_until, paused_until)
             VALUES (:bucket, {now} + :requests, {now} + :tokens, 0)

@@ -1,5 +1,7 @@
-"""The ledger of reservations as tables. A transaction that has written a run's row has the run until it ends, so that
-no two replicas can find the same money left."""
+"""The reservation ledger in tables.
+
+A transaction writes its run's row first and so locks it until it ends. Two replicas therefore cannot spend the same
+money."""
 
 from __future__ import annotations
 
@@ -19,12 +21,12 @@ from loom_ai.budget.ledger import (
     Decision,
     Free,
     Held,
-    Owe,
     Request,
     ReservationResult,
     Reserve,
+    SetAside,
     Settle,
-    carried_out,
+    decided,
 )
 from loom_ai.journal.tables import budget_reservations, run_budgets
 from loom_ai.stores.sql.journal import trouble
@@ -33,15 +35,15 @@ from loom_common.ports.clock import Clock, SystemClock
 
 _WHAT = "The ledger of budgets"
 _JUDGEMENTS = "judgements"
-"""Who holds the rows that are set apart for judging: no process."""
+"""The holder of rows that are set aside for judging, which belong to no process."""
 _KEPT = ("spent", "lost", "judged", "judging")
-"""What the run's row has of its standing."""
+"""The columns of a run's row that make up its budget state."""
 _AT_ONCE = 500
-"""Names in one look-up."""
+"""The most names in one query."""
 
 
 class SqlBudgets:
-    """A `BudgetLedger` on an engine of its own. The tables must be there: the migrations make them."""
+    """A `BudgetLedger` with an engine of its own. The migrations must have created the tables."""
 
     def __init__(
         self, engine: AsyncEngine, place: str, clock: Clock | None = None, lease: float = LEASE_SECONDS
@@ -57,7 +59,7 @@ class SqlBudgets:
         decisions: dict[str, Decision] = {}
         with trouble(_WHAT, self._place, "written"):
             async with self._engine.begin() as connection:
-                # In one order everywhere, so that two replicas with several runs cannot lock each other out.
+                # Runs are locked in the same order everywhere, so that two replicas cannot deadlock.
                 for run_id in sorted({each.run_id for each in requests}):
                     mine = [each for each in requests if each.run_id == run_id]
                     decisions |= (await self._of_run(connection, run_id, mine)).decisions
@@ -77,8 +79,8 @@ class SqlBudgets:
         await self._engine.dispose()
 
     async def _of_run(self, connection: AsyncConnection, run_id: str, requests: Sequence[Request]) -> ReservationResult:
-        standing = await self._locked(connection, run_id)
-        outcome = carried_out(standing, await self._held(connection, requests), requests)
+        standing = await self._lock_run(connection, run_id)
+        outcome = decided(standing, await self._read_held(connection, requests), requests)
         reservations = budget_reservations.c
         for start in range(0, len(outcome.freed), _AT_ONCE):
             some = reservations.id.in_(outcome.freed[start : start + _AT_ONCE])
@@ -91,8 +93,8 @@ class SqlBudgets:
         await connection.execute(sa.update(run_budgets).where(run_budgets.c.run_id == run_id).values(**money))
         return outcome
 
-    async def _held(self, connection: AsyncConnection, requests: Sequence[Request]) -> Held:
-        """Reservations of settled calls are taken out; what is owed to records is only looked up."""
+    async def _read_held(self, connection: AsyncConnection, requests: Sequence[Request]) -> Held:
+        """Delete the reservations of settled calls and return them; the sums set aside for records are only read."""
         reservations = budget_reservations.c
         calls: frozenset[str] = frozenset()
         if settled := [each.id for each in requests if isinstance(each, Settle)]:
@@ -100,7 +102,7 @@ class SqlBudgets:
             calls = frozenset((await connection.execute(gone)).scalars())
         records = [name for each in requests if isinstance(each, Free) for name in each.records]
         records += [each.record for each in requests if isinstance(each, Reserve) and each.need.judged]
-        records += [name for each in requests if isinstance(each, Owe) for name in each.owed]
+        records += [name for each in requests if isinstance(each, SetAside) for name in each.owed]
         owed: dict[str, float] = {}
         for start in range(0, len(records), _AT_ONCE):
             some = reservations.id.in_(records[start : start + _AT_ONCE])
@@ -108,9 +110,10 @@ class SqlBudgets:
             owed |= {row.id: row.worst for row in found}
         return Held(calls, owed)
 
-    async def _locked(self, connection: AsyncConnection, run_id: str) -> BudgetState:
-        """The run's money, its row locked until the transaction ends. Reservations whose lease is over are lost; sums
-        that were set apart for so long that nobody will come for them are free again."""
+    async def _lock_run(self, connection: AsyncConnection, run_id: str) -> BudgetState:
+        """Lock the run's row for the transaction and return its budget state.
+
+        Reservations whose lease has ended become lost. Sums that were set aside and have expired become free."""
         now = self._clock.now()
         insert = self._dialect.insert(run_budgets).values(run_id=run_id, spent=0.0, lost=0.0, updated_at=now)
         mine = await connection.execute(

@@ -1,4 +1,4 @@
-"""Claims as rows beside the journal's, by the clock of Postgres."""
+"""Claims in a table beside the journal's, by the clock of Postgres."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOW = sa.func.clock_timestamp()
 
 
 class SqlClaims:
-    """`Claims` on an engine of its own. The table must be there: the migrations make it."""
+    """`Claims` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
@@ -24,7 +24,7 @@ class SqlClaims:
         self._swept = False
 
     async def take(self, claims: Sequence[Claim]) -> Sequence[bool]:
-        # In one order everywhere, so that two replicas that want the same keys cannot lock each other out.
+        # Keys are claimed in the same order everywhere, so that two replicas cannot deadlock.
         wanted = dict(sorted((claim.key, claim.holder) for claim in claims))
         until = _NOW + sa.func.make_interval(0, 0, 0, 0, 0, 0, LEASE_SECONDS)
         rows = [{"key": key, "holder": holder, "until": until} for key, holder in wanted.items()]
@@ -52,7 +52,7 @@ class SqlClaims:
         await self._engine.dispose()
 
     async def _sweep(self) -> None:
-        """Once per process: drop what dead ones have left."""
+        """Delete expired claims, once per process."""
         if not self._swept:
             self._swept = True
             with trouble("The claims", self._place, "written"):

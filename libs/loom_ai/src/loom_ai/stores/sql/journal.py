@@ -1,4 +1,4 @@
-"""The journal as a table, whichever database holds it. A group of entries is one transaction."""
+"""The journal in a table of either database. A group of entries is one transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loom_common.errors import DependencyUnavailable, PermanentError
 
 
 class SqlJournal:
-    """A `Journal` on an engine of its own. The table must be there: the migrations make it."""
+    """A `Journal` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
@@ -36,7 +36,7 @@ class SqlJournal:
                 return {row["key"]: _entry(row) for row in rows.mappings()}
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
-        # In one order everywhere, so that two replicas that write the same keys cannot lock each other out.
+        # Keys are written in the same order everywhere, so that two replicas cannot deadlock.
         rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
         with trouble("The journal", self._place, "written"):
             async with self._engine.begin() as connection:
@@ -56,7 +56,7 @@ class SqlJournal:
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(statement)).all()
         return [
-            Kept(provider, name, answers, tokens_in, tokens_out, cost, _aware(oldest), _aware(newest))
+            Kept(provider, name, answers, tokens_in, tokens_out, cost, _in_utc(oldest), _in_utc(newest))
             for provider, name, answers, tokens_in, tokens_out, cost, oldest, newest in rows
         ]
 
@@ -76,19 +76,20 @@ class SqlJournal:
 
 @contextlib.contextmanager
 def trouble(what: str, place: str, done: str) -> Iterator[None]:
-    """The driver's errors as Loom's: `what` at `place` cannot be `done`."""
+    """Translate the driver's errors: the message says that `what` at `place` cannot be `done`."""
     try:
         yield
     except (exc.SQLAlchemyError, OSError) as error:
         words = f"{what} at {place} cannot be {done}: {_cause(error)}."
-        if _may_pass(error):
+        if _is_transient(error):
             raise DependencyUnavailable(words) from error
         raise PermanentError(f"{words} See that its migrations have run.") from error
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the database is away or busy, rather than unable to do what it was asked. SQLite calls both
-    "operational" and tells them apart by its code: `SQLITE_ERROR` is a fault of the statement or the schema."""
+def _is_transient(error: Exception) -> bool:
+    """Say whether the database is away or busy, rather than refusing the statement.
+
+    SQLite calls both "operational"; its code `SQLITE_ERROR` marks a fault in the statement or the schema."""
     if getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
         return False
     away = exc.OperationalError | exc.InterfaceError | exc.TimeoutError | OSError
@@ -96,7 +97,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _upsert(dialect: ModuleType) -> sa.Insert:
-    """Both dialects spell it alike, each in its own class."""
+    """Return an `INSERT ... ON CONFLICT`, which both dialects have, each in a class of its own."""
     insert = dialect.insert(journal)
     replaced = {column.name: insert.excluded[column.name] for column in journal.c if column.name != "key"}
     upsert: sa.Insert = insert.on_conflict_do_update(index_elements=[journal.c.key], set_=replaced)
@@ -104,7 +105,8 @@ def _upsert(dialect: ModuleType) -> sa.Insert:
 
 
 def _cause(error: Exception) -> str:
-    """The driver's own first line: SQLAlchemy's carries statements and values."""
+    """Return the first line of the driver's own message, because SQLAlchemy's message contains statements and
+    values."""
     origin = getattr(error, "orig", None) or error
     return str(origin).splitlines()[0] if str(origin) else type(origin).__name__
 
@@ -157,10 +159,10 @@ def _entry(row: sa.RowMapping) -> Entry:
             cut_off=body.get("cut_off", 0),
         ),
         cost=row["cost"],
-        created_at=_aware(created_at),
+        created_at=_in_utc(created_at),
     )
 
 
-def _aware(moment: dt.datetime) -> dt.datetime:
-    """SQLite forgets the zone; what was written is UTC."""
+def _in_utc(moment: dt.datetime) -> dt.datetime:
+    """Return the moment in UTC. SQLite stores no zone; what was written was UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

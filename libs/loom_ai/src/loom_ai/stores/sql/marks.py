@@ -1,6 +1,6 @@
-"""Marks as a table beside the journal's. What is committed survives the death of the process.
+"""Batch marks in a table beside the journal's. Committed marks outlive the process.
 
-Batches that are begun, or cleared, at the same time share one transaction."""
+Batches that begin or end at the same time share a transaction."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from loom_common.domain.marks import Mark
 from loom_common.ports.clock import Clock, SystemClock
 
 _KEPT = dt.timedelta(days=7)
-"""A mark that nobody came back to for so long is of a batch nobody will come back to."""
+"""The age at which a mark is deleted: no batch comes back after that time."""
 
 
 class SqlMarks:
-    """`Marks` on an engine of its own. The table must be there: the migrations make it."""
+    """`Marks` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str, clock: Clock | None = None) -> None:
         self._engine = engine
@@ -56,7 +56,7 @@ class SqlMarks:
         await self._engine.dispose()
 
     async def _begin_group(self, items: Sequence[tuple[str, Mark]]) -> Sequence[Mark | None]:
-        mine = dict(reversed(items))  # of several for one batch, the first
+        mine = dict(reversed(items))  # of several marks for one batch, the first counts
         statement = self._dialect.insert(batch_marks).values([self._row(*item) for item in mine.items()])
         fresh = statement.on_conflict_do_nothing().returning(batch_marks.c.batch)
         with trouble("The marks", self._place, "written"):
@@ -71,7 +71,7 @@ class SqlMarks:
         answers: list[Mark | None] = []
         for batch, _ in items:
             answers.append(found.get(batch))
-            found.setdefault(batch, mine[batch])  # who asks for it next, in the same group, comes second
+            found.setdefault(batch, mine[batch])  # a later request in the same group finds this mark
         return answers
 
     async def _clear_group(self, batches: Sequence[str]) -> Sequence[None]:
@@ -81,7 +81,7 @@ class SqlMarks:
         return [None] * len(batches)
 
     async def _sweep(self, connection: AsyncConnection) -> None:
-        """Once per process: drop what is too old to matter."""
+        """Delete old marks, once per process."""
         if not self._swept:
             self._swept = True
             old = self._clock.now() - _KEPT

@@ -1,4 +1,4 @@
-"""The journal in Postgres, shared by all replicas."""
+"""The journal in Postgres, which all replicas share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from loom_common.domain.values.urls import redacted
 
 
 def open_postgres(url: str) -> SqlJournal:
-    """The journal in the database that `url` names (`postgresql://user:password@host/database`)."""
+    """Return the journal in the database at `url` (`postgresql://user:password@host/database`)."""
     return SqlJournal(postgres_engine(url), redacted(url))
 
 
 def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEngine:
-    """Connects at the first use. Client and server both give up on a statement that takes too long."""
+    """Return an engine that connects at its first use. Client and server both limit the time of a statement."""
     limits = limits or DatabaseSettings()
     return create_async_engine(
         f"postgresql+asyncpg://{url.split('://', 1)[1]}",

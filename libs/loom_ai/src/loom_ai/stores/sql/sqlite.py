@@ -1,4 +1,4 @@
-"""The journal in a SQLite file: what is committed survives the death of the process."""
+"""The journal in a SQLite file. Committed entries outlive the process."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from loom_ai.stores.sql.journal import SqlJournal
 from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
-"""How long a writer waits for another process's transaction."""
+"""Seconds that a writer waits for another process's transaction."""
 
 
 def open_sqlite(path: Path) -> SqlJournal:
-    """The journal in the file `path`, whose folder is made where it is missing."""
+    """Return the journal in the file `path`. A missing folder is created."""
     return SqlJournal(sqlite_engine(path), str(path))
 
 
 def sqlite_engine(path: Path) -> AsyncEngine:
-    """An engine on the file `path`, whose folder is made where it is missing."""
+    """Return an engine on the file `path`. A missing folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine.sync_engine, "connect", _prepare)

@@ -1,3 +1,3 @@
-"""The bus on RabbitMQ. The only package that imports an AMQP client.
+"""The bus on RabbitMQ. No other package imports an AMQP client.
 
-The composition root comes in here; everybody else sees `loom_common.ports.bus`."""
+The composition root imports it; other packages use `loom_common.ports.bus`."""

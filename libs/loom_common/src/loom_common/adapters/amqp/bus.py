@@ -14,14 +14,16 @@ from loom_common.flow import Binding, Topology
 from loom_common.ports.bus import Consumer, QueueState, Wire
 
 PATIENCE = 60.0
-"""Seconds an operation waits for a broker that is away."""
+"""Seconds that an operation waits for a broker that cannot be reached."""
 CONNECT_WITHIN = 10.0
-"""Seconds."""
+"""Seconds within which the first connection must succeed."""
 
 
 class AmqpBus:
-    """Two connections: under a memory alarm RabbitMQ stops reading from one that publishes, and acknowledgements sent
-    on it would be stuck with it."""
+    """A bus with two connections.
+
+    Under a memory alarm RabbitMQ stops reading from a connection that publishes; acknowledgements on the same
+    connection would not arrive."""
 
     def __init__(self, consuming: AmqpConnection, publishing: AmqpConnection, patience: float) -> None:
         self._consuming = consuming
@@ -40,9 +42,10 @@ class AmqpBus:
         patience: float = PATIENCE,
         connect_within: float = CONNECT_WITHIN,
     ) -> AmqpBus:
-        """Connect to the broker at `amqp://user:password@host:port/vhost`, within `connect_within` seconds. `name`
-        is shown in the broker's list of connections. `patience` is how long, in seconds, an operation waits for a
-        broker that is away before it raises `DependencyUnavailable`.
+        """Connect to the broker at `amqp://user:password@host:port/vhost`, within `connect_within` seconds.
+
+        The broker lists the connections under `name`. Later, an operation waits `patience` seconds for a broker that
+        cannot be reached before it raises `DependencyUnavailable`.
 
         Raises `AccessRefused`, `DependencyUnavailable`, `ConfigurationError`."""
         address = url.get_secret_value() if isinstance(url, SecretStr) else url

@@ -1,4 +1,4 @@
-"""A channel to publish on, and what became of each message."""
+"""A channel to publish on, and the result of each message."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from loom_common.ports.bus import Wire
 PERSISTENT = 2
 
 Failures = list[tuple[Wire, BaseException]]
-"""Messages that were not confirmed, and why not: `PublishError` (reached no queue), another `DeliveryError` (the broker
-could not take it just now), `ChannelClosed` (somebody's message was refused), or what broke the connection."""
+"""Messages that were not confirmed, with the cause: `PublishError` (reached no queue), another `DeliveryError` (not
+accepted by the broker now), `ChannelClosed` (a message on the channel was refused), or the error that broke the
+connection."""
 
 
 class AmqpPublishingChannel:
-    """A confirming channel. Its publishers end with it: aiormq leaves one that waits for its turn to write waiting for
-    ever when the connection breaks."""
+    """A channel with publisher confirms.
+
+    Its publishing tasks end with it. Without that, one that waits for its turn to write would wait without end when the
+    connection breaks, because aiormq does not end it."""
 
     def __init__(self, channel: aiormq.Channel) -> None:
         self._channel = channel
@@ -34,7 +37,7 @@ class AmqpPublishingChannel:
         return self._channel.is_closed
 
     async def send(self, messages: list[Wire]) -> Failures:
-        """Publish all at once, in order, and wait for their confirms."""
+        """Publish all messages at once, in order, and wait for their confirms."""
         tasks = [asyncio.create_task(self._publish(message)) for message in messages]
         self._publishing.update(tasks)
         try:
@@ -89,7 +92,7 @@ async def _outcomes(tasks: list[asyncio.Task[object]]) -> list[object]:
 
 
 async def _outcome(task: asyncio.Task[object]) -> object:
-    """The same for one, which is the usual case, at half the cost."""
+    """Return the result of one publishing task. This usual case is faster than waiting for several."""
     try:
         return await task
     except asyncio.CancelledError as error:

@@ -1,4 +1,4 @@
-"""A message from RabbitMQ, and its settling."""
+"""A message from RabbitMQ, and its acknowledgement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aiormq.exceptions import ChannelInvalidStateError
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
 
 DELIVERY_COUNT = "x-delivery-count"
-"""Header in which a quorum queue counts how often the message was delivered before."""
+"""The header in which a quorum queue counts the earlier deliveries of a message."""
 
 
 class AmqpDelivery:
-    """A message on loan from the broker for as long as its channel lives."""
+    """A delivered message, which the broker takes back when its channel is closed."""
 
     __slots__ = (
         "_channel",
@@ -60,7 +60,7 @@ class AmqpDelivery:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the channel is gone: the broker gives the message to somebody else."""
+        """Say whether the channel is closed, so that the broker delivers the message to another consumer."""
         return self._channel.is_closed
 
     async def ack(self) -> None:
@@ -78,10 +78,11 @@ class AmqpDelivery:
             else:
                 await self._settle_in_turn(sending)
         except ChannelInvalidStateError:
-            return  # a lost lease: the message comes again
+            return  # the channel is closed: the message is delivered again
 
     async def _settle_in_turn(self, sending: Coroutine[Any, Any, None]) -> None:
-        """aiormq leaves whoever waits for a turn to write waiting for ever when the connection breaks."""
+        """Send an acknowledgement. It ends with the channel, because aiormq would leave a task that waits for its turn
+        to write waiting without end."""
         task = asyncio.ensure_future(sending)
         closing = self._channel.closing
         try:

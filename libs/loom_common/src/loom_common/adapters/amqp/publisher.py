@@ -1,4 +1,4 @@
-"""Publishing with confirms, over whatever happens to the connection meanwhile."""
+"""Publishes with confirms, whatever happens to the connection meanwhile."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, 
 from loom_common.ports.bus import Wire
 
 PAUSES = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Seconds before the n-th time a message goes out again; the last one from then on."""
+"""Seconds before the n-th repetition of a message; the last value is used from then on."""
 
 
 class AmqpPublisher:
-    """One channel for all messages of the process, each awaited until the broker confirms it.
+    """Publishes all messages of the process on one channel, and waits for the broker's confirm of each.
 
-    A message whose confirm was lost with the channel, or that the broker could not take just now, goes out again:
-    it may then be there twice, which is harmless because its id is derived. What the broker cannot take makes it close
-    the channel, and with it all that was under way; so those go out again each on a channel of its own, which tells
-    the culprit from its neighbours."""
+    A message is sent again if its confirm was lost with the channel, or the broker could not accept it. It may then
+    exist twice, which is harmless because its id is derived. A message that the broker refuses makes it close the
+    channel with everything in flight on it; those messages are sent again on a channel each, so that only the refused
+    one fails."""
 
     def __init__(self, link: AmqpConnection, patience: float) -> None:
         self._link = link
@@ -33,8 +33,10 @@ class AmqpPublisher:
         self._under_way: set[str] = set()
 
     async def publish(self, messages: Sequence[Wire]) -> None:
-        """Return once every message is confirmed. Raises `Unroutable`, `AccessRefused`, `PermanentError` (a message
-        the broker will not take) or `DependencyUnavailable` (not confirmed for `patience` seconds after a failure)."""
+        """Publish messages and return once all are confirmed.
+
+        Raises `Unroutable`, `AccessRefused`, `PermanentError` (the broker refuses a message) or `DependencyUnavailable`
+        (not confirmed within `patience` seconds after a failure)."""
         together, apart = self._admit(messages)
         admitted = [message.message_id for message in together]
         try:
@@ -43,7 +45,7 @@ class AmqpPublisher:
             self._under_way.difference_update(admitted)
 
     def _admit(self, messages: Sequence[Wire]) -> tuple[list[Wire], list[Wire]]:
-        """aiormq knows a returned message by its id alone, so no two of one id may be under way on one channel."""
+        """Split off messages whose id is in flight: aiormq identifies a returned message by its id alone."""
         together, apart = [], []
         for message in messages:
             if message.message_id in self._under_way:

@@ -1,4 +1,4 @@
-"""A consumer of one RabbitMQ queue that comes back whatever happened to it."""
+"""A consumer of one RabbitMQ queue that is renewed whenever its channel or queue is lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Seconds between attempts to consume again, doubling."""
+"""The longest pause in seconds between attempts to consume again. Pauses double."""
 
 
 class AmqpSubscription:
-    """One channel with one consumer, and a task that replaces whichever of them is lost.
+    """One channel with one consumer, and a task that renews whichever of them is lost.
 
-    `restore` declares the queue again if this process declared it before, and says whether it did."""
+    `restore` declares the queue again if this process declared it before, and returns whether it did."""
 
     def __init__(
         self, link: AmqpConnection, queue: str, prefetch: int, restore: Callable[[str], Awaitable[bool]]
@@ -39,10 +39,10 @@ class AmqpSubscription:
         self._channel: aiormq.Channel | None = None
         self._consumer: str | None = None
         self._window = UnackedWindow(self._prefetch)
-        self._arrived: asyncio.Queue[AmqpDelivery | None] = asyncio.Queue()  # holds at most what prefetch lets through
+        self._arrived: asyncio.Queue[AmqpDelivery | None] = asyncio.Queue()  # holds at most the prefetch limit
         self._lost = asyncio.Event()
         self._commands = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._stopped = False
         self.closed = False
 
@@ -56,11 +56,11 @@ class AmqpSubscription:
 
     @property
     def active(self) -> bool:
-        """Whether the broker knows of the consumer, as far as this end knows."""
+        """Whether the broker has the consumer, as far as is known."""
         return self._consumer is not None and not self._stopped
 
     async def start(self, patience: float) -> None:
-        """Consume. Raises `TopologyMissing` where there is no such queue, and what `AmqpConnection.errand` raises."""
+        """Consume. Raises `TopologyMissing` where the queue does not exist, and what `AmqpConnection.errand` raises."""
         try:
             async with self._link.errand(patience) as channel:
                 await channel.queue_declare(self._queue, passive=True)
@@ -72,7 +72,7 @@ class AmqpSubscription:
             if cancelled_by_us():
                 raise
             self._lost.set()
-        self._keeper = asyncio.create_task(self._keep(), name=f"consumer of {self._queue}")
+        self._renewing = asyncio.create_task(self._keep(), name=f"consumer of {self._queue}")
 
     def __aiter__(self) -> AsyncIterator[AmqpDelivery]:
         return self
@@ -92,7 +92,7 @@ class AmqpSubscription:
         self._prefetch = prefetch
         async with self._commands:
             if self._stopped or self._channel is None or self._consumer is None:
-                return  # the keeper is about to consume with the new limit
+                return  # the renewing task is about to consume with the new limit
             try:
                 await self._cancel(self._channel, self._consumer)
                 await self._consume(self._channel)
@@ -129,12 +129,12 @@ class AmqpSubscription:
 
     async def _let_go(self) -> None:
         self._stopped = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
 
     def _end(self) -> list[AmqpDelivery]:
-        """What nobody asked for yet; and the end, for whoever waits for more."""
+        """Return the messages that were not yielded, and end the iteration."""
         left = []
         while not self._arrived.empty():
             delivery = self._arrived.get_nowait()
@@ -153,8 +153,8 @@ class AmqpSubscription:
                 pause = FIRST_PAUSE
                 continue
             except ChannelNotFoundEntity:
-                # RabbitMQ tells a consumer nothing if its queue is declared again before it heard of the deletion,
-                # so the other replicas get a moment to hear of it.
+                # RabbitMQ does not notify a consumer whose queue is declared again before the deletion is noticed. The
+                # other replicas get a moment to notice it.
                 await asyncio.sleep(pause)
                 await self._declare_again()
             except (*LOST, LoomError) as error:
@@ -166,7 +166,7 @@ class AmqpSubscription:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _resume(self) -> None:
-        """See to it that there is a channel and, on it, one consumer."""
+        """Make sure that there is a channel with one consumer."""
         channel = self._channel
         if channel is None or channel.is_closed:
             channel = self._channel = await self._link.channel()
@@ -178,7 +178,7 @@ class AmqpSubscription:
                 await self._consume(channel)
 
     async def _consume(self, channel: aiormq.Channel) -> None:
-        """A live consumer of a quorum queue ignores a new limit, so the limit comes before the consumer."""
+        """Start a consumer, after setting the limit: a quorum queue ignores a new limit for an existing consumer."""
         await channel.basic_qos(prefetch_count=self._prefetch)
         window = self._window = UnackedWindow(self._prefetch)
 
@@ -191,13 +191,13 @@ class AmqpSubscription:
         self._consumer = (await channel.basic_consume(self._queue, take)).consumer_tag
 
     async def _cancel(self, channel: aiormq.Channel, consumer: str) -> None:
-        """While nothing is on its way to the consumer: see `unacked_window.py`."""
+        """Cancel the consumer while no message is on its way to it; `unacked_window.py` says why."""
         async with self._window.still():
             self._consumer = None
             await channel.basic_cancel(consumer)
 
     async def _on_cancelled(self, frame: spec.Basic.Cancel) -> None:
-        """The broker took the consumer away: its queue was deleted, or moved to another node."""
+        """React to the broker's cancellation of the consumer: its queue was deleted or moved to another node."""
         if frame.consumer_tag == self._consumer:
             self._consumer = None
             self._lost.set()

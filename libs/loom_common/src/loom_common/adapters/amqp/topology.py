@@ -1,4 +1,4 @@
-"""Exchanges and queues as RabbitMQ must hold them; declared, checked, and made again when they were lost."""
+"""Declares and checks exchanges and queues in RabbitMQ, and declares them again when they were lost."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from loom_common.flow import Binding, Exchange, Queue, Topology
 log = structlog.get_logger(__name__)
 
 DELIVERY_LIMIT = 100
-"""Deliveries after which the broker sends a message to `loom.dead`: a far backstop, see design.md 5."""
+"""The deliveries after which the broker moves a message to `loom.dead`, as a last protection."""
 UNLIMITED = 1_000_000_000
-"""For the dead letters themselves: people list them as often as they like. (RabbitMQ 4 would stop at 20.)"""
+"""The limit of `loom.dead` itself, because people list its messages as often as they like. RabbitMQ 4 would stop at
+20."""
 
 
 def arguments_of(queue: Queue) -> dict[str, Any]:
-    """The arguments RabbitMQ keeps a durable queue with.
+    """Return the arguments of a durable queue.
 
-    Dead-lettering is `at-least-once`, which needs a quorum queue with `reject-publish` overflow: by default RabbitMQ
+    Dead-lettering is `at-least-once`, which needs a quorum queue with `reject-publish` overflow. By default RabbitMQ
     drops a dead letter that cannot be delivered."""
     arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
     if queue.ttl is not None:
@@ -56,7 +57,7 @@ class AmqpTopology:
         link.on_return(self._restore_temporary)
 
     async def declare(self, topology: Topology) -> None:
-        """Make what is not there. Raises `ConfigurationError` where something is there with other properties."""
+        """Declare what does not exist. Raises `ConfigurationError` where something exists with other properties."""
         try:
             async with self._link.errand(self._patience) as channel:
                 for exchange in topology.exchanges:
@@ -73,14 +74,15 @@ class AmqpTopology:
         self._queues |= {queue.name: queue for queue in topology.queues}
 
     async def temporary(self, bindings: Sequence[Binding]) -> str:
-        """A queue of this connection's own, named here so that it can come back under the same name."""
+        """Create a queue of this connection. Its name is chosen here, so that it can be created again under the same
+        name."""
         name = f"loom.tmp.{uuid.uuid4()}"
         await self._declare_temporary(name, bindings)
         self._temporary[name] = tuple(bindings)
         return name
 
     async def restore(self, queue: str) -> bool:
-        """Declare `queue` again, with all that was declared here; False where it was not declared here."""
+        """Declare `queue` and everything else again. Returns False where it was not declared here."""
         async with self._restoring:
             if queue in self._temporary:
                 await self._declare_temporary(queue, self._temporary[queue])
@@ -91,7 +93,8 @@ class AmqpTopology:
         return True
 
     async def _restore_temporary(self) -> None:
-        """Temporary queues went with the connection that was lost; somebody may be about to answer on one."""
+        """Create the temporary queues again, which were lost with the connection. Answers may be about to arrive in
+        them."""
         for name in self._temporary:
             try:
                 await self.restore(name)
@@ -99,21 +102,22 @@ class AmqpTopology:
                 log.warning("cannot declare a temporary queue again yet", queue=name, reason=str(error))
 
     async def check(self, topology: Topology) -> None:
-        """Raise `TopologyMissing` with all that is not there."""
+        """Raise `TopologyMissing`, naming everything that does not exist."""
         exchanges = [exchange for exchange in topology.exchanges if await self._lacks_exchange(exchange)]
         queues = [queue.name for queue in topology.queues if await self._ready(queue.name) is None]
         if exchanges or queues:
             raise topology_missing(f"RabbitMQ at {self._link.place}", exchanges, queues)
 
     async def depth(self, queue: str) -> int:
-        """Messages ready in a queue. Raises `TopologyMissing`."""
+        """Return the number of ready messages in a queue. Raises `TopologyMissing`."""
         ready = await self._ready(queue)
         if ready is None:
             raise topology_missing(f"RabbitMQ at {self._link.place}", [], [queue])
         return ready
 
     async def _ready(self, queue: str) -> int | None:
-        """Messages ready; None where there is no such queue. A passive declare that fails takes its channel along."""
+        """Return the number of ready messages; None where the queue does not exist. A failed passive declare closes its
+        channel."""
         try:
             async with self._link.errand(self._patience) as channel:
                 return (await channel.queue_declare(queue, passive=True)).message_count or 0
@@ -129,8 +133,8 @@ class AmqpTopology:
         return False
 
     async def _declare_temporary(self, name: str, bindings: Sequence[Binding]) -> None:
-        # Exclusive: gone with the connection. Not auto-delete: it would be gone whenever the prefetch is changed,
-        # which cancels the consumer and starts another.
+        # The queue is exclusive, so it is deleted with the connection. It is not auto-delete, because a change of the
+        # prefetch limit cancels the consumer before it starts another.
         try:
             async with self._link.errand(self._patience) as channel:
                 await channel.queue_declare(name, exclusive=True)

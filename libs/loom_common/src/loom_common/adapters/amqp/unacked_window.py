@@ -1,8 +1,9 @@
-"""What one consumer has in hand, and a moment in which nothing is on its way to it.
+"""Counts one consumer's unacknowledged messages, and finds a moment in which no message is on its way to it.
 
-What RabbitMQ has sent to a consumer that is cancelled before it arrives goes back to the queue, counted as delivered,
-and comes after its successors (3.10, measured). So before a consumer is cancelled its acknowledgements are held back:
-once its window is full, or nothing came for a while, the broker has nothing more to send."""
+A message that RabbitMQ has sent to a consumer that is cancelled before it arrives returns to the queue, counted as
+delivered, and comes after its successors (3.10, measured). Before a consumer is cancelled its acknowledgements are
+therefore held back: once its prefetch window is full, or nothing has come for a while, the broker has nothing more to
+send."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ SILENCE_SECONDS = 0.3
 
 
 class UnackedWindow:
-    """Of one consumer, for as long as it lives."""
+    """The window of one consumer."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -24,19 +25,19 @@ class UnackedWindow:
         self._open.set()
 
     def arrived(self) -> None:
-        """A message came."""
+        """Count a message that arrived."""
         self._in_hand += 1
         self._arrived.set()
 
     async def settling(self) -> None:
-        """Before a message is acknowledged or rejected: returns when the broker may hear of it."""
+        """Wait until an acknowledgement or rejection may be sent."""
         await self._open.wait()
         self._in_hand -= 1
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
-        """For the block nothing is acknowledged, and nothing is on its way. Waits `SILENCE_SECONDS` for each message
-        that may still come."""
+        """Hold back acknowledgements during the block, with no message on its way. It first waits up to
+        `SILENCE_SECONDS` for each message that may still arrive."""
         self._open.clear()
         try:
             while self._in_hand < self._size and await self._another():

@@ -1,3 +1,3 @@
-"""The bus within one process, held to the same contract as RabbitMQ by one conformance suite.
+"""The bus within one process. One conformance suite checks it and RabbitMQ against the same contract.
 
-The composition root and tests come in here; everybody else sees `loom_common.ports.bus`."""
+The composition root and tests import it; other packages use `loom_common.ports.bus`."""

@@ -1,4 +1,4 @@
-"""The broker in this process: exchanges, bindings and queues, shared by the buses connected to it."""
+"""A broker in this process: exchanges, bindings and queues, which its buses share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from loom_common.ports.bus import Wire
 from loom_common.ports.clock import Clock, SystemClock
 
 ROUTES_KEPT = 10_000
-"""Routing keys whose queues are remembered; beyond, all are looked up afresh."""
+"""The most routing keys whose queues are cached. Above it, the cache is emptied."""
 
 
 class MemoryBroker:
-    """Holds every message of the process. Queues outlive the buses; temporary queues go with theirs."""
+    """Holds every message of the process. Queues outlive the buses; temporary queues end with theirs."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -29,13 +29,13 @@ class MemoryBroker:
         self._connections = 0
 
     def connect(self) -> None:
-        """One more bus. The first one sets the waiting rooms' clocks going."""
+        """Connect a bus. The first one starts the timers of the retry queues."""
         self._connections += 1
         for queue in self._queues.values():
             self._watch(queue)
 
     def disconnect(self, temporary: Iterable[str]) -> None:
-        """One bus less, and its temporary queues with it. With the last one the clocks stand still."""
+        """Disconnect a bus and delete its temporary queues. The last one stops the timers."""
         for name in temporary:
             self._queues.pop(name, None)
             for bound in self._bindings.values():
@@ -49,13 +49,13 @@ class MemoryBroker:
             self._timers.clear()
 
     def declare(self, topology: Topology) -> None:
-        """Make what is not there."""
+        """Create the queues that do not exist."""
         self._exchanges.update(topology.exchanges)
         for queue in topology.queues:
             self.add_queue(queue)
 
     def add_queue(self, queue: Queue) -> None:
-        """Make the queue if it is not there, and its bindings."""
+        """Create the queue if it does not exist, and its bindings."""
         if queue.name not in self._queues:
             buried = queue.ttl is None and all(binding.exchange != Exchange.DEAD for binding in queue.bindings)
             self._queues[queue.name] = MemoryQueue(
@@ -64,7 +64,7 @@ class MemoryBroker:
         self.bind(queue.name, queue.bindings)
 
     def bind(self, name: str, bindings: Iterable[Binding]) -> None:
-        """Let the queue receive what matches. Raises `TopologyMissing` for an exchange that is not there."""
+        """Bind the queue. Raises `TopologyMissing` for an exchange that does not exist."""
         for binding in bindings:
             if binding.exchange not in self._exchanges:
                 raise topology_missing("The bus in this process", [binding.exchange], [])
@@ -72,21 +72,22 @@ class MemoryBroker:
         self._routes.clear()
 
     def check(self, topology: Topology) -> None:
-        """Raise `TopologyMissing` with all that is not there."""
+        """Raise `TopologyMissing`, naming everything that does not exist."""
         exchanges = [name for name in topology.exchanges if name not in self._exchanges]
         queues = [queue.name for queue in topology.queues if queue.name not in self._queues]
         if exchanges or queues:
             raise topology_missing("The bus in this process", exchanges, queues)
 
     def queue(self, name: str) -> MemoryQueue:
-        """The queue of that name. Raises `TopologyMissing`."""
+        """Return the queue with that name. Raises `TopologyMissing`."""
         queue = self._queues.get(name)
         if queue is None:
             raise topology_missing("The bus in this process", [], [name])
         return queue
 
     def publish(self, wire: Wire) -> bool:
-        """Put the message into every queue it is routed to; False where there is none. Raises `Unroutable`."""
+        """Put the message into every queue that it is routed to. Returns False where there is none. Raises
+        `Unroutable`."""
         queues = self._routes.get((wire.exchange, wire.routing_key))
         if queues is None:
             queues = self._route(wire.exchange, wire.routing_key)
@@ -121,10 +122,10 @@ class MemoryBroker:
 
     def _watch(self, queue: MemoryQueue) -> None:
         if queue.ttl is not None and len(queue) and queue.name not in self._timers:
-            self._timers[queue.name] = asyncio.create_task(self._release(queue), name=f"waiting room {queue.name}")
+            self._timers[queue.name] = asyncio.create_task(self._release(queue), name=f"retry queue {queue.name}")
 
     async def _release(self, room: MemoryQueue) -> None:
-        """Give every message of a waiting room back when its time is over; ends when the room is empty."""
+        """Return the messages of a retry queue when their time is over. It ends when the queue is empty."""
         while (due := room.next_due()) is not None:
             await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             while (entry := room.pop_due(self._clock.monotonic())) is not None:

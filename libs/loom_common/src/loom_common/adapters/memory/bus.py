@@ -1,4 +1,4 @@
-"""The bus within one process: the same contract as RabbitMQ, without leaving the event loop."""
+"""The bus within one process, with the same contract as RabbitMQ."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from loom_common.ports.clock import Clock
 
 
 class MemoryBus:
-    """A connection to a broker in this process. Give several buses one `MemoryBroker` to let them talk;
-    without one, the bus has its own, and all its messages end with the process.
+    """A connection to a broker in this process.
 
-    `clock` times the waiting rooms of that own broker."""
+    Buses with the same `MemoryBroker` exchange messages. Without one, the bus has a broker of its own, whose messages
+    end with the process; `clock` times its retry queues."""
 
     def __init__(self, broker: MemoryBroker | None = None, *, clock: Clock | None = None) -> None:
         self._broker = broker or MemoryBroker(clock)
@@ -36,7 +36,7 @@ class MemoryBus:
     async def publish(self, messages: Sequence[Wire]) -> None:
         broker = self._broker
         lost = [(wire.exchange, wire.routing_key) for wire in messages if not broker.publish(wire) and wire.mandatory]
-        await asyncio.sleep(0)  # a loop that only publishes and consumes must not starve the rest of the process
+        await asyncio.sleep(0)  # a loop that only publishes and consumes must not block the rest of the process
         if lost:
             raise unroutable(lost)
 

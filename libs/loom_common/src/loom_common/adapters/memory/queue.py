@@ -1,4 +1,5 @@
-"""A queue in this process: messages in order, handed round its consumers, given back to where they stood."""
+"""A queue in this process: messages in order, delivered to its consumers in turn, and returned to their old
+positions."""
 
 from __future__ import annotations
 
@@ -12,21 +13,21 @@ from typing import Protocol
 from loom_common.ports.bus import Wire
 
 DELIVERY_LIMIT = 100
-"""Deliveries after which a message goes to `loom.dead`: the far backstop the broker has too."""
+"""The deliveries after which a message is moved to `loom.dead`, as in RabbitMQ."""
 
 _order = count()
 
 
 @dataclass(slots=True)
 class Entry:
-    """A message in a queue. `order` is its place: a message that comes back stands where it stood before."""
+    """A message in a queue. `order` is its position, which it keeps when it is returned."""
 
     wire: Wire
     exchange: str
     routing_key: str
     deliveries: int = 0
     due: float = 0.0
-    """When its time in a waiting room ends, on the broker's clock."""
+    """When its time in a retry queue ends, in seconds of the broker's clock."""
     order: int = field(default_factory=_order.__next__)
 
     def __lt__(self, other: Entry) -> bool:
@@ -34,20 +35,20 @@ class Entry:
 
 
 class Consumer(Protocol):
-    """Who takes messages from a queue."""
+    """A consumer of a queue."""
 
     @property
     def has_room(self) -> bool:
-        """Whether it may hold one more."""
+        """Say whether it may hold one more message."""
         ...
 
     def take(self, entry: Entry) -> None:
-        """Hold this message until it is acknowledged or given back."""
+        """Hold this message until it is acknowledged or returned."""
         ...
 
 
 class MemoryQueue:
-    """Messages, the consumers that take turns at them, and what to do with one that was delivered too often."""
+    """Messages, the consumers that receive them in turn, and the handling of messages that were delivered too often."""
 
     __slots__ = ("_bury", "_consumers", "_ready", "_returned", "name", "returns_to", "ttl")
 
@@ -66,13 +67,13 @@ class MemoryQueue:
         return len(self._ready) + len(self._returned)
 
     def push(self, entry: Entry) -> None:
-        """A new message, at the end."""
+        """Add a new message at the end."""
         self._ready.append(entry)
         if self._consumers:
             self.pump()
 
     def give_back(self, entry: Entry) -> None:
-        """A delivered message that was not acknowledged: before all that came after it."""
+        """Return a delivered message that was not acknowledged, in front of all later ones."""
         entry.deliveries += 1
         if self._bury is not None and entry.deliveries > DELIVERY_LIMIT:
             self._bury(entry)
@@ -80,7 +81,7 @@ class MemoryQueue:
         heapq.heappush(self._returned, entry)
 
     def pump(self) -> None:
-        """Hand over what is ready while a consumer has room; each consumer in its turn."""
+        """Deliver ready messages to the consumers in turn, while one can hold more."""
         consumers = self._consumers
         refusals = 0
         while refusals < len(consumers) and (self._ready or self._returned):
@@ -93,21 +94,21 @@ class MemoryQueue:
                 refusals += 1
 
     def next_due(self) -> float | None:
-        """When the first message's time here ends; None for an empty room."""
+        """Return when the first message's time in this queue ends; None where the queue is empty."""
         return min((line[0].due for line in (self._returned, self._ready) if line), default=None)
 
     def pop_due(self, now: float) -> Entry | None:
-        """The first message, if its time here has ended."""
+        """Remove and return the first message if its time in this queue has ended."""
         due = self.next_due()
         return self._pop() if due is not None and due <= now else None
 
     def attach(self, consumer: Consumer) -> None:
-        """One more consumer, last in the round."""
+        """Add a consumer, last in turn."""
         self._consumers.append(consumer)
         self.pump()
 
     def detach(self, consumer: Consumer) -> None:
-        """It takes no more. Does nothing where it is not attached."""
+        """Remove a consumer, if it is attached."""
         if consumer in self._consumers:
             self._consumers.remove(consumer)
 

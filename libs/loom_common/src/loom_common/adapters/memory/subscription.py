@@ -1,4 +1,4 @@
-"""Deliveries and subscriptions of the bus in one process."""
+"""Deliveries and subscriptions of the in-process bus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loom_common.adapters.memory.queue import Entry, MemoryQueue
 
 
 class MemoryDelivery:
-    """A message on loan to a consumer."""
+    """A message that was delivered to a consumer."""
 
     __slots__ = (
         "_entry",
@@ -52,13 +52,13 @@ class MemoryDelivery:
 
 
 class MemorySubscription:
-    """One consumer of one queue."""
+    """A consumer of one queue."""
 
     def __init__(self, queue: MemoryQueue, prefetch: int) -> None:
         self._queue = queue
         self._prefetch = at_least_one(prefetch)
         self._held: dict[int, Entry] = {}
-        """On loan and not acknowledged, by order: what waits in `_arrived` included."""
+        """Unacknowledged messages by order, including those in `_arrived`."""
         self._arrived: asyncio.Queue[Entry | None] = asyncio.Queue()
         self._stopped = False
         self.closed = False
@@ -81,17 +81,17 @@ class MemorySubscription:
         return len(self._held) < self._prefetch
 
     def take(self, entry: Entry) -> None:
-        """A message from the queue: hold it until somebody asks for the next one."""
+        """Receive a message from the queue and hold it until it is asked for."""
         self._held[entry.order] = entry
         self._arrived.put_nowait(entry)
 
     def settle(self, entry: Entry) -> None:
-        """Acknowledged. A message that was given back meanwhile is somebody else's: nothing happens."""
+        """Acknowledge a message. Nothing happens where it was returned to the queue meanwhile."""
         if self._held.pop(entry.order, None) is not None:
             self._queue.pump()
 
     def give_back(self, entries: tuple[Entry, ...]) -> None:
-        """Back to where they stood in the queue."""
+        """Return messages to their old positions in the queue."""
         for entry in entries:
             if self._held.pop(entry.order, None) is not None:
                 self._queue.give_back(entry)

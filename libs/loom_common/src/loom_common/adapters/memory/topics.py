@@ -1,4 +1,4 @@
-"""Topic patterns of AMQP: `*` stands for one word, `#` for any number of words; dots part the words."""
+"""Topic patterns of AMQP: `*` matches one word and `#` any number of words; words are separated by dots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def matches(pattern: str, key: str) -> bool:
-    """Whether a message with this routing key reaches a queue bound with this pattern."""
+    """Say whether a message with this routing key reaches a queue bound with this pattern."""
     return _match(_words(pattern), _words(key))
 
 

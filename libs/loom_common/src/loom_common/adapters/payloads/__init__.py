@@ -1,3 +1,3 @@
-"""Where payloads lie - a folder or a table - and the bus that sends large bodies there.
+"""Payload stores in a folder or a table, and the bus that puts large bodies there.
 
-The composition root comes in here; everybody else sees `loom_common.ports.payloads`."""
+The composition root imports it; other packages use `loom_common.ports.payloads`."""

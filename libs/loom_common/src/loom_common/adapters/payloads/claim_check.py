@@ -1,8 +1,8 @@
-"""The claim check: a bus whose large bodies go through the payload store, and whose messages stay small.
+"""A bus that puts large bodies into the payload store and keeps messages small (the claim check of Hohpe and Woolf).
 
-RabbitMQ keeps messages in memory and bounds their size (128 MiB on 3.10, 16 MiB on 4.x). A body above 256 KB, already
-compressed, is put into the payload store under its run, and the message carries its hash; whoever takes the
-message gets the body back (Hohpe and Woolf's pattern). When the run has ended, the coordinator drops its bodies."""
+RabbitMQ keeps messages in memory and limits their size (128 MiB on 3.10, 16 MiB on 4.x). A body above 256 KB, after
+compression, is put into the payload store under its run, and the message carries its hash; the consumer gets the body
+back. When the run has ended, the coordinator deletes its bodies."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from loom_common.ports.payloads import PayloadStore
 log = structlog.get_logger()
 
 LARGEST_INLINE = 256 * 1024
-"""Bytes of a body that still travels in its message."""
+"""The most bytes of a body that is sent in its message."""
 CLAIM = "loom-claim"
-"""The header that holds the hash of a body left in the payload store."""
+"""The header with the hash of a body that is in the payload store."""
 LOST = "claimed body is not in the payload store"
 _PAUSE_SECONDS = 1.0
 
 
 class ClaimCheckBus(WrappedBus):
-    """Everything but large bodies passes through."""
+    """A bus that passes everything on but large bodies."""
 
     def __init__(self, bus: Bus, payloads: PayloadStore) -> None:
         super().__init__(bus)
@@ -41,7 +41,7 @@ class ClaimCheckBus(WrappedBus):
     async def _checked_in(self, message: Wire) -> Wire:
         if len(message.body) <= LARGEST_INLINE:
             return message
-        # What no one could read outlives its run.
+        # Unreadable messages are kept after their run, and their bodies with them.
         run_id = message.correlation_id if message.exchange != Exchange.DEAD else None
         name = await self._payloads.put(message.body, run_id=run_id or None)
         return replace(message, body=b"", headers={**message.headers, CLAIM: name})
@@ -51,7 +51,7 @@ class ClaimCheckBus(WrappedBus):
 
 
 class ClaimingSubscription(WrappedSubscription):
-    """Deliveries come with their bodies."""
+    """A subscription that yields deliveries with their bodies."""
 
     def __init__(self, subscription: Subscription, payloads: PayloadStore) -> None:
         super().__init__(subscription)
@@ -64,8 +64,10 @@ class ClaimingSubscription(WrappedSubscription):
             yield delivery
 
     async def _fetch(self, delivery: Delivery, name: str) -> None:
-        """Put the body back. While the store is away, wait: the message would find it no better elsewhere. A body
-        that is gone makes the message unreadable, and it goes where unreadable messages go."""
+        """Put the body back into the message.
+
+        While the store cannot be reached it waits, because retrying the message would not help. A missing body makes
+        the message unreadable."""
         while True:
             try:
                 delivery.body = await self._payloads.get(name)

@@ -1,4 +1,4 @@
-"""The payload store as a folder: one file per payload, named by its hash; a run's own in a folder of its own."""
+"""The payload store in a folder: one file per payload, named by its hash, with a subfolder for each run's own data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loom_common.file_errors import unusable
 
 
 class FolderPayloads:
-    """A folder that every worker sees: a laptop's, or a shared volume."""
+    """A payload store in a folder that every worker can reach: a local one, or a shared volume."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -56,4 +56,4 @@ class FolderPayloads:
         await asyncio.to_thread(shutil.rmtree, self._folder / run_id, ignore_errors=True)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is kept open."""

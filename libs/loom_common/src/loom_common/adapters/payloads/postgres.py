@@ -1,4 +1,4 @@
-"""The payload store as a table of the state database: `payloads(name, run_id, body, created_at)`."""
+"""The payload store in a table of the state database: `payloads(name, run_id, body, created_at)`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.errors import DependencyUnavailable
 
 
 class PostgresPayloads:
-    """Opens its small pool at the first use."""
+    """A payload store in Postgres, which opens its small connection pool at the first use."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -51,7 +51,8 @@ class PostgresPayloads:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-        """A connection of the pool. What says that the server is away becomes `DependencyUnavailable`."""
+        """Return a connection of the pool. Errors that say the server cannot be reached become
+        `DependencyUnavailable`."""
         try:
             async with self._opening:
                 if self._pool is None:

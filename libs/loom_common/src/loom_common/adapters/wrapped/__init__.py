@@ -1,3 +1,3 @@
-"""Buses around another bus, which change what passes through.
+"""Buses that wrap another bus and change what passes through.
 
-Adapters derive from these; nobody else needs them."""
+Other adapters derive from these."""

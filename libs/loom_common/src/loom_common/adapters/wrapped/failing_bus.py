@@ -1,6 +1,6 @@
-"""A bus with failpoints around publishing and acknowledging: for tests of what a crash leaves behind.
+"""A bus with failpoints at publishing and acknowledging, for tests of what a crash leaves behind.
 
-The beats of replicas pass by uncounted, so that the n-th time is the same in every run."""
+Heartbeats are not counted, so that the n-th time is the same in every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.resilience.failpoints import action_at, armed, reach
 
 
 class FailingBus(WrappedBus):
-    """Wraps a bus."""
+    """Wraps a bus with failpoints."""
 
     async def publish(self, messages: Sequence[Wire]) -> None:
         if not any(message.mandatory for message in messages):
@@ -30,7 +30,8 @@ class FailingBus(WrappedBus):
         await reach("after_confirm")
 
     async def _halfway(self, messages: Sequence[Wire]) -> Sequence[Wire]:
-        """Half of the messages are confirmed, and the others may be on their way; what is left to publish."""
+        """Publish half of the messages with confirms, and the failpoint may act before the rest. Returns what is left
+        to publish."""
         done = len(messages) // 2
         if done:
             await self._bus.publish(messages[:done])
@@ -46,7 +47,7 @@ class FailingBus(WrappedBus):
 
 
 class _FailingSubscription(WrappedSubscription):
-    """Its deliveries have failpoints around their acknowledgement."""
+    """A subscription whose deliveries have failpoints at their acknowledgement."""
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
         async for delivery in self._subscription:
@@ -55,7 +56,7 @@ class _FailingSubscription(WrappedSubscription):
 
 
 class _FailingDelivery:
-    """Wraps a delivery."""
+    """Wraps a delivery with failpoints."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery

@@ -1,4 +1,4 @@
-"""A bus around another, to be changed where a subclass does: everything passes through."""
+"""A bus that passes everything on to another, for subclasses that change a part of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loom_common.ports.bus import Bus, Delivery, QueueState, Subscription, Wire
 
 
 class WrappedBus:
-    """Wraps a bus."""
+    """Passes everything on to another bus."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -40,7 +40,7 @@ class WrappedBus:
 
 
 class WrappedSubscription:
-    """Wraps a subscription."""
+    """Passes everything on to another subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription

@@ -1,3 +1,3 @@
-"""How messages become bytes and bytes become messages.
+"""Encodes messages as bytes and decodes them.
 
-The worker and whoever publishes by hand come in here; the messages themselves know nothing of it."""
+The worker, and code that publishes without a worker, import it; the messages do not depend on it."""

@@ -1,4 +1,4 @@
-"""Messages to bytes and back. JSON in UTF-8; above 64 KB, zstd (`content_encoding: zstd`)."""
+"""Encodes and decodes messages: JSON in UTF-8, compressed with zstd above 64 KB (`content_encoding: zstd`)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from loom_common.ports.bus import Delivery, Wire
 from loom_common.text import readable, storable_value
 
 COMPRESS_ABOVE = 64 * 1024
-"""Bytes of JSON."""
+"""The bytes of JSON above which a body is compressed."""
 LARGEST_BODY = 256 * 1024 * 1024
-"""Bytes a compressed body may unfold to."""
+"""The most bytes that a compressed body may decompress to."""
 
 JSON = "application/json"
 ZSTD = "zstd"
 
 
 def encode(outgoing: Outgoing, app_id: str) -> Wire:
-    """The message as it goes over the wire.
+    """Return the message as it is published.
 
-    Work is exact: raises `ValueError` where it holds what JSON in UTF-8 cannot. What only reports is written with that
-    replaced, because the report of a failure must not fail."""
+    A work message is encoded exactly: raises `ValueError` where it holds what UTF-8 JSON cannot. In a reporting message
+    such values are replaced, because the report of a failure must not fail."""
     message = outgoing.message
     try:
         body = message.__pydantic_serializer__.to_json(message, by_alias=True)
@@ -61,7 +61,7 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
 
 
 def _plain(part: Any) -> Any:
-    """A message as values, without asking a serializer that has failed on it."""
+    """Return a message as plain values without the serializer, which has failed on it."""
     if isinstance(part, BaseModel):
         return {name: _plain(getattr(part, name)) for name in type(part).model_fields}
     if is_dataclass(part) and not isinstance(part, type):
@@ -72,13 +72,13 @@ def _plain(part: Any) -> Any:
 
 
 def epoch_of(message: Message) -> int | None:
-    """The epoch a message belongs to; None where it has none."""
+    """Return the epoch of a message; None where it has none."""
     header = getattr(message, "header", message)
     return getattr(header, "epoch", None)
 
 
 def body_of(delivery: Delivery) -> bytes:
-    """The JSON bytes of a delivery. Raises `UnreadableMessage`."""
+    """Return the JSON bytes of a delivery. Raises `UnreadableMessage`."""
     if delivery.content_encoding not in (None, "", ZSTD):
         raise UnreadableMessage(f"unknown content encoding {delivery.content_encoding!r}; expected none or zstd")
     if delivery.content_encoding != ZSTD:
@@ -90,9 +90,10 @@ def body_of(delivery: Delivery) -> bytes:
 
 
 def decode(delivery: Delivery, *accepted: type[Message], default: type[Message] | None = None) -> Message:
-    """The message of a delivery. `default` reads a message that carries no type (a plain client's request).
+    """Return the message in a delivery. `default` is the class of a message without a type, such as a plain client's
+    request.
 
-    Raises `UnreadableMessage` for bad JSON, an unknown type, a future version or a missing field."""
+    Raises `UnreadableMessage` for invalid JSON, an unknown type, a future version or a missing field."""
     known = BY_TYPE.get(delivery.type or "") if delivery.type or default is None else default
     if known is None:
         raise UnreadableMessage(f"unknown message type {delivery.type!r}")

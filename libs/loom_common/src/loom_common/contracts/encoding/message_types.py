@@ -1,4 +1,4 @@
-"""Which class speaks for which `type`: the only place that knows."""
+"""Maps each message `type` to its class. No other module does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Version 1 of every message. Immutable: what is here has been spoken.
+"""Version 1 of all messages. The classes are published and never change.
 
-Four groups, in the order a run meets them: commands to the coordinator, work for the stages, facts
-about what happened, answers and control. Seconds are floats, money is USD, times are ISO 8601 UTC."""
+They form four groups, in the order in which a run uses them: commands to the coordinator, work for the stages, facts
+about what happened, and answers and control messages. Seconds are floats, money is in USD, times are ISO 8601 in
+UTC."""
 
 from loom_common.contracts.v1.answers import Mistake, PrefetchLimit, RunAccepted, RunEpoch, RunRejected
 from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay

@@ -1,4 +1,4 @@
-"""Answers to whoever asked, and what the coordinator tells every replica."""
+"""Answers to requests, and the coordinator's messages to all replicas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Mistake(Part):
 
 
 class RunRejected(Message):
-    """The answer to a request that cannot be carried out, with every mistake in it."""
+    """The answer to a request that was rejected, with every mistake in it."""
 
     type: ClassVar[str] = "loom.run.rejected.v1"
 
@@ -48,7 +48,7 @@ class RunRejected(Message):
 
 
 class RunEpoch(Message):
-    """To every worker: messages of this run with a lower epoch are stale. `loom.control` / `control.all`."""
+    """Tells every worker that messages of this run with a lower epoch are stale. `loom.control` / `control.all`."""
 
     type: ClassVar[str] = "loom.run.epoch.v1"
 
@@ -61,9 +61,9 @@ class RunEpoch(Message):
 
 
 class PrefetchLimit(Message):
-    """To every replica of a service: hold at most so many messages of a queue. `loom.control` / `control.<service>`.
+    """Sets the prefetch limit of a queue in every replica of a service. `loom.control` / `control.<service>`.
 
-    Said again every few seconds, so that a replica that starts later learns it too."""
+    It is repeated every few seconds, so that replicas that start later receive it too."""
 
     type: ClassVar[str] = "loom.prefetch.limit.v1"
 

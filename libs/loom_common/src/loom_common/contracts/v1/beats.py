@@ -1,4 +1,4 @@
-"""Beats: what every replica says of itself, every few seconds or more often."""
+"""Heartbeats: the state that every replica reports every few seconds or more often."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from loom_common.flow import Stage
 
 
 class QueueBeat(Part):
-    """How a replica stands with one queue. Counts are since it started."""
+    """The state of a replica's consumer of one queue. Counts are since the start of the replica."""
 
     queue: str
-    prefetch: int = Field(description="Messages in hand at most, as it is now; 0 while it does not consume.")
+    prefetch: int = Field(description="Most messages in flight, as it is now; 0 while it does not consume.")
     in_hand: int = Field(description="Delivered and not acknowledged.")
     handled: int
     failed: int = Field(description="Set aside: in quarantine, in `loom.dead`, or with it its run.")
-    retried: int = Field(description="Sent to a rung of the retry ladder.")
+    retried: int = Field(description="Sent to a retry queue.")
     attempts: int = Field(description="Times the handler ended, however it ended.")
     seconds_busy: float = Field(
         description="Time in the handler, all attempts added up; a batch counts by its records left."
@@ -27,7 +27,7 @@ class QueueBeat(Part):
 
 
 class BreakerBeat(Part):
-    """A circuit breaker that is not at rest."""
+    """A circuit breaker that is not closed and idle."""
 
     upstream: str
     state: str
@@ -36,7 +36,7 @@ class BreakerBeat(Part):
 
 
 class WorkerBeat(Message):
-    """A replica is there, about every two seconds: `worker.beat.<service>`."""
+    """The heartbeat of a replica, about every two seconds: `worker.beat.<service>`."""
 
     type: ClassVar[str] = "loom.worker.beat.v1"
 
@@ -48,7 +48,7 @@ class WorkerBeat(Message):
     rss_bytes: int = Field(description="Memory it holds.")
     memory_limit_bytes: int | None = Field(description="Memory it may hold; null where nothing limits it.")
     breakers: tuple[BreakerBeat, ...] = Field(description="Those that are not at rest.")
-    draining: bool = Field(description="Asked to stop; it finishes what it has in hand.")
+    draining: bool = Field(description="Asked to stop; it finishes what is in flight.")
 
     @property
     def message_id(self) -> str:
@@ -56,7 +56,7 @@ class WorkerBeat(Message):
 
 
 class BatchUnderWay(Part):
-    """A batch that a worker has in hand, and how far it is."""
+    """A batch that a worker is processing, and its progress."""
 
     run_id: str
     batch_id: str
@@ -66,8 +66,8 @@ class BatchUnderWay(Part):
 
 
 class WorkUnderWay(Message):
-    """How far a worker is with the batches it has in hand: `worker.underway.<service>`, while that changes. For those
-    who watch; that a batch is done, its fact tells."""
+    """The progress of a worker with its batches, while it changes: `worker.underway.<service>`. It is for display; that
+    a batch is done is known from its fact."""
 
     type: ClassVar[str] = "loom.worker.underway.v1"
 

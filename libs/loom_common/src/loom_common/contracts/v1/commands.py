@@ -1,4 +1,4 @@
-"""Commands: anyone to the coordinator."""
+"""Commands to the coordinator, which any client may send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loom_common.domain.values.ids import message_id
 
 
 class RunRequest(Message):
-    """Start a run. Any AMQP client may publish this JSON to `loom.runs` / `run.request`."""
+    """Starts a run. Any AMQP client may publish this JSON to `loom.runs` / `run.request`."""
 
     type: ClassVar[str] = "loom.run.request.v1"
 
@@ -37,7 +37,7 @@ class RunRequest(Message):
 
 
 class RunCommand(Message):
-    """A word about a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
+    """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
 
     type: ClassVar[str] = "loom.run.command.v1"
 
@@ -53,7 +53,7 @@ class RunCommand(Message):
 
 
 class ReplayRequest(Message):
-    """Run a pipeline again over the quarantined records of a run: `loom.runs` / `run.replay`."""
+    """Runs a pipeline again over the quarantined records of a run: `loom.runs` / `run.replay`."""
 
     type: ClassVar[str] = "loom.run.replay.v1"
 
@@ -68,7 +68,7 @@ class ReplayRequest(Message):
 
 
 class DiscardRequest(Message):
-    """Resolve quarantined records of a run as `discarded`: `loom.quarantine` / `quarantine.discard.<pipeline>`."""
+    """Resolves quarantined records of a run as `discarded`: `loom.quarantine` / `quarantine.discard.<pipeline>`."""
 
     type: ClassVar[str] = "loom.records.discard.v1"
 

@@ -1,4 +1,4 @@
-"""Facts: what happened, for the coordinator and for anyone who listens."""
+"""Facts about what happened, for the coordinator and for any other subscriber."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SlicedBatch(Part):
 
 
 class SliceExtracted(Message):
-    """A slice was read and its batches published. `cursor` is where the next one begins."""
+    """A slice was read and its batches were published. `cursor` is the start of the next slice."""
 
     type: ClassVar[str] = "loom.slice.extracted.v1"
 
@@ -42,7 +42,7 @@ class SliceExtracted(Message):
 
 
 class Interaction(Part):
-    """A question that an evaluator asked a model, and the answer it went by."""
+    """A question of an evaluator to a model, and the answer that it used."""
 
     model: str
     prompt: str = Field(description="Without the evaluator's standing instructions; cut after 4,000 characters.")
@@ -55,7 +55,7 @@ class Interaction(Part):
 
 
 class Evaluation(Part):
-    """One evaluator's word on one record."""
+    """The score that one evaluator gave a record."""
 
     record_id: str
     name: str
@@ -68,7 +68,7 @@ class Evaluation(Part):
 
 
 class BatchFact(Message):
-    """A stage is done with a batch: `batch.transformed.<pipeline>`, `batch.evaluated...`, `batch.loaded...`."""
+    """A stage has finished a batch: `batch.transformed.<pipeline>`, `batch.evaluated...`, `batch.loaded...`."""
 
     type: ClassVar[str] = "loom.batch.fact.v1"
 
@@ -95,8 +95,8 @@ class BatchFact(Message):
 
 
 class CallsPaid(Message):
-    """What a stage paid for a batch that it is not done with: `batch.paid.<pipeline>`. The batch's fact, or a word of
-    this kind that tells of more, takes its place."""
+    """What a stage has paid for a batch that it has not finished: `batch.paid.<pipeline>`. The batch's fact replaces
+    it, and so does a later message of this kind with more calls."""
 
     type: ClassVar[str] = "loom.calls.paid.v1"
 
@@ -115,8 +115,8 @@ class CallsPaid(Message):
 
 
 class BudgetSpent(Message):
-    """A stage left a batch undone, because the run's budget does not cover its next call: `stage.exhausted.<pipeline>`.
-    The coordinator pauses the run."""
+    """A stage stopped a batch because the run's budget does not cover its next call: `stage.exhausted.<pipeline>`. The
+    coordinator pauses the run."""
 
     type: ClassVar[str] = "loom.budget.spent.v1"
 
@@ -149,7 +149,7 @@ class RecordsKept(Message):
 
 
 class LoadFinalized(Message):
-    """The load is finalized, and what of it can be read: `load.finalized.<pipeline>`."""
+    """The load is finalized, and what can be read of it: `load.finalized.<pipeline>`."""
 
     type: ClassVar[str] = "loom.load.finalized.v1"
 
@@ -167,7 +167,8 @@ class LoadFinalized(Message):
 
 
 class StageDelayed(Message):
-    """A stage will try again later: `stage.delayed.<pipeline>`. Something it needs is away."""
+    """A stage will try a message again later, because something that it needs cannot be reached:
+    `stage.delayed.<pipeline>`."""
 
     type: ClassVar[str] = "loom.stage.delayed.v1"
 
@@ -185,7 +186,7 @@ class StageDelayed(Message):
 
 
 class StageFailed(Message):
-    """A stage cannot go on with this run: `stage.failed.<pipeline>`. The coordinator ends the run."""
+    """A stage cannot continue with this run: `stage.failed.<pipeline>`. The coordinator ends the run."""
 
     type: ClassVar[str] = "loom.stage.failed.v1"
 

@@ -1,4 +1,4 @@
-"""Reports: how a run goes on, and how it ended."""
+"""Reports about the progress and the end of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loom_common.flow import Stage
 
 
 class StageProgress(Part):
-    """One stage of a running run."""
+    """The progress of one stage of a running run."""
 
     records_in: int
     records_out: int
@@ -22,7 +22,7 @@ class StageProgress(Part):
 
 
 class RunProgress(Message):
-    """Where a run stands, about once a second: `run.progress.<pipeline>`."""
+    """The progress of a run, about once a second: `run.progress.<pipeline>`."""
 
     type: ClassVar[str] = "loom.run.progress.v1"
 
@@ -60,7 +60,7 @@ class StageCalls(Calls):
 
 
 class RunBudget(Part):
-    """What a run may cost, and how far it is. USD."""
+    """A run's budget and what was spent of it, in USD."""
 
     limit: float
     spent: float
@@ -68,7 +68,7 @@ class RunBudget(Part):
 
 
 class Alert(Part):
-    """Something people should hear of: a row of `monitoring_alerts`."""
+    """An alert: a row of `monitoring_alerts`."""
 
     type: str = Field(
         description="`budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, `score_degradation`."
@@ -83,7 +83,7 @@ class Alert(Part):
 
 
 class KeptReason(Part):
-    """Why records were kept back, and how many."""
+    """A reason for which records were quarantined, and the number of records."""
 
     records: int
     stage: str
@@ -95,7 +95,7 @@ class KeptReason(Part):
 
 
 class RunReport(Part):
-    """What `loom run --format json` prints."""
+    """The report that `loom run --format json` prints."""
 
     run_id: str
     pipeline: str
@@ -140,7 +140,7 @@ class RunReport(Part):
 
 
 class RunFinished(Message):
-    """A run came to its end: `run.finished.<pipeline>`."""
+    """A run has ended: `run.finished.<pipeline>`."""
 
     type: ClassVar[str] = "loom.run.finished.v1"
 

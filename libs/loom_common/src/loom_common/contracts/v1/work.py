@@ -1,4 +1,4 @@
-"""Work: from stage to stage, and what a stage keeps back."""
+"""Work messages from stage to stage, and the records that a stage sends to the quarantine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from loom_common.flow import Stage
 
 
 class ExtractSlice(Message):
-    """Read a bounded piece of the source: from `cursor`, at most `max_batches` batches."""
+    """Asks for a bounded part of the source: from `cursor`, at most `max_batches` batches."""
 
     type: ClassVar[str] = "loom.slice.requested.v1"
 
@@ -38,7 +38,7 @@ class ExtractSlice(Message):
 
 
 class BatchHeader(Part):
-    """What a batch carries from stage to stage."""
+    """The fields of a batch that every stage passes on."""
 
     run_id: str
     pipeline: str
@@ -57,7 +57,7 @@ _EXACT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True)
 class ExtractedRecord:
-    """A record as the source gave it."""
+    """A record as the source has it."""
 
     __pydantic_config__ = _EXACT
 
@@ -78,7 +78,7 @@ class TransformedRecord:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The output, also where it is the input."""
+        """The output; the input where the transform passes it on."""
         return self.input if self.output is None else self.output
 
 
@@ -102,28 +102,29 @@ class _Batch(Message):
 
 
 class BatchExtracted(_Batch):
-    """For the transformer."""
+    """A batch for the transformer."""
 
     type: ClassVar[str] = "loom.batch.extracted.v1"
     records: tuple[ExtractedRecord, ...]
 
 
 class BatchTransformed(_Batch):
-    """For the evaluator."""
+    """A batch for the evaluator."""
 
     type: ClassVar[str] = "loom.batch.transformed.v1"
     records: tuple[TransformedRecord, ...]
 
 
 class BatchEvaluated(_Batch):
-    """For the loader."""
+    """A batch for the loader."""
 
     type: ClassVar[str] = "loom.batch.evaluated.v1"
     records: tuple[EvaluatedRecord, ...]
 
 
 class FinalizeLoad(Message):
-    """All batches of the run are loaded: publish the result as one (join the parts of a file, swap a table)."""
+    """Asks the loader to publish a run's result as a whole, after all batches are loaded: to join a file's parts or
+    swap a table."""
 
     type: ClassVar[str] = "loom.load.finalize.v1"
 
@@ -141,7 +142,7 @@ class FinalizeLoad(Message):
 
 
 class KeptRecord(Part):
-    """A record that was not let through, with all that is known of it."""
+    """A record that was not let through, with all that is known about it."""
 
     record_id: str
     outcome: Literal["quarantined", "rejected", "skipped"]
@@ -155,7 +156,7 @@ class KeptRecord(Part):
 
 
 class RecordsQuarantined(Message):
-    """For the quarantine service: the records of one batch that one stage did not let through."""
+    """Sends the quarantine service the records of one batch that one stage did not let through."""
 
     type: ClassVar[str] = "loom.records.quarantined.v1"
 
@@ -171,8 +172,8 @@ class RecordsQuarantined(Message):
 
 
 class RecordsLoaded(Message):
-    """For the quarantine service: records that may stand in quarantine, and are loaded now. A replay tells of all it
-    loads, a run that was resumed of what it loads from then on. They are resolved in every copy."""
+    """Tells the quarantine service of loaded records that it may hold. A replay sends all that it loads, and a resumed
+    run what it loads from then on. The records are resolved in every copy."""
 
     type: ClassVar[str] = "loom.records.loaded.v1"
 

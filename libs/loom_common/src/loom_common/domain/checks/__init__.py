@@ -1,3 +1,3 @@
-"""Checks of what comes from outside: records before they enter a run, and plans in run requests. Pure.
+"""Checks of records before they enter a run, and of plans in run requests. They do no I/O.
 
-The stages and the coordinator come in here; it imports the definition and changes nothing."""
+The stages and the coordinator import them."""

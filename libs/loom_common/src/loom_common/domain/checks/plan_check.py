@@ -1,5 +1,6 @@
-"""What the reader of a pipeline file looks at in prompts and context files, looked at in a run request, which anyone
-may write. Pure."""
+"""Checks the prompts and context files of a plan in a run request. It does no I/O.
+
+A pipeline file's reader has made the same checks, but anyone may write a run request."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from loom_common.errors import Problem
 
 
 def plan_mistakes(plan: Plan) -> Iterator[Problem]:
-    """Context files and prompts that did not travel with the request, and mistakes in the prompt."""
+    """Yield the mistakes in the prompt, and the context files and prompt files that are missing from the request."""
     transform = plan.pipeline.transform
     there = ", ".join(plan.files) or "there is none"
     for position, name in enumerate(transform.context):
@@ -32,5 +33,6 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
 
 
 def _names_a_file(prompt: str) -> bool:
-    """Whether it looks like a path, as the readers of pipeline files have it: no whitespace, no braces."""
+    """Say whether a prompt looks like a path: readers of pipeline files take text without whitespace and braces for
+    one."""
     return not any(mark in prompt for mark in " \n\t{}")

@@ -1,4 +1,4 @@
-"""What a record must have before it may enter a run, however it comes: from a source, or by a replay."""
+"""Checks what a record must have before it enters a run, from a source or a replay."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from loom_common.errors import RecordError
 from loom_common.text import storable
 
 _LONGEST = 200
-"""Characters of an id: it stands in tables, logs and commands. A longer key is cut and ends in its hash."""
+"""The most characters of an id, which stands in tables, logs and commands. A longer key is cut and ends in its hash."""
 
 
 def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place") -> str:
-    """The key fields as text, joined by `|`. Raises `RecordError` where one is missing, null or empty."""
+    """Return the key fields as text, joined by `|`. Raises `RecordError` where one is missing, null or empty."""
     for key in keys:
         if data.get(key) in (None, ""):
             state = "missing" if key not in data else "null" if data[key] is None else "empty"
@@ -32,7 +32,7 @@ def key_of(data: Mapping[str, Any], keys: Sequence[str], place: str = "its place
 
 
 def bounded(text: str) -> str:
-    """An id that everything can hold. What is cut or replaced in it is told apart by its hash."""
+    """Return an id of bounded length and characters. Where it was changed, it ends in a hash of the original."""
     held = storable(text)
     if held == text and len(text) <= _LONGEST:
         return text
@@ -41,8 +41,10 @@ def bounded(text: str) -> str:
 
 
 def carried_from_input(pipeline: Pipeline) -> tuple[str, ...]:
-    """Fields of `load.include` that a record must have as it is read: all that the output is not declared to give;
-    none where the output is not declared, which is then known only when it is there."""
+    """Return the fields of `load.include` that must come from the input, because the output is not declared to have
+    them.
+
+    Where the output is not declared, none are returned: its fields are known only when it is there."""
     shape = pipeline.transform.shape
     if shape is None:
         return ()

@@ -1,6 +1,6 @@
-"""Records that could not be read whole: which of their fields somebody must edit before they may go on. Pure.
+"""Finds the fields of an incompletely read record that somebody must edit before it is replayed. It does no I/O.
 
-A source says so itself (`MEND` among the details of its error); else what is kept of the record tells."""
+The source's error may name them (`MEND` in its details); otherwise they are found in what was kept of the record."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 MEND = "mend"
 RAW, SURPLUS = "raw", "_surplus"
 LEFT_OVER = frozenset({RAW, SURPLUS})
-"""What stands in a record for what is no field of it. Edited to nothing, it is taken away."""
+"""Names under which a record holds data that belongs to no field. They are removed when they are edited to nothing."""
 
 _UNDECODED = re.compile(r"\\x[0-9a-f]{2}")
 _REPLACED = ("\0", "\ufffd")
 
 
 def to_mend(data: Mapping[str, Any], code: str, details: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The fields that hold what was not decoded, was cut or is no field, and those that are missing."""
+    """Return the fields that hold undecoded, cut or surplus data, and those that are missing."""
     said = (details or {}).get(MEND)
     if isinstance(said, list | tuple):
         return tuple(map(str, said))
@@ -31,7 +31,7 @@ def to_mend(data: Mapping[str, Any], code: str, details: Mapping[str, Any] | Non
 
 
 def damaged(data: Mapping[str, Any], code: str) -> list[str]:
-    """Fields that are not what stands in the source, by the code of the error."""
+    """Return the fields whose values differ from the source, by the code of the error."""
     match code:
         case "encoding":
             return [name for name, value in data.items() if isinstance(value, str) and _UNDECODED.search(value)]
@@ -44,13 +44,13 @@ def damaged(data: Mapping[str, Any], code: str) -> list[str]:
 
 
 def mended(data: Mapping[str, Any], edits: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    """The record without what was left over and is edited to nothing."""
+    """Return the record with the edits applied, without surplus data that was edited to nothing."""
     emptied = {name for name in LEFT_OVER if name in fields and edits.get(name, "?") in ("", None)}
     return {name: value for name, value in data.items() if name not in emptied}
 
 
 def words(fields: Sequence[str]) -> str:
-    """What must be edited, for a person."""
+    """Return which fields must be edited, as a sentence."""
     named = " ".join(f"--edit {name}={'' if name in LEFT_OVER else 'VALUE'}" for name in fields)
     left_over = " (nothing after `=` takes it away)" if LEFT_OVER & set(fields) else ""
     return f"Before it may go on, edit what was not read whole: {named}{left_over}."

@@ -1,3 +1,3 @@
-"""What a pipeline file may say, as types, and the reader that finds every mistake in it at once.
+"""The contents of a pipeline file as types, and the reader that reports all of its mistakes at once.
 
-Everything above may import this package; it imports only the values beside it."""
+Every package above may import it; it imports only the domain's values."""

@@ -1,4 +1,4 @@
-"""What a pipeline file says about reusing answers of models."""
+"""The `cache` section of a pipeline file, about reusing models' answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loom_common.domain.values.durations import Duration, seconds
 
 
 class CacheConfig(Section):
-    """Whether results are reused between runs. Within a run they always are: no call is paid twice."""
+    """Whether answers are reused between runs. Within a run they always are, so that no call is paid twice."""
 
     enabled: bool = Field(True, description="Reuse results that earlier runs paid for.")
     ttl: Duration | None = Field(
@@ -18,5 +18,5 @@ class CacheConfig(Section):
 
     @property
     def max_age(self) -> float | None:
-        """Seconds a reused result may be old; None for any age."""
+        """Return the greatest age of a reused answer in seconds; None for any age."""
         return None if self.ttl is None else seconds(self.ttl)

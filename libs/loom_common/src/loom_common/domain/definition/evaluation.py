@@ -1,4 +1,4 @@
-"""What a pipeline file says about evaluation: the evaluators, the judging model, the gate."""
+"""The `evaluate` section of a pipeline file: the evaluators, their model, and the gate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GateConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A threshold with the weighted gate, and with no other."""
+        """A weighted gate needs a threshold, and no other gate takes one."""
         kind, threshold = said(written, "type"), said(written, "threshold")
         if kind == "weighted" and threshold is None:
             yield mistake((), "missing_for_type", "`threshold`, which a weighted gate needs", written)
@@ -104,7 +104,7 @@ class EvaluateConfig(Recovery, CallOptions):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Names that tell evaluators apart; a threshold for each, unless the gate does without; a model to ask."""
+        """Evaluators need distinct names, a threshold unless the gate does without, and a model if they call one."""
         gate = said(GateConfig.long_form(said(written, "quality_gate")), "type") or "all_pass"
         names: list[str] = []
         for position, evaluator in enumerate(items(written, "evaluators")):
@@ -127,8 +127,10 @@ class EvaluateConfig(Recovery, CallOptions):
     def endpoint_settings(
         self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None
     ) -> tuple[str, str | None, str | None]:
-        """Model, endpoint and key of an evaluator: its own, else this section's. A model of another provider is not
-        asked at this section's endpoint, and another endpoint is not sent this section's key."""
+        """Return the model, base URL and key of an evaluator: its own, else this section's.
+
+        This section's base URL is not used for a model of another provider, and its key is not sent to another base
+        URL."""
         model = evaluator.model or self.model or ""
         alike = self.speaks_to(evaluator, providers)
         base_url = evaluator.base_url or (self.base_url if alike else None)
@@ -136,7 +138,7 @@ class EvaluateConfig(Recovery, CallOptions):
         return model, base_url, key
 
     def speaks_to(self, evaluator: ModelJudged, providers: Mapping[str, ProviderConfig] | None = None) -> bool:
-        """Whether an evaluator's model is of the provider that this section is about."""
+        """Say whether an evaluator's model is of the provider that this section's model is of."""
         configured = dict(providers or {})
         model = evaluator.model or self.model or ""
         return split_model(model, configured)[0] == split_model(self.model or "", configured)[0]

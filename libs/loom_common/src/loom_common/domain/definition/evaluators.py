@@ -15,7 +15,7 @@ from loom_common.domain.values.durations import Limit
 
 
 def _plain(value: str) -> str:
-    """A judge gets criteria as they stand: what is in braces would reach it in braces."""
+    """Check that judges' criteria hold no placeholders, because they are not rendered as a template."""
     if inside := re.search(r"\{\{.*?\}\}|\{%.*?%\}", value):
         raise PydanticCustomError(
             "no_template",
@@ -28,11 +28,11 @@ def _plain(value: str) -> str:
 
 _Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
-"""What a judge goes by, in words."""
+"""The criteria of a judge, as text or as a list of texts."""
 
 
 class Evaluator(Section):
-    """What every evaluator has."""
+    """The settings of every evaluator."""
 
     name: str = Field("", max_length=100, description="Tells evaluators of one type apart. Default: the type.")
     threshold: float | None = Field(None, ge=0, le=1, description="The score to reach (inclusive).")
@@ -66,7 +66,7 @@ class Contains(Evaluator):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """It has something to look for."""
+        """At least one text is required."""
         if not said(written, "values") and said(written, "reference_field") is None:
             yield mistake((), "missing_for_type", "`values` or `reference_field`, which contains needs", written)
 
@@ -88,7 +88,8 @@ class Regex(Evaluator):
 
 
 class JsonSchema(Evaluator):
-    """1.0 where the output (or field) fits the JSON Schema, else 0.0 with the first misfit as explanation."""
+    """1.0 where the output (or field) is valid under the JSON Schema, else 0.0 with the first violation as
+    explanation."""
 
     type: Literal["json_schema"]
     json_schema: dict[str, Any] = Field(alias="schema", description="A JSON Schema (draft 2020-12).")
@@ -122,7 +123,7 @@ class Range(Evaluator):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """The least is not above the most."""
+        """`min` must not be above `max`."""
         return _bounds(written)
 
 
@@ -135,12 +136,12 @@ class Length(Evaluator):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """The least is not above the most."""
+        """`min` must not be above `max`."""
         return _bounds(written)
 
 
 class PythonEvaluator(Evaluator):
-    """Your function's score."""
+    """The score that your function returns."""
 
     type: Literal["python"]
     function: FunctionRef = Field(
@@ -150,8 +151,9 @@ class PythonEvaluator(Evaluator):
 
 
 class EmbeddingSimilarity(Evaluator):
-    """How much output and reference are about the same: the cosine of their vectors by a small model in the worker.
-    It asks nobody and costs nothing; it is made for English, and hardly tells a statement from its opposite."""
+    """How similar output and reference are in topic: the cosine of their vectors from a small model in the worker. It
+    makes no model call and costs nothing. It is made for English, and hardly distinguishes a statement from its
+    opposite."""
 
     type: Literal["embedding_similarity"]
     reference_field: str = Field(description="The input field that holds the expected text.")
@@ -163,7 +165,8 @@ _TIMEOUT = "What one answer may take; past it, it is asked for again later. Defa
 
 
 class ModelJudged(Evaluator):
-    """What every evaluator that asks a model has. Arbiter words the question and reads the answer."""
+    """The settings of every evaluator that calls a model. The Arbiter library writes the question and reads the
+    answer."""
 
     model: str | None = Field(None, description="The model that judges. Default: `evaluate.model`.")
     base_url: WebLocation | None = Field(None, description="Its endpoint. Default: `evaluate.base_url`.")
@@ -174,7 +177,7 @@ class ModelJudged(Evaluator):
     )
     timeout: Limit | None = Field(None, description=_TIMEOUT.format("30s"))
     usual_timeout: ClassVar[str] = "30s"
-    """What one answer may take, where neither the evaluator nor its provider says."""
+    """The timeout of a call where neither the evaluator nor its provider sets one."""
 
 
 class Semantic(ModelJudged):
@@ -205,7 +208,7 @@ class Factuality(ModelJudged):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A source or criteria, not both."""
+        """`source` and `criteria` exclude each other."""
         if said(written, "source_field") is not None and said(written, "criteria") is not None:
             expected = "no `criteria` beside `source_field`: the source decides"
             yield mistake(("criteria",), "strange_for_type", expected, said(written, "criteria"))
@@ -222,7 +225,7 @@ class Groundedness(ModelJudged):
 
 
 class Relevance(ModelJudged):
-    """How fully, and how much to the point, the output answers the query."""
+    """How completely and precisely the output answers the query."""
 
     type: Literal["relevance"]
     query_field: str = Field(description="The input field that holds the question.")
@@ -230,8 +233,8 @@ class Relevance(ModelJudged):
 
 
 class Pairwise(ModelJudged):
-    """Whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each drawn towards
-    0.5 by a judge that is not sure."""
+    """Whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each moved towards
+    0.5 by the judge's uncertainty."""
 
     type: Literal["pairwise"]
     baseline_field: str | None = Field(None, description="The input field that holds the other answer.")
@@ -244,7 +247,7 @@ class Pairwise(ModelJudged):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Exactly one baseline."""
+        """Exactly one baseline is required."""
         if (said(written, "baseline_field") is None) == (said(written, "baseline") is None):
             yield mistake((), "missing_for_type", "one of `baseline_field` and `baseline: previous_run`", written)
 

@@ -1,6 +1,7 @@
-"""How many records may come to a bad end before a run counts as failed for whoever started it, e.g. a CI job.
+"""The `fail_on` limits: how many records may not be loaded before a run counts as failed for its caller, such as a CI
+job.
 
-It changes the exit code of the command, never the run: what passed is loaded all the same."""
+A limit changes the exit code of the command, and not the run: records that passed are loaded."""
 
 from __future__ import annotations
 
@@ -22,20 +23,20 @@ COUNTS: Mapping[str, tuple[str, ...]] = {
     "failed": ("quarantined", "skipped"),
     "kept": ("rejected", "quarantined", "skipped"),
 }
-"""What can be limited, and the counts of the report that it adds up."""
+"""The limits, and the counts of the report that each one adds up."""
 _WRITTEN = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """As many records as this are allowed, or as large a share of those extracted."""
+    """A limit as a number of records, or as a share of the extracted ones."""
 
     amount: float
     is_share: bool
 
     @staticmethod
     def of(written: object) -> Allowed:
-        """From `5` (records), `0.2` or `20%` (a share). Raises `ValueError` with what was expected."""
+        """Read `5` (records), or `0.2` or `20%` (a share). Raises `ValueError` with what was expected."""
         text = str(written).strip()
         match = None if isinstance(written, bool) else _WRITTEN.fullmatch(text)
         if match is None:
@@ -49,8 +50,8 @@ class Allowed:
         return Allowed(share, is_share=True)
 
     def passed_by(self, found: int, extracted: int) -> bool:
-        """Whether `found` of `extracted` records are more than this."""
-        # A share that equals the limit in decimal must not pass it for its binary representation.
+        """Say whether `found` of `extracted` records exceed the limit."""
+        # A share that equals the limit in decimal must not exceed it because of its binary representation.
         return round(found - self.amount * extracted, 9) > 0 if self.is_share else found > self.amount
 
     def __str__(self) -> str:
@@ -58,7 +59,7 @@ class Allowed:
 
 
 def passed(limits: Mapping[str, str], records: Mapping[str, int]) -> list[str]:
-    """The limits that a run's counts are beyond, each in words."""
+    """Return a sentence for each limit that a run's counts exceed."""
     extracted = records.get("extracted", 0)
     words = []
     for name, written in limits.items():
@@ -70,7 +71,7 @@ def passed(limits: Mapping[str, str], records: Mapping[str, int]) -> list[str]:
 
 
 def checked(written: Any) -> Any:
-    """Limits as they are kept: `20%` or `5`. Raises `PydanticCustomError` for what is none."""
+    """Return the limits in their stored form, such as `20%` or `5`. Raises `PydanticCustomError` for an invalid one."""
     if not isinstance(written, Mapping):
         return written
     limits = {}
@@ -86,4 +87,4 @@ def checked(written: Any) -> Any:
 
 
 FailOn = Annotated[dict[str, str], BeforeValidator(checked)]
-"""Limits by name, as the pipeline file says them."""
+"""The limits by name, as the pipeline file has them."""

@@ -1,4 +1,4 @@
-"""What a pipeline file says about failing: what becomes of a record, and how much of it a run takes."""
+"""The settings of failure handling: what happens to a record that fails, and how many failures a run accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.domain.section import Mistake, Section, mistake, said
 
 OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
 OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
-"""Of a stage that has nothing to fall back on."""
+"""The values of `on_failure` in a stage that has no fallback."""
 ON_FAILURE = (
     "What becomes of a record that fails here: `quarantine` keeps it with its reason, `skip` counts it as skipped "
     "(and keeps it too), `retry` tries it `max_attempts` times before it is quarantined, `abort` fails the run."
@@ -22,7 +22,7 @@ ON_FAILURE_OR_FALLBACK = (
 
 
 class Recovery(Section):
-    """How much failing a stage takes. Each of the four stages has these keys."""
+    """The failure handling of a stage. Each of the four stages has these keys."""
 
     max_attempts: int = Field(
         3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
@@ -43,14 +43,14 @@ class Recovery(Section):
 
 
 def meant_by_presence(section: Any) -> Any:
-    """`fallback:` alone says `on_failure: fallback`."""
+    """Set `on_failure: fallback` where a section has a `fallback` and no `on_failure`."""
     if isinstance(section, dict) and section.get("fallback") is not None and "on_failure" not in section:
         return {**section, "on_failure": "fallback"}
     return section
 
 
 def fallback_fits(written: Any) -> Iterable[Mistake]:
-    """The mistake where one of `on_failure: fallback` and `fallback` is there without the other."""
+    """`on_failure: fallback` and `fallback` require each other."""
     on_failure, fallback = said(written, "on_failure"), said(written, "fallback")
     if on_failure == "fallback" and fallback is None:
         yield mistake(("on_failure",), "missing_for_type", "`fallback`, which on_failure: fallback needs", on_failure)
@@ -59,7 +59,7 @@ def fallback_fits(written: Any) -> Iterable[Mistake]:
 
 
 class FallbackConfig(Section):
-    """What answers for a record that the transform fails on. Written short, `[model, ...]` are models."""
+    """What produces the output of a record that the transform fails on. The short form `[model, ...]` lists models."""
 
     models: list[str] = Field(
         default_factory=list,
@@ -76,7 +76,7 @@ class FallbackConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Exactly one of the three answers."""
+        """Exactly one of the three kinds of fallback is required."""
         named = bool(said(written, "models")) + (said(written, "value") is not None) + bool(said(written, "cached"))
         if named != 1:
             expected = "one of a list of models, `value: {...}` and `cached: true`"

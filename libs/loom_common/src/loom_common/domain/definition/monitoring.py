@@ -1,4 +1,4 @@
-"""What a pipeline file says about money and about what people must hear of."""
+"""The `monitoring` section of a pipeline file: the budget, the limits that raise alerts, and who receives them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_common.domain.section import Mistake, Section, WebLocation, mistake
 
 
 class LatencySla(Section):
-    """Seconds a record's transform may take."""
+    """The seconds that a record's transform may take."""
 
     p50: float | None = Field(None, gt=0, description="Seconds for half of the records.")
     p95: float | None = Field(None, gt=0, description="Seconds for 95 of 100 records.")
@@ -20,32 +20,32 @@ class LatencySla(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """It names at least one."""
+        """At least one of the limits is required."""
         if not any(value is not None for value in written.values()):
             yield mistake((), "nothing_named", "at least one of `p50`, `p95` and `p99`", written)
 
 
 class QualityThreshold(Section):
-    """How good a run's scores must be."""
+    """The scores that a run must reach."""
 
     min_score: float = Field(ge=0, le=1, description="The least mean score, of every evaluator over the run.")
 
 
 class AgainstHistory(Section):
-    """How far a run may be from the pipeline's own earlier runs."""
+    """How far a run may deviate from the pipeline's earlier runs."""
 
     runs: int = Field(10, ge=1, le=100, description="How many earlier runs count, the newest first.")
     least: int = Field(3, ge=1, le=100, description="With fewer earlier runs than this, no alert is raised.")
 
 
 class CostSpike(AgainstHistory):
-    """A record costs much more than it did."""
+    """An alert where a record costs much more than in earlier runs."""
 
     factor: float = Field(2.0, gt=1, description="How many times the median cost per record of earlier runs.")
 
 
 class ScoreDegradation(AgainstHistory):
-    """An evaluator's scores are lower than they were."""
+    """An alert where an evaluator's scores are lower than in earlier runs."""
 
     drop: float = Field(0.1, gt=0, le=1, description="How far the mean score may lie below that of earlier runs.")
 
@@ -100,5 +100,5 @@ class MonitoringConfig(Section):
 
     @property
     def watches(self) -> bool:
-        """Whether anything but money is looked at."""
+        """Whether anything but the cost is monitored."""
         return any((self.quality_threshold, self.latency_sla, self.cost_spike, self.score_degradation))

@@ -22,7 +22,7 @@ from loom_common.domain.section import mistake, refusal
 from loom_common.domain.values.near import closest
 
 TEXT = "text"
-"""Free text: the output is `{text: ...}`."""
+"""The field of an output that is free text: `{text: ...}`."""
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 _SCHEMA_WORDS = frozenset(
     """type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern format
@@ -32,7 +32,7 @@ _SCHEMA_WORDS = frozenset(
 
 
 def is_json_schema(spec: Mapping[str, Any]) -> bool:
-    """A full JSON Schema says so: `$schema`, or `type: object` with `properties`."""
+    """Say whether a spec is a complete JSON Schema: it has `$schema`, or `type: object` with `properties`."""
     return "$schema" in spec or (spec.get("type") == "object" and isinstance(spec.get("properties"), Mapping))
 
 
@@ -46,7 +46,7 @@ class _Wrong:
 
 
 def json_schema(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of an output spec. Raises `ValueError` naming every field that cannot be read."""
+    """Return the JSON Schema of an output spec. Raises `ValueError` that names every field that cannot be read."""
     if is_json_schema(spec):
         return dict(spec)
     schema, wrong = _object(spec, ())
@@ -109,4 +109,4 @@ def _readable(spec: Any) -> Any:
 
 
 OutputSpec = Annotated[dict[str, Any] | Literal["text"], BeforeValidator(_readable)]
-"""An output spec that has been shown to be readable."""
+"""An output spec that was checked to be readable."""

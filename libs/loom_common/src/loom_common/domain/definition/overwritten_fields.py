@@ -1,4 +1,5 @@
-"""Names that a model's output shares with what is loaded beside it: one of the two would be lost. Pure."""
+"""Finds output fields that have the name of a field loaded with them, so that one would overwrite the other. It does no
+I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from loom_common.domain.section import Mistake, items, mistake, said
 
 
 def overwriting(written: Mapping[str, Any]) -> Iterable[Mistake]:
-    """Output fields of an `ai` transform that are called like the key, or like a field that `load.include` names."""
+    """Yield the output fields of an `ai` transform that have the name of a key field or of a field in
+    `load.include`."""
     transform, extract, load = (said(written, section) for section in ("transform", "extract", "load"))
     if said(transform, "type") != "ai":
         return

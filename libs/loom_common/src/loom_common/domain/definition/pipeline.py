@@ -1,4 +1,4 @@
-"""What a pipeline file says, as types. Every description here is the reference in docs/pipeline.md."""
+"""The pipeline file as types. docs/pipeline.md is generated from the field descriptions in here."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class ExtractConfig(Recovery):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The key fields, however they were written; empty without a key."""
+        """Return the key fields, however they were written; empty without a key."""
         if self.key is None:
             return ()
         return (self.key,) if isinstance(self.key, str) else tuple(self.key)
 
 
 class LoadConfig(Recovery):
-    """Where records that passed go."""
+    """Where records that passed are loaded."""
 
     destination: Location = Field(
         description="A file (`results/scores.csv`), `sqlite:///path.db?table=t` or `postgres://...?table=t`."
@@ -95,14 +95,14 @@ class LoadConfig(Recovery):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A fallback where one is meant, and a key for `upsert`."""
+        """A fallback destination needs `on_failure: fallback`, and `upsert` needs a key."""
         yield from fallback_fits(written)
         if said(written, "mode") == "upsert" and not said(written, "key"):
             yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
 
     @property
     def second(self) -> Self | None:
-        """The same for the second destination, where there is one. Rows are added there, whatever the mode here."""
+        """Return the settings of the second destination, where there is one. Its mode is always `append`."""
         if self.fallback is None:
             return None
         place = {"destination": self.fallback, "mode": "append", "options": dict[str, Any]()}
@@ -190,7 +190,7 @@ def models_of(pipeline: Pipeline) -> list[str]:
 
 
 def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every model that a definition names, and where."""
+    """Yield every model that a definition names, with its path."""
     transform, evaluate = said(written, "transform"), said(written, "evaluate")
     fallback = FallbackConfig.long_form(said(transform, "fallback"))
     named: list[tuple[tuple[str | int, ...], Any]] = [

@@ -1,4 +1,4 @@
-"""From what a user wrote (a mapping) to a `Pipeline`, or to every mistake in it at once."""
+"""Reads a definition (a mapping) as a `Pipeline`, or reports all mistakes in it at once."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
-"""Where a path of keys stands in the user's file: (file, line, column)."""
+"""A function from a path of keys to its place in the user's file: (file, line, column), each None if unknown."""
 KeyPath = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _MOST_PLACES = 4
-"""A key that stands in more sections than this says nothing about where another one belongs."""
+"""The most sections in which a key may exist for an error message to suggest where a misplaced one belongs."""
 _KINDS = frozenset(get_args(ErrorType))
-"""The kinds of error that pydantic words itself."""
+"""The kinds of errors whose messages are pydantic's own."""
 
 
 def parse(definition: Mapping[str, Any], locate: Locate = lambda _: (None, None, None)) -> Pipeline:
-    """Validate a definition. Raises `InvalidDefinition` with every problem, placed by `locate`."""
+    """Validate a definition. Raises `InvalidDefinition` with every mistake, located by `locate`."""
     return validated(Pipeline, definition, locate)
 
 
 def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
-    """Validate what a user wrote against any model, in the words of `parse`. Raises `InvalidDefinition`."""
+    """Validate a mapping against any model, with the messages of `parse`. Raises `InvalidDefinition`."""
     try:
         return model.model_validate(written)
     except ValidationError as error:
@@ -50,7 +50,7 @@ def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
 def _told_better(
     detail: ErrorDetails, path: KeyPath, details: Sequence[ErrorDetails], paths: Sequence[KeyPath]
 ) -> bool:
-    """Whether a value of the wrong type for one member of a union is of the right one for another, which says more."""
+    """Say whether another member of the union expects a value of this type, so that its error is more helpful."""
     if len(detail["loc"]) == len(path) or not detail["type"].endswith("_type"):
         return False
     return any(
@@ -60,7 +60,7 @@ def _told_better(
 
 
 def _distinct(problems: list[Problem]) -> list[Problem]:
-    """Each mistake once, in the order of the file. A key that may be of several types has all of them expected."""
+    """Return each mistake once, in the order of the file. For a key of several types, all expected types are listed."""
     by_place: dict[tuple[KeyPath, str], Problem] = {}
     for problem in problems:
         before = by_place.setdefault((problem.path, problem.found), problem)
@@ -79,7 +79,7 @@ def _problem(detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[Ba
 
 
 def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
-    """Pydantic's location without the names it adds for union members: only keys the user wrote, or left out."""
+    """Return pydantic's location without the names that it adds for union members."""
     path: list[str | int] = []
     here: Any = definition
     for part in detail["loc"]:
@@ -126,7 +126,7 @@ def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple
 
 
 def _section_at(loc: KeyPath, model: type[BaseModel]) -> type[BaseModel]:
-    """The section that holds the last key of `loc`."""
+    """Return the section that contains the last key of `loc`."""
     for part in loc[:-1]:
         if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named
@@ -140,7 +140,7 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 
 def _belongs(key: str, root: type[BaseModel]) -> str:
-    """Where a key that is unknown here has its place, in words; nothing where there is no such key."""
+    """Return where a misplaced key belongs, as a phrase; empty where no section has such a key."""
     places = [at for at, section in _sections(root, "") if key in _keys(section)]
     return f"; `{key}` belongs to {' or '.join(dict.fromkeys(places))}" if 0 < len(places) <= _MOST_PLACES else ""
 

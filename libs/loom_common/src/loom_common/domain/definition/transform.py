@@ -1,4 +1,4 @@
-"""What a pipeline file says of its transform."""
+"""The `transform` section of a pipeline file."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class TransformConfig(Recovery, CallOptions):
 
     @property
     def shape(self) -> dict[str, Any] | None:
-        """The spec of the output, however it was written; None where anything will do."""
+        """Return the spec of the output, however it was written; None where any output is valid."""
         return {TEXT: "string"} if isinstance(self.output, str) else self.output
 
     @classmethod
@@ -111,7 +111,7 @@ class TransformConfig(Recovery, CallOptions):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """The keys that its type needs, and none of another type; a fallback that it can make."""
+        """A type needs its own keys and takes no other type's; a fallback must suit it."""
         yield from fallback_fits(written)
         kind = said(written, "type")
         if not isinstance(kind, str) or kind not in _KEYS_OF_TYPE:

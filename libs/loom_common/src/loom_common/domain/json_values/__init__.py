@@ -1,3 +1,3 @@
-"""JSON values: exact numbers, plain values, and patterns and schemas that are checked under a limit of time.
+"""JSON values: lossless reading and writing, conversion from Python, and time-limited patterns and schemas.
 
-Whoever reads, checks or writes records comes in here; it imports nothing of Loom but error types."""
+Whatever reads, checks or writes records imports it. It imports nothing of Loom but the error types."""

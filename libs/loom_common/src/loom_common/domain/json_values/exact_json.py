@@ -1,10 +1,11 @@
-"""JSON text to values and back without loss: a number arrives as it is written, or the text is refused.
+"""Reads and writes JSON without loss: a number is read exactly, or the text is refused.
 
-Python keeps integers of any size and floating-point numbers of 64 bits. A number with a fraction or an exponent is
-exact if the 64-bit number nearest to it is written with the same digits: in its shortest form, with 17 or with all.
+Python has integers of any size and 64-bit floating-point numbers. A number with a fraction or an exponent is exact if
+the nearest 64-bit number has the same digits in its shortest form, with 17 digits, or with all digits.
 
-The fast parser keeps the last of two members of one name, makes a floating-point number of a long integer, and rounds.
-So what it read is compared with the text; where they differ, the text is read by a slow parser that sees everything."""
+The fast parser keeps the last of two members with one name, turns long integers into floating-point numbers, and
+rounds. Its result is therefore compared with the text, and where they differ, a slow parser that detects all of this
+reads the text again."""
 
 from __future__ import annotations
 
@@ -16,15 +17,15 @@ from typing import Any, NoReturn
 import orjson
 
 DEEPEST = 100
-"""Levels of nesting. Messages hold about twice as many."""
+"""The most levels of nesting. Messages may have about twice as many."""
 _PLAIN = frozenset((str, int, bool, type(None)))
-"""What the fast parser cannot have changed: an integer that it changes becomes a floating-point number."""
+"""Types that the fast parser cannot have altered. An integer that it alters becomes a float."""
 _SPACES = b" \t\r\n"
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UnfitJson(ValueError):
-    """JSON that is well formed, but holds what cannot be kept as it is."""
+    """Well-formed JSON that cannot be stored exactly as written."""
 
     def __init__(self, message: str, code: str) -> None:
         self.code = code
@@ -33,14 +34,16 @@ class UnfitJson(ValueError):
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text. Raises `UnfitJson` for a number that would change, for an object with two members of
-    one name, for half a surrogate pair and for more than `DEEPEST` levels; `json.JSONDecodeError` for no JSON."""
+    """Return the value of a JSON text.
+
+    Raises `UnfitJson` for a number that would change, an object with two members of one name, half a surrogate pair,
+    and more than `DEEPEST` levels. Raises `json.JSONDecodeError` for text that is not JSON."""
     try:
         value = orjson.loads(text)
-    except json.JSONDecodeError:  # what orjson takes for no JSON (half a surrogate pair, a huge number), or no JSON
+    except json.JSONDecodeError:  # orjson also rejects surrogate halves and huge numbers
         return _slowly(text)
-    # Each name is followed by a quote and a colon, unless by a space. Where such pairs are as many as the names that
-    # were read, none stands twice.
+    # Each name is followed by a quote and a colon, unless by a space. Where the text has as many such pairs as names
+    # were read, no name occurs twice.
     flat = type(value) is dict and _PLAIN.issuperset(map(type, value.values()))
     if flat and text.count('":') == len(value) and " :" not in text and "\t" not in text:
         return value
@@ -54,18 +57,18 @@ def loads(text: str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON of a value, with integers of any size. Raises `TypeError` or `ValueError` for what is no JSON value."""
+    """Return the JSON of a value, with integers of any size. Raises `TypeError` or `ValueError` for other values."""
     try:
         return orjson.dumps(value)
     except TypeError:
         try:
             return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        except UnicodeEncodeError:  # half a surrogate pair can be written as an escape alone
+        except UnicodeEncodeError:  # half a surrogate pair can only be written as an escape
             return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def exact_float(text: str) -> float:
-    """The 64-bit number that a decimal text means. Raises `UnfitJson` where its digits would change."""
+    """Return the 64-bit number that a decimal text denotes. Raises `UnfitJson` where its digits would change."""
     number = float(text)
     written = Decimal(text)
     if not math.isfinite(number) or written not in (Decimal(repr(number)), Decimal(f"{number:.17g}"), Decimal(number)):
@@ -104,7 +107,7 @@ def _slowly(text: str) -> Any:
 def _integer(text: str) -> int:
     try:
         return int(text)
-    except ValueError:  # Python's own limit, which guards against texts of millions of digits
+    except ValueError:  # Python limits the digits of an integer, against texts of millions of digits
         words = f"the integer {_short(text)} has {len(text):,} digits."
         raise UnfitJson(words, "inexact_number") from None
 

@@ -1,8 +1,8 @@
-"""Regular expressions of the user's, under a limit of time.
+"""The user's regular expressions, with a time limit.
 
-A search of Python's own engine can take years, and nothing reaches it meanwhile: it holds the whole process, its limits
-of time and Ctrl-C. The engine used here reads the same patterns, lets go of the process while it searches, and gives up
-when it is told to."""
+A search with Python's own engine can take years, and blocks the whole process, its timeouts and Ctrl-C meanwhile. The
+engine used here accepts the same patterns, releases the interpreter lock while it searches, and stops at its time
+limit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 SEARCH_SECONDS = 2.0
-"""CPU time that one search may take."""
+"""The CPU seconds that one search may take."""
 LARGEST = 100_000
-"""Characters and groups a pattern may stand for once its counted repetitions are written out."""
+"""The most characters and groups of a pattern whose counted repetitions are written out."""
 
 _TOKEN = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?P<least>\d*)(?:,(?P<most>\d*))?\}|(?P<open>\()|(?P<close>\))|.", re.DOTALL
@@ -27,7 +27,7 @@ class Pattern:
     """A compiled pattern."""
 
     def __init__(self, written: str) -> None:
-        """Raises `ValueError` where it is no regular expression, or too large a one."""
+        """Raises `ValueError` where `written` is not a regular expression or is too large."""
         import regex  # type: ignore[import-untyped]  # here, because few pipelines have a pattern
 
         try:
@@ -43,7 +43,8 @@ class Pattern:
         self.written = written
 
     def found_in(self, text: str) -> bool:
-        """Whether it matches anywhere. Raises `RecordError` (code `timeout`) where that takes too long."""
+        """Say whether it matches anywhere in the text. Raises `RecordError` (code `timeout`) where the search takes too
+        long."""
         try:
             return self._compiled.search(text, timeout=SEARCH_SECONDS, concurrent=True) is not None
         except TimeoutError as error:
@@ -54,12 +55,12 @@ class Pattern:
 
 @lru_cache(maxsize=256)
 def pattern_of(written: str) -> Pattern:
-    """The pattern, compiled once. Raises `ValueError`."""
+    """Return the compiled pattern, from a cache. Raises `ValueError`."""
     return Pattern(written)
 
 
 def _written_out(pattern: str) -> int:
-    """How many characters and groups stand where every counted repetition is written out, at least."""
+    """Return the number of characters and groups of the pattern with its counted repetitions written out, at least."""
     sizes, last = [0], [0]
     for token in _TOKEN.finditer(pattern):
         if token["open"]:

@@ -1,6 +1,6 @@
-"""Values of Python as values of JSON: what user code returns, and what a connector of the user's own reads.
+"""Converts Python values, from user code and user connectors, to JSON values.
 
-What has one exact form is given that form. Anything else is refused by its type; nothing becomes its `repr`."""
+A value with one exact JSON form gets it. Any other value is refused by its type; nothing is converted by its `repr`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from loom_common.domain.json_values.exact_json import DEEPEST
 
 
 class NoPlainValue(ValueError):
-    """A value that JSON cannot say. The text names its place and its type, never the value."""
+    """A value that JSON cannot express. The message names its place and its type, never the value."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -26,7 +26,7 @@ class NoPlainValue(ValueError):
         super().__init__()
 
     def within(self, step: str) -> NoPlainValue:
-        """The same, seen from the structure that holds the value at `step`."""
+        """Return the error as seen from the structure that holds the value at `step`."""
         self._path = step + self._path
         return self
 
@@ -35,11 +35,13 @@ class NoPlainValue(ValueError):
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON values. Dates and times become ISO 8601 text, durations too; decimals and UUIDs text, tuples
-    lists, members of an `Enum` their value, dataclasses objects, NumPy's numbers and arrays numbers and lists.
+    """Return the value as JSON values.
 
-    Raises `NoPlainValue` for everything else, and for nan and infinity, half a surrogate pair, keys that are no text,
-    and what contains itself."""
+    Dates, times and durations become ISO 8601 text, decimals and UUIDs text, tuples lists, `Enum` members their values,
+    dataclasses objects, and NumPy's numbers and arrays numbers and lists.
+
+    Raises `NoPlainValue` for everything else, and for nan, infinity, half a surrogate pair, keys that are no text, and
+    cycles."""
     return _plain(value, 0)
 
 
@@ -110,7 +112,7 @@ def _numpy(value: Any, depth: int) -> Any:
     if kind.kind == "f":
         if kind.itemsize > 8:
             raise NoPlainValue(f"{_named(value)} of {kind.itemsize * 8} bits has no exact JSON form")
-        if kind.itemsize < 8:  # in as many digits as it has: 0.1 and not 0.10000000149011612
+        if kind.itemsize < 8:  # with the digits of its own precision: 0.1 and not 0.10000000149011612
             value = value.astype(str).astype("float64") if value.shape else float(str(value))
     return _plain(value.tolist() if hasattr(value, "tolist") else value, depth + 1)
 
@@ -132,7 +134,7 @@ def _unicode(value: str) -> str:
 
 
 def _duration(value: dt.timedelta) -> str:
-    """ISO 8601, exact to the microsecond; a minus stands before the whole."""
+    """Return the duration in ISO 8601, exact to the microsecond. A minus sign stands before the whole."""
     sign, value = ("-", -value) if value < dt.timedelta() else ("", value)
     seconds = (
         f"{value.seconds}.{value.microseconds:06}".rstrip("0").rstrip(".") if value.microseconds else value.seconds
@@ -157,7 +159,7 @@ def _decimal(value: Decimal) -> str:
 
 
 def _member_or(form: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """For classes that an `Enum` may derive from: its members are their values."""
+    """Wrap a conversion of a class that an `Enum` may derive from: `Enum` members are converted to their values."""
     return lambda value: _plain(value.value, 0) if isinstance(value, Enum) else form(value)
 
 

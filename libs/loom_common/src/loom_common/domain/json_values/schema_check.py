@@ -1,7 +1,8 @@
-"""JSON Schema under a limit of time: how values are checked against what a pipeline declares.
+"""Validates values against JSON Schemas with a time limit.
 
-A schema is the pipeline's, the value anybody's. Patterns, unique items and references can make one check take for ever;
-here each keyword looks at the clock, and a check that takes too long is its record's error."""
+The pipeline supplies the schema, and anyone the value. Patterns, unique items and references can make a validation run
+practically without end. Here every keyword checks the clock, and a validation that takes too long is an error of its
+record."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 CHECK_SECONDS = 2.0
-"""How long one value may be checked."""
+"""The seconds that one validation may take."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -28,8 +29,9 @@ _deadline: ContextVar[float] = ContextVar("deadline of the check under way", def
 
 
 def validator_of(schema: Mapping[str, Any]) -> Any:
-    """A validator of the schema, to be used within `limited`. Nothing is fetched: a `$ref` must lie within it."""
-    # What a schema says it is has been seen to; named within, it would choose a validator of the library's own.
+    """Return a validator of the schema, to be used within `limited`. A `$ref` must point into the schema; nothing is
+    fetched."""
+    # The `$schema` at the top was checked; inside the schema it would select one of the library's own validators.
     return _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
 
 
@@ -41,8 +43,8 @@ def _without_dialect(schema: Any) -> Any:
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """One check. Raises `RecordError` where it takes too long (code `timeout`), or the schema refers to itself without
-    end (code `invalid_output`)."""
+    """Limit one validation. Raises `RecordError` where it takes too long (code `timeout`) or the schema refers to
+    itself without end (code `invalid_output`)."""
     token = _deadline.set(time.monotonic() + CHECK_SECONDS)
     try:
         yield
@@ -96,13 +98,13 @@ def _additional_properties(
 
 
 def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Each item once, seen in one pass: comparing every pair takes hours for a long list."""
+    """Check uniqueness in one pass, because comparing all pairs takes hours for a long list."""
     if wanted and validator.is_type(instance, "array") and len({_identity(each) for each in instance}) < len(instance):
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 
 def _identity(value: Any) -> str:
-    """Equal for equal JSON values: 1 is 1.0 and is not true."""
+    """Return a text that is equal for equal JSON values: 1 equals 1.0 and differs from true."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, float) and part.is_integer():

@@ -1,4 +1,5 @@
-"""Integers that a schema declares, as integers: JSON Schema takes `1.0` for an integer, a reader of a file does not."""
+"""Makes integers of numbers such as `1.0` where a schema declares an integer: JSON Schema accepts them, file readers do
+not."""
 
 from __future__ import annotations
 
@@ -7,17 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 Turn = Callable[[Any], Any]
-"""A value with its declared integers as `int`. What needs no change is returned as it is."""
+"""A function that returns a value with its declared integers as `int`, or the same value where nothing changes."""
 _Known = dict[int, Turn | None]
 
 
 def whole_numbers(schema: Mapping[str, Any]) -> Turn | None:
-    """What turns `1.0` into `1` wherever `schema` declares an integer; None where it declares none."""
+    """Return the conversion for `schema`; None where it declares no integer."""
     return _turn(schema, schema, {})
 
 
 def _turn(schema: Any, root: Mapping[str, Any], known: _Known) -> Turn | None:
-    """What is made of each part of the schema once, however often others refer to it."""
+    """Return the conversion of a part of the schema, made once for all references to it."""
     if not isinstance(schema, Mapping):
         return None
     if id(schema) not in known:
@@ -27,7 +28,7 @@ def _turn(schema: Any, root: Mapping[str, Any], known: _Known) -> Turn | None:
 
 
 def _of_itself(key: int, known: _Known) -> Turn:
-    """Stands for a part that is not made yet: a schema may refer to itself."""
+    """Return a conversion that looks up the part when it is used, because a schema may refer to itself."""
 
     def turned(value: Any) -> Any:
         turn = known[key]
@@ -54,7 +55,7 @@ def _types(schema: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _alternatives(schema: Mapping[str, Any]) -> list[Any]:
-    """The schemas of which one or all hold, unless one of them lets any number through."""
+    """Return the schemas of which one or all must hold, unless one of them accepts any number."""
     listed = [
         each for word in ("allOf", "anyOf", "oneOf") for each in schema.get(word, ()) if isinstance(each, Mapping)
     ]
@@ -81,8 +82,9 @@ def _all(turns: Sequence[Turn]) -> Turn | None:
 
 
 def integer_of(value: Any) -> Any:
-    """A whole float as the integer whose digits it is written with: beyond 2**53, `int` would give those of its binary
-    form. Other values are returned as they are."""
+    """Return a whole float as the integer with the digits that it is written with, and any other value unchanged.
+
+    Beyond 2**53, `int` would return the digits of its binary form instead."""
     return int(Decimal(repr(value))) if type(value) is float and value.is_integer() else value
 
 

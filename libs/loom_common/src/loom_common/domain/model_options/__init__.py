@@ -1,3 +1,3 @@
-"""How models are asked: providers, parameters, prices and further options of a call, as the pipeline file says them.
+"""How models are called: providers, parameters, prices and further options, as a pipeline file has them.
 
-The definition of a pipeline and the model clients come in here."""
+The pipeline definition and the model clients import it."""

@@ -1,4 +1,4 @@
-"""What a pipeline file says of how a model is asked, beyond what Loom says itself: parameters, body and headers."""
+"""Options of model calls that Loom has no key of its own for: parameters, body fields and headers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _OWN_WORDS = {
     "responseSchema": "`output`",
     "responseMimeType": "`output`",
 }
-"""What has a key of its own, and which."""
+"""Parameters that have a key of their own in the pipeline file, and that key."""
 _NEVER = frozenset(
     """messages contents system systemInstruction stream stream_options n candidateCount candidate_count tools
     tool_choice toolConfig functions function_call""".split()  # noqa: SIM905 - reads better than fifteen quotes
 )
-"""What Loom needs for itself: with another value it could not read the answer, or would pay for what it drops."""
+"""Fields that Loom sets itself: with another value it could not read the answer, or would pay for one that it drops."""
 _HEADERS_OF_ITS_OWN = frozenset(
     "host content-length content-type content-encoding accept-encoding transfer-encoding connection".split()  # noqa: SIM905
 )
@@ -73,8 +73,8 @@ Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 
 
 class CallOptions(Section):
-    """What is sent to a model besides. Each of `transform`, `evaluate` and a provider has these keys; what is said
-    nearer to the question outweighs what its provider says."""
+    """Options that are added to model calls. `transform`, `evaluate` and each provider have these keys, and a stage's
+    options override its provider's."""
 
     params: Parameters = Field(
         default_factory=dict,
@@ -89,13 +89,13 @@ class CallOptions(Section):
 
     @property
     def extras(self) -> Extras:
-        """The same as a value."""
+        """Return the options as a value."""
         return Extras(self.params, self.extra_body, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What is sent besides. References in headers are not resolved."""
+    """The options that are added to a call. References in headers are not resolved."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -108,14 +108,14 @@ class Extras:
         return hash(orjson.dumps(self.identity, option=orjson.OPT_SORT_KEYS))
 
     def outweighed_by(self, nearer: Extras) -> Self:
-        """Both, where `nearer` has the last word."""
+        """Return these options, overridden by those of `nearer`."""
         return type(self)(
             {**self.params, **nearer.params}, {**self.body, **nearer.body}, {**self.headers, **nearer.headers}
         )
 
     @property
     def identity(self) -> list[object]:
-        """What tells it from others, in JSON values."""
+        """Return JSON values that are equal for equal options only."""
         return [dict(self.params), dict(self.body), dict(self.headers)]
 
 

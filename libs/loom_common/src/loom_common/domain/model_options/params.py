@@ -1,4 +1,4 @@
-"""A pipeline's parameters: declared with a type, given as text on the command line, bound as values in SQL."""
+"""A pipeline's parameters: declared with a type, given as text, and bound as values in SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ParamType = Literal["string", "integer", "number", "boolean", "date", "datetime"
 
 
 class ParamSpec(Section):
-    """One parameter. Written short, `limit: 10`, its type is that of its default."""
+    """A declared parameter. In the short form `limit: 10` its type is that of the default."""
 
     type: ParamType = Field("string", description="`string`, `integer`, `number`, `boolean`, `date` or `datetime`.")
     default: Any = Field(None, description="Used where a run gives no value. Without it the run must.")
@@ -32,7 +32,7 @@ class ParamSpec(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """The default is of the type."""
+        """The default must be of the declared type."""
         kind, default = said(written, "type") or "string", said(written, "default")
         if default is not None and kind in _READ and not _readable(kind, default):
             yield mistake(("default",), "param_default", _MEANT[kind], default)
@@ -87,7 +87,7 @@ _MEANT = {
     "date": "a date: 2024-01-31",
     "datetime": "a date and time: 2024-01-31T12:00:00",
 }
-"""How each type is written."""
+"""How values of each type are described in error messages."""
 
 
 def _readable(kind: str, value: Any) -> bool:
@@ -99,15 +99,15 @@ def _readable(kind: str, value: Any) -> bool:
 
 
 def example(kind: str) -> Any:
-    """Some value of the type, where any will do."""
+    """Return a sample value of the type."""
     texts = {"integer": "0", "number": "0", "boolean": "false", "date": "2024-01-31", "datetime": "2024-01-31T12:00:00"}
     return _READ[kind](texts.get(kind, ""))
 
 
 def typed(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every declared parameter as a Python object of its type, for binding into SQL.
+    """Return the value of every declared parameter as a Python object of its type, for binding in SQL.
 
-    Raises `InvalidDefinition` with every unknown, missing or ill-typed parameter."""
+    Raises `InvalidDefinition` with every unknown, missing or wrongly typed parameter."""
     expected = f"one of {', '.join(specs)}" if specs else "none: the pipeline declares no parameter"
     problems = [
         Problem(("params", name), f"the parameter '{name}'", expected, closest(name, specs))
@@ -130,5 +130,5 @@ def typed(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str,
 
 
 def resolved(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Like `typed`, but as JSON values: dates as ISO 8601 text. This is what a run's plan carries."""
+    """Return the same values as JSON, with dates in ISO 8601, for a run's plan."""
     return {name: _as_text(value) for name, value in typed(specs, given).items()}

@@ -1,4 +1,4 @@
-"""What a model's tokens cost, as a user says it."""
+"""Prices of models that the user sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MILLION = 1_000_000
 
 
 class ModelPrice(Section):
-    """USD per million tokens."""
+    """A model's prices in USD per million tokens."""
 
     input: float = Field(ge=0, description="USD per million tokens of questions.")
     output: float = Field(ge=0, description="USD per million tokens of answers.")
@@ -21,12 +21,12 @@ class ModelPrice(Section):
     )
 
     def of(self, tokens_in: int, tokens_cached: int, tokens_out: int) -> float:
-        """USD. `tokens_cached` are among `tokens_in`."""
+        """Return the cost in USD. `tokens_cached` are included in `tokens_in`."""
         cached = self.input if self.cached is None else self.cached
         fresh = tokens_in - tokens_cached
         return (fresh * self.input + tokens_cached * cached + tokens_out * self.output) / _MILLION
 
 
 def price_named(prices: Mapping[str, ModelPrice], provider: str, model: str) -> ModelPrice | None:
-    """The price a user gave for a model: under `provider:model`, else under the model's name alone."""
+    """Return the user's price of a model: under `provider:model`, else under the model's name."""
     return prices.get(f"{provider}:{model}") or prices.get(model)

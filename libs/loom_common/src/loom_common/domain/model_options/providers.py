@@ -1,4 +1,4 @@
-"""Where models are served: the providers that Loom knows by name, and what a user says of them or of further ones."""
+"""The model providers: those that Loom knows, and those that a user configures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names
 
 Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
-"""How an endpoint is spoken to."""
+"""The protocols of endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One that is known by name."""
+    """A provider that Loom knows by name."""
 
     base_url: str
     key: str | None = None
-    """The credential reference of its usual key, which is sent where it is set; None: it asks for none."""
+    """The reference of its default key, which is sent if it is set; None where the provider needs no key."""
     wire: Wire = "openai"
     base_url_variable: str | None = None
     """The environment variable that usually names another endpoint of it."""
@@ -59,10 +59,10 @@ PROVIDERS = {
     "llamacpp": Provider("http://localhost:8080/v1"),
     "simulated": Provider("http://127.0.0.1:8089/v1"),
 }
-"""By the name before the colon of `model`."""
+"""The known providers, by the name in front of the colon in `model`."""
 
 ADAPTED = frozenset({"bedrock", "cohere"})
-"""Those whose protocol Loom does not speak itself: they need an extra (docs/adr/0009)."""
+"""The providers whose protocol Loom does not implement. They need an extra package (docs/adr/0009)."""
 
 
 def known_provider(name: str) -> Provider | None:
@@ -96,7 +96,7 @@ def is_known(name: str) -> bool:
 
 
 class RateLimit(Section):
-    """How much may be asked, by all workers together. At least one of the two."""
+    """The rate limit of a provider, for all workers together. At least one of the two limits is required."""
 
     requests_per_minute: int | None = Field(None, ge=1, description="In any 60 s, at each model.")
     tokens_per_minute: int | None = Field(
@@ -105,13 +105,13 @@ class RateLimit(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """It says something."""
+        """At least one of the limits is required."""
         if said(written, "requests_per_minute") is None and said(written, "tokens_per_minute") is None:
             yield mistake((), "missing_for_type", "`requests_per_minute` or `tokens_per_minute`", written)
 
 
 class ProviderConfig(CallOptions):
-    """The connection to a provider: a known one, or one of your own by a name of your own."""
+    """The settings of a provider: a known one, or one under a name of your own."""
 
     type: Wire | None = Field(
         None, description="How it is spoken to. Default: as the provider of that name is; `openai` for other names."
@@ -130,7 +130,7 @@ class ProviderConfig(CallOptions):
 
 
 def provider_mistakes(written: Any) -> Iterable[Mistake]:
-    """In a section with `providers`: those of the user's own that do not say where they are."""
+    """In a section with `providers`, report those under the user's own names that lack a base URL."""
     providers = said(written, "providers")
     for name, provider in providers.items() if isinstance(providers, Mapping) else ():
         if isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url") and not is_known(name):
@@ -139,12 +139,13 @@ def provider_mistakes(written: Any) -> Iterable[Mistake]:
 
 
 _TAG = re.compile(r"(v?\d|latest|instruct|chat|text|code|base|mini|small|medium|large|vision|cloud|e\d)", re.IGNORECASE)
-"""How what stands behind the colon of a local model's name begins: `llama3.2:1b`, `mixtral:8x7b`, `phi3:mini`."""
+"""Matches the beginning of a tag after the colon in a local model's name: `llama3.2:1b`, `mixtral:8x7b`,
+`phi3:mini`."""
 
 
 def model_mistake(model: str, configured: Iterable[str]) -> str | None:
-    """What was expected where `provider:model` names a provider that is nearly one of those that there are; None where
-    it is one, or where the colon belongs to the model's name."""
+    """Return what was expected where the prefix of `provider:model` resembles a provider; None where it is one, or
+    where the colon belongs to the model's name."""
     prefix, colon, rest = model.partition(":")
     known = [*provider_names(), *configured] if colon else []
     if not colon or not rest or prefix in known:
@@ -157,8 +158,10 @@ def model_mistake(model: str, configured: Iterable[str]) -> str | None:
 
 
 def split_model(model: str, configured: dict[str, ProviderConfig] | None = None) -> tuple[str, str]:
-    """The provider and the model that `provider:model` names. A prefix that is no provider belongs to the model, as in
-    `llama3.2:1b`; without one it is OpenAI's, or what speaks like it."""
+    """Return the provider and the model that `provider:model` names.
+
+    A prefix that is no provider belongs to the model, as in `llama3.2:1b`. Without a provider, it is OpenAI or a
+    compatible server."""
     prefix, colon, rest = model.partition(":")
     if colon and rest and (prefix in (configured or {}) or is_known(prefix)):
         return prefix, rest

@@ -1,3 +1,3 @@
-"""Prompt templates: how they are read, checked and rendered, in a sandbox and without input or output.
+"""Prompt templates: how they are read, checked and rendered in a sandbox. They do no I/O.
 
-The transformer, the evaluator and the reader of pipeline files come in here."""
+The transformer, the evaluator and the reader of pipeline files import it."""

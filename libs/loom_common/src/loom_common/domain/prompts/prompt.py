@@ -1,8 +1,7 @@
-"""Prompts: Jinja2 templates that see `input`, `context` and `params`, and nothing else of the machine.
+"""Prompts: Jinja2 templates that can use `input`, `context` and `params`, and nothing else.
 
-What a value looks like as text, and how far an expression may grow, says `templates.py`. A name that is not there is an
-error, never an empty string. `input.items` is the field of that name where the
-record has one, not a method of the mapping."""
+`templates.py` defines how values become text and how large an expression may grow. An unknown name is an error, never
+an empty text. `input.items` is the record's field where it has one, and not the method of the mapping."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ from loom_common.errors import RecordError
 from loom_common.text import named, readable
 
 ROOTS = ("input", "context", "params")
-"""What a prompt may name."""
+"""The names that a prompt may use."""
 
 _OF_THE_DATA = (
     jinja2.TemplateError,
@@ -29,11 +28,11 @@ _OF_THE_DATA = (
     RuntimeError,
     MemoryError,
 )
-"""What an expression of the prompt may raise for what it finds in a record, endless recursion included."""
+"""The errors that a prompt's expression may raise because of a record's data, endless recursion included."""
 
 
 class _Root(dict[str, Any]):
-    """One of the three roots, which knows its name."""
+    """One of the three roots, with its name for error messages."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -41,7 +40,7 @@ class _Root(dict[str, Any]):
 
 
 class _Missing(jinja2.StrictUndefined):
-    """Says which name is missing, and what there is instead."""
+    """The value of a missing name, which raises an error that names it and lists the existing names."""
 
     @property
     def _undefined_message(self) -> str:
@@ -55,7 +54,7 @@ class _Missing(jinja2.StrictUndefined):
 
 
 def environment() -> jinja2.Environment:
-    """What templates are compiled in."""
+    """Return the Jinja2 environment of prompts."""
     return Environment(_Missing)
 
 
@@ -69,7 +68,7 @@ class Prompt:
         self._params = _Root("params", params)
 
     def render(self, data: Mapping[str, Any]) -> str:
-        """The prompt for a record's input. Raises `RecordError` (code `prompt`) naming what is missing."""
+        """Return the prompt for a record's input. Raises `RecordError` (code `prompt`) that names what is missing."""
         try:
             parts = self._template.generate(input=_Root("input", data), context=self._context, params=self._params)
             return readable(plain_text(parts))

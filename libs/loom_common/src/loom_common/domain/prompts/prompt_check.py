@@ -1,4 +1,4 @@
-"""Mistakes in a prompt that can be seen without a record, each where it was made."""
+"""Finds mistakes in a prompt without rendering it, with their positions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _ENDS = {"{{": "}}", "{%": "%}", "{#": "#}"}
 
 @dataclass(frozen=True, slots=True)
 class PromptMistake:
-    """One mistake in a prompt: the 1-based line in its text, what was found, what was expected."""
+    """A mistake in a prompt: its 1-based line, what was found, and what was expected."""
 
     line: int
     found: str
     expected: str
     suggestion: str | None = None
     column: int | None = None
-    """1-based; None where the place in the line is not known."""
+    """The 1-based column; None where it is unknown."""
 
     def __str__(self) -> str:
         hint = f" Did you mean '{self.suggestion}'?" if self.suggestion else ""
@@ -35,7 +35,7 @@ class PromptMistake:
 
 @dataclass(frozen=True, slots=True)
 class PromptField:
-    """A field of the input that a prompt names, and where."""
+    """A field of the input that a prompt uses, and its position."""
 
     name: str
     line: int
@@ -43,8 +43,8 @@ class PromptField:
 
 
 def check_prompt(text: str, context: Collection[str], params: Collection[str]) -> list[PromptMistake]:
-    """Every mistake that can be seen without a record: syntax, unknown variables, filters and tests, and unknown names
-    under `context` and `params`."""
+    """Return every mistake that can be found without a record: syntax, unknown variables, filters and tests, and
+    unknown names under `context` and `params`."""
     text = text.replace("\r\n", "\n")
     compiling = environment()
     try:
@@ -85,7 +85,7 @@ def check_prompt(text: str, context: Collection[str], params: Collection[str]) -
 
 
 def fields_of(text: str) -> list[PromptField]:
-    """Every field of the input that a prompt cannot do without. None of a prompt that cannot be read."""
+    """Return every input field that a prompt requires; none where the prompt cannot be read."""
     text = text.replace("\r\n", "\n")
     try:
         tree = environment().parse(text)
@@ -100,7 +100,7 @@ def fields_of(text: str) -> list[PromptField]:
 
 
 def params_of(text: str) -> set[str] | None:
-    """Every parameter that a prompt names; None where it cannot be told, as in `{{ params }}`."""
+    """Return every parameter that a prompt uses; None where that cannot be known, as in `{{ params }}`."""
     try:
         tree = environment().parse(text)
     except jinja2.TemplateSyntaxError:
@@ -111,7 +111,7 @@ def params_of(text: str) -> set[str] | None:
 
 
 def _unknown_functions(tree: nodes.Template, compiling: jinja2.Environment, text: str) -> Iterator[PromptMistake]:
-    """Filters and tests that there are not, and other templates, which there are none of."""
+    """Yield unknown filters and tests, and references to other templates, which do not exist."""
     kinds: tuple[tuple[type[Any], str, Collection[str], str], ...] = (
         (nodes.Filter, "filter", compiling.filters, r"\|\s*"),
         (nodes.Test, "test", compiling.tests, r"\bis\s+(?:not\s+)?"),
@@ -162,7 +162,7 @@ def _at(text: str, offset: int, found: str, expected: str) -> PromptMistake:
 
 
 def _unclosed_tag(text: str) -> int | None:
-    """Where a `{{`, `{%` or `{#` opens that is not closed before the next one opens."""
+    """Return the position of a `{{`, `{%` or `{#` that is not closed before the next one opens."""
     at = 0
     while (opened := _TAG.search(text, at)) is not None:
         start = opened.start()
@@ -175,7 +175,7 @@ def _unclosed_tag(text: str) -> int | None:
 
 
 def _unclosed_block(text: str) -> tuple[int, str] | None:
-    """Where the innermost block opens that has no end, and its name."""
+    """Return the line and the name of the innermost block without an end."""
     opened: list[tuple[int, str]] = []
     for tag in _TAG.finditer(text):
         name = tag["name"] or ""
@@ -193,7 +193,7 @@ def _column_of_lookup(text: str, line: int, root: str, name: str) -> int | None:
 
 
 def _column(text: str, line: int, pattern: str) -> int | None:
-    """Where the pattern (its group `it`, where it has one) first stands in the 1-based line."""
+    """Return the column in which the pattern (or its group `it`) first occurs in the 1-based line."""
     lines = text.split("\n")
     found = re.search(pattern, lines[line - 1]) if 0 < line <= len(lines) else None
     if found is None:
@@ -202,7 +202,7 @@ def _column(text: str, line: int, pattern: str) -> int | None:
 
 
 def _names_bound(tree: nodes.Template) -> set[str]:
-    """Variables that the template itself sets: loops, `set`, macros and their arguments, imports."""
+    """Return the variables that the template sets itself: in loops, `set`, macros, their arguments, and imports."""
     bound = {name.name for name in tree.find_all(nodes.Name) if name.ctx in ("store", "param")}
     bound |= {macro.name for macro in tree.find_all(nodes.Macro)}
     if next(tree.find_all(nodes.For), None):
@@ -213,8 +213,9 @@ def _names_bound(tree: nodes.Template) -> set[str]:
 
 
 def _looked_up(tree: nodes.Template, own: set[str], *, also_optional: bool = False) -> Iterable[tuple[str, str, int]]:
-    """`context.name` and `params["name"]`, wherever they stand: (root, name, line). Those that the template does
-    without, by `default` or because it asks whether they are there, are left out."""
+    """Yield each `context.name` and `params["name"]` as (root, name, line).
+
+    Names with a `default`, or whose existence the template tests, are left out unless `also_optional`."""
     asked = {_lookup(test.node) for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")}
     spared = {id(filtered.node) for filtered in tree.find_all(nodes.Filter) if filtered.name in ("default", "d")}
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
@@ -226,7 +227,7 @@ def _looked_up(tree: nodes.Template, own: set[str], *, also_optional: bool = Fal
 
 
 def _lookup(node: nodes.Node | None) -> tuple[str, str] | None:
-    """The root and the name of `root.name` and `root["name"]`; None for anything else."""
+    """Return the root and the name of `root.name` or `root["name"]`; None for any other node."""
     if not isinstance(node, nodes.Getattr | nodes.Getitem):
         return None
     if not isinstance(node.node, nodes.Name) or node.node.name not in ROOTS:

@@ -1,8 +1,8 @@
-"""The template language of prompts: what a value looks like as text, and how far an expression may grow.
+"""The template language of prompts: how values become text, and how large an expression may grow.
 
-A prompt is text, so a value that is not text stands in it as JSON writes it: UTF-8, fields in their order, `true` and
-`null`, nothing escaped for HTML. An expression that would need more memory than any prompt can is refused before
-it is computed: inside one such operation no time limit and no signal would be heeded."""
+In a prompt, a value that is not text is written as JSON: in UTF-8, with fields in order, and without escapes for HTML.
+An expression whose result would be larger than any prompt is refused before it is computed, because no time limit and
+no signal can interrupt such an operation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 LARGEST_TEXT = 64 * 1024 * 1024
-"""Characters of a prompt, and of any text or list on the way to it."""
+"""The most characters of a prompt, and of a text or list inside its expressions."""
 LARGEST_NUMBER = 1_000_000
-"""Bits of a whole number."""
+"""The most bits of an integer."""
 
 _WIDTH = re.compile(r"\d{7,}")
 _NESTED_FIELD = re.compile(r"\{[^{}]*\{")
 _TAKE_A_SIZE = ("batch", "center", "indent", "round", "slice", "tojson", "truncate", "wordwrap")
-"""Filters whose whole numbers say how large their result is."""
+"""Filters whose integer arguments determine the size of their result."""
 _PADDING = ("center", "expandtabs", "ljust", "rjust", "zfill")
 
 
@@ -37,7 +37,7 @@ class TooLarge(ValueError):
 
 
 def as_text(value: Any) -> Any:
-    """A value as it stands in a prompt: text as it is, everything that JSON knows as JSON."""
+    """Return a value as a prompt shows it: text unchanged, any other JSON value as JSON."""
     if isinstance(value, str | jinja2.Undefined | Macro):
         return value
     if value is None or isinstance(value, bool | Mapping | list | tuple):
@@ -48,20 +48,20 @@ def as_text(value: Any) -> Any:
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """JSON as a model reads it best: UTF-8, fields in their order, no escapes that JSON does not need."""
+    """Return JSON in the form that models read best: UTF-8, fields in order, no unnecessary escapes."""
     return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, jinja2.Undefined):
-        return str(value)  # raises for a name that is not there
+        return str(value)  # raises for a missing name
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, Iterable) and not isinstance(value, bytes) else str(value)
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """Templates come from the pipeline's author and data from anywhere: neither may reach Python."""
+    """The sandbox of templates. Neither a pipeline's template nor a record's data can reach Python objects."""
 
     intercepted_binops = frozenset(("*", "**", "+", "%"))
 
@@ -76,13 +76,13 @@ class Environment(ImmutableSandboxedEnvironment):
         self.filters["format"] = _format
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """A field of the record before a method of the mapping."""
+        """Return the record's field in preference to a method of the mapping."""
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else super().getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
     def concatenated(self, parts: Sequence[Any]) -> str:
-        """What `~` makes of its operands."""
+        """Return the result of the operator `~`."""
         texts = [str(as_text(part)) for part in parts]
         _see_that_it_fits(sum(map(len, texts)))
         return "".join(texts)
@@ -116,7 +116,7 @@ class Environment(ImmutableSandboxedEnvironment):
 
 class _Code(compiler.CodeGenerator):
     def visit_Concat(self, node: nodes.Concat, frame: compiler.Frame) -> None:  # noqa: N802 - as Jinja names it
-        """`~` makes text of its operands as `{{ }}` does."""
+        """Compile `~` so that it converts its operands to text as `{{ }}` does."""
         self.write("environment.concatenated((")
         for operand in node.nodes:
             self.visit(operand, frame)
@@ -189,7 +189,7 @@ def _see_that_numbers_are_small(arguments: Iterable[Any]) -> None:
 
 
 def _see_that_method_fits(text: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """The methods of text whose result can be longer than text and arguments together."""
+    """Check the result size of the text methods whose results can exceed the text and arguments together."""
     given = (*args, *kwargs.values())
     if method in _PADDING:
         _see_that_numbers_are_small(given)
@@ -202,7 +202,7 @@ def _see_that_method_fits(text: str, method: str, args: Sequence[Any], kwargs: M
 
 
 def plain_text(parts: Iterable[str]) -> str:
-    """A rendered template as one text. Raises `TooLarge`."""
+    """Join a rendered template to one text. Raises `TooLarge`."""
     size, kept = 0, list[str]()
     for part in parts:
         size += len(part)

@@ -1,3 +1,3 @@
-"""What a run is made of while it goes: its plan, budgets, tallies, gates and retries, as values and pure functions.
+"""The parts of a running run as values and pure functions: plan, budget, tally, gates and retries.
 
-Everything above may import this package; it imports the definition and the values, and does no input or output."""
+Every package above may import it. It imports the definition and the values, and does no I/O."""

@@ -1,4 +1,4 @@
-"""What a handler may know of how often its message was tried."""
+"""Which attempt at a message a handler is making."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Attempt:
     """The attempt that is under way."""
 
     number: int = 1
-    """1-based: how often the message came, its waits on the retry ladder counted, its redeliveries not."""
+    """The 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""
     last: bool = False
-    """Whether transient trouble ends it: what cannot be done now is kept in quarantine."""
+    """Whether this is the last attempt: records that still fail with a transient error are quarantined."""
     redelivered: int = 0
     """How often it was delivered before and not acknowledged, where the broker counts."""

@@ -1,10 +1,11 @@
-"""A circuit breaker as a state machine. Pure: it is told the time and what happened, and says who may go.
+"""A circuit breaker as a state machine. It does no I/O: callers pass in the time and the results of calls.
 
-Closed: everyone may. After `failures` in a row it is open: nobody may for `open_seconds`. Then half-open: one probe
-at a time may; `successes` of them in a row close it, one failure opens it again.
+Closed, it admits every call. After `failures` consecutive failures it opens and admits none for `open_seconds`. It is
+then half-open and admits one probe at a time: `successes` consecutive successful probes close it, and one failure opens
+it again.
 
-A row is one of calls in the order they began. Calls that hang end long after others that began later, and several at
-once where their timeouts fall together: if a later one was answered, they say nothing of the upstream."""
+Calls are consecutive in the order in which they began. Calls that hang end long after calls that began later, and
+several may time out at once. If a later call was answered, such failures do not count."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Of a breaker."""
+    """The three states of a breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -25,32 +26,33 @@ class Policy:
     """When a breaker opens and closes."""
 
     failures: int = 5
-    """In a row, until it opens."""
+    """Consecutive failures that open it."""
     open_seconds: float = 60.0
     successes: int = 3
-    """Of probes in a row, until it closes."""
+    """Consecutive successful probes that close it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Leave to call. What comes of a call counts only while the breaker is still as it was when the call began."""
+    """The permission to make a call. The call's result counts only if the breaker's state has not changed since it
+    began."""
 
     opening: int
     probe: bool
     number: int
-    """In the order of beginning."""
+    """The number of the call, in the order in which calls began."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Of one upstream. Times are seconds of one clock that never goes back."""
+    """The breaker of one upstream. All times are seconds of one monotonic clock."""
 
     policy: Policy = Policy()
     state: State = State.CLOSED
     failures: int = 0
-    """In a row."""
+    """Consecutive failures."""
     successes: int = 0
-    """Of probes in a row."""
+    """Consecutive successful probes."""
     opening: int = 0
     """How often it opened."""
     opened_at: float = 0.0
@@ -58,12 +60,12 @@ class Breaker:
     probed_at: float = 0.0
     """When the last probe began."""
     begun: int = 0
-    """Calls so far."""
+    """The number of calls that began."""
     answered: int = 0
     """The number of the latest call that was answered."""
 
     def admit(self, now: float) -> Ticket | None:
-        """Leave to call; None where the answer is no, or not yet: see `probe_in`."""
+        """Return the permission to call; None where the call must not be made, or not yet (see `probe_in`)."""
         if self.state is State.OPEN and self.probe_in(now) <= 0:
             self.state, self.successes, self.probing = State.HALF_OPEN, 0, False
         if self.state is State.CLOSED:
@@ -74,13 +76,13 @@ class Breaker:
         return self._ticket(probe=True)
 
     def probe_in(self, now: float) -> float:
-        """Seconds until the next probe; 0 where it is not open."""
+        """Return the seconds until the next probe; 0 where it is not open."""
         if self.state is not State.OPEN:
             return 0.0
         return max(0.0, self.opened_at + self.policy.open_seconds - now)
 
     def succeeded(self, ticket: Ticket) -> None:
-        """The call was answered."""
+        """Record that the call was answered."""
         if not self._counts(ticket):
             return
         self.failures = 0
@@ -92,7 +94,7 @@ class Breaker:
                 self.state = State.CLOSED
 
     def failed(self, ticket: Ticket, now: float) -> None:
-        """The upstream was not there for the call."""
+        """Record that the call failed because of the upstream."""
         if not self._counts(ticket) or ticket.number < self.answered:
             return
         self.failures += 1
@@ -101,7 +103,7 @@ class Breaker:
             self.opening += 1
 
     def abandoned(self, ticket: Ticket) -> None:
-        """The call ended without a word about the upstream."""
+        """Record that the call ended without showing whether the upstream works."""
         if ticket.probe and self._counts(ticket):
             self.probing = False
 

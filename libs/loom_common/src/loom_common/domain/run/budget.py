@@ -1,8 +1,8 @@
-"""Whether a run's budget covers a call that has not been made yet. Pure.
+"""Decides whether a run's budget covers a call before it is made. It does no I/O.
 
-A call is made only when its worst case fits beside everything spent and everything reserved, so that the budget is
-never passed, whatever its answer costs. The worst case depends on the longest answer that is allowed, so a call may be
-granted less than it asks for: its answer is then allowed fewer tokens."""
+A call is made only if its worst case fits beside everything that is spent and reserved. The budget is therefore never
+exceeded, whatever the answer costs. The worst case depends on the longest allowed answer, so a call may be granted less
+than it asked for; its answer is then limited to fewer tokens."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 _DUST = 1e-9
-"""USD that rounding may take."""
+"""The rounding error that is tolerated, in USD."""
 
 
 class Budget(BaseModel):
-    """What a run may spend, as its batches carry it."""
+    """A run's budget, as its batches carry it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,82 +25,85 @@ class Budget(BaseModel):
 
 
 SHARES = 256
-"""A call may take this part of the rest for its worst case without being limited to the length of answers seen so far.
-So many calls can be under way at once while each of them still has more room than it needs."""
+"""A call may reserve this fraction of the remaining budget without a lower limit on its answer.
+
+This many calls can be in flight at once while each of them still has its full limit."""
 
 
 class BudgetDecision(StrEnum):
-    """What becomes of a call."""
+    """The decision about a call."""
 
     GRANTED = "granted"
     WAITS = "waits"
-    """It would fit if others, whose calls are under way, came back with less than their worst case."""
+    """The call would fit if calls in flight cost less than their worst case."""
     EXHAUSTED = "exhausted"
-    """It does not fit, whatever the calls under way will cost."""
+    """The call does not fit, whatever the calls in flight will cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a call may cost at worst, by how long an answer it is allowed. USD."""
+    """The worst case of a call in USD, by the length of the answer that it is allowed."""
 
     full: float
-    """The answer may be as long as the pipeline says."""
+    """The worst case with the answer limit of the pipeline."""
     enough: float
-    """It may be longer than nearly all answers so far."""
+    """The worst case with a limit that nearly all earlier answers stayed within."""
     least: float
-    """It may be as long as most answers so far. With less, the call is not worth making."""
+    """The worst case with a limit that most earlier answers stayed within. With less, the call is not worth making."""
     judged: float = 0.0
-    """What judging the answer will cost: it is set apart with the call."""
+    """The cost of judging the answer, which is set aside with the call."""
     judging: bool = False
-    """Whether the call judges. Then it may take what was set apart for judging."""
+    """Whether the call itself judges an answer. It may then use what is set aside for judging."""
     patient: bool = True
-    """Whether it may wait for judgements that will perhaps cost less than what was set apart for them. Where it has
-    waited in vain and nothing was judged yet, what is set apart is only an estimate, and holds it up no longer."""
+    """Whether it may wait for judgements that may cost less than what is set aside for them.
+
+    After a call has waited in vain, and while nothing was judged yet, what is set aside is a mere estimate and no
+    longer delays the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """A run's money. USD."""
+    """The state of a run's budget, in USD."""
 
     spent: float = 0.0
-    """True cost of calls that were answered."""
+    """The cost of calls that were answered."""
     lost: float = 0.0
-    """Worst case of calls that were under way in a process that died: the provider may have charged them."""
+    """The worst case of calls whose process died, because the provider may have charged them."""
     reserved: float = 0.0
-    """Worst case of the calls that are under way."""
+    """The worst case of the calls in flight."""
     owed: float = 0.0
-    """What is set apart to judge what was answered already."""
+    """The sum that is set aside to judge answers."""
     judged: int = 0
-    """Records that were judged."""
+    """The number of records that were judged."""
     judging: float = 0.0
-    """What judging them has cost, all together."""
+    """The cost of judging them."""
 
     @property
     def gone(self) -> float:
-        """What cannot come back."""
+        """The sum that cannot be freed any more."""
         return self.spent + self.lost
 
 
 _MARGIN = 1.5
-"""How much more may be set apart for a judgement than judgements have cost."""
+"""The factor on the mean cost of judging that is set aside per record."""
 
 
 def owed_for(estimate: float, standing: BudgetState) -> float:
-    """What is set apart to judge a record: by what judging has cost in the run, before it has by an estimate. USD."""
+    """Return the USD to set aside to judge a record: from the run's own judging costs, or else from the estimate."""
     if not estimate or not standing.judged:
         return estimate
     return _MARGIN * standing.judging / standing.judged
 
 
 def fits(limit: float, standing: BudgetState, owed: float) -> BudgetDecision:
-    """Whether so much can be set apart for judgements, beside everything else."""
+    """Decide whether `owed` USD can be set aside for judging."""
     if standing.gone + standing.reserved + standing.owed + owed <= limit + _DUST:
         return BudgetDecision.GRANTED
     return BudgetDecision.WAITS if standing.reserved + standing.owed > _DUST else BudgetDecision.EXHAUSTED
 
 
 def decide(limit: float, standing: BudgetState, need: Need) -> tuple[BudgetDecision, float]:
-    """Whether a call may be made under a budget of `limit` USD, and what it may cost at worst."""
+    """Decide whether a call may be made under a budget of `limit` USD, and return what it may cost at most."""
     bold = not need.patient and not standing.judged
     owed = 0.0 if need.judging else need.judged if bold else standing.owed + need.judged
     rest = limit - standing.gone - standing.reserved - owed + _DUST

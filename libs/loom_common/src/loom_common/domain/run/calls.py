@@ -1,4 +1,4 @@
-"""Model calls, added up: how many, of whom, what for, and what they took."""
+"""Sums of model calls: their number, tokens and cost by purpose, provider and model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = tuple[str, str, str]
-"""Purpose, provider, model."""
+"""The purpose, the provider and the model."""
 
 
 class Calls(BaseModel):
@@ -33,7 +33,7 @@ class Calls(BaseModel):
 
     @property
     def kind(self) -> Kind:
-        """What calls must share to be added up."""
+        """The purpose, provider and model, by which calls are added up."""
         return (self.purpose, self.provider, self.model)
 
     def __add__(self, other: Calls) -> Self:
@@ -51,7 +51,7 @@ AMOUNTS = tuple(name for name in Calls.model_fields if name not in ("purpose", "
 
 
 def summed(calls: Iterable[Calls]) -> tuple[Calls, ...]:
-    """One entry per kind, in a fixed order."""
+    """Return one entry per kind of call, sorted."""
     found: dict[Kind, Calls] = {}
     for each in calls:
         found[each.kind] = found[each.kind] + each if each.kind in found else each
@@ -59,7 +59,7 @@ def summed(calls: Iterable[Calls]) -> tuple[Calls, ...]:
 
 
 def difference(now: Iterable[Calls], before: Iterable[Calls]) -> tuple[Calls, ...]:
-    """What must be added to `before` to have `now`; kinds that are equal are left out."""
+    """Return what must be added to `before` to get `now`. Kinds that are equal in both are left out."""
     found = {each.kind: each for each in summed(now)}
     for each in summed(before):
         nothing = Calls(purpose=each.purpose, provider=each.provider, model=each.model)
@@ -68,7 +68,7 @@ def difference(now: Iterable[Calls], before: Iterable[Calls]) -> tuple[Calls, ..
 
 
 def advanced(calls: Iterable[Calls], stage: str) -> dict[str, float]:
-    """The same as fields of a `Tally`."""
+    """Return the sums as fields of a `Tally`."""
     calls = list(calls)
     if not calls:
         return {}

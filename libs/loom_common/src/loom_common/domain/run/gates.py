@@ -1,7 +1,7 @@
-"""Quality gates: from the scores of one record to a verdict. Pure.
+"""Quality gates: they decide from a record's scores whether it passes. They do no I/O.
 
-A score passes if `score >= threshold`. The words of each reason are part of the contract: people
-search for them, and `quarantined_records.failure_reason` holds them."""
+A score passes if `score >= threshold`. The texts of the reasons are part of the contract, because
+`quarantined_records.failure_reason` holds them and people search for them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NO_RESULTS = "No evaluation results"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What one evaluator said of one record."""
+    """The score that one evaluator gave a record."""
 
     name: str
     value: float
-    """In [0, 1]."""
+    """A number in [0, 1]."""
     threshold: float | None = None
     """None only under a `weighted` gate."""
     weight: float = 1.0
@@ -29,13 +29,13 @@ class Score:
 
     @property
     def passed(self) -> bool:
-        """Inclusive: a score on its threshold passes. Without a threshold there is nothing to miss."""
+        """Whether the score is at least its threshold. A score without a threshold passes."""
         return self.threshold is None or self.value >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gate's answer. `reason` stands where it did not pass."""
+    """A gate's decision. `reason` is set where the record did not pass."""
 
     passed: bool
     reason: str | None = None
@@ -45,20 +45,20 @@ PASSED = Verdict(passed=True)
 
 
 class QualityGate(Protocol):
-    """Decides about one record. Registered under a name, or named `module:Class` in the pipeline file."""
+    """Decides about one record. It is registered under a name, or named `module:Class` in the pipeline file."""
 
     def apply(self, scores: Sequence[Score]) -> bool | Verdict:
-        """True or a passing `Verdict` lets the record through."""
+        """Return True or a passing `Verdict` to let the record through."""
         ...
 
 
 def _short(value: float) -> str:
-    """0.8 for 0.8, 0.75 for 0.75: thresholds as the user wrote them."""
+    """Return 0.8 as `0.8` and 0.75 as `0.75`, as the user wrote the threshold."""
     return f"{value:g}"
 
 
 def all_pass(scores: Sequence[Score]) -> Verdict:
-    """Passes when every evaluator passed."""
+    """Pass if every evaluator passed."""
     failed = [score for score in scores if not score.passed]
     if not failed:
         return PASSED
@@ -70,7 +70,7 @@ def all_pass(scores: Sequence[Score]) -> Verdict:
 
 
 def majority_pass(scores: Sequence[Score]) -> Verdict:
-    """Passes when more than half passed: 2 of 4 fails."""
+    """Pass if more than half of the evaluators passed: 2 of 4 fails."""
     passed = sum(score.passed for score in scores)
     if passed * 2 > len(scores):
         return PASSED
@@ -78,17 +78,17 @@ def majority_pass(scores: Sequence[Score]) -> Verdict:
 
 
 def any_pass(scores: Sequence[Score]) -> Verdict:
-    """Passes when at least one passed."""
+    """Pass if at least one evaluator passed."""
     return PASSED if any(score.passed for score in scores) else Verdict(False, "No evaluators passed threshold")
 
 
 def weighted(threshold: float) -> Callable[[Sequence[Score]], Verdict]:
-    """Passes when the weighted mean of the scores reaches `threshold`."""
+    """Return a gate that passes if the weighted mean of the scores reaches `threshold`."""
 
     def gate(scores: Sequence[Score]) -> Verdict:
         weight = sum(score.weight for score in scores)
         mean = sum(score.value * score.weight for score in scores) / weight
-        # A mean that equals the threshold in decimal must not fail for its binary representation.
+        # A mean that equals the threshold in decimal must not fail because of its binary representation.
         if round(mean, 12) >= round(threshold, 12):
             return PASSED
         return Verdict(False, f"Weighted average below threshold ({mean:.3f} < {_short(threshold)})")
@@ -101,11 +101,11 @@ BUILTIN: dict[str, Callable[[Sequence[Score]], Verdict]] = {
     "majority_pass": majority_pass,
     "any_pass": any_pass,
 }
-"""The gates that need no setting. `weighted` takes its threshold."""
+"""The gates without settings. `weighted` needs its threshold."""
 
 
 def decide(gate: Callable[[Sequence[Score]], bool | Verdict], scores: Sequence[Score], name: str) -> Verdict:
-    """Ask `gate` about `scores`. No results at all never pass, whatever the gate."""
+    """Apply the gate to the scores. A record without scores never passes."""
     if not scores:
         return Verdict(False, NO_RESULTS)
     answer = gate(scores)
@@ -116,7 +116,7 @@ def decide(gate: Callable[[Sequence[Score]], bool | Verdict], scores: Sequence[S
 
 
 def below_batch_threshold(passed: int, judged: int, threshold: float | None) -> str | None:
-    """The run's message when too small a share of its judged records passed; None when enough did."""
+    """Return the run's message if too small a share of its judged records passed; None otherwise."""
     if threshold is None or not judged or passed / judged >= threshold:
         return None
     return f"Batch quality below threshold: {passed / judged:.1%} < {threshold:.1%}"

@@ -1,7 +1,7 @@
-"""A run's plan: the validated pipeline with everything it needs to be carried out anywhere.
+"""A run's plan: the validated pipeline with everything that any worker needs to carry it out.
 
-Prompts and context files travel inside it, so a worker needs no shared disk for them. It is
-content-addressed: messages carry its hash, workers keep the last few plans in memory."""
+It contains prompts and context files, so workers need no shared disk for them. It is named by the hash of its content:
+messages carry the hash, and workers cache the last few plans."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Replay(BaseModel):
 
 
 class Plan(BaseModel):
-    """Immutable; the same for every batch of a run."""
+    """The plan, which is immutable and the same for every batch of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +43,7 @@ class Plan(BaseModel):
     beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
 
     def encoded(self) -> bytes:
-        """The bytes whose hash names this plan."""
+        """Return the bytes whose hash names this plan."""
         return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
     @staticmethod
@@ -65,13 +65,15 @@ class Plan(BaseModel):
         return content_hash(self.encoded())
 
     def text_of(self, path_or_text: str) -> str:
-        """A prompt as text: the travelling file of that path, or the text itself where it was written inline."""
+        """Return a prompt's text: that of the file with this path in the plan, or the argument itself where it is
+        inline text."""
         return self.files.get(path_or_text, path_or_text)
 
 
 def prompt_of(plan: Plan) -> Prompt:
-    """The prompt of a plan's transform, with its context and parameters. Raises `PermanentError` where it is no
-    template or a context file did not travel with the plan."""
+    """Return the compiled prompt of the plan's transform, with its context and parameters.
+
+    Raises `PermanentError` where it is no valid template, or a context file is missing from the plan."""
     config = plan.pipeline.transform
     missing = [path for path in config.context if path not in plan.files]
     if missing:

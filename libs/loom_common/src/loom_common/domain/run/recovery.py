@@ -1,4 +1,4 @@
-"""Whether and when a message is tried again. Pure: a decision from an error and a count."""
+"""Decides from an error and the attempt number whether and when a message is tried again. It does no I/O."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from loom_common.flow import RETRY_LADDER
 
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
-"""Seconds between the attempts of one record in a worker's hands (`on_failure: retry`), doubling."""
+"""The longest pause in seconds between attempts at a record within a worker (`on_failure: retry`). Pauses double."""
 
 UNEXPECTED_RETRIES = 1
-"""An error nobody foresaw is most often a defect: one more attempt, then the batch is set aside."""
+"""Retries after an unexpected error, which is most often a defect. After them the batch is quarantined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Wait on this rung of the ladder, then deliver again."""
+    """A retry after the delay of this step of the retry delays."""
 
     step: int
 
     @property
     def delay(self) -> float:
-        """Seconds."""
+        """The delay in seconds."""
         return RETRY_LADDER[self.step]
 
 
 def decide(error: Exception, attempt: int, *, lasting: bool = False) -> Retry | None:
-    """What follows the `attempt`-th failure (1-based); None for: no more attempts.
+    """Return the retry after the `attempt`-th failure (1-based); None where there is none.
 
-    A `retry_after` that the other side asked for is obeyed by the first rung that is long enough. `lasting` is for
-    messages that nobody else could take over, such as records on their way into quarantine: while their trouble is
-    transient they stay on the last rung for as long as it takes."""
+    A `retry_after` that the upstream asked for is met by the first step that is long enough. `lasting` is for messages
+    that must not be lost, such as records for the quarantine: transient errors are retried at the last step without
+    limit."""
     if lasting and isinstance(error, TransientError):
         attempt = min(attempt, len(RETRY_LADDER))
     rungs = len(RETRY_LADDER) if isinstance(error, TransientError) else UNEXPECTED_RETRIES
@@ -46,11 +46,12 @@ def decide(error: Exception, attempt: int, *, lasting: bool = False) -> Retry | 
 
 
 def rung_until(seconds: float) -> Retry:
-    """The longest wait on the ladder that ends within `seconds`; the shortest where none does."""
+    """Return the longest delay that ends within `seconds`, or the shortest where none does."""
     within = [step for step, delay in enumerate(RETRY_LADDER) if delay <= seconds]
     return Retry(within[-1] if within else 0)
 
 
 def pause_after(failed: int, jitter: float) -> float:
-    """Seconds between a record's `failed`-th failure (1-based) and its next attempt; `jitter` in [0, 1) spreads."""
+    """Return the seconds between a record's `failed`-th failure (1-based) and its next attempt. `jitter` is in [0,
+    1)."""
     return float(min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (failed - 1)) * (0.5 + jitter / 2))

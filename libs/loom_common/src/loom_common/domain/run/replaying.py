@@ -1,4 +1,5 @@
-"""A replay that is not quite the run it repeats: another prompt or model, other thresholds, mended records. Pure."""
+"""The changes of a replay against the run that it repeats: prompt, model, thresholds and edited records. It does no
+I/O."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ from loom_common.errors import InvalidDefinition, Problem
 from loom_common.text import unstorable
 
 GATE = "gate"
-"""What the threshold of a weighted gate is called among `thresholds`."""
+"""The key of a weighted gate's threshold in `thresholds`."""
 
 
 class Changes(BaseModel):
-    """What is another in a replay than in the run whose records it takes."""
+    """What differs in a replay from the run whose records it reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +37,7 @@ class Changes(BaseModel):
 
 
 def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
-    """The definition with the changes made to it. Raises `InvalidDefinition` for what does not fit it."""
+    """Return the definition with the changes applied. Raises `InvalidDefinition` for changes that do not fit it."""
     made: dict[str, Any] = copy.deepcopy(dict(definition))
     transform = made.get("transform", {})
     problems = []
@@ -67,7 +68,7 @@ def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, An
 
 
 def _unstorable(edits: Mapping[str, Any]) -> list[Problem]:
-    """Edited values pass the checks of a source: what no message or store can hold does not come in this way either."""
+    """Return the problems of edited values that no message or database can hold, as a source's values are checked."""
     return [
         Problem(("edits", name), repr(value)[:80], "text without NUL characters and halves of surrogate pairs")
         for name, value in edits.items()
@@ -93,7 +94,7 @@ def _set_thresholds(definition: dict[str, Any], thresholds: Mapping[str, float])
 
 
 def _set_gate(section: dict[str, Any], gate: Mapping[str, Any], thresholds: Mapping[str, float]) -> list[Problem]:
-    """A weighted gate has one threshold, and does not look at those of its evaluators."""
+    """Change the threshold of a weighted gate, which ignores those of its evaluators."""
     if GATE in thresholds:
         section["quality_gate"] = {**gate, "threshold": thresholds[GATE]}
     expected = f"`{GATE}`: under a weighted gate no evaluator's threshold decides, only the gate's own"
@@ -101,8 +102,10 @@ def _set_gate(section: dict[str, Any], gate: Mapping[str, Any], thresholds: Mapp
 
 
 def edited(data: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's input with other values. Text stays text where the field holds text or is not there yet; else it is
-    read as JSON, so that `5` for a number is a number."""
+    """Return a record's input with the edits applied.
+
+    An edit stays text where the field holds text or does not exist; otherwise it is read as JSON, so that `5` is a
+    number."""
     return {**data, **{name: _alike(value, data.get(name, "")) for name, value in edits.items()}}
 
 

@@ -1,5 +1,7 @@
-"""What became of the records of a batch, counted. A batch carries its tally from stage to stage, so that
-the fact of its end alone tells its whole story, whatever order facts arrive in."""
+"""Counts what happened to the records of a batch.
+
+A batch carries its tally from stage to stage, so that its last fact holds all counts, in whatever order facts
+arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Tally(BaseModel):
-    """Counts of records and calls, and money in USD. Cumulative over the stages passed so far."""
+    """Counts of records and model calls, and costs in USD, over the stages passed so far."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,27 +19,28 @@ class Tally(BaseModel):
     transformed: int = 0
     passed: int = 0
     unscored: int = 0
-    """Of those that passed: let through unseen, because `evaluate.sample` left them out."""
+    """Records that passed without being evaluated, because `evaluate.sample` left them out. They are among `passed`."""
     rejected: int = 0
     skipped: int = 0
     quarantined: int = 0
     loaded: int = 0
     staged: int = 0
-    """Of the loaded: written beside the destination; nobody reads them before the run's end puts them in place."""
+    """Loaded records that are written beside the destination and cannot be read until the run's end puts them in
+    place."""
     second: int = 0
-    """Of the loaded: in the second destination, `load.fallback`."""
+    """Loaded records that are in the second destination, `load.fallback`."""
     cancelled: int = 0
     calls_made: int = 0
-    """Model calls this run paid for."""
+    """Model calls that this run paid for."""
     calls_from_cache: int = 0
-    """Results taken from the journal that another run, or another record, had paid for."""
+    """Answers from the journal that another run or record had paid for."""
     tokens_in: int = 0
     tokens_out: int = 0
     cost_transform: float = 0.0
     cost_evaluate: float = 0.0
 
     def plus(self, **more: float) -> Self:
-        """A copy with the given fields raised."""
+        """Return a copy with the amounts added to its fields."""
         return self.model_copy(update={name: getattr(self, name) + amount for name, amount in more.items()})
 
     def __add__(self, other: Tally) -> Tally:
@@ -45,32 +48,34 @@ class Tally(BaseModel):
 
     @property
     def judged(self) -> int:
-        """Records that the gate decided about."""
+        """Records that the gate has decided about."""
         return self.passed - self.unscored + self.rejected
 
     @property
     def kept(self) -> int:
-        """Records that stand in `quarantined_records`: every one that neither loaded nor was cancelled."""
+        """Records in `quarantined_records`: all that were neither loaded nor cancelled."""
         return self.rejected + self.skipped + self.quarantined
 
     @property
     def ended(self) -> int:
-        """Records that came to one of the five ends."""
+        """Records that have reached one of the five final outcomes."""
         return self.loaded + self.kept + self.cancelled
 
     @property
     def underway(self) -> int:
-        """Records that have not ended yet. 0 for a finished batch; never negative."""
+        """Records without a final outcome yet. It is 0 for a finished batch and never negative."""
         return self.extracted - self.ended
 
     @property
     def errors(self) -> int:
-        """Records that an error kept back, skipped ones among them. A rejection is no error."""
+        """Records that failed with an error, including skipped ones. A rejection is no error."""
         return self.quarantined + self.skipped
 
     def shown(self, *, placed: bool, second_placed: bool, ended: bool) -> Self:
-        """The tally of a run for people: `loaded` counts only what can be read. Rows that no exchange has put in place
-        are counted as `staged`; where the run has ended, they count as cancelled, too, as does what never ended."""
+        """Return a run's tally for people, in which `loaded` counts only records that can be read.
+
+        Rows that were not put in place count as `staged`. Once the run has ended, they and the unfinished records count
+        as cancelled."""
         first = 0 if placed else min(self.staged, self.loaded - self.second)
         staged = first + (0 if second_placed else min(self.staged - first, self.second))
         changed = {"loaded": self.loaded - staged, "staged": staged}
@@ -80,5 +85,5 @@ class Tally(BaseModel):
 
     @property
     def balanced(self) -> bool:
-        """The ledger balances: `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
+        """Whether `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
         return self.underway == 0

@@ -1,5 +1,6 @@
-"""What is said of a run that waits: for what, and until when. The time stands in the words, so that whoever shows them
-can count down. Pure."""
+"""The sentences about a waiting run: for what it waits, and until when. They do no I/O.
+
+A sentence contains the time, so that whoever shows it can count down."""
 
 from __future__ import annotations
 
@@ -11,17 +12,17 @@ _DAY = 86_400
 
 
 def away(stage: str, upstream: str, seconds: float, now: dt.datetime, reason: str) -> str:
-    """A stage pauses, because what it needs is away, and tries it again after so many seconds."""
+    """Say that a stage pauses because an upstream cannot be reached, and tries again after so many seconds."""
     return f"{stage} pauses: {upstream} is away; next probe in {_at(seconds, now)}. {reason}"
 
 
 def delayed(stage: str, seconds: float, now: dt.datetime, attempt: int, reason: str) -> str:
-    """A stage will try a message again after so many seconds."""
+    """Say that a stage tries a message again after so many seconds."""
     return f"{stage} waits {_at(seconds, now)} (attempt {attempt}): {reason}"
 
 
 def counted_down(words: str, now: dt.datetime) -> str:
-    """The same words, with the seconds that are left now."""
+    """Return the sentence with the seconds that remain now."""
 
     def left(match: re.Match[str]) -> str:
         hours, minutes, seconds = map(int, match["at"].split(":"))

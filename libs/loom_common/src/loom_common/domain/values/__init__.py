@@ -1,3 +1,3 @@
-"""Small values that definitions and runs are made of: ids, durations, locations, shapes, prompts.
+"""Small values of definitions and runs: ids, durations, locations and latencies.
 
-Everything above may import this package; it imports nothing of Loom but errors and the flow."""
+Every package above may import it. It imports nothing of Loom but the errors and the flow."""

@@ -1,4 +1,4 @@
-"""What Loom puts beside a destination, and how it is called: rows that wait to be put in place, and samples. Pure."""
+"""Names of what Loom writes beside a destination: staged rows and samples. It does no I/O."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 from loom_common.domain.values.ids import content_hash
 
 _LONGEST_NAME = 63
-"""Bytes that a name of Postgres may have."""
+"""The most bytes of a name in Postgres."""
 
 
 def staging_table(table: str, run_id: str) -> str:
-    """Where a replacing run collects its rows: `<table>__loom_<run>`, within Postgres's 63 bytes."""
+    """Return the table that a replacing run stages its rows in: `<table>__loom_<run>`, within Postgres's 63 bytes."""
     tail = f"__loom_{run_id}"
     if len(tail) > 40:
         tail = f"__loom_{content_hash(run_id.encode())[:16]}"
@@ -20,23 +20,23 @@ def staging_table(table: str, run_id: str) -> str:
 
 
 def sample_table(table: str) -> str:
-    """The table that a sample is loaded into: `<table>_sample`."""
+    """Return the table that a sample is loaded into: `<table>_sample`."""
     return _shortened(table, "_sample")
 
 
 def sample_file(name: str) -> str:
-    """The file that a sample is loaded into: `scores.sample.csv` for `scores.csv`."""
+    """Return the file that a sample is loaded into: `scores.sample.csv` for `scores.csv`."""
     path = PurePath(name)
     return f"{path.stem}.sample{path.suffix}"
 
 
 def parts_folder(name: str) -> str:
-    """The folder that holds the parts of a file until they are joined: `scores.csv.loom` for `scores.csv`."""
+    """Return the folder that holds a file's parts until they are joined: `scores.csv.loom` for `scores.csv`."""
     return f"{name}.loom"
 
 
 def staged_in(location: str, run_id: str) -> str:
-    """Where the staged rows of a run lie, from the location of its destination as it is shown to people."""
+    """Return the location of a run's staged rows, given the location of its destination as shown to people."""
     place, _, query = location.partition("?")
     table = dict(parse_qsl(query)).get("table") if "://" in place else None
     if table is None:

@@ -1,4 +1,4 @@
-"""Spans of time as a pipeline file writes them: `30s`, `15m`, `12h`, `7d`."""
+"""Durations as a pipeline file has them: `30s`, `15m`, `12h`, `7d`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def seconds(text: str) -> float:
-    """Of a `Duration`."""
+    """Return the seconds of a duration."""
     match = _DURATION.match(text)
     assert match is not None, text
     return float(match[1]) * _UNIT_SECONDS[match[2]]
@@ -33,4 +33,4 @@ def _positive(value: str) -> str:
 
 Duration = Annotated[str, AfterValidator(_readable)]
 Limit = Annotated[str, AfterValidator(_readable), AfterValidator(_positive)]
-"""A duration that something may take: never zero."""
+"""A duration that limits something and is above zero."""

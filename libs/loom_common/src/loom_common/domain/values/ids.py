@@ -1,4 +1,5 @@
-"""Identities. Everything that may be delivered twice has a derived id, so that twice is once."""
+"""Ids. Whatever may be delivered twice has an id that is derived from its content, so that a repetition is
+recognised."""
 
 from __future__ import annotations
 
@@ -17,42 +18,43 @@ _NAMESPACE = UUID("6b3f0a52-7c1e-5d5e-9a4b-1f6f0c9b7a11")
 
 
 def new_run_id() -> str:
-    """A fresh run id: `run_` and 12 hexadecimal digits, short enough to type."""
+    """Return a new run id: `run_` and 12 hexadecimal digits, short enough to type."""
     return f"run_{secrets.token_hex(6)}"
 
 
 def run_id_for(idempotency_key: str) -> str:
-    """The run id of an idempotency key: the same key twice is the same run."""
+    """Return the run id of an idempotency key. Equal keys give equal run ids."""
     return f"run_{uuid5(_NAMESPACE, readable(f'run/{idempotency_key}')).hex[:12]}"
 
 
 def batch_id(run_id: str, partition: int, slice_no: int, position: int) -> str:
-    """The id of a batch, whatever the attempt or epoch: extracting again yields the same batches."""
+    """Return the id of a batch, which does not depend on attempt or epoch: extracting again gives the same ids."""
     return str(uuid5(_NAMESPACE, f"batch/{run_id}/{partition}/{slice_no}/{position}"))
 
 
 def thread_id(origin_run_id: str, record_id: str) -> str:
-    """The id of a record through all replays of the run that first read it."""
+    """Return the id of a record that stays the same through all replays of the run that first read it."""
     return str(uuid5(_NAMESPACE, f"thread/{origin_run_id}/{record_id}"))
 
 
 def message_id(*parts: object) -> str:
-    """The id of a message, from what it says: a redelivered cause republishes the same ids."""
+    """Return the id of a message, derived from its content, so that publishing it again gives the same id."""
     return str(uuid5(_NAMESPACE, readable("message/" + "/".join(map(str, parts)))))
 
 
 def content_hash(data: bytes) -> str:
-    """64 hexadecimal digits (SHA-256)."""
+    """Return the SHA-256 as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def record_hash(data: Mapping[str, Any], position: str) -> str:
-    """The identity of a record without a key: its content, and its position in the source to tell equal rows apart."""
+    """Return the identity of a record without a key, from its content and its position, which tells equal rows
+    apart."""
     return hashlib.sha256(position.encode("utf-8", "surrogatepass") + b"\n" + _canonical(data)).hexdigest()[:32]
 
 
 def _canonical(data: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer beyond 64 bits, half a surrogate pair, a value that is no JSON
+    except TypeError:  # an integer beyond 64 bits, half a surrogate pair, or a value that is not JSON
         return json.dumps(data, sort_keys=True, default=str).encode()

@@ -1,7 +1,7 @@
-"""Latency percentiles over any number of records in bounded memory: logarithmic buckets, mergeable.
+"""Latency percentiles of any number of records in bounded memory, from logarithmic buckets that can be merged.
 
-The idea is HdrHistogram's and DDSketch's: a bucket's width is a fixed share of its value, so any
-percentile is exact to within that share (here 5 %), and two histograms merge by adding counts."""
+As in HdrHistogram and DDSketch, a bucket's width is a fixed share of its value. Every percentile is exact to within
+that share (here 5 %), and histograms are merged by adding counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLOOR = 1e-6
 
 
 def bucket_of(seconds: float) -> int:
-    """The bucket a duration falls in. 0 holds everything up to a microsecond."""
+    """Return the bucket of a duration. Bucket 0 holds everything up to a microsecond."""
     return max(0, math.ceil(math.log(max(seconds, _FLOOR) / _FLOOR) / _GROWTH - 1e-9))
 
 
@@ -28,14 +28,15 @@ def histogram(durations: Iterable[float]) -> dict[int, int]:
 
 
 def merge(into: dict[int, int], other: Mapping[int, int]) -> dict[int, int]:
-    """Add `other`'s counts to `into`, in place, and return it."""
+    """Add the counts of `other` to `into`, in place, and return it."""
     for bucket, count in other.items():
         into[bucket] = into.get(bucket, 0) + count
     return into
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
-    """The duration in seconds below which `share` (0..1) of the counted ones lie; None if none were counted."""
+    """Return the duration in seconds that a `share` (0 to 1) of the counted ones stay below; None if none were
+    counted."""
     total = sum(counts.values())
     if not total:
         return None

@@ -1,5 +1,4 @@
-"""Which records a sample of the evaluation takes: always the same ones, whatever their order, batch or run; and what
-is shown of a run over a few records. Pure."""
+"""Chooses the records of an evaluation sample, always the same ones, and shortens rows for a report. It does no I/O."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN_ROWS = 10
-"""Rows of a `--sample` run that its report shows."""
+"""The most rows of a `--sample` run that its report shows."""
 _SHOWN_LETTERS = 1000
 
 
 def shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as a report shows it: long texts are cut."""
+    """Return a row as a report shows it, with long texts cut."""
     return {name: _cut(value) for name, value in row.items()}
 
 
@@ -24,7 +23,7 @@ def _cut(value: Any) -> Any:
 
 
 def sampled(record_id: str, share: float) -> bool:
-    """Whether a sample of `share` (0 to 1) takes the record. A larger sample takes all that a smaller one does."""
+    """Say whether a sample of `share` (0 to 1) contains the record. A larger sample contains every smaller one."""
     if share >= 1.0:
         return True
     place = int.from_bytes(hashlib.sha256(record_id.encode()).digest()[:8])

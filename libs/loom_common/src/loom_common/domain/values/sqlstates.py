@@ -1,18 +1,18 @@
-"""What the SQLSTATE of a database's error says (PostgreSQL manual, appendix A). Pure."""
+"""Classifies a database's errors by SQLSTATE (PostgreSQL manual, appendix A). It does no I/O."""
 
 from __future__ import annotations
 
 PASSING = ("08", "40", "53", "55P03", "57", "58")
-"""Time heals it: the connection is broken, transactions stood in each other's way, the server lacks room, a lock was
-not had in time, the server starts, stops or ended the session, its disk failed."""
+"""Prefixes of transient errors: broken connections, conflicts of transactions, lack of resources, lock timeouts, starts
+and stops of the server, ended sessions and system errors."""
 
 
 def sqlstate(error: BaseException) -> str:
-    """Of a driver's error, or of the one that another layer wrapped; empty where it has none."""
+    """Return the SQLSTATE of a driver's error, or of an error that wraps one; empty where it has none."""
     cause = getattr(error, "orig", None) or error
     return str(getattr(cause, "sqlstate", None) or "")
 
 
 def passes(error: BaseException) -> bool:
-    """Whether the same may succeed later, because the trouble is the server's and not what it was asked."""
+    """Say whether the same statement may succeed later, because the error is the server's."""
     return sqlstate(error).startswith(PASSING)

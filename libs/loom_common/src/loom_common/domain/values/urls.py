@@ -1,4 +1,4 @@
-"""Locations as users write them, and how they may be shown."""
+"""Reads locations as users write them, and removes secrets from them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _REFERENCE = re.compile(r"\$\{[^}]+\}")
 
 
 def clear_text_password(location: str) -> bool:
-    """Whether a URL holds a password that is not a `${reference}`."""
+    """Say whether a URL holds a password that is not a `${reference}`."""
     bare = _REFERENCE.sub("REFERENCE", location)
     match = _USERINFO.search(bare)
     return bool(match and match["password"] and match["password"] not in (":", ":REFERENCE"))
 
 
 def redacted(location: str) -> str:
-    """The location as it may stand in a log, an error or a report: without user, password or tokens."""
+    """Return the location without user, password and tokens, for logs, errors and reports."""
     shown = _USERINFO.sub("", location)
     return _SECRET_QUERY.sub(r"\1***", shown)
 
 
 def scheme_of(location: str) -> str:
-    """`postgres` of `postgres://...`; for a path, its last suffix: `csv` of `data/reviews.csv`."""
+    """Return `postgres` for `postgres://...`; for a path its last suffix, such as `csv` for `data/reviews.csv`."""
     if "://" in location:
         return location.split("://", 1)[0].lower()
     return location.rsplit(".", 1)[-1].lower() if "." in location.rsplit("/", 1)[-1] else ""
 
 
 def query_of(location: str) -> dict[str, str]:
-    """The URL's query parameters: `{"table": "scores"}`."""
+    """Return the URL's query parameters: `{"table": "scores"}`."""
     return dict(parse_qsl(location.split("?", 1)[1])) if "?" in location else {}

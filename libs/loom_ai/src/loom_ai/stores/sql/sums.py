@@ -1,4 +1,4 @@
-"""What a journal holds, counted entry by entry, for stores that cannot count by themselves. Pure."""
+"""Adds up the entries of a journal one by one, for stores that cannot aggregate. It does no I/O."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from loom_ai.ports import NOTED, Entry, Kept
 
 
 class Sums:
-    """By provider and model. What is no paid answer is left out."""
+    """Sums by provider and model. Entries that are not answers that were paid for are left out."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], Kept] = {}
 
     def add(self, entry: Entry) -> None:
-        """One more."""
+        """Add an entry."""
         if entry.purpose == NOTED:
             return
         place, when, answer = (entry.provider, entry.model), entry.created_at, entry.answer
@@ -31,10 +31,10 @@ class Sums:
         )
 
     def all(self) -> list[Kept]:
-        """In the order of their names."""
+        """Return the sums, ordered by provider and model."""
         return [self._kept[place] for place in sorted(self._kept)]
 
 
-def meant(entry: Entry, before: dt.datetime | None, model: str | None) -> bool:
-    """Whether `clear` is to forget it."""
+def to_be_cleared(entry: Entry, before: dt.datetime | None, model: str | None) -> bool:
+    """Say whether `clear` with these arguments deletes the entry."""
     return (before is None or entry.created_at < before) and (model is None or entry.model == model)

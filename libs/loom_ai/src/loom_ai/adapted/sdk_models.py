@@ -1,6 +1,6 @@
-"""A line to a model: the library's model object over its provider's SDK, which asks once and never tries again.
+"""Opens a model of the adapter library on its provider's SDK, configured to try each call once.
 
-What the errors of each SDK mean stands beside how it is opened, because nothing else knows them."""
+The errors of each SDK are classified beside the code that opens it, because nothing else depends on them."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ _MISFITS: Errors = (
     *(ModelAPIError, UnexpectedModelBehavior, AttributeError, LookupError, TypeError, ValueError),
     *(AssertionError, ArithmeticError, RecursionError),
 )
-"""What the library and the SDKs run into where an answer is none of their protocol."""
+"""The errors of the library and the SDKs for a response that is not one of their protocol."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One model, ready to be asked."""
+class OpenedModel:
+    """One model of the library, ready to be called. The error classes are looked up in the order of the fields."""
 
     model: Model
-    late: Errors
-    """What is raised where no answer came in time. An error is taken for the first of these that it is."""
+    timeouts: Errors
+    """The errors of a call that was not answered in time."""
     no_access: Errors
-    """Where the SDK finds no credentials to ask with."""
-    away: Errors
-    """Where the endpoint cannot be reached."""
+    """The errors of an SDK that finds no credentials."""
+    unreachable: Errors
+    """The errors of an endpoint that cannot be reached."""
     broken: Errors
-    """Where a connection broke off, or spoke no HTTP."""
-    wrong: Errors
-    """Where it will not ask, whatever the question: something of the connection is wrong."""
-    misread: Errors
-    """Where an answer is none of its protocol."""
+    """The errors of a connection that broke or did not speak HTTP."""
+    misconfigured: Errors
+    """The errors of an SDK whose configuration is wrong, whatever the question is."""
+    unreadable: Errors
+    """The errors of a response that the library or SDK cannot read."""
     close: Callable[[], Awaitable[None]]
 
     @property
-    def foreseen(self) -> Errors:
-        """All of them."""
-        return (*self.late, *self.no_access, *self.away, *self.broken, *self.wrong, *self.misread)
+    def expected(self) -> Errors:
+        """All classes of errors that are expected."""
+        return (*self.timeouts, *self.no_access, *self.unreachable, *self.broken, *self.misconfigured, *self.unreadable)
 
 
-def open_line(provider: str, model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
-    """`secret` is the key; None leaves it to what the SDK finds by itself, where it looks for something."""
+def open_model(provider: str, model: str, base_url: str, secret: str | None, limits: Limits) -> OpenedModel:
+    """Open a model. `secret` is the API key; None leaves the SDK to find credentials by itself, where it does so."""
     return _MAKERS[provider](model, base_url, secret, limits)
 
 
-def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
+def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> OpenedModel:
     import httpx
     from cohere import AsyncClientV2
     from pydantic_ai.models.cohere import CohereModel
@@ -77,7 +77,7 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Li
                         break
             finally:
                 await response.aclose()
-            whole = responses.kept(response.status_code, response.headers, bytes(data))
+            whole = responses.capture_response(response.status_code, response.headers, bytes(data))
             headers = {name: text for name, text in response.headers.items() if name not in _OF_THE_TRANSFER}
             return httpx.Response(response.status_code, headers=headers, content=whole, request=request)
 
@@ -86,21 +86,21 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Li
         transport=Kept(limits=at_once),
         timeout=httpx.Timeout(limits.read, connect=limits.connect, pool=limits.total),
     )
-    # Without a key the endpoint itself says what is missing; the SDK would take one from the environment by itself.
+    # Without a key the endpoint's answer says what is missing; the SDK would read a key from the environment.
     client = AsyncClientV2(secret or "none", base_url=base_url, httpx_client=http, max_retries=0)
-    return Line(
+    return OpenedModel(
         CohereModel(model, provider=CohereProvider(cohere_client=client)),
-        late=(TimeoutError, httpx.TimeoutException),
-        away=(httpx.ConnectError,),
+        timeouts=(TimeoutError, httpx.TimeoutException),
+        unreachable=(httpx.ConnectError,),
         broken=(httpx.RequestError, OSError),
         no_access=(),
-        wrong=(UserError, httpx.InvalidURL, httpx.UnsupportedProtocol),
-        misread=_MISFITS,
+        misconfigured=(UserError, httpx.InvalidURL, httpx.UnsupportedProtocol),
+        unreadable=_MISFITS,
         close=http.aclose,
     )
 
 
-def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> Line:
+def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> OpenedModel:
     import boto3
     import urllib3
     from botocore import exceptions as aws
@@ -138,7 +138,7 @@ def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> L
             response.raw.close()
         else:
             response.raw.release_conn()
-        response._content = responses.kept(response.status_code, response.headers, data)
+        response._content = responses.capture_response(response.status_code, response.headers, data)
         return response
 
     http.send = send_and_keep
@@ -146,14 +146,14 @@ def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> L
     async def close() -> None:
         client.close()
 
-    return Line(
+    return OpenedModel(
         BedrockConverseModel(model, provider=BedrockProvider(bedrock_client=client)),
-        late=(TimeoutError, aws.ReadTimeoutError),
-        away=(aws.EndpointConnectionError, aws.ConnectTimeoutError),
+        timeouts=(TimeoutError, aws.ReadTimeoutError),
+        unreachable=(aws.EndpointConnectionError, aws.ConnectTimeoutError),
         broken=(aws.HTTPClientError, aws.ConnectionError, OSError),
         no_access=(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError),
-        wrong=(UserError, aws.BotoCoreError),
-        misread=(ResponseParserError, *_MISFITS),
+        misconfigured=(UserError, aws.BotoCoreError),
+        unreadable=(ResponseParserError, *_MISFITS),
         close=close,
     )
 
@@ -162,7 +162,8 @@ _MAKERS = {"bedrock": _bedrock, "cohere": _cohere}
 
 
 def region_of(base_url: str) -> str:
-    """The region that an address names, else the environment, else the usual one: requests are signed for it."""
+    """Return the region that an address names, else the one in the environment, else the default. Requests are signed
+    for it."""
     named = _REGION.match(urlsplit(base_url).hostname or "")
     environ = os.environ
     return named[1] if named else environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or _USUAL_REGION

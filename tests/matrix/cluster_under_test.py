@@ -1,4 +1,5 @@
-"""What the faults are tried on: three servers, six services that are started again when they end, and a model."""
+"""The cluster that faults are injected into: three servers, six services that are restarted when they end, and a
+simulated model."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ MARKS = "loom:mark:"
 
 
 @dataclass
-class Arena:
-    """Everything of one cluster. A fault does to it what it likes; `whole` makes it whole again."""
+class ClusterUnderTest:
+    """All processes of one cluster. `wait_until_all_consume` returns once they have recovered from a fault."""
 
     rabbitmq: RabbitMQ
     postgres: Postgres
@@ -50,7 +51,7 @@ class Arena:
     broker_proxy: Proxy | None = None
     database_proxy: Proxy | None = None
     deaths: list[tuple[str, int]] = field(default_factory=list)
-    """Services that ended, and their exit codes, since the list was emptied last."""
+    """The services that ended and their exit codes, since the start of the attempt."""
     _begun: dict[str, float] = field(default_factory=dict)
     _orders: dict[str, str] = field(default_factory=dict)
 
@@ -58,8 +59,9 @@ class Arena:
     def vhost(self) -> str:
         return urlsplit(self.bus_url).path.lstrip("/")
 
-    async def keep(self) -> None:
-        """Start again what ends, as a container's supervisor does: at once, then after a moment."""
+    async def restart_ended(self) -> None:
+        """Restart services that end, as a container's supervisor does. One that ends soon after its start is restarted
+        after a pause."""
         while True:
             for name, code in self.cluster.ended().items():
                 since = time.monotonic() - self._begun.get(name, float("-inf"))
@@ -74,27 +76,27 @@ class Arena:
         self.cluster.begin(name, environ)
 
     def kill(self, name: str) -> None:
-        """SIGKILL. The keeper starts it again."""
+        """Send SIGKILL. `restart_ended` starts the service again."""
         self.signal(name, signal.SIGKILL)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.cluster.pid(name), number)
 
-    async def arm(self, orders: Mapping[str, str]) -> None:
-        """Start services again, each with its failpoint."""
+    async def restart_with_failpoints(self, orders: Mapping[str, str]) -> None:
+        """Restart services, each with a failpoint."""
         for name in orders:
-            self._begun[name] = time.monotonic() + 3600  # the keeper shall let it be
+            self._begun[name] = time.monotonic() + 3600  # `restart_ended` must not restart it meanwhile
             self.signal(name, signal.SIGTERM)
         for name, order in orders.items():
             while name not in self.cluster.ended():
                 await asyncio.sleep(_LOOK)
             self._orders[name] = order
             self._begin(name, {"LOOM_FAILPOINT": order})
-        await self.whole()
+        await self.wait_until_all_consume()
 
-    async def whole(self) -> None:
-        """Return when all services consume."""
+    async def wait_until_all_consume(self) -> None:
+        """Wait until all services consume from their queues."""
         async with asyncio.timeout(WHOLE_SECONDS):
             while True:
                 with contextlib.suppress(Exception):
@@ -102,8 +104,8 @@ class Arena:
                         return
                 await asyncio.sleep(_LOOK)
 
-    async def disarm(self) -> None:
-        """Start again, without it, whatever still has a failpoint."""
+    async def restart_without_failpoints(self) -> None:
+        """Restart the services that still have a failpoint, without it."""
         for name in list(self._orders):
             self.signal(name, signal.SIGCONT)
             self.signal(name, signal.SIGKILL)
@@ -111,15 +113,15 @@ class Arena:
         await asyncio.sleep(2 * _LOOK)
 
     async def declare(self) -> None:
-        """What `loom-coordinator topology apply` does."""
+        """Declare the topology, as `loom-coordinator topology apply` does."""
         bus = await AmqpBus.connect(self.bus_url, name="matrix")
         try:
             await bus.declare(TOPOLOGY)
         finally:
             await bus.close()
 
-    async def waiting(self) -> dict[str, int]:
-        """Messages ready in each queue that has any."""
+    async def ready_messages(self) -> dict[str, int]:
+        """Return the number of ready messages in each queue that has any."""
         bus = await AmqpBus.connect(self.bus_url, name="matrix")
         try:
             depths = {queue.name: await bus.depth(queue.name) for queue in TOPOLOGY.queues}
@@ -128,14 +130,14 @@ class Arena:
         return {name: depth for name, depth in depths.items() if depth}
 
     async def marks(self) -> int:
-        """Batches that are marked as begun."""
+        """Return the number of batches that are marked as begun."""
         async with redis.asyncio.Redis.from_url(self.journal_url) as journal:
             return len([key async for key in journal.scan_iter(f"{MARKS}*")])
 
-    async def dead(self) -> int:
-        return (await self.waiting()).get(DEAD_QUEUE, 0)
+    async def dead_letters(self) -> int:
+        return (await self.ready_messages()).get(DEAD_QUEUE, 0)
 
-    def purge_dead(self) -> None:
+    def purge_dead_letters(self) -> None:
         self.rabbitmq.api("DELETE", f"/queues/{quote(self.vhost)}/{DEAD_QUEUE}/contents")
 
     def make_vhost(self) -> None:
@@ -143,7 +145,7 @@ class Arena:
         self.rabbitmq.api("PUT", f"/permissions/{self.vhost}/{USER}", {"configure": ".*", "write": ".*", "read": ".*"})
 
     async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """What the state database holds; waits while it is away."""
+        """Query the state database, and wait while it cannot be reached."""
         while True:
             try:
                 connection = await asyncpg.connect(self.state_url, timeout=5)
@@ -157,8 +159,9 @@ class Arena:
 
 
 @asynccontextmanager
-async def arena(folder: Path | None = None, *, proxied: bool = False) -> AsyncIterator[Arena]:
-    """Started, and gone with the block. `proxied`: the services reach broker and database through proxies."""
+async def cluster_under_test(folder: Path | None = None, *, proxied: bool = False) -> AsyncIterator[ClusterUnderTest]:
+    """Start a cluster and stop it at the end of the block. `proxied` puts proxies in front of the broker and the
+    database."""
     rabbitmq, postgres, journal = RabbitMQ(), Postgres(), Redis()
     async with AsyncExitStack() as stack:
         folder = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loom-matrix-")))
@@ -186,15 +189,15 @@ async def arena(folder: Path | None = None, *, proxied: bool = False) -> AsyncIt
         )
         told = {"CLUSTER_BUS": bus_url, "CLUSTER_STATE": state_url, "RESULTS": state_url}
         stack.enter_context(patch.dict(os.environ, cluster.credentials | told))
-        made = Arena(
+        made = ClusterUnderTest(
             rabbitmq, postgres, journal, bus_url, state_url, journal_url, cluster, model, *(proxies or (None, None))
         )
         await stack.enter_async_context(running(cluster))
-        keeping = asyncio.create_task(made.keep())
+        restarting = asyncio.create_task(made.restart_ended())
         try:
             yield made
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            restarting.cancel()
+            await asyncio.gather(restarting, return_exceptions=True)
             for name in NAMES:
                 made.signal(name, signal.SIGCONT)

@@ -35,20 +35,20 @@ async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = F
     await bus.declare(TOPOLOGY)
 
     async def handle(message, context):
-        bill = context.usage
-        bill.enter("k1", "r1", CALL)
-        bill.enter("k1", "r1", CALL)  # met again: counts once
+        usage = context.usage
+        usage.enter("k1", "r1", CALL)
+        usage.enter("k1", "r1", CALL)  # met again: counts once
         if late:  # begun, and still under way when the handler gives up
 
             async def landing():
                 await asyncio.sleep(0)
-                bill.enter("k2", "r2", CALL)
+                usage.enter("k2", "r2", CALL)
 
-            bill.under_way.add(asyncio.create_task(landing()))
+            usage.under_way.add(asyncio.create_task(landing()))
         else:
-            bill.enter("k2", "r2", CALL)
+            usage.enter("k2", "r2", CALL)
         if exhausted:
-            bill.exhausted = EXHAUSTED
+            usage.exhausted = EXHAUSTED
         if error is not None:
             raise error
         return []

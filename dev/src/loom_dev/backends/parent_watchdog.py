@@ -1,9 +1,9 @@
-"""Runs one server in the foreground, and ends it when its owner is gone.
+"""Runs one server as a child process, and ends it when the process that owns it is gone.
 
-Started as a script, with its owner's pipe as stdin; its order, a line of JSON, comes through it. It prints the
-server's pid and waits: for the server to end (then it ends with the same code), or for the pipe to close, which
-the kernel does however the owner died. Then the server is killed and its folder removed. Should the keeper itself
-be killed, the kernel kills the server (`PR_SET_PDEATHSIG`; the keeper has one thread, so "parent" means the keeper)."""
+The owner starts this file as a script and writes one line of JSON to its stdin: the command to run. The script prints
+the server's pid and waits. Where the server ends, the script ends with the same exit code. Where the pipe closes, which
+the kernel does however the owner died, the script kills the server and removes its folder. Where the script itself is
+killed, the kernel kills the server (`PR_SET_PDEATHSIG`; the script has one thread, which is the server's parent)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any
 PR_SET_PDEATHSIG = 1
 
 
-def _die_with_the_keeper() -> None:
+def _die_with_the_watchdog() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -36,7 +36,7 @@ def _start(order: dict[str, Any]) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_the_keeper,  # noqa: PLW1509 - the keeper has one thread
+            preexec_fn=_die_with_the_watchdog,  # noqa: PLW1509 - the watchdog has one thread
             **identity,
         )
 

@@ -47,20 +47,20 @@ class Plant:
 
     @property
     def paid(self) -> int:
-        """What the provider would put on its bill."""
+        """Return what the provider would charge."""
         return sum(min(self.cost, call.max_tokens or self.cost) for call in self.model.calls)
 
     async def ask(self, number: int, run: str = "run", budget: Budget | None = None, **changes) -> Usage:
-        bill = self.bill(budget)
+        usage = self.usage(budget)
         call = call_of(f"question {number}", **{"max_tokens": self.longest, **changes})
-        bill.answer = (await self.models.complete(call, Payer(run, str(number), bill))).answer
-        return bill
+        usage.answer = (await self.models.complete(call, Payer(run, str(number), usage))).answer
+        return usage
 
-    def bill(self, budget: Budget | None = None) -> Usage:
+    def usage(self, budget: Budget | None = None) -> Usage:
         """A new usage under the run's budget, at the prices of the pipeline."""
-        bill = Usage(budget or self.budget)
-        bill.prices = self.prices
-        return bill
+        usage = Usage(budget or self.budget)
+        usage.prices = self.prices
+        return usage
 
 
 async def test_calls_are_made_as_long_as_their_worst_case_fits():
@@ -99,10 +99,10 @@ async def test_before_an_answer_was_seen_few_calls_are_made_with_a_lowered_limit
 
 async def test_an_answer_that_a_lowered_limit_cut_off_is_no_answer_and_is_asked_for_again_with_more():
     plant = Plant(limit=10_000, cost=3_000, longest=5_000)
-    bill = await plant.ask(1)
+    used = await plant.ask(1)
     assert [call.max_tokens for call in plant.model.calls] == [1024, 5_000]
-    assert (bill.answer.finish_reason, bill.answer.tokens_out) == ("stop", 3_000)
-    assert (bill.lines()[0].made, bill.lines()[0].cost) == (2, pytest.approx(4_024))
+    assert (used.answer.finish_reason, used.answer.tokens_out) == ("stop", 3_000)
+    assert (used.lines()[0].made, used.lines()[0].cost) == (2, pytest.approx(4_024))
     await plant.models.complete(call_of("question 1", max_tokens=5_000), Payer("other", "1"))
     assert len(plant.model.calls) == 2  # the whole answer stands under the question's own key
 
@@ -112,9 +112,9 @@ async def test_what_was_cut_off_is_not_paid_again_when_the_run_goes_on_with_more
     with pytest.raises(BudgetExhausted):
         await plant.ask(1)
     plant.models = plant.process()  # as after a crash
-    bill = await plant.ask(1, budget=Budget(limit=10_000))
+    used = await plant.ask(1, budget=Budget(limit=10_000))
     assert [call.max_tokens for call in plant.model.calls] == [1024, 5_000]
-    assert bill.lines()[0].cost == pytest.approx(4_024)
+    assert used.lines()[0].cost == pytest.approx(4_024)
     assert plant.paid == 4_024
 
 
@@ -140,9 +140,9 @@ async def test_a_question_is_reserved_for_by_the_tokens_that_were_counted():
     text = "All of these words are the same in every question. " * 100  # 5,100 bytes, at worst 0.5 USD
     plant.model._script = [lambda call: answer_of(tokens_in=1_250, tokens_out=1)]
     for number in range(9):  # 0.125 USD each
-        await plant.models.complete(call_of(f"{text}{number}"), Payer("run", str(number), plant.bill()))
+        await plant.models.complete(call_of(f"{text}{number}"), Payer("run", str(number), plant.usage()))
     with pytest.raises(BudgetExhausted):
-        await plant.models.complete(call_of(f"{text}{9}"), Payer("run", "9", plant.bill()))
+        await plant.models.complete(call_of(f"{text}{9}"), Payer("run", "9", plant.usage()))
 
 
 async def test_a_run_that_was_given_more_does_not_fail_with_what_waited_on_its_old_budget():
@@ -168,10 +168,10 @@ async def test_a_call_that_is_given_up_before_it_was_sent_gives_back_what_was_re
 
     plant.model.complete = waits_for_its_turn
     asking = asyncio.create_task(plant.ask(1))
-    await settle(lambda: bool(plant.ledger._held))
+    await settle(lambda: bool(plant.ledger._reservations))
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await settle(lambda: not plant.ledger._held)
+    await settle(lambda: not plant.ledger._reservations)
 
 
 async def test_a_question_of_two_runs_is_not_refused_to_one_for_want_of_the_others_money():
@@ -244,16 +244,16 @@ async def test_under_a_budget_an_answer_has_a_limit_and_the_question_keeps_its_k
 async def test_a_call_whose_asker_is_gone_stands_on_its_bill():
     plant = Plant(limit=100)
     plant.model.may_answer.clear()
-    bill = Usage(plant.budget)
-    bill.prices = DOLLAR_A_TOKEN
-    asking = asyncio.create_task(plant.models.complete(call_of("q", max_tokens=10), Payer("run", "1", bill)))
+    usage = Usage(plant.budget)
+    usage.prices = DOLLAR_A_TOKEN
+    asking = asyncio.create_task(plant.models.complete(call_of("q", max_tokens=10), Payer("run", "1", usage)))
     await settle(lambda: bool(plant.model.calls))
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert bill.lines() == ()
+    assert usage.lines() == ()
     plant.model.may_answer.set()
-    await bill.settled(5)
-    assert (bill.lines()[0].made, bill.lines()[0].cost) == (1, pytest.approx(2.0))
+    await usage.settled(5)
+    assert (usage.lines()[0].made, usage.lines()[0].cost) == (1, pytest.approx(2.0))
 
 
 @pytest.mark.parametrize(
