@@ -84,10 +84,10 @@ class _Connected:
     """A connector that is connected when it is first used."""
 
     def __init__(
-        self, connector: type[DataConnector], location: str, options: Mapping[str, Any], surroundings: ConnectorContext
+        self, connector: type[DataConnector], location: str, options: Mapping[str, Any], context: ConnectorContext
     ) -> None:
         self.shown = redacted(location)
-        self._connector = connector({**_parts(surroundings.credentials.expand(location, in_url=True)), **options})
+        self._connector = connector({**_parts(context.credentials.expand(location, in_url=True)), **options})
         self._connecting = asyncio.Lock()
         self._connected = False
 
@@ -123,8 +123,8 @@ class _Connected:
 class ConnectorSource:
     """A connector, as a `Source`."""
 
-    def __init__(self, connector: type[DataConnector], config: ExtractConfig, surroundings: ConnectorContext) -> None:
-        self._connected = _Connected(connector, config.source, config.options, surroundings)
+    def __init__(self, connector: type[DataConnector], config: ExtractConfig, context: ConnectorContext) -> None:
+        self._connected = _Connected(connector, config.source, config.options, context)
         self._query = config.query or config.source
 
     async def check(self) -> None:
@@ -178,8 +178,8 @@ def _read(record: Record, place: str) -> ReadRecord:
 class ConnectorDestination:
     """A connector, as a `Destination`."""
 
-    def __init__(self, connector: type[DataConnector], config: LoadConfig, surroundings: ConnectorContext) -> None:
-        self._connected = _Connected(connector, config.destination, config.options, surroundings)
+    def __init__(self, connector: type[DataConnector], config: LoadConfig, context: ConnectorContext) -> None:
+        self._connected = _Connected(connector, config.destination, config.options, context)
         self._destination = query_of(config.destination).get("table", config.destination)
 
     @property

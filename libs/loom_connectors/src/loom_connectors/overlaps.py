@@ -35,18 +35,18 @@ class Table:
     name: str
 
 
-def overlap(extract: ExtractConfig, load: LoadConfig, surroundings: ConnectorContext) -> Problem | None:
+def overlap(extract: ExtractConfig, load: LoadConfig, context: ConnectorContext) -> Problem | None:
     """What is wrong where `load` writes to what `extract` reads, or its second destination is its first; else None.
 
     A credential that is not known here, because another service holds it, counts as its own name."""
-    surroundings = replace(surroundings, credentials=_KnownHere(surroundings.credentials))
+    context = replace(context, credentials=_KnownHere(context.credentials))
     places = [("destination", load.destination), ("fallback", load.fallback)]
     for key, location in places:
-        if location is not None and (found := _source_in(extract, load.mode, location, surroundings)) is not None:
+        if location is not None and (found := _source_in(extract, load.mode, location, context)) is not None:
             what, remedy = found
             return Problem(("load", key), f"'{redacted(location)}', {what}", remedy)
     if load.fallback is not None:
-        first, second = (_place(each, surroundings) for each in (load.destination, load.fallback))
+        first, second = (_place(each, context) for each in (load.destination, load.fallback))
         paths = isinstance(first, Path) and isinstance(second, Path)
         if first is not None and (_same(first, second) if paths else first == second):  # type: ignore[arg-type]
             found_here = f"'{redacted(load.fallback)}', the destination itself, which cannot take what it refused"
@@ -66,34 +66,34 @@ class _KnownHere(Credentials):
 
 
 def _source_in(
-    extract: ExtractConfig, mode: str | None, location: str, surroundings: ConnectorContext
+    extract: ExtractConfig, mode: str | None, location: str, context: ConnectorContext
 ) -> tuple[str, str] | None:
     """What the location has of the source, and what is expected instead; None where it has nothing."""
-    read, written = scheme_in(extract.source, surroundings), scheme_in(location, surroundings)
-    if is_local_file(extract.source, surroundings) and is_local_file(location, surroundings):
-        target = resolved(_path(location, surroundings), surroundings.folder)
-        targets = [target, target.with_name(sample_file(target.name))] if surroundings.sample else [target]
-        if any(_reads(_path(extract.source, surroundings), surroundings.folder, each) for each in targets):
+    read, written = scheme_in(extract.source, context), scheme_in(location, context)
+    if is_local_file(extract.source, context) and is_local_file(location, context):
+        target = resolved(_path(location, context), context.folder)
+        targets = [target, target.with_name(sample_file(target.name))] if context.sample else [target]
+        if any(_reads(_path(extract.source, context), context.folder, each) for each in targets):
             words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
             return words, "another file, outside of what the source's pattern matches"
         return None
-    table = _table(location, written, surroundings)
-    source = _source_table(extract, read, surroundings)
-    beside = table and surroundings.sample and replace(table, name=sample_table(table.name))
+    table = _table(location, written, context)
+    source = _source_table(extract, read, context)
+    beside = table and context.sample and replace(table, name=sample_table(table.name))
     if source is not None and ((table == source and mode != "upsert") or beside == source):
         words = "the table that extract reads: the run would destroy or feed its own source"
         return words, "another table; or, to update the table's own rows, `mode: upsert` with `key`"
     return None
 
 
-def _place(location: str, surroundings: ConnectorContext) -> Path | Table | None:
-    if is_local_file(location, surroundings):
-        return resolved(_path(location, surroundings), surroundings.folder)
-    return _table(location, scheme_in(location, surroundings), surroundings)
+def _place(location: str, context: ConnectorContext) -> Path | Table | None:
+    if is_local_file(location, context):
+        return resolved(_path(location, context), context.folder)
+    return _table(location, scheme_in(location, context), context)
 
 
-def _path(location: str, surroundings: ConnectorContext) -> str:
-    return path_of(surroundings.credentials.expand(location))
+def _path(location: str, context: ConnectorContext) -> str:
+    return path_of(context.credentials.expand(location))
 
 
 def _reads(written: str, folder: Path, target: Path) -> bool:
@@ -138,9 +138,9 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _source_table(extract: ExtractConfig, scheme: str, surroundings: ConnectorContext) -> Table | None:
+def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext) -> Table | None:
     """The table that is read, or the first one that a query names."""
-    table = _table(extract.source, scheme, surroundings, named=extract.query is None)
+    table = _table(extract.source, scheme, context, named=extract.query is None)
     found = _FROM.search(extract.query) if extract.query is not None else None
     if table is None or found is None:
         return table if extract.query is None else None
@@ -149,19 +149,19 @@ def _source_table(extract: ExtractConfig, scheme: str, surroundings: ConnectorCo
     return _named(table.database, schema, names[-1])
 
 
-def _table(location: str, scheme: str, surroundings: ConnectorContext, *, named: bool = True) -> Table | None:
+def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool = True) -> Table | None:
     """The table of a location; None where it names none, unless it is not `named` there but in a query."""
     if scheme == "sqlite":
         from loom_connectors.sqlite.file import SqliteFile
 
-        path, name = SqliteFile.place_of(location, surroundings)
+        path, name = SqliteFile.place_of(location, context)
         if named and name is None:
             return None
         return _named(("sqlite", _identity(path)), "main", name or "")
     if scheme in _POSTGRES:
         from loom_connectors.postgres.server import Address
 
-        address = Address.of(location, surroundings.credentials)
+        address = Address.of(location, context.credentials)
         if named and address.table is None:
             return None
         url = urlsplit(address.dsn)

@@ -41,16 +41,16 @@ def known_schemes() -> list[str]:
     return sorted({*SCHEMES, *(name for kind in kinds for name in names(kind))})
 
 
-def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source:
+def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
     """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
-    location = Location.of(config.source, surroundings)
+    location = Location.of(config.source, context)
     if (plugin := _plugged(Kind.SOURCE, location)) is not None:
         from loom_connectors.plugged import open_plugged_source
 
-        return open_plugged_source(plugin, config, surroundings)
+        return open_plugged_source(plugin, config, context)
     if location.scheme in SOURCES:
         factory: SourceFactory = _found(SOURCES[location.scheme])
-        return factory(config, surroundings)
+        return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
         raise location.unknown_scheme("extract", known)
@@ -59,57 +59,57 @@ def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> Source
     reader = _format(location.format_in(config.options, _formats(location, config.options), "extract")).reader(
         config.options
     )
-    written = surroundings.credentials.expand(config.source)
-    return FileSource(config, _storage(location.scheme).inputs(written, surroundings), reader)
+    written = context.credentials.expand(config.source)
+    return FileSource(config, _storage(location.scheme).inputs(written, context), reader)
 
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> Destination:
+def open_destination(config: LoadConfig, context: ConnectorContext) -> Destination:
     """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
-    location = Location.of(config.destination, surroundings)
+    location = Location.of(config.destination, context)
     plugin = _plugged(Kind.DESTINATION, location)
-    if plugin is not None and surroundings.sample:
-        return _sample_file(plugin, config, surroundings)
+    if plugin is not None and context.sample:
+        return _sample_file(plugin, config, context)
     if plugin is not None:
         from loom_connectors.plugged import open_plugged_destination
 
-        return open_plugged_destination(plugin, config, surroundings)
+        return open_plugged_destination(plugin, config, context)
     if location.scheme in DESTINATIONS:
         factory: DestinationFactory = _found(DESTINATIONS[location.scheme])
-        return factory(config, surroundings)
+        return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}
         raise location.unknown_scheme("load", known)
-    return _file(location, config, surroundings)
+    return _file(location, config, context)
 
 
-def is_local_file(location: str, surroundings: ConnectorContext) -> bool:
+def is_local_file(location: str, context: ConnectorContext) -> bool:
     """Whether a location names a file of this machine, or several, in whatever format."""
-    named = Location.of(location, surroundings)
+    named = Location.of(location, context)
     return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
 
 
-def scheme_in(location: str, surroundings: ConnectorContext) -> str:
+def scheme_in(location: str, context: ConnectorContext) -> str:
     """The scheme of a location, or the ending of a path, be it known or not."""
-    named = Location.of(location, surroundings)
+    named = Location.of(location, context)
     return named.scheme or named.ending
 
 
-def _file(location: Location, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
+def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
     from loom_connectors.files.destination import FileDestination
 
     name = location.format_in(config.options, _formats(location, config.options), "load")
     writer = _format(name).writer(config.options, name)
-    written = surroundings.credentials.expand(config.destination)
-    return FileDestination(config, surroundings, _storage(location.scheme).result(written, surroundings), writer)
+    written = context.credentials.expand(config.destination)
+    return FileDestination(config, context, _storage(location.scheme).result(written, context), writer)
 
 
-def _sample_file(scheme: str, config: LoadConfig, surroundings: ConnectorContext) -> Destination:
+def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
     """Where a sample goes that would have gone to a connector of the user's own: nobody knows how to write beside what
     that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
     name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
     place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}
     sample = config.model_copy(update=place)
-    return _file(Location.of(sample.destination, surroundings), sample, surroundings)
+    return _file(Location.of(sample.destination, context), sample, context)
 
 
 def _plugged(kind: Kind, location: Location) -> str | None:

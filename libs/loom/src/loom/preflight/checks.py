@@ -79,7 +79,7 @@ async def check(
         Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
     ]
     schema = loaded.pipeline.transform.shape
-    surroundings = ConnectorContext(
+    context = ConnectorContext(
         folder=loaded.folder,
         credentials=credentials,
         params=_params(loaded.pipeline.params, params or {}),
@@ -91,7 +91,7 @@ async def check(
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
         *found,
-        *await _source(loaded, loaded.pipeline.extract, surroundings, counted=counted),
+        *await _source(loaded, loaded.pipeline.extract, context, counted=counted),
         *_unused(loaded),
         *_strange_to_openai(loaded.pipeline),
         *_adapted(loaded.pipeline),
@@ -103,11 +103,11 @@ async def check(
         checks.append(Check("budget", ok=True, detail=fit))
     if (few := calls_in_flight.told(loaded.pipeline)) is not None:
         checks.append(Check("models", ok=True, detail=few, doubtful=True))
-    if overlapping := _overlap(loaded, loaded.pipeline.extract, load, surroundings):
+    if overlapping := _overlap(loaded, loaded.pipeline.extract, load, context):
         return [*checks, overlapping]
-    checks += await _destination(loaded, load, surroundings)
+    checks += await _destination(loaded, load, context)
     if load.second is not None:
-        checks += await _destination(loaded, load.second, surroundings, "second destination")
+        checks += await _destination(loaded, load.second, context, "second destination")
     return checks
 
 
@@ -116,17 +116,17 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     as those can be read."""
     definition = broken.definition
     specs = {name: spec for name, raw in _mapping(definition, "params").items() if (spec := _read(ParamSpec, raw))}
-    surroundings = ConnectorContext(
+    context = ConnectorContext(
         folder=broken.path.resolve().parent,
         credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
         params=_params(specs, {}),
     )
     checks = []
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:
-        checks += await _source(broken, extract, surroundings, counted=False)
+        checks += await _source(broken, extract, context, counted=False)
     if (load := _read(LoadConfig, definition.get("load"))) is not None:
-        overlapping = _overlap(broken, extract, load, surroundings) if extract is not None else None
-        checks += [overlapping] if overlapping else await _destination(broken, load, surroundings)
+        overlapping = _overlap(broken, extract, load, context) if extract is not None else None
+        checks += [overlapping] if overlapping else await _destination(broken, load, context)
     told = {(problem.path, problem.line, problem.column) for problem in broken.problems}
     checks = [replace(each, problems=tuple(_new(each.problems, told))) for each in checks if not each.ok]
     return [each for each in checks if each.problems or each.what != "fields"]
@@ -137,15 +137,15 @@ def _new(problems: Iterable[Problem], told: Collection[tuple[Any, ...]]) -> list
 
 
 async def _source(
-    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, surroundings: ConnectorContext, *, counted: bool
+    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, context: ConnectorContext, *, counted: bool
 ) -> list[Check]:
     """The source, and the fields that the pipeline names of it and of its output. Without its credentials it is not
     looked at."""
     fields, number, has_key = None, None, True
-    if surroundings.credentials.missing(extract.source):
+    if context.credentials.missing(extract.source):
         return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
     try:
-        source = registry.open_source(extract, surroundings)
+        source = registry.open_source(extract, context)
         try:
             fields = await source.fields()
             found = compared(written.document, written.definition, written.prompt, fields)
@@ -236,11 +236,11 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
 
 
 def _overlap(
-    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, surroundings: ConnectorContext
+    written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, context: ConnectorContext
 ) -> Check | None:
     """What is wrong where the pipeline would write to what it reads."""
     try:
-        problem = overlap(extract, load, surroundings)
+        problem = overlap(extract, load, context)
     except LoomError:
         return None  # a location that cannot be read is told where it is opened
     if problem is None:
@@ -249,13 +249,13 @@ def _overlap(
 
 
 async def _destination(
-    written: LoadedPipeline | InvalidFile, load: LoadConfig, surroundings: ConnectorContext, what: str = "destination"
+    written: LoadedPipeline | InvalidFile, load: LoadConfig, context: ConnectorContext, what: str = "destination"
 ) -> list[Check]:
     """Without its credentials it is not looked at."""
-    if surroundings.credentials.missing(load.destination):
+    if context.credentials.missing(load.destination):
         return []
     try:
-        destination = registry.open_destination(load, surroundings)
+        destination = registry.open_destination(load, context)
         try:
             await destination.check()
         finally:

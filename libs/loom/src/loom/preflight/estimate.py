@@ -131,18 +131,18 @@ async def estimate(
     written. Raises `ConfigurationError` where every record of the sample fails, and `SourceError` and its like."""
     values = resolved(loaded.pipeline.params, dict(params or {}))
     plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
-    surroundings = ConnectorContext(
+    context = ConnectorContext(
         folder=loaded.folder,
         credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
         params=typed(loaded.pipeline.params, values),
     )
-    source = registry.open_source(loaded.pipeline.extract, surroundings)
+    source = registry.open_source(loaded.pipeline.extract, context)
     try:
         records, total = await _read(source, plan, sample)
     finally:
         await source.close()
-    rehearsal = DryRunClient(answered)
-    calls, kept = await _rehearsed(plan, config, records, rehearsal)
+    client = DryRunClient(answered)
+    calls, kept = await _dry_run(plan, config, records, client)
     unasked = _unasked(kept)
     if records and sum(each.records for each in unasked if each.stage is Stage.TRANSFORM) >= len(records):
         reasons = "; ".join(f"{each.records} x {each.reason}" for each in unasked)
@@ -159,7 +159,7 @@ async def estimate(
         budget=loaded.pipeline.monitoring.cost_budget,
         learned=bool(answered),
         unasked=unasked,
-        last_call=budget_fit.of_last_call(rehearsal.asked, loaded.pipeline),
+        last_call=budget_fit.of_last_call(client.asked, loaded.pipeline),
     )
 
 
@@ -179,11 +179,11 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
     return records, total
 
 
-async def _rehearsed(
-    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], rehearsal: DryRunClient
+async def _dry_run(
+    plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient
 ) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
     """The calls that the records take, and what could not be asked about."""
-    models = JournalledModels(rehearsal, MemoryJournal())
+    models = JournalledModels(client, MemoryJournal())
     try:
         project = config.project.resolve()
         transformer = Transformer(_runner(plan, Catalog(models, project).transform_of, Stage.TRANSFORM))

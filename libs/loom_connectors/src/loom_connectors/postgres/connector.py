@@ -13,14 +13,14 @@ from loom_connectors.sql.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions
 
 
-def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> PostgresSource:
+def open_source(config: ExtractConfig, context: ConnectorContext) -> PostgresSource:
     """A `postgres://` query or table. Raises `ConfigurationError`."""
-    return PostgresSource(config, surroundings)
+    return PostgresSource(config, context)
 
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> LedgerDestination:
+def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
     """A `postgres://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
-    address = Address.of(config.destination, surroundings.credentials)
+    address = Address.of(config.destination, context.credentials)
     dialect = PostgresDialect(Server(address, options.timeouts, DestinationError), options.timeouts)
-    return LedgerDestination(config, surroundings, options, dialect, address.table)
+    return LedgerDestination(config, context, options, dialect, address.table)

@@ -48,9 +48,9 @@ def dialect(types: Mapping[str, str]) -> Dialect:
 class PostgresSource:
     """A query, or a table."""
 
-    def __init__(self, config: ExtractConfig, surroundings: ConnectorContext) -> None:
+    def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
-        address = Address.of(config.source, surroundings.credentials)
+        address = Address.of(config.source, context.credentials)
         self._timeouts = options.timeouts
         self._server = Server(address, options.timeouts, SourceError, SESSION)
         self._keys = config.keys
@@ -61,7 +61,7 @@ class PostgresSource:
         if address.table is not None:
             self._query = f"SELECT * FROM {address.table.sql}"
         else:
-            self._query, self._values = bound(config.query or "", surroundings.params, lambda number: f"${number}")
+            self._query, self._values = bound(config.query or "", context.params, lambda number: f"${number}")
 
     async def check(self) -> None:
         async with self._server.connection() as connection:

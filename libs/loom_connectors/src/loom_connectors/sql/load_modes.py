@@ -23,12 +23,12 @@ class Adding:
     """Whether the pipeline file names the mode."""
 
     @staticmethod
-    def of(config: LoadConfig, surroundings: ConnectorContext) -> Adding:
+    def of(config: LoadConfig, context: ConnectorContext) -> Adding:
         """As the pipeline says; where it names no mode, `upsert` by `load.key`, else by `extract.key`, else `append`.
         A sample replaces the sample before it."""
-        key = tuple(config.key) or surroundings.record_key
-        if surroundings.sample:
-            return Adding("append" if surroundings.adds else "replace", (), written=False)
+        key = tuple(config.key) or context.record_key
+        if context.sample:
+            return Adding("append" if context.adds else "replace", (), written=False)
         mode: Mode = config.mode or ("upsert" if key else "append")
         return Adding(mode, key if mode == "upsert" else (), written=config.mode is not None)
 

@@ -14,14 +14,14 @@ from loom_connectors.sqlite.file import SqliteFile
 from loom_connectors.sqlite.source import SqliteSource
 
 
-def open_source(config: ExtractConfig, surroundings: ConnectorContext) -> SqliteSource:
+def open_source(config: ExtractConfig, context: ConnectorContext) -> SqliteSource:
     """A `sqlite://` query or table. Raises `ConfigurationError`."""
-    return SqliteSource(config, surroundings)
+    return SqliteSource(config, context)
 
 
-def open_destination(config: LoadConfig, surroundings: ConnectorContext) -> LedgerDestination:
+def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
     """A `sqlite://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
-    file = SqliteFile.of(config.destination, surroundings, DestinationError, options.timeouts)
+    file = SqliteFile.of(config.destination, context, DestinationError, options.timeouts)
     table = None if file.table is None else TableName(None, file.table)
-    return LedgerDestination(config, surroundings, options, SqliteDialect(file), table)
+    return LedgerDestination(config, context, options, SqliteDialect(file), table)

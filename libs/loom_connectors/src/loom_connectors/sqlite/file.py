@@ -44,16 +44,14 @@ class SqliteFile:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @staticmethod
-    def of(
-        location: str, surroundings: ConnectorContext, trouble: type[PermanentError], timeouts: Timeouts
-    ) -> SqliteFile:
+    def of(location: str, context: ConnectorContext, trouble: type[PermanentError], timeouts: Timeouts) -> SqliteFile:
         """From `sqlite:///relative.db?table=t` or `sqlite:////absolute.db`. Raises `ConfigurationError`."""
-        return SqliteFile(*SqliteFile.place_of(location, surroundings), trouble, timeouts)
+        return SqliteFile(*SqliteFile.place_of(location, context), trouble, timeouts)
 
     @staticmethod
-    def place_of(location: str, surroundings: ConnectorContext) -> tuple[Path, str | None]:
+    def place_of(location: str, context: ConnectorContext) -> tuple[Path, str | None]:
         """The file, and the table where one is named. Raises `ConfigurationError`."""
-        expanded = surroundings.credentials.expand(location)
+        expanded = context.credentials.expand(location)
         rest, _, query = expanded.split("://", 1)[1].partition("?")
         if not rest.startswith("/") or rest == "/":
             raise ConfigurationError(
@@ -64,7 +62,7 @@ class SqliteFile:
         for key in settings:
             hint = " Did you mean 'table'?" if closest(key, ["table"]) else " It knows `table` alone."
             raise ConfigurationError(f"'{location}' has the unknown setting '{key}'.{hint}")
-        return resolved(unquote(rest[1:]), surroundings.folder), table or None
+        return resolved(unquote(rest[1:]), context.folder), table or None
 
     @property
     def shown(self) -> str:

@@ -31,10 +31,10 @@ _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 class SqliteSource:
     """A query, or a table."""
 
-    def __init__(self, config: ExtractConfig, surroundings: ConnectorContext) -> None:
+    def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
         self._timeouts = options.timeouts
-        self._file = SqliteFile.of(config.source, surroundings, SourceError, options.timeouts)
+        self._file = SqliteFile.of(config.source, context, SourceError, options.timeouts)
         self._table = self._file.table
         self._keys = config.keys
         self._values: list[Any] = []
@@ -42,7 +42,7 @@ class SqliteSource:
         if self._table is not None:
             self._query = f"SELECT * FROM {quoted(self._table)}"
         else:
-            self._query, values = bound(config.query or "", surroundings.params, lambda _: "?")
+            self._query, values = bound(config.query or "", context.params, lambda _: "?")
             self._values = [plain(value) for value in values]
 
     async def check(self) -> None:
