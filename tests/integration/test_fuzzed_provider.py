@@ -90,7 +90,7 @@ class Harness:
         self.server.respond = lambda _: left.pop(0) if len(left) > 1 else left[0]
         before = self.server.calls
         reservations = BudgetReservations(MemoryBudgets(), Prices())
-        models = JournalledModels(self.client, MemoryJournal(), clock=self.clock, purse=reservations)
+        models = JournalledModels(self.client, MemoryJournal(), clock=self.clock, reservations=reservations)
         number = str(next(self.numbers))
         call = call_of(
             f"q{number}",

@@ -37,7 +37,7 @@ class Plant:
     def process(self) -> JournalledModels:
         prices = Prices()
         return JournalledModels(
-            self.model, self.journal, prices, purse=BudgetReservations(self.ledger, prices), concurrency=100
+            self.model, self.journal, prices, reservations=BudgetReservations(self.ledger, prices), concurrency=100
         )
 
     def said(self, call):

@@ -87,7 +87,7 @@ async def test_a_process_that_died_is_waited_for_until_its_lease_ends(fleet):
     assert LEASE_SECONDS <= sum(waited) <= LEASE_SECONDS + 0.5
 
 
-async def test_the_record_it_had_in_hand_is_asked_for_again_at_once(fleet):
+async def test_the_record_it_had_in_flight_is_asked_for_again_at_once(fleet):
     await fleet.claims.take([Claim.of(key_of(call_of()), ANN)])
     assert (await fleet.one.complete(call_of(), ANN)).spent.calls_made == 1
     assert not [seconds for seconds in fleet.clock.slept if seconds <= 0.5]

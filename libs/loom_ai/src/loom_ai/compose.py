@@ -39,9 +39,9 @@ def open_models(
     settings = settings or ModelSettings()
     client = HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
     prices = Prices()
-    purse = None if budgets is None else BudgetReservations(budgets, prices)
+    reservations = None if budgets is None else BudgetReservations(budgets, prices)
     fleet = None if claims is None else SingleFlight(claims, clock)
-    return JournalledModels(client, journal, prices, clock, settings.concurrency, purse, fleet)
+    return JournalledModels(client, journal, prices, clock, settings.concurrency, reservations, fleet)
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:

@@ -29,8 +29,8 @@ class EvaluationCall:
         patience: float | None = None,
         again: int = 0,
     ) -> None:
-        """`again` is how often this record was judged before in this worker's hands: an answer that was of no use
-        then is not taken for one. `patience` is how many seconds one answer may take, all attempts added up."""
+        """`again` is how often this worker evaluated the record before: an answer that was unusable then is not
+        used again. `patience` is how many seconds one answer may take, all attempts added up."""
         self._models = models
         self.payer = payer
         self._reuse = reuse

@@ -30,7 +30,7 @@ class Evaluator:
 
     async def __call__(self, batch: BatchTransformed, context: Context) -> Evaluated:
         """Raises `PermanentError` where an evaluator or gate cannot be made, a model refuses access, or a record fails
-        under `abort`; `TransientError` where a model or the journal is away for now, or the batch takes too long;
+        under `abort`; `TransientError` where a model or the journal is away, or the batch takes too long;
         `WorkerWornOut` where too much of it hangs."""
         header = batch.header
         plan, evaluators = await self._runner.of(header.plan)
@@ -40,15 +40,15 @@ class Evaluator:
             return _let_through(batch)
         began = perf_counter()
         work = _work_of(evaluators, header.run_id, config, plan.pipeline.timeouts, context)
-        judgements = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
+        results = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         if self._models is not None:
             await self._models.judged(header.run_id, [record.id for record in batch.records], context.usage)
         return Evaluated(
-            records=_passed(judgements),
-            unscored=sum(not judgement.scored for judgement in judgements),
+            records=_passed(results),
+            unscored=sum(not result.scored for result in results),
             seconds=perf_counter() - began,
-            kept=[kept for judgement in judgements if (kept := _kept(judgement, config)) is not None],
-            evaluations=[evaluation for judgement in judgements for evaluation in judgement.evaluations],
+            kept=[kept for result in results if (kept := _kept(result, config)) is not None],
+            evaluations=[evaluation for result in results for evaluation in result.evaluations],
         )
 
 
@@ -75,9 +75,9 @@ def _kept_away(record: TransformedRecord, error: RecordError) -> RecordResult:
     return RecordResult(record, (), (), error)
 
 
-def _may_be_tried_again(judgement: RecordResult) -> bool:
+def _may_be_tried_again(result: RecordResult) -> bool:
     """Not what hung: each further try would leave one more thread behind."""
-    return isinstance(judgement.outcome, RecordError) and judgement.outcome.code != TIMEOUT
+    return isinstance(result.outcome, RecordError) and result.outcome.code != TIMEOUT
 
 
 def _let_through(batch: BatchTransformed) -> Evaluated:
@@ -90,29 +90,29 @@ def _let_through(batch: BatchTransformed) -> Evaluated:
     )
 
 
-def _passed(judgements: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:
+def _passed(results: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:
     return tuple(
         EvaluatedRecord(
-            id=judgement.record.id,
-            input=judgement.record.input,
-            output=judgement.record.output,
-            answered_by=judgement.record.answered_by,
-            scores=_values(judgement),
+            id=result.record.id,
+            input=result.record.input,
+            output=result.record.output,
+            answered_by=result.record.answered_by,
+            scores=_values(result),
         )
-        for judgement in judgements
-        if isinstance(judgement.outcome, Verdict) and judgement.outcome.passed
+        for result in results
+        if isinstance(result.outcome, Verdict) and result.outcome.passed
     )
 
 
-def _kept(judgement: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
+def _kept(result: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
     """The record as it is kept back; None where it passed."""
-    record, outcome = judgement.record, judgement.outcome
+    record, outcome = result.record, result.outcome
     if isinstance(outcome, RecordError):
         tries = config.max_attempts if config.on_failure == "retry" and outcome.code != TIMEOUT else 1
         kept = kept_for_error(
             record.id, outcome, config.on_failure, input=record.input, output=record.result, tries=tries
         )
-        return kept.model_copy(update={"scores": _values(judgement)})
+        return kept.model_copy(update={"scores": _values(result)})
     if outcome.passed:
         return None
     return KeptRecord(
@@ -122,9 +122,9 @@ def _kept(judgement: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
         reason=outcome.reason or "The quality gate did not pass",
         input=record.input,
         output=record.result,
-        scores=_values(judgement),
+        scores=_values(result),
     )
 
 
-def _values(judgement: RecordResult) -> dict[str, float]:
-    return {score.name: score.value for score in judgement.scores}
+def _values(result: RecordResult) -> dict[str, float]:
+    return {score.name: score.value for score in result.scores}

@@ -1,4 +1,4 @@
-"""The evaluators of a panel that ask models: every question about a batch at once."""
+"""The evaluators that ask models. All questions about a batch are asked at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from loom_evaluator.results import Answer
 
 @dataclass(frozen=True, slots=True)
 class ModelEvaluations:
-    """Asks for a panel. How many questions are in flight is the models' to limit."""
+    """Asks the questions of a plan's evaluators. `models` limits how many of them are in flight."""
 
     models: JournalledModels
     rules: Mapping[str, ModelRule]
@@ -38,7 +38,7 @@ class ModelEvaluations:
     ) -> list[dict[str, Answer]]:
         """The answers about each record, in order, by evaluator. Each is a part of the context's progress.
 
-        Raises `TransientError` where a model is away for now and the batch should come again, `PermanentError` where
+        Raises `TransientError` where a model is away and the batch should come again, `PermanentError` where
         it refuses access. After the last attempt, trouble is the record's own."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -63,20 +63,20 @@ class ModelEvaluations:
         self, rule: ModelRule, record: TransformedRecord, payer: Payer, attempt: Attempt, again: int
     ) -> Answer:
         began = perf_counter()
-        hearing = EvaluationCall(self.models, payer, reuse=self.reuse, patience=self.patience, again=again)
+        evaluation_call = EvaluationCall(self.models, payer, reuse=self.reuse, patience=self.patience, again=again)
         try:
-            opinion = await rule(record, hearing)
+            opinion = await rule(record, evaluation_call)
         except RecordError as error:
-            return Answer(error, perf_counter() - began, self._kept(hearing))
+            return Answer(error, perf_counter() - began, self._kept(evaluation_call))
         except TransientError as trouble:
             if isinstance(trouble, BreakerOpen) or not attempt.last:
                 raise
             code = TIMEOUT if isinstance(trouble, Timeout) else "unavailable"
             return Answer(RecordError(f"{trouble} (after the last attempt)", code=code), perf_counter() - began)
-        return Answer(opinion, perf_counter() - began, self._kept(hearing))
+        return Answer(opinion, perf_counter() - began, self._kept(evaluation_call))
 
-    def _kept(self, hearing: EvaluationCall) -> tuple[Interaction, ...]:
-        return tuple(hearing.interactions) if self.keep_interactions else ()
+    def _kept(self, evaluation_call: EvaluationCall) -> tuple[Interaction, ...]:
+        return tuple(evaluation_call.interactions) if self.keep_interactions else ()
 
 
 def _rank(error: Exception) -> int:

@@ -1,4 +1,4 @@
-"""What is said of one record: by each evaluator, and by the panel as a whole."""
+"""The results of one record: the answer of each evaluator, and the verdict of the gate."""
 
 from __future__ import annotations
 

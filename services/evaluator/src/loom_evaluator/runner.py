@@ -1,4 +1,4 @@
-"""A plan's evaluators and its gate: the panel that judges each record."""
+"""Runs a plan's evaluators and its gate on each record."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _AT_ONCE = 32
 class _Evaluator:
     settings: EvaluatorConfig
     rule: Rule | AsyncRule | None
-    """None for those that ask a model: the panel's consultation has theirs."""
+    """None for those that ask a model: `ModelEvaluations` has their rules."""
 
     @property
     def waits(self) -> bool:
@@ -73,7 +73,7 @@ class _Row:
 
 
 class EvaluatorRunner:
-    """Judges the records of a batch. Raises nothing for a record: its error is its judgement."""
+    """Evaluates the records of a batch. An error of one record is its result, and is not raised."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class EvaluatorRunner:
         providers: Mapping[str, ProviderConfig] | None = None,
         pipeline: str = "",
     ) -> None:
-        """`reuse`: whether judgements that earlier runs paid for may be used, where the pipeline allows it. Raises
+        """`reuse`: whether answers that earlier runs paid for may be used, where the pipeline allows it. Raises
         `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
         self._loop = UserLoop(self._threads)
@@ -102,24 +102,24 @@ class EvaluatorRunner:
             _Evaluator(settings, None if settings.name in judges else rule_of(settings, folder))
             for settings in config.evaluators
         ]
-        self._consultation = None
+        self._model_evaluations = None
         if judges and models is not None:
             may = Reuse(enabled=reuse and config.cache.enabled, max_age=config.cache.max_age)
-            self._consultation = ModelEvaluations(
+            self._model_evaluations = ModelEvaluations(
                 models, judges, may, record_seconds, config.keep_interactions, _asked_at_once(config, providers or {})
             )
         self._gate: Gate = gate_of(config.quality_gate, folder)
         self._gate_name = config.quality_gate.type
         foreign = any(each.is_foreign for each in self._evaluators) or self._gate_name not in (*BUILTIN, "weighted")
         self.risk = USER_CODE if foreign else MODEL_CALLS if judges else None
-        """What it is to the process it runs in; None for none."""
+        """The risk of its code for the process it runs in; None for none."""
 
     async def judge(
         self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int = 0
     ) -> list[RecordResult]:
-        """One judgement per record, in order. Records that the sample leaves out pass unseen. What computes
-        does so in a thread; models are asked on the records' account. `again` is how often these
-        records were judged before in this worker's hands.
+        """Return one result per record, in order. Records that the sample leaves out pass unseen. Evaluators that
+        compute run in a thread; model calls are entered in the records' usage. `again` is how often this worker
+        evaluated these records before.
 
         Raises `WorkerWornOut`, and what `ModelEvaluations.about` raises."""
         seen = iter(await self._judged_all(run_id, [each for each in records if self._sees(each)], context, again))
@@ -133,13 +133,13 @@ class EvaluatorRunner:
     ) -> list[RecordResult]:
         progress = context.progress
         apart = [each for each in self._evaluators if each.waits or each.is_foreign]
-        asked = 0 if self._consultation is None else len(self._consultation.rules)
-        at_once = None if self._consultation is None else self._consultation.at_once
+        asked = 0 if self._model_evaluations is None else len(self._model_evaluations.rules)
+        at_once = None if self._model_evaluations is None else self._model_evaluations.at_once
         progress.begin(len(records) * (len(apart) + asked + 1), answers=len(records) * asked, at_once=at_once)
         columns = await asyncio.gather(*(self._column(each, records, progress) for each in apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
-        if self._consultation is not None:
-            heard = await self._consultation.about(run_id, records, context, again)
+        if self._model_evaluations is not None:
+            heard = await self._model_evaluations.about(run_id, records, context, again)
         rows = [
             _Row(
                 record,
@@ -149,9 +149,9 @@ class EvaluatorRunner:
         ]
 
         def judged(row: _Row) -> RecordResult:
-            judgement = self._judged(row)
+            result = self._judged(row)
             progress.one_done()
-            return judgement
+            return result
 
         return await self._threads.each(rows, judged, self._seconds, late=self._late)
 
@@ -176,13 +176,13 @@ class EvaluatorRunner:
             row.given.get(each.settings.name) or _answer(cast("Rule", each.rule), row.record)
             for each in self._evaluators
         ]
-        return self._judgement(row, answers)
+        return self._result(row, answers)
 
     def _late(self, row: _Row) -> RecordResult:
         error = RecordError(f"The evaluators did not come back within {self._seconds:g} s", code=TIMEOUT)
         return RecordResult(row.record, (), (), error)
 
-    def _judgement(self, row: _Row, answers: Sequence[Answer]) -> RecordResult:
+    def _result(self, row: _Row, answers: Sequence[Answer]) -> RecordResult:
         scores: list[Score] = []
         evaluations: list[Evaluation] = []
         failure: RecordError | None = None
@@ -215,10 +215,10 @@ def _asked_at_once(config: EvaluateConfig, providers: Mapping[str, ProviderConfi
 async def _awaited(
     rule: AsyncRule, records: Sequence[TransformedRecord], seconds: float, loop: UserLoop
 ) -> list[Answer]:
-    room = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(record: TransformedRecord) -> Answer:
-        async with room:
+        async with slots:
             began = perf_counter()
             try:
                 return Answer(await loop.run(lambda: rule(record), seconds), perf_counter() - began)

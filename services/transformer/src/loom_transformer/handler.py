@@ -21,7 +21,7 @@ class Transformer:
         self._runner = runner
 
     async def __call__(self, batch: BatchExtracted, context: Context) -> Transformed:
-        """Raises `TransientError` where a model or the journal is away for now, or the batch takes too long;
+        """Raises `TransientError` where a model or the journal is away, or the batch takes too long;
         `PermanentError` where the transform cannot be made, a model refuses access, or a record fails under `abort`;
         `WorkerWornOut` where too much of it hangs."""
         header = batch.header

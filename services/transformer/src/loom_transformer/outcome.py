@@ -70,14 +70,14 @@ class Transform(Protocol):
 
     @property
     def risk(self) -> Risk | None:
-        """What it is to the process it runs in; None for none."""
+        """The risk of its code for the process it runs in; None for none."""
         ...
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
     ) -> list[TransformOutcome]:
-        """One outcome per record, in order. `again` is how often these records were tried before in this worker's
-        hands: what was answered then is not taken for an answer.
+        """One outcome per record, in order. `again` is how often this worker transformed these records before: answers
+        of then are not used again.
 
         Raises `TransientError` where the batch should come again later, `PermanentError` where the run cannot go on,
         `WorkerWornOut`; a record's own trouble is its outcome."""

@@ -108,7 +108,7 @@ def endpoints_of(
 
 
 def calls_at_once(endpoints: Iterable[Endpoint]) -> int | None:
-    """How many calls to all of them together one worker may have in flight, by what is configured; None where nothing
-    is. A worker that has fewer questions in hand takes more messages."""
+    """Return how many calls to all of them together one worker may have in flight, by what is configured; None where
+    nothing is. A worker with fewer questions than that takes more messages."""
     configured = {(each.base_url, each.model, each.api_key): each.concurrency for each in endpoints if each.concurrency}
     return sum(filter(None, configured.values())) or None

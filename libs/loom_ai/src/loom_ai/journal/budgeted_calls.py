@@ -20,76 +20,76 @@ from loom_common.worker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Where answers are found, written down, billed and priced."""
+    """The functions that find an answer, write it down, enter it in a payer's usage and price it."""
 
     find: Callable[[str], Awaitable[Entry | None]]
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
-    bill: Callable[[ModelCall, Entry, Payer], None]
+    enter_usage: Callable[[ModelCall, Entry, Payer], None]
     price: Callable[[ModelCall, Payer, ModelAnswer], float]
     """USD."""
 
 
 class BudgetedCalls:
-    """Of one process. Without a purse, a run that has a budget fails."""
+    """The calls of one process. Where `reservations` is None, a run that has a budget fails."""
 
-    def __init__(self, client: ModelClient, purse: BudgetReservations | None, books: Books) -> None:
+    def __init__(self, client: ModelClient, reservations: BudgetReservations | None, books: Books) -> None:
         self._client = client
-        self._purse = purse
+        self._reservations = reservations
         self._books = books
 
     async def paid_for(
-        self, key: str, call: ModelCall, payer: Payer, flight: PendingCall, bill: Usage, budget: Budget
+        self, key: str, call: ModelCall, payer: Payer, pending: PendingCall, usage: Usage, budget: Budget
     ) -> Entry:
         """A new answer, in the journal. Its worst case is reserved before, and settled after.
 
         Raises what `BudgetReservations.reserve` and the client raise."""
-        if self._purse is None:
+        if self._reservations is None:
             raise PermanentError("The run has a budget, and this process has no ledger to keep it in.")
         cut = await self.cut_off(key, call, payer)
         while not cut or call.max_tokens is not None or cut[-1].answer.tokens_out < longest(call):
             beyond = 2 * max((each.answer.tokens_out for each in cut), default=0)
-            reservation = await self._purse.reserve(
-                call, payer, lambda: flight.budget or budget, bill, flight.waiting, beyond
+            reservation = await self._reservations.reserve(
+                call, payer, lambda: pending.budget or budget, usage, pending.waiting, beyond
             )
-            answer = replace(await self._asked(self._purse, reservation, call, payer, flight), cut_off=len(cut))
+            answer = replace(await self._asked(self._reservations, reservation, call, payer, pending), cut_off=len(cut))
             lowered = call.max_tokens is None or reservation.limit < call.max_tokens
             if not lowered or answer.finish_reason != finish.CUT_OFF:
                 return await self._books.write(key, call, payer, answer)
             # Cut off by a limit that the pipeline did not set: paid for, but no answer to the question.
             cut.append(await self._books.write(cut_off(key, len(cut)), call, payer, answer))
-            self._books.bill(call, cut[-1], payer)
+            self._books.enter_usage(call, cut[-1], payer)
         return cut[-1]
 
     async def cut_off(self, key: str, call: ModelCall, payer: Payer) -> list[Entry]:
-        """Answers to the question of that key that lowered limits cut off, in their order. They are on the bill of who
-        paid for them."""
+        """Answers to the question of that key that lowered limits cut off, in their order. They are entered in the
+        usage of the record that paid for them."""
         found: list[Entry] = []
         while (entry := await self._books.find(cut_off(key, len(found)))) is not None:
             found.append(entry)
-            if self._purse is not None:
-                self._purse.learn(call, payer.run_id, entry.answer)
+            if self._reservations is not None:
+                self._reservations.learn(call, payer.run_id, entry.answer)
             if entry.payer == payer:
-                self._books.bill(call, entry, payer)
+                self._books.enter_usage(call, entry, payer)
         return found
 
     async def _asked(
         self,
-        purse: BudgetReservations,
+        reservations: BudgetReservations,
         reservation: Reservation,
         call: ModelCall,
         payer: Payer,
-        flight: PendingCall,
+        pending: PendingCall,
     ) -> ModelAnswer:
         """The answer to the call with the reservation's limit. The reservation is settled, whatever comes of it, but
         for a call that was cancelled after it was sent: it may have been charged."""
         try:
-            answer = await self._client.complete(replace(call, max_tokens=reservation.limit), flight.waiting)
+            answer = await self._client.complete(replace(call, max_tokens=reservation.limit), pending.waiting)
         except asyncio.CancelledError:
-            if flight.waiting.idle:  # it waited for its turn, and was never sent
-                await purse.settle(reservation, call, 0.0, None)
+            if pending.waiting.idle:  # it waited for its turn, and was never sent
+                await reservations.settle(reservation, call, 0.0, None)
             raise
         except Exception:
-            await purse.settle(reservation, call, 0.0, None)
+            await reservations.settle(reservation, call, 0.0, None)
             raise
-        await purse.settle(reservation, call, self._books.price(call, payer, answer), answer)
+        await reservations.settle(reservation, call, self._books.price(call, payer, answer), answer)
         return answer

@@ -55,21 +55,23 @@ class JournalledModels:
         prices: Prices | None = None,
         clock: Clock | None = None,
         concurrency: int = 64,
-        purse: BudgetReservations | None = None,
+        reservations: BudgetReservations | None = None,
         fleet: SingleFlight | None = None,
     ) -> None:
         """`concurrency` is how many calls to a model are in flight at once, until they are written down, beside those
         that hang; a call's own `concurrency` outweighs it.
-        `purse` keeps the budgets of runs that have one. `fleet`: where other processes ask the same questions."""
+        `reservations` keeps to the budgets of runs that have one. `fleet` is for other processes that ask the same
+        questions."""
         self._client = client
         self._journal = journal
         self.prices = prices or Prices()
         """What calls cost."""
         self._clock = clock or SystemClock()
         self._slots = CallSlots(concurrency)
-        self._purse = purse
+        self._reservations = reservations
         self._fleet = fleet
-        self._budgeted = BudgetedCalls(client, purse, Books(self._found, self._written, self._bill, self._priced))
+        books = Books(self._found, self._written, self._enter_usage, self._priced)
+        self._budgeted = BudgetedCalls(client, reservations, books)
         self.shared = SharedQuestions(fleet)
         """The questions that shared calls hold, for `loom_ai.answers.multi_record`."""
         self._streaks = Streaks(self._clock)
@@ -84,7 +86,7 @@ class JournalledModels:
         """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
         it is its turn to be asked for.
 
-        It is entered in the payer's usage, whoever paid. Raises what client and journal raise,
+        It is entered in the payer's usage, also where another record paid. Raises what client and journal raise,
         `Timeout`, `BudgetExhausted` where the payer's budget does not cover the call, and `UpstreamUnusable` where this
         record is one of many in a row that got nothing of use. Being cancelled stops the waiting, not a call already
         paid."""
@@ -92,7 +94,7 @@ class JournalledModels:
         key = reuse.key(call, payer)
         while True:
             try:
-                flight, entry = await self._landed(key, call, payer, reuse, patience)
+                pending, entry = await self._landed(key, call, payer, reuse, patience)
             except RecordError as refused:
                 self._streaks.refused(call, payer, refused)
                 raise
@@ -101,12 +103,12 @@ class JournalledModels:
                     raise
                 continue
             if self._may_use(entry, payer, reuse):
-                self._bill(call, entry, payer)
-                if entry.answer.cut_off and not flight.asked:
+                self._enter_usage(call, entry, payer)
+                if entry.answer.cut_off and not pending.asked:
                     await self._budgeted.cut_off(key, call, payer)
-                if flight.asked:
+                if pending.asked:
                     self._streaks.answered(call, payer, entry.answer)
-                return settled(entry, payer, fresh=flight.asked)
+                return settled(entry, payer, fresh=pending.asked)
 
     async def pause(self, tried: int) -> None:
         """Before a question is asked once more that was answered `tried` times, each time with nothing of use."""
@@ -129,7 +131,7 @@ class JournalledModels:
             return None
         own = entry.payer == payer or entry.payer.run_id != payer.run_id
         if entry.purpose != NOTED and own:
-            self._bill(call, entry, payer)
+            self._enter_usage(call, entry, payer)
         return settled(entry, payer)
 
     async def holds(self, key: str, payer: Payer, reuse: Reuse) -> Entry | None:
@@ -140,16 +142,16 @@ class JournalledModels:
     async def set_apart(self, run_id: str, judged: Mapping[str, float], usage: Usage) -> None:
         """Before a batch is asked about: set apart what judging its records will cost (USD, by the record's id), so
         that the batch can be finished once it is begun. Waits for batches under way. Only under a budget."""
-        if self._purse is not None and usage.budget is not None:
+        if self._reservations is not None and usage.budget is not None:
             owed = {name: usd for name, usd in judged.items() if usd}
             if owed:
-                await self._purse.set_apart(run_id, owed, usage.budget)
+                await self._reservations.set_apart(run_id, owed, usage.budget)
 
     async def judged(self, run_id: str, records: Sequence[str], usage: Usage, *, never: bool = False) -> None:
         """Records were judged, or never will be: the run's budget sets nothing apart for that any more."""
-        if self._purse is not None and usage.budget is not None and records:
+        if self._reservations is not None and usage.budget is not None and records:
             cost = None if never else sum(line.cost for line in usage.lines())
-            await self._purse.free(run_id, records, cost)
+            await self._reservations.free(run_id, records, cost)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
         """What was answered before, at any age: to the same question, and last for the same record."""
@@ -158,7 +160,7 @@ class JournalledModels:
 
     async def close(self) -> None:
         """Abandon what is in flight, then release client and journal."""
-        tasks = [flight.task for flight in self._in_flight.values()]
+        tasks = [pending.task for pending in self._in_flight.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,8 +168,8 @@ class JournalledModels:
             await self._fleet.close()
         await self._look_up.close()
         await self._write.close()
-        if self._purse is not None:
-            await self._purse.close()
+        if self._reservations is not None:
+            await self._reservations.close()
         await self._client.close()
         await self._journal.close()
 
@@ -175,37 +177,37 @@ class JournalledModels:
         self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
     ) -> tuple[PendingCall, Entry]:
         """What the call brings that is under way, or that begins now."""
-        if (flight := self._joined(key, payer)) is not None:
-            return flight, await flight.landed(call, patience)
+        if (pending := self._joined(key, payer)) is not None:
+            return pending, await pending.landed(call, patience)
         async with self._slots.of(call).begun:
-            flight = self._joined(key, payer) or self._start(key, call, payer, reuse)
-            return flight, await flight.landed(call, patience)
+            pending = self._joined(key, payer) or self._start(key, call, payer, reuse)
+            return pending, await pending.landed(call, patience)
 
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
-        flight = self._in_flight[key] = PendingCall(Waiting(self._slots.of(call).in_flight), [payer])
-        task = flight.task = asyncio.create_task(self._obtain(key, call, payer, reuse, flight))
+        pending = self._in_flight[key] = PendingCall(Waiting(self._slots.of(call).in_flight), [payer])
+        task = pending.task = asyncio.create_task(self._obtain(key, call, payer, reuse, pending))
         if (usage := payer.usage) is not None:
             usage.under_way.add(task)
             task.add_done_callback(usage.under_way.discard)
-        task.add_done_callback(lambda _: self._ended(key, flight))
-        return flight
+        task.add_done_callback(lambda _: self._ended(key, pending))
+        return pending
 
     def _joined(self, key: str, payer: Payer) -> PendingCall | None:
-        flight = self._in_flight.get(key)
-        if flight is None or flight.abandoned:
+        pending = self._in_flight.get(key)
+        if pending is None or pending.abandoned:
             return None
-        if payer.usage is not None and flight.payers[0].run_id == payer.run_id:
-            flight.raise_budget(payer.usage.budget)
-        flight.payers.append(payer)
-        return flight
+        if payer.usage is not None and pending.payers[0].run_id == payer.run_id:
+            pending.raise_budget(payer.usage.budget)
+        pending.payers.append(payer)
+        return pending
 
-    def _ended(self, key: str, flight: PendingCall) -> None:
-        if self._in_flight.get(key) is flight:
+    def _ended(self, key: str, pending: PendingCall) -> None:
+        if self._in_flight.get(key) is pending:
             del self._in_flight[key]
-        if not flight.task.cancelled():
-            flight.task.exception()  # marks it as seen, where everyone who waited was cancelled
+        if not pending.task.cancelled():
+            pending.task.exception()  # marks it as seen, where everyone who waited was cancelled
 
-    async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, flight: PendingCall) -> Entry:
+    async def _obtain(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, pending: PendingCall) -> Entry:
         async def usable() -> Entry | None:
             return await self.holds(key, payer, reuse)
 
@@ -213,23 +215,23 @@ class JournalledModels:
         if entry is not None:
             return entry
         if self._fleet is None:
-            return await self._asked(key, call, payer, flight)
-        async with self._fleet.first(key, flight.payers, usable, flight.waiting) as entry:
-            return entry or await self._asked(key, call, payer, flight)
+            return await self._asked(key, call, payer, pending)
+        async with self._fleet.first(key, pending.payers, usable, pending.waiting) as entry:
+            return entry or await self._asked(key, call, payer, pending)
 
-    async def _asked(self, key: str, call: ModelCall, payer: Payer, flight: PendingCall) -> Entry:
-        async with flight.waiting.under_way():
-            entry = await self._paid_for(key, call, payer, flight)
-        flight.asked = True
-        self._bill(call, entry, payer)
+    async def _asked(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
+        async with pending.waiting.under_way():
+            entry = await self._paid_for(key, call, payer, pending)
+        pending.asked = True
+        self._enter_usage(call, entry, payer)
         return entry
 
-    async def _paid_for(self, key: str, call: ModelCall, payer: Payer, flight: PendingCall) -> Entry:
+    async def _paid_for(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
         """A new answer, in the journal."""
         usage = payer.usage
         if usage is not None and usage.budget is not None:
-            return await self._budgeted.paid_for(key, call, payer, flight, usage, usage.budget)
-        return await self._written(key, call, payer, await self._client.complete(call, flight.waiting))
+            return await self._budgeted.paid_for(key, call, payer, pending, usage, usage.budget)
+        return await self._written(key, call, payer, await self._client.complete(call, pending.waiting))
 
     async def _found(self, key: str) -> Entry | None:
         return await self._look_up(key)
@@ -251,7 +253,7 @@ class JournalledModels:
         await self._write(entry)
         return entry
 
-    def _bill(self, call: ModelCall, entry: Entry, payer: Payer) -> None:
+    def _enter_usage(self, call: ModelCall, entry: Entry, payer: Payer) -> None:
         """Enter an answer in the payer's usage: once for each record and answer, however often it is met."""
         usage = payer.usage
         if usage is not None and not usage.has(entry.key, payer.record_id, paid=entry.payer == payer):

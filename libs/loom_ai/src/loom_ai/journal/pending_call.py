@@ -15,16 +15,16 @@ from loom_common.errors import Timeout
 
 @dataclass(slots=True)
 class PendingCall:
-    """Of one call. Once it is asked, it goes on whoever stops waiting for it; what nobody waits for is not asked."""
+    """One call. Where no record waits for it any more, it goes on if it was sent, and is cancelled if it was not."""
 
     waiting: Waiting
     payers: list[Payer]
-    """Who wants it, in the order they came."""
+    """The records that want it, in the order they came."""
     budget: Budget | None = None
     """Of the run that pays for it, as the last one of its records to join has it: it may have been raised meanwhile."""
     task: asyncio.Task[Entry] = field(init=False)
     abandoned: bool = False
-    """Whether it ends without being asked, so that whoever wants it next begins anew."""
+    """Whether it ends without being sent, so that the next record that wants it begins anew."""
     asked: bool = False
     """Whether a model was asked, and answered; else what it brings was found."""
     _waiters: int = 0

@@ -18,7 +18,7 @@ class Settled:
     earlier_run: bool
     """Whether another run paid for it."""
     fresh: bool = field(default=False, compare=False)
-    """Whether it was asked for now, rather than found."""
+    """Whether a model was asked for it by this call; else it was found in the journal."""
 
 
 def settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
@@ -38,7 +38,7 @@ def settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
 
 
 def counted(entry: Entry, payer: Payer, *, known: bool) -> Calls:
-    """The same as a line of the bill; `known`: whether the model has a price."""
+    """Return the answer as an entry of the payer's usage; `known`: whether the model has a price."""
     if entry.payer != payer:
         return Calls(purpose=entry.purpose, provider=entry.provider, model=entry.model, reused=1)
     answer = entry.answer

@@ -81,7 +81,7 @@ class SingleFlight:
         self._begin("release", self._release)
 
     async def until_free(self, key: str, payer: Payer, look_up: Callable[[], Awaitable[Entry | None]]) -> None:
-        """Wait until `look_up` finds an answer, or whoever asks has let go of the question without one."""
+        """Wait until `look_up` finds an answer, or the claim on the question is released without one."""
         claim, _ = await self._wait(key, [payer], look_up, Waiting())
         self._done.append(claim)
         self._begin("release", self._release)
@@ -148,4 +148,4 @@ class SingleFlight:
 
     def _went_away(self, error: LoomError) -> None:
         self._away_until = self._clock.monotonic() + AWAY_SECONDS
-        log.warning("equal questions are asked once per process for now", error=str(error))
+        log.warning("equal questions are asked once per process until claims answer", error=str(error))

@@ -49,7 +49,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A bucket as it was when something was taken from it. Seconds of the clock of whoever keeps it."""
+    """A bucket as it was when something was taken from it. Its seconds are those of the clock of the process or
+    server that keeps it."""
 
     now: float
     requests_from: float

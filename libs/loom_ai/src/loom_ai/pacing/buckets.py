@@ -10,7 +10,7 @@ from loom_common.ports.clock import Clock, SystemClock
 
 
 class Buckets(Protocol):
-    """Buckets by name. Each operation is atomic, whoever else is at it."""
+    """Buckets by name. Each operation is atomic, also where several processes use one bucket."""
 
     async def take(self, bucket: str, wish: Wish) -> Taken:
         """Take `wish` from the bucket's time; gives the bucket as it was before. Raises `DependencyUnavailable`."""

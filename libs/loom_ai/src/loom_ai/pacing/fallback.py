@@ -46,5 +46,5 @@ class FallingBack:
                 return await operation(self._shared)
             except LoomError as error:
                 self._away_until = self._clock.monotonic() + AWAY_SECONDS
-                log.warning("limits are kept per process for now", error=str(error))
+                log.warning("limits are kept per process until their store answers", error=str(error))
         return await operation(self._own)

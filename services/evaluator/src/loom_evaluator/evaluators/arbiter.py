@@ -53,23 +53,23 @@ def arbiter_rule(
     if section.speaks_to(settings, providers):
         endpoint = replace(endpoint, extras=endpoint.extras.outweighed_by(section.extras))
     timeout = seconds(settings.timeout) if settings.timeout else endpoint.timeout or seconds(settings.usual_timeout)
-    bench = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens)
+    client = JudgeClient(endpoint, timeout, settings.temperature, settings.max_tokens)
 
     baselines = None
     if isinstance(settings, config.Pairwise) and settings.baseline is not None:
         baselines = Baselines(settings.name, settings.baseline, pipeline, settings.field)
 
-    async def rule(record: TransformedRecord, hearing: EvaluationCall) -> Opinion:
+    async def rule(record: TransformedRecord, evaluation_call: EvaluationCall) -> Opinion:
         if baselines is not None and isinstance(settings, config.Pairwise):
             output = output_text(record, settings.field)
-            baseline = await baselines.of(hearing, bench.call(), output)
+            baseline = await baselines.of(evaluation_call, client.call(), output)
             if not (baseline or "").strip():
                 return NOTHING_TO_COMPARE
             asked = Question(output, baseline, _words(settings.criteria))
         else:
             asked = question(settings, record)
         # An evaluator keeps what it was asked last, and every question it ever asked: each record has its own.
-        evaluator = evaluator_class(JudgeConfig(bench, hearing))
+        evaluator = evaluator_class(JudgeConfig(client, evaluation_call))
         try:
             score = await evaluator.evaluate(*asked)
         except package.EvaluatorError as error:

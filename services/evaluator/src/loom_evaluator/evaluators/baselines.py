@@ -23,7 +23,7 @@ class _Runs:
 
 
 class Baselines:
-    """Of one evaluator."""
+    """The baselines of one evaluator."""
 
     def __init__(self, name: str, baseline: str, pipeline: str, field: str | None) -> None:
         """`baseline`: `previous_run`, or a run's id; `field`: of the output, as it is compared."""
@@ -34,38 +34,39 @@ class Baselines:
         self._said: set[str] = set()
         """Runs that are known to keep their outputs."""
 
-    async def of(self, hearing: EvaluationCall, call: ModelCall, output: str) -> str | None:
+    async def of(self, evaluation_call: EvaluationCall, call: ModelCall, output: str) -> str | None:
         """What the record is compared with; None where the baseline's run did not have it. Keeps `output` for later
         runs. Seeing the same batch twice changes nothing.
 
         Raises `PermanentError` where the run that is named has kept nothing at all."""
-        run = hearing.payer.run_id
+        run = evaluation_call.payer.run_id
         if run not in self._said:
-            await hearing.note(self._any_of(run), call, run)
+            await evaluation_call.note(self._any_of(run), call, run)
             self._said.add(run)
-        await hearing.note(self._output_of(run, hearing), call, output)
-        earlier = await self._run_before(hearing, call) if self._baseline == PREVIOUS_RUN else self._baseline
+        await evaluation_call.note(self._output_of(run, evaluation_call), call, output)
+        earlier = await self._run_before(evaluation_call, call) if self._baseline == PREVIOUS_RUN else self._baseline
         if earlier is None:
             return None
-        found = await hearing.noted(self._output_of(earlier, hearing), call)
+        found = await evaluation_call.noted(self._output_of(earlier, evaluation_call), call)
         if found is None and self._baseline != PREVIOUS_RUN:
-            await self._must_have_kept(earlier, hearing, call)
+            await self._must_have_kept(earlier, evaluation_call, call)
         return found
 
-    async def _run_before(self, hearing: EvaluationCall, call: ModelCall) -> str | None:
+    async def _run_before(self, evaluation_call: EvaluationCall, call: ModelCall) -> str | None:
         """The pipeline's run before this one that had the record."""
-        run, key = hearing.payer.run_id, _key("runs", self._pipeline, self._name, hearing.payer.record_id)
-        text = await hearing.noted(key, call)
+        run = evaluation_call.payer.run_id
+        key = _key("runs", self._pipeline, self._name, evaluation_call.payer.record_id)
+        text = await evaluation_call.noted(key, call)
         known = _Runs(**orjson.loads(text)) if text else None
         if known is not None and known.last == run:
             return known.before
         before = None if known is None else known.last
-        await hearing.note(key, call, orjson.dumps(_Runs(run, before)).decode())
+        await evaluation_call.note(key, call, orjson.dumps(_Runs(run, before)).decode())
         return before
 
-    async def _must_have_kept(self, run: str, hearing: EvaluationCall, call: ModelCall) -> None:
+    async def _must_have_kept(self, run: str, evaluation_call: EvaluationCall, call: ModelCall) -> None:
         if run not in self._said:
-            if await hearing.noted(self._any_of(run), call) is None:
+            if await evaluation_call.noted(self._any_of(run), call) is None:
                 raise PermanentError(
                     f"Evaluator {self._name}: {run} has kept no outputs to compare with. Runs keep them that have a "
                     "`pairwise` evaluator with a `baseline` and the same `field`, until `loom cache clear`. "
@@ -76,8 +77,8 @@ class Baselines:
     def _any_of(self, run: str) -> str:
         return _key("outputs of", run, self._field)
 
-    def _output_of(self, run: str, hearing: EvaluationCall) -> str:
-        return _key("output of", run, self._field, hearing.payer.record_id)
+    def _output_of(self, run: str, evaluation_call: EvaluationCall) -> str:
+        return _key("output of", run, self._field, evaluation_call.payer.record_id)
 
 
 def _key(*parts: str | None) -> str:

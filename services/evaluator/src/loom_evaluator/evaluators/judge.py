@@ -80,24 +80,24 @@ class JudgeConfig:
 
     temperature = 0.0
 
-    def __init__(self, bench: JudgeClient, hearing: EvaluationCall) -> None:
-        self._bench = bench
-        self._hearing = hearing
-        self.model = bench.endpoint.model
+    def __init__(self, client: JudgeClient, evaluation_call: EvaluationCall) -> None:
+        self._client = client
+        self._evaluation_call = evaluation_call
+        self.model = client.endpoint.model
 
     def create_agent(self, system_prompt: str, result_type: type[BaseModel]) -> Agent:
         """What answers with a `result_type`."""
-        return Agent(self._bench, self._hearing, system_prompt, result_type)
+        return Agent(self._client, self._evaluation_call, system_prompt, result_type)
 
 
 class Agent:
     """Asks one question."""
 
     def __init__(
-        self, bench: JudgeClient, hearing: EvaluationCall, system_prompt: str, result_type: type[BaseModel]
+        self, client: JudgeClient, evaluation_call: EvaluationCall, system_prompt: str, result_type: type[BaseModel]
     ) -> None:
-        self._bench = bench
-        self._hearing = hearing
+        self._client = client
+        self._evaluation_call = evaluation_call
         self._system_prompt = system_prompt
         self._result_type = result_type
 
@@ -105,8 +105,8 @@ class Agent:
         """Raises `RecordError` where no usable answer came, and what `JournalledModels.complete` raises."""
         shape = shape_of(self._result_type)
         messages = ChatMessage("system", self._system_prompt), ChatMessage("user", prompt)
-        call = self._bench.call(*messages, schema=shape.schema)
-        reply = await self._hearing.ask(call, shape)
+        call = self._client.call(*messages, schema=shape.schema)
+        reply = await self._evaluation_call.ask(call, shape)
         if reply.error is not None:
             raise reply.error
         output = self._result_type.model_validate(reply.output)

@@ -31,7 +31,7 @@ Rule: TypeAlias = "Callable[[TransformedRecord], Opinion]"
 AsyncRule: TypeAlias = "Callable[[TransformedRecord], Awaitable[Opinion]]"
 """The same, for rules that wait for something."""
 ModelRule: TypeAlias = "Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]"
-"""The same, for rules that ask a model. Raises `TransientError` too, where the model is away for now."""
+"""The same, for rules that ask a model. Raises `TransientError` too, where the model is away."""
 
 
 def no(explanation: str) -> Opinion:

@@ -95,7 +95,7 @@ class Awaited:
         self._function = function
         self._shape = shape
         self._seconds = (bounds or Bounds()).seconds
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._loop = UserLoop((bounds or Bounds()).threads)
 
     async def apply(
@@ -104,7 +104,7 @@ class Awaited:
         return await asyncio.gather(*(self._one(record, context.progress) for record in records))
 
     async def _one(self, record: ExtractedRecord, progress: Progress) -> TransformOutcome:
-        async with self._room:
+        async with self._slots:
             outcome = await self._in_time(record)
         progress.one_done()
         return outcome
