@@ -38,7 +38,7 @@ class OwnTime:
 
 
 class SharedLedger:
-    """A ledger, and as many hands on it as there are replicas."""
+    """A ledger, opened as many times as there are replicas."""
 
     def __init__(self, clock, open_one) -> None:
         self.clock = clock

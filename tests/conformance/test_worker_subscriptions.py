@@ -96,7 +96,7 @@ async def test_messages_that_only_wait_hold_up_no_others(bus, buses):
 async def test_messages_with_all_their_work_before_them_are_no_more_than_it_was_told(bus, buses):
     handler = Held(parts=1)
 
-    async def hands_full() -> bool:
+    async def limit_reached() -> bool:
         return len(handler.held) == PREFETCH
 
     async def the_rest_waits() -> bool:
@@ -106,14 +106,14 @@ async def test_messages_with_all_their_work_before_them_are_no_more_than_it_was_
         return len(handler.held) == MESSAGES
 
     async with at_work(bus, handler):
-        await buses.eventually(hands_full)
+        await buses.eventually(limit_reached)
         await buses.eventually(the_rest_waits)
         assert bus.standing().prefetch(QUEUE) == PREFETCH
         handler.let_go()
         await buses.eventually(all_taken)
 
 
-async def test_a_handler_that_may_work_on_more_records_than_are_in_hand_gets_more_messages(bus, buses):
+async def test_a_handler_that_may_work_on_more_records_than_are_in_flight_gets_more_messages(bus, buses):
     handler = Held(parts=5, at_once=40, undone=5)
 
     async def enough_taken() -> bool:
@@ -185,7 +185,7 @@ async def test_near_the_memory_limit_the_prefetch_limit_bounds_all_messages_toge
         held_bytes = int(HIGH * 1000)
         await buses.eventually(one_left)
         await publish(bus)
-        assert len(handler.held) <= MESSAGES + PREFETCH  # the one that is left may have none of its own in hand
+        assert len(handler.held) <= MESSAGES + PREFETCH  # the one that is left may have none of its own in flight
         handler.let_go()
         await buses.eventually(everything_ended)
 

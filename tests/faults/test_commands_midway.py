@@ -85,7 +85,7 @@ async def test_paused_by_message_then_resumed(cluster, midway, model):
     assert model.calls == RECORDS
 
 
-async def test_a_service_that_is_told_to_stop_finishes_what_it_has_in_hand(cluster, midway, model):
+async def test_a_service_that_is_told_to_stop_finishes_what_it_has_in_flight(cluster, midway, model):
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(midway, config))).run_id

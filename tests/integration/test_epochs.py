@@ -60,7 +60,7 @@ async def test_what_may_still_wait_somewhere_is_said_again(engine):
     assert said == {"resumed": 3, "paused": 2, "cancelled": 2}
 
 
-async def test_the_pulse_says_it_to_whoever_listens_by_then(engine, monkeypatch):
+async def test_the_sweeper_broadcasts_it_again_for_replicas_that_started_later(engine, monkeypatch):
     monkeypatch.setattr(sweeper, "SWEEP_SECONDS", 0.0)
     clock, bus, stop = SystemClock(), MemoryBus(), asyncio.Event()
     await bus.declare(flow.TOPOLOGY)

@@ -164,7 +164,7 @@ async def test_a_stage_for_which_work_waits_is_given_more_and_every_replica_lear
             return row if row and row["prefetch"] > CONFIGURED else None
 
         row = await eventually(raised)
-        assert row["reason"].endswith("messages wait and every hand is full")
+        assert row["reason"].endswith("messages wait and every replica has its limit in flight")
         assert (row["by_hand"], row["service"]) == (False, "transformer")
 
         async def applied():
@@ -191,7 +191,7 @@ async def test_a_limit_set_by_hand_stays_whatever_waits(settings, engine):
         await eventually(applied)
 
         async def full_and_told():
-            """By now the coordinator has seen full hands several times."""
+            """By now the coordinator has seen several times that the limit is reached."""
             [known] = await fleet(engine) or [None]
             return known and known.before and known.beat.uptime > 12
 

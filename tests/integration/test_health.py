@@ -145,7 +145,9 @@ async def project(tmp_path):
     return tmp_path
 
 
-async def test_a_service_asked_to_stop_is_not_ready_first_and_then_finishes_what_it_has_in_hand(project, amqp_url, bus):
+async def test_a_service_asked_to_stop_is_not_ready_first_and_then_finishes_what_it_has_in_flight(
+    project, amqp_url, bus
+):
     (project / "held_up.py").write_text(HOLD.format(folder=str(project)))
     plan = plan_of({"type": "python", "function": "held_up:hold"})
     await FolderPayloads(project / "payloads").put(plan.encoded())

@@ -118,7 +118,7 @@ async def test_a_record_that_a_resumed_run_loads_after_all_is_resolved(engine):
         ("cancelled", None, ["kept again", "loaded"]),
     ],
 )
-async def test_a_record_is_in_the_hands_of_one_replay_at_a_time(engine, status, reason, free):
+async def test_a_record_is_taken_by_one_replay_at_a_time(engine, status, reason, free):
     await keep(engine, "run_1", "kept again", "loaded")
     await run_is(engine, "run_2", "running")
     assert await take(engine, "run_2", "run_1") == ["kept again", "loaded"]

@@ -55,7 +55,7 @@ def heartbeats(bus, *, stats=None, breakers=None, stop=None, clock=None) -> Hear
 async def test_a_beat_tells_what_was_done(bus):
     stats = ProcessStats()
     consumer = stats.consumer(QUEUE)
-    consumer.in_hand = {"one", "two"}
+    consumer.in_flight = {"one", "two"}
     for outcome, times in (
         (MessageOutcome.HANDLED, 5),
         (MessageOutcome.RETRIED, 2),

@@ -11,18 +11,18 @@ def test_the_stages_follow_one_another_to_the_destination():
     assert way == [Stage.EXTRACT, Stage.TRANSFORM, Stage.EVALUATE, Stage.LOAD]
 
 
-def test_every_work_queue_has_a_waiting_room_for_every_rung():
+def test_every_work_queue_has_a_retry_queue_for_every_delay():
     names = {queue.name for queue in TOPOLOGY.queues}
     for stage in Stage:
-        for step in range(len(flow.RETRY_LADDER)):
+        for step in range(len(flow.RETRY_DELAYS)):
             assert flow.retry_queue(flow.work_queue(stage), step) in names
 
 
-def test_every_waiting_room_gives_back_to_a_queue_that_exists():
+def test_every_retry_queue_gives_back_to_a_queue_that_exists():
     names = {queue.name for queue in TOPOLOGY.queues}
-    rooms = [queue for queue in TOPOLOGY.queues if queue.ttl is not None]
-    assert rooms
-    assert all(room.returns_to in names for room in rooms)
+    retry_queues = [queue for queue in TOPOLOGY.queues if queue.ttl is not None]
+    assert retry_queues
+    assert all(queue.returns_to in names for queue in retry_queues)
 
 
 def test_every_exchange_but_control_reaches_a_queue():

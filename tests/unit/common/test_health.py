@@ -214,7 +214,7 @@ async def test_a_worker_counts_what_becomes_of_its_messages():
 
     async with memory_bus() as bus, endpoints(bus) as service:
         consumer = ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handler, router.nothing),), prefetch=6)
-        worker = Worker("transformer", consumer, bus, EpochGuard(), vitals=service.stats.consumer(QUEUE))
+        worker = Worker("transformer", consumer, bus, EpochGuard(), stats=service.stats.consumer(QUEUE))
         working = asyncio.create_task(worker.run(stop))
         good = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch), "extractor")
         newer = batch.model_copy(update={"header": batch.header.model_copy(update={"epoch": 2})})

@@ -1,11 +1,11 @@
-"""What a worker has in hand, counted by what is left to do of it."""
+"""What a worker has in flight, counted by what is left to do of it."""
 
 from __future__ import annotations
 
 import pytest
 
 from loom_common.worker import in_flight
-from loom_common.worker.in_flight import InFlightMessage, InFlightMessages, WorkInHand
+from loom_common.worker.in_flight import InFlightMessage, InFlightMessages, WorkInFlight
 from loom_common.worker.stats import ConsumerStats
 
 QUEUE = "loom.load"
@@ -45,13 +45,13 @@ def test_one_record_that_takes_long_makes_no_batch_slow(monkeypatch):
 def test_messages_count_in_parts_where_their_handlers_say_how_many_may_be_worked_on_at_once():
     messages = InFlightMessages()
     with messages.one() as first:
-        assert messages.work == WorkInHand(messages=1, left=1.0)
+        assert messages.work == WorkInFlight(messages=1, left=1.0)
         first.begin(8, at_once=40)
         with messages.one() as second:  # of which nothing is known yet: it is taken to be like the other
-            assert messages.work == WorkInHand(messages=2, left=2.0, parts_left=16.0, at_once=40)
+            assert messages.work == WorkInFlight(messages=2, left=2.0, parts_left=16.0, at_once=40)
             second.begin(16, at_once=100)
             for _ in range(8):
                 second.one_done()
-            assert messages.work == WorkInHand(messages=2, left=1.5, parts_left=18.0, at_once=100)
-        assert messages.work == WorkInHand(messages=1, left=1.0, parts_left=8.0, at_once=40)
-    assert messages.work == WorkInHand(messages=0, left=0.0)
+            assert messages.work == WorkInFlight(messages=2, left=1.5, parts_left=18.0, at_once=100)
+        assert messages.work == WorkInFlight(messages=1, left=1.0, parts_left=8.0, at_once=40)
+    assert messages.work == WorkInFlight(messages=0, left=0.0)

@@ -187,7 +187,7 @@ async def test_a_batch_that_comes_back_again_and_again_is_suspect_without_a_mark
 
 
 async def test_a_suspect_record_is_alone_in_its_process():
-    room, present, together = ReadWriteLock(), Counter(), []
+    lock, present, together = ReadWriteLock(), Counter(), []
 
     async def work(name):
         present[name] += 1
@@ -196,11 +196,11 @@ async def test_a_suspect_record_is_alone_in_its_process():
         del present[name]
 
     async def shared(name):
-        async with room.shared():
+        async with lock.shared():
             await work(name)
 
     async def alone(name):
-        async with room.alone():
+        async with lock.alone():
             await work(name)
 
     await asyncio.gather(
@@ -212,13 +212,13 @@ async def test_a_suspect_record_is_alone_in_its_process():
 
 
 async def test_who_gives_up_waiting_to_be_alone_holds_nobody_up():
-    room = ReadWriteLock()
-    async with room.shared():
-        waiting = asyncio.create_task(room.alone().__aenter__())
+    lock = ReadWriteLock()
+    async with lock.shared():
+        waiting = asyncio.create_task(lock.alone().__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(1), room.shared():
+        async with asyncio.timeout(1), lock.shared():
             pass
 
 

@@ -134,34 +134,34 @@ async def test_the_run_is_told_once_what_it_waits_for(bus):
     assert (fact.run_id, fact.stage, fact.upstream) == ("a", Stage.TRANSFORM, "model m at http://m")
 
 
-@pytest.mark.parametrize(("probe_in", "rung"), [(60, 1), (0.05, 0)], ids=["far away", "under way, and slow"])
-async def test_a_pausing_worker_looks_now_and_then_for_work_that_can_be_done(bus, monkeypatch, probe_in, rung):
+@pytest.mark.parametrize(("probe_in", "step"), [(60, 1), (0.05, 0)], ids=["far away", "under way, and slow"])
+async def test_a_pausing_worker_looks_now_and_then_for_work_that_can_be_done(bus, monkeypatch, probe_in, step):
     monkeypatch.setattr(breaker_pause, "LOOK_EVERY_SECONDS", 0.2)
     plant = Plant(bus)
     plant.trouble["a"] = [away(opened_for=5, probe_in=probe_in) for _ in range(1000)]
-    room = flow.retry_queue(QUEUE, rung)
+    retry_queue = flow.retry_queue(QUEUE, step)
     await plant.send("a")
     async with plant.working():
         await plant.eventually(lambda: plant.tried)
         await plant.send("b")
         await plant.eventually(lambda: plant.handled == ["b"])
         async with asyncio.timeout(3):
-            while not await bus.depth(room):
+            while not await bus.depth(retry_queue):
                 await asyncio.sleep(0.01)
 
 
-async def test_while_others_get_through_it_waits_on_the_ladder_at_the_same_attempt(bus):
+async def test_while_others_get_through_it_waits_in_a_retry_queue_at_the_same_attempt(bus):
     plant = Plant(bus)
     plant.trouble["a"] = [away(opened_for=0.2, probe_in=30)]
     async with plant.working():
         await plant.send("a", "b")
         await plant.eventually(lambda: plant.handled == ["b"])
-        room = flow.retry_queue(QUEUE, 1)
+        retry_queue = flow.retry_queue(QUEUE, 1)
         async with within(5):
-            while not await bus.depth(room):
+            while not await bus.depth(retry_queue):
                 await asyncio.sleep(0.01)
-    assert (await bus.depth(room), await bus.depth(QUEUE)) == (1, 0)
-    parked = await anext(aiter(await bus.subscribe(room, prefetch=1)))
+    assert (await bus.depth(retry_queue), await bus.depth(QUEUE)) == (1, 0)
+    parked = await anext(aiter(await bus.subscribe(retry_queue, prefetch=1)))
     assert parked.headers["loom-attempt"] == 1
 
 
@@ -174,8 +174,8 @@ async def test_a_paused_worker_that_is_told_to_stop_ends_at_once_and_loses_nothi
         plant.stop.set()
         async with within(5):
             await asyncio.wait({running})
-    rooms = [flow.retry_queue(QUEUE, step) for step in range(len(flow.RETRY_LADDER))]
-    assert sum([await bus.depth(name) for name in (QUEUE, *rooms)]) == 1
+    retry_queues = [flow.retry_queue(QUEUE, step) for step in range(len(flow.RETRY_DELAYS))]
+    assert sum([await bus.depth(name) for name in (QUEUE, *retry_queues)]) == 1
 
 
 async def test_a_run_that_ends_while_its_message_waits_is_not_handled(bus):

@@ -1,10 +1,10 @@
-"""Records tried again in a worker's hands."""
+"""Records that their worker processes again."""
 
 from __future__ import annotations
 
 import pytest
 
-from loom_common.domain.run.recovery import pause_after, rung_until
+from loom_common.domain.run.recovery import delay_within, pause_after
 from loom_common.user_code.record_retry import retried
 from support.clocks import ManualClock
 
@@ -71,5 +71,5 @@ def test_pauses_end_at_a_minute_and_are_spread(failed, jitter, seconds):
 @pytest.mark.parametrize(
     ("seconds", "delay"), [(0.0, 5.0), (4.0, 5.0), (5.0, 5.0), (29.0, 5.0), (60.0, 30.0), (1e6, 600.0)]
 )
-def test_the_rung_ends_before_the_probe_where_one_does(seconds, delay):
-    assert rung_until(seconds).delay == delay
+def test_the_delay_ends_before_the_probe_where_one_does(seconds, delay):
+    assert delay_within(seconds).delay == delay

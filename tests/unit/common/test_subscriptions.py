@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.worker.in_flight import WorkInHand
+from loom_common.worker.in_flight import WorkInFlight
 from loom_common.worker.subscriptions import HIGH, MOST, TIGHT, subscriptions_wanted
 
 PREFETCH = 8
@@ -14,7 +14,7 @@ PREFETCH = 8
     ("now", "messages", "left", "memory", "wanted"),
     [
         (1, 8, 8.0, 0.0, 1),  # as it usually is: each has most of its work before it
-        (1, 8, 4.0, 0.0, 2),  # half is done, and the rest holds all that may be in hand
+        (1, 8, 4.0, 0.0, 2),  # half is done, and the rest holds all that may be in flight
         (1, 7, 1.0, 0.0, 1),  # the queue gives no more
         (1, 8, 4.0, TIGHT, 1),  # no memory for it
         (2, 16, 4.0, 0.0, 3),
@@ -31,13 +31,13 @@ PREFETCH = 8
     ],
 )
 def test_there_are_as_many_subscriptions_as_keep_the_worker_busy(now, messages, left, memory, wanted):
-    assert subscriptions_wanted(now, PREFETCH, WorkInHand(messages, left), memory) == wanted
+    assert subscriptions_wanted(now, PREFETCH, WorkInFlight(messages, left), memory) == wanted
 
 
 @pytest.mark.parametrize(
     ("now", "messages", "parts_each", "wanted"),
     [
-        (1, 8, 50, 1),  # 400 records in hand for 100 at once
+        (1, 8, 50, 1),  # 400 records in flight for 100 at once
         (1, 8, 10, 2),  # 80 are too few
         (1, 7, 10, 1),  # but the queue gives no more
         (2, 16, 10, 2),  # 160 are enough
@@ -47,5 +47,5 @@ def test_there_are_as_many_subscriptions_as_keep_the_worker_busy(now, messages, 
     ],
 )
 def test_there_are_as_many_as_hold_the_records_that_may_be_worked_on_at_once(now, messages, parts_each, wanted):
-    work = WorkInHand(messages, left=float(messages), parts_left=float(messages * parts_each), at_once=100)
+    work = WorkInFlight(messages, left=float(messages), parts_left=float(messages * parts_each), at_once=100)
     assert subscriptions_wanted(now, PREFETCH, work) == wanted

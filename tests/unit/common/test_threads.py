@@ -87,7 +87,7 @@ async def test_too_many_that_hang_wear_the_process_out(release):
         await threads.each([7], lambda item: item, SECONDS, late=lambda _: -1)
 
 
-async def test_work_that_is_cancelled_stops_after_the_item_in_hand(release):
+async def test_work_that_is_cancelled_stops_after_the_item_in_flight(release):
     threads, done = Threads(), []
     work = hanging_on({1}, release)
     task = asyncio.create_task(threads.each(range(5), lambda item: done.append(work(item)), 60.0, late=lambda _: None))

@@ -24,10 +24,10 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
     await bus.declare(TOPOLOGY)
     queue = await bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
     told = await bus.subscribe(queue, prefetch=1)
-    in_hand = batch_progress.InHand("transformer", "t1", bus)
-    telling = asyncio.create_task(in_hand.tell())
+    reports = batch_progress.BatchProgress("transformer", "t1", bus)
+    reporting = asyncio.create_task(reports.run())
     progress = Progress(4)
-    with in_hand.one(BATCH, progress):
+    with reports.of(BATCH, progress):
         progress.begin(8)  # two questions about each record
         for _ in range(3):
             progress.one_done()
@@ -36,7 +36,7 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
         thread.join()
         async with asyncio.timeout(20):
             word = decode(await anext(aiter(told)), WorkUnderWay)
-    telling.cancel()
+    reporting.cancel()
     assert isinstance(word, WorkUnderWay)
     [batch] = word.batches
     assert batch.run_id == "run_1"

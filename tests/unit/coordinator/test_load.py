@@ -52,7 +52,7 @@ def test_a_queue_is_the_sum_of_its_replicas():
             replicas=2,
             prefetch=(4, 8),
             configured=8,
-            in_hand=11,
+            in_flight=11,
             handled=2.0 + 1.0,
             failed=0.0,
             retried=0.0,
@@ -65,7 +65,7 @@ def test_a_queue_is_the_sum_of_its_replicas():
 
 def test_one_beat_alone_tells_no_rate():
     [load] = loads([Replica(beat(5, handled=50, busy=3.0, in_hand=2), None, silent=0)]).values()
-    assert (load.handled, load.seconds, load.in_hand) == (0.0, None, 2)
+    assert (load.handled, load.seconds, load.in_flight) == (0.0, None, 2)
 
 
 def test_only_breakers_that_are_open_are_away():

@@ -43,6 +43,6 @@ def test_the_bus_must_be_empty_at_every_look_for_half_the_patience():
     assert quiet.long_empty(empty=True, now=12)
 
 
-def test_messages_that_wait_on_a_rung_are_not_lost():
+def test_messages_that_wait_in_a_retry_queue_are_not_lost():
     assert {"loom.transform", "loom.transform.retry.600s", "loom.coordinator.facts"} <= set(QUEUES)
     assert "loom.dead" not in QUEUES

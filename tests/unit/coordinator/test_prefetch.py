@@ -20,8 +20,8 @@ from loom_coordinator.flow_control.prefetch_rules import (
     queueing,
 )
 
-BUSY = Signals(ready=50, in_hand=8, replicas=1, configured=8, rate=4.0, seconds=2.0, memory=0.2)
-IDLE = replace(BUSY, ready=0, in_hand=0, rate=0.0, seconds=None)
+BUSY = Signals(ready=50, in_flight=8, replicas=1, configured=8, rate=4.0, seconds=2.0, memory=0.2)
+IDLE = replace(BUSY, ready=0, in_flight=0, rate=0.0, seconds=None)
 READY = Setting(8, streak=PATIENCE - 1, unhindered=2.0)
 """Wanted a raise at the last decision already."""
 READY_TO_LOWER = replace(READY, streak=1 - PATIENCE)
@@ -29,7 +29,7 @@ READY_TO_LOWER = replace(READY, streak=1 - PATIENCE)
 signals = st.builds(
     Signals,
     ready=st.integers(0, 500),
-    in_hand=st.integers(0, 500),
+    in_flight=st.integers(0, 500),
     replicas=st.integers(1, 20),
     configured=st.integers(1, 100),
     rate=st.floats(0, 100),
@@ -49,22 +49,22 @@ settings = st.builds(
 @pytest.mark.parametrize(
     ("setting", "seen", "prefetch", "reason"),
     [
-        # work waits and every hand is full
-        (READY, BUSY, 9, "50 messages wait and every hand is full"),
-        (replace(READY, prefetch=1), replace(BUSY, in_hand=1), 2, "every hand is full"),
-        (replace(READY, prefetch=3), replace(BUSY, in_hand=3), 6, "every hand is full"),
-        (replace(READY, prefetch=6), replace(BUSY, in_hand=6), 8, "every hand is full"),
-        (replace(READY, prefetch=MOST), replace(BUSY, in_hand=MOST), MOST, "as configured"),
+        # work waits and every replica has its limit in flight
+        (READY, BUSY, 9, "50 messages wait and every replica has its limit in flight"),
+        (replace(READY, prefetch=1), replace(BUSY, in_flight=1), 2, "every replica has its limit in flight"),
+        (replace(READY, prefetch=3), replace(BUSY, in_flight=3), 6, "every replica has its limit in flight"),
+        (replace(READY, prefetch=6), replace(BUSY, in_flight=6), 8, "every replica has its limit in flight"),
+        (replace(READY, prefetch=MOST), replace(BUSY, in_flight=MOST), MOST, "as configured"),
         # one sign is no trend
         (replace(READY, streak=0), BUSY, 8, "as configured"),
         (READY_TO_LOWER, BUSY, 8, "as configured"),
-        # nothing waits, or hands are free
+        # nothing waits, or the limit is not reached
         (READY, replace(BUSY, ready=0), 8, "as configured"),
-        (READY, replace(BUSY, in_hand=5), 8, "as configured"),
+        (READY, replace(BUSY, in_flight=5), 8, "as configured"),
         (READY, replace(BUSY, replicas=2), 8, "as configured"),
         # messages only wait for each other
         (READY, replace(BUSY, seconds=3.0), 8, "as configured"),
-        (READY_TO_LOWER, replace(BUSY, seconds=5.0), 7, "4.8 of 8 in hand wait for the others"),
+        (READY_TO_LOWER, replace(BUSY, seconds=5.0), 7, "4.8 of 8 in flight wait for the others"),
         (replace(READY_TO_LOWER, prefetch=4), replace(BUSY, seconds=50.0), 4, "as configured"),
         (replace(READY_TO_LOWER, unhindered=0.001), replace(BUSY, seconds=0.2), 8, "as configured"),
         # back to what is configured
@@ -104,8 +104,8 @@ def test_a_stage_that_has_reached_its_limit_is_not_given_more():
     """Throughput is four messages a second, however many are in flight: more of them only take longer."""
     setting = Setting(8)
     for _ in range(60):
-        in_hand = setting.prefetch
-        setting = decide(setting, replace(BUSY, in_hand=in_hand, seconds=in_hand / 4.0))
+        in_flight = setting.prefetch
+        setting = decide(setting, replace(BUSY, in_flight=in_flight, seconds=in_flight / 4.0))
     assert 8 <= setting.prefetch <= 14
 
 
@@ -113,7 +113,7 @@ def test_a_stage_that_waits_for_others_is_given_more():
     """A message takes two seconds, however many are in flight: a model that answers as many as it is asked."""
     setting = Setting(8)
     for _ in range(200):
-        setting = decide(setting, replace(BUSY, in_hand=setting.prefetch))
+        setting = decide(setting, replace(BUSY, in_flight=setting.prefetch))
     assert setting.prefetch == MOST
 
 
@@ -124,14 +124,14 @@ def test_after_a_breaker_closes_it_comes_back_in_a_few_steps():
     assert setting.prefetch == SPARE
     steps = 0
     while setting.prefetch < 8:
-        setting = decide(setting, replace(BUSY, in_hand=setting.prefetch))
+        setting = decide(setting, replace(BUSY, in_flight=setting.prefetch))
         steps += 1
     assert steps <= HOLD + 3 * PATIENCE
 
 
 def test_what_a_message_takes_is_measured_anew_after_an_idle_time():
     assert decide(replace(READY, unhindered=0.1), IDLE).unhindered is None
-    assert decide(replace(READY, unhindered=0.1), replace(IDLE, in_hand=1)).unhindered == 0.1
+    assert decide(replace(READY, unhindered=0.1), replace(IDLE, in_flight=1)).unhindered == 0.1
 
 
 @given(settings, signals)
@@ -152,5 +152,5 @@ def test_the_limit_is_never_raised_while_memory_is_tight(setting, seen):
 
 
 @given(st.integers(1, 64), st.none() | st.floats(0, 100), st.none() | st.floats(0, 100))
-def test_no_more_messages_wait_for_the_others_than_are_in_hand(prefetch, seconds, unhindered):
+def test_no_more_messages_wait_for_the_others_than_are_in_flight(prefetch, seconds, unhindered):
     assert 0 <= queueing(prefetch, seconds, unhindered) <= prefetch

@@ -77,7 +77,7 @@ def load_of(queue: str, replicas: int = 1, prefetch: int = 8, rate: float = 0.0)
         replicas=replicas,
         prefetch=(prefetch,),
         configured=8,
-        in_hand=0,
+        in_flight=0,
         handled=rate,
         failed=0.0,
         retried=0.0,
@@ -91,7 +91,7 @@ def test_without_a_fleet_a_run_has_its_full_window():
     assert paced_window(128, []) == 128
 
 
-def test_a_window_holds_what_may_be_in_hand_and_what_is_worked_off_in_half_a_second():
+def test_a_window_holds_what_may_be_in_flight_and_what_is_worked_off_in_half_a_second():
     assert paced_window(128, [StageThroughput(8, 20.0)]) == 10 + 10
 
 
@@ -103,7 +103,7 @@ def test_a_fast_fleet_gets_all_the_run_may_have():
     assert paced_window(128, [StageThroughput(8, 500.0)]) == 128
 
 
-def test_what_the_extractor_has_in_hand_are_slices_and_do_not_count():
+def test_what_the_extractor_has_in_flight_are_slices_and_do_not_count():
     fleet = {"loom.extract": load_of("loom.extract", replicas=9), "loom.load": load_of("loom.load")}
     assert stages_of(fleet) == [StageThroughput(8, 0.0)]
 

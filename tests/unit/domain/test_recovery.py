@@ -24,10 +24,10 @@ def test_what_follows_a_failure(error, attempt, decision):
     assert decide(error, attempt) == decision
 
 
-def test_a_lasting_message_stays_on_the_last_rung_while_its_trouble_is_transient():
+def test_a_lasting_message_stays_at_the_longest_delay_while_its_trouble_is_transient():
     assert decide(DependencyUnavailable("away"), 50, lasting=True) == Retry(3)
     assert decide(ValueError("a defect"), 2, lasting=True) is None
 
 
-def test_the_rungs_wait_longer_each_time():
+def test_the_delays_grow():
     assert [Retry(step).delay for step in range(4)] == [5, 30, 120, 600]

@@ -79,7 +79,8 @@ def _services(platform: Platform, owner: str) -> list[Service]:
 
 
 async def _until_idle(platform: Platform) -> None:
-    """Until every queue is empty: what follows from the run's end (e.g. marking replayed records) is then in hand."""
+    """Wait until every queue is empty. What follows from the run's end, such as the marks of replayed records, is then
+    being handled."""
     deadline = platform.clock.monotonic() + _IDLE_SECONDS
     names = [queue.name for queue in TOPOLOGY.queues if queue.ttl is None and queue.name != "loom.dead"]
     while platform.clock.monotonic() < deadline:

@@ -45,4 +45,4 @@ def open_model_stage(platform: Platform, stage: Stage) -> ModelStage:
         claims=open_claims(url),
     )
     marks = open_marks(url, platform.project)
-    return ModelStage(models, Isolation(marks, stage, platform.room, platform.clock), marks)
+    return ModelStage(models, Isolation(marks, stage, platform.user_code_lock, platform.clock), marks)

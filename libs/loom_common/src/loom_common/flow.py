@@ -91,7 +91,7 @@ class Topology:
     exchanges: tuple[Exchange, ...] = field(default=tuple(e for e in Exchange if e))
 
 
-RETRY_LADDER = (5.0, 30.0, 120.0, 600.0)
+RETRY_DELAYS = (5.0, 30.0, 120.0, 600.0)
 """Seconds before each retry of a message. After the last one there are no further attempts."""
 
 RUNS_QUEUE = "loom.coordinator.runs"
@@ -124,8 +124,8 @@ def work_queue(stage: Stage) -> str:
 
 
 def retry_queue(queue: str, step: int) -> str:
-    """The queue in which messages of `queue` wait for the `step`-th retry (0-based position in `RETRY_LADDER`)."""
-    return f"{queue}.retry.{RETRY_LADDER[step]:g}s"
+    """The queue in which messages of `queue` wait for the `step`-th retry (0-based position in `RETRY_DELAYS`)."""
+    return f"{queue}.retry.{RETRY_DELAYS[step]:g}s"
 
 
 def work(stage: Stage, pipeline: str) -> Route:
@@ -175,7 +175,7 @@ def control(service: str) -> Route:
 
 
 def _with_retries(name: str, *bindings: Binding) -> tuple[Queue, ...]:
-    steps = enumerate(RETRY_LADDER)
+    steps = enumerate(RETRY_DELAYS)
     retry_queues = (Queue(retry_queue(name, step), ttl=seconds, returns_to=name) for step, seconds in steps)
     return (Queue(name, bindings), *retry_queues)
 

@@ -41,18 +41,18 @@ class Coordinator:
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox
-        self._ending = platform.ending
+        self._watchdog = platform.watchdog
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`: the relay goes last, so that everything committed is said."""
         relay_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as relay:
-                relay.create_task(self._ending.watched(self._relay.run(relay_stop)))
+                relay.create_task(self._watchdog.watched(self._relay.run(relay_stop)))
                 try:
                     async with asyncio.TaskGroup() as loops:
                         for loop in self._loops:
-                            loops.create_task(self._ending.watched(loop.run(stop)))
+                            loops.create_task(self._watchdog.watched(loop.run(stop)))
                 finally:
                     relay_stop.set()
         finally:

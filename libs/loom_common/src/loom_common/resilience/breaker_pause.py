@@ -1,8 +1,8 @@
 """When a worker stops taking messages, because nothing it could do would succeed (docs/adr/0005).
 
-A message that meets an open breaker costs no attempt. Where other messages get through, it waits on the retry ladder
-while they do: one run's dead endpoint must not hold up another run. Where nothing does, the worker takes nothing more
-until the next probe, and holds what it has; but every few seconds it looks whether there is other work by now."""
+A message that meets an open breaker costs no attempt. While other messages get through, it waits in a retry queue: one
+run's dead endpoint must not hold up another run. While none does, the worker takes no more messages until the next
+probe, and keeps those in flight; but every few seconds it looks whether the queue holds other work."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from loom_common.ports.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-"""After a breaker opened, what needs it is waved through to the retry ladder for so long: whatever else lies in the
-queue behind it is reached, and shows whether there is other work to do."""
+"""For so long after a breaker opened, messages that need it go to a retry queue: the messages behind them in the queue
+are then reached, and show whether there is other work to do."""
 LOOK_EVERY_SECONDS = 5.0
-"""A pausing worker does the same again so often: a probe may be a minute away, and take another half to fail."""
+"""A pausing worker does the same again so often, because a probe may be a minute away and take 30 s to fail."""
 _TOLD = 1000
-"""Notices remembered, so that none is given twice."""
+"""Notices that are remembered, so that none is published twice."""
 
 
 def sits_out(away: BreakerOpen, *, idle: bool, got_through: float, looked: float) -> bool:
-    """Whether to stop taking messages for now. `idle`: no other message is being worked on; `got_through`: seconds
-    since one was handled; `looked`: since the worker last began to look for other work. Pure."""
+    """Return whether to stop taking messages until the next probe. It does no I/O.
+
+    `idle` says that no other message is being worked on. `got_through` is the number of seconds since a message was
+    handled, and `looked` since the worker last began to look for other work."""
     return idle and min(away.opened_for, looked) >= LOOK_SECONDS and away.opened_for <= got_through
 
 
 class BreakerPause:
-    """Of one worker."""
+    """The pause of one worker."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -56,10 +58,10 @@ class BreakerPause:
         self._got_through = self._clock.monotonic()
         self._paused_at = None
 
-    async def sit_out(self, away: BreakerOpen, in_hand: int) -> bool:
+    async def sit_out(self, away: BreakerOpen, in_flight: int) -> bool:
         """Wait for the next probe, or look, with nothing else going on, then True; False at once where other messages
         get through, or the worker is to end."""
-        now, idle = self._clock.monotonic(), in_hand - self._waiting <= 1
+        now, idle = self._clock.monotonic(), in_flight - self._waiting <= 1
         calm = sits_out(away, idle=idle, got_through=now - self._got_through, looked=now - self._looked)
         if self._ended.is_set() or not calm:
             return False
@@ -82,7 +84,7 @@ class BreakerPause:
         return False
 
     def end(self) -> None:
-        """The worker is to end: who waits goes on the retry ladder."""
+        """End the pause, because the worker stops: messages that wait go to a retry queue."""
         self._ended.set()
 
     def first_notice(self, run_id: str, away: BreakerOpen) -> bool:

@@ -61,12 +61,12 @@ class Platform:
     breakers: Breakers = field(default_factory=Breakers)
     """The circuit breakers of all upstreams of this process."""
     threads: Threads = field(default_factory=Threads)
-    room: ReadWriteLock = field(default_factory=ReadWriteLock)
+    user_code_lock: ReadWriteLock = field(default_factory=ReadWriteLock)
     """The lock around user code: isolated records hold it alone, because user code may end the process."""
     stats: ProcessStats = field(default_factory=ProcessStats)
     """The state that the process reports over HTTP and in heartbeats. A service registers its consumers and needs in
     it."""
-    ending: ExitWatchdog = field(default_factory=NoExitWatchdog)
+    watchdog: ExitWatchdog = field(default_factory=NoExitWatchdog)
     """Ends the process once one of its loops has failed."""
 
     @property
@@ -128,7 +128,7 @@ class StageService:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     for worker in workers:
-                        tasks.create_task(self._platform.ending.watched(worker.run(stop)))
+                        tasks.create_task(self._platform.watchdog.watched(worker.run(stop)))
             finally:
                 await control.stop()
                 following.cancel()
@@ -142,7 +142,7 @@ async def _all_heed(workers: Iterable[Worker], limit: PrefetchLimit) -> None:
 
 @asynccontextmanager
 async def open_platform(
-    settings: Settings, name: str, clock: Clock | None = None, ending: ExitWatchdog | None = None
+    settings: Settings, name: str, clock: Clock | None = None, watchdog: ExitWatchdog | None = None
 ) -> AsyncIterator[Platform]:
     """Connect to what the settings name, and close it at the end. Raises `ConfigurationError`,
     `DependencyUnavailable`."""
@@ -164,7 +164,7 @@ async def open_platform(
             clock=clock or SystemClock(),
             breakers=_breakers(settings, clock),
             threads=Threads(settings.worker.leaked_threads),
-            ending=ending or NoExitWatchdog(),
+            watchdog=watchdog or NoExitWatchdog(),
         )
     finally:
         await bus.close()
@@ -250,8 +250,8 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ending = ExitWatchdog()
-    async with open_platform(settings, name, ending=ending) as platform:
+    watchdog = ExitWatchdog()
+    async with open_platform(settings, name, watchdog=watchdog) as platform:
         service = build(platform)  # first, because it registers what the service needs to be ready
         async with _health(platform, stop), _beats(name, platform, stop):
             await platform.bus.check(TOPOLOGY)
@@ -259,9 +259,9 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
             try:
                 await service.run(stop)
             finally:
-                ending.begin()
+                watchdog.begin()
             log.info("service stopped")
-    ending.ended()
+    watchdog.ended()
 
 
 def _beats(name: str, platform: Platform, stop: asyncio.Event) -> contextlib.AbstractAsyncContextManager[None]:

@@ -95,7 +95,7 @@ class Heartbeats:
         return QueueBeat(
             queue=name,
             prefetch=standing.prefetch(name),
-            in_hand=len(consumer.in_hand) if consumer else 0,
+            in_hand=len(consumer.in_flight) if consumer else 0,
             handled=consumer.outcomes[MessageOutcome.HANDLED] if consumer else 0,
             failed=consumer.outcomes[MessageOutcome.FAILED] if consumer else 0,
             retried=consumer.outcomes[MessageOutcome.RETRIED] if consumer else 0,

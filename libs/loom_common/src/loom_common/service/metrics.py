@@ -64,17 +64,17 @@ class _VitalsCollector(Collector):
 
 def consumer_families(consumers: Iterable[ConsumerStats]) -> Iterator[Metric]:
     """Yield the metrics of consumers."""
-    in_hand = GaugeMetricFamily("loom_messages_in_flight", "Delivered and not acknowledged.", labels=("queue",))
+    in_flight = GaugeMetricFamily("loom_messages_in_flight", "Delivered and not acknowledged.", labels=("queue",))
     outcomes = CounterMetricFamily("loom_messages", "Attempts by what became of them.", labels=("queue", "outcome"))
     seconds = HistogramMetricFamily("loom_handle_seconds", "Time in the handler, by attempt.", labels=("queue",))
     for consumer in consumers:
-        in_hand.add_metric((consumer.queue,), len(consumer.in_hand))
+        in_flight.add_metric((consumer.queue,), len(consumer.in_flight))
         for outcome, count in consumer.outcomes.items():
             outcomes.add_metric((consumer.queue, outcome), count)
         bounds = (*map(str, BOUNDS), "+Inf")
         buckets = list(zip(bounds, map(float, accumulate(consumer.durations.counts)), strict=True))
         seconds.add_metric((consumer.queue,), buckets, consumer.durations.total)
-    return iter((in_hand, outcomes, seconds))
+    return iter((in_flight, outcomes, seconds))
 
 
 def breaker_readings(snapshots: Iterable[Snapshot]) -> list[Reading]:

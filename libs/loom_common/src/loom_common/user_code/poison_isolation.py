@@ -1,8 +1,8 @@
-"""Which record of a batch takes its worker down, and how its neighbours are spared.
+"""Finds the record of a batch that ends its worker process, so that the other records are processed.
 
-A batch is marked as begun before foreign code gets it, and cleared after. A mark that is found was left by a process
-that died: its records are then taken one by one, each marked as started, with no other foreign code beside it in this
-process. A record that was started and never finished, twice, goes to no worker any more."""
+A batch is marked as begun before user code gets it, and the mark is removed after. A mark that is found was left by a
+process that died. The records of its batch are then processed one by one, each marked as started, and no other user
+code runs in this process meanwhile. A record that was started twice and never finished is not processed again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Risk:
     """What a stage does to a batch, seen as a danger to its process."""
 
     deaths: int
-    """Of processes with the batch in hand, until its records are taken one by one."""
+    """The number of processes that died with the batch in flight after which its records are processed one by one."""
     in_process: bool
     """Whether its code runs in this process, so that it and a suspect record may not run side by side."""
 
@@ -57,7 +57,8 @@ O = TypeVar("O")  # noqa: E741 - an outcome
 
 
 class ReadWriteLock:
-    """Where foreign code runs: many batches at once, or one record alone. Who wants to be alone comes first."""
+    """A lock around user code: many batches hold it together, or one record holds it alone. A record that waits to hold
+    it alone comes before batches."""
 
     def __init__(self) -> None:
         self._present = 0
@@ -67,7 +68,7 @@ class ReadWriteLock:
 
     @asynccontextmanager
     async def shared(self) -> AsyncIterator[None]:
-        """Among others."""
+        """Hold the lock together with others."""
         while self._alone or self._wishes:
             await self._changed.wait()
         self._present += 1
@@ -79,7 +80,7 @@ class ReadWriteLock:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """With nobody else."""
+        """Hold the lock alone."""
         self._wishes += 1
         try:
             while self._alone or self._present:
@@ -100,14 +101,14 @@ class ReadWriteLock:
 
 
 class Isolation:
-    """Of one stage in one process."""
+    """The isolation of dangerous records of one stage in one process."""
 
     def __init__(
-        self, marks: Marks, stage: Stage, room: ReadWriteLock | None = None, clock: Clock | None = None
+        self, marks: Marks, stage: Stage, lock: ReadWriteLock | None = None, clock: Clock | None = None
     ) -> None:
         self._marks = marks
         self._stage = stage
-        self._room = room or ReadWriteLock()
+        self._lock = lock or ReadWriteLock()
         self._clock = clock or SystemClock()
         self._process = uuid4().hex[:12]
         self._quiet_until = 0.0
@@ -133,7 +134,7 @@ class Isolation:
                     if (error := mark.verdict(record.id)) is not None:
                         outcomes.append(kept_away(record, error))
                         continue
-                    async with self._room.alone():
+                    async with self._lock.alone():
                         mark = mark.starting(record.id)
                         await self._kept(batch, mark)
                         outcomes += await work([record])
@@ -160,7 +161,7 @@ class Isolation:
         barred = {record.id: error for record in records if (error := mark.verdict(record.id)) is not None}
         free = [record for record in records if record.id not in barred]
         if risk.in_process:
-            async with self._room.shared():
+            async with self._lock.shared():
                 done = iter(await work(free))
         else:
             done = iter(await work(free))
@@ -171,7 +172,7 @@ class Isolation:
         mine = Mark(self._process)
         found = await self._quietly(self._marks.begin(batch, mine))
         if found is None or found.by == self._process:
-            # Another delivery of the batch is in this process's hands: it lives, so nothing died of it.
+            # This process works on another delivery of the batch, and lives: nothing died of it.
             return mine if found is None else replace(found, begun=0)
         mark = found.taken_over(self._process)
         await self._kept(batch, mark)
@@ -191,5 +192,5 @@ class Isolation:
         except LoomError as error:
             if self._clock.monotonic() >= self._quiet_until:
                 self._quiet_until = self._clock.monotonic() + _QUIET_SECONDS
-                log.warning("no marks: a record that kills its worker cannot be found for now", error=str(error))
+                log.warning("no marks: a record that kills its worker cannot be found", error=str(error))
             return None

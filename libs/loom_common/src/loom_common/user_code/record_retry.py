@@ -1,4 +1,4 @@
-"""Records tried again in a worker's hands: `on_failure: retry`."""
+"""Records that their worker processes again: `on_failure: retry`."""
 
 from __future__ import annotations
 

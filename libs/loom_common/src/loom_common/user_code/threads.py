@@ -111,7 +111,7 @@ class Threads:
             try:
                 overdue = await walk.overdue(seconds)
             except BaseException:
-                # Nobody waits any more, but nothing is wrong with the item in hand: it may take the time that it has.
+                # Nobody waits any more, but nothing is wrong with the item under way: it may take the time that it has.
                 walk.given_up = True
                 self._left_behind.append(walk.thread)
                 walk.loop.call_later(seconds, _end, walk.thread)

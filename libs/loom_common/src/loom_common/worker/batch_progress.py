@@ -1,6 +1,6 @@
-"""Reports how far a worker is with the batches it works on, for those who watch a run.
+"""Reports how far a worker is with the batches it works on, for commands that show a run's progress.
 
-The reports decide nothing: that a batch is done, its fact alone says."""
+Nothing is decided by these reports. A batch is done when its fact says so."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from loom_common.worker.failure_messages import Batch, stage_of
 log = structlog.get_logger()
 
 SECONDS = 0.5
-"""Between two reports of a worker."""
+"""Seconds between two reports of a worker."""
 
 
-class InHand:
-    """The batches that one worker works on at this moment."""
+class BatchProgress:
+    """The progress of the batches that one worker has in flight."""
 
     def __init__(self, service: str, replica: str, bus: Bus) -> None:
         self._service = service
@@ -35,7 +35,7 @@ class InHand:
         self._batches: dict[int, tuple[Batch, Progress]] = {}
 
     @contextmanager
-    def one(self, message: Message, progress: Progress) -> Iterator[None]:
+    def of(self, message: Message, progress: Progress) -> Iterator[None]:
         """Within the block, the progress of the message is reported. A message that is no batch is not reported."""
         if not isinstance(message, Batch):
             yield
@@ -46,14 +46,14 @@ class InHand:
         finally:
             del self._batches[id(progress)]
 
-    async def tell(self) -> None:
+    async def run(self) -> None:
         """Report how far the batches are whenever that has changed, until this is cancelled."""
         before: tuple[BatchUnderWay, ...] = ()
         while True:
             await asyncio.sleep(SECONDS)
             now = tuple(self._begun())
             if now and now != before:
-                await self._say(now)
+                await self._publish(now)
             before = now
 
     def _begun(self) -> Iterator[BatchUnderWay]:
@@ -65,10 +65,10 @@ class InHand:
                     run_id=header.run_id, batch_id=header.batch_id, epoch=header.epoch, stage=stage, done=done
                 )
 
-    async def _say(self, batches: tuple[BatchUnderWay, ...]) -> None:
-        word = WorkUnderWay(service=self._service, replica=self._replica, batches=batches)
-        outgoing = Outgoing(flow.fact("worker", "underway", self._service), word, mandatory=False)
+    async def _publish(self, batches: tuple[BatchUnderWay, ...]) -> None:
+        report = WorkUnderWay(service=self._service, replica=self._replica, batches=batches)
+        outgoing = Outgoing(flow.fact("worker", "underway", self._service), report, mandatory=False)
         try:
             await self._bus.publish([encode(outgoing, self._service)])
         except LoomError as error:
-            log.debug("progress not heard", error=str(error))
+            log.debug("progress not reported", error=str(error))

@@ -1,4 +1,5 @@
-"""What becomes of a message whose handler raised: the messages to publish before it is acknowledged."""
+"""The messages that are published for a message that could not be read or whose handler raised, before it is
+acknowledged."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.recovery import Retry
 from loom_common.errors import BreakerOpen, BudgetExhausted
 from loom_common.flow import Exchange, Stage
-from loom_common.text import words_of
+from loom_common.ports.bus import Delivery, Wire
+from loom_common.text import bounded, storable, words_of
 from loom_common.worker import router
 from loom_common.worker.context import Context
 
@@ -46,12 +48,32 @@ def pipeline_of(message: Message) -> str:
 
 
 def again(message: Message, queue: str, step: int, attempt: int) -> Outgoing:
-    """The message itself, which waits on that step of the retry ladder before its next attempt."""
+    """Return the message itself, which waits in the retry queue of that step before its next attempt."""
     return Outgoing(flow.Route(Exchange.DIRECT, flow.retry_queue(queue, step)), message, attempt=attempt)
 
 
+def dead_letter(delivery: Delivery, reason: str, service: str) -> Wire:
+    """Return an unreadable delivery as it came, for the queue `loom.dead`, with the reason in a header."""
+    headers = {name: value for name, value in delivery.headers.items() if isinstance(value, str | int)}
+    return Wire(
+        exchange=Exchange.DEAD,
+        routing_key=delivery.routing_key,
+        body=delivery.body,
+        type=delivery.type or "",
+        message_id=delivery.message_id or "",
+        correlation_id=delivery.correlation_id or "",
+        content_encoding=delivery.content_encoding,
+        headers={
+            **headers,
+            "loom-dead-reason": bounded(storable(reason)),
+            "loom-dead-by": service,
+            "loom-exchange": delivery.exchange,
+        },
+    )
+
+
 def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> list[Outgoing]:
-    """Tell that the message waits, and for what."""
+    """Return the fact that the message waits for a retry, with the reason."""
     stage = stage_of(message)
     if stage is None:
         return []
@@ -67,7 +89,7 @@ def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> l
 
 
 def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
-    """Tell that the message's run waits for an upstream: once per worker (`by`) and opening of the breaker."""
+    """Return the fact that the message's run waits for an upstream: one per worker (`by`) and opening of a breaker."""
     stage = stage_of(message)
     if stage is None:
         return []
@@ -84,7 +106,7 @@ def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
 
 
 def run_failed(message: Message, reason: str) -> list[Outgoing]:
-    """Tell the coordinator that the run cannot go on."""
+    """Return the fact that the run cannot go on."""
     stage = stage_of(message)
     if stage is None:
         return []
@@ -94,7 +116,7 @@ def run_failed(message: Message, reason: str) -> list[Outgoing]:
 
 
 def paid(message: Message, calls: tuple[Calls, ...]) -> list[Outgoing]:
-    """Tell what a batch took that its stage is not done with, so that it is booked whatever becomes of the batch."""
+    """Return the fact of what an unfinished batch paid, so that it is accounted for even if the batch fails."""
     stage = stage_of(message)
     if stage is None or not calls or not isinstance(message, Batch):
         return []
@@ -103,7 +125,7 @@ def paid(message: Message, calls: tuple[Calls, ...]) -> list[Outgoing]:
 
 
 def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
-    """Tell the coordinator that the run can go no further on its budget. The batch comes again when it is resumed."""
+    """Return the fact that the budget does not cover the run's next call. The batch comes again after a resume."""
     stage = stage_of(message)
     if stage is None or not isinstance(message, Batch):
         return []

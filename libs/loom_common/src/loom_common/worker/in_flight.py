@@ -1,4 +1,4 @@
-"""The messages that a worker has in hand, counted by what is left to do of them.
+"""The messages that a worker has in flight, counted by what is left to do of them.
 
 A message is settled when its last record is done. Where one record in a hundred takes long - a call that hangs, an
 endpoint that asks to wait - most batches have such a record, and a batch that only waits for one counts for nearly
@@ -15,11 +15,11 @@ from time import monotonic
 
 
 @dataclass(frozen=True, slots=True)
-class WorkInHand:
-    """What a worker has in hand at one moment."""
+class WorkInFlight:
+    """What a worker has in flight at one moment."""
 
     messages: int
-    """That are not acknowledged."""
+    """Messages that are not acknowledged."""
     left: float
     """What is still to be done of them, in messages."""
     parts_left: float = 0.0
@@ -76,37 +76,37 @@ class InFlightMessage:
 
 
 class InFlightMessages:
-    """All messages that a worker has in hand. `on_change` is called whenever what is left of them changes."""
+    """All messages that a worker has in flight. `on_change` is called whenever what is left of them changes."""
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self._messages = 0
         self._left = 0.0
         self._told_messages = self._told_parts = 0
-        """Those in hand whose handlers said how many parts may be worked on at once, and their parts."""
+        """Those in flight whose handlers said how many parts may be worked on at once, and their parts."""
         self._at_once: Counter[int] = Counter()
 
     @property
-    def work(self) -> WorkInHand:
+    def work(self) -> WorkInFlight:
         """As it is now. Messages whose handlers have said nothing yet are taken to be like those that have."""
         if not self._told_messages:
-            return WorkInHand(self._messages, self._left)
+            return WorkInFlight(self._messages, self._left)
         mean = self._told_parts / self._told_messages
-        return WorkInHand(self._messages, self._left, self._left * mean, max(self._at_once))
+        return WorkInFlight(self._messages, self._left, self._left * mean, max(self._at_once))
 
     @contextmanager
     def one(self) -> Iterator[InFlightMessage]:
-        """Within the block, one more message is in flight: the one that is given."""
-        hand = InFlightMessage(self._less, self._told)
+        """Within the block, one more message is in flight: the one that is yielded."""
+        message = InFlightMessage(self._less, self._told)
         self._messages += 1
         self._less(-1.0)
         try:
-            yield hand
+            yield message
         finally:
             self._messages -= 1
-            if hand.at_once is not None:
-                self._forget(hand.of_parts, hand.at_once)
-            self._less(hand.left)
+            if message.at_once is not None:
+                self._forget(message.of_parts, message.at_once)
+            self._less(message.left)
 
     def _less(self, by: float) -> None:
         self._left -= by

@@ -1,6 +1,6 @@
-"""What a process knows of its own health: kept up by those who do the work, read by `health` and `metrics`.
+"""What a process knows of its own health. Workers update it; `health`, `metrics` and heartbeats read it.
 
-Plain values, so that counting costs next to nothing where nobody asks, as in the embedded engine."""
+The values are plain numbers, so that counting costs almost nothing in the embedded engine, where they are not read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class MessageOutcome(StrEnum):
 
     HANDLED = "handled"
     RETRIED = "retried"
-    """It waits on a rung of the retry ladder."""
+    """It waits in a retry queue."""
     FAILED = "failed"
-    """Set aside: in quarantine, in `loom.dead`, or with it its run."""
+    """It went to the quarantine or to `loom.dead`, or its run failed."""
     STALE = "stale"
-    """Dropped: it belongs to an epoch of its run that is over."""
+    """It was dropped, because it belongs to an earlier epoch of its run."""
 
 
 @dataclass(slots=True)
@@ -44,30 +44,31 @@ class Durations:
 
 @dataclass(slots=True)
 class ConsumerStats:
-    """How it stands with the messages of one queue."""
+    """What a worker counts of the messages of one queue."""
 
     queue: str
-    in_hand: Sized = ()
-    """What is being worked on; the worker's own collection, so that it cannot fall out of step."""
+    in_flight: Sized = ()
+    """The tasks of messages in flight. It is the worker's own collection, so that its length is always right."""
     outcomes: Counter[MessageOutcome] = field(default_factory=lambda: Counter(dict.fromkeys(MessageOutcome, 0)))
     durations: Durations = field(default_factory=Durations)
     worked: float = 0.0
-    """Seconds in the handler by the parts of the messages: a batch of which a tenth is left counts as a tenth."""
+    """Seconds in the handler, weighted by the share of each message that is left: a batch with a tenth left counts as a
+    tenth."""
 
     def count(self, outcome: MessageOutcome) -> None:
         self.outcomes[outcome] += 1
 
     @contextmanager
-    def timed(self, hand: InFlightMessage) -> Iterator[None]:
-        """Counts how long its body takes, however it ends. The message `hand` begins with it."""
+    def timed(self, message: InFlightMessage) -> Iterator[None]:
+        """Begin `message`, and count how long the block takes, also where it raises."""
         began = time.perf_counter()
-        hand.begin()
-        before = hand.seconds()
+        message.begin()
+        before = message.seconds()
         try:
             yield
         finally:
             self.durations.add(time.perf_counter() - began)
-            self.worked += hand.seconds() - before
+            self.worked += message.seconds() - before
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ Gauge = Callable[[], Awaitable[Sequence[Reading]]]
 
 @dataclass(slots=True)
 class ProcessStats:
-    """Of one process. A service says in its `build` what it consumes, what it needs and what it can tell."""
+    """The counts and needs of one process. A service registers in its `build` what it consumes, needs and measures."""
 
     queues: set[str] = field(default_factory=set)
     """What must be consumed for the service to be ready."""
@@ -99,6 +100,6 @@ class ProcessStats:
     gauges: list[Gauge] = field(default_factory=list)
 
     def consumer(self, queue: str) -> ConsumerStats:
-        """The vitals of a worker on `queue`, which from now on must be consumed."""
+        """Return the stats of the worker on `queue`. From then on the process is ready only while that is consumed."""
         self.queues.add(queue)
         return self.consumers.setdefault(queue, ConsumerStats(queue))

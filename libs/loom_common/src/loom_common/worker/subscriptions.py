@@ -1,8 +1,8 @@
 """The subscriptions of one worker: how many there are, and how many messages each may hold.
 
 One object opens, resizes and releases all of them, so that a new prefetch limit reaches every one. A worker begins with
-one subscription. It opens another of the same size where all messages that may be in hand are, and they do not keep it
-busy: because most of them only wait for a few slow records, or because they hold fewer records than the handler may
+one subscription. It opens another of the same size when as many messages are in flight as may be and they do not keep
+it busy: because most of them only wait for a few slow records, or because they hold fewer records than the handler may
 work on at once. It releases one when there is more to do than that, when the queue gives no more messages, and when the
 process is near its memory limit."""
 
@@ -16,7 +16,7 @@ import structlog
 from loom_common.errors import LoomError
 from loom_common.ports.bus import Bus, Subscription
 from loom_common.resilience import process_memory
-from loom_common.worker.in_flight import InFlightMessages, WorkInHand
+from loom_common.worker.in_flight import InFlightMessages, WorkInFlight
 
 log = structlog.get_logger()
 
@@ -24,15 +24,15 @@ MOST = 16
 """Subscriptions of a worker. The messages of all of them are held in memory, so their number is bounded."""
 TIGHT, HIGH = 0.75, 0.85
 """Shares of the process's memory limit: above the first no subscription is opened; above the second the prefetch limit
-bounds all messages in hand together, so that only one subscription is left."""
+bounds all messages in flight together, so that only one subscription is left."""
 AHEAD, AMPLE = 1.5, 3.0
-"""Records in hand for each that may be worked on at once: below the first the worker takes more messages, above the
+"""Records in flight for each that may be worked on at once: below the first the worker takes more messages, above the
 second it can do with fewer."""
 _MEMORY_SECONDS = 1.0
 """How often the memory is looked at while nothing else changes."""
 
 
-def subscriptions_wanted(now: int, prefetch: int, work: WorkInHand, memory: float = 0.0) -> int:
+def subscriptions_wanted(now: int, prefetch: int, work: WorkInFlight, memory: float = 0.0) -> int:
     """How many subscriptions of `prefetch` messages there should be: one more or one fewer than `now`, or one alone
     where memory is short. `memory` is the share of the memory limit that is held, 0 where there is no limit. Pure."""
     if memory >= HIGH:
@@ -97,7 +97,7 @@ class Subscriptions:
                 await self._adapt()
 
     async def resize(self, prefetch: int) -> None:
-        """From now on each subscription may hold `prefetch` messages. Whatever is in hand stays in hand."""
+        """From now on each subscription may hold `prefetch` messages. Messages in flight stay in flight."""
         if prefetch == self.prefetch:
             return
         log.info("prefetch limited", queue=self._queue, prefetch=prefetch, before=self.prefetch)
@@ -107,7 +107,7 @@ class Subscriptions:
         self._look()
 
     async def stop(self) -> None:
-        """Take no more messages. What is in hand may still be settled."""
+        """Take no more messages. Those in flight may still be settled."""
         self._stopped = True
         async with self._changing:
             await asyncio.gather(*(subscription.stop() for subscription in self._open))
@@ -146,7 +146,7 @@ class Subscriptions:
             log.debug("no further subscription", queue=self._queue, error=str(error))
             return
         work = self._in_flight.work
-        log.debug("one more subscription", queue=self._queue, in_hand=work.messages, left=round(work.left, 1))
+        log.debug("one more subscription", queue=self._queue, in_flight=work.messages, left=round(work.left, 1))
         self._begin(more)
 
     def _wanted(self, memory: float = 0.0) -> int:
@@ -157,7 +157,7 @@ class Subscriptions:
             return now
         work = self._in_flight.work
         if self.prefetch < self._configured:
-            work = WorkInHand(work.messages, work.left)
+            work = WorkInFlight(work.messages, work.left)
         return subscriptions_wanted(now, self.prefetch, work, memory)
 
     def _memory(self) -> float:

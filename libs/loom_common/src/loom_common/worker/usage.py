@@ -1,7 +1,7 @@
 """The model calls that one message takes, and the budget that they must stay within.
 
-Whoever makes a call for a message enters it here. The facts about the message report it, whether its batch went
-through, failed, or was given up."""
+Each model call for a message is entered here. The facts about the message report it, whether its batch went through,
+failed, or was given up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Usage:
         self.prices: Mapping[str, ModelPrice] = {}
         """What the pipeline says models cost, before any price list."""
         self.exhausted: BudgetExhausted | None = None
-        """Set where a call was not made for want of money: whatever the handler made of that, the batch is not done."""
+        """Set where a call was not made because the budget does not cover it. The batch is then not done, even if the
+        handler went on without the answer."""
         self.under_way: set[asyncio.Task[object]] = set()
         """Calls begun for this message. They go on where the handler was cancelled, and what they cost counts."""
         self._entries: dict[tuple[str, str], Calls] = {}

@@ -75,23 +75,23 @@ class Batch:
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
     waited: dict[str, int] = field(default_factory=dict)
-    bills: dict[str, BatchUsage] = field(default_factory=dict)
-    """What each stage paid for it."""
+    usages: dict[str, BatchUsage] = field(default_factory=dict)
+    """What each stage paid for it, by the name of the stage."""
 
-    def pay(self, stage: Stage, bill: BatchUsage) -> tuple[Calls, ...]:
-        """Take a stage's bill, unless a better one is known; what that adds to the books."""
-        known = self.bills.get(stage.value, BatchUsage())
-        if known.better_than(bill):
+    def pay(self, stage: Stage, usage: BatchUsage) -> tuple[Calls, ...]:
+        """Take a stage's usage, unless a better one is known. Return what that adds to the books."""
+        known = self.usages.get(stage.value, BatchUsage())
+        if known.better_than(usage):
             return ()
-        self.bills[stage.value] = bill
-        return difference(bill.calls, known.calls)
+        self.usages[stage.value] = usage
+        return difference(usage.calls, known.calls)
 
     @property
     def paid(self) -> Tally:
-        """The tally, with the money of all bills: also of stages that are not done with the batch."""
+        """The tally, with the cost of all stages, also of those that are not done with the batch."""
         money: dict[str, float] = dict.fromkeys(_MONEY, 0)
-        for stage, bill in self.bills.items():
-            for name, amount in advanced(bill.calls, stage).items():
+        for stage, usage in self.usages.items():
+            for name, amount in advanced(usage.calls, stage).items():
                 money[name] += amount
         return self.tally.model_copy(update=money)
 
@@ -146,7 +146,7 @@ class Batch:
             "seconds": self.seconds,
             "latency": self.latency,
             "waited": self.waited or None,
-            "calls": {stage: bill.as_json() for stage, bill in self.bills.items()} or None,
+            "calls": {stage: usage.as_json() for stage, usage in self.usages.items()} or None,
             "updated_at": now,
         }
 
@@ -166,7 +166,7 @@ def from_row(row: RowMapping) -> Batch:
         seconds=row["seconds"],
         latency=row["latency"],
         waited=row["waited"] or {},
-        bills={stage: BatchUsage.of_json(said) for stage, said in (row["calls"] or {}).items()},
+        usages={stage: BatchUsage.of_json(said) for stage, said in (row["calls"] or {}).items()},
     )
 
 

@@ -57,7 +57,7 @@ def _order(
     from loom_coordinator.admin.shared.requests import ask
 
     async def order() -> RunAccepted:
-        command = RunCommand(run_id=run_id, verb=verb, priority=level, budget=budget, requested_by=_whoever())
+        command = RunCommand(run_id=run_id, verb=verb, priority=level, budget=budget, requested_by=_user_name())
         async with broker(Settings()) as bus:
             return await ask(bus, command)
 
@@ -68,7 +68,7 @@ def _order(
         typer.echo(f"{answer.run_id} ({answer.pipeline}): {answer.status}" + (f", priority {level}" if level else ""))
 
 
-def _whoever() -> str | None:
+def _user_name() -> str | None:
     """The user's name, where the system knows one: a container's user often has none."""
     try:
         return getpass.getuser()

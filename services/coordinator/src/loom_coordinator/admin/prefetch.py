@@ -1,4 +1,4 @@
-"""`loom-coordinator prefetch`: how many messages a replica may have in hand."""
+"""`loom-coordinator prefetch`: how many messages a replica may have in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loom_coordinator.admin.shared.forms import Form, Format
 if TYPE_CHECKING:
     from loom_coordinator.db.unit_of_work import UnitOfWork
 
-app = typer.Typer(help="How many messages a replica may have in hand.", no_args_is_help=True)
+app = typer.Typer(help="How many messages a replica may have in flight.", no_args_is_help=True)
 
 
 class Limited(StrEnum):
@@ -60,7 +60,7 @@ def show_limits(form: Form = Format.TABLE) -> None:
 @app.command("set")
 def set_limit(
     service: Service,
-    limit: Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="Messages in hand, per replica.")],
+    limit: Annotated[int, typer.Argument(metavar="N", min=1, max=1000, help="Messages in flight, per replica.")],
     form: Form = Format.TABLE,
 ) -> None:
     """Set it by hand. It stays so until `prefetch auto`; replicas that start later learn it too."""

@@ -138,9 +138,9 @@ def _parts(known: RunDetails) -> Iterator[RenderableType]:
     yield ""
     ends = ", ".join(f"{numbers.count(number)} {name}" for name, number in known.records.items() if number)
     yield f"records: {ends or 'none yet'}"
-    flight = known.batches
+    counts = known.batches
     window = f" of {known.credit_window} that may be" if known.credit_window is not None else ""
-    yield f"batches: {numbers.count(flight.done)} done, {numbers.count(flight.in_flight)} in flight{window}"
+    yield f"batches: {numbers.count(counts.done)} done, {numbers.count(counts.in_flight)} in flight{window}"
     if known.line.status == "running":
         yield f"pace: {numbers.rate(known.records_per_second)} records/s in the last minute; {_eta(known)}"
     calls, costs = known.calls, known.cost_by_stage

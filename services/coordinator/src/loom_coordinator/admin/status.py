@@ -28,8 +28,8 @@ def status(
 ) -> None:
     """Show services, replicas, prefetch limits, queues, rates, breakers, and what waits longest.
 
-    Rates and times are over the last ten seconds, from what every replica says of itself each two seconds. In hand is
-    what replicas hold and have not acknowledged; retrying is what waits on the retry ladder."""
+    Rates and times are over the last ten seconds, from the heartbeats that every replica sends each two seconds. The
+    column in flight counts delivered, unacknowledged messages; retrying counts messages in the retry queues."""
     from loom_coordinator.admin.shared import output
 
     pause = seconds(every)
@@ -125,7 +125,7 @@ def _queues(rows: Sequence[QueueLine]) -> RenderableType:
         Column("replicas", "up", number=True, keep=True),
         Column("prefetch", "prefetch", number=True, keep=True),
         Column("ready", "ready", numbers.count, number=True, keep=True),
-        Column("in_hand", "in hand", numbers.count, number=True, keep=True),
+        Column("in_hand", "in flight", numbers.count, number=True, keep=True),
         Column("retrying", "retrying", numbers.count, number=True, keep=True),
         Column("handled_per_second", "msg/s", numbers.rate, number=True, keep=True),
         Column("seconds", "each", numbers.span, number=True, keep=True),
@@ -145,7 +145,7 @@ def _replicas(rows: Sequence[ReplicaLine]) -> RenderableType:
         Column("state", "state", keep=True),
         Column("uptime_seconds", "up for", numbers.span, number=True, keep=True),
         Column("prefetch", "prefetch", number=True, keep=True),
-        Column("in_hand", "in hand", numbers.count, number=True, keep=True),
+        Column("in_hand", "in flight", numbers.count, number=True, keep=True),
         Column("handled", "handled", numbers.count, number=True, keep=True),
         Column("retried", "retried", numbers.count, number=True, keep=True),
         Column("failed", "failed", numbers.count, number=True, keep=True),

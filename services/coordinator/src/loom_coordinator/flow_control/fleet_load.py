@@ -86,7 +86,7 @@ class FleetLoad:
     prefetch: tuple[int, ...]
     """Every limit in force; more than one while a new one is on its way."""
     configured: int
-    in_hand: int
+    in_flight: int
     handled: float
     """Per second, over all replicas; so are the next two."""
     failed: float
@@ -130,7 +130,7 @@ def _load(queue: str, consumers: list[Replica]) -> FleetLoad:
         replicas=len(consumers),
         prefetch=tuple(sorted({beat.prefetch for beat in beats})),
         configured=max(each.beat.configured_prefetch for each in consumers),
-        in_hand=sum(beat.in_hand for beat in beats),
+        in_flight=sum(beat.in_hand for beat in beats),
         handled=sum(each.per_second(each.handled) for each in rates),
         failed=sum(each.per_second(each.failed) for each in rates),
         retried=sum(each.per_second(each.retried) for each in rates),

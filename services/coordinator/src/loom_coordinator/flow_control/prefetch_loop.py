@@ -1,7 +1,7 @@
 """Sets the prefetch limits: decides every few seconds, writes down what it decided, and tells every replica.
 
-The limits lie in `prefetch_limits`, with what the next decision must remember, so that any coordinator may take it:
-whoever gets a row's lock decides it, once per round, and all of them tell it. A limit set by hand stays as it is."""
+The limits are in `prefetch_limits`, with what the next decision must remember, so that any coordinator may take it. The
+one that gets a row's lock decides it, once per round, and all of them broadcast it. A limit that a person set stays."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def signals_of(each: FleetLoad, ready: int) -> Signals:
     """What a decision looks at."""
     return Signals(
         ready=ready,
-        in_hand=each.in_hand,
+        in_flight=each.in_flight,
         replicas=each.replicas,
         configured=each.configured,
         rate=each.handled,

@@ -1,7 +1,7 @@
-"""Prefetch limits: how many messages of a queue each of its consumers may have in hand. Pure.
+"""Prefetch limits: how many messages of a queue each of its consumers may have in flight. This module does no I/O.
 
-A handler works on everything it has in hand at once, so the limit is its concurrency. It is found as TCP finds its
-window: raised by one while work waits and nothing speaks against it, halved where something gives way. What is
+A worker handles all its messages in flight at the same time, so the limit is its concurrency. It is found as TCP finds
+its window: raised by one while work waits and nothing speaks against it, halved where something gives way. What is
 watched is what Vegas (Brakmo and Peterson 1995) watches: once messages take longer only because there are more of
 them, another one brings no throughput, it only waits here instead of in the queue, where an idle replica could
 take it."""
@@ -14,16 +14,16 @@ from loom_common.domain.values.plural import counted
 
 LEAST, MOST = 1, 64
 SPARE = 4
-"""Not fewer because an upstream is away: a probe that is never answered keeps one hand busy for half a minute, and the
-messages behind it may need another upstream."""
+"""The limit is not lowered below this because an upstream is away: a probe that is never answered occupies one message
+for 30 s, and the messages behind it may need another upstream."""
 TIGHT, HIGH = 0.75, 0.85
 """Shares of a replica's memory limit: above the first nothing is raised, above the second it is halved."""
 FEW_QUEUEING, MANY_QUEUEING = 2.0, 4.0
-"""Messages in hand that only wait for each other: below the first there may be one more, above the second one less."""
+"""Messages in flight that only wait for each other: below the first the limit may rise, above the second it falls."""
 BRIEF = 0.25
 """Seconds. Of messages that take less, their time says nothing: they wait for the broker, not for each other."""
 FULL = 0.75
-"""Hands are full from this share on: a batch is settled and the next one is on its way."""
+"""The share of the limit from which on it counts as reached: settled messages are replaced with a delay."""
 PATIENCE = 2
 """Decisions in a row that must want the same before it is done."""
 HOLD = 5
@@ -38,7 +38,7 @@ class Signals:
 
     ready: int
     """Messages that wait in the queue."""
-    in_hand: int
+    in_flight: int
     """Delivered to a replica and not acknowledged, over all replicas."""
     replicas: int
     configured: int
@@ -54,15 +54,15 @@ class Signals:
 
     @property
     def idle(self) -> bool:
-        return self.ready == 0 and self.in_hand == 0
+        return self.ready == 0 and self.in_flight == 0
 
     def full(self, prefetch: int) -> bool:
-        """Whether work waits because every hand is full."""
-        return self.ready > 0 and self.in_hand >= FULL * prefetch * self.replicas
+        """Return whether messages wait because the limit of every replica is reached."""
+        return self.ready > 0 and self.in_flight >= FULL * prefetch * self.replicas
 
     def slack(self, prefetch: int) -> bool:
-        """Whether nothing waits, and less than half of what may be in hand is."""
-        return self.ready == 0 and 2 * self.in_hand <= prefetch * self.replicas
+        """Return whether no message waits, and at most half of the limit is in flight."""
+        return self.ready == 0 and 2 * self.in_flight <= prefetch * self.replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def decide(setting: Setting, signals: Signals) -> Setting:
 
 
 def queueing(prefetch: int, seconds: float | None, unhindered: float | None) -> float:
-    """How many of the messages in hand only wait for the others."""
+    """Return how many of the messages in flight only wait for the others."""
     if seconds is None or seconds < BRIEF or unhindered is None:
         return 0.0
     return prefetch * (1 - min(1.0, unhindered / seconds))
@@ -115,7 +115,7 @@ def _by_load(setting: Setting, signals: Signals) -> Setting:
         fewer = _halved(setting, f"nothing gets through: breaker open for {signals.away[0]}")
         return replace(fewer, prefetch=max(SPARE, fewer.prefetch))
     if waiting > MANY_QUEUEING:
-        words = f"{waiting:.1f} of {now} in hand wait for the others"
+        words = f"{waiting:.1f} of {now} in flight wait for the others"
         return _stepped(setting, -1, now - 1, words)
     if now > signals.configured and signals.slack(now):
         return _stepped(setting, -1, now - 1, "nothing waits")
@@ -124,7 +124,7 @@ def _by_load(setting: Setting, signals: Signals) -> Setting:
     if signals.full(now) and waiting < FEW_QUEUEING and not signals.away and setting.hold == 0:
         above = now + 1 if now >= signals.configured else min(2 * now, signals.configured)
         waits = f"{counted(signals.ready, 'message')} {'waits' if signals.ready == 1 else 'wait'}"
-        return _stepped(setting, 1, min(MOST, above), f"{waits} and every hand is full")
+        return _stepped(setting, 1, min(MOST, above), f"{waits} and every replica has its limit in flight")
     return replace(setting, streak=0)
 
 

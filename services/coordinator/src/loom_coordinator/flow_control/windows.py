@@ -23,8 +23,9 @@ OPENING_SECONDS = 10.0
 OPENING_BATCHES = 16
 SECONDS_AHEAD = 0.5
 """How long the batches that wait in queues may wait there, in seconds."""
-IN_HAND_FACTOR = 1.25
-"""Times the messages that the slowest stage may have in hand: those, and the ones on their way to replace them."""
+IN_FLIGHT_FACTOR = 1.25
+"""Batches per message that the slowest stage may have in flight: that message, and a part of the one that replaces
+it."""
 NEWCOMER_WINDOWS = 4
 """How many of its windows a run is a newcomer for."""
 NEWCOMER_FACTOR = 4.0
@@ -50,8 +51,8 @@ def opening_window(done: int, seconds: float) -> int:
 class StageThroughput:
     """What the replicas of one stage can do, all together."""
 
-    in_hand: int
-    """Messages that they may have in hand."""
+    in_flight: int
+    """Messages that they may have in flight."""
     handled: float
     """Messages that they handle per second."""
 
@@ -61,9 +62,9 @@ def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
     is `full` where nothing is known of any stage."""
     if not stages:
         return full
-    in_hand = max(each.in_hand for each in stages)
+    in_flight = max(each.in_flight for each in stages)
     handled = max(each.handled for each in stages)
-    return max(1, min(full, math.ceil(IN_HAND_FACTOR * in_hand + SECONDS_AHEAD * handled)))
+    return max(1, min(full, math.ceil(IN_FLIGHT_FACTOR * in_flight + SECONDS_AHEAD * handled)))
 
 
 @dataclass(frozen=True, slots=True)

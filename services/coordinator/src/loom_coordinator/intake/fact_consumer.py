@@ -15,7 +15,7 @@ from loom_common.flow import FACTS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.resilience import failpoints
 from loom_common.text import named
-from loom_common.worker.worker import dead
+from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME
 from loom_coordinator.intake import apply_facts
@@ -39,7 +39,7 @@ class FactConsumer:
         self._outbox = outbox
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`. While the database is away, hold what is in hand and take no more."""
+        """Consume facts until `stop`. While the database is away, keep the facts in flight and take no more."""
         subscription = await self._bus.subscribe(FACTS_QUEUE, prefetch=GROUP)
         try:
             async for group in groups(subscription, stop, pace=PACE_SECONDS, urgent=_URGENT):
@@ -76,7 +76,7 @@ class FactConsumer:
                 delivery, message = readable[0]
                 log.exception("fact cannot be taken", type=message.type, run_id=message.correlation_id)
                 reason = named(error)
-                await self._bus.publish([dead(delivery, reason, NAME)])
+                await self._bus.publish([dead_letter(delivery, reason, NAME)])
 
     async def _readable(self, group: Sequence[Delivery]) -> list[tuple[Delivery, Message]]:
         readable = []
@@ -85,5 +85,5 @@ class FactConsumer:
                 readable.append((delivery, decode(delivery, *apply_facts.ACCEPTED)))
             except UnreadableMessage as error:
                 log.warning("unreadable fact set aside", reason=str(error))
-                await self._bus.publish([dead(delivery, str(error), NAME)])
+                await self._bus.publish([dead_letter(delivery, str(error), NAME)])
         return readable

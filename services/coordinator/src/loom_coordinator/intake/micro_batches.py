@@ -25,7 +25,7 @@ async def groups(
     async def pump() -> None:
         async for delivery in subscription:
             arrived.put_nowait(delivery)
-            if delivery.type in urgent or arrived.qsize() >= GROUP - 1:  # one more is in hand
+            if delivery.type in urgent or arrived.qsize() >= GROUP - 1:  # one more may be in flight
                 hurry.set()
 
     pumping = asyncio.create_task(pump())

@@ -25,7 +25,7 @@ from loom_common.ports.bus import Bus, Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_common.resilience import failpoints
 from loom_common.text import DEEPEST, storable_value
-from loom_common.worker.worker import dead
+from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.intake import replays, run_commands, start_run
@@ -64,7 +64,7 @@ class RequestConsumer:
                 await asyncio.sleep(_PAUSE_SECONDS)
             except UnreadableMessage as error:
                 log.warning("unreadable request set aside", reason=str(error))
-                await self._bus.publish([dead(delivery, str(error), NAME)])
+                await self._bus.publish([dead_letter(delivery, str(error), NAME)])
                 await self._refuse(delivery, ConfigurationError(f"The message cannot be read: {error}"), None)
                 break
         await delivery.ack()

@@ -115,7 +115,7 @@ async def cancel(unit: UnitOfWork, run: Run) -> None:
 
 
 async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
-    """Facts came after the end: of a batch that was in a worker's hands when the run was cancelled, stopped or failed,
+    """Facts came after the end: of a batch that was in flight when the run was cancelled, stopped or failed,
     or of the loader, which tells what of it can be read."""
     if run.status not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
         return

@@ -1,5 +1,5 @@
-"""Epochs said again. What was broadcast when a run was cancelled, a replica that starts later never heard; it would pay
-for calls of a run that has ended, as long as messages of that run wait somewhere."""
+"""Epochs that are broadcast again. A replica that started after a run was cancelled did not get the first broadcast.
+It would pay for calls of a run that has ended, as long as messages of that run wait in a queue."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import datetime as dt
 from sqlalchemy import select
 
 from loom_common.contracts.v1 import RunEpoch
-from loom_common.flow import RETRY_LADDER
+from loom_common.flow import RETRY_DELAYS
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
-LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_LADDER[-1])
-"""After the end of a run: what waits on the ladder's last rung meanwhile, and is then taken, is dropped."""
+LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_DELAYS[-1])
+"""How long after its end a run's epoch is still broadcast: a message of it may wait in the retry queue with the longest
+delay, and a worker that takes it later must drop it."""
 MOST = 1000
 """Runs; the latest ones."""
 

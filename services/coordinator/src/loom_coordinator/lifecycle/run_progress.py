@@ -18,8 +18,8 @@ _RANK = {stage: rank for rank, stage in enumerate(Stage)}
 
 
 async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay] = ()) -> RunProgress:
-    """Where a run stands now. `under_way` are batches in the hands of workers: what is done of them counts before the
-    batch is."""
+    """Return the progress of a run at this moment. `under_way` are the batches in flight: their finished records count
+    before the batch is finished."""
     run_id = run.run_id
     tally = await tallies.tally(unit.connection, run_id)
     worked = await _seconds(unit, run_id)

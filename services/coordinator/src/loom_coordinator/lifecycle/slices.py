@@ -198,7 +198,7 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
         else:
             continue
         asked += 1
-    # Asked for now: the sweep counts their silence from here.
+    # They are asked for at this moment, and the sweep counts their silence from here.
     await unit.connection.execute(
         update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
     )

@@ -153,7 +153,7 @@ def queue_line(
         prefetch=list(each.prefetch) if each else [],
         by_hand=by_hand,
         ready=ready.get(queue),
-        in_hand=counted.in_hand if counted else None,
+        in_hand=counted.in_flight if counted else None,
         retrying=sum(ready[name] or 0 for name in retry_queues) if retry_queues else None,
         handled_per_second=counted.handled if counted else None,
         failed_per_second=counted.failed if counted else None,

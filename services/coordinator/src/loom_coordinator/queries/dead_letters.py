@@ -77,7 +77,7 @@ class DeadLetter:
 
     @property
     def reason(self) -> str:
-        """Why it is here, as whoever sent it here says."""
+        """Why it is here, as the service or the broker that sent it here says."""
         headers = self.delivery.headers
         if "loom-dead-reason" in headers:
             return str(headers["loom-dead-reason"])

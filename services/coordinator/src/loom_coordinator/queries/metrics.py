@@ -43,8 +43,8 @@ class Gauges:
         ]
 
     async def queues(self) -> Sequence[Reading]:
-        """Messages ready, by queue, waiting rooms included. AMQP does not tell of unacknowledged ones: they are the
-        sum of `loom_messages_in_flight` over the replicas."""
+        """Messages ready, by queue, retry queues included. AMQP does not report unacknowledged ones: their number is
+        the sum of `loom_messages_in_flight` over the replicas."""
         depths = {queue.name: await self._bus.depth(queue.name) for queue in TOPOLOGY.queues}
         return _zero_filled("loom_queue_messages_ready", "Waiting in the broker.", "queue", depths, depths)
 

@@ -1,7 +1,7 @@
 """Work that the broker lost: a run waits for facts, and nothing is on the bus that could bring one.
 
 A stage's timeout (`stalls.py`) must be longer than its slowest batch. That the broker was wiped shows much sooner: no
-queue holds a message, no replica has one in hand, and of the run nothing is heard."""
+queue holds a message, no replica has one in flight, and no fact of the run arrives."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class BrokerLoss:
         """Look once. The bus is looked at only where a run is silent. Raises `DependencyUnavailable`."""
         async with self._units.unit() as unit:
             silent = self._quiet.silent(await _news(unit), self._clock.monotonic())
-            empty = bool(silent) and await _nothing_in_hand(unit)
+            empty = bool(silent) and await _nothing_in_flight(unit)
         empty = empty and await _queues_are_empty(self._bus)
         if self._quiet.long_empty(empty=empty, now=self._clock.monotonic()):
             for run_id in silent:
@@ -133,11 +133,11 @@ def _latest(what: ColumnElement[Any], run_id: ColumnElement[str]) -> ScalarSelec
     return select(what).where(run_id == pipeline_runs.c.run_id).scalar_subquery()
 
 
-async def _nothing_in_hand(unit: UnitOfWork) -> bool:
-    """Whether no replica has a message in hand, and none is yet to be published."""
+async def _nothing_in_flight(unit: UnitOfWork) -> bool:
+    """Return whether no replica has a message in flight, and the outbox holds none."""
     waiting = (await unit.connection.execute(select(func.count()).select_from(outbox))).scalar_one()
     fleet = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
-    return not waiting and not any(each.in_hand for each in fleet.values())
+    return not waiting and not any(each.in_flight for each in fleet.values())
 
 
 async def _queues_are_empty(bus: Bus) -> bool:

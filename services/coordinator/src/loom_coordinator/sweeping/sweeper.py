@@ -31,14 +31,15 @@ from loom_coordinator.lifecycle.run_progress import progress
 
 log = structlog.get_logger()
 
-PULSE_SECONDS = 0.5
+LOOP_SECONDS = 0.5
+"""The least pause between two passes over the active runs."""
 SWEEP_SECONDS = 3.0
 REST = 9
-"""Times a beat's own duration: it adds up all batches of its runs, and of a long run there are many."""
+"""The pause after a pass, in multiples of its duration: a pass adds up all batches of its runs, which may be many."""
 
 
 class Sweeper:
-    """Beats while the service runs."""
+    """Publishes the progress of runs, and sweeps for runs that stand still, while the service runs."""
 
     def __init__(self, bus: Bus, outbox: OutboxRelay, clock: Clock, owner: str | None, under_way: UnderWay) -> None:
         self._under_way = under_way
@@ -54,15 +55,15 @@ class Sweeper:
         while not stop.is_set():
             began = self._clock.monotonic()
             try:
-                await self._beat()
+                await self._look()
                 if self._clock.monotonic() - swept >= SWEEP_SECONDS:
                     await self._sweep()
                     swept = self._clock.monotonic()
             except DependencyUnavailable as error:
-                log.warning("pulse waits", error=str(error))
+                log.warning("sweep waits", error=str(error))
             await wait_for_stop(stop, pause_after(self._clock.monotonic() - began))
 
-    async def _beat(self) -> None:
+    async def _look(self) -> None:
         async with self._outbox.unit() as unit:
             active = await self._active(unit)
             told = [await self._progress(unit, run) for run in active if not run.wanted]
@@ -128,5 +129,5 @@ class Sweeper:
 
 
 def pause_after(spent: float) -> float:
-    """Seconds to the next beat, so that beating never takes more than a tenth of the time."""
-    return max(PULSE_SECONDS, REST * spent)
+    """Return the seconds to the next pass, so that passes never take more than a tenth of the time."""
+    return max(LOOP_SECONDS, REST * spent)

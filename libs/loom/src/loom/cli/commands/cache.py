@@ -61,7 +61,7 @@ def clear(
     *,
     common: Common,
 ) -> None:
-    """Forget answers: whoever asks the same again pays again. So do unfinished runs that are resumed."""
+    """Forget answers. The same questions are then paid for again, also by unfinished runs that are resumed."""
     from loom.cli.commands.follow import wait_for
     from loom.cli.output import terminal
     from loom_common.errors import ConfigurationError

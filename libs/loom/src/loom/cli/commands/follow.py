@@ -26,7 +26,7 @@ PAUSED = 3
 """Someone else paused the run: part of it is done."""
 
 STOP_SECONDS = 5.0
-"""How long what is in hand may take after Ctrl-C, and everything may take to be closed."""
+"""How long the batches in flight may take after Ctrl-C, and how long everything may take to be closed."""
 _LOOK_SECONDS = 0.05
 
 Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"
@@ -117,7 +117,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
     loop = asyncio.get_running_loop()
     pausing: set[asyncio.Task[None]] = set()
     entry.on_interrupt(
-        f"{run_id} is stopped; what was in hand is done again, nothing is lost. "
+        f"{run_id} is stopped; what was in flight is done again, nothing is lost. "
         f"Resume with: loom resume {run_id}{flags}"
     )
 
@@ -129,7 +129,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
         limit = threading.Timer(STOP_SECONDS, entry.end_interrupted)
         limit.daemon = True
         limit.start()
-        screen.note(f"stopping after what is in hand, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
+        screen.note(f"stopping after what is in flight, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
         pausing.add(loop.create_task(session.interrupt(run_id)))
 
     loop.add_signal_handler(signal.SIGINT, on_signal)

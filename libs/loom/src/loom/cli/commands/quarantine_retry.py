@@ -52,7 +52,7 @@ async def carry_out(
 async def _tell_that_none_waits(
     config: LoomConfig, run_id: str, standing: Standing, form: Format, flags: str = ""
 ) -> int:
-    """Say what became of the records: resolved, or in the hands of another replay."""
+    """Say what became of the records: resolved, or taken by another replay."""
     async with state.opened(config) as views:
         statuses = {replay: await views.status(replay) or "unknown" for replay in standing.held}
     replays = [{"run_id": name, "status": statuses[name], "records": number} for name, number in standing.held.items()]

@@ -33,7 +33,7 @@ def keep_apart_for_good() -> None:
 
 @contextmanager
 def kept_apart() -> Iterator[None]:
-    """Give the result a stream of its own, and whoever else writes to stdout the other one."""
+    """Give the result a stream of its own, and send all other output to stdout to stderr."""
     global _own  # noqa: PLW0603
     before, others = (_own, sys.stdout), sys.stderr
     before[1].flush()
@@ -43,7 +43,7 @@ def kept_apart() -> Iterator[None]:
         yield
     finally:
         if _for_good:
-            with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
+            with contextlib.suppress(BrokenPipeError):  # its reader has closed it
                 _own.flush()
         else:
             _own, sys.stdout = before

@@ -19,20 +19,20 @@ class UnackedWindow:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._in_hand = 0
+        self._unacknowledged = 0
         self._arrived = asyncio.Event()
         self._open = asyncio.Event()
         self._open.set()
 
     def arrived(self) -> None:
         """Count a message that arrived."""
-        self._in_hand += 1
+        self._unacknowledged += 1
         self._arrived.set()
 
     async def settling(self) -> None:
         """Wait until an acknowledgement or rejection may be sent."""
         await self._open.wait()
-        self._in_hand -= 1
+        self._unacknowledged -= 1
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
@@ -40,7 +40,7 @@ class UnackedWindow:
         `SILENCE_SECONDS` for each message that may still arrive."""
         self._open.clear()
         try:
-            while self._in_hand < self._size and await self._another():
+            while self._unacknowledged < self._size and await self._another():
                 pass
             yield
         finally:

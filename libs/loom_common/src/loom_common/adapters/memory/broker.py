@@ -124,12 +124,12 @@ class MemoryBroker:
         if queue.ttl is not None and len(queue) and queue.name not in self._timers:
             self._timers[queue.name] = asyncio.create_task(self._release(queue), name=f"retry queue {queue.name}")
 
-    async def _release(self, room: MemoryQueue) -> None:
+    async def _release(self, queue: MemoryQueue) -> None:
         """Return the messages of a retry queue when their time is over. It ends when the queue is empty."""
-        while (due := room.next_due()) is not None:
+        while (due := queue.next_due()) is not None:
             await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
-            while (entry := room.pop_due(self._clock.monotonic())) is not None:
-                home = self._queues.get(room.returns_to or "")
+            while (entry := queue.pop_due(self._clock.monotonic())) is not None:
+                home = self._queues.get(queue.returns_to or "")
                 if home is not None:
                     self._push(home, Entry(entry.wire, "", home.name))
-        del self._timers[room.name]
+        del self._timers[queue.name]

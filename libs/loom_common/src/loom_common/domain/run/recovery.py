@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loom_common.errors import TransientError
-from loom_common.flow import RETRY_LADDER
+from loom_common.flow import RETRY_DELAYS
 
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
@@ -24,7 +24,7 @@ class Retry:
     @property
     def delay(self) -> float:
         """The delay in seconds."""
-        return RETRY_LADDER[self.step]
+        return RETRY_DELAYS[self.step]
 
 
 def decide(error: Exception, attempt: int, *, lasting: bool = False) -> Retry | None:
@@ -34,20 +34,20 @@ def decide(error: Exception, attempt: int, *, lasting: bool = False) -> Retry | 
     that must not be lost, such as records for the quarantine: transient errors are retried at the last step without
     limit."""
     if lasting and isinstance(error, TransientError):
-        attempt = min(attempt, len(RETRY_LADDER))
-    rungs = len(RETRY_LADDER) if isinstance(error, TransientError) else UNEXPECTED_RETRIES
-    if attempt > rungs:
+        attempt = min(attempt, len(RETRY_DELAYS))
+    retries = len(RETRY_DELAYS) if isinstance(error, TransientError) else UNEXPECTED_RETRIES
+    if attempt > retries:
         return None
     step = attempt - 1
     wanted = error.retry_after if isinstance(error, TransientError) else None
-    while wanted is not None and step < len(RETRY_LADDER) - 1 and RETRY_LADDER[step] < wanted:
+    while wanted is not None and step < len(RETRY_DELAYS) - 1 and RETRY_DELAYS[step] < wanted:
         step += 1
     return Retry(step)
 
 
-def rung_until(seconds: float) -> Retry:
+def delay_within(seconds: float) -> Retry:
     """Return the longest delay that ends within `seconds`, or the shortest where none does."""
-    within = [step for step, delay in enumerate(RETRY_LADDER) if delay <= seconds]
+    within = [step for step, delay in enumerate(RETRY_DELAYS) if delay <= seconds]
     return Retry(within[-1] if within else 0)
 
 

@@ -1,6 +1,6 @@
 """The sentences about a waiting run: for what it waits, and until when. They do no I/O.
 
-A sentence contains the time, so that whoever shows it can count down."""
+A sentence contains the time, so that a command that shows it can count down."""
 
 from __future__ import annotations
 
