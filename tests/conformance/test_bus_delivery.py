@@ -196,7 +196,7 @@ async def test_acknowledging_what_was_given_back_is_no_error_and_changes_nothing
     assert bodies(await buses.take(await bus.subscribe("test.work", prefetch=1), 1)) == [b"1"]
 
 
-async def test_a_message_in_a_waiting_room_goes_back_to_work_unchanged_when_its_time_is_over(bus, buses):
+async def test_a_message_in_a_retry_queue_goes_back_to_work_unchanged_when_its_time_is_over(bus, buses):
     subscription = await bus.subscribe("test.work", prefetch=5)
     began = time.monotonic()
     await bus.publish(

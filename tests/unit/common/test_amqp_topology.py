@@ -11,7 +11,7 @@ def test_a_work_queue_sends_what_is_delivered_too_often_to_the_dead():
     assert arguments_of(queue) == NEVER_LOST | {"x-delivery-limit": 100, "x-dead-letter-exchange": "loom.dead"}
 
 
-def test_a_waiting_room_gives_back_by_the_direct_exchange_after_its_time():
+def test_a_retry_queue_gives_back_by_the_direct_exchange_after_its_time():
     queue = Queue("loom.load.retry.0.3s", ttl=0.3, returns_to="loom.load")
     assert arguments_of(queue) == NEVER_LOST | {
         "x-delivery-limit": 100,

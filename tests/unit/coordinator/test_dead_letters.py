@@ -107,7 +107,7 @@ async def test_a_replayed_message_is_as_it_was_the_first_time(bus):
     await subscription.close()
 
 
-async def test_a_message_that_came_from_a_waiting_room_goes_to_its_queue(bus):
+async def test_a_message_that_came_from_a_retry_queue_goes_to_its_queue(bus):
     await bus.publish([dead(0, routing_key=TRANSFORM, headers={"loom-exchange": ""})])
     async with dead_letters.taken(bus) as letters:
         await dead_letters.replay(bus, letters)
