@@ -72,7 +72,8 @@ async def test_the_whole_fleet_is_seen(cluster):
     assert all(each["rss_bytes"] > 10 * 2**20 for each in seen["replicas"])
 
 
-async def test_tables_fit_a_terminal_of_100_columns(cluster, config, model):
+@pytest.mark.parametrize("columns", [80, 160])
+async def test_tables_fit_the_terminal(cluster, config, model, columns):
     made = reviews(cluster, "a_pipeline_with_a_name_that_is_long_beyond_all_measure", 40, model)
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id
@@ -80,12 +81,14 @@ async def test_tables_fit_a_terminal_of_100_columns(cluster, config, model):
     for arguments in (
         ("status", "--replicas"),
         ("runs",),
+        ("batches", run_id),
         ("prefetch", "show"),
         ("quarantine", "stats"),
+        ("dead", "list"),
     ):
-        told = await admin(cluster, *arguments)
+        told = await admin(cluster, *arguments, environ={"COLUMNS": str(columns)})
         assert told.code == 0, told.err
-        assert max(map(len, told.out.splitlines()), default=0) <= 100, told.out
+        assert max(map(len, told.out.splitlines()), default=0) <= columns, told.out
     assert run_id in (await admin(cluster, "runs")).out
 
 

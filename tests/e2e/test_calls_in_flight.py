@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loom import Loom
+from support.admin import admin
 from support.books import assert_complete
 from support.projects import ai, project, review_ids
 from support.simulated_model import SimulatedModel
@@ -30,7 +31,7 @@ def places(request, tmp_path) -> tuple[Path, Path, bool]:
 
 
 @pytest.mark.parametrize("places", ["embedded", "cluster"], indirect=True)
-async def test_as_many_calls_are_in_flight_as_the_provider_is_configured_for(places, clean_environ):
+async def test_as_many_calls_are_in_flight_as_the_provider_is_configured_for(places, clean_environ, request):
     folder, loom_yaml, cluster = places
     async with SimulatedModel(latency=LATENCY_SECONDS) as model:
         made = project(
@@ -38,7 +39,11 @@ async def test_as_many_calls_are_in_flight_as_the_provider_is_configured_for(pla
         )
         made.say(providers={"openai": {"base_url": model.base_url, "concurrency": CONCURRENCY}})
         loom = Loom(loom_yaml)
+        if cluster:  # the load of earlier tests may have lowered the limit of the transformer
+            await admin(request.getfixturevalue("cluster"), "prefetch", "set", "transformer", "8")
         result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=cluster)
+        if cluster:
+            await admin(request.getfixturevalue("cluster"), "prefetch", "auto", "transformer")
         assert model.stats["most_at_once"] == CONCURRENCY
     assert_complete(result.report.model_dump(), await made.loaded(), review_ids(RECORDS))
 

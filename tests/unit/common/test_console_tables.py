@@ -51,6 +51,19 @@ def printed(monkeypatch, columns: str | None, *, tty: bool) -> list[str]:
     return stream.getvalue().splitlines()
 
 
+def test_optional_columns_are_left_out_where_the_others_would_not_fit():
+    columns = [
+        Column("id", "id", keep=True),
+        Column("n", "n", keep=True, optional=True),
+        Column("why", "reason"),
+        Column("m", "m", keep=True, optional=True),
+    ]
+    rows = [{"id": "run_0123456789ab", "why": "too long to be shown", "n": 12, "m": "one"}]
+    assert lay_out(rows, columns, 40, "…")[0].split() == ["id", "n", "reason", "m"]
+    assert lay_out(rows, columns, 32, "…")[0].split() == ["id", "n", "reason"]
+    assert lay_out(rows, columns, 26, "…") == ["id                reason", "run_0123456789ab  too lon…"]
+
+
 def test_ids_stay_whole_and_long_values_are_cut():
     assert lay_out(ROWS, COLUMNS, 40, "…") == [
         "id                reason               n",

@@ -31,6 +31,8 @@ class Column:
     """Whether it stands to the right."""
     keep: bool = False
     """Whether it is shown whole whatever the width, as ids are, which people copy."""
+    optional: bool = False
+    """Whether it is left out of a terminal that is too narrow for all columns. The last such column goes first."""
 
 
 class RowTable:
@@ -49,11 +51,9 @@ class RowTable:
 def lay_out(rows: Sequence[object], columns: Sequence[Column], width: int, cut: str) -> list[str]:
     """The table as lines of at most `width` cells, unless the columns that are kept whole need more. The first line has
     the titles; `cut` stands at the end of what was cut."""
+    columns = _fitting(rows, columns, width)
     cells = [list(_cells(row, columns)) for row in rows]
-    natural = [
-        max(cell_len(column.title), *(cell_len(row[position]) for row in cells), 0)
-        for position, column in enumerate(columns)
-    ]
+    natural = _natural_widths(cells, columns)
     widths = shared_out(natural, [column.keep for column in columns], width - GAP * (len(columns) - 1))
     return [_line(row, columns, widths, cut) for row in [[column.title for column in columns], *cells]]
 
@@ -69,6 +69,30 @@ def shared_out(natural: Sequence[int], keep: Sequence[bool], available: int) -> 
         widths[position] = min(natural[position], share)
         left -= widths[position]
     return widths
+
+
+def _natural_widths(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
+    """The width of each column where nothing is cut."""
+    return [
+        max(cell_len(column.title), *(cell_len(row[position]) for row in cells), 0)
+        for position, column in enumerate(columns)
+    ]
+
+
+def _fitting(rows: Sequence[object], columns: Sequence[Column], width: int) -> Sequence[Column]:
+    """The columns without as many optional ones as the width has no place for."""
+    natural = _natural_widths([list(_cells(row, columns)) for row in rows], columns)
+    needed = {
+        column.key: GAP + (whole if column.keep else min(whole, NARROWEST))
+        for column, whole in zip(columns, natural, strict=True)
+    }
+    shown = list(columns)
+    for column in reversed(columns):
+        if sum(needed[each.key] for each in shown) - GAP <= width:
+            break
+        if column.optional:
+            shown.remove(column)
+    return shown
 
 
 def _cells(row: object, columns: Sequence[Column]) -> Iterator[str]:

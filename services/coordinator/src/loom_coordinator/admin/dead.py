@@ -34,7 +34,7 @@ def list_letters(limit: Limit = 50, form: Form = Format.TABLE) -> None:
         Column("id", "id", keep=True),
         Column("type", "type"),
         Column("run_id", "run", keep=True),
-        Column("by", "by", keep=True),
+        Column("by", "by", keep=True, optional=True),
         Column("reason", "reason"),
     ]
     output.print_rows(rows, columns, "No dead letters.")

@@ -36,6 +36,6 @@ def stats(
         Column("outcome", "outcome", keep=True),
         Column("records", "records", numbers.count, number=True, keep=True),
         Column("unresolved", "unresolved", numbers.count, number=True, keep=True),
-        Column("newest", "newest (UTC)", numbers.short_moment, keep=True),
+        Column("newest", "newest (UTC)", numbers.short_moment, keep=True, optional=True),
     ]
     output.print_rows(rows, columns, "The quarantine is empty.")

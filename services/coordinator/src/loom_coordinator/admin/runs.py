@@ -55,10 +55,10 @@ def runs(
         Column("run_id", "run", keep=True),
         Column("pipeline_name", "pipeline"),
         Column("status", "status", keep=True),
-        Column("priority", "prio", number=True, keep=True),
+        Column("priority", "prio", number=True, keep=True, optional=True),
         Column("started_at", "started (UTC)", numbers.short_moment, keep=True),
         Column("seconds", "took", numbers.span, number=True, keep=True),
-        Column("extracted", "read", numbers.count, number=True, keep=True),
+        Column("extracted", "read", numbers.count, number=True, keep=True, optional=True),
         Column("loaded", "loaded", numbers.count, number=True, keep=True),
         Column("cost", "cost", numbers.money, number=True, keep=True),
     ]
@@ -103,9 +103,9 @@ def batches(
         return
     columns = [
         Column("batch_id", "batch", keep=True),
-        Column("partition", "partition", number=True, keep=True),
-        Column("slice", "slice", number=True, keep=True),
-        Column("position", "position", number=True, keep=True),
+        Column("partition", "partition", number=True, keep=True, optional=True),
+        Column("slice", "slice", number=True, keep=True, optional=True),
+        Column("position", "position", number=True, keep=True, optional=True),
         Column("records", "records", numbers.count, number=True, keep=True),
         Column("waits_for", "waits for", keep=True),
         Column("silent_seconds", "no news for", numbers.span, number=True, keep=True),

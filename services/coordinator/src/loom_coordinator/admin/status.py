@@ -120,7 +120,7 @@ def _queues(rows: Sequence[QueueLine]) -> RenderableType:
         for row in rows
     ]
     columns = [
-        Column("service", "service", keep=True),
+        Column("service", "service", keep=True, optional=True),
         Column("queue", "queue", keep=True),
         Column("replicas", "up", number=True, keep=True),
         Column("prefetch", "prefetch", number=True, keep=True),
@@ -144,10 +144,10 @@ def _replicas(rows: Sequence[ReplicaLine]) -> RenderableType:
         Column("replica", "replica"),
         Column("state", "state", keep=True),
         Column("uptime_seconds", "up for", numbers.span, number=True, keep=True),
-        Column("prefetch", "prefetch", number=True, keep=True),
+        Column("prefetch", "prefetch", number=True, keep=True, optional=True),
         Column("in_hand", "in flight", numbers.count, number=True, keep=True),
         Column("handled", "handled", numbers.count, number=True, keep=True),
-        Column("retried", "retried", numbers.count, number=True, keep=True),
+        Column("retried", "retried", numbers.count, number=True, keep=True, optional=True),
         Column("failed", "failed", numbers.count, number=True, keep=True),
         Column("rss_bytes", "memory", numbers.size, number=True, keep=True),
     ]
