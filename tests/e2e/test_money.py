@@ -128,12 +128,16 @@ async def test_what_a_cancelled_run_had_paid_for_is_on_its_books(here, model):
             while model.calls < 60:
                 await asyncio.sleep(0.005)
         await session.cancel(accepted.run_id)
-        await until(lambda: still(model), value=True)
-        await until(lambda: booked(here.config, accepted.run_id), model.answered)
+        await until(lambda: settled(here, accepted.run_id, model), value=True)
     report = await report_of(here.config, accepted.run_id)
     assert report["status"] == "cancelled"
     assert 0 < model.answered < 1200
     assert journalled(here, accepted.run_id) == (model.answered, pytest.approx(report["cost"]["total"]))
+
+
+async def settled(here: Place, run_id: str, model: SimulatedModel) -> bool:
+    """Whether nobody asks any more, and every answer is on the run's accounts."""
+    return await still(model) and await booked(here.config, run_id) == model.answered
 
 
 async def still(model: SimulatedModel) -> bool:

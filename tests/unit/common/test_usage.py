@@ -14,7 +14,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, BatchFact, BudgetSpent, CallsPaid, StageDelayed, StageFailed
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.calls import Calls
-from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError
+from loom_common.errors import BreakerOpen, BudgetExhausted, DependencyUnavailable, PermanentError, WorkerWornOut
 from loom_common.flow import FACTS_QUEUE, TOPOLOGY, Stage
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
@@ -118,3 +118,41 @@ async def test_a_call_not_made_for_want_of_money_outweighs_what_the_handler_made
         facts = await told(error, exhausted=True)
         assert [type(fact) for fact in facts] == [CallsPaid, BudgetSpent]
         assert (facts[1].limit, facts[1].gone, facts[1].needed) == (1.0, 0.9, 0.2)
+
+
+async def test_what_was_paid_is_told_where_the_run_ends_while_the_batch_waits_for_its_upstream():
+    facts = await told_by(BreakerOpen("m", opened_for=5, probe_in=0.2, opening=1), ends_meanwhile=True)
+    assert [each.calls for each in facts if isinstance(each, CallsPaid)] == [(CALL,)]
+
+
+async def test_what_was_paid_is_told_where_a_worn_out_process_fails_the_run():
+    facts = await told_by(WorkerWornOut("8 threads hang."), replaceable=False)
+    assert [type(each) for each in facts] == [CallsPaid, StageFailed]
+
+
+async def told_by(error: Exception, *, ends_meanwhile: bool = False, replaceable: bool = True):
+    """The two facts of a worker whose handler paid for a call, then raised `error`."""
+    bus, guard, stop = MemoryBus(), EpochGuard(), asyncio.Event()
+    await bus.declare(TOPOLOGY)
+
+    async def handle(_, context):
+        context.usage.enter("k1", "r1", CALL)
+        if ends_meanwhile:
+            guard.learn("run_1", 2)
+        raise error
+
+    consumer = ConsumerSpec(QUEUE, (Accepts(BatchExtracted, handle, router.nothing),))
+    worker = Worker("test", consumer, bus, guard, replaceable=replaceable)
+    batch = Outgoing(flow.work(Stage.TRANSFORM, "reviews"), batch_of(PLAN, [{"a": 1}], "run_1"))
+    await bus.publish([encode(batch, "test")])
+    working = asyncio.create_task(worker.run(stop))
+    async with within(10):
+        while await bus.depth(FACTS_QUEUE) < 2:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await working
+    count = await bus.depth(FACTS_QUEUE)
+    subscription = aiter(await bus.subscribe(FACTS_QUEUE, prefetch=count))
+    facts = [decode(await anext(subscription), CallsPaid, StageDelayed, StageFailed) for _ in range(count)]
+    await bus.close()
+    return facts

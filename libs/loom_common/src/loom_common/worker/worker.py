@@ -162,6 +162,7 @@ class Worker:
     async def _outcome(self, message: Message, delivery: Delivery, in_flight: InFlightMessage) -> Sequence[Wire]:
         """Return the encoded messages that follow from the message."""
         attempt = _attempt(delivery)
+        context: Context | None = None
         while not self._guard.stale(message):
             progress = Progress(_records_of(message), in_flight)
             context = Context(attempt, Usage(_budget_of(message)), progress, self._clock)
@@ -178,7 +179,8 @@ class Worker:
             except WorkerWornOut as error:
                 if self._replaceable:
                     raise
-                return self._wires(self._failed(message, f"{error} Then: loom resume {message.correlation_id}."))
+                reason = f"{error} Then: loom resume {message.correlation_id}."
+                return self._wires([*await self._paid(message, context), *self._failed(message, reason)])
             except PermanentError as error:
                 return self._wires([*await self._paid(message, context), *self._failed(message, str(error))])
             except Exception as error:  # noqa: BLE001 - a message is settled here, whatever its handler raised
@@ -188,7 +190,7 @@ class Worker:
             self._stats.count(MessageOutcome.HANDLED)
             return wires
         self._stats.count(MessageOutcome.STALE)
-        return ()
+        return () if context is None else self._wires(await self._paid(message, context))
 
     async def _handled(self, message: Message, context: Context, in_flight: InFlightMessage) -> Sequence[Outgoing]:
         """Return what follows from the message. Raises what its handler raises, and `BudgetExhausted` where a model
