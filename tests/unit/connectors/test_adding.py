@@ -57,6 +57,8 @@ def test_names_of_what_lies_beside_a_destination():
     assert destination_names.sample_file("scores") == "scores.sample"
     assert destination_names.sample_table("t" * 63) == "t" * 56 + "_sample"
     assert destination_names.staged_in("/data/out.csv", "run_1") == "/data/out.csv.loom/run_1"
+    assert destination_names.staged_in("${RESULTS}?table=t", "run_1") == "the table t__loom_run_1 of ${RESULTS}"
+    assert "beside ${RESULTS}, with run_1" in destination_names.staged_in("${RESULTS}", "run_1")
     assert destination_names.staged_in("postgres://db:5432/x?table=a.t", "run_1") == (
         "the table a.t__loom_run_1 of postgres://db:5432/x"
     )

@@ -36,9 +36,15 @@ def parts_folder(name: str) -> str:
 
 
 def staged_in(location: str, run_id: str) -> str:
-    """Return the location of a run's staged rows, given the location of its destination as shown to people."""
+    """Return the location of a run's staged rows, given the location of its destination as shown to people.
+
+    Only a worker knows what a reference like `${RESULTS}` stands for. Where no table is named beside it, it may be a
+    file or a database."""
     place, _, query = location.partition("?")
-    table = dict(parse_qsl(query)).get("table") if "://" in place else None
+    reference = place.startswith("${")
+    table = dict(parse_qsl(query)).get("table") if reference or "://" in place else None
+    if table is None and reference:
+        return f"a file or table beside {place}, with {run_id} in its name"
     if table is None:
         return f"{parts_folder(place)}/{run_id}"
     schema, dot, name = table.rpartition(".")
