@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from loom.preflight import budget_fit, calls_in_flight, model_prices
+from loom.preflight import budget_fit, calls_in_flight, credential_checks, model_checks, model_prices
+from loom.preflight.check import Check
 from loom.preflight.field_names import Compared, compared
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
-from loom_ai.adapted import package
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider, references
-from loom_common.domain.definition.evaluation import EvaluateConfig
-from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
+from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.definition.output import json_schema
-from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.model_options.params import ParamSpec, example, typed
-from loom_common.domain.model_options.providers import (
-    ADAPTED,
-    PROVIDERS,
-    known_provider,
-    provider_named,
-    provider_names,
-    split_model,
-)
 from loom_common.domain.section import Section
 from loom_common.domain.values import plural
 from loom_common.domain.values.urls import redacted
@@ -35,34 +25,8 @@ from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientE
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext
-from loom_evaluator.evaluators import arbiter_package, embedding
 
 S = TypeVar("S", bound=Section)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    what: str
-    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`, `destination` or `second
-    destination`."""
-    ok: bool
-    detail: str
-    doubtful: bool = False
-    """Whether it does not stand in the way of a run, and may still be a mistake."""
-    problems: tuple[Problem, ...] = ()
-    """What is wrong, where it can be told with its place in the file."""
-
-    @property
-    def words(self) -> list[str]:
-        """What there is to say where this stands in the way of a run."""
-        return [str(problem) for problem in self.problems] or [self.detail]
-
-    records: int | None = None
-    """How many records the source has, where that is known."""
-    away: bool = False
-    """Whether it cannot be reached, which may change without anybody's doing."""
 
 
 async def check(
@@ -71,13 +35,6 @@ async def check(
     """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
     Nothing is read but the source's first page, nothing is written."""
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
-    texts = list(_texts(loaded))
-    missing = [str(error) for text in texts for error in credentials.missing(text)]
-    named = sorted({reference for text in texts for reference in references(text)})
-    lacking = dict.fromkeys([*missing, *_without_key(loaded.pipeline, credentials)])
-    found = [Check("credentials", ok=False, detail=words) for words in lacking] or [
-        Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
-    ]
     schema = loaded.pipeline.transform.shape
     context = ConnectorContext(
         folder=loaded.folder,
@@ -90,12 +47,10 @@ async def check(
     load = loaded.pipeline.load
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
-        *found,
+        *credential_checks.check(loaded, credentials),
         *await _source(loaded, loaded.pipeline.extract, context, counted=counted),
         *_unused(loaded),
-        *_strange_to_openai(loaded.pipeline),
-        *_adapted(loaded.pipeline),
-        *_evaluators(loaded.pipeline),
+        *model_checks.check(loaded.pipeline),
     ]
     if (priced := model_prices.told(loaded.pipeline)) is not None:
         checks.append(Check("prices", ok=priced[0], detail=priced[1]))
@@ -179,62 +134,6 @@ def _unused(loaded: LoadedPipeline) -> list[Check]:
     return [Check("params", ok=True, detail=words, doubtful=True)] if names else []
 
 
-def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
-    """Known providers that are asked at their usual address, where nobody is answered without a key, and have none."""
-    keyless = {}
-    for endpoint in model_prices.endpoints(pipeline):
-        known = provider_named(endpoint.provider)
-        if endpoint.base_url != known.base_url or endpoint.provider in ADAPTED or endpoint.api_key is not None:
-            continue
-        for error in credentials.missing(known.key or ""):
-            keyless[endpoint.provider] = f"{endpoint.provider} asks for a key. {error}"
-    return list(keyless.values())
-
-
-def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
-    """Models whose name says that somebody else serves them, and that OpenAI would be asked for."""
-    usual = PROVIDERS["openai"].base_url
-    names = [each.model for each in model_prices.endpoints(pipeline) if each.base_url == usual]
-    strange = [name for name in dict.fromkeys(names) if "/" in name or (":" in name and not name.startswith("ft:"))]
-    return [
-        Check(
-            "models",
-            ok=False,
-            detail=f"{name} would be asked of OpenAI, which has no such model. Name its provider (`provider:model`, "
-            f"one of {', '.join(provider_names())}, or of `providers`), "
-            "or where it is served: `base_url`, OPENAI_BASE_URL",
-        )
-        for name in strange
-    ]
-
-
-def _adapted(pipeline: Pipeline) -> list[Check]:
-    """Whether what the providers need that Loom does not speak to itself is installed."""
-    kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
-    lacking = [package.missing_package_message(kind) for kind in sorted(kinds) if package.missing(kind)]
-    if lacking:
-        return [Check("models", ok=False, detail=words) for words in lacking]
-    return [Check("models", ok=True, detail=f"{', '.join(sorted(kinds))}: what it needs is installed")] if kinds else []
-
-
-def _evaluators(pipeline: Pipeline) -> list[Check]:
-    """Whether what the evaluators are made of is installed, where they are made of something that is not Loom's."""
-    evaluators = pipeline.evaluate.evaluators if pipeline.evaluate else ()
-    judges = ", ".join(each.name for each in evaluators if isinstance(each, ModelJudged))
-    measures = ", ".join(each.name for each in evaluators if isinstance(each, EmbeddingSimilarity))
-    checks = []
-    if judges and arbiter_package.installed():
-        checks.append(Check("evaluators", ok=True, detail=f"{judges}: Arbiter is installed"))
-    elif judges:
-        checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.REMEDY}"))
-    if measures and embedding.installed():
-        checks.append(Check("evaluators", ok=True, detail=f"{measures}: the embedding model is installed"))
-    elif measures:
-        words = f"{measures}: needs an embedding model. {embedding.REMEDY}"
-        checks.append(Check("evaluators", ok=False, detail=words))
-    return checks
-
-
 def _overlap(
     written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, context: ConnectorContext
 ) -> Check | None:
@@ -296,37 +195,3 @@ def _read(model: type[S], written: Any) -> S | None:
         return model.model_validate({key: value for key, value in written.items() if key not in wrong})
     except ValidationError:
         return None
-
-
-def _texts(loaded: LoadedPipeline) -> Iterator[str]:
-    """Everything that credentials are put into."""
-    pipeline = loaded.pipeline
-    yield from (pipeline.extract.source, pipeline.load.destination)
-    asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
-    connections = (each for name, each in pipeline.providers.items() if name in asked)
-    named = (text for each in connections for text in (each.base_url, each.api_key))
-    elsewhere = {name for name, each in pipeline.providers.items() if each.base_url is not None}
-    if pipeline.transform.base_url is None:
-        yield from (known.base_url for name in sorted(asked - elsewhere) if (known := known_provider(name)) is not None)
-    judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
-    alerts = pipeline.monitoring.alerts
-    if alerts is not None:
-        yield alerts.webhook
-    optional = (pipeline.load.fallback, pipeline.transform.base_url, pipeline.transform.api_key, *named, *judges)
-    yield from (text for text in optional if text is not None)
-
-
-def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
-    """Everything that says how a judging model is reached."""
-    evaluate = pipeline.evaluate
-    judged = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
-    return [evaluate, *judged] if evaluate and judged else []
-
-
-def _models(pipeline: Pipeline) -> Iterator[str]:
-    """Every model that is named."""
-    transform, evaluate = pipeline.transform, pipeline.evaluate
-    judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
-    given = (transform.model, evaluate.model if evaluate else None, *(each.model for each in judges))
-    yield from (model for model in given if model is not None)
-    yield from transform.fallback.models if transform.fallback else ()

@@ -14,12 +14,12 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError
 
 if TYPE_CHECKING:
-    from loom.preflight.checks import Check
+    from loom.preflight.check import Check
 
 
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     """Every endpoint that the pipeline may ask, tried without a question."""
-    from loom.preflight.checks import Check
+    from loom.preflight.check import Check
     from loom_ai.reachability import reach
 
     credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
@@ -36,7 +36,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
 
 async def journal(config: LoomConfig) -> list[Check]:
     """The journal, where it is a server's. A file is made by the first run."""
-    from loom.preflight.checks import Check
+    from loom.preflight.check import Check
     from loom_ai.reachability import reach_journal
 
     url = config.settings().journal.url.get_secret_value()

@@ -13,7 +13,7 @@ from loom.cli.output.formats import Format
 from loom_common.domain.values.plural import counted
 
 if TYPE_CHECKING:
-    from loom.preflight.checks import Check
+    from loom.preflight.check import Check
     from loom.project.config import LoomConfig
     from loom.project.definition_file import InvalidFile, LoadedPipeline
     from loom_common.errors import ConfigurationError, Problem

@@ -1,0 +1,32 @@
+"""What one check before a run came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loom_common.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    what: str
+    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`, `destination` or `second
+    destination`."""
+    ok: bool
+    detail: str
+    doubtful: bool = False
+    """Whether it does not stand in the way of a run, and may still be a mistake."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, where it can be told with its place in the file."""
+
+    @property
+    def words(self) -> list[str]:
+        """What there is to say where this stands in the way of a run."""
+        return [str(problem) for problem in self.problems] or [self.detail]
+
+    records: int | None = None
+    """How many records the source has, where that is known."""
+    away: bool = False
+    """Whether it cannot be reached, which may change without anybody's doing."""

@@ -1,0 +1,71 @@
+"""Whether every credential that a pipeline refers to is there, and every provider that needs a key has one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loom.preflight import model_prices
+from loom.preflight.check import Check
+from loom.project.definition_file import LoadedPipeline
+from loom_common.config.credentials import Credentials, references
+from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluators import ModelJudged
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
+
+
+def check(loaded: LoadedPipeline, credentials: Credentials) -> list[Check]:
+    """Return one failed check for each credential that is missing, or one check that passed."""
+    texts = list(_texts(loaded))
+    missing = [str(error) for text in texts for error in credentials.missing(text)]
+    named = sorted({reference for text in texts for reference in references(text)})
+    lacking = dict.fromkeys([*missing, *_without_key(loaded.pipeline, credentials)])
+    return [Check("credentials", ok=False, detail=words) for words in lacking] or [
+        Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
+    ]
+
+
+def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
+    """Known providers that are asked at their usual address, where nobody is answered without a key, and have none."""
+    keyless = {}
+    for endpoint in model_prices.endpoints(pipeline):
+        known = provider_named(endpoint.provider)
+        if endpoint.base_url != known.base_url or endpoint.provider in ADAPTED or endpoint.api_key is not None:
+            continue
+        for error in credentials.missing(known.key or ""):
+            keyless[endpoint.provider] = f"{endpoint.provider} asks for a key. {error}"
+    return list(keyless.values())
+
+
+def _texts(loaded: LoadedPipeline) -> Iterator[str]:
+    """Everything that credentials are put into."""
+    pipeline = loaded.pipeline
+    yield from (pipeline.extract.source, pipeline.load.destination)
+    asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
+    connections = (each for name, each in pipeline.providers.items() if name in asked)
+    named = (text for each in connections for text in (each.base_url, each.api_key))
+    elsewhere = {name for name, each in pipeline.providers.items() if each.base_url is not None}
+    if pipeline.transform.base_url is None:
+        yield from (known.base_url for name in sorted(asked - elsewhere) if (known := known_provider(name)) is not None)
+    judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
+    alerts = pipeline.monitoring.alerts
+    if alerts is not None:
+        yield alerts.webhook
+    optional = (pipeline.load.fallback, pipeline.transform.base_url, pipeline.transform.api_key, *named, *judges)
+    yield from (text for text in optional if text is not None)
+
+
+def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
+    """Everything that says how a judging model is reached."""
+    evaluate = pipeline.evaluate
+    judged = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
+    return [evaluate, *judged] if evaluate and judged else []
+
+
+def _models(pipeline: Pipeline) -> Iterator[str]:
+    """Every model that is named."""
+    transform, evaluate = pipeline.transform, pipeline.evaluate
+    judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
+    given = (transform.model, evaluate.model if evaluate else None, *(each.model for each in judges))
+    yield from (model for model in given if model is not None)
+    yield from transform.fallback.models if transform.fallback else ()

@@ -1,0 +1,60 @@
+"""Whether the models and evaluators that a pipeline names can be asked: by a known provider, with what they need."""
+
+from __future__ import annotations
+
+from loom.preflight import model_prices
+from loom.preflight.check import Check
+from loom_ai.adapted import package
+from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
+from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names
+from loom_evaluator.evaluators import arbiter_package, embedding
+
+
+def check(pipeline: Pipeline) -> list[Check]:
+    """Return what is wrong with the models and evaluators, and which further packages they use."""
+    return [*_strange_to_openai(pipeline), *_adapted(pipeline), *_evaluators(pipeline)]
+
+
+def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
+    """Models whose name says that somebody else serves them, and that OpenAI would be asked for."""
+    usual = PROVIDERS["openai"].base_url
+    names = [each.model for each in model_prices.endpoints(pipeline) if each.base_url == usual]
+    strange = [name for name in dict.fromkeys(names) if "/" in name or (":" in name and not name.startswith("ft:"))]
+    return [
+        Check(
+            "models",
+            ok=False,
+            detail=f"{name} would be asked of OpenAI, which has no such model. Name its provider (`provider:model`, "
+            f"one of {', '.join(provider_names())}, or of `providers`), "
+            "or where it is served: `base_url`, OPENAI_BASE_URL",
+        )
+        for name in strange
+    ]
+
+
+def _adapted(pipeline: Pipeline) -> list[Check]:
+    """Whether what the providers need that Loom does not speak to itself is installed."""
+    kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
+    lacking = [package.missing_package_message(kind) for kind in sorted(kinds) if package.missing(kind)]
+    if lacking:
+        return [Check("models", ok=False, detail=words) for words in lacking]
+    return [Check("models", ok=True, detail=f"{', '.join(sorted(kinds))}: what it needs is installed")] if kinds else []
+
+
+def _evaluators(pipeline: Pipeline) -> list[Check]:
+    """Whether what the evaluators are made of is installed, where they are made of something that is not Loom's."""
+    evaluators = pipeline.evaluate.evaluators if pipeline.evaluate else ()
+    judges = ", ".join(each.name for each in evaluators if isinstance(each, ModelJudged))
+    measures = ", ".join(each.name for each in evaluators if isinstance(each, EmbeddingSimilarity))
+    checks = []
+    if judges and arbiter_package.installed():
+        checks.append(Check("evaluators", ok=True, detail=f"{judges}: Arbiter is installed"))
+    elif judges:
+        checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.REMEDY}"))
+    if measures and embedding.installed():
+        checks.append(Check("evaluators", ok=True, detail=f"{measures}: the embedding model is installed"))
+    elif measures:
+        words = f"{measures}: needs an embedding model. {embedding.REMEDY}"
+        checks.append(Check("evaluators", ok=False, detail=words))
+    return checks
