@@ -60,7 +60,7 @@ async def _restored(system: ClusterUnderTest, attempt: Attempt) -> None:
     """Restore the cluster, so that nothing of this attempt affects the next."""
     await system.restart_without_failpoints()
     await system.wait_until_all_consume()
-    await system.cases("UPDATE pipeline_runs SET wanted = 'cancel' WHERE status = 'running'")
+    await system.rows("UPDATE pipeline_runs SET wanted = 'cancel' WHERE status = 'running'")
     await unsettled(system, attempt.run_id, attempt.dead_letters)
     if await system.dead_letters():
         system.purge_dead_letters()
