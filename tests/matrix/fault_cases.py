@@ -71,7 +71,7 @@ def _fault_cases() -> Iterator[FaultCase]:
     yield FaultCase("a record of 10 MB", 2, partial(messages.large, megabytes=10))
     yield FaultCase("a record of 20 MB", 2, partial(messages.large, megabytes=20))
     for poison in ("raises", "kills", "hangs"):
-        yield FaultCase(f"a record that {poison}", 5, partial(behaviour.poison, inject=poison), short=poison == "kills")
+        yield FaultCase(f"a record that {poison}", 5, partial(behaviour.poison, how=poison), short=poison == "kills")
     yield FaultCase("cancelled and resumed three times", 3, behaviour.cancelled_and_resumed, short=True)
     yield FaultCase("paused for an hour of virtual time", 3, behaviour.paused_for_an_hour, short=True)
     yield FaultCase("a run beside one 100 times larger", 3, behaviour.small_beside_large)
