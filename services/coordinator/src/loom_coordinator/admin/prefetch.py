@@ -46,7 +46,7 @@ def show_limits(form: Form = Format.TABLE) -> None:
         output.document([row.as_json() for row in rows])
         return
     columns = [
-        Column("service", "service", keep=True),
+        Column("service", "service", keep=True, optional=True),
         Column("queue", "queue", lambda queue: queue.removeprefix("loom."), keep=True),
         Column("prefetch", "limit", number=True, keep=True),
         Column("in_force", "in force", lambda limits: ", ".join(map(str, limits)) or "-", number=True, keep=True),
