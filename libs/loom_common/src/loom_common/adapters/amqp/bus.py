@@ -10,6 +10,7 @@ from loom_common.adapters.amqp.connection import AmqpConnection
 from loom_common.adapters.amqp.publisher import AmqpPublisher
 from loom_common.adapters.amqp.subscription import AmqpSubscription
 from loom_common.adapters.amqp.topology import AmqpTopology
+from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.flow import Binding, Topology
 from loom_common.ports.bus import Consumer, QueueState, Wire
 
@@ -58,25 +59,25 @@ class AmqpBus:
         return cls(consuming, publishing, patience)
 
     async def declare(self, topology: Topology) -> None:
-        await self._topology.declare(topology)
+        await uninterrupted(self._topology.declare(topology))
 
     async def check(self, topology: Topology) -> None:
-        await self._topology.check(topology)
+        await uninterrupted(self._topology.check(topology))
 
     async def publish(self, messages: Sequence[Wire]) -> None:
         await self._publisher.publish(messages)
 
     async def subscribe(self, queue: str, prefetch: int) -> AmqpSubscription:
         subscription = AmqpSubscription(self._consuming, queue, prefetch, self._topology.restore)
-        await subscription.start(self._patience)
+        await uninterrupted(subscription.start(self._patience), undo=lambda _: subscription.close())
         self._subscriptions = [*(each for each in self._subscriptions if not each.closed), subscription]
         return subscription
 
     async def temporary_queue(self, bindings: Sequence[Binding] = ()) -> str:
-        return await self._topology.temporary(bindings)
+        return await uninterrupted(self._topology.temporary(bindings))
 
     async def depth(self, queue: str) -> int:
-        return await self._topology.depth(queue)
+        return await uninterrupted(self._topology.depth(queue))
 
     def standing(self) -> QueueState:
         consumers = (Consumer(each.queue, each.prefetch, each.active) for each in self._subscriptions)

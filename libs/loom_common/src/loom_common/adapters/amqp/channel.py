@@ -11,6 +11,7 @@ from aiormq import spec
 from aiormq.exceptions import DeliveryError
 
 from loom_common.adapters.amqp.connection import cancelled_by_us
+from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.ports.bus import Wire
 
 PERSISTENT = 2
@@ -55,7 +56,7 @@ class AmqpPublishingChannel:
         return failures
 
     async def close(self) -> None:
-        await self._channel.close()
+        await uninterrupted(self._channel.close())
 
     def _publish(self, message: Wire) -> Coroutine[Any, Any, object]:
         return self._channel.basic_publish(

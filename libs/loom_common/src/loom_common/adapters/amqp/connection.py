@@ -23,6 +23,7 @@ from aio_pika.exceptions import (
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from yarl import URL
 
+from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable
 
@@ -110,8 +111,21 @@ class AmqpConnection:
     async def channel(self, *, confirms: bool = False, patience: float | None = None) -> aiormq.Channel:
         """Open a channel. Where the connection is down, it waits until it is back.
 
-        Raises `DependencyUnavailable` when the connection is closed, or not back within `patience` seconds, and one of
-        `LOST` when it breaks meanwhile."""
+        Raises what `wait_until_connected` raises, and one of `LOST` when the connection breaks meanwhile."""
+        await self.wait_until_connected(patience)
+        transport = self._connection.transport
+        if transport is None:
+            raise ConnectionError(f"the connection to {self.place} was lost")
+        channel = await uninterrupted(
+            transport.connection.channel(publisher_confirms=confirms, on_return_raises=True),
+            undo=lambda opened: opened.close(),
+        )
+        assert isinstance(channel, aiormq.Channel)
+        return channel
+
+    async def wait_until_connected(self, patience: float | None = None) -> None:
+        """Return once the connection is there. Raises `DependencyUnavailable` when it is closed, or not back within
+        `patience` seconds."""
         if self._connection.close_called:
             raise DependencyUnavailable(f"The connection to RabbitMQ at {self.place} was closed.")
         try:
@@ -121,12 +135,6 @@ class AmqpConnection:
             raise DependencyUnavailable(
                 f"RabbitMQ at {self.place} has been away for {patience:.0f} s. Check that it runs and can be reached."
             ) from None
-        transport = self._connection.transport
-        if transport is None:
-            raise ConnectionError(f"the connection to {self.place} was lost")
-        channel = await transport.connection.channel(publisher_confirms=confirms, on_return_raises=True)
-        assert isinstance(channel, aiormq.Channel)
-        return channel
 
     def on_return(self, restore: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Call `restore` whenever the connection has been reopened."""
@@ -140,7 +148,7 @@ class AmqpConnection:
 
     async def close(self) -> None:
         """Close the connection for good."""
-        await self._connection.close()
+        await uninterrupted(self._connection.close())
 
 
 def _refusal(place: str, error: BaseException) -> AccessRefused | DependencyUnavailable:

@@ -14,6 +14,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
 from loom_common.adapters.amqp.delivery import AmqpDelivery
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
+from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.adapters.bus_errors import at_least_one, topology_missing
 from loom_common.errors import LoomError
 
@@ -90,6 +91,9 @@ class AmqpSubscription:
         if at_least_one(prefetch) == self._prefetch:
             return
         self._prefetch = prefetch
+        await uninterrupted(self._consume_anew())
+
+    async def _consume_anew(self) -> None:
         async with self._commands:
             if self._stopped or self._channel is None or self._consumer is None:
                 return  # the renewing task is about to consume with the new limit
@@ -102,8 +106,10 @@ class AmqpSubscription:
                     raise
 
     async def stop(self) -> None:
-        if self._stopped:
-            return
+        if not self._stopped:
+            await uninterrupted(self._stop())
+
+    async def _stop(self) -> None:
         await self._let_go()
         async with self._commands:
             if self._channel is not None and self._consumer is not None:
@@ -117,6 +123,9 @@ class AmqpSubscription:
 
     async def close(self) -> None:
         self.closed = True
+        await uninterrupted(self._close())
+
+    async def _close(self) -> None:
         if not self._stopped:
             await self._let_go()
             self._end()
@@ -149,14 +158,15 @@ class AmqpSubscription:
             await self._lost.wait()
             self._lost.clear()
             try:
-                await self._resume()
+                await self._link.wait_until_connected()
+                await uninterrupted(self._resume())
                 pause = FIRST_PAUSE
                 continue
             except ChannelNotFoundEntity:
                 # RabbitMQ does not notify a consumer whose queue is declared again before the deletion is noticed. The
                 # other replicas get a moment to notice it.
                 await asyncio.sleep(pause)
-                await self._declare_again()
+                await uninterrupted(self._declare_again())
             except (*LOST, LoomError) as error:
                 if isinstance(error, asyncio.CancelledError) and cancelled_by_us():
                     raise
@@ -169,12 +179,16 @@ class AmqpSubscription:
         """Make sure that there is a channel with one consumer."""
         channel = self._channel
         if channel is None or channel.is_closed:
-            channel = self._channel = await self._link.channel()
+            channel = await self._link.channel()
+            if self.closed:
+                await channel.close()
+                return
+            self._channel = channel
             self._consumer = None
             channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
             channel.closing.add_done_callback(lambda _: self._on_closed(channel))
         async with self._commands:
-            if self._consumer is None:
+            if self._consumer is None and not self._stopped:
                 await self._consume(channel)
 
     async def _consume(self, channel: aiormq.Channel) -> None:
