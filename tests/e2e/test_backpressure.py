@@ -16,11 +16,13 @@ from support.clients import request_of
 from support.projects import project, review_ids
 
 BATCH_SIZE = 500
-BATCHES = 60
+BATCHES = 40
 WINDOW = windows.full_window(windows.slice_batches(BATCH_SIZE))
+# One batch after the other, so that the destination is the slowest part on any machine.
 SLOW_TABLE = """
 CREATE TABLE slow (id text PRIMARY KEY, review text, stars text);
-CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock(1), pg_sleep(0.4); RETURN NULL; END';
 CREATE TRIGGER dawdling BEFORE INSERT ON slow FOR EACH STATEMENT EXECUTE FUNCTION dawdle();
 """
 
