@@ -139,6 +139,17 @@ def test_a_package_that_the_pipeline_needs_is_named_where_it_is_missing(packages
     assert "expected the name of a package" in strange
 
 
+UNFINISHED = """
+from loom.plugins import PluginEvaluator
+
+LOOM_PLUGIN_API = 1
+
+
+class Shortness(PluginEvaluator):
+    most: int = 3
+"""
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -149,6 +160,7 @@ def test_a_package_that_the_pipeline_needs_is_named_where_it_is_missing(packages
         ("LOOM_PLUGIN_API = 2\nclass Shortness: pass", "needs version 2 of Loom's plugin interface"),
         ("class Shortness: pass", "does not say that it was written for this version of Loom: LOOM_PLUGIN_API = 1"),
         ("LOOM_PLUGIN_API = 1\nclass Shortness: pass", "is no subclass of PluginEvaluator"),
+        (UNFINISHED, "(Shortness) does not define `build`"),
     ],
 )
 def test_a_plugin_that_cannot_be_used_is_a_mistake_with_its_remedy(packages, code, words):
@@ -156,7 +168,7 @@ def test_a_plugin_that_cannot_be_used_is_a_mistake_with_its_remedy(packages, cod
     (problem,) = problems(definition({"type": "shortness", "most": 3, "threshold": 1}))
     assert problem.startswith("evaluate.evaluators[0].type: found 'shortness'; expected a plugin that can be used")
     assert words in problem
-    if "no subclass" not in words and "needs version" not in words:
+    if "cannot be imported" in words or "too old" in words or "does not say" in words:
         assert "the package loom-test-shortness 1.0" in problem.lower()
         assert "pip install --upgrade loom-test-shortness" in problem
 
@@ -198,3 +210,18 @@ def test_a_gate_of_a_package_may_be_any_class_with_apply(packages, tmp_path):
     code = "LOOM_PLUGIN_API = 1\nclass Lenient:\n    def apply(self, scores):\n        return True\n"
     packages.install("loom-test-lenient", {"loom.gates/lenient": "loom_test_lenient:Lenient"}, code)
     assert decide(gate_of(GateConfig(type="lenient"), tmp_path), [Score("a", 0.0)], "lenient").passed
+
+
+@pytest.mark.parametrize(
+    ("kind", "base"), [("evaluators", "PluginEvaluator"), ("transforms", "PluginTransform"), ("gates", "PluginGate")]
+)
+def test_a_plugin_without_the_method_that_its_kind_asks_for_is_named_before_anything_is_read(packages, kind, base):
+    code = f"from loom.plugins import {base}\nLOOM_PLUGIN_API = 1\nclass Bare({base}): pass\n"
+    packages.install("loom-test-bare", {f"loom.{kind}/bare": "loom_test_bare:Bare"}, code)
+    changes = {
+        "evaluators": {"evaluate": {"evaluators": [{"type": "bare"}]}},
+        "transforms": {"transform": {"type": "bare"}},
+        "gates": {"evaluate": {"evaluators": [{"type": "length"}], "quality_gate": "bare"}},
+    }
+    found = problems({**definition({"type": "length"}), **changes[kind]})
+    assert any("(Bare) does not define `build`" in each for each in found), found

@@ -13,6 +13,7 @@ from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEval
 from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform
 from loom_common.domain.model_options.providers import PROVIDERS, Provider
+from loom_common.domain.plugin_section import plugin_model
 from loom_common.domain.values.urls import scheme_of
 from loom_common.errors import ConfigurationError, PluginUnusable
 from loom_common.plugins.installed import offered
@@ -118,7 +119,12 @@ def _listed(*, check: bool) -> Iterator[Listed]:
 
 def _trouble(kind: Kind, name: str) -> str | None:
     try:
-        find(kind, name)
+        if kind is Kind.EVALUATOR:
+            plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
+        elif kind is Kind.TRANSFORM:
+            plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
+        else:
+            find(kind, name)
     except PluginUnusable as error:
         return str(error)
     return None

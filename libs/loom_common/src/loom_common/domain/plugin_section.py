@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from inspect import isabstract
 from typing import Any, TypeVar
 
 from pydantic import SerializationInfo, SerializerFunctionWrapHandler, ValidationError
@@ -12,8 +14,9 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find
 
 
-class PluginSection(Section):
-    """The base of every section whose keys a plugin brings."""
+class PluginSection(Section, ABC):
+    """The base of every section whose keys a plugin brings. A kind of plugin that builds something names it as an
+    abstract method."""
 
 
 S = TypeVar("S", bound=PluginSection)
@@ -25,8 +28,16 @@ def plugin_model(kind: Kind, name: object, base: type[S]) -> type[S] | None:
     if found is None:
         return None
     if isinstance(found, type) and issubclass(found, base):
-        return found
+        return concrete(kind, str(name), found)
     raise PluginUnusable(f"The {kind} '{name}' is no subclass of {base.__name__}, which every {kind} plugin is.")
+
+
+def concrete(kind: Kind, name: str, model: type[S]) -> type[S]:
+    """Return a plugin's model. Raises `PluginUnusable` where it lacks a method that its base asks for."""
+    if isabstract(model):
+        lacking = ", ".join(f"`{each}`" for each in sorted(model.__abstractmethods__))
+        raise PluginUnusable(f"The {kind} '{name}' ({model.__qualname__}) does not define {lacking}.")
+    return model
 
 
 def read_plugin(kind: Kind, written: Any, base: type[S]) -> S | None:

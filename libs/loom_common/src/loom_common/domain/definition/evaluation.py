@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.failing import ON_FAILURE, OnFailureHere, Recovery
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import ProviderConfig, split_model
-from loom_common.domain.plugin_section import PluginSection, dump_as_itself, unusable
+from loom_common.domain.plugin_section import PluginSection, concrete, dump_as_itself, unusable
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, items, mistake, refusal, said
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
@@ -50,10 +51,10 @@ GATES = (*THRESHOLD_GATES, "weighted")
 class PluginGate(PluginSection, GateConfig):
     """The base of gates with keys of their own that a plugin brings. A gate without keys is any class with `apply`."""
 
+    @abstractmethod
     def build(self) -> object:
         """The gate, an object with a method `apply(scores)`. It is built once for each pipeline version in every
         evaluator process."""
-        raise NotImplementedError
 
 
 def _gate(written: Any, handler: ValidatorFunctionWrapHandler) -> GateConfig:
@@ -63,10 +64,10 @@ def _gate(written: Any, handler: ValidatorFunctionWrapHandler) -> GateConfig:
     if isinstance(kind, str) and kind not in GATES and ":" not in kind:
         try:
             found = find(Kind.GATE, kind)
+            if isinstance(found, type) and issubclass(found, PluginGate):
+                return concrete(Kind.GATE, kind, found).model_validate(written)
         except PluginUnusable as error:
             raise refusal("quality_gate", [unusable((), error, kind)]) from error
-        if isinstance(found, type) and issubclass(found, PluginGate):
-            return found.model_validate(written)
     made: GateConfig = handler(written)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args
 
@@ -44,10 +45,10 @@ class PluginEvaluator(PluginSection, Evaluator):
 
     type: str
 
+    @abstractmethod
     def build(self) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
         """A function, sync or async, of a record's output and its input. It returns a score from 0 to 1, or a pair of
         the score and an explanation. It is built once for each pipeline version in every evaluator process."""
-        raise NotImplementedError
 
 
 BuiltIn = (
@@ -77,7 +78,7 @@ _built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discrimin
 
 def evaluator_model(kind: str) -> type[Evaluator] | None:
     """The model of an evaluator's keys; None where there is no such evaluator. Raises `PluginUnusable`."""
-    return EVALUATORS.get(kind) or plugin_model(Kind.EVALUATOR, kind, PluginEvaluator)
+    return EVALUATORS.get(kind) or plugin_model(Kind.EVALUATOR, kind, PluginEvaluator)  # type: ignore[type-abstract]
 
 
 def evaluator_names() -> list[str]:
@@ -91,8 +92,10 @@ def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     if isinstance(written, Evaluator):
         return handler(written)
     kind = written.get("type") if isinstance(written, Mapping) else None
-    if kind not in EVALUATORS and (read := read_plugin(Kind.EVALUATOR, written, PluginEvaluator)) is not None:
-        return read
+    if kind not in EVALUATORS:
+        read = read_plugin(Kind.EVALUATOR, written, PluginEvaluator)  # type: ignore[type-abstract]
+        if read is not None:
+            return read
     try:
         return _built_in.validate_python(written)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -141,10 +142,10 @@ class PluginTransform(PluginSection, TransformConfig):
 
     type: str  # type: ignore[assignment]  # any name but Loom's own
 
+    @abstractmethod
     def build(self) -> Callable[[dict[str, Any]], Any]:
         """A function, sync or async, of a record's input that returns its output, a dict. It is built once for each
         pipeline version in every transformer process."""
-        raise NotImplementedError
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
@@ -161,7 +162,7 @@ def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Transfo
     """A transform of a plugin is read by its model; every other one has the keys of the built-in types."""
     kind = written.get("type") if isinstance(written, Mapping) else None
     if isinstance(kind, str) and kind not in _KEYS_OF_TYPE:
-        read = read_plugin(Kind.TRANSFORM, written, PluginTransform)
+        read = read_plugin(Kind.TRANSFORM, written, PluginTransform)  # type: ignore[type-abstract]
         if read is not None:
             return read
     made: TransformConfig = handler(written)
