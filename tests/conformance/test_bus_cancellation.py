@@ -1,6 +1,6 @@
 """A task that is cancelled while it waits for the bus ends as cancelled, at whatever moment the cancellation comes.
 
-A client library that swallows it would leave a service, or a test, going on for ever."""
+A client library that swallows it would leave a service, or a test, that never ends."""
 
 from __future__ import annotations
 
