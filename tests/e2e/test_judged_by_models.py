@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from loom import Loom
 from loom.project.config import LoomConfig
 from loom.session import open_session
-from loom_coordinator.db.tables import evaluation_results, record_evaluations
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_migrations.engine import open_engine
 from support.books import assert_balanced
 from support.clients import ended, request_of

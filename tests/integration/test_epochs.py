@@ -14,7 +14,8 @@ from loom_common.contracts.v1 import RunEpoch
 from loom_common.ports.clock import SystemClock
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.db.tables import metadata
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.lifecycle import epochs

@@ -12,7 +12,9 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import batches, inbox, metadata, pipeline_runs, pipelines
+from loom_coordinator.db.tables import metadata
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
+from loom_coordinator.db.tables.work import batches, inbox
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.intake import apply_facts
 from loom_migrations.engine import open_engine

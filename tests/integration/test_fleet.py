@@ -27,7 +27,7 @@ from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import prefetch_limits, replicas
+from loom_coordinator.db.tables.monitoring import prefetch_limits, replicas
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.flow_control.heartbeats import Fleet

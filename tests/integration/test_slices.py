@@ -13,8 +13,10 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
 from loom_coordinator.accounting import batches
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import batches as batches_table
-from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines, slices
+from loom_coordinator.db.tables import metadata
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
+from loom_coordinator.db.tables.work import batches as batches_table
+from loom_coordinator.db.tables.work import slices
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.lifecycle import slices as lifecycle_slices
 from loom_migrations.engine import open_engine

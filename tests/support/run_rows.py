@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from loom_common.contracts.envelope import Message
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.db.tables import metadata
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 from loom_migrations.engine import open_engine
 from loom_quarantine.db.tables import metadata as quarantine_metadata

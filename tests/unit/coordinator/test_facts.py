@@ -21,7 +21,8 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.db.tables import batches, record_evaluations
+from loom_coordinator.db.tables.outcomes import record_evaluations
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.intake import apply_facts
 from loom_coordinator.lifecycle import slices
 from support.run_rows import run_state, sent, the_run

@@ -10,7 +10,8 @@ from sqlalchemy.engine import create_engine
 
 from loom_common.domain.run.tally import Tally
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import metadata, pipeline_runs, pipelines
+from loom_coordinator.db.tables import metadata
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from support.run_rows import NOW, run_columns
 
 

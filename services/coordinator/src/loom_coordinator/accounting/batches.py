@@ -16,7 +16,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
 from loom_coordinator.accounting import failure_limits
 from loom_coordinator.accounting.failure_limits import NONE, Count
-from loom_coordinator.db.tables import batches
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 UNDERWAY = "underway"

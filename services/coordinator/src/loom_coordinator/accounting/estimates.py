@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import StageCalls
-from loom_coordinator.db.tables import cost_estimates
+from loom_coordinator.db.tables.outcomes import cost_estimates
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 KEPT = dt.timedelta(days=7)

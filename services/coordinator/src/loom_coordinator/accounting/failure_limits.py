@@ -18,7 +18,7 @@ from loom_common.domain.values import plural
 from loom_common.flow import Stage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 LEAST_RECORDS = 20

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import KeptReason
-from loom_coordinator.db.tables import quarantined
+from loom_coordinator.db.tables.outcomes import quarantined
 
 MOST = 5
 """Reasons that a report names; what is rarer is left to `loom quarantine stats`."""

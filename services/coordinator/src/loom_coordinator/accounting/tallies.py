@@ -16,13 +16,9 @@ from loom_common.domain.values import latency as histogram
 from loom_common.domain.values.urls import redacted
 from loom_common.flow import Stage
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import (
-    batches,
-    evaluation_results,
-    pipeline_lineage,
-    pipeline_runs,
-    record_evaluations,
-)
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
+from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 _SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]

@@ -14,7 +14,8 @@ from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.run.calls import AMOUNTS, Calls, summed
 from loom_coordinator.accounting.batches import Paid
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_costs, pipeline_runs, run_calls
+from loom_coordinator.db.tables.outcomes import pipeline_costs, run_calls
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 _SUMS = [func.sum(run_calls.c[name]).label(name) for name in AMOUNTS]

@@ -10,7 +10,8 @@ from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, findings
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import evaluation_results, pipeline_runs, record_evaluations
+from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 _TOLD = ("succeeded", "partial")

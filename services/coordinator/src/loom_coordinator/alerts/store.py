@@ -10,7 +10,7 @@ from loom_common.contracts.v1 import Alert, BudgetSpent
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_coordinator.alerts.rules import ERROR, Finding
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import monitoring_alerts
+from loom_coordinator.db.tables.monitoring import monitoring_alerts
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from loom_common.errors import DependencyUnavailable, LoomError
 from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import monitoring_alerts
+from loom_coordinator.db.tables.monitoring import monitoring_alerts
 
 log = structlog.get_logger()
 

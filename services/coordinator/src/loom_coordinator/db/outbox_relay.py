@@ -14,7 +14,7 @@ from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
-from loom_coordinator.db.tables import outbox
+from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
 
 log = structlog.get_logger()

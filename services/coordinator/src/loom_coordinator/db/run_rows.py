@@ -12,7 +12,7 @@ from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 RUNNING = "running"

@@ -19,7 +19,7 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
-from loom_coordinator.db.tables import inbox, outbox
+from loom_coordinator.db.tables.work import inbox, outbox
 from loom_migrations.trouble import state_trouble
 from loom_migrations.types import Json
 

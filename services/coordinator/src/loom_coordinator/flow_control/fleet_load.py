@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import QueueBeat, WorkerBeat
-from loom_coordinator.db.tables import replicas
+from loom_coordinator.db.tables.monitoring import replicas
 
 SILENT_SECONDS = 8.0
 """A replica that was not heard of for so long does not count: it ended, froze, or cannot reach the broker."""

@@ -21,7 +21,7 @@ from loom_common.flow import Binding, Exchange
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import replicas
+from loom_coordinator.db.tables.monitoring import replicas
 
 log = structlog.get_logger()
 

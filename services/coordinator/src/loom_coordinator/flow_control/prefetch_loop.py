@@ -20,7 +20,7 @@ from loom_common.errors import DependencyUnavailable, TopologyMissing
 from loom_common.ports.bus import Bus, Wire
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import prefetch_limits
+from loom_coordinator.db.tables.monitoring import prefetch_limits
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control import fleet_load, run_windows
 from loom_coordinator.flow_control.fleet_load import FleetLoad

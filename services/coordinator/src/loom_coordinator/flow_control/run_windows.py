@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 
 from loom_common.flow import Stage, work_queue
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import pipeline_runs, slices
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.work import slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.flow_control.fleet_load import FleetLoad

@@ -27,7 +27,7 @@ from loom_coordinator.accounting import batches, failure_limits, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import record_evaluations
+from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import budget_pause, completion, slices
 

@@ -13,7 +13,8 @@ from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_runs, quarantined
+from loom_coordinator.db.tables.outcomes import quarantined
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import start_run
 

@@ -25,7 +25,13 @@ from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.accounting import estimates
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import context_versions, pipeline_runs, pipelines, prompt_versions, rejected_requests
+from loom_coordinator.db.tables.runs import (
+    context_versions,
+    pipeline_runs,
+    pipelines,
+    prompt_versions,
+    rejected_requests,
+)
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts

@@ -14,7 +14,7 @@ from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import inbox
+from loom_coordinator.db.tables.work import inbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize, run_report, slices, staged_rows, stalls
 

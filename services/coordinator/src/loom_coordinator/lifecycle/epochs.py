@@ -10,7 +10,7 @@ from sqlalchemy import select
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.flow import RETRY_DELAYS
 from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_DELAYS[-1])

@@ -10,7 +10,7 @@ from loom_common.contracts.v1 import BatchUnderWay, RunProgress, StageProgress
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import slices
 

@@ -17,7 +17,7 @@ from loom_coordinator.accounting import estimates, failure_reasons, tallies, usa
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import evaluation_results
+from loom_coordinator.db.tables.outcomes import evaluation_results
 
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:

@@ -17,7 +17,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import DONE, UNDERWAY
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches, partitions, slices
+from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
 from loom_coordinator.flow_control.windows import OPENING_SECONDS, next_slice, opening_window

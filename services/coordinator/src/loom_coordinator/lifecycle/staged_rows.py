@@ -14,7 +14,7 @@ from loom_common.errors import ConfigurationError
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize
 

@@ -16,7 +16,7 @@ from loom_common.domain.values.durations import seconds
 from loom_common.flow import Stage
 from loom_coordinator.accounting.batches import UNDERWAY
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches, slices
+from loom_coordinator.db.tables.work import batches, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle.slices import ISSUED
 

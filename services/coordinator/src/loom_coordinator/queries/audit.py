@@ -16,7 +16,8 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_coordinator.accounting import tallies
 from loom_coordinator.accounting.batches import DONE
-from loom_coordinator.db.tables import batches, quarantined
+from loom_coordinator.db.tables.outcomes import quarantined
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import staged_rows
 from loom_coordinator.queries import runs
 from loom_coordinator.queries.audit_rules import Books

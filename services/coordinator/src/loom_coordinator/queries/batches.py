@@ -14,7 +14,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting.batches import DONE, UNDERWAY
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import batches
+from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import stalls
 from loom_coordinator.queries import runs
 

@@ -16,7 +16,9 @@ from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import TopologyMissing
 from loom_common.ports.bus import Bus
 from loom_coordinator.accounting.batches import UNDERWAY
-from loom_coordinator.db.tables import batches, outbox, pipeline_runs, prefetch_limits
+from loom_coordinator.db.tables.monitoring import prefetch_limits
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.flow_control.fleet_load import FleetLoad, Replica
 from loom_coordinator.queries.batches import waits_for

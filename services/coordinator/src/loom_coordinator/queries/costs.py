@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.run.calls import AMOUNTS, Calls
-from loom_coordinator.db.tables import pipeline_runs, run_calls
+from loom_coordinator.db.tables.outcomes import run_calls
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.queries.cost_spans import CostSpan, PaidOn
 from loom_coordinator.queries.cost_spans import by_span as spans_of
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_lineage, pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
 from loom_coordinator.queries.runs import Alive, always_alive, status_of
 
 _NEWEST = 10

@@ -13,7 +13,8 @@ from loom_common.ports.clock import Clock
 from loom_common.worker.stats import Reading
 from loom_coordinator.accounting.batches import UNDERWAY
 from loom_coordinator.db import run_rows as runs
-from loom_coordinator.db.tables import batches, outbox, pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 
 _STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILED, runs.CANCELLED)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.db.tables import prefetch_limits
+from loom_coordinator.db.tables.monitoring import prefetch_limits
 from loom_coordinator.flow_control import fleet_load
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.journal.tables import journal
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.db.tables import evaluation_results, quarantined, record_evaluations
+from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations
 
 
 @dataclass(frozen=True, slots=True)

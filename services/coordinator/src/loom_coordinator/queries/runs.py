@@ -16,7 +16,7 @@ from loom_common.errors import ConfigurationError
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_runs, pipelines
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.lifecycle import run_report
 
 INTERRUPTED = "interrupted"

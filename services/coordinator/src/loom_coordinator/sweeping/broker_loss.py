@@ -19,7 +19,8 @@ from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import batches, outbox, pipeline_runs, slices
+from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.work import batches, outbox, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.intake import apply_facts

@@ -12,7 +12,7 @@ from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
-from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
 
 log = structlog.get_logger()
 

@@ -22,7 +22,7 @@ from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.intake import apply_facts, run_commands

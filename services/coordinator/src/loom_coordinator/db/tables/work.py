@@ -1,0 +1,94 @@
+"""How far the work of each run is, by slice and batch.
+
+`inbox` and `outbox` let one transaction hold a message's effect and the messages that follow from it; `payloads` holds
+the parts of messages that are too large for the bus."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, text
+
+from loom_common.domain.run.tally import Tally
+from loom_coordinator.db.tables.columns import metadata, row_id, run_key
+from loom_migrations.types import Json, UtcDateTime
+
+partitions = Table(
+    "partitions",
+    metadata,
+    run_key(),
+    Column("partition", Integer, primary_key=True),
+    Column("next_slice", Integer, nullable=False),
+    Column("cursor", Json),
+    Column("remaining", Integer),
+    Column("sealed", Boolean, nullable=False),
+)
+
+slices = Table(
+    "slices",
+    metadata,
+    run_key(),
+    Column("partition", Integer, primary_key=True),
+    Column("slice", Integer, primary_key=True),
+    Column("cursor", Json),
+    Column("record_limit", Integer),
+    Column("max_batches", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+)
+
+_TALLY = [Column(name, Float if name.startswith("cost") else Integer, nullable=False) for name in Tally.model_fields]
+
+batches = Table(
+    "batches",
+    metadata,
+    run_key(),
+    Column("batch_id", String(36), primary_key=True),
+    Column("partition", Integer, nullable=False),
+    Column("slice", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    *_TALLY,
+    Column("kept", Integer, nullable=False),
+    Column("unread", Integer, nullable=False, server_default="0"),
+    Column("seconds", Json, nullable=False),
+    Column("latency", Json, nullable=False),
+    Column("waited", Json),
+    Column("calls", Json),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index(
+        "idx_batches_underway",
+        "run_id",
+        sqlite_where=text("state = 'underway'"),
+        postgresql_where=text("state = 'underway'"),
+    ),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("message_id", String(100), primary_key=True),
+    Column("run_id", String(255)),
+    Column("received_at", UtcDateTime, nullable=False),
+    Index("idx_inbox_run", "run_id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    row_id(),
+    Column("owner", String(100)),
+    Column("exchange", String(100), nullable=False),
+    Column("routing_key", String(255), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("properties", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("name", String(330), primary_key=True),
+    Column("run_id", String(255), index=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),
+)
