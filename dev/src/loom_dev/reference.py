@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -45,7 +45,11 @@ def pipeline_page() -> str:
         ("Top level", pipeline.Pipeline, ""),
         ("`params`", ParamSpec, text.PARAMS),
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
-        ("`transform`", transform.TransformConfig, text.TRANSFORM),
+        (
+            "`transform`",
+            transform.TransformConfig,
+            text.TRANSFORM + _transforms(),
+        ),
         ("`transform.cache`", caching.CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
@@ -112,17 +116,21 @@ def _option_help(option: Any) -> str:
     return f"{option.help} Default: `{shown}`."
 
 
+def _transforms() -> str:
+    models = {f"type: {name}": model for name, model in transform.TRANSFORMS.items()}
+    return "\n" + _kinds(models, transform.TransformConfig)
+
+
 def _evaluators() -> str:
-    models = list(evaluator_kinds.EVALUATORS.values())
-    shared = set(models[0].model_fields)
-    for model in models[1:]:
-        shared &= set(model.model_fields)
-    shared -= {"type"}
-    parts = [text.EVALUATORS, _fields(models[0], only=shared)]
-    for model in models:
-        name = get_args(model.model_fields["type"].annotation)[0]
-        own = set(model.model_fields) - shared - {"type"}
-        parts.append(f"### `{name}`\n\n{_doc(model)}\n" + (f"\n{_fields(model, only=own)}" if own else ""))
+    return "\n".join((text.EVALUATORS, _fields(Evaluator), _kinds(evaluator_kinds.EVALUATORS, Evaluator)))
+
+
+def _kinds(models: Mapping[str, type[BaseModel]], shared: type[BaseModel]) -> str:
+    """Return a part for each model, by its title: what it is, and the keys that it has beside the `shared` ones."""
+    parts = []
+    for title, model in models.items():
+        own = set(model.model_fields) - set(shared.model_fields) - {"type"}
+        parts.append(f"### `{title}`\n\n{_doc(model)}\n" + (f"\n{_fields(model, only=own)}" if own else ""))
     return "\n".join(parts)
 
 

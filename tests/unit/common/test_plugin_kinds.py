@@ -7,12 +7,13 @@ import sys
 import pytest
 
 from loom.plugins import list_plugins, refuse_registered
+from loom.project.prompt_files import PromptFiles
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.wire import openai
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import ExtractedRecord
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.definition.pipeline import ExtractConfig, models_of
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.plan import Plan
@@ -122,6 +123,31 @@ def test_mistakes_in_the_keys_of_a_transform_are_told(packages):
     assert strange == "transform.prompt: found 'Shout.'; expected no `prompt` in a transform of type shout."
     (unknown,) = problems(definition(transform={"type": "shuot"}))
     assert unknown.endswith("passthrough, shout. Did you mean 'shout'?")
+
+
+RESNET = """
+from loom.plugins import PluginTransform
+
+LOOM_PLUGIN_API = 1
+
+
+class Resnet(PluginTransform):
+    model: str
+    prompt: str = ""
+
+    def build(self):
+        return lambda record: {"model": self.model}
+"""
+
+
+def test_a_transform_of_a_package_may_have_keys_that_a_built_in_one_has(packages, tmp_path):
+    packages.install("loom-test-resnet", {"loom.transforms/resnet": "loom_test_resnet:Resnet"}, RESNET)
+    written = definition(transform={"type": "resnet", "model": "opnai:x", "prompt": "no_such.txt"})
+    pipeline = parse(written)
+    assert models_of(pipeline) == []
+    assert PromptFiles(written, tmp_path, None).read() == []
+    (missing,) = problems(definition(transform={"type": "resnet"}))
+    assert missing.endswith("expected `model`, which a transform of type resnet needs.")
 
 
 async def test_a_source_of_a_package_is_read_by_its_scheme(packages, tmp_path):

@@ -4,7 +4,9 @@ import copy
 
 import pytest
 
+from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.transform import TRANSFORMS
 from loom_common.errors import InvalidDefinition
 
 GOOD = {
@@ -94,3 +96,56 @@ def test_a_threshold_may_be_left_out_only_under_a_weighted_gate():
     definition = with_(("evaluate", "evaluators"), bare)
     definition["evaluate"]["quality_gate"] = {"type": "weighted", "threshold": 0.5}
     assert parse(definition)
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"),
+    [
+        (
+            {"type": "pyhton", "function": "no reference", "output": {"a": "strnig"}},
+            {"transform.type": "python", "transform.function": None, "transform.output.a": None},
+        ),
+        (
+            {"type": "llm", "prompt": "Say it", "model": "m", "temperature": 9},
+            {"transform.type": None, "transform.temperature": None},
+        ),
+        ({"prompt": "Say it", "model": "m", "max_tokens": 0}, {"transform.type": None, "transform.max_tokens": None}),
+        ({"type": "scorer", "scorer": "vader", "feild": "text"}, {"transform": None, "transform.feild": "field"}),
+        ({"type": "ai", "prompt": "Say it", "function": "a:b"}, {"transform": None, "transform.function": None}),
+        ("ai", {"transform": None}),
+    ],
+)
+def test_every_mistake_in_a_transform_is_told_whatever_its_type(transform, told):
+    assert {problem.key: problem.suggestion for problem in problems(with_(("transform",), transform))} == told
+
+
+def test_an_unknown_key_of_a_transform_is_told_with_the_keys_of_its_type_alone():
+    (problem,) = problems(with_(("transform", "otput"), "text"))
+    assert problem.expected == (
+        "one of fallback, max_attempts, max_failure_rate, max_failures, on_failure, output, type"
+    )
+    assert problem.suggestion == "output"
+
+
+def test_the_json_schema_of_a_pipeline_tells_transforms_apart_by_their_type():
+    schema = Pipeline.model_json_schema()
+    (built_in,) = [each for each in schema["properties"]["transform"]["anyOf"] if "discriminator" in each]
+    assert built_in["discriminator"]["propertyName"] == "type"
+    assert set(built_in["discriminator"]["mapping"]) == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize(
+    ("transform", "made_by"),
+    [
+        ({"type": "ai", "prompt_path": "Say it", "model": "m"}, "m"),
+        ({"type": "scorer", "scorer": "vader", "field": "text"}, "vader"),
+        ({"type": "python", "function": "a:b"}, "a:b"),
+        ({"type": "passthrough"}, None),
+    ],
+)
+def test_a_transform_is_read_written_and_read_again_by_the_model_of_its_type(transform, made_by):
+    read = parse(with_(("transform",), transform))
+    assert type(read.transform) is TRANSFORMS[transform["type"]]
+    assert read.transform.made_by == made_by
+    assert parse(read.model_dump(mode="json", by_alias=True, exclude_defaults=True)) == read
+    assert Pipeline.model_validate(dict(read)) == read

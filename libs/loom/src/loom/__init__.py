@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from loom.quality_gates import QualityGate, register_quality_gate
     from loom_common.domain.definition.evaluation import EvaluateConfig
     from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-    from loom_common.domain.definition.transform import TransformConfig
+    from loom_common.domain.definition.transform import (
+        AiTransformConfig,
+        PassthroughTransformConfig,
+        PythonTransformConfig,
+        ScorerTransformConfig,
+        TransformConfig,
+    )
     from loom_common.errors import LoomError
 
 _HOME = {
@@ -49,23 +55,31 @@ _HOME = {
     "EvaluateConfig": "loom_common.domain.definition.evaluation",
     "ExtractConfig": "loom_common.domain.definition.pipeline",
     "LoadConfig": "loom_common.domain.definition.pipeline",
+    "AiTransformConfig": "loom_common.domain.definition.transform",
+    "PassthroughTransformConfig": "loom_common.domain.definition.transform",
+    "PythonTransformConfig": "loom_common.domain.definition.transform",
+    "ScorerTransformConfig": "loom_common.domain.definition.transform",
     "TransformConfig": "loom_common.domain.definition.transform",
     "LoomError": "loom_common.errors",
 }
 
 __all__ = [
+    "AiTransformConfig",
     "DataConnector",
     "EvaluateConfig",
     "ExtractConfig",
     "LoadConfig",
     "Loom",
     "LoomError",
+    "PassthroughTransformConfig",
     "Pipeline",
     "PluginEvaluator",
     "PluginGate",
     "PluginTransform",
+    "PythonTransformConfig",
     "QualityGate",
     "RunResult",
+    "ScorerTransformConfig",
     "TransformConfig",
     "register_connector",
     "register_credentials",

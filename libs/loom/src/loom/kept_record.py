@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom.project.config import LoomConfig
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.domain.run.plan import Plan, prompt_of
 from loom_common.errors import LoomError
@@ -125,7 +126,8 @@ async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, An
     payloads = open_payloads(config.settings())
     try:
         plan = Plan.decoded(await payloads.get(run.plan))
-        return prompt_of(plan).render(record) if plan.pipeline.transform.type == "ai" else None
+        transform = plan.pipeline.transform
+        return prompt_of(plan, transform).render(record) if isinstance(transform, AiTransformConfig) else None
     except LoomError:  # the plan is out of reach, or the record lacks what the prompt names
         return None
     finally:

@@ -11,7 +11,7 @@ from loom_common.config.credentials import CredentialProvider, provider_names_in
 from loom_common.domain.definition.evaluation import GATES, PluginGate
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
 from loom_common.domain.definition.pipeline import Pipeline, models_of
-from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform
+from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform, ScorerTransformConfig
 from loom_common.domain.model_options.providers import PROVIDERS, Provider
 from loom_common.domain.plugin_section import plugin_model
 from loom_common.domain.values.urls import scheme_of
@@ -41,7 +41,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     Kind.DESTINATION: tuple(DESTINATIONS),
     Kind.FORMAT: tuple(FORMATS),
     Kind.STORAGE: tuple(each for each in STORAGES if each),
-    Kind.TRANSFORM: TRANSFORMS,
+    Kind.TRANSFORM: tuple(TRANSFORMS),
     Kind.EVALUATOR: tuple(EVALUATORS),
     Kind.GATE: GATES,
     Kind.SCORER: tuple(SCORERS),
@@ -147,7 +147,7 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     yield Kind.SOURCE, scheme_of(pipeline.extract.source)
     yield Kind.DESTINATION, scheme_of(pipeline.load.destination)
     yield Kind.TRANSFORM, pipeline.transform.type
-    if pipeline.transform.scorer is not None:
+    if isinstance(pipeline.transform, ScorerTransformConfig):
         yield Kind.SCORER, pipeline.transform.scorer
     if pipeline.evaluate is not None:
         yield from ((Kind.EVALUATOR, each.type) for each in pipeline.evaluate.evaluators)

@@ -10,12 +10,13 @@ from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.pacing.token_bounds import MOST_ANSWERED, most
 from loom_ai.ports import ModelCall
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 
 
 def told(pipeline: Pipeline) -> str | None:
     """What the budget means for one call of the transform, in words; None without a budget or a model."""
     budget, transform = pipeline.monitoring.cost_budget, pipeline.transform
-    if budget is None or transform.type != "ai":
+    if budget is None or not isinstance(transform, AiTransformConfig):
         return None
     endpoint = next(endpoints(pipeline))
     call = ModelCall(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from loom.preflight.model_prices import endpoints
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_coordinator.flow_control.windows import full_window, slice_batches
 
 
 def told(pipeline: Pipeline) -> str | None:
     """Why the number is not reached, in words; None where it is, or none is configured. A run has only so many batches
     on their way at once, so very small batches hold fewer records than a model may be asked about."""
-    if pipeline.transform.type != "ai":
+    transform = pipeline.transform
+    if not isinstance(transform, AiTransformConfig):
         return None
     asked, size = next(endpoints(pipeline)).concurrency, pipeline.extract.batch_size
-    if asked is None or calls(size, pipeline.transform.records_per_call) >= asked:
+    if asked is None or calls(size, transform.records_per_call) >= asked:
         return None
-    per_call = pipeline.transform.records_per_call
+    per_call = transform.records_per_call
     enough = next(more for more in range(size, asked * per_call + 1) if calls(more, per_call) >= asked)
     return (
         f"`concurrency: {asked}` is not reached: batches of {size} hold the records of at most {calls(size, per_call)} "

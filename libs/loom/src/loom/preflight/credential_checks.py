@@ -11,6 +11,7 @@ from loom_common.config.credentials import Credentials, references
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
 
 
@@ -40,18 +41,20 @@ def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
 def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Everything that credentials are put into."""
     pipeline = loaded.pipeline
+    ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig) else None
     yield from (pipeline.extract.source, pipeline.load.destination)
     asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
     connections = (each for name, each in pipeline.providers.items() if name in asked)
     named = (text for each in connections for text in (each.base_url, each.api_key))
     elsewhere = {name for name, each in pipeline.providers.items() if each.base_url is not None}
-    if pipeline.transform.base_url is None:
+    if ai is None or ai.base_url is None:
         yield from (known.base_url for name in sorted(asked - elsewhere) if (known := known_provider(name)) is not None)
     judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
     alerts = pipeline.monitoring.alerts
     if alerts is not None:
         yield alerts.webhook
-    optional = (pipeline.load.fallback, pipeline.transform.base_url, pipeline.transform.api_key, *named, *judges)
+    asking = (ai.base_url, ai.api_key) if ai is not None else ()
+    optional = (pipeline.load.fallback, *asking, *named, *judges)
     yield from (text for text in optional if text is not None)
 
 
@@ -66,6 +69,7 @@ def _models(pipeline: Pipeline) -> Iterator[str]:
     """Every model that is named."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
     judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
-    given = (transform.model, evaluate.model if evaluate else None, *(each.model for each in judges))
+    asked = transform.model if isinstance(transform, AiTransformConfig) else None
+    given = (asked, evaluate.model if evaluate else None, *(each.model for each in judges))
     yield from (model for model in given if model is not None)
     yield from transform.fallback.models if transform.fallback else ()

@@ -9,6 +9,7 @@ from loom_ai.http.endpoints import Endpoint, endpoint_of, endpoints_of
 from loom_ai.ports import ModelCall
 from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 
 _MILLION = 1_000_000
 
@@ -45,7 +46,7 @@ def told(pipeline: Pipeline) -> tuple[bool, str] | None:
 def endpoints(pipeline: Pipeline) -> Iterator[Endpoint]:
     """Of every model the pipeline may ask."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
-    if transform.type == "ai" and transform.model is not None:
+    if isinstance(transform, AiTransformConfig):
         others = transform.fallback.models if transform.fallback else ()
         yield from endpoints_of(
             (transform.model, *others), transform.base_url, transform.api_key, providers=pipeline.providers

@@ -11,6 +11,7 @@ from typing import Any
 
 from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
+from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.prompts.prompt_check import check_prompt
 from loom_common.domain.section import items, said
 from loom_common.errors import InvalidDefinition, Problem
@@ -52,7 +53,7 @@ class PromptFiles:
     """Those of one definition, which may have mistakes elsewhere."""
 
     def __init__(self, definition: Mapping[str, Any], folder: Path, document: Document | None) -> None:
-        transform = said(definition, "transform")
+        transform = said(definition, "transform") if asks_models(said(definition, "transform")) else None
         prompt = said(transform, "prompt") or said(transform, "prompt_path")
         params = said(definition, "params")
         self._prompt = prompt if isinstance(prompt, str) else None

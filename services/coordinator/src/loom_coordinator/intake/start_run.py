@@ -14,6 +14,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import Mistake, RunAccepted, RunRejected, RunRequest
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.params import resolved
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
@@ -94,7 +95,6 @@ async def start(
 ) -> None:
     """Enter the run and ask for its first slice."""
     pipeline = plan.pipeline
-    transform = pipeline.transform
     plan_hash = await payloads.put(plan.encoded())
     batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
     await unit.connection.execute(
@@ -106,8 +106,8 @@ async def start(
             started_at=unit.now,
             status=run_rows.RUNNING,
             prompt_version=prompt_version(plan),
-            model=transform.model or transform.scorer or transform.function,
-            context_versions={path: _version(plan.files.get(path, "")) for path in transform.context},
+            model=pipeline.transform.made_by,
+            context_versions={path: _version(text) for path, text in _contexts(plan).items()},
             plan=plan_hash,
             definition=definition,
             params=plan.params,
@@ -211,8 +211,8 @@ async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
     )
     await register_prompt(unit, plan)
     contexts = []
-    for path in pipeline.transform.context:
-        row = _content_row(f"{pipeline.name}/{path[:200]}", None, plan.files.get(path, ""), unit)
+    for path, text in _contexts(plan).items():
+        row = _content_row(f"{pipeline.name}/{path[:200]}", None, text, unit)
         contexts.append(row | {"context_name": row.pop("name"), "format": path.rsplit(".", 1)[-1]})
     await unit.upsert(context_versions, contexts, update=())
 
@@ -220,7 +220,7 @@ async def _register(unit: UnitOfWork, plan: Plan, given: Registered) -> None:
 async def register_prompt(unit: UnitOfWork, plan: Plan) -> None:
     """Enter the prompt as a version of its own, where it is not one already."""
     transform = plan.pipeline.transform
-    if transform.prompt is None:
+    if not isinstance(transform, AiTransformConfig):
         return
     text = plan.text_of(transform.prompt)
     row = _content_row(f"{plan.pipeline.name}/{transform.prompt[:200]}", transform.prompt_version, text, unit)
@@ -242,9 +242,16 @@ def _content_row(name: str, version: str | None, text: str, unit: UnitOfWork) ->
 def prompt_version(plan: Plan) -> str | None:
     """The user's name for the prompt's version, else the beginning of its content hash."""
     transform = plan.pipeline.transform
-    if transform.prompt is None:
+    if not isinstance(transform, AiTransformConfig):
         return None
     return transform.prompt_version or _version(plan.text_of(transform.prompt))
+
+
+def _contexts(plan: Plan) -> dict[str, str]:
+    """The text of every context file of the prompt, by path."""
+    transform = plan.pipeline.transform
+    paths = transform.context if isinstance(transform, AiTransformConfig) else ()
+    return {path: plan.files.get(path, "") for path in paths}
 
 
 def _version(text: str) -> str:

@@ -17,6 +17,7 @@ from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.journal.usage import NOTHING
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_common.contracts.v1 import ExtractedRecord
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.marks import TIMEOUT
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan, prompt_of
@@ -39,16 +40,20 @@ class AiTransform:
     risk = MODEL_CALLS
 
     def __init__(
-        self, plan: Plan, models: JournalledModels, shape: Shape | None, threads: Threads | None = None
+        self,
+        plan: Plan,
+        config: AiTransformConfig,
+        models: JournalledModels,
+        shape: Shape | None,
+        threads: Threads | None = None,
     ) -> None:
         """Raises `PermanentError` where the prompt is no template or a context file did not travel with the plan."""
-        config = plan.pipeline.transform
         others = config.fallback.models if config.fallback else ()
         self._pipeline = plan.pipeline.name
         self._config = config
-        self._prompt = prompt_of(plan)
+        self._prompt = prompt_of(plan, config)
         self._endpoints = endpoints_of(
-            (config.model or "", *others),
+            (config.model, *others),
             config.base_url,
             config.api_key,
             None if config.timeout is None else seconds(config.timeout),

@@ -7,7 +7,14 @@ from pathlib import Path
 from loom_ai.answers.shape import Shape
 from loom_ai.journal.models import JournalledModels
 from loom_common.domain.definition.output import TEXT
-from loom_common.domain.definition.transform import PluginTransform, TransformConfig
+from loom_common.domain.definition.transform import (
+    AiTransformConfig,
+    PassthroughTransformConfig,
+    PluginTransform,
+    PythonTransformConfig,
+    ScorerTransformConfig,
+    TransformConfig,
+)
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import PermanentError
@@ -35,18 +42,18 @@ class Catalog:
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
         bounds = Bounds(self._threads, seconds(plan.pipeline.timeouts.record))
-        if isinstance(config, PluginTransform):
-            return plugin_transform(config, shape, bounds)
-        match config.type:
-            case "ai":
-                return AiTransform(plan, self._models, None if config.output == TEXT else shape, self._threads)
-            case "scorer":
-                scorer, field = config.scorer or "", config.field or ""
-                return scorer_transform(scorer, field, self._scorers.get(scorer, folder), shape, bounds)
-            case "python":
-                return python_transform(config.function or "", folder, shape, bounds)
-            case "passthrough":
+        match config:
+            case AiTransformConfig():
+                shape = None if config.output == TEXT else shape
+                return AiTransform(plan, config, self._models, shape, self._threads)
+            case ScorerTransformConfig(scorer=scorer):
+                return scorer_transform(scorer, config.field, self._scorers.get(scorer, folder), shape, bounds)
+            case PythonTransformConfig():
+                return python_transform(config.function, folder, shape, bounds)
+            case PassthroughTransformConfig():
                 return Passthrough(shape)
+            case PluginTransform():
+                return plugin_transform(config, shape, bounds)
 
 
 def _see_that_it_fits(config: TransformConfig, shape: Shape | None) -> None:

@@ -88,7 +88,7 @@ def summary(loaded: LoadedPipeline) -> str:
     """A pipeline in one line: what transforms, how many evaluators judge, by which gate."""
     pipeline = loaded.pipeline
     transform, evaluate = pipeline.transform, pipeline.evaluate
-    what = transform.model or transform.scorer or transform.function
+    what = transform.made_by
     judged = "no evaluators"
     if evaluate:
         judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.prompts.prompt_check import check_prompt
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import Problem
@@ -15,14 +16,14 @@ from loom_common.errors import Problem
 def plan_mistakes(plan: Plan) -> Iterator[Problem]:
     """Yield the mistakes in the prompt, and the context files and prompt files that are missing from the request."""
     transform = plan.pipeline.transform
+    if not isinstance(transform, AiTransformConfig):
+        return
     there = ", ".join(plan.files) or "there is none"
     for position, name in enumerate(transform.context):
         if name not in plan.files:
             yield Problem(
                 ("transform", "context", position), f"{name!r}", f"a file that is among the request's `files` ({there})"
             )
-    if transform.prompt is None:
-        return
     at = ("transform", "prompt")
     if transform.prompt not in plan.files and _names_a_file(transform.prompt):
         yield Problem(at, f"{transform.prompt!r}", f"a prompt, or a file that is among the request's `files` ({there})")

@@ -24,7 +24,7 @@ from loom_common.domain.definition.failing import (
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.overwritten_fields import overwriting
 from loom_common.domain.definition.timeouts import Timeouts
-from loom_common.domain.definition.transform import AnyTransform
+from loom_common.domain.definition.transform import AnyTransform, asks_models
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
@@ -191,7 +191,8 @@ def models_of(pipeline: Pipeline) -> list[str]:
 
 def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield every model that a definition names, with its path."""
-    transform, evaluate = said(written, "transform"), said(written, "evaluate")
+    evaluate = said(written, "evaluate")
+    transform = said(written, "transform") if asks_models(said(written, "transform")) else None
     fallback = FallbackConfig.long_form(said(transform, "fallback"))
     named: list[tuple[tuple[str | int, ...], Any]] = [
         (("transform", "model"), said(transform, "model")),

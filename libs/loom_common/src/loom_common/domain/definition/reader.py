@@ -10,15 +10,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from loom_common.domain.definition.evaluator_kinds import EVALUATORS, evaluator_model, evaluator_names
+from loom_common.domain.definition.evaluator_kinds import evaluator_model, evaluator_names
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import TransformConfig, transform_model, transform_names
 from loom_common.domain.model_options.providers import provider_names
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
-from loom_common.plugins.kinds import Kind
-from loom_common.plugins.registry import names
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
 """A function from a path of keys to its place in the user's file: (file, line, column), each None if unknown."""
@@ -43,7 +42,7 @@ def validated(model: type[M], written: Mapping[str, Any], locate: Locate) -> M:
         details = error.errors(include_url=False)
         paths = [_written_path(detail, written) for detail in details]
         kept = [at for at, path in enumerate(paths) if not _told_better(details[at], path, details, paths)]
-        found = [_problem(details[at], paths[at], locate, model) for at in kept]
+        found = [_problem(details[at], paths[at], locate, model, written) for at in kept]
         raise InvalidDefinition(_distinct(found)) from None
 
 
@@ -70,8 +69,10 @@ def _distinct(problems: list[Problem]) -> list[Problem]:
     return sorted(by_place.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
 
 
-def _problem(detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[BaseModel]) -> Problem:
-    found, expected, suggestion = _words(detail, path, model)
+def _problem(
+    detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[BaseModel], written: Mapping[str, Any]
+) -> Problem:
+    found, expected, suggestion = _words(detail, path, model, written)
     if detail["type"] == "union_tag_invalid" and isinstance(detail["input"], Mapping):
         path = (*path, "type")
     file, line, column = locate(path)
@@ -91,21 +92,23 @@ def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
     return (*path, detail["loc"][-1]) if detail["type"] == "missing" else tuple(path)
 
 
-def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple[str, str, str | None]:
+def _words(
+    detail: ErrorDetails, path: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
+) -> tuple[str, str, str | None]:
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
     match kind:
         case "missing":
             return "nothing", f"a value for `{last}`", None
         case "extra_forbidden":
-            section = _section_at(detail["loc"], model)
+            section = _section_at(detail["loc"], model, written)
             known = _keys(section)
             near = closest(last, known)
             elsewhere = "" if near else _belongs(last, model)
             return f"the unknown key '{last}'", f"one of {', '.join(known)}{elsewhere}", near
         case "literal_error":
             options = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            options += names(Kind.TRANSFORM) if path == ("transform", "type") else []
+            options = transform_names() if path == ("transform", "type") else options
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
@@ -125,13 +128,15 @@ def _words(detail: ErrorDetails, path: KeyPath, model: type[BaseModel]) -> tuple
             return _shown(detail["input"]), _lower_first(detail["msg"]), None
 
 
-def _section_at(loc: KeyPath, model: type[BaseModel]) -> type[BaseModel]:
+def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]) -> type[BaseModel]:
     """Return the section that contains the last key of `loc`."""
     for part in loc[:-1]:
         if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named
         elif isinstance(part, str) and part in model.model_fields:
-            model = _section_of(model.model_fields[part].annotation) or model
+            model = next(_sections_of(model.model_fields[part].annotation), model)
+            if issubclass(model, TransformConfig):
+                model = transform_model(written[part])
     return model
 
 
@@ -141,24 +146,24 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 def _belongs(key: str, root: type[BaseModel]) -> str:
     """Return where a misplaced key belongs, as a phrase; empty where no section has such a key."""
-    places = [at for at, section in _sections(root, "") if key in _keys(section)]
-    return f"; `{key}` belongs to {' or '.join(dict.fromkeys(places))}" if 0 < len(places) <= _MOST_PLACES else ""
+    places = dict.fromkeys(at for at, section in _sections(root, "") if key in _keys(section))
+    return f"; `{key}` belongs to {' or '.join(places)}" if 0 < len(places) <= _MOST_PLACES else ""
 
 
 def _sections(model: type[BaseModel], at: str) -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in model.model_fields.items():
-        inner = _section_of(field.annotation)
-        if name == "evaluators":
-            yield from ((f"{at}{name}[]", each) for each in EVALUATORS.values())
-        elif inner is not None:
-            yield f"{at}{name}", inner
-            yield from _sections(inner, f"{at}{name}.")
+        place = f"{at}{name}[]" if name == "evaluators" else f"{at}{name}"
+        for inner in _sections_of(field.annotation):
+            yield place, inner
+            yield from _sections(inner, f"{place}.")
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _sections_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a key's value may have."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _section_of(arg))), None)
+        yield annotation
+    else:
+        yield from (section for arg in get_args(annotation) for section in _sections_of(arg))
 
 
 def _shown(value: Any) -> str:

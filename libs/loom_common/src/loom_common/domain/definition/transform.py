@@ -1,12 +1,19 @@
-"""The `transform` section of a pipeline file."""
+"""The `transform` section of a pipeline file: one model of keys for each type of transform."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AliasChoices, Field, ValidatorFunctionWrapHandler, WrapSerializer, WrapValidator
+from pydantic import (
+    AliasChoices,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from loom_common.domain.definition.caching import CacheConfig
 from loom_common.domain.definition.failing import (
@@ -20,78 +27,18 @@ from loom_common.domain.definition.failing import (
 from loom_common.domain.definition.output import TEXT, OutputSpec
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
-from loom_common.domain.plugin_section import PluginSection, dump_as_itself, read_plugin
-from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, said
+from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
+from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, mistakes_in, refusal, said
 from loom_common.domain.values.durations import Limit
+from loom_common.domain.values.near import closest
+from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
-
-_KEYS_OF_TYPE: dict[str, frozenset[str]] = {
-    "ai": frozenset(
-        {
-            *("prompt", "prompt_version", "model", "temperature", "max_tokens", "context", "cache", "base_url"),
-            *("api_key", "timeout", "rate_limit", "records_per_call"),
-            *("params", "extra_body", "headers", "answer"),
-        }
-    ),
-    "scorer": frozenset({"scorer", "field"}),
-    "python": frozenset({"function"}),
-    "passthrough": frozenset(),
-}
-_TYPED = frozenset[str]().union(*_KEYS_OF_TYPE.values())
-_REQUIRED_OF_TYPE: dict[str, tuple[str, ...]] = {
-    "ai": ("prompt", "model"),
-    "scorer": ("scorer", "field"),
-    "python": ("function",),
-    "passthrough": (),
-}
+from loom_common.plugins.registry import names
 
 
-class TransformConfig(Recovery, CallOptions):
-    """How a record's output is made from its input."""
+class TransformConfig(Recovery):
+    """How a record's output is made from its input: by the `type`, which has keys of its own beside these."""
 
-    type: Literal["ai", "scorer", "python", "passthrough"] = Field(
-        description="`ai` asks a model, `scorer` runs a local model, `python` calls yours, `passthrough` copies."
-    )
-    prompt: str | None = Field(
-        None,
-        validation_alias=AliasChoices("prompt", "prompt_path"),
-        description="`ai`: a Jinja2 template, as a path or inline; it sees `input`, `context` and `params`.",
-    )
-    prompt_version: str | None = Field(None, description="`ai`: your name for this version. Default: its content hash.")
-    model: str | None = Field(
-        None, description="`ai`: `provider:model`, e.g. `anthropic:claude-haiku-4-5`; a bare name is OpenAI's."
-    )
-    temperature: float | None = Field(
-        0.0, ge=0, le=2, description="`ai`: sampling temperature; null leaves it to the model, as some demand."
-    )
-    max_tokens: int | None = Field(None, ge=1, description="`ai`: the longest answer, in tokens.")
-    context: list[str] = Field(default_factory=list, description="`ai`: files the prompt sees as `context.<stem>`.")
-    base_url: WebLocation | None = Field(
-        None, description="`ai`: where the model's provider is. Default: `providers`, else its usual address."
-    )
-    api_key: SecretRef | None = Field(
-        None, description="`ai`: a credential reference. Default: `providers`, else its usual one where that is set."
-    )
-    cache: CacheConfig = Field(default_factory=CacheConfig, description="`ai`: reuse of results between runs.")
-    timeout: Limit | None = Field(
-        None, description="`ai`: what one question may take, e.g. `65s` for large models. Default: 35 s."
-    )
-    rate_limit: RateLimit | None = Field(
-        None, description="`ai`: how much all workers together may ask of each model. Default: that of `providers`."
-    )
-    records_per_call: int = Field(
-        1, ge=1, le=50, description="`ai`: records that share a question. What is not answered well is asked singly."
-    )
-    answer: Literal["lenient", "strict"] = Field(
-        "lenient",
-        description="`ai`: whether the answer is also read out of reasoning, code fences and words around it, where "
-        "exactly one JSON object stands there; `strict` takes nothing but JSON.",
-    )
-    scorer: str | None = Field(None, description="`scorer`: `vader`, or `module:name` of your own.")
-    field: str | None = Field(None, description="`scorer`: the input field to score.")
-    function: FunctionRef | None = Field(
-        None, description="`python`: `module:name` of `def f(record: dict) -> dict`, sync or async."
-    )
     output: OutputSpec | None = Field(
         None,
         description="The shape of the output, short form or JSON Schema: enforced, misfits are quarantined. Or `text`.",
@@ -106,69 +53,192 @@ class TransformConfig(Recovery, CallOptions):
         """Return the spec of the output, however it was written; None where any output is valid."""
         return {TEXT: "string"} if isinstance(self.output, str) else self.output
 
+    @property
+    def made_by(self) -> str | None:
+        """Return the model, scorer or function that makes the output; None where the type says it all."""
+        return None
+
     @classmethod
     def long_form(cls, written: Any) -> Any:
         return meant_by_presence(written)
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A type needs its own keys and takes no other type's; a fallback must suit it."""
+        """A fallback goes with `on_failure`, and asks no model where the transform asks none."""
         yield from fallback_fits(written)
-        kind = said(written, "type")
-        if not isinstance(kind, str) or kind not in _KEYS_OF_TYPE:
-            return
-        given = {"prompt" if key == "prompt_path" else key: value for key, value in written.items()}
-        if missing := [key for key in _REQUIRED_OF_TYPE[kind] if given.get(key) is None]:
-            keys = " and ".join(f"`{key}`" for key in missing)
-            yield mistake((), "missing_for_type", f"{keys}, which a transform of type {kind} needs", written)
-        for key in written:
-            name = "prompt" if key == "prompt_path" else key
-            if name in _TYPED and name not in _KEYS_OF_TYPE[kind]:
-                yield mistake((key,), "strange_for_type", f"no `{key}` in a transform of type {kind}", written[key])
-        if kind != "ai":
-            yield from _fallback_without_models(written)
+        fallback = FallbackConfig.long_form(said(written, "fallback"))
+        if fallback is not None and said(fallback, "value") is None:
+            expected = "`fallback: {value: {...}}`: only a transform of type ai asks models"
+            yield mistake(("fallback",), "strange_for_type", expected, fallback)
 
 
-def _fallback_without_models(written: Mapping[str, Any]) -> Iterable[Mistake]:
-    fallback = FallbackConfig.long_form(said(written, "fallback"))
-    if fallback is not None and said(fallback, "value") is None:
-        expected = "`fallback: {value: {...}}`: only a transform of type ai asks models"
-        yield mistake(("fallback",), "strange_for_type", expected, fallback)
+class AiTransformConfig(TransformConfig, CallOptions):
+    """A model is asked with a prompt for each record."""
+
+    type: Literal["ai"]
+    prompt: str = Field(
+        validation_alias=AliasChoices("prompt", "prompt_path"),
+        description="A Jinja2 template, as a path or inline; it sees `input`, `context` and `params`.",
+    )
+    prompt_version: str | None = Field(None, description="Your name for this version. Default: its content hash.")
+    model: str = Field(description="`provider:model`, e.g. `anthropic:claude-haiku-4-5`; a bare name is OpenAI's.")
+    temperature: float | None = Field(
+        0.0, ge=0, le=2, description="Sampling temperature; null leaves it to the model, as some demand."
+    )
+    max_tokens: int | None = Field(None, ge=1, description="The longest answer, in tokens.")
+    context: list[str] = Field(default_factory=list, description="Files the prompt sees as `context.<stem>`.")
+    base_url: WebLocation | None = Field(
+        None, description="Where the model's provider is. Default: `providers`, else its usual address."
+    )
+    api_key: SecretRef | None = Field(
+        None, description="A credential reference. Default: `providers`, else its usual one where that is set."
+    )
+    cache: CacheConfig = Field(default_factory=CacheConfig, description="Reuse of results between runs.")
+    timeout: Limit | None = Field(
+        None, description="What one question may take, e.g. `65s` for large models. Default: 35 s."
+    )
+    rate_limit: RateLimit | None = Field(
+        None, description="How much all workers together may ask of each model. Default: that of `providers`."
+    )
+    records_per_call: int = Field(
+        1, ge=1, le=50, description="Records that share a question. What is not answered well is asked singly."
+    )
+    answer: Literal["lenient", "strict"] = Field(
+        "lenient",
+        description="Whether the answer is also read out of reasoning, code fences and words around it, where "
+        "exactly one JSON object stands there; `strict` takes nothing but JSON.",
+    )
+
+    @property
+    def made_by(self) -> str | None:
+        return self.model
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """A fallback goes with `on_failure`."""
+        return fallback_fits(written)
+
+
+class ScorerTransformConfig(TransformConfig):
+    """A local model looks at one field of the input."""
+
+    type: Literal["scorer"]
+    scorer: str = Field(description="`vader`, or `module:name` of your own.")
+    field: str = Field(description="The input field to score.")
+
+    @property
+    def made_by(self) -> str | None:
+        return self.scorer
+
+
+class PythonTransformConfig(TransformConfig):
+    """A function of yours is called with each record."""
+
+    type: Literal["python"]
+    function: FunctionRef = Field(description="`module:name` of `def f(record: dict) -> dict`, sync or async.")
+
+    @property
+    def made_by(self) -> str | None:
+        return self.function
+
+
+class PassthroughTransformConfig(TransformConfig):
+    """The output is the input as it is."""
+
+    type: Literal["passthrough"]
 
 
 class PluginTransform(PluginSection, TransformConfig):
-    """The base of transforms that a plugin brings. A subclass adds keys of its own, under other names than those of the
-    built-in types, and builds what transforms."""
+    """The base of transforms that a plugin brings. A subclass adds its own keys, and builds what transforms."""
 
-    type: str  # type: ignore[assignment]  # any name but Loom's own
+    type: str
 
     @abstractmethod
     def build(self) -> Callable[[dict[str, Any]], Any]:
         """A function, sync or async, of a record's input that returns its output, a dict. It is built once for each
         pipeline version in every transformer process."""
 
-    @classmethod
-    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """No key of a built-in type; a fallback that asks no model."""
-        yield from fallback_fits(written)
-        kind = said(written, "type")
-        for key in written:
-            if key == "prompt_path" or key in _TYPED:
-                yield mistake((key,), "strange_for_type", f"no `{key}` in a transform of type {kind}", written[key])
-        yield from _fallback_without_models(written)
+
+BuiltIn = AiTransformConfig | ScorerTransformConfig | PythonTransformConfig | PassthroughTransformConfig
+TRANSFORMS: dict[str, type[TransformConfig]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(BuiltIn)
+}
+"""Those that Loom brings, by their `type`."""
+_OWN_KEYS = {
+    kind: frozenset(model.model_fields.keys() | {"prompt_path"} if kind == "ai" else model.model_fields)
+    - TransformConfig.model_fields.keys()
+    - {"type"}
+    for kind, model in TRANSFORMS.items()
+}
+"""The keys that a transform of a type has beside those of every transform."""
+_KEYS_OF_A_TYPE = frozenset[str]().union(*_OWN_KEYS.values())
 
 
-def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> TransformConfig:
-    """A transform of a plugin is read by its model; every other one has the keys of the built-in types."""
-    kind = written.get("type") if isinstance(written, Mapping) else None
-    if isinstance(kind, str) and kind not in _KEYS_OF_TYPE:
-        read = read_plugin(Kind.TRANSFORM, written, PluginTransform)  # type: ignore[type-abstract]
-        if read is not None:
-            return read
-    made: TransformConfig = handler(written)
-    return made
+def transform_names() -> list[str]:
+    """Every transform that may be named here."""
+    return [*TRANSFORMS, *names(Kind.TRANSFORM)]
 
 
-TRANSFORMS = tuple(_KEYS_OF_TYPE)
-"""The transforms that Loom brings."""
-AnyTransform = Annotated[TransformConfig, WrapValidator(_of_its_type), WrapSerializer(dump_as_itself)]
+def transform_model(written: Any) -> type[TransformConfig]:
+    """The model of a transform's keys. Where there is no transform of the type that is written, it is that of Loom's
+    own transform which has nearly that name, or else most of the keys. Raises `PluginUnusable`."""
+    if isinstance(written, TransformConfig):
+        return type(written)
+    kind = said(written, "type")
+    if not isinstance(kind, str):
+        return _most_alike(written)
+    model = TRANSFORMS.get(kind) or plugin_model(Kind.TRANSFORM, kind, PluginTransform)  # type: ignore[type-abstract]
+    near = closest(kind, TRANSFORMS)
+    return model or (TRANSFORMS[near] if near else _most_alike(written))
+
+
+def asks_models(written: Any) -> bool:
+    """Whether a transform is one whose `model` is asked with its `prompt`."""
+    try:
+        return issubclass(transform_model(written), AiTransformConfig)
+    except PluginUnusable:
+        return False
+
+
+def _most_alike(written: Any) -> type[TransformConfig]:
+    keys = frozenset(written) if isinstance(written, Mapping) else frozenset[str]()
+    return TRANSFORMS[max(TRANSFORMS, key=lambda kind: len(keys & _OWN_KEYS[kind]))]
+
+
+def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """A transform is read by the model of its type. Where the type itself is a mistake, those in other keys are told,
+    too."""
+    if isinstance(written, TransformConfig):
+        return handler(written)
+    try:
+        return transform_model(written).model_validate(written)
+    except PluginUnusable as error:
+        raise refusal("transform", [unusable(("type",), error, said(written, "type"))]) from error
+    except ValidationError as error:
+        raise refusal("transform", _of_the_type(mistakes_in(error), written)) from None
+
+
+def _of_the_type(found: list[Mistake], written: Any) -> Iterator[Mistake]:
+    """The mistakes in a transform, in terms of its type: which keys it needs, and which belong to another type. Where
+    there is no such type, neither is known."""
+    kind, missing = said(written, "type"), list[str]()
+    of_a_type = not any(each.get("loc") == ("type",) for each in found)
+    for each in found:
+        path = each.get("loc", ())
+        key = path[0] if len(path) == 1 else None
+        if each["type"] == "missing" and key not in (None, "type"):
+            missing.append(f"`{key}`")
+        elif each["type"] != "extra_forbidden" or key not in _KEYS_OF_A_TYPE:
+            yield each
+        elif of_a_type:
+            yield mistake(path, "strange_for_type", f"no `{key}` in a transform of type {kind}", each["input"])
+    if missing and of_a_type:
+        expected = f"{' and '.join(missing)}, which a transform of type {kind} needs"
+        yield mistake((), "missing_for_type", expected, written)
+
+
+AnyTransform = Annotated[
+    Annotated[BuiltIn, Field(discriminator="type")] | PluginTransform,
+    WrapValidator(_of_its_type),
+    WrapSerializer(dump_as_itself),
+]

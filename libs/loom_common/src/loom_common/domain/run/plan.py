@@ -12,6 +12,7 @@ import jinja2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.prompts.prompt import Prompt
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PermanentError
@@ -70,16 +71,15 @@ class Plan(BaseModel):
         return self.files.get(path_or_text, path_or_text)
 
 
-def prompt_of(plan: Plan) -> Prompt:
-    """Return the compiled prompt of the plan's transform, with its context and parameters.
+def prompt_of(plan: Plan, config: AiTransformConfig) -> Prompt:
+    """Return the compiled prompt of the plan's transform, whose settings are `config`, with its context and parameters.
 
     Raises `PermanentError` where it is no valid template, or a context file is missing from the plan."""
-    config = plan.pipeline.transform
     missing = [path for path in config.context if path not in plan.files]
     if missing:
         raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
     context = {PurePath(path).stem: plan.files[path] for path in config.context}
     try:
-        return Prompt(plan.text_of(config.prompt or ""), context, plan.params)
+        return Prompt(plan.text_of(config.prompt), context, plan.params)
     except jinja2.TemplateSyntaxError as error:
         raise PermanentError(f"The prompt cannot be read: line {error.lineno}: {error.message}") from error
