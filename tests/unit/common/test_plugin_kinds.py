@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from loom.plugins import list_plugins, refuse_registered
+from loom.cli.commands import run
+from loom.plugins import Provider, list_plugins, refuse_registered
+from loom.project.config import LoomConfig
 from loom.project.prompt_files import PromptFiles
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.wire import openai
@@ -209,19 +211,84 @@ def test_a_list_shows_loom_s_own_and_those_of_packages(packages):
     assert "No module named 'no_such'" in (broken.problem or "")
 
 
+AI = {"type": "ai", "model": "m", "prompt": "{{ input }}"}
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "changes"),
     [
         (Kind.SOURCE, "numbers", {"extract": {"source": "numbers://all"}}),
+        (Kind.SOURCE, "numbers", {"extract": {"source": "numbers+https://all"}}),
+        (Kind.DESTINATION, "numbers", {"load": {"destination": "numbers://all"}}),
+        (Kind.DESTINATION, "numbers", {"load": {"destination": "y.csv", "fallback": "numbers://all"}}),
+        (Kind.STORAGE, "bucket", {"extract": {"source": "bucket://x/y.csv"}}),
+        (Kind.STORAGE, "bucket", {"load": {"destination": "y.csv", "fallback": "bucket://x/y.csv"}}),
+        (Kind.FORMAT, "lines", {"extract": {"source": "bucket://x/y.lines"}}),
+        (Kind.FORMAT, "lines", {"load": {"destination": "y.txt", "options": {"format": "Lines"}}}),
+        (Kind.FORMAT, "lines", {"load": {"destination": "y.csv", "fallback": "z.lines"}}),
         (Kind.CREDENTIAL, "vault", {"load": {"destination": "sqlite:///${vault:db}?table=t"}}),
+        (Kind.CREDENTIAL, "vault", {"load": {"destination": "y.csv", "fallback": "${vault:db}"}}),
+        (Kind.CREDENTIAL, "vault", {"transform": {**AI, "api_key": "${vault:key}"}}),
+        (Kind.CREDENTIAL, "vault", {"transform": {**AI, "headers": {"X-Team": "${vault:key}"}}}),
+        (Kind.CREDENTIAL, "vault", {"providers": {"openai": {"api_key": "${vault:key}"}}}),
         (Kind.SCORER, "mine", {"transform": {"type": "scorer", "scorer": "mine", "field": "text"}}),
         (Kind.GATE, "strict", {"evaluate": {"evaluators": [{"type": "length"}], "quality_gate": "strict"}}),
-        (Kind.PROVIDER, "house", {"transform": {"type": "ai", "model": "house:big", "prompt": "{{ input }}"}}),
+        (Kind.PROVIDER, "house", {"transform": {**AI, "model": "house:big"}}),
+        (
+            Kind.PROVIDER,
+            "house",
+            {"transform": {**AI, "fallback": ["house:big"]}, "providers": {"other": {"base_url": "http://h/v1"}}},
+        ),
     ],
 )
 def test_what_one_process_registered_is_refused_for_a_cluster(monkeypatch, kind, name, changes):
-    pipeline = parse(definition(**changes))
-    refuse_registered(pipeline)
-    monkeypatch.setitem(registry._registered, (kind, name), str)
+    monkeypatch.setattr(registry, "_registered", {})
+    refuse_registered(parse(definition(**changes)))
+    plugin = Provider("http://h/v1") if kind is Kind.PROVIDER else str
+    monkeypatch.setitem(registry._registered, (kind, name), plugin)
     with pytest.raises(ConfigurationError, match=f"The {kind} '{name}' was registered in this Python process"):
-        refuse_registered(pipeline)
+        refuse_registered(parse(definition(**changes)))
+
+
+def test_a_key_that_an_installed_provider_takes_from_a_registered_vault_is_refused_for_a_cluster(packages, monkeypatch):
+    code = "from loom.plugins import Provider\nLOOM_PLUGIN_API = 1\nhouse = Provider('http://h/v1', '${vault:key}')\n"
+    packages.install("loom-test-house", {"loom.providers/house": "loom_test_house:house"}, code)
+    monkeypatch.setattr(registry, "_registered", {(Kind.CREDENTIAL, "vault"): str})
+    with pytest.raises(ConfigurationError, match="The credential 'vault' was registered in this Python process"):
+        refuse_registered(parse(definition(transform={**AI, "model": "house:big"})))
+
+
+async def test_a_run_that_the_command_line_asks_of_a_cluster_may_name_nothing_registered(monkeypatch, tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nextract: {source: x.csv}\ntransform: {type: python, function: 'code:same'}\n"
+        "load: {destination: 'numbers://all'}\n"
+    )
+    (tmp_path / "code.py").write_text(
+        "from loom.connectors import DataConnector, register_connector\n"
+        "register_connector('numbers', DataConnector)\n\ndef same(record):\n    return record\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", {})
+    config = LoomConfig().for_cluster()
+    with pytest.raises(ConfigurationError, match="The destination 'numbers' was registered in this Python process"):
+        await run._prepare("p.yaml", config, {}, sample=False, wait=False)
+
+
+@pytest.mark.parametrize(
+    ("group", "code", "words"),
+    [
+        ("sources", "class Bad: pass", None),
+        ("sources", "from loom.connectors import DataConnector\nclass Bad(DataConnector): pass", "does not define"),
+        ("sources", "Bad = 3", "is no DataConnector"),
+        ("formats", "class Bad: pass", "makes Bad, which is no format"),
+        ("storages", "class Bad: pass", "makes Bad, which is no storage"),
+        ("gates", "class Bad: pass", "has no method apply"),
+        ("scorers", "Bad = 3", "not a function or a class"),
+        ("providers", "class Bad: pass", "and not a Provider"),
+        ("credentials", "class Bad: pass", "has no `get` and `remedy`"),
+    ],
+)
+def test_a_check_of_the_list_says_what_a_plugin_of_each_kind_lacks(packages, group, code, words):
+    packages.install("loom-test-bad", {f"loom.{group}/bad": "loom_test_bad:Bad"}, f"LOOM_PLUGIN_API = 1\n{code}\n")
+    (listed,) = [each for each in list_plugins(check=True) if each.package == "loom-test-bad"]
+    assert listed.problem is None if words is None else words in listed.problem

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         PluginTransform,
         register_credentials,
         register_evaluator,
+        register_format,
         register_provider,
         register_scorer,
+        register_storage,
         register_transform,
     )
     from loom.quality_gates import QualityGate, register_quality_gate
@@ -49,6 +51,8 @@ _HOME = {
     "register_provider": "loom.plugins",
     "register_transform": "loom.plugins",
     "register_evaluator": "loom.plugins",
+    "register_format": "loom.plugins",
+    "register_storage": "loom.plugins",
     "register_scorer": "loom.plugins",
     "QualityGate": "loom.quality_gates",
     "register_quality_gate": "loom.quality_gates",
@@ -84,9 +88,11 @@ __all__ = [
     "register_connector",
     "register_credentials",
     "register_evaluator",
+    "register_format",
     "register_provider",
     "register_quality_gate",
     "register_scorer",
+    "register_storage",
     "register_transform",
 ]
 

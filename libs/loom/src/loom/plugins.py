@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from loom_common.config.credentials import BUILTIN as CREDENTIALS
-from loom_common.config.credentials import CredentialProvider, provider_names_in
-from loom_common.domain.definition.evaluation import GATES, PluginGate
+from loom_common.config.credentials import CredentialProvider, plugin_provider, provider_names_in
+from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGate
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
 from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform, ScorerTransformConfig
-from loom_common.domain.model_options.providers import PROVIDERS, Provider
-from loom_common.domain.plugin_section import plugin_model
-from loom_common.domain.values.urls import scheme_of
-from loom_common.errors import ConfigurationError, PluginUnusable
+from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
+from loom_common.domain.plugin_section import concrete, plugin_model
+from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import PLUGIN_API, Kind
 from loom_common.plugins.registry import find, register, registered
+from loom_connectors import plugged
 from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
+from loom_connectors.registry import plugin_names, register_format, register_storage
+from loom_evaluator.gates import gate_of
 from loom_transformer.transforms.scorer import BUILTIN as SCORERS
+from loom_transformer.transforms.scorer import Scorers
 
 __all__ = [
     "PLUGIN_API",
@@ -31,8 +35,10 @@ __all__ = [
     "Provider",
     "register_credentials",
     "register_evaluator",
+    "register_format",
     "register_provider",
     "register_scorer",
+    "register_storage",
     "register_transform",
 ]
 
@@ -119,15 +125,33 @@ def _listed(*, check: bool) -> Iterator[Listed]:
 
 def _trouble(kind: Kind, name: str) -> str | None:
     try:
-        if kind is Kind.EVALUATOR:
-            plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
-        elif kind is Kind.TRANSFORM:
-            plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
-        else:
-            find(kind, name)
-    except PluginUnusable as error:
+        match kind:
+            case Kind.EVALUATOR:
+                plugin_model(kind, name, PluginEvaluator)  # type: ignore[type-abstract]
+            case Kind.TRANSFORM:
+                plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
+            case Kind.GATE:
+                _see_gate(name)
+            case Kind.SCORER:
+                Scorers().get(name, Path())
+            case Kind.PROVIDER:
+                known_provider(name)
+            case Kind.CREDENTIAL:
+                plugin_provider(name)
+            case Kind.SOURCE | Kind.DESTINATION | Kind.FORMAT | Kind.STORAGE:
+                plugged.check(kind, name)
+    except UserCodeError as error:
         return str(error)
     return None
+
+
+def _see_gate(name: str) -> None:
+    """A gate with keys is not made, because they are not known here. Raises `UserCodeError`."""
+    found = find(Kind.GATE, name)
+    if isinstance(found, type) and issubclass(found, PluginGate):
+        concrete(Kind.GATE, name, found)
+    else:
+        gate_of(GateConfig(type=name), Path())
 
 
 def refuse_registered(pipeline: Pipeline) -> None:
@@ -144,16 +168,22 @@ def refuse_registered(pipeline: Pipeline) -> None:
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     """What a pipeline names, by kind."""
-    yield Kind.SOURCE, scheme_of(pipeline.extract.source)
-    yield Kind.DESTINATION, scheme_of(pipeline.load.destination)
+    extract, load = pipeline.extract, pipeline.load
+    yield from plugin_names(extract.source, extract.options, Kind.SOURCE)
+    yield from plugin_names(load.destination, load.options, Kind.DESTINATION)
+    if load.second is not None:
+        yield from plugin_names(load.second.destination, load.second.options, Kind.DESTINATION)
     yield Kind.TRANSFORM, pipeline.transform.type
     if isinstance(pipeline.transform, ScorerTransformConfig):
         yield Kind.SCORER, pipeline.transform.scorer
     if pipeline.evaluate is not None:
         yield from ((Kind.EVALUATOR, each.type) for each in pipeline.evaluate.evaluators)
         yield Kind.GATE, pipeline.evaluate.quality_gate.type
-    yield from ((Kind.PROVIDER, model.partition(":")[0]) for model in models_of(pipeline))
-    for text in _texts(pipeline.model_dump(mode="json")):
+    providers = {split_model(model, pipeline.providers)[0] for model in models_of(pipeline)}
+    yield from ((Kind.PROVIDER, name) for name in providers)
+    known = [provider for name in providers if (provider := known_provider(name)) is not None]
+    usual = [text for provider in known for text in (provider.base_url, provider.key) if text is not None]
+    for text in (*_texts(pipeline.model_dump(mode="json")), *usual):
         yield from ((Kind.CREDENTIAL, name) for name in provider_names_in(text))
 
 

@@ -240,7 +240,8 @@ def _failed(error: Mapping[str, Any], batch: LoadBatch) -> FailedRow | None:
 
 
 def _parts(url: str) -> dict[str, Any]:
-    split = urlsplit(url)
+    # What stands before `://` may be `module:name`, which is no scheme of a URL.
+    split = urlsplit(f"//{url.partition('://')[2]}" if "://" in url else url)
     parts = {
         "url": url,
         "host": split.hostname,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loom_common.domain.values.urls import redacted, scheme_of
-from loom_common.errors import InvalidDefinition, Problem
+from loom_common.errors import InvalidDefinition, PluginUnusable, Problem
+from loom_common.plugins.registry import is_reference
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
 
@@ -22,7 +23,7 @@ class Location:
     shown: str
     """As written in the pipeline file, without user and password."""
     scheme: str
-    """Empty where it is a path."""
+    """Empty where it is a path; `module:name` where it names a plugin so."""
     ending: str
     """What follows the last point of a name, in lower case: `csv` of `data/reviews.csv`."""
 
@@ -32,9 +33,7 @@ class Location:
         written = location
         if "${" in location.partition("://")[0]:
             written = context.credentials.expand(location)
-        scheme, separator, rest = written.partition("://")
-        ending = scheme_of(rest if separator else written).partition("?")[0]
-        return Location(redacted(location), scheme.lower().partition("+")[0] if separator else "", ending)
+        return Location(redacted(location), *taken_apart(written))
 
     def format_in(self, options: Mapping[str, Any], known: Collection[str], section: str) -> str:
         """The name of the file's format: the option `format`, or the ending. Raises `InvalidDefinition` where there is
@@ -42,6 +41,8 @@ class Location:
         named = options.get("format")
         if named is None and self.ending in known:
             return self.ending
+        if isinstance(named, str) and is_reference(named):
+            return named
         if isinstance(named, str) and named.lower() in known:
             return named.lower()
         if named is not None:
@@ -64,9 +65,29 @@ class Location:
             f"{min(known)}}}`; what is no file is a URL, such as sqlite:///path.db?table=name"
         )
 
+    def unusable(self, section: str, error: PluginUnusable) -> InvalidDefinition:
+        """The plugin that serves the location cannot be used."""
+        return InvalidDefinition([unusable_plugin((section, _key(section)), self.shown, error)])
+
     def _unknown(self, section: str, expected: str, suggestion: str | None) -> InvalidDefinition:
-        key = "source" if section == "extract" else "destination"
-        return InvalidDefinition([Problem((section, key), f"'{self.shown}'", expected, suggestion)])
+        return InvalidDefinition([Problem((section, _key(section)), f"'{self.shown}'", expected, suggestion)])
+
+
+def taken_apart(written: str) -> tuple[str, str]:
+    """The scheme of a location, or the `module:name` that takes its place, and the ending of its name."""
+    scheme, separator, rest = written.partition("://")
+    ending = scheme_of(rest if separator else written).partition("?")[0]
+    named = scheme if is_reference(scheme) else scheme.lower().partition("+")[0]
+    return named if separator else "", ending
+
+
+def unusable_plugin(path: tuple[str, ...], named: str, error: PluginUnusable) -> Problem:
+    """The mistake of naming a plugin that cannot be used."""
+    return Problem(path, f"'{named}'", f"a plugin that can be used ({str(error).rstrip('.')})")
+
+
+def _key(section: str) -> str:
+    return "source" if section == "extract" else "destination"
 
 
 def _one_of(names: Collection[str]) -> str:

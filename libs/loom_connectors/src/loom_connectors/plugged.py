@@ -1,14 +1,20 @@
-"""Sources and destinations that plugins bring: a `DataConnector`, or a function that opens one."""
+"""Sources and destinations that plugins bring: a `DataConnector`, or a function that opens one; and the storages and
+formats that they bring."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import isabstract
 from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_common.errors import PluginUnusable
+from loom_common.errors import LoomError, PluginUnusable
 from loom_common.plugins.kinds import Kind
-from loom_common.plugins.registry import find
+from loom_common.plugins.registry import find, missing_methods
+from loom_common.text import named
 from loom_connectors.custom import ConnectorDestination, ConnectorSource, DataConnector
+from loom_connectors.files.format import Format
+from loom_connectors.files.storage import Storage
 from loom_connectors.options import Options, options_of
 from loom_connectors.ports import ConnectorContext, Destination, Source
 
@@ -19,7 +25,7 @@ def open_plugged_source(scheme: str, config: ExtractConfig, context: ConnectorCo
     config = config.model_copy(update={"options": _options(found, config.options, "extract")})
     if isinstance(found, type) and issubclass(found, DataConnector):
         return ConnectorSource(found, config, context)
-    opened: Source = found(config, context)
+    opened: Source = _opened(Kind.SOURCE, scheme, lambda: found(config, context), Source)
     return opened
 
 
@@ -29,15 +35,73 @@ def open_plugged_destination(scheme: str, config: LoadConfig, context: Connector
     config = config.model_copy(update={"options": _options(found, config.options, "load")})
     if isinstance(found, type) and issubclass(found, DataConnector):
         return ConnectorDestination(found, config, context)
-    opened: Destination = found(config, context)
+    opened: Destination = _opened(Kind.DESTINATION, scheme, lambda: found(config, context), Destination)
     return opened
+
+
+def open_storage(scheme: str) -> Storage:
+    """The storage of a plugin. Raises `PluginUnusable`."""
+    storage: Storage = _made(Kind.STORAGE, scheme, Storage)
+    return storage
+
+
+def open_format(name: str) -> Format:
+    """The format of a plugin. Raises `PluginUnusable`."""
+    form: Format = _made(Kind.FORMAT, name, Format)
+    return form
+
+
+def is_storage(reference: str) -> bool:
+    """Whether the class that `module:name` names is a storage. Raises `PluginUnusable` where there is none."""
+    found = find(Kind.STORAGE, reference)
+    return isinstance(found, type) and not missing_methods(found, Storage)
+
+
+def check(kind: Kind, name: str) -> None:
+    """Raises `PluginUnusable` where a plugin cannot be used, as far as can be told without a location."""
+    match kind:
+        case Kind.SOURCE | Kind.DESTINATION:
+            _plugin(kind, name)
+        case Kind.STORAGE:
+            open_storage(name)
+        case Kind.FORMAT:
+            open_format(name)
+        case _:
+            find(kind, name)
 
 
 def _plugin(kind: Kind, scheme: str) -> Any:
     found = find(kind, scheme)
+    if isinstance(found, type) and isabstract(found):
+        lacking = ", ".join(f"`{each}`" for each in sorted(found.__abstractmethods__))  # type: ignore[attr-defined]
+        raise PluginUnusable(f"The {kind} '{scheme}' ({found.__qualname__}) does not define {lacking}.")
     if not callable(found):
         raise PluginUnusable(f"The {kind} '{scheme}' is no DataConnector, and no function that opens a {kind}.")
     return found
+
+
+def _made(kind: Kind, name: str, contract: type) -> Any:
+    found = find(kind, name)
+    if not callable(found):
+        raise PluginUnusable(f"The {kind} '{name}' is no class that makes one.")
+    return _opened(kind, name, found, contract)
+
+
+def _opened(kind: Kind, name: str, call: Callable[[], Any], contract: type) -> Any:
+    """What a plugin's class or function makes. Raises `PluginUnusable` where that is not of its kind."""
+    try:
+        opened = call()
+    except LoomError:
+        raise
+    except Exception as error:  # it is the plugin's code
+        raise PluginUnusable(f"The {kind} '{name}' cannot be made: {named(error)}.") from error
+    if lacking := missing_methods(opened, contract):
+        methods = ", ".join(f"`{each}`" for each in lacking)
+        raise PluginUnusable(
+            f"The {kind} '{name}' makes {type(opened).__name__}, which is no {kind}: it has no {methods}, which "
+            f"`{contract.__module__}.{contract.__qualname__}` asks for."
+        )
+    return opened
 
 
 def _options(plugin: object, given: dict[str, Any], section: str) -> dict[str, Any]:

@@ -5,17 +5,17 @@ A connector's module is imported when it is first asked for: a run over CSV file
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.urls import query_of
-from loom_common.errors import PluginUnusable
+from loom_common.errors import InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind
-from loom_common.plugins.registry import find, names, register
+from loom_common.plugins.registry import is_reference, names, register
 from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
-from loom_connectors.locations import Location
+from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ def register_connector(scheme: str, connector: type[DataConnector]) -> None:
         register(kind, scheme.lower(), connector, SCHEMES)
 
 
+def register_format(name: str, form: Callable[[], Format]) -> None:
+    """Let files whose names end in `.<name>`, or whose option `format` is `name`, be read and written by a format of
+    the user's own, in this process. Raises `ConfigurationError` for a scheme or an ending that Loom knows itself."""
+    register(Kind.FORMAT, name.lower(), form, SCHEMES)
+
+
+def register_storage(scheme: str, storage: Callable[[], Storage]) -> None:
+    """Let files of `scheme://...` lie in a storage of the user's own, in this process. Raises `ConfigurationError` for
+    a scheme or an ending that Loom knows itself."""
+    register(Kind.STORAGE, scheme.lower(), storage, SCHEMES)
+
+
 def known_schemes() -> list[str]:
     """Every scheme and ending a location may have."""
     kinds = (Kind.SOURCE, Kind.DESTINATION, Kind.STORAGE, Kind.FORMAT)
@@ -44,6 +56,46 @@ def known_schemes() -> list[str]:
 def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
     """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.source, context)
+    try:
+        return _source(location, config, context)
+    except PluginUnusable as error:
+        raise location.unusable("extract", error) from error
+
+
+def open_destination(config: LoadConfig, context: ConnectorContext) -> Destination:
+    """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
+    location = Location.of(config.destination, context)
+    try:
+        return _destination(location, config, context)
+    except PluginUnusable as error:
+        raise location.unusable("load", error) from error
+
+
+def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Iterator[tuple[Kind, str]]:
+    """The names that a location of a source or a destination, which is the `kind`, may have plugins for. Where all of
+    it is a credential reference, only the option `format` is known."""
+    if not location.startswith("${"):
+        scheme, ending = taken_apart(location)
+        yield kind, scheme or ending
+        yield Kind.STORAGE, scheme
+        yield Kind.FORMAT, ending
+    if isinstance(named := options.get("format"), str):
+        yield Kind.FORMAT, named.lower()
+
+
+def is_local_file(location: str, context: ConnectorContext) -> bool:
+    """Whether a location names a file of this machine, or several, in whatever format."""
+    named = Location.of(location, context)
+    return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
+
+
+def scheme_in(location: str, context: ConnectorContext) -> str:
+    """The scheme of a location, or the ending of a path, be it known or not."""
+    named = Location.of(location, context)
+    return named.scheme or named.ending
+
+
+def _source(location: Location, config: ExtractConfig, context: ConnectorContext) -> Source:
     if (plugin := _plugged(Kind.SOURCE, location)) is not None:
         from loom_connectors.plugged import open_plugged_source
 
@@ -56,16 +108,12 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
         raise location.unknown_scheme("extract", known)
     from loom_connectors.files.source import FileSource
 
-    reader = _format(location.format_in(config.options, _formats(location, config.options), "extract")).reader(
-        config.options
-    )
+    form = _format(location, config.options, "extract")[0]
     written = context.credentials.expand(config.source)
-    return FileSource(config, _storage(location.scheme).inputs(written, context), reader)
+    return FileSource(config, _storage(location.scheme).inputs(written, context), form.reader(config.options))
 
 
-def open_destination(config: LoadConfig, context: ConnectorContext) -> Destination:
-    """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
-    location = Location.of(config.destination, context)
+def _destination(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
     plugin = _plugged(Kind.DESTINATION, location)
     if plugin is not None and context.sample:
         return _sample_file(plugin, config, context)
@@ -82,23 +130,11 @@ def open_destination(config: LoadConfig, context: ConnectorContext) -> Destinati
     return _file(location, config, context)
 
 
-def is_local_file(location: str, context: ConnectorContext) -> bool:
-    """Whether a location names a file of this machine, or several, in whatever format."""
-    named = Location.of(location, context)
-    return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
-
-
-def scheme_in(location: str, context: ConnectorContext) -> str:
-    """The scheme of a location, or the ending of a path, be it known or not."""
-    named = Location.of(location, context)
-    return named.scheme or named.ending
-
-
 def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
     from loom_connectors.files.destination import FileDestination
 
-    name = location.format_in(config.options, _formats(location, config.options), "load")
-    writer = _format(name).writer(config.options, name)
+    form, name = _format(location, config.options, "load")
+    writer = form.writer(config.options, name)
     written = context.credentials.expand(config.destination)
     return FileDestination(config, context, _storage(location.scheme).result(written, context), writer)
 
@@ -113,38 +149,45 @@ def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> 
 
 
 def _plugged(kind: Kind, location: Location) -> str | None:
-    """The plugin that serves a location; None where it is Loom's to serve."""
+    """The plugin that serves a location; None where it is Loom's to serve, or a storage's."""
     name = location.scheme or location.ending
+    if is_reference(name):
+        return None if _is_storage(name) else name
     return None if name in SCHEMES or name not in names(kind) else name
 
 
 def _is_storage(scheme: str) -> bool:
+    if is_reference(scheme):
+        from loom_connectors.plugged import is_storage
+
+        return is_storage(scheme)
     return scheme in STORAGES or scheme in names(Kind.STORAGE)
 
 
-def _formats(location: Location, options: Mapping[str, Any]) -> Collection[str]:
-    """The formats that a file may have. Those of plugins are looked for where the file's is none of Loom's."""
-    if location.ending in FORMATS and "format" not in options:
-        return FORMATS
-    return {*FORMATS, *names(Kind.FORMAT)}
-
-
 def _storage(scheme: str) -> Storage:
-    storage: Storage = _found(STORAGES[scheme])() if scheme in STORAGES else _made(Kind.STORAGE, scheme)
-    return storage
+    if scheme in STORAGES:
+        own: Storage = _found(STORAGES[scheme])()
+        return own
+    from loom_connectors.plugged import open_storage
+
+    return open_storage(scheme)
 
 
-def _format(name: str) -> Format:
-    form: Format = _found(FORMATS[name])() if name in FORMATS else _made(Kind.FORMAT, name)
-    return form
+def _format(location: Location, options: Mapping[str, Any], section: str) -> tuple[Format, str]:
+    """The format of a file, and its name. Those of plugins are looked for where the file's is none of Loom's. Raises
+    `InvalidDefinition`."""
+    own = location.ending in FORMATS and "format" not in options
+    name = location.format_in(options, FORMATS if own else {*FORMATS, *names(Kind.FORMAT)}, section)
+    if name in FORMATS:
+        return _found(FORMATS[name])(), name
+    from loom_connectors.plugged import open_format
 
-
-def _made(kind: Kind, name: str) -> Any:
-    """A plugin's storage or format. Raises `PluginUnusable`."""
-    plugin = find(kind, name)
-    if not callable(plugin):
-        raise PluginUnusable(f"The {kind} '{name}' is no class that makes one.")
-    return plugin()
+    try:
+        return open_format(name), name
+    except PluginUnusable as error:
+        if "format" not in options:
+            raise
+        raise InvalidDefinition([unusable_plugin((section, "options", "format"), name, error)]) from error
 
 
 def _found(name: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGate
+from loom_common.domain.plugin_section import concrete
 from loom_common.domain.run.gates import BUILTIN, QualityGate, Score, Verdict, weighted
 from loom_common.errors import UserCodeError
 from loom_common.plugins.kinds import Kind
@@ -35,6 +36,9 @@ def gate_of(settings: GateConfig, folder: Path) -> Gate:
         raise UserCodeError(f"There is no quality gate '{settings.type}'; known: {known}, or module:Class.")
     if not callable(make):
         raise UserCodeError(f"The quality gate {settings.type} is no class.")
+    if isinstance(make, type) and issubclass(make, PluginGate):
+        model = concrete(Kind.GATE, settings.type, make)
+        return _made(lambda: model(type=settings.type).build(), settings.type)
     return _made(make, settings.type)
 
 

@@ -15,6 +15,7 @@ from loom_common.domain.model_options.providers import (
     split_model,
 )
 from loom_common.domain.values.durations import seconds
+from loom_common.plugins.registry import is_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ def endpoint_of(
     name, model = split_model(model, configured)
     said = configured.get(name, ProviderConfig())
     known = known_provider(name)
+    kind = name
     if known is None or (said.type is not None and said.type != known.wire):
-        kind: str = said.type or "openai"
-    else:
-        kind = name
+        kind = said.type or "openai"
+        known = known_provider(kind) if is_reference(kind) else known
     usual = environ.get(provider_named(kind).base_url_variable or "") if known else None
     url = base_url or said.base_url or usual or provider_named(kind).base_url
     return Endpoint(

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
 from loom_common.errors import MissingCredential, PluginUnusable
 from loom_common.plugins.kinds import Kind
-from loom_common.plugins.registry import find, names
+from loom_common.plugins.registry import find, is_reference, names
 from loom_common.text import named
 
-_REFERENCE = re.compile(r"\$\{(?:(?P<provider>[a-z_]+):)?(?P<name>[^}]+)\}")
+_REFERENCE = re.compile(r"\$\{(?P<asked>[^}]+)\}")
+_NAME = re.compile(r"[a-z_]+")
 
 
 def references(text: str) -> list[str]:
@@ -26,7 +27,18 @@ def references(text: str) -> list[str]:
 
 def provider_names_in(text: str) -> list[str]:
     """The credential provider of every reference in `text`."""
-    return [match["provider"] or "env" for match in _REFERENCE.finditer(text)]
+    return [_provider_and_name(match["asked"])[0] for match in _REFERENCE.finditer(text)]
+
+
+def _provider_and_name(asked: str, known: Collection[str] = ()) -> tuple[str, str]:
+    """Which provider a reference asks, by its name or by `module:name`, and for what. A word before a colon is the name
+    of a provider, if one is `known` or offered by that name."""
+    first, colon, rest = asked.partition(":")
+    named = bool(colon and rest) and _NAME.fullmatch(first) is not None
+    second, further, name = rest.partition(":")
+    if further and name and is_reference(module := f"{first}:{second}"):
+        return (first, rest) if named and (first in known or is_known(first)) else (module, name)
+    return (first, rest) if named else ("env", asked)
 
 
 @runtime_checkable
@@ -64,7 +76,12 @@ class FileProvider:
         return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
-def _of_plugin(name: str) -> CredentialProvider | None:
+def is_known(name: str) -> bool:
+    """Whether a credential provider is known by that name. Imports none."""
+    return name in BUILTIN or name in names(Kind.CREDENTIAL)
+
+
+def plugin_provider(name: str) -> CredentialProvider | None:
     """The credential provider that a plugin brings. Raises `PluginUnusable`."""
     found = find(Kind.CREDENTIAL, name)
     if found is None:
@@ -112,12 +129,12 @@ class Credentials:
         return errors
 
     def _provider(self, name: str) -> CredentialProvider | None:
-        if name not in self._providers and (made := _of_plugin(name)) is not None:
+        if name not in self._providers and (made := plugin_provider(name)) is not None:
             self._providers[name] = made
         return self._providers.get(name)
 
     def _get(self, match: re.Match[str]) -> str:
-        name, provider_name = match["name"], match["provider"] or "env"
+        provider_name, name = _provider_and_name(match["asked"], self._providers)
         try:
             provider = self._provider(provider_name)
         except PluginUnusable as error:

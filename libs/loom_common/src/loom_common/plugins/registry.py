@@ -4,7 +4,9 @@ no metadata. A plugin is imported when it is first asked for."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 import sys
 import traceback
 from collections.abc import Container
@@ -14,6 +16,7 @@ from loom_common.plugins.installed import Offered, offered, offers, remedy
 from loom_common.plugins.kinds import API_VARIABLE, PLUGIN_API, Kind
 from loom_common.text import named
 
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _registered: dict[tuple[Kind, str], object] = {}
 
 
@@ -32,6 +35,17 @@ def registered(kind: Kind) -> dict[str, object]:
 def names(kind: Kind) -> list[str]:
     """The names that have been added to Loom's own: registered here, or offered by an installed package."""
     return sorted({*registered(kind), *(each.name for each in offered() if each.kind is kind)})
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name has the form `module:name`. Every kind of plugin may be named so."""
+    return _REFERENCE.fullmatch(name) is not None
+
+
+def missing_methods(plugin: object, contract: type) -> list[str]:
+    """The methods of a protocol that a plugin lacks. A class has those of its instances."""
+    asked = [name for name, value in vars(contract).items() if callable(value) and not name.startswith("_")]
+    return [name for name in asked if not callable(getattr(plugin, name, None))]
 
 
 def find(kind: Kind, name: str) -> object | None:
@@ -81,13 +95,25 @@ def _check_version(plugin: Offered) -> None:
 def _of_module(kind: Kind, reference: str) -> object:
     module_name, _, name = reference.partition(":")
     try:
-        module = importlib.import_module(module_name)
-        return getattr(module, name)
-    except (Exception, SystemExit) as error:
+        return getattr(importlib.import_module(module_name), name)
+    except AttributeError as error:
+        module = sys.modules.get(module_name)
+        if module is None:  # the module itself raised it
+            raise _not_imported(kind, reference, error) from error
+        near = difflib.get_close_matches(name, [each for each in vars(module) if not each.startswith("_")], n=1)
+        hint = f" Did you mean '{module_name}:{near[0]}'?" if near else ""
         raise PluginUnusable(
-            f"The {kind} '{reference}' cannot be imported: {named(error)}{_place(error)}. Install the package that has "
-            "this module where Loom runs."
+            f"The {kind} '{reference}' is not there: the module {module_name} has no '{name}'.{hint}"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise _not_imported(kind, reference, error) from error
+
+
+def _not_imported(kind: Kind, reference: str, error: BaseException) -> PluginUnusable:
+    return PluginUnusable(
+        f"The {kind} '{reference}' cannot be imported: {named(error)}{_place(error)}. Install the package that has "
+        "this module where Loom runs."
+    )
 
 
 def _capital(plugin: Offered) -> str:

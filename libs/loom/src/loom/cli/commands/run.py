@@ -164,7 +164,11 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, s
         return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
     resolved(loaded.pipeline.params, params)
     expected = None
-    if not config.distributed:
+    if config.distributed:
+        from loom.plugins import refuse_registered
+
+        refuse_registered(loaded.pipeline)
+    else:
         expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
         await state.refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)

@@ -58,10 +58,11 @@ class PluginGate(PluginSection, GateConfig):
 
 
 def _gate(written: Any, handler: ValidatorFunctionWrapHandler) -> GateConfig:
-    """A gate that is a plugin's own section is read by its model; every other one has the keys that all have."""
+    """A gate that is a plugin's own section is read by its model; every other one has the keys that all have. A
+    `module:name` without further keys may be beside the pipeline file, and is looked for there first, by `gate_of`."""
     written = GateConfig.long_form(written)
     kind = written.get("type") if isinstance(written, Mapping) else None
-    if isinstance(kind, str) and kind not in GATES and ":" not in kind:
+    if isinstance(kind, str) and kind not in GATES and (":" not in kind or written.keys() - GateConfig.model_fields):
         try:
             found = find(Kind.GATE, kind)
             if isinstance(found, type) and issubclass(found, PluginGate):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.section import Mistake, SecretRef, Section, WebLocation, mistake, said
@@ -15,7 +16,7 @@ from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
-from loom_common.plugins.registry import find, names
+from loom_common.plugins.registry import find, is_reference, names
 
 Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
 """The protocols of endpoints."""
@@ -95,6 +96,17 @@ def is_known(name: str) -> bool:
     return name in PROVIDERS or name in names(Kind.PROVIDER)
 
 
+def _of_module(name: str) -> str:
+    if not is_reference(name):
+        raise PydanticCustomError("function_reference", "`module:name` of a `loom.plugins.Provider`")
+    try:
+        known_provider(name)
+    except PluginUnusable as error:
+        words = f"a provider that can be used ({str(error).rstrip('.')})"
+        raise PydanticCustomError("plugin_unusable", "{expected}", {"expected": words}) from error
+    return name
+
+
 class RateLimit(Section):
     """The rate limit of a provider, for all workers together. At least one of the two limits is required."""
 
@@ -113,10 +125,14 @@ class RateLimit(Section):
 class ProviderConfig(CallOptions):
     """The settings of a provider: a known one, or one under a name of your own."""
 
-    type: Wire | None = Field(
-        None, description="How it is spoken to. Default: as the provider of that name is; `openai` for other names."
+    type: Wire | Annotated[str, AfterValidator(_of_module)] | None = Field(
+        None,
+        description="How it is spoken to: by one of Loom's protocols, or as `module:name` says, a provider of your "
+        "own. Default: as the provider of that name is; `openai` for other names.",
     )
-    base_url: WebLocation | None = Field(None, description="Where it is. Needed for names of your own.")
+    base_url: WebLocation | None = Field(
+        None, description="Where it is. Needed for names of your own, unless `type` is a provider of your own."
+    )
     api_key: SecretRef | None = Field(
         None, description="A credential reference. Default: the known provider's usual one; none for other names."
     )
@@ -133,7 +149,9 @@ def provider_mistakes(written: Any) -> Iterable[Mistake]:
     """In a section with `providers`, report those under the user's own names that lack a base URL."""
     providers = said(written, "providers")
     for name, provider in providers.items() if isinstance(providers, Mapping) else ():
-        if isinstance(provider, Mapping | ProviderConfig) and not said(provider, "base_url") and not is_known(name):
+        kind = said(provider, "type")
+        placed = said(provider, "base_url") or is_known(name) or (isinstance(kind, str) and is_reference(kind))
+        if isinstance(provider, Mapping | ProviderConfig) and not placed:
             expected = f"`base_url` for the provider {name}, which is none of {', '.join(provider_names())}"
             yield mistake(("providers", name), "missing_for_type", expected, provider)
 
