@@ -106,6 +106,20 @@ def test_a_terminal_is_filled_and_not_exceeded(monkeypatch, width):
     assert (len(row), row[-10:]) == (width, "www…  1,234"[-10:])
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("width", range(1, 24))
+def test_no_line_ends_with_blanks_not_even_where_the_terminal_is_too_narrow(monkeypatch, width, whole):
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream = Terminal(tty=False)
+    rows = [{"id": "run_1", "why": None, "n": None}, {"id": "run_2", "why": "late", "n": 1234}]
+    columns = [Column("id", "id", keep=True), Column("why", "reason"), Column("n", "records", number=True, keep=True)]
+    streams.console_on(stream).print(RowTable(rows, columns), soft_wrap=whole)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert whole or max(map(cell_len, lines)) <= width
+
+
 def test_a_pipe_gets_every_character_and_no_colour(monkeypatch):
     first, head, row = printed(monkeypatch, None, tty=False)
     assert (first, head.split(), row) == ("first", ["id", "reason", "n"], "run_1  " + "w" * 200 + "  1,234")

@@ -43,7 +43,10 @@ class RowTable:
         self._columns = columns
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        head, *body = lay_out(self._rows, self._columns, options.max_width, symbols(console).cut)
+        lines = lay_out(self._rows, self._columns, options.max_width, symbols(console).cut)
+        if options.overflow != "ignore":  # the console would cut a line that is too long, and leave the blanks of a gap
+            lines = [set_cell_size(line, min(cell_len(line), options.max_width)).rstrip() for line in lines]
+        head, *body = lines
         yield Text(head, style="bold", no_wrap=True, overflow="ignore")
         yield from (Text(line, no_wrap=True, overflow="ignore") for line in body)
 
