@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from loom_connectors.ports import LoadBatch, Page, ReadRecord, Row
+from loom_connectors.ports import Page, ReadRecord
+from support.load_batches import batch
 
 TYPES = [
     # column type, value as SQL, what a record holds
@@ -127,10 +128,6 @@ async def everything(source, limit: int = 3) -> list[ReadRecord]:
         cursor, end = json.loads(json.dumps(page.cursor)), page.end
         records += page.records
     return records
-
-
-def batch(*rows: dict, name: str = "b") -> LoadBatch:
-    return LoadBatch("run_1", name, 0, 0, 0, [Row(f"r{at}", values) for at, values in enumerate(rows)])
 
 
 async def test_every_type_arrives_as_it_came(sql, reading, loading):
