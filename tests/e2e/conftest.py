@@ -73,6 +73,18 @@ def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
 
 
 @pytest.fixture
+def run(loom) -> Callable[..., Ended]:
+    """Runs the pipeline of the folder; what it prints is JSON."""
+    return lambda *arguments: loom("run", "pipeline.yaml", "--format", "json", *arguments)
+
+
+@pytest.fixture
+def slowly(monkeypatch) -> None:
+    """Few batches at once, so that a run can be stopped."""
+    monkeypatch.setenv("LOOM_WORKER_PREFETCH", "1")
+
+
+@pytest.fixture
 async def here(tmp_path, clean_environ) -> AsyncIterator[Place]:
     """One process. What it runs must leave true books."""
     (tmp_path / "loom.yaml").touch()

@@ -33,11 +33,6 @@ PLACES = {
 MODES = ("append", "replace", None)
 
 
-@pytest.fixture
-def run(loom):
-    return lambda *arguments: loom("run", "pipeline.yaml", "--format", "json", *arguments)
-
-
 def rows(made, place=None):
     return asyncio.run(rows_at(place or made.destination, made.folder, {}))
 
