@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 from sqlalchemy import select
 
@@ -11,47 +9,17 @@ from loom_common.contracts.v1 import BatchFact, BatchHeader
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.db import run_rows
-from loom_coordinator.db.tables import metadata
-from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.tables.work import batches, inbox
-from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.intake import apply_facts
-from loom_migrations.engine import open_engine
+from support.run_rows import begun_run
 
-NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 RUN = "run_1"
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/loom.db"
-    return request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def engine(url):
-    engine = open_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
 async def unit(engine):
     """A transaction in which a run has begun."""
-    async with begin(engine, NOW, None) as unit:
-        named = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
-        await unit.connection.execute(pipelines.insert().values(**named, created_at=NOW, updated_at=NOW))
-        await unit.connection.execute(
-            pipeline_runs.insert().values(
-                run_id=RUN, pipeline_name="p", pipeline_version="1", execution_date=NOW, started_at=NOW,
-                status=run_rows.RUNNING, plan="plan", definition={}, params={}, destination="out.csv", epoch=1,
-                priority=5, slice_batches=2, credit_window=4,
-            )
-        )  # fmt: skip
+    async with begun_run(engine) as unit:
         yield unit
 
 

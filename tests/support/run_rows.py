@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from loom_common.contracts.envelope import Message
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -70,12 +72,19 @@ async def run_state(**changed: Any) -> AsyncIterator[UnitOfWork]:
         async with engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
             await connection.run_sync(quarantine_metadata.create_all)
-        async with begin(engine, NOW, None) as unit:
-            await unit.connection.execute(pipelines.insert().values(**BEGINNING, created_at=NOW, updated_at=NOW))
-            await add_run(unit, **changed)
+        async with begun_run(engine, **changed) as unit:
             yield unit
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def begun_run(engine: AsyncEngine, **changed: Any) -> AsyncIterator[UnitOfWork]:
+    """A transaction on a state database with empty tables in which one run has begun, with `changed` columns."""
+    async with begin(engine, NOW, None) as unit:
+        await unit.connection.execute(pipelines.insert().values(**BEGINNING, created_at=NOW, updated_at=NOW))
+        await add_run(unit, **changed)
+        yield unit
 
 
 async def add_run(unit: UnitOfWork, **changed: Any) -> Run:

@@ -2,25 +2,8 @@
 
 import pytest
 
-from loom_common.contracts.v1 import RunReport
 from loom_quarantine.replays.run_ends import every_record_ended
-
-
-def report(status, **records):
-    return RunReport(
-        run_id="run_2",
-        pipeline="p",
-        version="1",
-        status=status,
-        error=None,
-        records=records,
-        evaluation={},
-        cost={},
-        calls={},
-        latency={},
-        duration_seconds=1.0,
-        destination="y.csv",
-    )
+from support.replays import report
 
 
 @pytest.mark.parametrize(
