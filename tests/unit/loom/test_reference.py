@@ -9,13 +9,14 @@ from loom_common.domain.definition.evaluator_kinds import EVALUATORS
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig, Pipeline
 from loom_common.domain.definition.transform import TRANSFORMS, TransformConfig
-from loom_dev import reference
+from loom_dev.reference.cli_page import cli_page
+from loom_dev.reference.pipeline_page import pipeline_page
 
 
 @pytest.fixture(scope="module")
 def pages():
     """Both pages, generated from the repository's root."""
-    return reference.pipeline_page(), reference.cli_page()
+    return pipeline_page(), cli_page()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""The text of docs/cli.md about both command lines, `loom.yaml` and the environment variables."""
+
+CLI_INTRO = """\
+# The command line
+
+Results are printed on stdout, everything else on stderr, including the output of your own code. `--format json` always
+prints one JSON document; a command without a result prints `{"error": ..., "mistakes": [...]}`. A run shows its
+progress as a live table where stderr is a terminal, and elsewhere as a line every few seconds.
+
+| exit code | meaning |
+|---|---|
+| 0 | succeeded |
+| 1 | failed: the run could not go on, or loaded nothing while errors kept records back |
+| 2 | bad usage or configuration |
+| 3 | partial: below the batch threshold, all rejected, or ended by a limit of failures; paused by someone else |
+| 4 | cancelled |
+| 5 | succeeded or partial, and beyond a limit of `--fail-on` or `fail_on` |
+| 130 | interrupted: the first Ctrl-C pauses the run and says how to resume it, the second ends at once |
+
+Every command takes `--verbose`, which shows the traceback of an error.
+"""
+
+COORDINATOR = """
+# `loom-coordinator`
+
+This command administers a cluster. It needs the same `LOOM_BUS_URL` and `LOOM_STATE_URL` as the services; after
+`make up` they are in `.loom/cluster/env`. Without a command it starts the coordinator itself.
+[Operations](operations.md) has the runbooks.
+
+Results are printed on stdout, everything else on stderr, and an error as one line. Tables fit a terminal of 100
+columns, and are whole in a pipe or a file; `--format json` prints one JSON document with all values.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | it could not be done, or something is amiss: a difference, a missing queue, a server that does not answer |
+| 2 | bad usage or configuration; something of that name is not there |
+"""
+
+CONFIG = """
+# `loom.yaml`
+
+This file is looked for in the working directory, then in the folders above. Its folder is the project folder, where
+`.loom/` holds the state; without the file, the working directory is. Every key is optional. Secrets are written only
+as `${NAME}`.
+"""
+
+ENVIRONMENT = """
+## Environment variables
+
+These take precedence over `loom.yaml`. Services read only these: `LOOM_BUS_URL`, `LOOM_STATE_URL`, `LOOM_JOURNAL_URL`,
+`LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither they nor `loom.yaml`
+name a broker, `--cluster` uses the addresses that `make up` wrote into `.loom/cluster/env`.
+
+Limits; times are in seconds:
+
+| variable | default |
+|---|---|
+| `LOOM_MODELS_CONCURRENCY` | 64 |
+| `LOOM_MODELS_CONNECT_TIMEOUT` | 5 |
+| `LOOM_MODELS_READ_TIMEOUT` | 30 |
+| `LOOM_MODELS_TOTAL_TIMEOUT` | 35 |
+| `LOOM_BUDGET_LEASE_SECONDS` | 60 |
+| `LOOM_BREAKER_FAILURES` | 5 |
+| `LOOM_BREAKER_OPEN_SECONDS` | 60 |
+| `LOOM_BREAKER_SUCCESSES` | 3 |
+| `LOOM_BREAKER_SEEK_SECONDS` | 6 |
+| `LOOM_DATABASE_CONNECT_TIMEOUT` | 3 |
+| `LOOM_DATABASE_QUERY_TIMEOUT` | 10 |
+| `LOOM_DATABASE_COMPLEX_TIMEOUT` | 30 |
+| `LOOM_DATABASE_TRANSACTION_TIMEOUT` | 60 |
+| `LOOM_CACHE_CONNECT_TIMEOUT` | 1 |
+| `LOOM_CACHE_OPERATION_TIMEOUT` | 2 |
+| `LOOM_WORKER_PREFETCH` | 8 |
+| `LOOM_WORKER_DRAIN_SECONDS` | 30 |
+| `LOOM_WORKER_LEAKED_THREADS` | 8 |
+"""
