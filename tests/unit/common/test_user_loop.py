@@ -101,6 +101,21 @@ async def test_neighbours_whose_time_is_over_with_that_of_who_held_the_loop_begi
     await loop.close()
 
 
+async def test_code_that_holds_the_loop_after_nobody_waits_for_it_is_given_up_on_when_its_time_is_over():
+    loop = UserLoop()
+
+    async def neighbour() -> str:
+        return "done"
+
+    abandoned = asyncio.create_task(loop.run(hold, SECONDS))
+    await asyncio.sleep(SECONDS / 3)
+    abandoned.cancel()
+    await asyncio.gather(abandoned, return_exceptions=True)
+    async with asyncio.timeout(AMPLE):
+        assert await loop.run(neighbour, AMPLE) == "done"
+    await loop.close()
+
+
 async def test_a_loop_that_cannot_be_ended_wears_the_process_out():
     loop = UserLoop(Threads(limit=1))
 

@@ -8,6 +8,7 @@ import pytest
 
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.run.plan import Plan, Replay
+from loom_common.user_code.threads import Threads
 from loom_loader.handler import fallen_back
 from loom_loader.service import open_destination_of
 
@@ -26,7 +27,7 @@ def plan(destination, *, beside=True, replay=None, mode=None):
 @pytest.fixture
 def opened(tmp_path):
     credentials = Credentials({"env": EnvProvider({"URL": "sqlite:///db?table=moods"})})
-    platform = SimpleNamespace(project=tmp_path, credentials=credentials)
+    platform = SimpleNamespace(project=tmp_path, credentials=credentials, threads=Threads())
     return lambda given: open_destination_of(given, platform)
 
 

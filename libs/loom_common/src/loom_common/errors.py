@@ -19,6 +19,7 @@
     │   ├── StateUnusable            the files of Loom's own state cannot be read or written
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── BudgetExhausted              the run's budget does not cover the next model call
+    ├── PluginFailed                 the code of a plugin raised an error that is none of these
     ├── RecordError                  this one record is at fault; its neighbours are not
     ├── UnreadableMessage            bad JSON, unknown type, future version: goes to loom.dead
     ├── WorkerWornOut                this process holds too much that hangs: it must be replaced
@@ -187,6 +188,11 @@ class UserCodeError(PermanentError):
 
 class PluginUnusable(UserCodeError):
     """A plugin that was named cannot be used: it is broken, of another version of Loom, or offered twice."""
+
+
+class PluginFailed(LoomError):
+    """The code of a plugin raised an error of its own. Whether that may pass is not known, so it is tried again until
+    the last attempt."""
 
 
 class BudgetExhausted(LoomError):

@@ -87,6 +87,7 @@ class _Connected:
         self, connector: type[DataConnector], location: str, options: Mapping[str, Any], context: ConnectorContext
     ) -> None:
         self.shown = redacted(location)
+        self._credentials = context.credentials
         self._connector = connector({**_parts(context.credentials.expand(location, in_url=True)), **options})
         self._connecting = asyncio.Lock()
         self._connected = False
@@ -117,7 +118,8 @@ class _Connected:
         try:
             yield
         except (ConnectionError, TimeoutError) as error:
-            raise DependencyUnavailable(f"{self.shown}: {error or type(error).__name__}") from error
+            words = self._credentials.without_secrets(str(error) or type(error).__name__)
+            raise DependencyUnavailable(f"{self.shown}: {words}") from None
 
 
 class ConnectorSource:

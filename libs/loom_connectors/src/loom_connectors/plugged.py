@@ -8,6 +8,7 @@ from inspect import isabstract
 from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, missing_methods
@@ -16,6 +17,7 @@ from loom_connectors.custom import ConnectorDestination, ConnectorSource, DataCo
 from loom_connectors.files.format import Format
 from loom_connectors.files.storage import Storage
 from loom_connectors.options import Options, options_of
+from loom_connectors.own_loop import DestinationOnItsLoop, SourceOnItsLoop
 from loom_connectors.ports import ConnectorContext, Destination, Source
 
 
@@ -23,20 +25,28 @@ def open_plugged_source(scheme: str, config: ExtractConfig, context: ConnectorCo
     """The source of a plugin. Raises `PluginUnusable`, and `InvalidDefinition` for options that it does not have."""
     found = _plugin(Kind.SOURCE, scheme)
     config = config.model_copy(update={"options": _options(found, config.options, "extract")})
-    if isinstance(found, type) and issubclass(found, DataConnector):
-        return ConnectorSource(found, config, context)
-    opened: Source = _opened(Kind.SOURCE, scheme, lambda: found(config, context), Source)
-    return opened
+
+    def open_one() -> Source:
+        if isinstance(found, type) and issubclass(found, DataConnector):
+            return ConnectorSource(found, config, context)
+        opened: Source = _opened(Kind.SOURCE, scheme, lambda: found(config, context), Source)
+        return opened
+
+    return SourceOnItsLoop(f"The source {redacted(config.source)}", open_one, context)
 
 
 def open_plugged_destination(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
     """The destination of a plugin. Raises as `open_plugged_source` does."""
     found = _plugin(Kind.DESTINATION, scheme)
     config = config.model_copy(update={"options": _options(found, config.options, "load")})
-    if isinstance(found, type) and issubclass(found, DataConnector):
-        return ConnectorDestination(found, config, context)
-    opened: Destination = _opened(Kind.DESTINATION, scheme, lambda: found(config, context), Destination)
-    return opened
+
+    def open_one() -> Destination:
+        if isinstance(found, type) and issubclass(found, DataConnector):
+            return ConnectorDestination(found, config, context)
+        opened: Destination = _opened(Kind.DESTINATION, scheme, lambda: found(config, context), Destination)
+        return opened
+
+    return DestinationOnItsLoop(f"The destination {redacted(config.destination)}", open_one, context)
 
 
 def open_storage(scheme: str) -> Storage:

@@ -12,6 +12,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.ids import thread_id
 from loom_common.errors import RecordError
+from loom_common.user_code.threads import Threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,10 @@ class ConnectorContext:
     """Whether the run adds to what is there unless it is told otherwise, as a replay does."""
     sample: bool = False
     """Whether the run only tries things out: a destination then writes beside its place, and never into it."""
+    threads: Threads = field(default_factory=Threads)
+    """Runs the code of plugins."""
+    call_seconds: float = 900.0
+    """The most that one call of a plugin's source or destination may take."""
 
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make

@@ -10,6 +10,7 @@ from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
@@ -52,6 +53,8 @@ def open_source_of(plan: Plan, platform: Platform) -> Source:
             folder=platform.project / plan.base,
             credentials=platform.credentials,
             params=typed(plan.pipeline.params, plan.params),
+            threads=platform.threads,
+            call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
         )
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise SourceError(str(problem))

@@ -32,6 +32,7 @@ from loom_common.errors import (
     LoomError,
     NeverReached,
     PermanentError,
+    PluginFailed,
     RecordError,
     TransientError,
 )
@@ -105,8 +106,9 @@ class Loader:
             if load.fallback is None or not isinstance(away, NeverReached):
                 raise
             return await self._written_to_second(place, plan_hash, plan, away)
-        except (PermanentError, TransientError) as error:
-            if load.fallback is None or (isinstance(error, TransientError) and not context.attempt.last):
+        except (PermanentError, TransientError, PluginFailed) as error:
+            may_pass = not isinstance(error, PermanentError)
+            if load.fallback is None or (may_pass and not context.attempt.last):
                 raise
             return await self._written_to_second(place, plan_hash, plan, error)
         if load.on_failure == "retry":

@@ -8,6 +8,7 @@ from loom_common.contracts.v1 import BatchEvaluated, FinalizeLoad
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import Platform, Service, StageService
@@ -48,6 +49,8 @@ def open_destination_of(plan: Plan, platform: Platform) -> Destination:
             record_key=plan.pipeline.extract.keys,
             adds=plan.replay is not None,
             sample=plan.beside,
+            threads=platform.threads,
+            call_seconds=durations.seconds(plan.pipeline.timeouts.load),
         )
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise DestinationError(str(problem))

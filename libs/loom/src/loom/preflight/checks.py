@@ -28,6 +28,9 @@ from loom_connectors.ports import ConnectorContext
 
 S = TypeVar("S", bound=Section)
 
+_ANSWER_SECONDS = 30.0
+"""How long a plugin's source or destination may take to answer a check."""
+
 
 async def check(
     loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None, *, sample: bool = False
@@ -43,6 +46,7 @@ async def check(
         output_schema=json_schema(schema) if schema else None,
         record_key=loaded.pipeline.extract.keys,
         sample=sample,
+        call_seconds=_ANSWER_SECONDS,
     )
     load = loaded.pipeline.load
     counted = _all_given(loaded.pipeline.params, params or {})
@@ -75,6 +79,7 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
         folder=broken.path.resolve().parent,
         credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
         params=_params(specs, {}),
+        call_seconds=_ANSWER_SECONDS,
     )
     checks = []
     if (extract := _read(ExtractConfig, definition.get("extract"))) is not None:

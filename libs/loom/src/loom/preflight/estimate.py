@@ -30,6 +30,7 @@ from loom_common.domain.model_options.params import resolved, typed
 from loom_common.domain.run.calls import AMOUNTS, Calls
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.values import durations
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
@@ -135,6 +136,7 @@ async def estimate(
         folder=loaded.folder,
         credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
         params=typed(loaded.pipeline.params, values),
+        call_seconds=durations.seconds(loaded.pipeline.timeouts.extract),
     )
     source = registry.open_source(loaded.pipeline.extract, context)
     try:

@@ -106,6 +106,8 @@ class Credentials:
         self._providers: dict[str, CredentialProvider] = {"env": EnvProvider(), "file": FileProvider()}
         if providers:
             self._providers = dict(providers)
+        self._given: set[str] = set()
+        """Every secret that was put into a text."""
 
     def expand(self, text: str, *, in_url: bool = False) -> str:
         """Return `text` with every reference replaced; `in_url` percent-encodes the secrets.
@@ -117,6 +119,14 @@ class Credentials:
             return quote(secret, safe="") if in_url and match.start() > 0 else secret
 
         return _REFERENCE.sub(value, text)
+
+    def without_secrets(self, text: str) -> str:
+        """Return `text`, which foreign code wrote, with `***` in place of every secret that it may know. A secret of
+        fewer than four characters stays, because replacing it would make the text unreadable."""
+        forms = {form for secret in self._given if len(secret) > 3 for form in (secret, quote(secret, safe=""))}
+        for form in sorted(forms, key=len, reverse=True):
+            text = text.replace(form, "***")
+        return text
 
     def missing(self, text: str) -> list[MissingCredential]:
         """Return an error for every reference in `text` that has no value."""
@@ -145,4 +155,5 @@ class Credentials:
         secret = provider.get(name)
         if secret is None:
             raise MissingCredential(match[0], provider.remedy.format(name=name))
+        self._given.add(secret)
         return secret

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar, cast
 
@@ -68,6 +69,8 @@ class _LoopThread:
         self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy: object | None = None
         """Whose code is being computed this instant."""
+        self._unawaited: set[asyncio.Task[None]] = set()
+        """One for each piece of code that nobody waits for any more, and whose time is not over."""
         self._thread = threading.Thread(target=self._go, daemon=True, name="loom-user-loop")
         self._thread.start()
 
@@ -82,7 +85,7 @@ class _LoopThread:
             self._loop.close()
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
-        mine = object()
+        mine, began = object(), time.monotonic()
         code = self._caught(mine, function)
         future = asyncio.run_coroutine_threadsafe(code, self._loop)
         ended = asyncio.wrap_future(future)
@@ -95,6 +98,7 @@ class _LoopThread:
                 raise TimeoutError
         except asyncio.CancelledError:
             future.cancel()
+            self._end_in_time(mine, began + seconds)
             raise
         finally:
             ended.cancel()
@@ -123,7 +127,22 @@ class _LoopThread:
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             return None, error
 
+    def _end_in_time(self, mine: object, until: float) -> None:
+        """Let code that nobody waits for any more compute until its time is over, because nothing is wrong with it. The
+        loop is given up on where the code holds it still."""
+
+        async def watch() -> None:
+            await asyncio.sleep(until - time.monotonic())
+            if self.busy is mine and not await self._answers():
+                await self._give_up()
+
+        task = asyncio.create_task(watch(), name="watch of abandoned code")
+        self._unawaited.add(task)
+        task.add_done_callback(self._unawaited.discard)
+
     async def close(self) -> None:
+        for task in self._unawaited:
+            task.cancel()
         if not await self._answers():
             await self._give_up()
             return
