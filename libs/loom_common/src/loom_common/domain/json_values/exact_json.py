@@ -21,6 +21,7 @@ DEEPEST = 100
 _PLAIN = frozenset((str, int, bool, type(None)))
 """Types that the fast parser cannot have altered. An integer that it alters becomes a float."""
 _SPACES = b" \t\r\n"
+_SPACED_COLONS = (" :", "\t:", "\r:", "\n:")
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -45,7 +46,7 @@ def loads(text: str) -> Any:
     # Each name is followed by a quote and a colon, unless by a space. Where the text has as many such pairs as names
     # were read, no name occurs twice.
     flat = type(value) is dict and _PLAIN.issuperset(map(type, value.values()))
-    if flat and text.count('":') == len(value) and " :" not in text and "\t" not in text:
+    if flat and text.count('":') == len(value) and not any(colon in text for colon in _SPACED_COLONS):
         return value
     if text.count("{") + text.count("[") > DEEPEST:
         _see_depth(value, 0)
