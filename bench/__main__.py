@@ -68,7 +68,7 @@ async def _distributed(source: Path, options: argparse.Namespace) -> dict[int, l
 
 
 def _warm_up(source: Path) -> tuple[str, int, int]:
-    """A small run first, so that none pays for what a process does only once."""
+    """Run a small run first, so that none pays for what a process does only once."""
     small = source.with_name("warm_up.csv")
     reviews.write(small, 1000)
     return str(small), 1000, 50

@@ -1,4 +1,4 @@
-"""One evaluator of Arbiter's behind Loom's journalled client, beside the same through Arbiter's own client.
+"""Measures one evaluator of Arbiter's behind Loom's journalled client, beside the same through Arbiter's own client.
 
 `python -m bench.arbiter`. Both ask the same local server about the same texts with as many in flight. Loom's side
 writes every answer to a journal in SQLite before it is used, and counts it."""
@@ -50,7 +50,7 @@ async def measured(records: int, beside: int, at_once: int, rounds: int) -> list
 
 
 def table(results: list[tuple[Passage, Passage]]) -> str:
-    """Evaluations a second and CPU of each, per round."""
+    """Draw evaluations a second and CPU of each, per round."""
     lines = [
         "Arbiter's semantic evaluator, by Loom's client and by its own",
         "round  Loom ev/s  own ev/s  ratio  CPU ratio",

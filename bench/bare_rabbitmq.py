@@ -1,4 +1,4 @@
-"""The bare loop: CSV -> three quorum queues -> Postgres, in one process, with nothing of Loom in it.
+"""Runs the bare loop: CSV -> three quorum queues -> Postgres, in one process, with nothing of Loom in it.
 
 It keeps what no honest pipeline can leave out: every stage holds the records, publishes are confirmed before the
 message that caused them is acknowledged, and a batch and its ledger row are one transaction."""
@@ -28,7 +28,7 @@ HOPS = 3
 
 
 async def run(amqp: str, dsn: str, path: str, table: str, batch_size: int) -> dict[str, float]:
-    """Seconds and CPU seconds from the first record read to the last batch committed."""
+    """Return the seconds and CPU seconds from the first record read to the last batch committed."""
     prefix = f"bare.{uuid4().hex}"
     queues = [f"{prefix}.{hop}" for hop in range(HOPS)]
     consuming, publishing = await aio_pika.connect(amqp), await aio_pika.connect(amqp)

@@ -1,4 +1,4 @@
-"""The bare loop without a broker: CSV -> SQLite, a ledger row and a batch's rows in one transaction."""
+"""Runs the bare loop without a broker: CSV -> SQLite, a ledger row and a batch's rows in one transaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def run(path: str, database: str, batch_size: int) -> dict[str, float]:
-    """Seconds and CPU seconds from the first record read to the last batch committed."""
+    """Return the seconds and CPU seconds from the first record read to the last batch committed."""
     with (
         closing(sqlite3.connect(database, isolation_level=None)) as db,
         Path(path).open(newline="", encoding="utf-8") as file,

@@ -1,4 +1,4 @@
-"""CPU seconds of processes, by their pids."""
+"""Measures CPU seconds of processes, by their pids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import psutil
 
 
 def seconds(pid: int) -> float:
-    """User and system time of a process and its descendants, ended ones included; NaN where it cannot be seen."""
+    """Return the user and system time of a process and its descendants, ended ones included; NaN where it cannot be
+    seen."""
     try:
         process = psutil.Process(pid)
         own = process.cpu_times()
@@ -22,7 +23,7 @@ def seconds(pid: int) -> float:
 
 
 class Meter:
-    """What named processes have used since it was made, and the machine as a whole."""
+    """Measures what named processes, and the machine as a whole, have used since the meter was made."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
@@ -30,11 +31,11 @@ class Meter:
         self._machine = _busy()
 
     def used(self) -> dict[str, float]:
-        """CPU seconds by name."""
+        """Return CPU seconds by name."""
         return {name: seconds(pid) - self._before[name] for name, pid in self._pids.items()}
 
     def machine(self) -> float:
-        """CPU seconds of everything that runs here."""
+        """Return CPU seconds of everything that runs here."""
         return _busy() - self._machine
 
 

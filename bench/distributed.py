@@ -1,4 +1,4 @@
-"""Loom as a cluster of its own: a broker, a database and the six services, for as long as the bench runs."""
+"""Runs Loom as a cluster of its own: a broker, a database and the six services, for as long as the bench runs."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _END_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The private broker and database."""
+    """Runs the private broker and database."""
 
     rabbitmq: RabbitMQ
     postgres: Postgres
 
     @property
     def pids(self) -> dict[str, int]:
-        """For measuring."""
+        """Return the pids for measuring."""
         return {"broker": self.rabbitmq.pid, "database": self.postgres.pid}
 
 
@@ -57,7 +57,8 @@ def servers() -> Iterator[Servers]:
 
 @asynccontextmanager
 async def cluster(amqp: str, dsn: str, folder: Path) -> AsyncIterator[dict[str, int]]:
-    """The six services, ready; their pids by name. Ended by pid. Raises `BenchError`."""
+    """Start the six services and wait until they are ready; give their pids by name. Ended by pid. Raises
+    `BenchError`."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
         "LOOM_BUS_URL": amqp,
@@ -103,7 +104,7 @@ def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterato
 async def loom_passage(
     amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
 ) -> Passage:
-    """One run, from the publishing of its request to `run.finished`. Raises `BenchError`."""
+    """Measure one run, from the publishing of its request to `run.finished`. Raises `BenchError`."""
     async with _emptied(dsn, "loom_reviews"), await aio_pika.connect(amqp) as connection:
         channel = await connection.channel()
         ends = await channel.declare_queue(exclusive=True)
@@ -139,7 +140,7 @@ async def _report(ends: aio_pika.abc.AbstractQueue) -> dict[str, Any]:
 async def bare_passage(
     amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
 ) -> Passage:
-    """The same file through the bare loop, in a process of its own. Raises `BenchError`."""
+    """Measure the same file through the bare loop, in a process of its own. Raises `BenchError`."""
     async with _emptied(dsn, "bare_reviews"):
         meter = Meter(pids)
         words = [sys.executable, "-m", "bench.bare_rabbitmq", amqp, dsn, source, "bare_reviews", str(batch_size)]

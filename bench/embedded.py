@@ -1,4 +1,4 @@
-"""Loom within one process, and the bare loop into SQLite; each in a fresh process and an empty folder."""
+"""Measures Loom within one process, and the bare loop into SQLite; each in a fresh process and an empty folder."""
 
 from __future__ import annotations
 

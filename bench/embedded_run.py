@@ -1,4 +1,4 @@
-"""One embedded run in this process: CSV -> passthrough -> SQLite, timed from the request to the run's end."""
+"""Times one embedded run in this process, CSV -> passthrough -> SQLite, from the request to the run's end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loom_common.service.logging import configure_logging
 
 
 async def run(source: str, database: str, batch_size: int) -> dict[str, float]:
-    """Seconds and CPU seconds. State lies below the working directory."""
+    """Return the seconds and CPU seconds. State lies below the working directory."""
     request = RunRequest(definition=definition(source, f"sqlite:///{database}?table=reviews", batch_size))
     async with open_session(LoomConfig(), cluster=False) as session:
         began, cpu = time.perf_counter(), time.process_time()

@@ -1,7 +1,5 @@
-"""A run against a provider that misbehaves, side by side with the same run against one that does not.
-
-5% 429 with Retry-After, 2% 500, 1% that never answer, 3% broken JSON, 1% cut off: every record has to be accounted for,
-and the run to take hardly longer. `python -m bench.hostile`; each simulated provider is another process.
+"""Measures a run against a provider that misbehaves, side by side with the same run against one that does not. `python
+-m bench.hostile`; each simulated provider is another process.
 
 The two runs of a pair go at the same time, so that whatever else the machine does slows both; the ratio is the median
 of the pairs. The work is latency: 64 calls of 400 ms at once are 160 a second, a third of a core. A run ends with its
@@ -38,7 +36,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A run, by its report and by what the provider counted."""
+    """Holds a run, by its report and by what the provider counted."""
 
     whole: float
     """Records a second, of the whole run."""
@@ -49,7 +47,7 @@ class Passage:
 
 
 def passage(records: int, latency: str, timeout: str | None, faults: tuple[str, ...]) -> Passage:
-    """One run, embedded."""
+    """Measure one run, embedded."""
     options = [word for fault in faults for word in ("--fault", fault)]
     command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", "--latency", latency]
     with (

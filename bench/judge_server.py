@@ -1,4 +1,4 @@
-"""A model server that answers every question of Arbiter's semantic evaluator the same, as cheaply as it can.
+"""Runs a model server that answers every question of Arbiter's semantic evaluator the same, as cheaply as it can.
 
 `python -m bench.judge_server PORT`. To a request with tools it answers by a tool call, as pydantic-ai wants it."""
 

@@ -1,4 +1,4 @@
-"""What a model call costs this process in CPU, all in, beside the same call by a bare aiohttp loop.
+"""Measures what a model call costs this process in CPU, all in, beside the same call by a bare aiohttp loop.
 
 All in: key, journal, limits, concurrency, breaker, HTTP, parsing, validation, price, account. The server is another
 process, so that only the client is counted. `python -m bench.model_calls` prints a table."""
@@ -37,13 +37,13 @@ LIMIT = RateLimit(requests_per_minute=1_000_000, tokens_per_minute=1_000_000_000
 
 
 def question(number: int) -> str:
-    """A prompt of a usual length, different for each."""
+    """Make a prompt of a usual length, different for each."""
     words = "The parcel came late and the box was torn, but the kettle works and looks good on the shelf. " * 6
     return f"Classify the sentiment of review {number}: {words}"
 
 
 async def in_turns(work: Callable[[int], Awaitable[None]], count: int) -> tuple[float, float]:
-    """CPU milliseconds a call, and calls a second, with `AT_ONCE` in flight."""
+    """Return CPU milliseconds a call, and calls a second, with `AT_ONCE` in flight."""
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -97,7 +97,7 @@ async def loom(base_url: str, journal: str, count: int, start: int, limit: RateL
 
 @contextlib.contextmanager
 def model() -> Iterator[str]:
-    """A simulated one, as a process of its own."""
+    """Run a simulated model, as a process of its own."""
     command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", "--latency", "100ms"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
@@ -147,7 +147,7 @@ async def measure(count: int, rounds: int, folder: Path) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m bench.model_calls", description=__doc__.partition("\n")[0])
     parser.add_argument("--calls", type=int, default=3000, help="per round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)

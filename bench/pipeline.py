@@ -1,4 +1,4 @@
-"""The pipeline that does nothing but move records."""
+"""Defines the pipeline that does nothing but move records."""
 
 from __future__ import annotations
 

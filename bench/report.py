@@ -1,4 +1,4 @@
-"""The results as tables for the terminal."""
+"""Prints the results as tables for the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pair = tuple[Passage, Passage]
 
 
 def ratio(rounds: Sequence[Pair]) -> float:
-    """Loom's rate as a share of the bare loop's: the median over the rounds."""
+    """Return Loom's rate as a share of the bare loop's: the median over the rounds."""
     return median(loom.rate / bare.rate for loom, bare in rounds)
 
 
@@ -32,7 +32,7 @@ def table(title: str, results: Mapping[int, Sequence[Pair]]) -> str:
 
 
 def shares(results: Mapping[int, Sequence[Pair]]) -> str:
-    """CPU microseconds a record by process: where the time goes."""
+    """Return CPU microseconds a record by process: where the time goes."""
     lines = ["CPU us/rec by process (median of the rounds)"]
     for batch_size, rounds in results.items():
         for side, passages in zip(("Loom", "bare"), zip(*rounds, strict=True), strict=True):

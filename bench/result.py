@@ -1,4 +1,4 @@
-"""What one timed passage of the file gave."""
+"""Describes what one timed passage of the file gave."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """How long it took, and what it used."""
+    """Says how long it took, and what it used."""
 
     records: int
     seconds: float
@@ -27,10 +27,10 @@ class Passage:
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all processes."""
+        """Return the CPU seconds of all processes."""
         return sum(self.cpu.values())
 
     @property
     def elsewhere(self) -> float:
-        """Cores that other work on this machine took: above a tenth or so, the rate says little."""
+        """Return cores that other work on this machine took: above a tenth or so, the rate says little."""
         return (self.machine - self.cpu_seconds) / self.seconds

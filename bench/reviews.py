@@ -1,4 +1,4 @@
-"""Rows to move: invented reviews, four columns, about 200 bytes each. The same rows every time."""
+"""Makes rows to move: invented reviews, four columns, about 200 bytes each. The same rows every time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: private, on loopback, started when the first test asks, gone with the test run.
+"""Starts real servers for the tests: private, on loopback, started when the first test asks, gone with the test run.
 
 A backend that cannot start is a failure with its remedy, never a skip. Under pytest-xdist every worker has its own,
 so a test may stop, kill or restart what it was given; the next test finds it in service again."""
@@ -25,8 +25,8 @@ hypothesis.settings.load_profile("any machine")  # how long an example takes say
 
 
 def pytest_configure() -> None:
-    """Tables are as wide as what is in them, wherever the tests run: the readline that pytest loads may leave
-    `COLUMNS` to the workers of pytest-xdist, and they to every `loom` they run."""
+    """Make tables as wide as what is in them, wherever the tests run: the readline that pytest loads may leave
+    `COLUMNS`"""
     os.environ.pop("COLUMNS", None)
 
 
@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """A test that sets up logging, as every command does, sets it up for itself."""
+    """Let a test that sets up logging, as every command does, set it up for itself."""
     handlers, disabled = logging.root.handlers[:], logging.root.manager.disable
     yield
     structlog.reset_defaults()
@@ -48,7 +48,7 @@ def logs_as_they_were() -> Iterator[None]:
 
 @dataclass
 class Servers:
-    """The servers of this test session. Made at once, started when needed: those in `named` all together."""
+    """Starts the servers of this test session. Made at once, started when needed: those in `named` all together."""
 
     named: frozenset[str]
     rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
@@ -77,47 +77,47 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
 
 @pytest.fixture
 def rabbitmq(servers: Servers) -> RabbitMQ:
-    """RabbitMQ itself: `url`, `ctl`, `api`, `vhost`, `restart`, `kill`."""
+    """Provide RabbitMQ itself: `url`, `ctl`, `api`, `vhost`, `restart`, `kill`."""
     servers.serve(servers.rabbitmq)
     return servers.rabbitmq
 
 
 @pytest.fixture
 def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
-    """The default virtual host, shared by all tests."""
+    """Provide the default virtual host, shared by all tests."""
     return rabbitmq.url
 
 
 @pytest.fixture
 def amqp_url(rabbitmq: RabbitMQ) -> Iterator[str]:
-    """An empty virtual host of the test's own."""
+    """Provide an empty virtual host of the test's own."""
     with rabbitmq.vhost() as url:
         yield url
 
 
 @pytest.fixture
 def postgres(servers: Servers) -> Postgres:
-    """Postgres itself: `url`, `database`, `restart`, `kill`."""
+    """Provide Postgres itself: `url`, `database`, `restart`, `kill`."""
     servers.serve(servers.postgres)
     return servers.postgres
 
 
 @pytest.fixture
 async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
-    """An empty database of the test's own."""
+    """Provide an empty database of the test's own."""
     async with postgres.database() as url:
         yield url
 
 
 @pytest.fixture
 def redis_server(servers: Servers) -> Redis:
-    """Redis itself: `url`, `database`, `restart`, `kill`."""
+    """Provide Redis itself: `url`, `database`, `restart`, `kill`."""
     servers.serve(servers.redis)
     return servers.redis
 
 
 @pytest.fixture
 def redis_url(redis_server: Redis) -> Iterator[str]:
-    """An empty database of the test's own."""
+    """Provide an empty database of the test's own."""
     with redis_server.database() as url:
         yield url

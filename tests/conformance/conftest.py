@@ -34,7 +34,7 @@ TOPOLOGY = Topology(
 
 
 class Buses:
-    """Connections to one broker of the test's own, all closed at its end."""
+    """Opens connections to one broker of the test's own, all closed at its end."""
 
     topology = TOPOLOGY
 
@@ -53,7 +53,7 @@ class Buses:
 
     @staticmethod
     async def take(subscription: Subscription, count: int) -> list[Delivery]:
-        """The next `count` deliveries, not acknowledged."""
+        """Return the next `count` deliveries, not acknowledged."""
         deliveries = aiter(subscription)
         async with within(20):
             return [await anext(deliveries) for _ in range(count)]
@@ -68,7 +68,7 @@ class Buses:
 
 @pytest.fixture(params=["memory", "memory with claim checks", "rabbitmq"])
 async def buses(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Buses]:
-    """An empty broker: the one in this process, bare and behind a claim check, and RabbitMQ."""
+    """Provide an empty broker: the one in this process, bare and behind a claim check, and RabbitMQ."""
     broker = MemoryBroker()
     if request.param == "memory":
 
@@ -91,7 +91,7 @@ async def buses(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture
 async def bus(buses: Buses) -> Bus:
-    """A bus with the suite's topology declared."""
+    """Provide a bus with the suite's topology declared."""
     bus = await buses.connect()
     await bus.declare(TOPOLOGY)
     return bus
@@ -99,7 +99,7 @@ async def bus(buses: Buses) -> Bus:
 
 @pytest.fixture
 def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -> Place:
-    """The destination that `support.destinations.places` names, empty."""
+    """Provide the destination that `support.destinations.places` names, empty."""
     location, mode = where
     server = next((each.server for each in SQL_SYSTEMS if each.location == location), None)
     return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode)

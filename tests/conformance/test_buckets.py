@@ -24,7 +24,7 @@ async def address(request, tmp_path):
 
 @pytest.fixture
 async def places(address):
-    """Two workers' views of the same buckets."""
+    """Provide two workers' views of the same buckets."""
     one = open_buckets(address) or MemoryBuckets()
     other = open_buckets(address) or one
     yield one, other

@@ -1,4 +1,4 @@
-"""What every ledger of budgets keeps, whichever technology holds it."""
+"""Tests what every ledger of budgets keeps, whichever technology holds it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN = "run_1"
 
 
 class OwnTime:
-    """A clock that stands still until it is moved."""
+    """Stands still until it is moved."""
 
     def __init__(self) -> None:
         self.time = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

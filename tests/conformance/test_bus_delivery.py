@@ -1,4 +1,4 @@
-"""How messages come, are acknowledged, come back, and wait: the same in one process and on RabbitMQ."""
+"""Tests how messages come, are acknowledged, come back, and wait: the same in one process and on RabbitMQ."""
 
 import time
 

@@ -1,4 +1,5 @@
-"""Where messages go, what they carry, what is said when there is no way: the same in one process and on RabbitMQ."""
+"""Tests where messages go, what they carry, what is said when there is no way: the same in one process and on
+RabbitMQ."""
 
 import asyncio
 

@@ -28,7 +28,7 @@ async def address(request, tmp_path):
 
 @pytest.fixture
 async def workers(address):
-    """Two workers' views of the same claims."""
+    """Provide two workers' views of the same claims."""
     one = open_claims(address) or MemoryClaims()
     other = open_claims(address) or one
     yield one, other

@@ -1,4 +1,4 @@
-"""What every destination must do with a batch: take it once, whoever loads it how often and beside what else."""
+"""Tests what every destination must do with a batch: take it once, whoever loads it how often and beside what else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every journal keeps, whichever technology holds it."""
+"""Tests what every journal keeps, whichever technology holds it."""
 
 from __future__ import annotations
 

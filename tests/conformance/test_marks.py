@@ -1,4 +1,4 @@
-"""What every store of marks keeps, whichever technology holds it."""
+"""Tests what every store of marks keeps, whichever technology holds it."""
 
 from __future__ import annotations
 

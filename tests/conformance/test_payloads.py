@@ -1,4 +1,4 @@
-"""What every payload store does."""
+"""Tests what every payload store does."""
 
 from collections.abc import AsyncIterator
 

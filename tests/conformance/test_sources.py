@@ -1,4 +1,4 @@
-"""What every source must do: the same records whatever the page size, and the same page for the same cursor."""
+"""Tests what every source must do: the same records whatever the page size, and the same page for the same cursor."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ MESSAGES = 14
 
 
 class Held:
-    """A handler whose messages are of some parts: all but the last are done at once, that one when it is let go."""
+    """Handles messages of some parts: all but the last are done at once, that one when it is let go."""
 
     def __init__(self, parts: int, at_once: int | None = None, *, undone: int = 1) -> None:
         self.parts = parts

@@ -1,4 +1,4 @@
-"""A cluster for everyone who only uses it, and `loom` as it is typed."""
+"""Provides a cluster for everyone who only uses it, and `loom` as it is typed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def cluster(serving, monkeypatch) -> AsyncIterator[Cluster]:
-    """Six services with a RabbitMQ virtual host and a Postgres database of their own."""
+    """Provide six services with a RabbitMQ virtual host and a Postgres database of their own."""
     for name, value in serving.credentials.items():
         monkeypatch.setenv(name, value)
     await serving.serve()
@@ -40,14 +40,14 @@ async def cluster(serving, monkeypatch) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def model() -> AsyncIterator[SimulatedModel]:
-    """A model that answers at once."""
+    """Provide a model that answers at once."""
     async with SimulatedModel() as server:
         yield server
 
 
 @pytest.fixture
 def clean_environ(monkeypatch) -> None:
-    """No setting of whoever runs the tests."""
+    """Remove every setting of whoever runs the tests."""
     for name in ("LOOM_BUS_URL", "LOOM_STATE_URL", "LOOM_JOURNAL_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -86,7 +86,7 @@ def slowly(monkeypatch) -> None:
 
 @pytest.fixture
 async def here(tmp_path, clean_environ) -> AsyncIterator[Place]:
-    """One process. What it runs must leave true books."""
+    """Provide a place that is one process. What it runs must leave true books."""
     (tmp_path / "loom.yaml").touch()
     watch = await Watch.begin(tmp_path)
     yield Place(tmp_path, clustered=False, environ={})
@@ -95,19 +95,19 @@ async def here(tmp_path, clean_environ) -> AsyncIterator[Place]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def staffed(request, serving) -> AsyncIterator[Cluster]:
-    """The cluster of all tests, with as many replicas as the module's `REPLICAS` say."""
+    """Provide the cluster of all tests, with as many replicas as the module's `REPLICAS` say."""
     async with serving.scaled(**request.module.REPLICAS):
         yield serving
 
 
 @pytest.fixture
 async def fleet(staffed, cluster) -> Place:
-    """The cluster of all tests, with the module's `REPLICAS`."""
+    """Provide the cluster of all tests, with the module's `REPLICAS`."""
     return Place(staffed.project, clustered=True, environ=staffed.credentials)
 
 
 @pytest.fixture
 async def judge() -> AsyncIterator[SimulatedModel]:
-    """The endpoint of the evaluators, so that its counts stand apart."""
+    """Provide the endpoint of the evaluators, so that its counts stand apart."""
     async with SimulatedModel() as server:
         yield server

@@ -1,4 +1,4 @@
-"""`loom-coordinator`: a cluster seen and steered from a terminal."""
+"""Tests `loom-coordinator`: a cluster seen and steered from a terminal."""
 
 import asyncio
 import json
@@ -30,14 +30,14 @@ SLOW = 5.0
 
 
 async def shown(cluster, *arguments):
-    """The document of `--format json`."""
+    """Return the document of `--format json`."""
     done = await admin(cluster, *arguments, "--format", "json")
     assert done.code == 0, done.err
     return json.loads(done.out)
 
 
 async def eventually(condition, seconds=30.0):
-    """What `condition` gives, once that is something."""
+    """Return what `condition` gives, once that is something."""
     async with within(seconds):
         while not (found := await condition()):
             await asyncio.sleep(0.1)
@@ -50,7 +50,7 @@ def config(cluster):
 
 
 def reviews(cluster, name, rows, model=None, **changes):
-    """A pipeline that writes into a table of its name."""
+    """Return a pipeline that writes into a table of its name."""
     return project(
         cluster.project / name,
         rows,

@@ -1,4 +1,4 @@
-"""What people are told of a run that is out of the ordinary."""
+"""Tests what people are told of a run that is out of the ordinary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENGTH = {"type": "length", "name": "labelled", "field": "mood", "min": 1, "thre
 
 @asynccontextmanager
 async def receiver(status: int = 200) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-    """A server that takes alerts: its address, and what it was sent."""
+    """Provide a server that takes alerts: its address, and what it was sent."""
     sent: list[dict[str, Any]] = []
 
     async def take(request: web.Request) -> web.Response:
@@ -64,7 +64,7 @@ async def test_alerts_are_recorded_and_sent_and_one_that_cannot_be_sent_fails_no
 
 
 async def test_a_run_is_held_against_the_pipelines_own_history(here, model):
-    """Three runs as usual, then one that costs three times as much and scores lower."""
+    """Make three runs as usual, then one that costs three times as much and scores lower."""
     made = project(here.folder, 30)
     asking = ai(model.base_url, prompt="{{ input.id }}?", output={"words": "string"}, cache={"enabled": False})
     watched = {"cost_spike": 2.0, "score_degradation": 0.2}

@@ -37,7 +37,7 @@ async def slow_destination(cluster):
 
 
 async def watch(cluster, seen: list[int]) -> None:
-    """How many messages wait in all work queues together, again and again."""
+    """Count how many messages wait in all work queues together, again and again."""
     bus = await open_bus(cluster.settings, "watching")
     try:
         while True:

@@ -1,4 +1,4 @@
-"""A budget that is never passed, however many share it."""
+"""Tests a budget that is never passed, however many share it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_so_it_does_on_rabbitmq_with_four_transformers(fleet, model):
 
 
 async def a_run_goes_through_at_full_speed(place: Place, model: SimulatedModel, name: str, budget: float) -> None:
-    """Three hundred calls that cost $0.009 together, each of which might cost $0.32."""
+    """Ask three hundred calls that cost $0.009 together, each of which might cost $0.32."""
     made = project(
         place.folder / name, 300, name=name, extract={"batch_size": 20},
         transform=ai(model.base_url, model="gpt-4o", max_tokens=32_000),
@@ -113,7 +113,7 @@ JUDGES = [
 
 
 def judged(place: Place, name: str, records: int, model: SimulatedModel, judge: SimulatedModel) -> Project:
-    """A transform by a cheap model, and two judgements by a dear one."""
+    """Return a transform by a cheap model, and two judgements by a dear one."""
     return project(
         place.folder / name, records, name=name, transform=ai(model.base_url, max_tokens=8_000),
         evaluate={"model": "gpt-4o", "base_url": judge.base_url, "evaluators": JUDGES}, extract={"batch_size": 5},

@@ -22,7 +22,7 @@ LATENCY_SECONDS = 0.4
 
 @pytest.fixture
 def places(request, tmp_path) -> tuple[Path, Path, bool]:
-    """A pipeline's folder, the configuration, and whether a cluster carries it out."""
+    """Provide a pipeline's folder, the configuration, and whether a cluster carries it out."""
     if request.param == "embedded":
         (tmp_path / "loom.yaml").touch()
         return tmp_path / "p", tmp_path / "loom.yaml", False

@@ -1,4 +1,4 @@
-"""`loom validate` and `loom init`: what a pipeline file says, and a first one to begin with."""
+"""Tests `loom validate` and `loom init`: what a pipeline file says, and a first one to begin with."""
 
 import json
 from pathlib import Path

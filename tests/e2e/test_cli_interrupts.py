@@ -1,4 +1,4 @@
-"""Ctrl-C: once to pause cleanly, twice to stop at once."""
+"""Tests Ctrl-C: once to pause cleanly, twice to stop at once."""
 
 import subprocess
 import sys
@@ -31,7 +31,8 @@ load: {destination: out.jsonl}
 
 @pytest.fixture
 def slow(tmp_path):
-    """A project whose transform waits until the file `go` is there, and tells by the file `begun` that it waits."""
+    """Provide a project whose transform waits until the file `go` is there, and tells by the file `begun` that it
+    waits."""
     (tmp_path / "numbers.csv").write_text("id,number\n" + "".join(f"{n},{n}\n" for n in range(2000)))
     (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)

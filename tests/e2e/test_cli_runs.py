@@ -1,4 +1,4 @@
-"""`loom` as people use it: a process, its two streams, its exit code."""
+"""Tests `loom` as people use it: a process, its two streams, its exit code."""
 
 import csv
 import shutil
@@ -34,7 +34,7 @@ def double(record):
 
 
 async def shown(folder, *arguments):
-    """What a command prints as JSON."""
+    """Return what a command prints as JSON."""
     return (await loom(folder, *arguments, "--format", "json")).report
 
 

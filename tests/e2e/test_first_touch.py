@@ -1,4 +1,4 @@
-"""What it costs to touch Loom: an import, a glance at the help."""
+"""Tests what it costs to touch Loom: an import, a glance at the help."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_importing_loom_touches_no_network():
 
 def test_the_help_is_there_at_once():
     def once() -> float:
-        """Seconds of processor time, which another process does not take away."""
+        """Return the seconds of processor time, which another process does not take away."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-m", "loom", "--help"], capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -55,7 +55,7 @@ def test_the_help_is_there_at_once():
 
 
 def test_the_light_commands_import_no_heavy_library():
-    """Drivers, clients and validators wait until a run needs them."""
+    """Drivers, clients and validators must wait until a run needs them."""
     code = f"import loom.cli.root_command, sys; print(*sorted(set(sys.modules) & set({HEAVY})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

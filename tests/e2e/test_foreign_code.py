@@ -94,7 +94,7 @@ RAISED = {
 
 @pytest.fixture
 def places(request, tmp_path) -> tuple[Path, Path, bool]:
-    """A pipeline's folder, the configuration, and whether a cluster carries it out."""
+    """Provide a pipeline's folder, the configuration, and whether a cluster carries it out."""
     if request.param == "embedded":
         (tmp_path / "loom.yaml").touch()
         return tmp_path / "p", tmp_path / "loom.yaml", False
@@ -103,7 +103,7 @@ def places(request, tmp_path) -> tuple[Path, Path, bool]:
 
 
 async def ran(places: tuple[Path, Path, bool], **sections: Any) -> tuple[RunResult, dict[str, str]]:
-    """The run, and the reason of each record that was kept back."""
+    """Return the run, and the reason of each record that was kept back."""
     folder, loom_yaml, cluster = places
     made = project(folder, RECORDS, destination="out.jsonl", code=CODE, extract={"batch_size": 20}, **sections)
     made.say(timeouts={"record": "2s"})

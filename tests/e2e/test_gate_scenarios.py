@@ -1,4 +1,4 @@
-"""Every scenario of the design's gates (design.md, section 8) through the command line, word for word."""
+"""Tests every scenario of the design's gates (design.md, section 8) through the command line, word for word."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ SCENARIOS = {
 
 
 def written(folder, scenario: Scenario) -> Project:
-    """A pipeline with an evaluator for each threshold, named a to d."""
+    """Return a pipeline with an evaluator for each threshold, named a to d."""
     evaluators = []
     for place, (name, threshold) in enumerate(zip("abcd", scenario.thresholds, strict=False)):
         evaluator = {"name": name, "type": "python", "function": f"transforms:{name}", "threshold": threshold}

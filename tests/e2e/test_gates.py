@@ -1,4 +1,5 @@
-"""Quality gates from the command line: who is loaded, who is rejected and why; and that the tables say the same."""
+"""Tests quality gates from the command line: who is loaded, who is rejected and why; and that the tables say the
+same."""
 
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ def test_the_batch_threshold_is_about_the_judged_records_of_the_whole_run(thresh
 
 @pytest.fixture(params=["embedded", "distributed"])
 def place(request, tmp_path):
-    """Where pipelines lie, and the configuration they run with, both ways."""
+    """Provide the place where pipelines lie, and the configuration they run with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

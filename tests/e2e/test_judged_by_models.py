@@ -1,4 +1,4 @@
-"""Outputs judged by models through Arbiter's evaluators: scores, books and tables, embedded and on RabbitMQ."""
+"""Tests outputs judged by models through Arbiter's evaluators: scores, books and tables, embedded and on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def judged_by(url: str, *evaluators, **section):
 
 @pytest.fixture(params=["embedded", "distributed"])
 def place(request, tmp_path):
-    """Where pipelines lie, and the configuration they run with, both ways."""
+    """Provide the place where pipelines lie, and the configuration they run with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

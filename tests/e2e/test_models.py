@@ -1,4 +1,4 @@
-"""What a pipeline file says of its model, from the file to the rows: providers, shapes, shared calls, limits."""
+"""Tests what a pipeline file says of its model, from the file to the rows: providers, shapes, shared calls, limits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROOTS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "ours": "/v1"}
 async def ran(
     folder: Path, loom_yaml: Path, *, cluster: bool = False, providers: dict[str, Any] | None = None, **transform: Any
 ) -> tuple[RunResult, list[Any]]:
-    """The run of a pipeline with this transform, and its rows."""
+    """Return the run of a pipeline with this transform, and its rows."""
     made = project(folder, RECORDS, destination="out.jsonl", transform=transform, extract={"batch_size": 20})
     if providers:
         made.say(providers=providers)
@@ -50,7 +50,7 @@ async def ran(
 
 @pytest.fixture
 def places(request, tmp_path) -> tuple[Path, Path, bool]:
-    """A pipeline's folder, the configuration, and whether a cluster carries it out."""
+    """Provide a pipeline's folder, the configuration, and whether a cluster carries it out."""
     if request.param == "embedded":
         (tmp_path / "loom.yaml").touch()
         return tmp_path / "p", tmp_path / "loom.yaml", False
@@ -64,7 +64,7 @@ EVERYWHERE = pytest.mark.parametrize("places", ["embedded", "cluster"], indirect
 @EVERYWHERE
 @pytest.mark.parametrize("provider", ROOTS)
 async def test_any_provider_gives_nested_outputs(provider, places, model, clean_environ):
-    """Named for all pipelines of the project, or in the pipeline itself."""
+    """The provider is named for all pipelines of the project, or in the pipeline itself."""
     folder, loom_yaml, cluster = places
     providers = {provider: {"base_url": model.root_url + ROOTS[provider]}}
     if not cluster:

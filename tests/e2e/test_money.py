@@ -1,4 +1,4 @@
-"""Money that adds up: what runs paid for is what the model was asked for, to the call and the cent."""
+"""Tests money that adds up: what runs paid for is what the model was asked for, to the call and the cent."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_so_it_is_when_three_transformers_ask_it_at_the_same_time(fleet, m
 
 
 async def a_hundred_questions_are_a_hundred_calls(place: Place, model: SimulatedModel) -> None:
-    """A thousand records, each hundredth with the same text."""
+    """Run a thousand records, each hundredth with the same text."""
     name = "alike"
     made = project(
         place.folder / name,
@@ -141,7 +141,7 @@ async def settled(here: Place, run_id: str, model: SimulatedModel) -> bool:
 
 
 async def still(model: SimulatedModel) -> bool:
-    """Whether nobody asks any more."""
+    """Tell whether nobody asks any more."""
     before = model.calls
     await asyncio.sleep(0.2)
     return model.calls == before and not model.at_once

@@ -54,7 +54,7 @@ def judging(folder, destination, name="once", **more):
 
 @pytest.fixture(params=["embedded", "distributed"])
 def mode(request, tmp_path):
-    """A pipeline and the configuration it runs with, both ways."""
+    """Provide a pipeline and the configuration it runs with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

@@ -24,7 +24,7 @@ NO_REUSE = pytest.mark.parametrize(
 
 
 def alike(place: Place, name: str, model: SimulatedModel, **transform) -> Project:
-    """Two hundred records that ask twenty questions, each ten times in different batches."""
+    """Return two hundred records that ask twenty questions, each ten times in different batches."""
     rows = [
         {"id": f"r{number:03}", "review": f"Review {number % QUESTIONS}.", "stars": "1"} for number in range(RECORDS)
     ]
@@ -39,7 +39,7 @@ def alike(place: Place, name: str, model: SimulatedModel, **transform) -> Projec
 
 
 def asked(model: SimulatedModel) -> Counter[str]:
-    """How often each question was asked, alone or among others."""
+    """Tell how often each question was asked, alone or among others."""
     found: Counter[str] = Counter()
     for body in model.bodies:
         found.update(re.findall(r"Review \d+\.", body["messages"][-1]["content"]))

@@ -45,7 +45,7 @@ def judging(folder, name: str, destination: str) -> Project:
 
 @pytest.fixture(params=["embedded", "distributed"])
 def mode(request, tmp_path, monkeypatch):
-    """A pipeline and the configuration it runs with, both ways."""
+    """Provide a pipeline and the configuration it runs with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()
@@ -121,7 +121,7 @@ async def _resolved(loom: Loom, run_id: str) -> list[dict]:
 
 
 def _together(original, *replays) -> dict[str, int]:
-    """The books of a run and its replays: what a replay loaded is no longer kept back."""
+    """Return the books of a run and its replays: what a replay loaded is no longer kept back."""
     records = dict(original.records)
     records["loaded"] += sum(replay.records["loaded"] for replay in replays)
     return {**records, "rejected": 0, "quarantined": 0}

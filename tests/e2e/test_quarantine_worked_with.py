@@ -1,4 +1,4 @@
-"""Quarantined records from the command line: found, understood, exported, tried again with changes, given up."""
+"""Tests quarantined records from the command line: found, understood, exported, tried again with changes, given up."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def scored(folder, name="scored", destination="out.jsonl"):
 
 @pytest.fixture
 def ran(loom, tmp_path):
-    """A run that loaded `a`, rejected `b` (0.2) and `c` (0.6), and could not read `d`."""
+    """Provide a run that loaded `a`, rejected `b` (0.2) and `c` (0.6), and could not read `d`."""
     made = scored(tmp_path)
     return made, loom("run", str(made.pipeline), "--format", "json").report["run_id"]
 
@@ -191,7 +191,7 @@ def test_another_prompt_and_model_answer_for_those_records_only(loom, tmp_path):
 
 @pytest.fixture(params=["embedded", "distributed"])
 def place(request, tmp_path):
-    """A pipeline and the configuration it runs with, both ways."""
+    """Provide a pipeline and the configuration it runs with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

@@ -1,4 +1,4 @@
-"""The README, word for word: its example's report, its script, its request by AMQP."""
+"""Tests the README, word for word: its example's report, its script, its request by AMQP."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WRITTEN_BY_RUNS = ("results", ".loom", "__pycache__")
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The part of a fresh checkout that the README's commands look at."""
+    """Provide the part of a fresh checkout that the README's commands look at."""
     shutil.copytree(ROOT / EXAMPLE, tmp_path / EXAMPLE, ignore=shutil.ignore_patterns(*WRITTEN_BY_RUNS))
     return tmp_path
 
 
 def ran(folder, *command):
-    """A command in `folder`, as in a new shell: none of our settings, no key."""
+    """Run a command in `folder`, as in a new shell: none of our settings, no key."""
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
     return subprocess.run(
         [sys.executable, *command],
@@ -43,7 +43,7 @@ def ran(folder, *command):
 
 
 def plain(line):
-    """A line without what differs from run to run, and from one width of a terminal to another."""
+    """Return a line without what differs from run to run, and from one width of a terminal to another."""
     return " ".join(re.sub(r"run_[0-9a-f]{12}", "RUN", line).split())
 
 

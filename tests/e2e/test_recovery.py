@@ -1,4 +1,4 @@
-"""What a pipeline says about failing: tried again, answered by another, limited in number and in time."""
+"""Tests what a pipeline says about failing: tried again, answered by another, limited in number and in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stdout is one document, always: whatever else writes there, and where a command comes to no result."""
+"""Tests that stdout is one document, always: whatever else writes there, and where a command comes to no result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run asked for by a client that knows nothing of Loom but docs/wire-format.md: aio-pika and JSON."""
+"""Tests a run asked for by a client that knows nothing of Loom but docs/wire-format.md: aio-pika and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 
 class PlainClient:
-    """A channel, a queue for answers and a queue for events."""
+    """Holds a channel, a queue for answers and a queue for events."""
 
     def __init__(self, channel: AbstractChannel, answers: AbstractQueue, events: AbstractQueue) -> None:
         self._channel = channel
@@ -44,7 +44,7 @@ class PlainClient:
         return {"type": answer.type, **json.loads(answer.body)}
 
     async def event(self, kind: str, pipeline: str) -> dict[str, Any]:
-        """The next event of that kind about the pipeline."""
+        """Return the next event of that kind about the pipeline."""
         while (event := await _next(self._events)).routing_key != f"{kind}.{pipeline}":
             pass
         return {"type": event.type, **json.loads(event.body)}

@@ -1,4 +1,4 @@
-"""The same pipeline over the same data: embedded and on RabbitMQ, byte for byte the same."""
+"""Tests that the same pipeline over the same data gives, embedded and on RabbitMQ, byte for byte the same."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ async def fill(source: str, folder: Path, results_url: str) -> None:
 
 
 async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping[str, str]) -> bytes:
-    """All that a run leaves: the destination, ordered by key, and the records kept back, with reasons and scores."""
+    """Return all that a run leaves: the destination, ordered by key, and the records kept back, with reasons and
+    scores."""
     kept = await loom.get_quarantined_records(run_id=result.run_id, limit=RECORDS)
     told = [
         {

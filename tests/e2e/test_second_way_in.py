@@ -28,7 +28,7 @@ LINES = [
 
 @pytest.fixture(params=["embedded", "distributed"])
 def mode(request, tmp_path):
-    """A pipeline over records that a source keeps back, and the configuration it runs with, both ways."""
+    """Provide a pipeline over records that a source keeps back, and the configuration it runs with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

@@ -34,7 +34,7 @@ def good(output, record):
 
 @pytest.fixture(params=["embedded", "distributed"])
 def mode(request, tmp_path):
-    """A folder for a pipeline, and the configuration it runs with, both ways."""
+    """Provide a folder for a pipeline, and the configuration it runs with, both ways."""
     if request.param == "embedded":
         request.getfixturevalue("clean_environ")
         (tmp_path / "loom.yaml").touch()

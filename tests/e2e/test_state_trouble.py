@@ -1,5 +1,5 @@
-"""The files of Loom's own state: full, refused, broken, of a newer Loom, or made by two processes at once. It is said
-once, with file and remedy; nothing is lost, and resume goes on."""
+"""Tests the files of Loom's own state: full, refused, broken, of a newer Loom, or made by two processes at once. It is
+said once, with file and remedy; nothing is lost, and resume goes on."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def rows(made, place=None):
 
 
 def everything_but_samples(folder):
-    """All that lies in the project but Loom's state, samples, and what the interpreter leaves: content and time."""
+    """Return all that lies in the project but Loom's state, samples, and what the interpreter leaves: content and
+    time."""
     passed_over = (".loom/", "__pycache__", ".sample.", "out.db")
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
@@ -49,7 +50,7 @@ def everything_but_samples(folder):
 
 
 def tables(folder):
-    """What the database holds but for the tables of samples."""
+    """Return what the database holds but for the tables of samples."""
     if not (folder / "out.db").exists():
         return {}
     with closing(sqlite3.connect(folder / "out.db")) as database:
@@ -147,7 +148,7 @@ def test_a_sample_takes_no_registered_definition_s_place(tmp_path, run):
 
 
 class OwnDestination(DataConnector):
-    """A connector of the user's own."""
+    """Is a connector of the user's own."""
 
     called: ClassVar[list[str]] = []
 

@@ -1,4 +1,5 @@
-"""A run over an endpoint that answers, but not always with an answer: to the rows, the quarantine and the books."""
+"""Tests a run over an endpoint that answers, but not always with an answer: to the rows, the quarantine and the
+books."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ ODD = "r000007"
 
 @pytest.fixture
 def place(request, tmp_path) -> tuple[Path, Path, bool]:
-    """A pipeline's folder, the configuration, and whether a cluster carries it out."""
+    """Provide a pipeline's folder, the configuration, and whether a cluster carries it out."""
     if request.param == "embedded":
         (tmp_path / "loom.yaml").touch()
         return tmp_path / "p", tmp_path / "loom.yaml", False

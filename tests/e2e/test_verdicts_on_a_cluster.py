@@ -1,4 +1,5 @@
-"""On RabbitMQ and Postgres as embedded: no success without a result, nothing left behind, trials beside."""
+"""Tests on RabbitMQ and Postgres what holds embedded: no success without a result, nothing left behind, trials
+beside."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ async def run(cluster, made, **changes):
 
 
 async def names(cluster, made):
-    """The tables whose names begin as the destination's does."""
+    """Return the tables whose names begin as the destination's does."""
     connection = await asyncpg.connect(cluster.state_url)
     table = made.destination.partition("=")[2]
     found = await connection.fetch("SELECT tablename FROM pg_tables WHERE starts_with(tablename, $1)", table)

@@ -1,4 +1,4 @@
-"""A cluster to break. It is whole again when the next test begins."""
+"""Provides a cluster to break. It is whole again when the next test begins."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def cluster(breakable, monkeypatch) -> AsyncIterator[Cluster]:
-    """Six services with a RabbitMQ virtual host, a Postgres database and a Redis journal of their own."""
+    """Provide six services with a RabbitMQ virtual host, a Postgres database and a Redis journal of their own."""
     for name, value in breakable.credentials.items():
         monkeypatch.setenv(name, value)
     await breakable.serve()
@@ -48,6 +48,6 @@ async def cluster(breakable, monkeypatch) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def model() -> AsyncIterator[SimulatedModel]:
-    """A model that answers after 50 ms."""
+    """Provide a model that answers after 50 ms."""
     async with SimulatedModel(latency=0.05) as server:
         yield server

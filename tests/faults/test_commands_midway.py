@@ -35,7 +35,7 @@ async def settled(config: LoomConfig, run_id: str, made, environ) -> dict:
 
 @pytest.fixture
 def midway(cluster, model, request):
-    """A project whose run takes some seconds, in the cluster."""
+    """Provide a project whose run takes some seconds, in the cluster."""
     name = request.node.name.removeprefix("test_")[:40]
     return project(
         cluster.project / name,

@@ -1,4 +1,4 @@
-"""`loom run` killed with SIGKILL, again and again, and finished with `loom resume`."""
+"""Tests `loom run` killed with SIGKILL, again and again, and finished with `loom resume`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ SHORT = [("transformer", 0.75), ("evaluator", 0.25)]
 
 @pytest.fixture
 async def judge():
-    """The evaluators' endpoint, so that their calls stand apart."""
+    """Provide the evaluators' endpoint, so that their calls stand apart."""
     async with SimulatedModel(latency=0.05) as server:
         yield server
 
@@ -120,7 +120,7 @@ async def test_who_waits_for_the_answer_of_a_transformer_that_is_killed_gets_one
 
 
 async def journalled(cluster: Cluster, model: str) -> int:
-    """How many answers of a model are in the journal."""
+    """Return how many answers of a model are in the journal."""
     journal = open_journal(cluster.journal_url)
     try:
         return sum(each.answers for each in await journal.kept() if each.model == model)

@@ -1,4 +1,4 @@
-"""Each of the six services killed with SIGKILL in the middle of a run, and started again."""
+"""Tests each of the six services killed with SIGKILL in the middle of a run, and started again."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ async def kept_running(cluster):
 
 
 async def run_in(cluster, made) -> dict:
-    """The report of a run in a cluster whose services are started again when they end."""
+    """Return the report of a run in a cluster whose services are started again when they end."""
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(made, config))).run_id

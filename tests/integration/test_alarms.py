@@ -1,4 +1,4 @@
-"""The alarms of deploy/prometheus, by Prometheus's own judge, and what they name."""
+"""Tests the alarms of deploy/prometheus, by Prometheus's own judge, and what they name."""
 
 from __future__ import annotations
 

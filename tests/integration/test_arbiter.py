@@ -1,4 +1,4 @@
-"""Arbiter's evaluators, the real ones, with their model served by Loom."""
+"""Tests Arbiter's evaluators, the real ones, with their model served by Loom."""
 
 from __future__ import annotations
 

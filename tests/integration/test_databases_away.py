@@ -23,7 +23,7 @@ from loom_quarantine.db.errors import transaction
 
 @asynccontextmanager
 async def refusing(sqlstate: str) -> AsyncIterator[str]:
-    """A server that answers everybody who knocks with this error, as Postgres does; its URL."""
+    """Serve everybody who connects this error, as Postgres does, and give the server's URL."""
     fields = {"S": "FATAL", "V": "FATAL", "C": sqlstate, "M": "not now"}
     body = b"".join(kind.encode() + value.encode() + b"\0" for kind, value in fields.items()) + b"\0"
 

@@ -1,4 +1,4 @@
-"""What a run would cost, by the real transform and the real evaluators, without a model."""
+"""Tests that what a run would cost is estimated by the real transform and the real evaluators, without a model."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ async def running(*services):
 
 @asynccontextmanager
 async def coordinator(settings):
-    """As much of one as minds the fleet."""
+    """Run as much of a coordinator as manages the replicas."""
     engine = open_engine(settings.state.url.get_secret_value())
     async with open_platform(settings, "coordinator") as platform:
         outbox = OutboxRelay(engine, platform.bus, platform.clock, None)
@@ -91,7 +91,7 @@ async def coordinator(settings):
 
 @asynccontextmanager
 async def transformer(settings, seconds: float = 0.3):
-    """A replica that takes its time for each batch; its platform."""
+    """Run a replica that takes its time for each batch, and give its platform."""
 
     async def dawdle(_, __):
         await asyncio.sleep(seconds)

@@ -1,5 +1,5 @@
-"""Whatever an endpoint sends: never stuck, never a negative cost, never a traceback, never a value changed, never an
-open breaker while it answers. `LOOM_FUZZ_EXAMPLES=2000` for the long form (`make fuzz`)."""
+"""Tests that whatever an endpoint sends, these hold: never stuck, never a negative cost, never a traceback, never a
+value changed, never an open breaker while it answers. `LOOM_FUZZ_EXAMPLES=2000` for the long form (`make fuzz`)."""
 
 from __future__ import annotations
 

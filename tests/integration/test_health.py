@@ -1,4 +1,4 @@
-"""Health as Kubernetes and Prometheus see it: real services, asked over HTTP while things happen to them."""
+"""Tests health as Kubernetes and Prometheus see it: real services, asked over HTTP while things happen to them."""
 
 import asyncio
 import os
@@ -57,14 +57,14 @@ signal.signal(signal.SIGUSR1, hold)
 
 
 class Asked:
-    """A service as a process, and its answers."""
+    """Runs a service as a process, and keeps its answers."""
 
     def __init__(self, process: subprocess.Popen, port: int) -> None:
         self.process = process
         self._url = f"http://127.0.0.1:{port}"
 
     async def status(self, path: str) -> int | None:
-        """None where nobody answers."""
+        """Return the status; None where nobody answers."""
         try:
             async with aiohttp.ClientSession() as session, session.get(self._url + path) as response:
                 return response.status
@@ -73,7 +73,7 @@ class Asked:
             return None
 
     async def checks(self) -> dict[str, str]:
-        """What `/readyz` says of each check."""
+        """Return what `/readyz` says of each check."""
         async with aiohttp.ClientSession() as session, session.get(f"{self._url}/readyz") as response:
             return (await response.json())["checks"]
 
@@ -132,7 +132,7 @@ async def bus(amqp_url):
 
 @pytest.fixture
 async def project(tmp_path):
-    """A project folder whose journal has its tables."""
+    """Provide a project folder whose journal has its tables."""
     sqlite = {name: SecretStr(f"sqlite:///{tmp_path}/{name}.db") for name in ("state", "journal")}
     await prepare(
         Settings(

@@ -35,7 +35,7 @@ def refused(message: str, param: str | None = None, code: str = "unsupported_val
 
 
 def reasoning_model(body):
-    """As OpenAI's reasoning models answer."""
+    """Answer as OpenAI's reasoning models do."""
     if "max_tokens" in body:
         words = (
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."

@@ -1,4 +1,4 @@
-"""What `kubectl apply -k` would send: valid, and fitting what it deploys."""
+"""Tests what `kubectl apply -k` would send: valid, and fitting what it deploys."""
 
 import copy
 import importlib.util
@@ -146,7 +146,7 @@ def test_every_setting_is_one_that_loom_reads(overlay, monkeypatch):
 
 
 def readable() -> Iterator[str]:
-    """Every environment variable of `Settings`."""
+    """Yield every environment variable of `Settings`."""
     for name, field in Settings.model_fields.items():
         if nested := getattr(field.annotation, "model_fields", None):
             yield from (f"{field.annotation.model_config['env_prefix']}{inner}".upper() for inner in nested)

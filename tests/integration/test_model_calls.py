@@ -1,4 +1,4 @@
-"""Model calls over the wire: a simulated server on loopback, real journals, real crashes."""
+"""Tests model calls over the wire: a simulated server on loopback, real journals, real crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rate limits that all workers share, and what happens when their store is lost."""
+"""Tests rate limits that all workers share, and what happens when their store is lost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def ask_for(client: HttpModelClient, server: SimulatedModel, seconds: floa
 
 
 def most_in(seconds: float) -> float:
-    """What a limit of `LIMIT` a minute allows in so much time; a minute's worth in a minute."""
+    """Return what a limit of `LIMIT` a minute allows in so much time; a minute's worth in a minute."""
     rate = Rate(LIMIT)
     return rate.burst + (seconds + 1) / rate.interval
 

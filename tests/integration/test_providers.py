@@ -1,4 +1,4 @@
-"""One client, five protocols, two by the adapter library: each spoken to a server that tells them apart."""
+"""Tests one client and five protocols, two by the adapter library: each spoken to a server that tells them apart."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from support.simulated_model import SimulatedModel
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> ssl.SSLContext:
-    """Of a server whose authority nobody knows."""
+    """Provide the certificate of a server whose authority nobody knows."""
     folder = tmp_path_factory.mktemp("tls")
     subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes", "-newkey", "rsa:2048"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]

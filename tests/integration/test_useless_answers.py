@@ -69,7 +69,7 @@ USELESS = {
 
 
 class Harness:
-    """Models over a server, and what came of asking them."""
+    """Runs models over a server, and keeps what came of asking them."""
 
     def __init__(self, server: AnyServer, provider: str = "openai", journal: MemoryJournal | None = None) -> None:
         self.breakers = Breakers()

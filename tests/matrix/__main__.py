@@ -1,5 +1,5 @@
-"""`python -m matrix`, which is `make faults`: injects every fault of the matrix into a cluster and reports which
-promises held.
+"""Implements `python -m matrix`, which is `make faults`: it injects every fault of the matrix into a cluster and
+reports which promises held.
 
 A seed determines at which moments faults are injected. The exit code is 1 where a promise did not hold."""
 

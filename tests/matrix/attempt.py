@@ -32,7 +32,7 @@ TERMINAL = ("succeeded", "partial", "failed", "cancelled")
 
 @dataclass
 class Attempt:
-    """A run, and what is expected of it after the fault."""
+    """Is a run, and what is expected of it after the fault."""
 
     system: ClusterUnderTest
     chance: random.Random
@@ -138,5 +138,5 @@ class Attempt:
 
     @property
     def recovery(self) -> float:
-        """Seconds from the beginning of the fault to the end of the run."""
+        """Return the seconds from the beginning of the fault to the end of the run."""
         return max(0.0, self.ended_at - self.fault_began_at) if self.fault_began_at is not None else 0.0

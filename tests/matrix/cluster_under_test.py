@@ -1,4 +1,4 @@
-"""The cluster that faults are injected into: three servers, six services that are restarted when they end, and a
+"""Runs the cluster that faults are injected into: three servers, six services that are restarted when they end, and a
 simulated model."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MARKS = "loom:mark:"
 
 @dataclass
 class ClusterUnderTest:
-    """All processes of one cluster. `wait_until_all_consume` returns once they have recovered from a fault."""
+    """Runs all processes of one cluster. `wait_until_all_consume` returns once they have recovered from a fault."""
 
     rabbitmq: RabbitMQ
     postgres: Postgres

@@ -1,4 +1,4 @@
-"""The matrix as data: each fault, how often it is tried, and the function that injects it."""
+"""Defines the matrix as data: each fault, how often it is tried, and the function that injects it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COORDINATOR_POINTS = ("before_commit", "after_commit", "mid_publish", "mid_relay
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One fault and how often it is tried."""
+    """Is one fault and how often it is tried."""
 
     fault: str
     times: int

@@ -1,4 +1,4 @@
-"""The outcomes of faults, as lines of a file and as a table in a document."""
+"""Writes the outcomes of faults, as lines of a file and as a table in a document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one attempt."""
+    """Is the outcome of one attempt."""
 
     fault: str
     seed: int

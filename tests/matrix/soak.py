@@ -32,7 +32,7 @@ PAUSE_SECONDS = (2.0, 12.0)
 
 @dataclass
 class Counts:
-    """What was done, and the results."""
+    """Counts what was done, and the results."""
 
     strikes: Counter[str] = field(default_factory=Counter)
     runs: int = 0

@@ -1,4 +1,4 @@
-"""The short matrix, which tries some faults of every kind once. `make faults` tries all of them, often."""
+"""Runs the short matrix, which tries some faults of every kind once. `make faults` tries all of them, often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`loom-coordinator ...` as its operators type it: a process of its own, told of the cluster by its environment."""
+"""Runs `loom-coordinator ...` as its operators type it: a process of its own, told of the cluster by its
+environment."""
 
 from __future__ import annotations
 

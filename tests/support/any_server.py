@@ -18,7 +18,7 @@ PATHS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "cohere": "", "b
 
 @dataclass(frozen=True)
 class Sent:
-    """A response."""
+    """Is a response."""
 
     body: bytes | Any = b""
     """Bytes as they are; anything else as JSON."""
@@ -68,7 +68,7 @@ class AnyServer:
 
 
 def chat(content: Any = "fine", **fields: Any) -> dict[str, Any]:
-    """A chat completion; `message`, `choice` and the others by name."""
+    """Write a chat completion; `message`, `choice` and the others by name."""
     message = fields.pop("message", {"role": "assistant", "content": content})
     choice = fields.pop(
         "choice", {"index": 0, "message": message, "finish_reason": fields.pop("finish_reason", "stop")}

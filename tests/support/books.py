@@ -1,4 +1,4 @@
-"""What must hold of a run, whatever happened to it."""
+"""Checks what must hold of a run, whatever happened to it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from support.projects import Project
 
 
 def request_of(project: Project, config: LoomConfig, **changes: object) -> RunRequest:
-    """What `loom run` sends for the project's pipeline."""
+    """Return what `loom run` sends for the project's pipeline."""
     loaded = load(project.pipeline)
     request = RunRequest(definition=loaded.definition, files=loaded.files, base=config.base_of(loaded.folder))
     return request.model_copy(update=changes)

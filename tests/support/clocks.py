@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told otherwise."""
+"""Provides a clock that stands still until it is told otherwise."""
 
 from __future__ import annotations
 

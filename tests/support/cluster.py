@@ -1,4 +1,4 @@
-"""The six services as real processes against real servers: to be used, killed and started again."""
+"""Runs the six services as real processes against real servers: to be used, killed and started again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BACKENDS = {"postgresql": "postgres", "redis": "redis"}
 
 
 class Cluster:
-    """One process per service. `project` is the folder they and their clients share."""
+    """Runs one process per service. `project` is the folder they and their clients share."""
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Cluster:
         environ: Mapping[str, str] | None = None,
         python: Path = Path(sys.executable),
     ) -> None:
-        """`environ` goes to the services beside what they need, e.g. limits and credentials; `python` runs them."""
+        """Take the `environ` that goes to the services beside what they need, e.g. limits and credentials; `python`
+        runs them."""
         self._python = python
         self.project = project
         self.bus_url = bus_url
@@ -55,7 +56,7 @@ class Cluster:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """What the `${REFERENCES}` of `loom.yaml` and of pipelines stand for."""
+        """Return what the `${REFERENCES}` of `loom.yaml` and of pipelines stand for."""
         return {
             "CLUSTER_BUS": self.bus_url,
             "CLUSTER_STATE": self.state_url,
@@ -72,7 +73,8 @@ class Cluster:
         )
 
     async def start(self) -> None:
-        """Schema, topology, a `loom.yaml` for clients, and the services; returns when all of them consume."""
+        """Make schema, topology and a `loom.yaml` for clients, and start the services; return when all of them
+        consume."""
         self.project.mkdir(parents=True, exist_ok=True)
         (self.project / "loom.yaml").write_text(
             "mode: distributed\nbus: {url: '${CLUSTER_BUS}'}\nstorage: {type: postgres, url: '${CLUSTER_STATE}'}\n"
@@ -98,7 +100,7 @@ class Cluster:
 
     @asynccontextmanager
     async def scaled(self, **replicas: int) -> AsyncIterator[Cluster]:
-        """So many of each of these services, all consuming; one of each again after the block."""
+        """Run so many of each of these services, all consuming, and one of each again after the block."""
         more = [f"{name}.{number}" for name, count in replicas.items() for number in range(2, count + 1)]
         for name in more:
             self._start(name)
@@ -119,7 +121,7 @@ class Cluster:
         return self._processes[name].pid
 
     def ended(self) -> dict[str, int]:
-        """The services whose process has ended, and its exit code; negative for the signal that ended it."""
+        """Return the services whose process has ended, and its exit code; negative for the signal that ended it."""
         codes = {name: process.poll() for name, process in self._processes.items()}
         return {name: code for name, code in codes.items() if code is not None}
 
@@ -158,15 +160,15 @@ class Cluster:
             await connection.close()
 
     def peaks(self) -> dict[str, float]:
-        """The most memory each process ever held, in MB."""
+        """Return the most memory each process ever held, in MB."""
         return {name: peak_memory(process.pid) for name, process in self._processes.items()}
 
     def words(self, name: str, lines: int = 20) -> str:
-        """The last lines of a service's log."""
+        """Return the last lines of a service's log."""
         return "\n".join(self._log(name).read_text(errors="replace").splitlines()[-lines:])
 
     def troubles(self) -> str:
-        """What the services logged above `info`."""
+        """Return what the services logged above `info`."""
         return "\n".join(
             f"{name}: {line[:2000]}"
             for name in NAMES
@@ -216,7 +218,7 @@ class Cluster:
 
 @asynccontextmanager
 async def running(cluster: Cluster) -> AsyncIterator[Cluster]:
-    """The cluster, started; its processes end with the block."""
+    """Run the cluster; its processes end with the block."""
     try:
         await cluster.start()
         yield cluster
@@ -225,6 +227,6 @@ async def running(cluster: Cluster) -> AsyncIterator[Cluster]:
 
 
 def peak_memory(pid: int) -> float:
-    """The most memory a process ever held, in MB (VmHWM)."""
+    """Return the most memory a process ever held, in MB (VmHWM)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""The `loom` command as a process of its own, which can be killed like one."""
+"""Runs the `loom` command as a process of its own, which can be killed like one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """Says how a command ended."""
 
     code: int
     out: str
@@ -31,19 +31,19 @@ class Ended:
 
     @property
     def words(self) -> str:
-        """What it said on stdout, wherever its lines were broken."""
+        """Return what it said on stdout, wherever its lines were broken."""
         return " ".join(self.out.split())
 
     @property
     def report(self) -> dict[str, Any]:
-        """The document on stdout."""
+        """Return the document on stdout."""
         assert self.out, f"exit code {self.code}, nothing on stdout; on stderr:\n{self.err}"
         document: dict[str, Any] = json.loads(self.out)
         return document
 
 
 class Command:
-    """A running `loom ...`."""
+    """Is a running `loom ...`."""
 
     def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None, *, follows: bool) -> None:
         self._process = process
@@ -93,7 +93,7 @@ class Command:
         await self._ending
 
     def interrupt(self) -> None:
-        """Ctrl-C."""
+        """Send Ctrl-C."""
         self._process.send_signal(2)
 
     async def end(self) -> Ended:
@@ -113,7 +113,8 @@ async def loom(folder: Path, *arguments: str, environ: Mapping[str, str] | None 
 
 
 def runs(folder: Path) -> list[str]:
-    """The runs that the project's own state database knows, oldest first; none where there is no database yet."""
+    """Return the runs that the project's own state database knows, oldest first; none where there is no database
+    yet."""
     path = folder / ".loom" / "loom.db"
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""Every kind of destination that the conformance suites run against, and the batches that they load."""
+"""Makes every kind of destination that the conformance suites run against, and the batches that they load."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def places(*locations_and_modes: tuple[str, str]) -> Any:
 
 
 def batch(position: int, *rows: dict[str, Any], run: str = "run_1") -> LoadBatch:
-    """The batch at `position` of a run's only slice."""
+    """Return the batch at `position` of a run's only slice."""
     return LoadBatch(
         run_id=run,
         batch_id=f"{run}-{position}",
@@ -53,13 +53,13 @@ def batch(position: int, *rows: dict[str, Any], run: str = "run_1") -> LoadBatch
 
 
 def row(number: int) -> dict[str, Any]:
-    """The values of one row."""
+    """Return the values of one row."""
     return {"id": number, "text": f"line\n{number}, «so»"}
 
 
 @dataclass
 class Place:
-    """Where a destination writes, and how to see what is there."""
+    """Says where a destination writes, and sees what is there."""
 
     folder: Path
     url: str
@@ -94,12 +94,12 @@ class Place:
 
     @property
     def database(self) -> Database | None:
-        """The database; None where the destination is a file."""
+        """Return the database; None where the destination is a file."""
         system = next((each for each in SQL_SYSTEMS if each.location == self.location), None)
         return None if system is None else Database.of(system, self.folder, self.url)
 
     async def beside(self) -> list[str]:
-        """What of a run lies beside the destination: staging tables, and folders with parts."""
+        """Return what of a run lies beside the destination: staging tables, and folders with parts."""
         if (database := self.database) is not None:
             return [name for name in await database.tables() if name.startswith("scores__loom")]
         return [path.name for path in (self.folder / "out").glob("*.loom/run_*") if path.is_dir()]
@@ -112,7 +112,7 @@ class Place:
         return [{"id": int(each["id"]), "text": each["text"]} for each in found]
 
     async def make_table(self, sql: str = TABLE) -> None:
-        """The table, made by somebody else before."""
+        """Make the table, as somebody else did before."""
         assert self.database is not None
         await self.database.make_table(sql)
 

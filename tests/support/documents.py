@@ -1,4 +1,4 @@
-"""The documents as data: their snippets, links and the names they mention."""
+"""Reads the documents as data: their snippets, links and the names they mention."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^ *```$", re
 
 @dataclass(frozen=True)
 class Snippet:
-    """A fenced block."""
+    """Is a fenced block."""
 
     page: Path
     line: int
@@ -28,7 +28,7 @@ class Snippet:
 
 
 def snippets(*kinds: str) -> list[Snippet]:
-    """Every block of these kinds, of every page."""
+    """Return every block of these kinds, of every page."""
     return [each for page in PAGES for each in of_page(page) if each.kind in kinds]
 
 
@@ -46,12 +46,12 @@ def prose(page: Path) -> str:
 
 
 def in_code(page: Path) -> list[str]:
-    """What stands between single backticks in the prose."""
+    """Return what stands between single backticks in the prose."""
     return [" ".join(each.split()) for each in re.findall(r"`([^`]+)`", prose(page))]
 
 
 def typed(program: str) -> list[tuple[str, str]]:
-    """Every command of `program` in a block: (where, command)."""
+    """Return every command of `program` in a block: (where, command)."""
     found = []
     for snippet in snippets("", "bash"):
         lines = re.sub(r"\\\n\s*", "", snippet.body).splitlines()
@@ -61,12 +61,13 @@ def typed(program: str) -> list[tuple[str, str]]:
 
 
 def mentioned(program: str) -> list[tuple[str, str]]:
-    """Every command of `program` in the prose, maybe without its arguments: (where, command)."""
+    """Return every command of `program` in the prose, maybe without its arguments: (where, command)."""
     return _of(program, [(page.name, each) for page in PAGES for each in in_code(page)])
 
 
 def _of(program: str, commands: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those that show a choice (`show|export`), or leave something out, are no commands that could be typed."""
+    """Return the commands that could be typed: those that show a choice (`show|export`), or leave something out, are
+    none."""
     return [
         (where, command)
         for where, command in commands

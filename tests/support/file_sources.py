@@ -1,4 +1,4 @@
-"""Files as sources in tests: written, opened and read through."""
+"""Writes, opens and reads through files as sources in tests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from loom_connectors.registry import open_source
 def source_of(
     folder: Path, content: bytes | str | None = None, *, name: str = "x.csv", key: Any = None, **options: Any
 ) -> Source:
-    """The file `name` as a source, written first where `content` is given."""
+    """Open the file `name` as a source, written first where `content` is given."""
     if content is not None:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
     return open_source(ExtractConfig(source=name, key=key, options=options), ConnectorContext(folder, Credentials({})))
 
 
 async def read_through(source: Source, page: int = 1000) -> list[ReadRecord]:
-    """All records of a source, read in pages."""
+    """Return all records of a source, read in pages."""
     records: list[ReadRecord] = []
     cursor = None
     while True:
@@ -34,5 +34,5 @@ async def read_through(source: Source, page: int = 1000) -> list[ReadRecord]:
 
 
 def outcome(record: ReadRecord) -> tuple[str, str | None, Mapping[str, Any]]:
-    """Where it stands, why it is kept back, what it holds."""
+    """Return where it stands, why it is kept back, and what it holds."""
     return record.position, record.error.code if record.error else None, record.data

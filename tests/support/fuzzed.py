@@ -1,4 +1,5 @@
-"""Responses of model endpoints for hypothesis: good ones in any dress, and whatever else may come over a wire."""
+"""Generates responses of model endpoints for hypothesis: good ones in any dress, and whatever else may come over a
+wire."""
 
 from __future__ import annotations
 
@@ -107,7 +108,7 @@ class _Json(str):
 
 
 def written(document: Any) -> bytes:
-    """The document as bytes, with integers of any size."""
+    """Write the document as bytes, with integers of any size."""
     match document:
         case _Json():
             return str(document).encode()
@@ -122,7 +123,7 @@ def written(document: Any) -> bytes:
 
 @st.composite
 def good(draw: st.DrawFn, provider: str) -> tuple[dict[str, Any], Sent]:
-    """An output, and a response that says it, with any usage, headers and further fields."""
+    """Draw an output, and a response that says it, with any usage, headers and further fields."""
     value = draw(VALUES)
     document = DOCUMENTS[provider](json.dumps(value, ensure_ascii=draw(st.booleans())), draw(USAGES), None)
     document |= {f"x_{name}": each for name, each in draw(st.dictionaries(TEXTS, ANYTHING, max_size=2)).items()}
@@ -134,7 +135,7 @@ def good(draw: st.DrawFn, provider: str) -> tuple[dict[str, Any], Sent]:
 
 @st.composite
 def whatever(draw: st.DrawFn, provider: str) -> Sent:
-    """A response with something in it that does not belong there."""
+    """Draw a response with something in it that does not belong there."""
     document: Any = DOCUMENTS[provider](
         draw(TEXTS | st.just('{"mood": "x"}')).replace("\\", ""), draw(USAGES), draw(ANYTHING)
     )
@@ -150,7 +151,7 @@ def whatever(draw: st.DrawFn, provider: str) -> Sent:
 
 
 def _changed(draw: st.DrawFn, document: Any) -> Any:
-    """The document with one of its values replaced or left out."""
+    """Draw the document with one of its values replaced or left out."""
     if isinstance(document, dict) and document and draw(st.integers(0, 4)):
         name = draw(st.sampled_from(sorted(document)))
         if draw(st.integers(0, 4)) == 0:

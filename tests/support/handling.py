@@ -28,12 +28,12 @@ ROUTERS: dict[type, Callable[..., Any]] = {
 
 
 async def outgoing_of(handler, message, context: Context | None = None):
-    """The messages that follow from a message."""
+    """Return the messages that follow from a message."""
     context = context or Context()
     result = await handler(message, context)
     return ROUTERS[type(result)](message, result, context)
 
 
 def runner_of(plans, make, stage: Stage) -> StageRunner[Any]:
-    """A stage's runner whose marks lie in memory."""
+    """Return a stage's runner whose marks lie in memory."""
     return StageRunner(plans, make, Isolation(MemoryMarks(), stage))

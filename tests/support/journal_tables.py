@@ -24,7 +24,8 @@ async def create_tables(url: str) -> None:
 
 @asynccontextmanager
 async def stored(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[str]:
-    """The address of an empty one of the kind that the fixture's `param` names. Only that one's server is started."""
+    """Provide the address of an empty store of the kind that the fixture's `param` names. Only that one's server is
+    started."""
     match request.param:
         case "memory":
             yield "memory://"

@@ -27,7 +27,7 @@ Manifest = dict[str, Any]
 
 @cache
 def built(overlay: str) -> tuple[Manifest, ...]:
-    """Every object of an overlay."""
+    """Return every object of an overlay."""
     command = [kubectl(), "kustomize", str(K8S / "overlays" / overlay)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ def named(overlay: str, kind: str, name: str) -> Manifest:
 
 
 def pods(overlay: str) -> dict[str, Manifest]:
-    """Every pod template, by its component."""
+    """Return every pod template, by its component."""
     return {component(each): each["spec"]["template"] for each in of_kind(overlay, *WORKLOADS)}
 
 
@@ -58,7 +58,7 @@ def containers(pod: Mapping[str, Any]) -> list[Manifest]:
 
 
 def settings_of(overlay: str) -> Manifest:
-    """The one ConfigMap."""
+    """Return the one ConfigMap."""
     (config,) = of_kind(overlay, "ConfigMap")
     return config
 
@@ -85,7 +85,7 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def reach(overlay: str, labels: Mapping[str, str], way: str) -> set[int]:
-    """The ports that the policies open for a pod; `way` is `ingress` or `egress`."""
+    """Return the ports that the policies open for a pod; `way` is `ingress` or `egress`."""
     return {
         port["port"]
         for policy in of_kind(overlay, "NetworkPolicy")

@@ -1,4 +1,5 @@
-"""`loom ...` in this process, which says at its end what it held: `python measured_loom.py FILE run pipeline.yaml`.
+"""Runs `loom ...` in this process, which says at its end what it held: `python measured_loom.py FILE run
+pipeline.yaml`.
 
 The operating system's own figure for a finished child counts the memory of the process it was forked from."""
 

@@ -15,7 +15,7 @@ from loom_connectors.ports import ConnectorContext
 
 @dataclass(frozen=True)
 class MemoryFile:
-    """One of the bucket's objects."""
+    """Is one of the bucket's objects."""
 
     bucket: dict[str, bytes]
     key: str
@@ -42,7 +42,7 @@ class MemoryFile:
 
 @dataclass(frozen=True)
 class MemoryInputs:
-    """The objects whose keys match."""
+    """Finds the objects whose keys match."""
 
     bucket: dict[str, bytes]
     pattern: str
@@ -70,7 +70,7 @@ class MemoryInputs:
 
 @dataclass(frozen=True)
 class MemoryResult:
-    """The object of a destination, and those beside it."""
+    """Is the object of a destination, and those beside it."""
 
     bucket: dict[str, bytes]
     key: str
@@ -132,7 +132,7 @@ class MemoryResult:
 
 @dataclass(frozen=True)
 class MemoryStorage:
-    """One bucket."""
+    """Is one bucket."""
 
     bucket: dict[str, bytes] = field(default_factory=dict)
 

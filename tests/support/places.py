@@ -1,4 +1,4 @@
-"""Where the tests of money run, and what is looked up there afterwards."""
+"""Says where the tests of money run, and looks up there afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.simulated_model import SimulatedModel
 
 @dataclass(frozen=True)
 class Place:
-    """Where a pipeline runs."""
+    """Says where a pipeline runs."""
 
     folder: Path
     clustered: bool
@@ -41,7 +41,7 @@ def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
 
 
 async def outcome(session: Session, run_id: str) -> RunFinished | RunProgress:
-    """The run's end, or its pause."""
+    """Return the run's end, or its pause."""
     async with within(60):
         async for event in session.follow(run_id):
             last = event
@@ -61,7 +61,7 @@ async def table(place: Place, query: str) -> list[dict[str, Any]]:
 
 
 def journalled(place: Place, run_id: str) -> tuple[int, float]:
-    """How many answers the journal holds that this run paid for, and their cost."""
+    """Return how many answers the journal holds that this run paid for, and their cost."""
     with closing(sqlite3.connect(place.folder / ".loom" / "journal.db")) as database:
         return database.execute("SELECT count(*), sum(cost) FROM journal WHERE run_id = ?", [run_id]).fetchone()
 

@@ -1,4 +1,4 @@
-"""Plans and batches for tests of the stages."""
+"""Makes plans and batches for tests of the stages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.domain.run.tally import Tally
 
 
 def plan_of(transform: Mapping[str, Any], files: Mapping[str, str] | None = None, **changes: Any) -> Plan:
-    """A plan whose pipeline has this transform."""
+    """Return a plan whose pipeline has this transform."""
     pipeline = {
         "name": "reviews",
         "extract": {"source": "reviews.csv"},
@@ -22,7 +22,7 @@ def plan_of(transform: Mapping[str, Any], files: Mapping[str, str] | None = None
 
 
 def batch_of(plan: Plan, records: Sequence[Mapping[str, Any]], run_id: str = "run_1") -> BatchExtracted:
-    """A batch of `plan` with records `r0`, `r1` ..."""
+    """Return a batch of `plan` with records `r0`, `r1` ..."""
     header = BatchHeader(
         run_id=run_id,
         pipeline=plan.pipeline.name,
@@ -41,7 +41,7 @@ def batch_of(plan: Plan, records: Sequence[Mapping[str, Any]], run_id: str = "ru
 
 
 class GivenPlans:
-    """Plans by hash."""
+    """Holds plans by hash."""
 
     def __init__(self, *plans: Plan) -> None:
         self._plans = {plan.hash: plan for plan in plans}

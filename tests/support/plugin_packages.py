@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 
 
 class PluginPackages:
-    """A folder on the path of this process, from which the packages in it are found."""
+    """Is a folder on the path of this process, from which the packages in it are found."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder
@@ -27,7 +27,7 @@ class PluginPackages:
     def install(
         self, name: str, entry_points: Mapping[str, str], code: str = "", *, version: str = "1.0", module: str = ""
     ) -> None:
-        """A package with one module. `entry_points` maps `group/name` to `module:object`."""
+        """Install a package with one module. `entry_points` maps `group/name` to `module:object`."""
         metadata = self._folder / f"{name.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -38,7 +38,8 @@ class PluginPackages:
 
 
 def fresh_environment(folder: Path) -> Path:
-    """A virtual environment that has what this one has, and the example plugin installed into it; its Python."""
+    """Make a virtual environment that has what this one has, with the example plugin installed, and return its
+    Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
     python = folder / "bin" / "python"
     ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]

@@ -18,12 +18,12 @@ COLUMNS = ("id", "review", "stars")
 
 
 def python(function: str = "transforms:judged") -> dict[str, Any]:
-    """A transform that calls `function` of the project's Python."""
+    """Return a transform that calls `function` of the project's Python."""
     return {"type": "python", "function": function}
 
 
 def ai(base_url: str, **changes: Any) -> dict[str, Any]:
-    """A transform that asks a model one question per record."""
+    """Return a transform that asks a model one question per record."""
     return {
         "type": "ai",
         "model": "gpt-4o-mini",
@@ -43,7 +43,7 @@ def reviews(count: int, *, width: int = 0) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder that `loom` runs in."""
+    """Is a folder that `loom` runs in."""
 
     folder: Path
     pipeline: Path
@@ -51,7 +51,7 @@ class Project:
 
     @property
     def destination(self) -> str:
-        """As the pipeline names it."""
+        """Return the destination as the pipeline names it."""
         return str(self.definition["load"]["destination"])
 
     def path(self, name: str) -> Path:
@@ -62,7 +62,7 @@ class Project:
         self.pipeline.write_text(json.dumps({**self.definition, **sections}, indent=2), encoding="utf-8")
 
     async def loaded(self, environ: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        """The destination's rows, ordered by id; none where it is not there yet."""
+        """Return the destination's rows, ordered by id; none where it is not there yet."""
         return await rows_at(self.destination, self.folder, environ or {})
 
 
@@ -105,7 +105,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 async def rows_at(destination: str, folder: Path, environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What lies at a destination, whatever it is, ordered by id."""
+    """Return what lies at a destination, whatever it is, ordered by id."""
     if destination.endswith((".csv", ".jsonl")):
         return sorted(_file_rows(folder / destination), key=lambda row: str(row["id"]))
     place, _, table = destination.partition("?table=")
@@ -143,7 +143,7 @@ async def _postgres_rows(url: str, table: str) -> list[dict[str, Any]]:
 
 
 def review_ids(count: int) -> list[str]:
-    """The ids of `reviews(count)`."""
+    """Return the ids of `reviews(count)`."""
     return [record["id"] for record in reviews(count)]
 
 

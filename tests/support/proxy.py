@@ -18,7 +18,7 @@ class Proxy:
     """Stands before one server on loopback."""
 
     def __init__(self, target: str) -> None:
-        """`target`: the server's URL."""
+        """Take the server's URL as `target`."""
         parts = urlsplit(target)
         self._server_port = parts.port
         self.port = reserve_port()

@@ -52,7 +52,7 @@ def on_the_wire(records: Sequence[ReadRecord]) -> list[dict[str, Any]]:
 
 
 def delivered(wire: Any) -> Delivery:
-    """What is delivered of what was sent."""
+    """Return what is delivered of what was sent."""
 
     class Delivered:
         body, type, content_encoding = wire.body, wire.type, wire.content_encoding

@@ -1,4 +1,4 @@
-"""Rows of `pipeline_runs` and `Run` values for tests that need no run of a pipeline."""
+"""Makes rows of `pipeline_runs` and `Run` values for tests that need no run of a pipeline."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run_columns(**changed: Any) -> dict[str, Any]:
 
 
 def a_run(**changed: Any) -> Run:
-    """A run that has just begun, with the fields in `changed` set otherwise."""
+    """Return a run that has just begun, with the fields in `changed` set otherwise."""
     counts = dict.fromkeys(("records_processed", "records_validated", "records_rejected"), 0)
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Run))
     return Run(**{**nothing, **counts, **run_columns(**changed)})
@@ -66,7 +66,7 @@ DEFINITION = {
 
 @asynccontextmanager
 async def run_state(**changed: Any) -> AsyncIterator[UnitOfWork]:
-    """A transaction on an empty state database in memory in which one run has begun, with `changed` columns."""
+    """Open a transaction on an empty state database in memory in which one run has begun, with `changed` columns."""
     engine = open_engine("sqlite:///:memory:")
     try:
         async with engine.begin() as connection:
@@ -88,7 +88,7 @@ async def begun_run(engine: AsyncEngine, **changed: Any) -> AsyncIterator[UnitOf
 
 
 async def add_run(unit: UnitOfWork, **changed: Any) -> Run:
-    """Another run of the pipeline."""
+    """Return another run of the pipeline."""
     columns = run_columns(**{"definition": DEFINITION, **changed})
     await unit.connection.execute(pipeline_runs.insert().values(**columns))
     return await the_run(unit, columns["run_id"])
@@ -102,5 +102,5 @@ async def the_run(unit: UnitOfWork, run_id: str = "run_1") -> Run:
 
 
 def sent(unit: UnitOfWork, kind: type[M]) -> list[M]:
-    """The messages of one kind that the transaction sends, in order."""
+    """Return the messages of one kind that the transaction sends, in order."""
     return [each.message for each in unit._outgoing if isinstance(each.message, kind)]

@@ -1,4 +1,4 @@
-"""A `ModelClient` that answers from a script: for tests of what stands on the port."""
+"""Implements a `ModelClient` that answers from a script: for tests of what stands on the port."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ByCluster(LoadScopeScheduling):
 
 
 def group_of(nodeid: str) -> str | None:
-    """The cluster that a test may ask for; None where it certainly asks for none."""
+    """Return the cluster that a test may ask for; None where it certainly asks for none."""
     path = nodeid.partition("::")[0]
     folder = Path(path).parts[1] if path.startswith("tests/") else ""
     if folder not in CLUSTERS or _USES_NONE.search(nodeid) or not _uses_a_cluster(path):

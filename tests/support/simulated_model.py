@@ -1,4 +1,4 @@
-"""The simulated model server that users have too (`loom simulate-model`), as tests want it."""
+"""Runs the simulated model server that users have too (`loom simulate-model`), as tests want it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ __all__ = ["FAULTS", "FORMS", "SERVING", "SimulatedModel", "SlowAfter", "answer_
 
 
 class SimulatedModel(Server):
-    """On a port that nothing else is given while the server is away. Its counts are held against the books of runs."""
+    """Serves on a port that nothing else is given while the server is away. Its counts are held against the books of
+    runs."""
 
     __hash__ = object.__hash__
 

@@ -1,4 +1,5 @@
-"""SQL systems as a test sees them beside Loom's connector: what lies in a database, and tables that somebody else made.
+"""Describes SQL systems as a test sees them beside Loom's connector: what lies in a database, and tables that somebody
+else made.
 
 A new system is one more entry of `SQL_SYSTEMS`: every conformance suite of SQL destinations then runs against it."""
 
@@ -20,7 +21,7 @@ Statement = Callable[[str, str], Awaitable[Sequence[Sequence[Any]]]]
 
 @dataclass(frozen=True)
 class SqlSystem:
-    """One SQL system."""
+    """Is one SQL system."""
 
     location: str
     """`load.destination` of its table `scores`; `${DB}` is the URL of the test's own database."""
@@ -56,7 +57,7 @@ SQL_SYSTEMS = (
 
 @dataclass(frozen=True)
 class Database:
-    """The database of one test."""
+    """Is the database of one test."""
 
     system: SqlSystem
     url: str
@@ -72,13 +73,13 @@ class Database:
         return await self.system.run(self.url, sql)
 
     async def tables(self) -> list[str]:
-        """The names of all tables; none where the file of the database is not there."""
+        """Return the names of all tables; none where the file of the database is not there."""
         if self.system.server is None and not await asyncio.to_thread(Path(self.url).exists):
             return []
         return [name for (name,) in await self.run(self.system.tables)]
 
     async def rows(self) -> list[dict[str, Any]]:
-        """The rows of the table `scores` by their ids; none where it is not there."""
+        """Return the rows of the table `scores` by their ids; none where it is not there."""
         if "scores" not in await self.tables():
             return []
         found = await self.run("SELECT id, text FROM scores ORDER BY id")

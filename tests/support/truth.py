@@ -1,5 +1,5 @@
-"""Whether a run's books are true: held, after every run of the tests, against the destination, its ledger, the
-quarantine, the journal, what the simulated provider counted, and what happened.
+"""Checks whether a run's books are true: they are held, after every run of the tests, against the destination, its
+ledger, the quarantine, the journal, what the simulated provider counted, and what happened.
 
 Pure. `written.py` reads what is compared, `watching.py` does so around every command of the tests."""
 
@@ -16,12 +16,12 @@ CODES = {"succeeded": (0, 5), "partial": (3, 5), "failed": (1,), "cancelled": (4
 
 
 class UntrueBooks(AssertionError):
-    """What is written of a run is not what happened."""
+    """Reports that what is written of a run is not what happened."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What lies at one place: how many rows, and what they are."""
+    """Says what lies at one place: how many rows, and what they are."""
 
     rows: int
     digest: str
@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Books:
-    """All that is written of one run, as plain values."""
+    """Holds all that is written of one run, as plain values."""
 
     run: Mapping[str, Any]
     batches: Mapping[str, int]
@@ -42,7 +42,7 @@ class Books:
 
     @property
     def tally(self) -> Mapping[str, Any]:
-        """The counts in the run's own row."""
+        """Return the counts in the run's own row."""
         return self.run["tally"] or {}
 
     @property
@@ -55,7 +55,7 @@ class Books:
 
 
 def troubles(books: Books) -> list[str]:
-    """What is not true of a run by its own books, in words; empty where they agree. Pure."""
+    """Return what is not true of a run by its own books, in words; empty where they agree. Pure."""
     if not books.has_ended:
         return []
     tally, found = books.tally, []
@@ -80,7 +80,7 @@ def troubles(books: Books) -> list[str]:
 
 
 def _of_the_status(books: Books) -> list[str]:
-    """Whether the status is what happened."""
+    """Tell whether the status is what happened."""
     status, error, tally = books.run["status"], books.run["error_message"], books.tally
     errors = tally["quarantined"] + tally["skipped"]
     found = []
@@ -94,7 +94,8 @@ def _of_the_status(books: Books) -> list[str]:
 
 
 def ledger_troubles(books: Books, ledger: Mapping[str, int]) -> list[str]:
-    """Whether the ledger beside the table holds what the batches say. `ledger` is batch -> records loaded. Pure."""
+    """Tell whether the ledger beside the table holds what the batches say. `ledger` is batch -> records loaded.
+    Pure."""
     first = books.batches["loaded"] - books.batches["second"]
     there = sum(ledger.values())
     if books.run["status"] == "cancelled" and books.batches["staged"] and not (books.run["placed"] or {}).get("first"):
@@ -105,7 +106,7 @@ def ledger_troubles(books: Books, ledger: Mapping[str, int]) -> list[str]:
 
 
 def destination_troubles(books: Books, before: Seen | None, after: Seen | None, more: int) -> list[str]:
-    """Whether the destination holds what the run says: `more` records were loaded there since `before`. Pure."""
+    """Tell whether the destination holds what the run says: `more` records were loaded there since `before`. Pure."""
     mode, tally = _mode(books), books.tally
     was, now = before or Seen(0, ""), after or Seen(0, "")
     mine = tally["loaded"] - tally["second"]
@@ -125,7 +126,7 @@ def _left_as_it_was(books: Books) -> bool:
 
 
 def _mode(books: Books) -> str:
-    """The mode that a run's rows were loaded by."""
+    """Return the mode that a run's rows were loaded by."""
     mode, place = books.load.get("mode"), books.load["destination"]
     if books.run["sample"] is not None:
         return "replace"
@@ -149,6 +150,6 @@ def provider_troubles(booked: Mapping[str, float], counted: Mapping[str, float])
 
 
 def code_troubles(books: Books, code: int) -> list[str]:
-    """Whether a command that followed a run to its end exited with what that was. Pure."""
+    """Tell whether a command that followed a run to its end exited with what that was. Pure."""
     wanted = CODES[books.run["status"]]
     return [] if code in wanted else [f"{books.run['status']}, but the exit code is {code}"]

@@ -1,4 +1,5 @@
-"""Every command of the tests that carries out a run, with what was there before it held against what is there after."""
+"""Watches every command of the tests that carries out a run, with what was there before it held against what is there
+after."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from support.truth import (
 
 
 def changes_runs(arguments: Sequence[str]) -> bool:
-    """Whether a command carries out runs, or ends them."""
+    """Tell whether a command carries out runs, or ends them."""
     return ("--dry-run" not in arguments and tuple(arguments[:1]) in {("run",), ("resume",), ("cancel",)}) or (
         tuple(arguments[:2]) == ("quarantine", "retry")
     )
@@ -34,7 +35,7 @@ def changes_runs(arguments: Sequence[str]) -> bool:
 
 @dataclass
 class Watch:
-    """What was there before a command, held against what is there after it. Two that overlap in one folder see each
+    """Compares what was there before a command with what is there after it. Two that overlap in one folder see each
     other's runs half done, so neither says anything."""
 
     folder: Path
@@ -90,7 +91,7 @@ class Watch:
             raise UntrueBooks("\n".join(found))
 
     def _of_the_provider(self, changed: Mapping[str, Books], now: Mapping[str, Mapping[str, int]]) -> list[str]:
-        """Held against the provider where every model of these runs is asked at a simulated one."""
+        """Compare with the provider where every model of these runs is asked at a simulated one."""
         urls = {url for each in changed.values() for url in _urls(each.run["definition"])}
         if not urls or not urls <= now.keys():
             return []
@@ -155,7 +156,7 @@ async def _troubles_of(cluster: Cluster, known: Sequence[str]) -> list[str]:
 
 
 def books_are_changed(run_id: str) -> None:
-    """A test makes the books of this run untrue, to see whether that is found."""
+    """Say that a test makes the books of this run untrue, to see whether that is found."""
     _CHANGED.add(run_id)
 
 
@@ -167,12 +168,12 @@ _WATCHES: list[Watch] = []
 
 
 def counted() -> dict[str, dict[str, int]]:
-    """What the simulated providers of this process have counted, by their base URL."""
+    """Return what the simulated providers of this process have counted, by their base URL."""
     return {each.base_url: {"tokens_in": each.tokens_in, "tokens_out": each.tokens_out} for each in set(SERVING)}
 
 
 def _urls(value: Any) -> set[str]:
-    """Every `base_url` in a definition."""
+    """Return every `base_url` in a definition."""
     if isinstance(value, Mapping):
         own = {value["base_url"]} if isinstance(value.get("base_url"), str) else set()
         return own.union(*map(_urls, value.values()))

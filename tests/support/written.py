@@ -21,7 +21,8 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 async def of_sqlite(path: Path) -> dict[str, Books]:
-    """The books of every run in a project's own state database; none where there is no database that can be read."""
+    """Return the books of every run in a project's own state database; none where there is no database that can be
+    read."""
 
     def read() -> dict[str, Books]:
         if not path.is_file():
@@ -40,7 +41,7 @@ async def of_sqlite(path: Path) -> dict[str, Books]:
 
 
 async def of_postgres(url: str, since: Sequence[str] = ()) -> dict[str, Books]:
-    """The same of a cluster's state database, but for the runs in `since`."""
+    """Return the same of a cluster's state database, but for the runs in `since`."""
     connection = await asyncpg.connect(url)
     try:
         tables = {name: [dict(row) for row in await connection.fetch(sql)] for name, sql in _QUERIES.items()}
@@ -98,8 +99,8 @@ def _read(value: Any) -> Any:
 
 
 def places(folder: Path) -> dict[str, Seen]:
-    """What lies in a project's folder, by the file, or by the file and table: rows of CSV and JSON Lines files and of
-    SQLite tables, but for what Loom itself keeps."""
+    """Return what lies in a project's folder, by the file, or by the file and table: rows of CSV and JSON Lines files
+    and of SQLite tables, but for what Loom itself keeps."""
     found: dict[str, Seen] = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
@@ -150,7 +151,7 @@ def _of_database(path: Path) -> dict[str, Seen]:
 
 
 def place_of(books: Books, folder: Path) -> str | None:
-    """The key in `places` of where a run's rows go; None where that is somewhere else."""
+    """Return the key in `places` of where a run's rows go; None where that is somewhere else."""
     place = str(books.load["destination"])
     if books.run["replay_of"] is not None and books.run["placed"] is not None:
         place = str(books.run["destination"])  # as the loader said it: a replay of a sample lies beside, too

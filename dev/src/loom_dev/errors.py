@@ -1,4 +1,4 @@
-"""Errors of the developer's environment."""
+"""Defines errors of the developer's environment."""
 
 from __future__ import annotations
 

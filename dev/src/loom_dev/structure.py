@@ -44,14 +44,14 @@ def main() -> None:
 
 
 def modules_side_by_side(graph: grimp.ImportGraph) -> Counter[str]:
-    """The number of modules that lie directly in each package. Packages inside it do not count."""
+    """Count the modules that lie directly in each package. Packages inside it do not count."""
     packages = _packages(graph)
     return Counter(_package_of(name, packages) for name in graph.modules if name not in packages)
 
 
 def imports_between_packages(graph: grimp.ImportGraph) -> dict[str, Counter[str]]:
-    """For each package, how many imports of its modules lead to each other package. A module that lies directly in a
-    top-level package stands for itself."""
+    """Count for each package how many imports of its modules lead to each other package. A module that lies directly in
+    a top-level package stands for itself."""
     packages = _packages(graph)
     arrows: dict[str, Counter[str]] = {_place_of(module, packages): Counter() for module in graph.modules}
     for importer in graph.modules:
@@ -63,7 +63,7 @@ def imports_between_packages(graph: grimp.ImportGraph) -> dict[str, Counter[str]
 
 
 def circle_among(arrows: Mapping[str, Mapping[str, int]]) -> list[str] | None:
-    """One circle of packages that import each other; None where there is none."""
+    """Find one circle of packages that import each other; return None where there is none."""
     try:
         graphlib.TopologicalSorter(arrows).prepare()
     except graphlib.CycleError as error:
@@ -76,12 +76,12 @@ def _packages(graph: grimp.ImportGraph) -> frozenset[str]:
 
 
 def _package_of(module: str, packages: frozenset[str]) -> str:
-    """The package that a module lies in. A package lies in itself: its `__init__` belongs to what is inside."""
+    """Return the package that a module lies in. A package lies in itself: its `__init__` belongs to what is inside."""
     return module if module in packages else module.rpartition(".")[0] or module
 
 
 def _place_of(module: str, packages: frozenset[str]) -> str:
-    """Where a module stands in the drawing: its package, or itself where it lies directly in a top-level package.
+    """Tell where a module stands in the drawing: its package, or itself where it lies directly in a top-level package.
     There lie ports, which everything imports, beside compositions, which import everything."""
     package = _package_of(module, packages)
     return package if "." in package else module

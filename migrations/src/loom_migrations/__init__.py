@@ -1,1 +1,1 @@
-"""The database schema of Loom, as Alembic migrations."""
+"""Defines the database schema of Loom, as Alembic migrations."""

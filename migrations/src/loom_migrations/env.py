@@ -1,4 +1,5 @@
-"""Alembic's entry point. It uses the connection it is given (`loom_migrations.upgrade`), or LOOM_STATE_URL."""
+"""Serves as Alembic's entry point. It uses the connection it is given (`loom_migrations.upgrade`), or
+LOOM_STATE_URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column types with the same meaning on Postgres and SQLite."""
+"""Defines column types with the same meaning on Postgres and SQLite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresq
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
-    """A UTC time with its zone, which SQLite does not store."""
+    """Stores a UTC time with its zone, which SQLite does not store."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

@@ -1,4 +1,4 @@
-"""A database of the test's own, and the connector on it."""
+"""Provides a database of the test's own, and the connector on it."""
 
 from __future__ import annotations
 

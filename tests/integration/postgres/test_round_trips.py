@@ -81,7 +81,7 @@ ROWS = st.lists(st.tuples(*(st.just("NULL") | each for each in SQL.values())), m
 
 
 class Database:
-    """A connection of the test's own, and a folder for what is beside the database."""
+    """Holds a connection of the test's own, and a folder for what is beside the database."""
 
     def __init__(self, url: str, sql: asyncpg.Connection, folder: Path) -> None:
         self.url, self.sql, self.folder = url, sql, folder
@@ -101,7 +101,7 @@ class Database:
         )
 
     async def texts(self, table: str) -> dict[int, list[str | None]]:
-        """Every row in Postgres's own words, by id."""
+        """Return every row in Postgres's own words, by id."""
         columns = ", ".join(f"c{at}::text" for at in range(len(SQL)))
         return {row[0]: list(row)[1:] for row in await self.sql.fetch(f"SELECT id, {columns} FROM {table}")}
 

@@ -1,4 +1,4 @@
-"""Reading from a real Postgres: types, order, parameters, and a server that is not there."""
+"""Tests reading from a real Postgres: types, order, parameters, and a server that is not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults within a run: poison records, commands in the middle of a run, and concurrent runs."""
+"""Injects faults within a run: poison records, commands in the middle of a run, and concurrent runs."""
 
 from __future__ import annotations
 

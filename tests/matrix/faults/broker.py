@@ -1,4 +1,4 @@
-"""Faults of RabbitMQ."""
+"""Injects faults of RabbitMQ."""
 
 from __future__ import annotations
 

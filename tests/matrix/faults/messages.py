@@ -1,4 +1,4 @@
-"""Faults of messages: duplicated, reordered, unreadable, stale and large ones."""
+"""Injects faults of messages: duplicated, reordered, unreadable, stale and large ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the network between the services and the broker or the database. They need a proxied cluster."""
+"""Injects faults of the network between the services and the broker or the database. They need a proxied cluster."""
 
 from __future__ import annotations
 

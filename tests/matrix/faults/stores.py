@@ -1,4 +1,4 @@
-"""Faults of Postgres, which holds the run state and the destination, and of Redis, which holds the journal."""
+"""Injects faults of Postgres, which holds the run state and the destination, and of Redis, which holds the journal."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Providers that need the adapter library: what is missing is said, nothing is imported unless used, errors keep what
-their SDK knew."""
+"""Tests providers that need the adapter library: what is missing is said, nothing is imported unless used, errors keep
+what their SDK knew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as an answer, in each protocol: parts by their kinds, ends by their names, nothing as nothing."""
+"""Tests what counts as an answer, in each protocol: parts by their kinds, ends by their names, nothing as nothing."""
 
 from __future__ import annotations
 

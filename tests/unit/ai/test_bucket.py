@@ -10,7 +10,7 @@ from support.clocks import ManualClock
 
 
 async def moments(rate: Rate, arrivals: list[float], drift: list[float]) -> list[float]:
-    """When requests go that come one after the other, each late by its drift."""
+    """Tell when requests go that come one after the other, each late by its drift."""
     clock = ManualClock()
     buckets = MemoryBuckets(clock)
     gone = []

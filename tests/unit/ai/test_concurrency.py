@@ -67,7 +67,7 @@ def test_an_endpoint_that_only_makes_more_calls_wait_is_not_asked_more():
 
 
 def test_an_endpoint_that_slows_down_but_brings_more_is_asked_more():
-    """As servers do that work on batches: half as fast each, but four times as many."""
+    """The simulated server works on batches, as servers do: half as fast each, but four times as many."""
     concurrency = Concurrency(ceiling=64)
     endpoint(concurrency, 1000, latency_of=lambda at_once: 0.1 * at_once**0.5)
     assert concurrency.limit > 60

@@ -17,7 +17,7 @@ LATER = Payer("run_2", "ann")
 
 
 class OwnTime:
-    """A clock that stands still until it is moved."""
+    """Stands still until it is moved."""
 
     def __init__(self) -> None:
         self.time = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

@@ -23,7 +23,8 @@ DOLLAR_A_TOKEN = {"gpt-4o-mini": ModelPrice(input=0.0, output=1_000_000.0)}
 
 
 class Plant:
-    """Models under a budget. Every answer costs `cost` dollars, and at most its limit; at worst it costs `longest`."""
+    """Asks models under a budget. Every answer costs `cost` dollars, and at most its limit; at worst it costs
+    `longest`."""
 
     def __init__(self, limit: float, cost: int = 2, ledger: MemoryBudgets | None = None, longest: int = 10) -> None:
         self.cost = cost
@@ -57,7 +58,7 @@ class Plant:
         return usage
 
     def usage(self, budget: Budget | None = None) -> Usage:
-        """A new usage under the run's budget, at the prices of the pipeline."""
+        """Return a new usage under the run's budget, at the prices of the pipeline."""
         usage = Usage(budget or self.budget)
         usage.prices = self.prices
         return usage

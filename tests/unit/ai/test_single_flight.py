@@ -1,4 +1,4 @@
-"""Two processes that share claims and a journal, and ask one model."""
+"""Tests two processes that share claims and a journal, and ask one model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TurningClock(ManualClock):
 
 
 class Fleet:
-    """Processes of one cluster."""
+    """Runs the processes of one cluster."""
 
     def __init__(self, *script) -> None:
         self.model, self.journal, self.clock = ScriptedModel(*script), MemoryJournal(), TurningClock()

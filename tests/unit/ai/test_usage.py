@@ -1,4 +1,4 @@
-"""What is charged where an endpoint says anything of the tokens."""
+"""Tests what is charged where an endpoint says anything of the tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service that is a process of its own must be given."""
+"""Tests what a service that is a process of its own must be given."""
 
 from __future__ import annotations
 

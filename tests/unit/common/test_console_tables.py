@@ -1,4 +1,4 @@
-"""Tables for people: what is shown whole, what is cut, and what a pipe gets."""
+"""Tests tables for people: what is shown whole, what is cut, and what a pipe gets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Terminal(io.StringIO):
 
 
 def printed(monkeypatch, columns: str | None, *, tty: bool) -> list[str]:
-    """The lines of a table on a stream, in a terminal of so many columns."""
+    """Return the lines of a table on a stream, in a terminal of so many columns."""
     monkeypatch.setenv("TERM", "xterm")
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)

@@ -31,7 +31,7 @@ async def bus():
 
 
 class Listening:
-    """A `ControlChannel` that follows, and what it heard."""
+    """Follows a `ControlChannel`, and keeps what it heard."""
 
     def __init__(self, bus: MemoryBus, service: str = "loader") -> None:
         self.heard: asyncio.Queue = asyncio.Queue()

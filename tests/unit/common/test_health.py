@@ -1,4 +1,4 @@
-"""What a service tells of itself: the decisions, and the endpoints on an in-process bus."""
+"""Tests what a service tells of itself: the decisions, and the endpoints on an in-process bus."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ class StoppedClock(SystemClock):
 
 
 class Endpoints:
-    """A service's health, served and asked."""
+    """Serves a service's health, and asks it."""
 
     def __init__(self, health: Health, stats: ProcessStats, stop: asyncio.Event, url: str) -> None:
         self.health = health
@@ -57,7 +57,7 @@ class Endpoints:
             return response.status, await response.json()
 
     async def numbers(self) -> dict[str, float]:
-        """Every sample by its name and the values of its labels, which come in the order of their names."""
+        """Return every sample by its name and the values of its labels, which come in the order of their names."""
         async with aiohttp.ClientSession() as session, session.get(f"{self._url}/metrics") as response:
             assert response.status == 200
             assert response.content_type == "text/plain"

@@ -43,7 +43,7 @@ RECORDS = [Record(name) for name in ("ann", "ben", "cid", "dan")]
 
 
 class Plant:
-    """A worker's processes, one after the other, over one store of marks."""
+    """Runs a worker's processes, one after the other, over one store of marks."""
 
     def __init__(self, deadly: str | None = None, risk: Risk = USER_CODE) -> None:
         self.marks = DyingMarks()
@@ -70,7 +70,7 @@ class Plant:
         )
 
     async def until_it_ends(self) -> tuple[list[str], int]:
-        """Its outcomes, and how many processes died."""
+        """Run until the end, and return the outcomes and how many processes died."""
         for deaths in range(20):
             try:
                 return await self.handle(), deaths

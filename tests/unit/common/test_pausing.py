@@ -1,4 +1,4 @@
-"""A worker whose upstream is away: what it takes, what it holds, what it lets pass."""
+"""Tests a worker whose upstream is away: what it takes, what it holds, what it lets pass."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_sits_out_only_where_nothing_else_is_to_be_done(opened_for, idle, got
 
 
 class Plant:
-    """A worker on a bus in this process. `handled` are the runs it handled, in order."""
+    """Runs a worker on a bus in this process. `handled` are the runs it handled, in order."""
 
     def __init__(self, bus: MemoryBus, **worker) -> None:
         self.bus = bus
@@ -92,7 +92,7 @@ class Plant:
                 await asyncio.sleep(0.01)
 
     async def told(self) -> list[StageDelayed]:
-        """What was said of waiting so far."""
+        """Return what was said of waiting so far."""
         subscription = await self.bus.subscribe(flow.FACTS_QUEUE, prefetch=100)
         count, facts = await self.bus.depth(flow.FACTS_QUEUE), []
         async with within(5):

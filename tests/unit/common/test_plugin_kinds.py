@@ -1,4 +1,4 @@
-"""Transforms, connectors, model providers and credential providers of installed packages."""
+"""Tests transforms, connectors, model providers and credential providers of installed packages."""
 
 from __future__ import annotations
 

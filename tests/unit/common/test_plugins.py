@@ -1,4 +1,4 @@
-"""What can be added to Loom, and what is said where it cannot be used."""
+"""Tests what can be added to Loom, and what is said where it cannot be used."""
 
 from __future__ import annotations
 

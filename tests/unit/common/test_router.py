@@ -1,4 +1,4 @@
-"""What a handler says of a batch's records, as messages: the one place where results meet routes."""
+"""Tests what a handler says of a batch's records, as messages: the one place where results meet routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who opens a SQLite file while another process does waits for it."""
+"""Tests that a process that opens a SQLite file while another does waits for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loom_dev.waiting import patience
 
 
 class Refused:
-    """A cursor that says when a statement of its was refused for the first time."""
+    """Is a cursor that says when a statement of its was refused for the first time."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor
@@ -33,7 +33,7 @@ class Refused:
 
 @pytest.fixture
 def held(tmp_path):
-    """A file that another connection has to itself, and a connection that finds it so."""
+    """Provide a file that another connection has to itself, and a connection that finds it so."""
     path = tmp_path / "a.db"
     with (
         closing(sqlite3.connect(path, isolation_level=None)) as holder,

@@ -1,4 +1,4 @@
-"""One record harms no others: the limits that a stage's work runs within, in their order."""
+"""Tests that one record harms no others: the limits that a stage's work runs within, in their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many subscriptions a worker has."""
+"""Tests how many subscriptions a worker has."""
 
 from __future__ import annotations
 

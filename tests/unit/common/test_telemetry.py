@@ -1,4 +1,4 @@
-"""What logs show of an error, and what they keep to themselves."""
+"""Tests what logs show of an error, and what they keep to themselves."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The user's synchronous code in threads that can be given up on."""
+"""Tests the user's synchronous code in threads that can be given up on."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ EXHAUSTED = BudgetExhausted(1.0, 0.9, 0.2)
 
 
 async def told(error: Exception | None, *, attempt: int = 1, exhausted: bool = False, late: bool = False):
-    """The facts that a worker tells of a batch whose handler paid for two calls, then raised `error`."""
+    """Return the facts that a worker tells of a batch whose handler paid for two calls, then raised `error`."""
     bus = MemoryBus()
     await bus.declare(TOPOLOGY)
 
@@ -131,7 +131,7 @@ async def test_what_was_paid_is_told_where_a_worn_out_process_fails_the_run():
 
 
 async def told_by(error: Exception, *, ends_meanwhile: bool = False, replaceable: bool = True):
-    """The two facts of a worker whose handler paid for a call, then raised `error`."""
+    """Return the two facts of a worker whose handler paid for a call, then raised `error`."""
     bus, guard, stop = MemoryBus(), EpochGuard(), asyncio.Event()
     await bus.declare(TOPOLOGY)
 

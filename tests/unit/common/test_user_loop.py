@@ -1,4 +1,4 @@
-"""The user's asynchronous code on a loop of its own."""
+"""Tests the user's asynchronous code on a loop of its own."""
 
 from __future__ import annotations
 

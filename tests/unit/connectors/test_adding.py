@@ -1,4 +1,4 @@
-"""How rows come into a table that holds rows, by what the pipeline says and by default."""
+"""Tests how rows come into a table that holds rows, by what the pipeline says and by default."""
 
 from __future__ import annotations
 

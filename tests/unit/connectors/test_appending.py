@@ -20,7 +20,7 @@ SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}, "t": {"type
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Ends the process here."""
 
 
 def appending_to(folder: Path, name: str = "out.csv", schema=None, **options):

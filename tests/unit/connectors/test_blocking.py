@@ -1,4 +1,4 @@
-"""Coroutines that wait for nothing, run without an event loop."""
+"""Tests coroutines that wait for nothing, run without an event loop."""
 
 from __future__ import annotations
 

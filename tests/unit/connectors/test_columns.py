@@ -1,4 +1,4 @@
-"""Columns of a table that is not there yet, and of rows that do not fit one."""
+"""Tests columns of a table that is not there yet, and of rows that do not fit one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any table that Python's writer writes is read back, in pages of any size, from any cursor."""
+"""Tests that any table that Python's writer writes is read back, in pages of any size, from any cursor."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ async def test_whatever_the_file_holds_the_same_records_are_read_in_pages_of_any
 @settings(max_examples=150, deadline=None)
 @given(rows=st.lists(ROW, min_size=1, max_size=8), broken=st.integers(0, 7), end=st.sampled_from(["\n", "\r\n"]))
 async def test_rows_in_are_records_out_and_kept_back(tmp_path_factory, rows, broken, end):
-    """Good rows that are quoted throughout, one of them with text after its closing quote."""
+    """The file holds good rows that are quoted throughout, one of them with text after its closing quote."""
     good = [[f"k{at}", row[1]] for at, row in enumerate(rows)]
     quoted = [",".join('"' + field.replace('"', '""') + '"' for field in row) for row in good]
     at = broken % len(quoted)

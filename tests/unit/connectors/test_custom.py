@@ -1,4 +1,4 @@
-"""Connectors of the user's own."""
+"""Tests connectors of the user's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as destinations: killed at any moment, columns that differ, places that cannot be written."""
+"""Tests files as destinations: killed at any moment, columns that differ, places that cannot be written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loom_connectors.sqlite import connector  # noqa: F401  # another user, as w
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Ends the process here."""
 
 
 def destination(folder: Path, location: str = "out.csv", mode: str | None = None):
@@ -32,7 +32,7 @@ def batch(position: int, *rows: dict, run: str = "run_1") -> LoadBatch:
 
 
 async def written(folder: Path, *rows: dict, location: str = "out.csv", mode: str | None = None, run: str = "run_1"):
-    """The file after a run that loaded each row as a batch."""
+    """Return the file after a run that loaded each row as a batch."""
     opened = destination(folder, location, mode)
     for position, values in enumerate(rows):
         await opened.load(batch(position, values, run=run))
@@ -133,7 +133,7 @@ async def test_the_same_batch_is_the_same_bytes(tmp_path):
 
 @pytest.fixture
 def locked_folder():
-    """A folder that this user may read and not write."""
+    """Provide a folder that this user may read and not write."""
     folder = Path(tempfile.mkdtemp())
     (folder / "out.csv").write_text("id\n")
     folder.chmod(0o555)

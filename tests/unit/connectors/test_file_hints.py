@@ -23,7 +23,7 @@ def zipped(*names: str) -> bytes:
 
 
 async def refused(folder, content, *, name="x.csv", **options) -> str:
-    """What is said beforehand, and by the worker that reads the file without having been asked."""
+    """Return what is said beforehand, and by the worker that reads the file without having been asked."""
     with pytest.raises(SourceError) as checked:
         await source_of(folder, content, name=name, **options).check()
     with pytest.raises(SourceError) as read:

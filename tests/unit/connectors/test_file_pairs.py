@@ -37,7 +37,7 @@ def folder():
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
-    """A header and its rows, all text."""
+    """Return a header and its rows, all text."""
     columns = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
     width = len(columns)
     return columns, draw(st.lists(st.lists(CELL | DECIMAL, min_size=width, max_size=width), max_size=6))
@@ -85,7 +85,7 @@ def fields_of(path: Path) -> list[list[str | None]]:
 
 
 def as_field(value: Any) -> str | None:
-    """What a CSV file says of a value."""
+    """Return what a CSV file says of a value."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -94,7 +94,7 @@ def as_field(value: Any) -> str | None:
 
 
 def is_field(found: str | None, value: Any) -> bool:
-    """Whether a field says the value, exactly."""
+    """Tell whether a field says the value, exactly."""
     if isinstance(value, dict | list):
         return found is not None and same(loads(found), value)
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Cursors of pages by key."""
+"""Tests cursors of pages by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which connector a location belongs to."""
+"""Tests which connector a location belongs to."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ def folder() -> Any:
 
 
 def stored(place: Path, table: str = "u") -> tuple[dict[str, str], list[tuple[Any, ...]]]:
-    """Declared types and rows of a table."""
+    """Return declared types and rows of a table."""
     with closing(sqlite3.connect(place / "x.db")) as db:
         types = dict(db.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall())
         return types, db.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
 
 
 def meant(declared: str, value: Any, original: Any) -> Any:
-    """The JSON value that a stored value says, by what its column is declared as."""
+    """Return the JSON value that a stored value says, by what its column is declared as."""
     if value is None:
         return None
     if declared == "JSON TEXT":
@@ -94,7 +94,7 @@ STORED = st.none() | INT64 | st.floats(allow_nan=False) | TEXT | DIGITS | st.jus
 @tried
 @given(st.lists(st.lists(STORED, min_size=len(AFFINITIES), max_size=len(AFFINITIES)), min_size=1, max_size=4))
 async def test_sqlite_into_a_like_table_of_sqlite(rows):
-    """Whatever SQLite made of a value when it was stored, the copy has the same storage class and value."""
+    """The copy must have the same storage class and value that SQLite made of a value when it was stored."""
     with folder() as name:
         place = Path(name)
         columns = ", ".join(f"c{at} {declared}" for at, declared in enumerate(AFFINITIES))

@@ -1,4 +1,4 @@
-"""A format reads and writes whatever storage its files lie in: here one that is no file system."""
+"""Tests that a format reads and writes whatever storage its files lie in: here one that is no file system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.memory_storage import MemoryStorage
 
 @pytest.fixture
 def bucket(monkeypatch) -> dict[str, bytes]:
-    """What lies in `memory://`."""
+    """Return what lies in `memory://`."""
     storage = MemoryStorage()
     monkeypatch.setattr(registry, "_storage", lambda scheme: storage)
     monkeypatch.setattr(registry, "STORAGES", {**registry.STORAGES, "memory": ""})
@@ -27,7 +27,7 @@ def source(folder, location: str):
 
 
 async def load(folder, location: str, mode: str, *numbers: int, run: str = "run_1") -> bool:
-    """What `finalize` says of a run with one batch for each number."""
+    """Load a run with one batch for each number, and return what `finalize` says."""
     config = LoadConfig(destination=location, mode=mode)
     destination = registry.open_destination(config, ConnectorContext(folder, Credentials({})))
     await destination.check()

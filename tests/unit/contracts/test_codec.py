@@ -1,4 +1,4 @@
-"""Messages survive the wire; what cannot be read says why."""
+"""Tests that messages survive the wire, and that what cannot be read says why."""
 
 import json
 
@@ -14,7 +14,7 @@ from loom_common.errors import UnreadableMessage
 
 
 class Arrived:
-    """A delivery, as far as decoding looks at it."""
+    """Is a delivery, as far as decoding looks at it."""
 
     def __init__(self, wire, **changes):
         self.body = changes.get("body", wire.body)

@@ -1,4 +1,4 @@
-"""The end of a run: its status, what is counted, and what the loader is asked."""
+"""Tests the end of a run: its status, what is counted, and what the loader is asked."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ LOADED = Tally(extracted=5, transformed=5, passed=5, loaded=5)
 
 @pytest.fixture
 async def unit():
-    """A run whose first slice was asked for."""
+    """Provide a run whose first slice was asked for."""
     async with run_state() as unit:
         await slices.open_partition(unit, RUN, 0, limit=None)
         await slices.release(unit, await the_run(unit))

@@ -18,7 +18,7 @@ LONG = 60.0
 
 
 class Facts:
-    """A queue whose messages come in groups."""
+    """Is a queue whose messages come in groups."""
 
     def __init__(self, bus: MemoryBus) -> None:
         self.bus = bus

@@ -1,4 +1,4 @@
-"""Which limit of failed records a run has passed."""
+"""Tests which limit of failed records a run has passed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When work counts as lost: a silent run beside an empty bus."""
+"""Tests when work counts as lost: a silent run beside an empty bus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prefetch limit finds itself: raised by one where work waits, halved where something gives way."""
+"""Tests that the prefetch limit finds itself: raised by one where work waits, halved where something gives way."""
 
 from dataclasses import replace
 

@@ -32,7 +32,7 @@ def batch(position: int, stage: Stage, tally: Tally) -> BatchFact:
 
 @pytest.fixture
 async def unit():
-    """A run of an embedded engine with one batch that ended and one that is in flight."""
+    """Provide a run of an embedded engine with one batch that ended and one that is in flight."""
     async with run_state(owner="engine_1", params={"day": "2026-01-01"}) as unit:
         await accounting.apply(
             unit, [batch(0, Stage.LOAD, LOADED), batch(1, Stage.TRANSFORM, Tally(extracted=5, transformed=5))]

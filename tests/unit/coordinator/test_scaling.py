@@ -1,4 +1,4 @@
-"""How many transformers finish in time, from what was measured."""
+"""Tests how many transformers finish in time, from what was measured."""
 
 import pytest
 from hypothesis import given

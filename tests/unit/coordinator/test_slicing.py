@@ -1,4 +1,4 @@
-"""Slices of a run: asked for one by one under credit, answered once, asked for again after a loss."""
+"""Tests slices of a run: asked for one by one under credit, answered once, asked for again after a loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUN = "run_1"
 
 @pytest.fixture
 async def unit():
-    """A run whose slices have two batches, and of which four may be in flight."""
+    """Provide a run whose slices have two batches, and of which four may be in flight."""
     async with run_state() as unit:
         yield unit
 

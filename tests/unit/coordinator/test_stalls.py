@@ -1,4 +1,4 @@
-"""When a stage owes a fact for too long."""
+"""Tests when a stage owes a fact for too long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ago(minutes: float) -> dt.datetime:
 
 
 def heard(waiting: float | None, last: float) -> Heard:
-    """Minutes ago."""
+    """Return what was heard minutes ago."""
     return Heard(None if waiting is None else ago(waiting), ago(last))
 
 

@@ -1,4 +1,4 @@
-"""What a run that has worked through all its records came to."""
+"""Tests what a run that has worked through all its records came to."""
 
 from __future__ import annotations
 

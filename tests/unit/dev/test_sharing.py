@@ -1,4 +1,4 @@
-"""How the tests are shared among workers."""
+"""Tests how the tests are shared among workers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the documents say can be typed, loaded and found: commands, files, keys, names."""
+"""Tests what the documents say can be typed, loaded and found: commands, files, keys, names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ BASE = {
 
 
 def found(program, arguments, *, whole):
-    """The command that `arguments` begin with. `whole`: they are all there, and can be read. Raises click's errors."""
+    """Return the command that `arguments` begin with. `whole`: they are all there, and can be read. Raises click's
+    errors."""
     command, rest = typer.main.get_command(PROGRAMS[program]), list(arguments)
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]
@@ -168,13 +169,13 @@ def _variables():
 
 @lru_cache
 def _read_as_they_are():
-    """Variables that code or tests look up by name, without a model."""
+    """Return the variables that code or tests look up by name, without a model."""
     files = [*ROOT.glob("*/*/src/**/*.py"), *ROOT.glob("tests/support/*.py")]
     return {name for file in files for name in re.findall(r'"(LOOM_[A-Z_]+)"', file.read_text(encoding="utf-8"))}
 
 
 def _is_beginning(name, text):
-    """`LOOM_MODELS_*`: several, by how they begin."""
+    """Tell whether a name such as `LOOM_MODELS_*` means several, by how they begin."""
     return re.search(rf"{name}_?\*", text) is not None or any(each.startswith(f"{name}_") for each in _variables())
 
 
@@ -183,7 +184,7 @@ def manifests():
 
 
 def test_every_name_in_operations_exists_in_the_manifests():
-    """Of Deployments, Jobs, Secrets, namespaces and labels: what an operator types or looks for."""
+    """The names are those of Deployments, Jobs, Secrets, namespaces and labels: what an operator types or looks for."""
     text, there = (ROOT / "docs/operations.md").read_text(encoding="utf-8"), manifests()
     named = set(re.findall(r"(?<=\s)(?:deploy|deployment|job|secret)/(loom-[\w-]+|\w+)(?=\s)", text))
     named |= {

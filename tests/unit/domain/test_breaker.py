@@ -12,7 +12,7 @@ POLICY = Policy(failures=5, open_seconds=60.0, successes=3)
 
 
 def after(story: str, policy: Policy = POLICY) -> tuple[Breaker, float]:
-    """A breaker with a past: `F` a call that failed, `S` one that was answered, `.` ten seconds in which nothing
+    """Return a breaker with a past: `F` a call that failed, `S` one that was answered, `.` ten seconds in which nothing
     happens. A call that is not let through did not happen."""
     breaker, now = Breaker(policy), 0.0
     for event in story:

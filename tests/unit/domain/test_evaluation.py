@@ -1,4 +1,4 @@
-"""What a pipeline file may say of evaluators that ask a model, and what it is told where it is wrong."""
+"""Tests what a pipeline file may say of evaluators that ask a model, and what it is told where it is wrong."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How many records may come to a bad end, for CI."""
+"""Tests how many records may come to a bad end, for CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Quality gates, scenario by scenario with their exact words (design.md, section 8), and what holds for all scores."""
+"""Tests quality gates, scenario by scenario with their exact words (design.md, section 8), and what holds for all
+scores."""
 
 import pytest
 from hypothesis import given

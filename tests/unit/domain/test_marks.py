@@ -1,4 +1,4 @@
-"""What the marks of a batch say about its records."""
+"""Tests what the marks of a batch say about its records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loom_common.domain.marks import Mark
 
 
 def died(mark: Mark, record: str | None, by: str) -> Mark:
-    """The mark after its process died over `record`, and `by` took the batch up."""
+    """Return the mark after its process died over `record`, and `by` took the batch up."""
     started = mark if record is None else mark.starting(record)
     return started.taken_over(by)
 

@@ -1,4 +1,4 @@
-"""Values of Python that are given an exact JSON form, and those that are refused by their type."""
+"""Tests values of Python that are given an exact JSON form, and those that are refused by their type."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_value_without_a_json_form_is_refused_by_field_and_type_and_never_show
 
 
 def test_numbers_of_numpy_keep_their_digits_and_their_kind(monkeypatch):
-    """By its protocol, because NumPy is no dependency."""
+    """NumPy is recognised by its protocol, because it is no dependency."""
     module = ModuleType("numpy")
     monkeypatch.setitem(sys.modules, "numpy", module)
 

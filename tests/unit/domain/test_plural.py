@@ -1,4 +1,4 @@
-"""Numbers and their nouns."""
+"""Tests numbers and their nouns."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a pipeline file says about failing and about time."""
+"""Tests what a pipeline file says about failing and about time."""
 
 from __future__ import annotations
 

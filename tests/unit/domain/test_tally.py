@@ -1,4 +1,4 @@
-"""The ledger: every record ends in exactly one count."""
+"""Tests that every record ends in exactly one count of the ledger."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Locations are shown without what they hide."""
+"""Tests that locations are shown without what they hide."""
 
 import pytest
 

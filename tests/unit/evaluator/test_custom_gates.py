@@ -1,4 +1,4 @@
-"""The gate a pipeline names."""
+"""Tests the gate a pipeline names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`embedding_similarity`: the model that the package ships, offline."""
+"""Tests `embedding_similarity`: the model that the package ships, offline."""
 
 import socket
 

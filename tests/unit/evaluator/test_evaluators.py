@@ -1,4 +1,4 @@
-"""Each evaluator: what it scores, what it explains, and what it cannot judge."""
+"""Tests each evaluator: what it scores, what it explains, and what it cannot judge."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A transformed batch in, judged records out."""
+"""Tests that a transformed batch in gives judged records out."""
 
 import pytest
 

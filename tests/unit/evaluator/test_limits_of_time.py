@@ -1,4 +1,4 @@
-"""Evaluators that do not come back, and gates that do not."""
+"""Tests evaluators that do not come back, and gates that do not."""
 
 from __future__ import annotations
 

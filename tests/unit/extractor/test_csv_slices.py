@@ -1,4 +1,4 @@
-"""Slices of a real file: a late replica, a bad line, a duplicate, a missing key."""
+"""Tests slices of a real file: a late replica, a bad line, a duplicate, a missing key."""
 
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.caching.plan_cache import PlanCache

@@ -13,7 +13,7 @@ from loom_extractor.identity import identified
 
 
 class ListSource:
-    """A source whose cursor is the number of records before it."""
+    """Is a source whose cursor is the number of records before it."""
 
     def __init__(self, keys):
         self.records = [

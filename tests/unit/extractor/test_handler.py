@@ -1,4 +1,4 @@
-"""A slice in, batches out."""
+"""Tests that a slice in gives batches out."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ def ragged(number: int) -> ReadRecord:
 
 
 class Harness:
-    """An extractor with a source of its own."""
+    """Runs an extractor with a source of its own."""
 
     def __init__(self, folder, records, **extract):
         definition: Mapping[str, object] = {

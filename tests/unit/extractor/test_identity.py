@@ -1,4 +1,4 @@
-"""Who a record is."""
+"""Tests who a record is."""
 
 import pytest
 

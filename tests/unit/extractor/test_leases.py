@@ -1,4 +1,4 @@
-"""Connections kept for the next message."""
+"""Tests connections kept for the next message."""
 
 from loom_common.caching.resource_cache import ResourceCache
 

@@ -1,4 +1,4 @@
-"""What becomes of rows that the first destination does not take."""
+"""Tests what becomes of rows that the first destination does not take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluated batch in, rows in the destination."""
+"""Tests that an evaluated batch in gives rows in the destination."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from support.handling import outgoing_of
 
 
 class MemoryDestination:
-    """A destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
+    """Is a destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
 
     location = "memory:destination"
     stages = False
@@ -60,7 +60,7 @@ def _bad(row):
 
 
 class Harness:
-    """A loader with a destination of its own."""
+    """Runs a loader with a destination of its own."""
 
     def __init__(self, folder, destination=None, extract=None, **load):
         self.plan = Plan(

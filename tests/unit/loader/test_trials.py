@@ -1,4 +1,5 @@
-"""Where the loader opens the destinations of a trial: both beside their places, and in place of the trial before."""
+"""Tests where the loader opens the destinations of a trial: both beside their places, and in place of the trial
+before."""
 
 from __future__ import annotations
 

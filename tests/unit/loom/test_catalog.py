@@ -1,4 +1,4 @@
-"""Finding pipelines by path, by name, and by registration."""
+"""Tests finding pipelines by path, by name, and by registration."""
 
 import pytest
 
@@ -17,7 +17,7 @@ load: {{destination: b.csv}}
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with two pipelines, and YAML files that are none."""
+    """Provide a project with two pipelines, and YAML files that are none."""
     monkeypatch.chdir(tmp_path)
     for path, name in [("pipelines/one.yaml", "one"), ("two/pipeline.yml", "two")]:
         (tmp_path / path).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""`loom.yaml`, and what it makes of the settings of the services."""
+"""Tests `loom.yaml`, and what it makes of the settings of the services."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCre
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A working directory without LOOM_* in the environment."""
+    """Provide a working directory without LOOM_* in the environment."""
     monkeypatch.chdir(tmp_path)
     for name in (
         "BUS_URL",

@@ -1,4 +1,4 @@
-"""`loom config`: make, show, check, change."""
+"""Tests `loom config`: make, show, check, change."""
 
 import json
 

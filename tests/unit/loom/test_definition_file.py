@@ -1,4 +1,4 @@
-"""A pipeline file: every mistake at once, each with its place."""
+"""Tests a pipeline file: every mistake at once, each with its place."""
 
 import json
 
@@ -31,7 +31,7 @@ load:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A working directory that holds a pipeline's files."""
+    """Provide a working directory that holds a pipeline's files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prompts").mkdir()
     (tmp_path / "context").mkdir()

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes."""
+"""Tests what a person sees while a run goes."""
 
 import io
 

@@ -91,7 +91,7 @@ def test_every_mistake_is_told_in_one_round_whichever_part_of_it_is_wrong(tmp_pa
 
 
 def test_no_rule_about_several_keys_waits_until_each_key_is_right():
-    """A validator that runs after the fields would: such rules stand in `mistakes` instead."""
+    """A validator that runs after the fields would wait: such rules stand in `mistakes` instead."""
     for module in pkgutil.walk_packages(loom_common.domain.__path__, "loom_common.domain."):
         importlib.import_module(module.name)
     sections, found = [Section], []

@@ -1,4 +1,4 @@
-"""Rates and remaining time from one word of progress to the next."""
+"""Tests rates and remaining time from one word of progress to the next."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The report for people, and how numbers are written."""
+"""Tests the report for people, and how numbers are written."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A waiting run says what for and until when."""
+"""Tests that a waiting run says what for and until when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in YAML itself, and where keys stand."""
+"""Tests mistakes in YAML itself, and where keys stand."""
 
 import re
 

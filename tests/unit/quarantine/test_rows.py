@@ -1,4 +1,4 @@
-"""From a message to rows."""
+"""Tests how a message becomes rows."""
 
 import datetime as dt
 

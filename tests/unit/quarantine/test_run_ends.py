@@ -1,4 +1,4 @@
-"""Which ends of a replay resolve what it took up."""
+"""Tests which ends of a replay resolve what it took up."""
 
 import pytest
 

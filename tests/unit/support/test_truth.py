@@ -52,7 +52,7 @@ TRUE = Books(
 
 
 def but(**changes):
-    """True books, but for these values: of the run's tally, else of the run."""
+    """Return true books, but for these values: of the run's tally, else of the run."""
     tally = {**TALLY, **{name: value for name, value in changes.items() if name in TALLY}}
     rest = {name: value for name, value in changes.items() if name not in TALLY}
     return replace(TRUE, run={**RUN, "tally": tally, **rest})
@@ -151,7 +151,7 @@ def test_commands_that_carry_out_runs_are_watched(arguments, does):
 
 
 async def test_a_watched_command_that_left_untrue_books_fails_its_test(tmp_path):
-    """A run that says it loaded two rows of a file that has one."""
+    """The run says that it loaded two rows of a file that has one."""
     settings = Settings(project_dir=tmp_path, state=StateSettings(url=f"sqlite:///{tmp_path}/.loom/loom.db"))
     (tmp_path / ".loom").mkdir()
     await prepare(settings)
@@ -164,7 +164,7 @@ async def test_a_watched_command_that_left_untrue_books_fails_its_test(tmp_path)
 
 
 def enter(path, tally):
-    """A run that succeeded, by its own account."""
+    """Enter a run that succeeded, by its own account."""
     values = {
         "run_id": "run_1", "pipeline_name": "p", "pipeline_version": "1", "execution_date": "2026-01-01",
         "started_at": "2026-01-01", "completed_at": "2026-01-01", "status": "succeeded", "plan": "x", "params": "{}",

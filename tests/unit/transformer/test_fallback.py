@@ -1,4 +1,4 @@
-"""What answers for a record where the first model does not."""
+"""Tests what answers for a record where the first model does not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OPEN = BreakerOpen("model small", probe_in=60, opened_for=0, opening=1)
 
 
 def by_model(**answers):
-    """A script: what each model does, every time."""
+    """Write a script: what each model does, every time."""
 
     def turn(call):
         turn = answers[call.model]
@@ -51,7 +51,7 @@ def by_model(**answers):
 
 
 class Plant:
-    """A transform of one plan, and what it was asked."""
+    """Holds a transform of one plan, and what it was asked."""
 
     def __init__(self, tmp_path, script, journal=None, **transform):
         self.plan = plan_of({**AI, **transform})

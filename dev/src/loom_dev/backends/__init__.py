@@ -1,4 +1,4 @@
-"""Private RabbitMQ, Postgres and Redis servers on loopback, which end with the process that started them.
+"""Runs private RabbitMQ, Postgres and Redis servers on loopback, which end with the process that started them.
 
 They run in containers where a Docker daemon answers, and otherwise from Debian packages, as processes outside of any
 system service."""

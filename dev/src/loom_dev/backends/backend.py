@@ -1,4 +1,4 @@
-"""What RabbitMQ, Postgres and Redis have in common: a folder, a start, and three ways to end."""
+"""Defines what RabbitMQ, Postgres and Redis have in common: a folder, a start, and three ways to end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READY_SECONDS = 90.0
 
 
 class Backend(ABC):
-    """A private server on loopback with a random password.
+    """Is a private server on loopback with a random password.
 
     `start` and `restart` return when it serves. Ports, password and data outlive `stop` and `kill`, so that its URL
     stays valid; `close` kills it and removes everything."""
@@ -50,13 +50,13 @@ class Backend(ABC):
 
     @property
     def port(self) -> int:
-        """The port of its own protocol."""
+        """Return the port of its own protocol."""
         return self.ports[self.port_names[0]]
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """Its URL, with user and password."""
+        """Return its URL, with user and password."""
 
     @abstractmethod
     def programs(self) -> Sequence[Program]:
@@ -76,7 +76,7 @@ class Backend(ABC):
 
     @property
     def pid(self) -> int:
-        """The pid of its process, for measurements and faults; 0 while it does not run."""
+        """Return the pid of its process, for measurements and faults; 0 while it does not run."""
         return self._host.pid if self._host else 0
 
     def start(self) -> Self:

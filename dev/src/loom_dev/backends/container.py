@@ -1,4 +1,4 @@
-"""A backend in a container, where a Docker daemon answers."""
+"""Runs a backend in a container, where a Docker daemon answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What to run: an image, its settings, and its port mapping."""
+    """Says what to run: an image, its settings, and its port mapping."""
 
     name: str
     ports: Mapping[int, int]
@@ -40,7 +40,7 @@ def docker_answers() -> bool:
 
 
 class ContainerHost:
-    """One container. The reaper that testcontainers starts removes it when its owner has ended."""
+    """Runs one container. The reaper that testcontainers starts removes it when its owner has ended."""
 
     def __init__(self, image: Image) -> None:
         from testcontainers.core.container import DockerContainer
@@ -68,7 +68,7 @@ class ContainerHost:
 
     @property
     def pid(self) -> int:
-        """The server's pid on the daemon's machine; 0 while it does not run."""
+        """Return the server's pid on the daemon's machine; 0 while it does not run."""
         return int(self._docker.attrs["State"]["Pid"]) if self.running else 0
 
     def start(self) -> None:

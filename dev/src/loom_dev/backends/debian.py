@@ -1,4 +1,4 @@
-"""Server programs from Debian packages, which are installed where they are missing and that is allowed."""
+"""Finds server programs from Debian packages, which are installed where they are missing and that is allowed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Debian package and the folders of its programs."""
+    """Names a Debian package and the folders of its programs."""
 
     name: str
     folders: tuple[str, ...]

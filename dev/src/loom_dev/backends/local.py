@@ -1,4 +1,4 @@
-"""A backend as private processes on this machine."""
+"""Runs a backend as private processes on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STOP_SECONDS = 20.0
 
 
 class Process:
-    """One program and the watchdog that ends it with this process."""
+    """Runs one program and the watchdog that ends it with this process."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -84,7 +84,7 @@ class Process:
 
 
 class LocalHost:
-    """The programs of one backend, started in order and ended in reverse."""
+    """Runs the programs of one backend, started in order and ended in reverse."""
 
     def __init__(self, programs: Sequence[Program]) -> None:
         self._programs = programs
@@ -96,7 +96,7 @@ class LocalHost:
 
     @property
     def pid(self) -> int:
-        """The server's pid; 0 while it does not run."""
+        """Return the server's pid; 0 while it does not run."""
         return self._processes[-1].pid if self._processes else 0
 
     def start(self) -> None:

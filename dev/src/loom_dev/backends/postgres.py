@@ -1,4 +1,4 @@
-"""A private Postgres server."""
+"""Runs a private Postgres server."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def unprivileged_user() -> pwd.struct_passwd | None:
 
 
 class Postgres(Backend):
-    """Postgres. Without `durable`, a commit survives the server's crash but not the machine's."""
+    """Runs Postgres. Without `durable`, a commit survives the server's crash but not the machine's."""
 
     name = "postgres"
     port_names = ("postgres",)
 
     @property
     def url(self) -> str:
-        """The DSN of the database `postgres`, as its superuser."""
+        """Return the DSN of the database `postgres`, as its superuser."""
         return self.url_of("postgres")
 
     def url_of(self, database: str) -> str:

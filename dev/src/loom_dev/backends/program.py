@@ -1,4 +1,4 @@
-"""A server program as data: its command, its user, and the signals that end it."""
+"""Describes a server program as data: its command, its user, and the signals that end it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A server that stays in the foreground, so that the process that starts it owns it."""
+    """Describes a server that stays in the foreground, so that the process that starts it owns it."""
 
     name: str
     command: tuple[str, ...]
@@ -27,5 +27,5 @@ class Program:
 
     @property
     def log(self) -> Path:
-        """The file of its output."""
+        """Return the file of its output."""
         return self.folder / f"{self.name}.log"

@@ -1,4 +1,4 @@
-"""A private RabbitMQ server, with its management and metrics plugins."""
+"""Runs a private RabbitMQ server, with its management and metrics plugins."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CALM_SCHEDULERS = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 class RabbitMQ(Backend):
-    """A RabbitMQ server."""
+    """Runs a RabbitMQ server."""
 
     name = "rabbitmq"
     port_names = ("amqp", "management", "metrics", "distribution", "epmd")
@@ -38,7 +38,7 @@ class RabbitMQ(Backend):
 
     @property
     def url(self) -> str:
-        """The AMQP URL of the default virtual host."""
+        """Return the AMQP URL of the default virtual host."""
         return self._url("%2F")
 
     def _url(self, vhost: str) -> str:
@@ -46,7 +46,7 @@ class RabbitMQ(Backend):
 
     @property
     def management_url(self) -> str:
-        """The address of the HTTP API and web page, without user and password."""
+        """Return the address of the HTTP API and web page, without user and password."""
         return f"http://127.0.0.1:{self.ports['management']}"
 
     def _environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A private Redis server."""
+"""Runs a private Redis server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATABASES = 10_000
 
 
 class Redis(Backend):
-    """A Redis server that keeps its data in memory only, unless `durable`."""
+    """Runs a Redis server that keeps its data in memory only, unless `durable`."""
 
     name = "redis"
     port_names = ("redis",)

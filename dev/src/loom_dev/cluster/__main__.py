@@ -1,4 +1,4 @@
-"""`python -m loom_dev.cluster up | down | clean`, which `make up`, `make down` and `make clean` call."""
+"""Implements `python -m loom_dev.cluster up | down | clean`, which `make up`, `make down` and `make clean` call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cluster in containers, by docker-compose.yml."""
+"""Runs the cluster in containers, by docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_dev.waiting import until
 
 
 class ComposeCluster:
-    """The three servers and six services, run by Docker Compose."""
+    """Runs the three servers and six services by Docker Compose."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place

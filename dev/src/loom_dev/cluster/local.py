@@ -1,4 +1,4 @@
-"""The cluster as private processes on this machine."""
+"""Runs the cluster as private processes on this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loom_dev.waiting import until
 
 
 class LocalCluster:
-    """RabbitMQ, Postgres, Redis and the services under one supervisor."""
+    """Runs RabbitMQ, Postgres, Redis and the services under one supervisor."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place

@@ -1,4 +1,4 @@
-"""The folders of a cluster, and the passwords and ports that it keeps from one `make up` to the next."""
+"""Keeps the folders of a cluster, and the passwords and ports that it keeps from one `make up` to the next."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DATABASE = "loom"
 
 @dataclass(frozen=True, slots=True)
 class ClusterFolder:
-    """The folders of the cluster of one project."""
+    """Names the folders of the cluster of one project."""
 
     project: Path
 
     @property
     def folder(self) -> Path:
-        """The folder of its files, which only its owner can read."""
+        """Return the folder of its files, which only its owner can read."""
         return self.project / ".loom" / "cluster"
 
     @property
@@ -49,7 +49,7 @@ class ClusterFolder:
 
     @property
     def env_file(self) -> Path:
-        """The file that `loom run --cluster` reads. It exists while the cluster runs."""
+        """Return the file that `loom run --cluster` reads. It exists while the cluster runs."""
         return self.folder / "env"
 
     @property

@@ -1,4 +1,4 @@
-"""The six services, and how to see from outside whether they serve."""
+"""Describes the six services, and how to see from outside whether they serve."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 64
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service, whose module is `loom_<name>`. A replica serves once it consumes `queue`."""
+    """Describes a service, whose module is `loom_<name>`. A replica serves once it consumes `queue`."""
 
     name: str
     queue: str
@@ -25,7 +25,7 @@ class Service:
 
     @property
     def variable(self) -> str:
-        """The variable that sets its number of replicas: `TRANSFORMERS=3`."""
+        """Return the variable that sets its number of replicas: `TRANSFORMERS=3`."""
         return f"{self.name.upper()}S"
 
 

@@ -78,7 +78,7 @@ ALIVE = ("STARTING", "RUNNING", "BACKOFF")
 
 
 class Supervisor:
-    """The process that runs the cluster's programs, restarts those that end, and ends all on request."""
+    """Is the process that runs the cluster's programs, restarts those that end, and ends all on request."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place
@@ -91,7 +91,7 @@ class Supervisor:
 
     @property
     def pid(self) -> int:
-        """Its pid; 0 where it does not run."""
+        """Return its pid; 0 where it does not run."""
         try:
             return int(self._calls.getPID())
         except (OSError, xmlrpc.client.ProtocolError):

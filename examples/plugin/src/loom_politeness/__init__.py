@@ -1,1 +1,1 @@
-"""An example of a plugin package for Loom."""
+"""Shows a plugin package for Loom by example."""

@@ -1,4 +1,4 @@
-"""The evaluator `politeness`."""
+"""Implements the evaluator `politeness`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOM_PLUGIN_API = 1
 
 
 class Politeness(PluginEvaluator):
-    """The share of an output's words that are not rude."""
+    """Gives the share of an output's words that are not rude."""
 
     rude: list[str] = Field(min_length=1, description="Words that count as rude, whatever their case.")
 

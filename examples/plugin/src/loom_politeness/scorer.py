@@ -1,4 +1,4 @@
-"""The scorer `exclamations`."""
+"""Implements the scorer `exclamations`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ LOOM_PLUGIN_API = 1
 
 
 def exclamations(text: str) -> dict[str, int]:
-    """How often a text exclaims."""
+    """Count how often a text exclaims."""
     return {"exclamations": text.count("!")}

@@ -1,4 +1,4 @@
-"""Loom from Python: `result = await Loom().run_pipeline(Loom().load_pipeline("x.yaml"))`."""
+"""Offers Loom to Python code: `result = await Loom().run_pipeline(Loom().load_pipeline("x.yaml"))`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from loom_quarantine.queries import RecordFilter
 
 
 class Pipeline(domain.Pipeline):
-    """A pipeline: loaded from a file, or built in Python. Relative paths start at the file's folder, else here."""
+    """Is a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else here."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the pipeline start."""
+        """Return the folder where relative paths of the pipeline start."""
         return self._folder
 
     def definition(self) -> dict[str, Any]:
@@ -38,18 +38,18 @@ class Pipeline(domain.Pipeline):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run came to. `report` has everything `loom run --format json` prints."""
+    """Says what a run came to. `report` has everything `loom run --format json` prints."""
 
     report: RunReport
 
     @property
     def run_id(self) -> str:
-        """For `loom status`, `loom resume`, `loom quarantine retry`."""
+        """Return the run's id, for `loom status`, `loom resume` and `loom quarantine retry`."""
         return self.report.run_id
 
     @property
     def status(self) -> str:
-        """`succeeded`, `partial`, `failed` or `cancelled`."""
+        """Return the status: `succeeded`, `partial`, `failed` or `cancelled`."""
         return self.report.status
 
     @property
@@ -64,17 +64,17 @@ class RunResult:
 
     @property
     def beyond_limits(self) -> list[str]:
-        """The limits of the pipeline's `fail_on` that the run is beyond, each in words."""
+        """Return the limits of the pipeline's `fail_on` that the run is beyond, each in words."""
         return passed(self.report.fail_on, self.report.records)
 
     @property
     def cost_total(self) -> float:
-        """USD."""
+        """Return the cost in USD."""
         return self.report.cost["total"]
 
 
 class Loom:
-    """A project: its configuration, its pipelines, its runs. Holds no connection between calls."""
+    """Is a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
 
     def __init__(self, config_path: str | Path | None = None) -> None:
         self._config = LoomConfig.load(Path(config_path) if config_path else None)
@@ -127,25 +127,25 @@ class Loom:
         raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
 
     async def get_status(self, run_id: str) -> dict[str, Any] | None:
-        """What `loom status RUN --format json` prints; None where there is no such run."""
+        """Return what `loom status RUN --format json` prints; None where there is no such run."""
         async with open_views(self._config) as views:
             run = await views.run(run_id)
         return None if run is None else run.as_json()
 
     async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> list[dict[str, Any]]:
-        """What `loom lineage --format json` prints."""
+        """Return what `loom lineage --format json` prints."""
         async with open_views(self._config) as views:
             return [each.as_json() for each in await views.lineage(pipeline_name, run_id)]
 
     async def get_costs(self, pipeline_name: str, by: str = "day") -> list[dict[str, Any]]:
-        """What the pipeline's runs cost by `day`, `week` or `month`: the spans of `loom cost --format json`."""
+        """Return what the pipeline's runs cost by `day`, `week` or `month`: the spans of `loom cost --format json`."""
         async with open_views(self._config) as views:
             return [each.as_json() for each in await views.costs(pipeline_name, by)]
 
     async def get_quarantined_records(
         self, pipeline_name: str | None = None, run_id: str | None = None, limit: int = 50, **more: Any
     ) -> list[dict[str, Any]]:
-        """What `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`: `stage`,
-        `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
+        """Return what `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`:
+        `stage`, `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
         async with open_views(self._config) as views:
             return await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)

@@ -1,4 +1,5 @@
-"""Connectors of your own: subclass `DataConnector`, register it under a scheme, use it as `scheme://...`."""
+"""Shows how to add a connector of your own: subclass `DataConnector`, register it under a scheme, use it as
+`scheme://...`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded engine: the six services in this process, on the in-process bus. Nothing to start."""
+"""Runs the embedded engine: the six services in this process, on the in-process bus. Nothing to start."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def embedded(settings: Settings) -> AsyncIterator[tuple[Platform, str]]:
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What ended the engine: the first error of the group, however deep."""
+    """Return what ended the engine: the first error of the group, however deep."""
     first = group.exceptions[0]
     return _cause(first) if isinstance(first, BaseExceptionGroup) else first
 
@@ -60,7 +60,7 @@ async def prepare(settings: Settings) -> None:
 
 
 def _services(platform: Platform, owner: str) -> list[Service]:
-    """In the order they stop: who speaks before who listens, the coordinator last."""
+    """Return the services in the order they stop: who speaks before who listens, the coordinator last."""
     import loom_coordinator.service
     import loom_evaluator.service
     import loom_extractor.service
@@ -91,7 +91,7 @@ async def _until_idle(platform: Platform) -> None:
 
 @contextmanager
 def claim(project: Path) -> Iterator[str]:
-    """An engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
+    """Claim an engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
     interrupted ones. The kernel drops a dead process's locks."""
     folder = project / ".loom" / "engines"
     owner = f"engine-{os.getpid()}-{secrets.token_hex(3)}"
@@ -112,7 +112,7 @@ def _opened(path: Path) -> TextIO:
 
 
 def alive(project: Path, owner: str | None) -> bool:
-    """Whether the embedded engine of that id still runs."""
+    """Tell whether the embedded engine of that id still runs."""
     if owner is None:
         return False
     try:

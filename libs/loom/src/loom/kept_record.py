@@ -1,4 +1,4 @@
-"""All that is known of one record that was kept back: what went in, what was asked and answered, what it cost.
+"""Collects all that is known of one record that was kept back: what went in, what was asked and answered, what it cost.
 
 The quarantine's table holds the record, run state its scores, the journal its calls and the payload store its plan. The
 services that own them do not know of each other, so their answers are put together here."""
@@ -28,7 +28,7 @@ from loom_quarantine.queries import KeptRow
 
 @dataclass(frozen=True, slots=True)
 class KeptTime(Shown):
-    """One time that a record was kept back."""
+    """Is one time that a record was kept back."""
 
     run_id: str
     failure_stage: str
@@ -39,7 +39,7 @@ class KeptTime(Shown):
 
 @dataclass(frozen=True, slots=True)
 class RecordStory(Shown):
-    """One record that was kept back, as a run kept it back, with what came before and after."""
+    """Is one record that was kept back, as a run kept it back, with what came before and after."""
 
     row: KeptRow
     prompt: str | None
@@ -56,16 +56,16 @@ class RecordStory(Shown):
 
     @property
     def cost(self) -> float | None:
-        """USD; None where it is not known."""
+        """Return the cost in USD; None where it is not known."""
         return None if self.calls is None else sum(each.cost for each in self.calls)
 
     @property
     def details(self) -> dict[str, Any]:
-        """What the stage said of the failure besides its reason, without the prompt."""
+        """Return what the stage said of the failure besides its reason, without the prompt."""
         return {name: value for name, value in (self.row.error_details or {}).items() if name != "prompt"}
 
     def as_json(self) -> dict[str, Any]:
-        """The document of `loom quarantine show --format json`."""
+        """Return the document of `loom quarantine show --format json`."""
         row = self.row
         resolved_by = row.replay_run_id if row.resolution_action in ("reprocessed", "manual_fix") else None
         return {

@@ -1,4 +1,4 @@
-"""Quality gates of your own: a class with `apply(scores) -> bool | Verdict`."""
+"""Offers quality gates of your own: a class with `apply(scores) -> bool | Verdict`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation with a Loom: start, follow and command runs. The same words embedded and in a cluster."""
+"""Starts, follows and commands runs as one client of the bus. The same words embedded and in a cluster."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Event = RunProgress | RunFinished
 
 
 class Session:
-    """One client of the bus. Open with `open_session`."""
+    """Is one client of the bus. Open with `open_session`."""
 
     def __init__(self, bus: Bus, queue: str, events: Subscription) -> None:
         self._bus = bus
@@ -151,8 +151,8 @@ def _rejection(said: RunRejected) -> ConfigurationError:
 
 @asynccontextmanager
 async def open_session(config: LoomConfig, *, cluster: bool, wait: bool = False) -> AsyncIterator[Session]:
-    """Embedded: the six services run in this process until the session ends; with `wait`, they wait for upstreams that
-    were never there. Cluster: a client of its bus."""
+    """Open a session; embedded, the six services run in this process until the session ends; with `wait`, they wait for
+    upstreams that were never there. Cluster: a client of its bus."""
     if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     if cluster:
@@ -175,8 +175,9 @@ async def open_session(config: LoomConfig, *, cluster: bool, wait: bool = False)
 
 
 async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
-    """The report of an embedded run that ended, once its session is closed. A run that ended before its time is told of
-    at once; what the loader then put in place, or removed, is in the state database. A cluster's is as it was told."""
+    """Return the report of an embedded run that ended, once its session is closed. A run that ended before its time is
+    told of at once; what the loader then put in place, or removed, is in the state database. A cluster's is as it was
+    told."""
     if config.distributed or report.status == "succeeded":
         return report
     async with open_views(config) as views:
@@ -184,7 +185,7 @@ async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
 
 
 class EmbeddedSession(Session):
-    """Minds that other embedded engines may be at work on the same state database."""
+    """Runs embedded, and takes into account that other embedded engines may be at work on the same state database."""
 
     def __init__(self, bus: Bus, queue: str, events: Subscription, config: LoomConfig, owner: str) -> None:
         super().__init__(bus, queue, events)
@@ -198,7 +199,8 @@ class EmbeddedSession(Session):
         return await super().resume(run_id, budget)
 
     async def cancel(self, run_id: str) -> RunAccepted:
-        """Where another process is at work on the run: leave word for it, and wait until it has heeded it."""
+        """Cancel the run; where another process is at work on it, leave a request for it, and wait until it has been
+        heeded."""
         if await self._busy(run_id):
             async with open_views(self._config) as views:
                 await views.want(run_id, "cancel")

@@ -50,7 +50,7 @@ class Views:
             return await run_rows.find(connection, run_id)
 
     async def run(self, run_id: str) -> ShownRun | None:
-        """A run's report, with when it ran, with what, and what holds it up; None where there is no such run."""
+        """Return a run's report, with when it ran, with what, and what holds it up; None where there is no such run."""
         async with self._engine.connect() as connection:
             return await runs.shown(connection, run_id, self._alive)
 
@@ -65,12 +65,12 @@ class Views:
             return await runs.report(connection, run_id)
 
     async def history(self, pipeline: str, limit: int) -> list[RunSummary]:
-        """The pipeline's runs, the newest first."""
+        """Return the pipeline's runs, the newest first."""
         async with self._engine.connect() as connection:
             return await runs.history(connection, pipeline, limit, self._alive)
 
     async def number_of_runs(self, pipeline: str) -> int:
-        """How many runs the pipeline had."""
+        """Return how many runs the pipeline had."""
         async with self._engine.connect() as connection:
             return await runs.number_of_runs(connection, pipeline)
 
@@ -80,22 +80,23 @@ class Views:
         return [run for run in newest if run.status in (INTERRUPTED, run_rows.PAUSED)]
 
     async def pipelines(self) -> list[PipelineSummary]:
-        """Every pipeline that has run here, with its newest run."""
+        """Return every pipeline that has run here, with its newest run."""
         async with self._engine.connect() as connection:
             return await runs.registered(connection, self._alive)
 
     async def lineage(self, pipeline: str, run_id: str | None) -> list[Lineage]:
-        """From where to where, and what each stage let through: the named run, or the pipeline's newest ones."""
+        """Return from where to where records went, and what each stage let through: the named run, or the pipeline's
+        newest ones."""
         async with self._engine.connect() as connection:
             return await lineage.of_pipeline(connection, pipeline, run_id, self._alive)
 
     async def costs(self, pipeline: str, span: str) -> list[CostSpan]:
-        """What the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+        """Return what the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
         async with self._engine.connect() as connection:
             return await costs.by_span(connection, pipeline, span)
 
     async def tokens_per_answer(self, pipeline: str) -> dict[tuple[str, str], float]:
-        """Tokens per answer in the pipeline's runs so far, by purpose and model."""
+        """Return the tokens per answer in the pipeline's runs so far, by purpose and model."""
         async with self._engine.connect() as connection:
             return await costs.tokens_per_answer(connection, pipeline)
 
@@ -106,7 +107,7 @@ class Views:
             await estimates.keep(connection, estimate.pipeline, estimate.records, estimate.cost, by_stage)
 
     async def replayable(self, chosen: RecordFilter) -> queries.Standing:
-        """Which of the records chosen a replay would take up, and why it would not take the others."""
+        """Tell which of the records chosen a replay would take up, and why it would not take the others."""
         return await queries.standing(self._engine, chosen)
 
     async def quarantined(self, chosen: RecordFilter | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
@@ -114,16 +115,16 @@ class Views:
         return await queries.listing(self._engine, chosen or RecordFilter(), limit)
 
     async def quarantined_number(self, chosen: RecordFilter) -> int:
-        """How many records are chosen."""
+        """Return how many records are chosen."""
         return await queries.number_of(self._engine, chosen)
 
     async def quarantined_ids(self, chosen: RecordFilter) -> tuple[str, ...]:
-        """The ids of all records chosen."""
+        """Return the ids of all records chosen."""
         rows = await queries.listing(self._engine, chosen, None, columns=("record_id",))
         return tuple(row["record_id"] for row in rows)
 
     async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[dict[str, Any]]:
-        """Every column of every record chosen, newest first, a page at a time."""
+        """Yield every column of every record chosen, newest first, a page at a time."""
         before = None
         while page := await queries.listing(self._engine, chosen, _PAGE, columns=queries.WHOLE, before=before):
             for row in page:
@@ -131,11 +132,11 @@ class Views:
             before = page[-1]["id"]
 
     async def quarantine_stats(self, chosen: RecordFilter) -> list[queries.CauseCount]:
-        """How many records did not get through for what, and what became of them."""
+        """Count how many records did not get through for what, and what became of them."""
         return await queries.stats(self._engine, chosen)
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
-        """All that is known of one record that did not get through; None where there is none."""
+        """Return all that is known of one record that did not get through; None where there is none."""
         return await kept_record.story(self._engine, self._config, record_id, run_id)
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:

@@ -1,1 +1,1 @@
-"""Model calls at volume: clients, structured output, the journal, prices."""
+"""Makes model calls at volume, with clients, structured output, the journal and prices."""

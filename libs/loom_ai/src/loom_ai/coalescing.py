@@ -1,4 +1,4 @@
-"""Many single requests made at the same time, carried out as few requests for many.
+"""Carries out many single requests made at the same time as few requests for many.
 
 While one group is under way the next one gathers, and where one has gathered it may gather for some milliseconds more:
 so groups grow with the load, and nobody waits when there is none. This is the group commit of databases, for reads as

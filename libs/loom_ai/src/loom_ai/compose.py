@@ -1,4 +1,5 @@
-"""The composition root of model calls: where the ports meet their adapters. Nothing connects before the first call."""
+"""Gives the ports of model calls their adapters; this is the composition root of this package. Nothing connects before
+the first call."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def open_models(
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:
-    """The ledger of budgets, in the database that all replicas share."""
+    """Open the ledger of budgets, in the database that all replicas share."""
     from loom_ai.stores.sql.budgets import SqlBudgets
 
     url, lease = settings.budgets, BudgetSettings().lease_seconds
@@ -60,7 +61,7 @@ def open_budgets(settings: Settings) -> BudgetLedger:
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:
-    """The journal that `url` names; a relative SQLite path starts at `folder`.
+    """Open the journal that `url` names; a relative SQLite path starts at `folder`.
 
     `sqlite:///path`, `postgresql://...`, `redis://...` or `memory://`. Raises `ConfigurationError` for another."""
     scheme = url.split(":", 1)[0]
@@ -86,8 +87,8 @@ def open_journal(url: str, folder: Path | None = None) -> Journal:
 
 
 def open_buckets(url: str, folder: Path | None = None) -> Buckets | None:
-    """Where the limits are kept that all workers share, beside the journal that `url` names; None for its own in each.
-    Raises `ConfigurationError` as `open_journal` does."""
+    """Open the store of the limits that all workers share, beside the journal that `url` names; None for its own in
+    each. Raises `ConfigurationError` as `open_journal` does."""
     scheme = url.split(":", 1)[0]
     match scheme:
         case "memory":
@@ -112,8 +113,8 @@ def open_buckets(url: str, folder: Path | None = None) -> Buckets | None:
 
 
 def open_claims(url: str) -> Claims | None:
-    """Where the processes of a fleet agree on who asks, beside the journal that `url` names. None where the journal is
-    one process's own. Raises `ConfigurationError` as `open_journal` does."""
+    """Open the store by which the processes of a fleet agree on who asks, beside the journal that `url` names. None
+    where the journal is one process's own. Raises `ConfigurationError` as `open_journal` does."""
     scheme = url.split(":", 1)[0]
     match scheme:
         case "memory" | "sqlite":
@@ -132,7 +133,8 @@ def open_claims(url: str) -> Claims | None:
 
 
 def open_marks(url: str, folder: Path | None = None) -> Marks:
-    """The marks that lie beside the journal that `url` names. Raises `ConfigurationError` as `open_journal` does."""
+    """Open the marks that lie beside the journal that `url` names. Raises `ConfigurationError` as `open_journal`
+    does."""
     scheme = url.split(":", 1)[0]
     match scheme:
         case "memory":

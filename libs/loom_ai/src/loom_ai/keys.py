@@ -1,4 +1,4 @@
-"""The identity of a model call: what is asked of whom, and how. Equal keys have equal answers."""
+"""Computes the identity of a model call: what is asked of whom, and how. Equal keys have equal answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from loom_ai.ports import ModelCall
 
 
 def key_of(call: ModelCall, of_run: str | None = None) -> str:
-    """64 hexadecimal digits (SHA-256). `of_run` makes it one run's own, so that no other run may reuse it; within the
-    run, equal questions are still one."""
+    """Return 64 hexadecimal digits (SHA-256). `of_run` makes it one run's own, so that no other run may reuse it;
+    within the run, equal questions are still one."""
     identity: list[object] = [
         call.provider,
         call.base_url,
@@ -29,16 +29,16 @@ def key_of(call: ModelCall, of_run: str | None = None) -> str:
 
 
 def cut_off(key: str, number: int) -> str:
-    """Where the answer to the question of that key is kept that was cut off, because the budget bore no longer one.
+    """Return the key of an answer to the question of that key that was cut off, because the budget bore no longer one.
     `number` counts such answers from 0."""
     return hashlib.sha256(orjson.dumps(["cut off", key, number])).hexdigest()
 
 
 def last_answer_of(pipeline: str, record_id: str) -> str:
-    """Where the last good output of a record is kept, whatever was asked for it."""
+    """Return the key of the last good output of a record, whatever was asked for it."""
     return hashlib.sha256(orjson.dumps(["last answer", pipeline, record_id])).hexdigest()
 
 
 def shared_by(key: str) -> str:
-    """Where it is noted in which shared call the question of that key was answered."""
+    """Return the key under which it is noted in which shared call the question of that key was answered."""
     return hashlib.sha256(orjson.dumps(["shared", key])).hexdigest()

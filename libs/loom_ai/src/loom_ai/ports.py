@@ -1,4 +1,4 @@
-"""What a model and a journal are to Loom: small protocols and the values they exchange."""
+"""Defines what a model and a journal are to Loom: small protocols and the values they exchange."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.worker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn of a conversation."""
+    """Is one turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -23,8 +23,8 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """One question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose`
-    or limits."""
+    """Is one question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose` or
+    limits."""
 
     model: str
     messages: tuple[ChatMessage, ...]
@@ -60,7 +60,7 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, and what it took."""
+    """Holds what a model said, and what it took."""
 
     text: str
     finish_reason: str
@@ -83,7 +83,8 @@ class ModelAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The record of a run on whose account a call is made. Two are equal that name the same record of the same run."""
+    """Names the record of a run on whose account a call is made. Two are equal that name the same record of the same
+    run."""
 
     run_id: str
     record_id: str
@@ -93,7 +94,7 @@ class Payer:
 
     @property
     def named(self) -> Payer:
-        """The same record, without its usage."""
+        """Return the same record, without its usage."""
         return self if self.usage is None else Payer(self.run_id, self.record_id)
 
 
@@ -120,7 +121,7 @@ NOTED = "remembered"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a journal holds of one model's answers."""
+    """Says what a journal holds of one model's answers."""
 
     provider: str
     model: str
@@ -137,7 +138,8 @@ class Waits(Protocol):
     """Is told when a call waits for its turn: that time is not the model's, and meanwhile another call may go."""
 
     def for_a_turn(self) -> AbstractAsyncContextManager[None]:
-        """Around the waiting. The call may have to wait at its end until it may go on."""
+        """Count the time around the waiting as waiting for a turn. The call may have to wait at its end until it may go
+        on."""
         ...
 
     def lend(self) -> None:
@@ -149,7 +151,7 @@ class ModelClient(Protocol):
     """Asks models."""
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
-        """The answer. Tries transient trouble again by itself, for a while. `waits` is told when the call waits.
+        """Return the answer. Tries transient trouble again by itself, for a while. `waits` is told when the call waits.
 
         Raises `DependencyUnavailable`, `Timeout`, `AccessRefused`, `PermanentError`; `RecordError` (code
         `model_refused`) where the endpoint refuses this one question."""
@@ -164,7 +166,7 @@ class Journal(Protocol):
     """Answers by key. What `put_many` has returned for survives the death of this process."""
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Those of `keys` that are known. Raises `DependencyUnavailable`."""
+        """Return the entries of those of `keys` that are known. Raises `DependencyUnavailable`."""
         ...
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
@@ -174,7 +176,7 @@ class Journal(Protocol):
         ...
 
     async def kept(self) -> list[Kept]:
-        """What is there, by provider and model. Raises `DependencyUnavailable`."""
+        """Return what is there, by provider and model. Raises `DependencyUnavailable`."""
         ...
 
     async def clear(self, before: dt.datetime | None = None, model: str | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Whether a model's endpoint is there and lets one in, found out without a call that costs anything."""
+"""Finds out whether a model's endpoint is there and lets one in, without a call that costs anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_WAY_THROUGH = (502, 503, 504)
 
 
 async def reach(endpoint: Endpoint, credentials: Credentials) -> str:
-    """How the endpoint answers a GET, in words. What answers at all, in HTTP, is there: questions are POSTed.
+    """Tell in words how the endpoint answers a GET. What answers at all, in HTTP, is there: questions are POSTed.
 
     Raises `DependencyUnavailable` with the cause where it cannot be reached, `AccessRefused` where it does not take the
     key, `PermanentError` where the address is none of a provider's."""

@@ -1,4 +1,4 @@
-"""How models are called, from the environment: `LOOM_MODELS_CONCURRENCY`, `LOOM_MODELS_TOTAL_TIMEOUT` ..."""
+"""Reads how models are called, from the environment: `LOOM_MODELS_CONCURRENCY`, `LOOM_MODELS_TOTAL_TIMEOUT` ..."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ModelSettings(BaseSettings):
 
 
 class BudgetSettings(BaseSettings):
-    """How replicas share the budget of a run."""
+    """Says how replicas share the budget of a run."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True)
 

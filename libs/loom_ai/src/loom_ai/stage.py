@@ -1,4 +1,4 @@
-"""What a stage that asks models stands on, opened from the settings of its service."""
+"""Opens what a stage that asks models needs, from the settings of its service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from loom_common.user_code.poison_isolation import Isolation
 
 @dataclass(frozen=True, slots=True)
 class ModelStage:
-    """Models, journalled and within the budgets of runs; and the isolation of records that take their process down."""
+    """Gives a stage its models, journalled and within the budgets of runs, and isolates records that take their process
+    down."""
 
     models: JournalledModels
     isolation: Isolation

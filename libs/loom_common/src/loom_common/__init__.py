@@ -1,1 +1,1 @@
-"""What all Loom services share, and what belongs to no single service."""
+"""Contains what all Loom services share, and what belongs to no single service."""

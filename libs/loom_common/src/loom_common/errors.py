@@ -43,7 +43,7 @@ _LONGEST_WORDS = 20_000
 
 
 class LoomError(Exception):
-    """The root of the tree. `str(error)` is safe to show and to store, and contains no secret."""
+    """Is the root of the tree. `str(error)` is safe to show and to store, and contains no secret."""
 
     def __init__(self, *words: object) -> None:
         super().__init__(*(shown(each, _LONGEST_WORDS) for each in words))
@@ -55,7 +55,7 @@ class ConfigurationError(LoomError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a definition: where it is, what was found, and what was expected."""
+    """Describes one mistake in a definition: where it is, what was found, and what was expected."""
 
     path: tuple[str | int, ...]
     """Keys and list positions from the root of the definition: `("evaluate", "evaluators", 0, "threshold")`."""
@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """The dotted path: `evaluate.evaluators[0].threshold`."""
+        """Return the dotted path: `evaluate.evaluators[0].threshold`."""
         text = ""
         for part in self.path:
             text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
@@ -87,7 +87,7 @@ class Problem:
 
 
 class InvalidDefinition(ConfigurationError):
-    """A pipeline definition that has mistakes. All of them are listed."""
+    """Reports a pipeline definition that has mistakes. All of them are listed."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -95,7 +95,7 @@ class InvalidDefinition(ConfigurationError):
 
 
 class MissingCredential(ConfigurationError):
-    """A credential reference that has no value where it is needed."""
+    """Reports a credential reference that has no value where it is needed."""
 
     def __init__(self, reference: str, remedy: str) -> None:
         self.reference = reference
@@ -120,12 +120,13 @@ class RateLimited(DependencyUnavailable):
 
 
 class UpstreamTroubled(DependencyUnavailable):
-    """The upstream answered that it cannot serve this question now. It counts as unavailable only if it answers
-    different questions so."""
+    """Reports that the upstream answered that it cannot serve this question now. It counts as unavailable only if it
+    answers different questions so."""
 
 
 class BreakerOpen(DependencyUnavailable):
-    """An upstream failed so often that it is not called before the next probe. Waiting for it counts no attempt."""
+    """Reports that an upstream failed so often that it is not called before the next probe. Waiting for it counts no
+    attempt."""
 
     def __init__(
         self, upstream: str, *, probe_in: float, opened_for: float, opening: int, reason: str | None = None
@@ -159,7 +160,7 @@ class Timeout(TransientError):
 
 
 class PermanentError(LoomError):
-    """The operation will fail in the same way until somebody changes something."""
+    """Reports that the operation will fail in the same way until somebody changes something."""
 
 
 class SourceError(PermanentError):
@@ -183,7 +184,7 @@ class StateUnusable(PermanentError):
 
 
 class UserCodeError(PermanentError):
-    """A Python function that the pipeline names could not be loaded."""
+    """Reports that a Python function that the pipeline names could not be loaded."""
 
 
 class PluginUnusable(UserCodeError):
@@ -222,7 +223,8 @@ class BudgetExhausted(LoomError):
 
 
 class RecordError(LoomError):
-    """An error of one record. The record is quarantined with `code` and the reason; the other records continue."""
+    """Reports an error of one record. The record is quarantined with `code` and the reason; the other records
+    continue."""
 
     def __init__(self, message: str, *, code: str, details: dict[str, Any] | None = None) -> None:
         self.code = code
@@ -232,11 +234,12 @@ class RecordError(LoomError):
 
 
 class UnreadableMessage(LoomError):
-    """A message that cannot be decoded. It goes to `loom.dead` with the reason, and is never retried."""
+    """Reports a message that cannot be decoded. It goes to `loom.dead` with the reason, and is never retried."""
 
 
 class WorkerWornOut(LoomError):
-    """Threads of this process hang in code that cannot be ended. Its messages must be handled by a new process."""
+    """Reports that threads of this process hang in code that cannot be ended. Its messages must be handled by a new
+    process."""
 
     def __init__(self, message: str, hung: Sequence[Any] = ()) -> None:
         self.hung = tuple(hung)
@@ -245,7 +248,7 @@ class WorkerWornOut(LoomError):
 
 
 class TopologyMissing(LoomError):
-    """An exchange or queue that a service needs was not declared."""
+    """Reports that an exchange or queue that a service needs was not declared."""
 
 
 class Unroutable(LoomError):

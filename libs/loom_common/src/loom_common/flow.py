@@ -1,4 +1,4 @@
-"""The way of a record, as data. Read this file first.
+"""Defines the way of a record as data. Read this file first.
 
 A record enters with a *slice* of its source and walks four stages as part of a *batch*::
 
@@ -26,7 +26,7 @@ class Stage(StrEnum):
 
     @property
     def next(self) -> Stage | None:
-        """The stage after this one; None after `load`."""
+        """Return the stage after this one; None after `load`."""
         order = tuple(Stage)
         position = order.index(self) + 1
         return order[position] if position < len(order) else None
@@ -38,7 +38,7 @@ class Stage(StrEnum):
 
 
 class Exchange(StrEnum):
-    """The exchanges. All but `DIRECT` are durable topic exchanges, so that anyone may bind a queue to what they
+    """Names the exchanges. All but `DIRECT` are durable topic exchanges, so that anyone may bind a queue to what they
     need."""
 
     RUNS = "loom.runs"
@@ -53,7 +53,7 @@ class Exchange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a message is published: an exchange and a routing key."""
+    """Says where a message is published: an exchange and a routing key."""
 
     exchange: Exchange
     key: str
@@ -64,7 +64,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which messages a queue receives. In `pattern`, `*` is one word and `#` any number of words."""
+    """Says which messages a queue receives. In `pattern`, `*` is one word and `#` any number of words."""
 
     exchange: Exchange
     pattern: str
@@ -72,7 +72,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue and its bindings.
+    """Is a durable queue and its bindings.
 
     A queue with a `ttl` is a retry queue: after `ttl` seconds a message in it returns unchanged to the queue
     `returns_to`."""
@@ -85,7 +85,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Everything that must be declared before the first message."""
+    """Lists everything that must be declared before the first message."""
 
     queues: tuple[Queue, ...]
     exchanges: tuple[Exchange, ...] = field(default=tuple(e for e in Exchange if e))
@@ -119,58 +119,60 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
 
 
 def work_queue(stage: Stage) -> str:
-    """The queue of a stage, which all its replicas share."""
+    """Return the queue of a stage, which all its replicas share."""
     return f"loom.{stage}"
 
 
 def retry_queue(queue: str, step: int) -> str:
-    """The queue in which messages of `queue` wait for the `step`-th retry (0-based position in `RETRY_DELAYS`)."""
+    """Return the queue in which messages of `queue` wait for the `step`-th retry (0-based position in
+    `RETRY_DELAYS`)."""
     return f"{queue}.retry.{RETRY_DELAYS[step]:g}s"
 
 
 def work(stage: Stage, pipeline: str) -> Route:
-    """The route of a batch or slice to `stage`."""
+    """Return the route of a batch or slice to `stage`."""
     return Route(Exchange.WORK, f"{stage}.{pipeline}")
 
 
 def replay(pipeline: str) -> Route:
-    """The route of a slice of quarantined records, which the quarantine service reads as an extractor reads a
+    """Return the route of a slice of quarantined records, which the quarantine service reads as an extractor reads a
     source."""
     return Route(Exchange.WORK, f"replay.{pipeline}")
 
 
 def quarantine(stage: Stage, pipeline: str) -> Route:
-    """The route of records that `stage` did not let through."""
+    """Return the route of records that `stage` did not let through."""
     return Route(Exchange.QUARANTINE, f"quarantine.{stage}.{pipeline}")
 
 
 def discard(pipeline: str) -> Route:
-    """The route of a request to discard quarantined records."""
+    """Return the route of a request to discard quarantined records."""
     return Route(Exchange.QUARANTINE, f"quarantine.discard.{pipeline}")
 
 
 def loaded_after_all(pipeline: str) -> Route:
-    """The route of loaded records that the quarantine may hold."""
+    """Return the route of loaded records that the quarantine may hold."""
     return Route(Exchange.QUARANTINE, f"quarantine.loaded.{pipeline}")
 
 
 def fact(entity: str, what: str, pipeline: str) -> Route:
-    """The route of something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
+    """Return the route of something that happened: `batch.loaded.reviews`, `run.finished.reviews`."""
     return Route(Exchange.EVENTS, f"{entity}.{what}.{pipeline}")
 
 
 def beat(service: str) -> Route:
-    """The route of a replica's heartbeat."""
+    """Return the route of a replica's heartbeat."""
     return fact("worker", "beat", service)
 
 
 def run_command(verb: str) -> Route:
-    """The route of a command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`, `replay`."""
+    """Return the route of a command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`,
+    `replay`."""
     return Route(Exchange.RUNS, f"run.{verb}")
 
 
 def control(service: str) -> Route:
-    """The route of a message from the coordinator to every replica of `service` (`all` for every service)."""
+    """Return the route of a message from the coordinator to every replica of `service` (`all` for every service)."""
     return Route(Exchange.CONTROL, f"control.{service}")
 
 

@@ -1,4 +1,4 @@
-"""The write-ahead log of a SQLite file, which lets others read while one writes."""
+"""Opens the write-ahead log of a SQLite file, which lets others read while one writes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _LOOK_SECONDS = 0.01
 
 
 class Cursor(Protocol):
-    """A cursor of any SQLite driver."""
+    """Describes a cursor of any SQLite driver."""
 
     def execute(self, statement: str, /) -> Any:
         """Carry out a statement."""
         ...
 
     def fetchone(self) -> Any:
-        """The next row of the statement's result."""
+        """Return the next row of the statement's result."""
         ...
 
 

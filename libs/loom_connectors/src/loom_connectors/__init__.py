@@ -1,1 +1,1 @@
-"""Sources and destinations: one file per system, its `Source` and its `Destination` together."""
+"""Contains sources and destinations: one file per system, its `Source` and its `Destination` together."""

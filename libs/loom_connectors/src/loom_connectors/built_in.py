@@ -1,4 +1,5 @@
-"""The connectors that Loom brings along, by name. Each is `module:attribute`, imported when it is first asked for."""
+"""Lists the connectors that Loom brings along, by name. Each is `module:attribute`, imported when it is first asked
+for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Connectors of the user's own: the class to derive from, and how one becomes a `Source` and a `Destination`."""
+"""Defines connectors of the user's own: the class to derive from, and how one becomes a `Source` and a
+`Destination`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class Record:
 
 @dataclass
 class ExtractResult:
-    """A page of records."""
+    """Holds a page of records."""
 
     records: list[Record]
     total_count: int
@@ -41,7 +42,7 @@ class ExtractResult:
 
 @dataclass
 class LoadResult:
-    """What became of the records of one `load`."""
+    """Describes what became of the records of one `load`."""
 
     success_count: int
     failure_count: int
@@ -69,7 +70,7 @@ class DataConnector(ABC):
 
     @abstractmethod
     async def extract(self, query: str, batch_size: int = 100, cursor: str | None = None) -> ExtractResult:
-        """A page from `cursor` (None: from the start): the same records for the same cursor, each time."""
+        """Read a page from `cursor` (None: from the start): the same records for the same cursor, each time."""
 
     @abstractmethod
     async def load(self, records: list[Record], destination: str) -> LoadResult:
@@ -77,11 +78,11 @@ class DataConnector(ABC):
 
     @abstractmethod
     async def validate_connection(self) -> bool:
-        """Whether the connection works."""
+        """Tell whether the connection works."""
 
 
 class _Connected:
-    """A connector that is connected when it is first used."""
+    """Connects a connector when it is first used."""
 
     def __init__(
         self, connector: type[DataConnector], location: str, options: Mapping[str, Any], context: ConnectorContext
@@ -123,7 +124,7 @@ class _Connected:
 
 
 class ConnectorSource:
-    """A connector, as a `Source`."""
+    """Adapts a connector to a `Source`."""
 
     def __init__(self, connector: type[DataConnector], config: ExtractConfig, context: ConnectorContext) -> None:
         self._connected = _Connected(connector, config.source, config.options, context)
@@ -136,7 +137,7 @@ class ConnectorSource:
         return None
 
     async def fields(self) -> Fields | None:
-        """What a connector of the user's own reads is known to a run alone."""
+        """Return None, because what a connector of the user's own reads is known to a run alone."""
         return None
 
     async def read(self, cursor: Any, limit: int) -> Page:
@@ -161,7 +162,8 @@ class ConnectorSource:
 
 
 def _read(record: Record, place: str) -> ReadRecord:
-    """The record; where a value has no JSON form, what can be kept of it and the field and type of the value."""
+    """Read the record; where a value has no JSON form, keep what can be kept of it and name the field and type of the
+    value."""
     position = f"id={record.id}"
     try:
         data = plain(record.data)
@@ -178,7 +180,7 @@ def _read(record: Record, place: str) -> ReadRecord:
 
 
 class ConnectorDestination:
-    """A connector, as a `Destination`."""
+    """Adapts a connector to a `Destination`."""
 
     def __init__(self, connector: type[DataConnector], config: LoadConfig, context: ConnectorContext) -> None:
         self._connected = _Connected(connector, config.destination, config.options, context)
@@ -224,7 +226,7 @@ class ConnectorDestination:
         return True
 
     async def drop(self, run_id: str) -> bool:
-        """A connector stages nothing."""
+        """Return False, because a connector stages nothing."""
         return True
 
     async def close(self) -> None:
@@ -232,7 +234,7 @@ class ConnectorDestination:
 
 
 def _failed(error: Mapping[str, Any], batch: LoadBatch) -> FailedRow | None:
-    """The row that an entry of `errors` speaks of; None where it speaks of none of the batch."""
+    """Return the row that an entry of `errors` speaks of; None where it speaks of none of the batch."""
     record_id, index = error.get("record_id"), error.get("index")
     if record_id is None and isinstance(index, int) and 0 <= index < len(batch.rows):
         record_id = batch.rows[index].record_id

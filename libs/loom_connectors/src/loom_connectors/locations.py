@@ -1,4 +1,4 @@
-"""What a location says: the scheme of a URL, and the ending of a name.
+"""Reads a location: the scheme of a URL, and the ending of a name.
 
 The scheme names the storage of a file, or a system that is no file; the ending, or the option `format`, names the
 format of a file."""
@@ -18,7 +18,7 @@ from loom_connectors.ports import ConnectorContext
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A location, taken apart. Nothing in it is a secret."""
+    """Is a location, taken apart. Nothing in it is a secret."""
 
     shown: str
     """As written in the pipeline file, without user and password."""
@@ -36,8 +36,8 @@ class Location:
         return Location(redacted(location), *taken_apart(written))
 
     def format_in(self, options: Mapping[str, Any], known: Collection[str], section: str) -> str:
-        """The name of the file's format: the option `format`, or the ending. Raises `InvalidDefinition` where there is
-        no such format."""
+        """Return the name of the file's format: the option `format`, or the ending. Raises `InvalidDefinition` where
+        there is no such format."""
         named = options.get("format")
         if named is None and self.ending in known:
             return self.ending

@@ -1,4 +1,4 @@
-"""A connector's `options`, read into its model: every unknown key and every misfit at once."""
+"""Reads a connector's `options` into its model, and reports every unknown key and every misfit at once."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from loom_common.errors import InvalidDefinition, Problem
 
 
 class Options(BaseModel):
-    """What a connector lets the user set. Unknown keys are mistakes."""
+    """Is the base of what a connector lets the user set. Unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NoOptions(Options):
-    """A connector that has nothing to set."""
+    """Belongs to a connector that has nothing to set."""
 
 
 Model = TypeVar("Model", bound=Options)
 
 
 def closest(word: str, known: list[str]) -> str | None:
-    """The known word the user most likely meant; None where nothing is near."""
+    """Return the known word the user most likely meant; None where nothing is near."""
     matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
 def options_of(model: type[Model], given: Mapping[str, Any], section: str) -> Model:
-    """The options of `section` (`extract` or `load`). Raises `InvalidDefinition` with every mistake in them."""
+    """Return the options of `section` (`extract` or `load`). Raises `InvalidDefinition` with every mistake in them."""
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:

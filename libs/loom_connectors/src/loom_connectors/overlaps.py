@@ -1,4 +1,4 @@
-"""A destination that is the source, or one of its files. It is refused before anything is read."""
+"""Finds out whether a destination is the source, or one of its files. It is refused before anything is read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|\w+)(?:\s*\.\s*(?:"[^"]+"|\w+))?)', re
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a database, so that two ways to write the same one are equal."""
+    """Names a table of a database, so that two ways to write the same one are equal."""
 
     database: tuple[str, ...]
     schema: str
@@ -36,7 +36,8 @@ class Table:
 
 
 def overlap(extract: ExtractConfig, load: LoadConfig, context: ConnectorContext) -> Problem | None:
-    """What is wrong where `load` writes to what `extract` reads, or its second destination is its first; else None.
+    """Return what is wrong where `load` writes to what `extract` reads, or its second destination is its first; else
+    None.
 
     A credential that is not known here, because another service holds it, counts as its own name."""
     context = replace(context, credentials=_KnownHere(context.credentials))
@@ -68,7 +69,7 @@ class _KnownHere(Credentials):
 def _source_in(
     extract: ExtractConfig, mode: str | None, location: str, context: ConnectorContext
 ) -> tuple[str, str] | None:
-    """What the location has of the source, and what is expected instead; None where it has nothing."""
+    """Return what the location has of the source, and what is expected instead; None where it has nothing."""
     read, written = scheme_in(extract.source, context), scheme_in(location, context)
     if is_local_file(extract.source, context) and is_local_file(location, context):
         target = resolved(_path(location, context), context.folder)
@@ -131,7 +132,7 @@ def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, through links of either kind."""
+    """Tell whether two paths lead to one file, through links of either kind."""
     try:
         return one.samefile(other)
     except OSError:
@@ -139,7 +140,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext) -> Table | None:
-    """The table that is read, or the first one that a query names."""
+    """Return the table that is read, or the first one that a query names."""
     table = _table(extract.source, scheme, context, named=extract.query is None)
     found = _FROM.search(extract.query) if extract.query is not None else None
     if table is None or found is None:
@@ -150,7 +151,7 @@ def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext
 
 
 def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool = True) -> Table | None:
-    """The table of a location; None where it names none, unless it is not `named` there but in a query."""
+    """Return the table of a location; None where it names none, unless it is not `named` there but in a query."""
     if scheme == "sqlite":
         from loom_connectors.sqlite.file import SqliteFile
 
@@ -179,7 +180,7 @@ def _named(database: tuple[str, ...], schema: str, name: str) -> Table:
 
 
 def _identity(path: Path) -> str:
-    """The same text for every way to one file."""
+    """Return the same text for every way to one file."""
     try:
         found = path.stat()
         return f"{found.st_dev}/{found.st_ino}"

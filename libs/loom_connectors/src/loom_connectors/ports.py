@@ -1,4 +1,4 @@
-"""What a source and a destination are: the ports that every connector implements."""
+"""Defines what a source and a destination are: the ports that every connector implements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from loom_common.user_code.threads import Threads
 
 @dataclass(frozen=True, slots=True)
 class ConnectorContext:
-    """What a connector may know of where it runs."""
+    """Says what a connector may know of where it runs."""
 
     folder: Path
     """Relative paths start here: the pipeline file's folder on this machine."""
@@ -40,7 +40,8 @@ class ConnectorContext:
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
 class ReadRecord:
-    """A record as read: JSON values only, each exactly what the source holds (see "How values travel" in the docs)."""
+    """Holds a record as read: JSON values only, each exactly what the source holds (see "How values travel" in the
+    docs)."""
 
     position: str
     """Where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""
@@ -51,7 +52,7 @@ class ReadRecord:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of a source."""
+    """Holds a piece of a source."""
 
     records: Sequence[ReadRecord]
     cursor: Any
@@ -66,7 +67,7 @@ SAMPLE = 100
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields that the records of a source have."""
+    """Names the fields that the records of a source have."""
 
     names: tuple[str, ...]
     certain: bool
@@ -75,23 +76,23 @@ class Fields:
 
 
 class Source(Protocol):
-    """Readable in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
+    """Can be read in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
 
     async def check(self) -> None:
         """Reach it. Raises `SourceError`, `AccessRefused`, `DependencyUnavailable`, each with place and remedy."""
         ...
 
     async def count(self) -> int | None:
-        """How many records there are, where that is cheap to know; else None."""
+        """Count the records, where that is cheap to know; else return None."""
         ...
 
     async def fields(self) -> Fields | None:
-        """What fields its records have, by its header, its columns or its first records; None where only a run tells.
-        Raises as `check` does."""
+        """Return what fields its records have, by its header, its columns or its first records; None where only a run
+        tells. Raises as `check` does."""
         ...
 
     async def read(self, cursor: Any, limit: int) -> Page:
-        """At most `limit` records from `cursor` (None: from the start), in constant memory."""
+        """Read at most `limit` records from `cursor` (None: from the start), in constant memory."""
         ...
 
     async def close(self) -> None:
@@ -100,7 +101,7 @@ class Source(Protocol):
 
 
 class Guarantee(StrEnum):
-    """What a destination makes of a batch that is loaded twice. `loom validate` prints it."""
+    """Lists what a destination may make of a batch that is loaded twice. `loom validate` prints it."""
 
     LEDGER = "exactly once: rows and a load-ledger row in one transaction"
     OBJECT = "exactly once: the same batch always writes the same part, and a manifest names the parts that count"
@@ -118,7 +119,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LoadBatch:
-    """The rows of one batch. `(partition, slice, position)` is its place in the source's order."""
+    """Holds the rows of one batch. `(partition, slice, position)` is its place in the source's order."""
 
     run_id: str
     batch_id: str
@@ -133,12 +134,13 @@ class LoadBatch:
 
     @property
     def is_of_a_replay(self) -> bool:
-        """Whether another run read these records first: then what is loaded is entered by record, too."""
+        """Tell whether another run read these records first: then what is loaded is entered by record, too."""
         return self.origin is not None and self.origin != self.run_id
 
     @property
     def threads(self) -> dict[str, Row]:
-        """The rows by the ids of their records' threads, in the order of these ids, so that no two loads deadlock."""
+        """Return the rows by the ids of their records' threads, in the order of these ids, so that no two loads
+        deadlock."""
         named = {thread_id(self.origin or self.run_id, row.record_id): row for row in self.rows}
         return dict(sorted(named.items()))
 
@@ -155,7 +157,7 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What became of a batch. The same for the same batch, however often it is loaded."""
+    """Says what became of a batch. The same for the same batch, however often it is loaded."""
 
     loaded: int
     failed: Sequence[FailedRow] = ()
@@ -166,22 +168,22 @@ class Destination(Protocol):
 
     @property
     def guarantee(self) -> Guarantee:
-        """What a second load of the same batch does."""
+        """Return what a second load of the same batch does."""
         ...
 
     @property
     def effect(self) -> str:
-        """What a run makes of the rows that earlier runs loaded. `loom validate` prints it."""
+        """Say what a run makes of the rows that earlier runs loaded. `loom validate` prints it."""
         ...
 
     @property
     def stages(self) -> bool:
-        """Whether loaded rows wait beside the destination until `finalize` puts them in place."""
+        """Tell whether loaded rows wait beside the destination until `finalize` puts them in place."""
         ...
 
     @property
     def location(self) -> str:
-        """Where results lie, fit to be shown: no credentials."""
+        """Tell where results lie, fit to be shown: no credentials."""
         ...
 
     async def check(self) -> None:
@@ -200,8 +202,8 @@ class Destination(Protocol):
         ...
 
     async def drop(self, run_id: str) -> bool:
-        """Nobody will go on with the run: show what it added, and remove what it staged. Idempotent. Returns whether
-        the run's result is what a reader finds now."""
+        """Show what the run added, and remove what it staged, because nobody will go on with the run. Idempotent.
+        Returns whether the run's result is what a reader finds now."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What connectors share about values: bytes in JSON, and numbers that a column would change."""
+"""Defines what connectors share about values: bytes in JSON, and numbers that a column would change."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class UnfitValue(ValueError):
 
 
 def json_text(value: Any) -> str:
-    """JSON of a value."""
+    """Write JSON of a value."""
     return dumps(value).decode()
 
 
 def as_object(value: bytes) -> dict[str, str]:
-    """Bytes as a JSON value."""
+    """Write bytes as a JSON value."""
     return {BYTES: value.hex()}
 
 
 def bytes_in(value: Any) -> bytes | None:
-    """The bytes that a JSON value stands for; None where it stands for none."""
+    """Return the bytes that a JSON value stands for; None where it stands for none."""
     if type(value) is dict and len(value) == 1 and isinstance(digits := value.get(BYTES), str):
         try:
             return bytes.fromhex(digits)
@@ -54,7 +54,7 @@ def bytes_in(value: Any) -> bytes | None:
 
 
 def kind_word(value: Any) -> str:
-    """What a value is, for a message."""
+    """Return what a value is, for a message."""
     words = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
     return words.get(type(value), "a value")
 
@@ -94,6 +94,6 @@ def see_that_it_fits_decimals(value: float | str, scale: int) -> None:
 
 
 def _decimal(value: float | str) -> Decimal | None:
-    """The number that a database reads; None where it is none, or not finite."""
+    """Return the number that a database reads; None where it is none, or not finite."""
     text = str(value)
     return Decimal(text.strip()) if _NUMBER.fullmatch(text) else None

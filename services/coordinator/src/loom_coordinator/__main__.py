@@ -1,4 +1,4 @@
-"""`python -m loom_coordinator`: the service. `loom-coordinator --help`: its administration."""
+"""Runs the coordinator's service: `python -m loom_coordinator`. `loom-coordinator --help`: its administration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loom_common.service import entry
 
 
 def main() -> None:
-    """The entry point of both. Ends the process."""
+    """Serve as the entry point of both. Ends the process."""
     entry.begin()
     from loom_coordinator.admin import app
 

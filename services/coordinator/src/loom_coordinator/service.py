@@ -1,4 +1,4 @@
-"""The coordinator: its loops over one database."""
+"""Composes the coordinator: its loops over one database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Coordinator:
         self._watchdog = platform.watchdog
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`: the relay goes last, so that everything committed is said."""
+        """Run until `stop`: the relay goes last, so that everything committed is said."""
         relay_stop = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as relay:
@@ -60,14 +60,14 @@ class Coordinator:
 
 
 def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | PrefetchLoop | BrokerLoss, ...]:
-    """What only a broker and replicas of their own make necessary."""
+    """Add what only a broker and replicas of their own make necessary."""
     patience = CoordinatorSettings().stuck_seconds
     bus = platform.bus
     return Fleet(bus, outbox), PrefetchLoop(bus, outbox), BrokerLoss(bus, outbox, platform.clock, patience)
 
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:
-    """The service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
+    """Build the service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
     engine = open_engine(platform.settings.state.url.get_secret_value())
     platform.stats.queues |= {RUNS_QUEUE, FACTS_QUEUE}
     platform.stats.needs["state database"] = lambda: reachable(engine)

@@ -1,4 +1,4 @@
-"""What only the coordinator can be told, from the environment: `LOOM_COORDINATOR_...`."""
+"""Reads what only the coordinator can be told, from the environment: `LOOM_COORDINATOR_...`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class CoordinatorSettings(BaseSettings):
-    """All times in seconds."""
+    """Holds the coordinator's times, all in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True)
 

@@ -1,4 +1,4 @@
-"""`python -m loom_evaluator`: the evaluator as a process of its own."""
+"""Runs the evaluator as a process of its own: `python -m loom_evaluator`."""
 
 from __future__ import annotations
 

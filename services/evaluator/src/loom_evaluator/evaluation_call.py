@@ -1,4 +1,5 @@
-"""One evaluator's questions about one record: on whose account they are asked, and what they took."""
+"""Asks the questions of one evaluator about one record, and records on whose account they are asked and what they
+took."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _PROMPT_KEPT = 4_000
 
 
 class EvaluationCall:
-    """One evaluator's questions about one record."""
+    """Asks one evaluator's questions about one record."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class EvaluationCall:
         self.interactions: list[Interaction] = []
 
     async def noted(self, key: str, call: ModelCall) -> str | None:
-        """A text that was kept beside the journal under a key of one's own."""
+        """Return a text that was kept beside the journal under a key of one's own."""
         found = await self._models.found(key, call, self.payer, Reuse())
         return None if found is None else found.answer.text
 
@@ -48,7 +49,8 @@ class EvaluationCall:
         await self._models.note(key, self.payer, call, text)
 
     async def ask(self, call: ModelCall, shape: Shape) -> Reply:
-        """An answer of that shape, with what it newly took; a failure that is the record's own stands in the reply.
+        """Ask for an answer of that shape, with what it newly took; a failure that is the record's own stands in the
+        reply.
 
         Raises what `JournalledModels.complete` raises."""
         began = perf_counter()

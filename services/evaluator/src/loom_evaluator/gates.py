@@ -1,4 +1,4 @@
-"""The gate a pipeline names: one of the four, one registered here, or a class of the user's."""
+"""Makes the gate a pipeline names: one of the four, one registered here, or a class of the user's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def register_gate(name: str, gate: Callable[[], QualityGate]) -> None:
 
 
 def gate_of(settings: GateConfig, folder: Path) -> Gate:
-    """The gate ready to decide. Raises `UserCodeError` where there is none of that name, or it cannot be made."""
+    """Return the gate ready to decide. Raises `UserCodeError` where there is none of that name, or it cannot be
+    made."""
     if isinstance(settings, PluginGate):
         return _made(settings.build, settings.type)
     if settings.threshold is not None:

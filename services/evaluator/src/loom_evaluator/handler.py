@@ -24,7 +24,7 @@ class Evaluator:
     """Scores records and lets their gate decide. Without an `evaluate` section everything passes, unscored."""
 
     def __init__(self, runner: StageRunner[EvaluatorRunner | None], models: JournalledModels | None = None) -> None:
-        """`models`: those that the evaluators ask, whose budgets learn which records are judged."""
+        """Take `models`, which the evaluators ask and whose budgets learn which records are judged."""
         self._runner = runner
         self._models = models
 
@@ -76,12 +76,12 @@ def _kept_away(record: TransformedRecord, error: RecordError) -> RecordResult:
 
 
 def _may_be_tried_again(result: RecordResult) -> bool:
-    """Not what hung: each further try would leave one more thread behind."""
+    """Refuse what hung: each further try would leave one more thread behind."""
     return isinstance(result.outcome, RecordError) and result.outcome.code != TIMEOUT
 
 
 def _let_through(batch: BatchTransformed) -> Evaluated:
-    """Every record, unscored."""
+    """Let every record through, unscored."""
     return Evaluated(
         records=tuple(
             EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
@@ -105,7 +105,7 @@ def _passed(results: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:
 
 
 def _kept(result: RecordResult, config: EvaluateConfig) -> KeptRecord | None:
-    """The record as it is kept back; None where it passed."""
+    """Return the record as it is kept back; None where it passed."""
     record, outcome = result.record, result.outcome
     if isinstance(outcome, RecordError):
         tries = config.max_attempts if config.on_failure == "retry" and outcome.code != TIMEOUT else 1

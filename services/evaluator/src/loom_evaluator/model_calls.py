@@ -1,4 +1,4 @@
-"""The evaluators that ask models. All questions about a batch are asked at once."""
+"""Runs the evaluators that ask models. All questions about a batch are asked at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ModelEvaluations:
     async def about(
         self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int
     ) -> list[dict[str, Answer]]:
-        """The answers about each record, in order, by evaluator. Each is a part of the context's progress.
+        """Return the answers about each record, in order, by evaluator. Each is a part of the context's progress.
 
         Raises `TransientError` where a model is away and the batch should come again, `PermanentError` where
         it refuses access. After the last attempt, trouble is the record's own."""

@@ -1,4 +1,4 @@
-"""The results of one record: the answer of each evaluator, and the verdict of the gate."""
+"""Describes the results of one record: the answer of each evaluator, and the verdict of the gate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One evaluator's opinion, or why it has none."""
+    """Holds one evaluator's opinion, or why it has none."""
 
     opinion: Opinion | RecordError
     seconds: float
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What became of one record: its scores, and the gate's verdict or the error that prevented one."""
+    """Says what became of one record: its scores, and the gate's verdict or the error that prevented one."""
 
     record: TransformedRecord
     scores: tuple[Score, ...]

@@ -55,14 +55,14 @@ class _Evaluator:
 
     @property
     def seconds(self) -> float:
-        """What one record may take."""
+        """Return the seconds that one record may take."""
         own = self.settings.timeout if isinstance(self.settings, PythonEvaluator) else None
         return float("inf") if own is None else durations.seconds(own)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A record with what was answered about it so far, by the name of the evaluator."""
+    """Holds a record with what was answered about it so far, by the name of the evaluator."""
 
     record: TransformedRecord
     given: dict[str, Answer]
@@ -87,8 +87,8 @@ class EvaluatorRunner:
         providers: Mapping[str, ProviderConfig] | None = None,
         pipeline: str = "",
     ) -> None:
-        """`reuse`: whether answers that earlier runs paid for may be used, where the pipeline allows it. Raises
-        `PermanentError` where an evaluator or the gate cannot be made."""
+        """Take `reuse`, which says whether answers that earlier runs paid for may be used, where the pipeline allows
+        it. Raises `PermanentError` where an evaluator or the gate cannot be made."""
         self._threads = threads or Threads()
         self._loop = UserLoop(self._threads)
         self._seconds = record_seconds
@@ -158,7 +158,7 @@ class EvaluatorRunner:
     async def _column(
         self, evaluator: _Evaluator, records: Sequence[TransformedRecord], progress: Progress
     ) -> list[Answer]:
-        """What an evaluator that may take its time says of each record."""
+        """Return what an evaluator that may take its time says of each record."""
         seconds = min(self._seconds, evaluator.seconds)
         if evaluator.waits:
             return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds, self._loop)

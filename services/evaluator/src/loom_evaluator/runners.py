@@ -1,4 +1,4 @@
-"""Which evaluators a plan means."""
+"""Chooses which evaluators a plan means."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Runners:
     """Makes the evaluators of plans. The models that they ask are shared by the whole worker."""
 
     def __init__(self, project: Path, threads: Threads | None = None, models: JournalledModels | None = None) -> None:
-        """`models`: for evaluators that ask one."""
+        """Take `models` for evaluators that ask one."""
         self._project = project
         self._threads = threads or Threads()
         self._models = models
 
     def runner_of(self, plan: Plan) -> EvaluatorRunner | None:
-        """The plan's evaluators; None where it has none. Blocks while it imports what they are made of. Raises
+        """Return the plan's evaluators; None where it has none. Blocks while it imports what they are made of. Raises
         `PermanentError`, `UserCodeError`."""
         if (evaluate := plan.pipeline.evaluate) is None:
             return None

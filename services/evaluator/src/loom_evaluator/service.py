@@ -1,4 +1,4 @@
-"""How an evaluator is put together."""
+"""Composes the evaluator service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_evaluator.runners import Runners
 
 
 def build(platform: Platform) -> Service:
-    """The evaluator service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    """Build the evaluator service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     stage = open_model_stage(platform, Stage.EVALUATE)
     runners = Runners(platform.project, platform.threads, stage.models)
     evaluator = Evaluator(StageRunner(platform.plans, runners.runner_of, stage.isolation), stage.models)

@@ -22,7 +22,7 @@ _CATCH_UP = 1000
 
 
 class _Index:
-    """The index of a partition's keys, which one slice at a time uses."""
+    """Is the index of a partition's keys, which one slice at a time uses."""
 
     def __init__(self) -> None:
         self.seen = SeenKeys()
@@ -33,7 +33,7 @@ class _Index:
 
 
 class Duplicates:
-    """The indexes of the last few runs. An older one is dropped and rebuilt when it is needed."""
+    """Keeps the indexes of the last few runs. An older one is dropped and rebuilt when it is needed."""
 
     def __init__(self, runs: int = 8) -> None:
         self._indexes: ResourceCache[_Index] = ResourceCache(runs)

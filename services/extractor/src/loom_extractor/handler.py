@@ -89,7 +89,8 @@ class Extractor:
         return Extracted(records=good, seconds=perf_counter() - began, kept=kept)
 
     async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
-        """The slice; under `retry` read again where records of it are bad, e.g. while a file is still being written."""
+        """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being
+        written."""
         extract = plan.pipeline.extract
         page, records = await self._read(request, plan)
         for attempt in range(1, extract.max_attempts if extract.on_failure == "retry" else 1):

@@ -1,4 +1,5 @@
-"""An index of a partition's keys and their first positions. It is on disk, so that memory does not grow with it."""
+"""Keeps an index of a partition's keys and their first positions. It is on disk, so that memory does not grow with
+it."""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ _CACHE_KIB = 4096
 
 
 class Keyed(NamedTuple):
-    """A key and its position."""
+    """Holds a key and its position."""
 
     key: str
     position: str
 
 
 class SeenKeys:
-    """The keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
+    """Is the set of keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
 
     It can be rebuilt from the source: adding is idempotent in the source's order. The probability that two of ten
     million keys share a 64-bit hash is three in a million."""

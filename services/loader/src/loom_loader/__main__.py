@@ -1,4 +1,4 @@
-"""`python -m loom_loader`: the loader as a process of its own."""
+"""Runs the loader as a process of its own: `python -m loom_loader`."""
 
 from __future__ import annotations
 

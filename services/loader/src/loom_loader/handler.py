@@ -174,7 +174,7 @@ class Loader:
 
 @dataclass(frozen=True, slots=True)
 class Finalized:
-    """Where a destination's result lies, and whether a reader finds the run's rows there."""
+    """Says where a destination's result lies, and whether a reader finds the run's rows there."""
 
     location: str
     placed: bool
@@ -182,7 +182,7 @@ class Finalized:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of the rows of a batch: those loaded in all, staged of these, and in the second destination."""
+    """Says what became of the rows of a batch: those loaded in all, staged of these, and in the second destination."""
 
     loaded: int
     staged: int
@@ -190,25 +190,25 @@ class Written:
     failed: Sequence[FailedRow]
 
     def __add__(self, more: Written) -> Written:
-        """With what became of those that failed, which were written again."""
+        """Add what became of those that failed, which were written again."""
         sums = (self.loaded + more.loaded, self.staged + more.staged, self.second + more.second)
         return Written(*sums, more.failed)
 
     @property
     def as_second(self) -> Written:
-        """The same, of rows that went to the second destination."""
+        """Return the same, of rows that went to the second destination."""
         return replace(self, second=self.loaded)
 
 
 def _first_rows(rows: Sequence[Row], failed: Sequence[FailedRow]) -> list[dict[str, Any]]:
-    """The first rows that were loaded, for the report of a sample."""
+    """Return the first rows that were loaded, for the report of a sample."""
     refused = {row.record_id for row in failed}
     return [shown_row(row.values) for row in rows if row.record_id not in refused][:SHOWN_ROWS]
 
 
 def origin_of(header: BatchHeader, plan: Plan) -> str | None:
-    """The run that first read a batch's records, where some of them may have been loaded by another run since: by a
-    replay of what a run kept back, before that run was resumed or the records were replayed again. Else None."""
+    """Return the run that first read a batch's records, where some of them may have been loaded by another run since:
+    by a replay of what a run kept back, before that run was resumed or the records were replayed again. Else None."""
     if plan.replay is not None:
         return plan.replay.origin or plan.replay.run_id
     return header.run_id if header.epoch > 1 else None
@@ -224,7 +224,7 @@ def _loaded_after_all(place: LoadBatch, result: Written) -> tuple[str, ...]:
 
 
 def fallen_back(plan: Plan) -> Plan:
-    """The plan with its second destination for its first."""
+    """Return the plan with its second destination for its first."""
     return plan.model_copy(update={"pipeline": plan.pipeline.model_copy(update={"load": plan.pipeline.load.second})})
 
 
@@ -233,13 +233,13 @@ def _second(plan_hash: str) -> str:
 
 
 def _rows_of(place: LoadBatch, failed: Sequence[FailedRow]) -> LoadBatch:
-    """The batch with only the rows that failed."""
+    """Return the batch with only the rows that failed."""
     wanted = {row.record_id for row in failed}
     return replace(place, rows=[row for row in place.rows if row.record_id in wanted])
 
 
 def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: OnFailure) -> list[KeptRecord]:
-    """The records whose rows the destination refused. Raises `DestinationError` where it lost count of them."""
+    """Return the records whose rows the destination refused. Raises `DestinationError` where it lost count of them."""
     if result.loaded + len(result.failed) != len(records):
         raise DestinationError(
             f"The destination accounts for {result.loaded} loaded and {len(result.failed)} refused of "

@@ -1,4 +1,4 @@
-"""The row of a record: what identifies it, what the pipeline includes, and its output."""
+"""Makes the row of a record: what identifies it, what the pipeline includes, and its output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from loom_connectors.ports import FailedRow, Row
 
 
 def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[list[Row], list[FailedRow]]:
-    """Of each record: key fields and `load.include` fields of the input, then the output, which wins where names meet.
+    """Make of each record a row: key fields and `load.include` fields of the input, then the output, which wins where
+    names meet.
 
     What the output declares to be an integer is one, also where it was written `1.0`. A record that has an included
     field neither in its input nor in its output is no row: it would be loaded empty."""

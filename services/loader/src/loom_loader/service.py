@@ -1,4 +1,4 @@
-"""How a loader is put together."""
+"""Composes the loader service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from loom_loader.handler import Loader
 
 
 def build(platform: Platform) -> Service:
-    """The loader service on `platform`."""
+    """Build the loader service on `platform`."""
     destinations: ResourceCache[Destination] = ResourceCache()
 
     def open_planned(plan: Plan) -> Destination:
@@ -38,7 +38,8 @@ def build(platform: Platform) -> Service:
 
 
 def open_destination_of(plan: Plan, platform: Platform) -> Destination:
-    """The plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be used."""
+    """Open the plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be
+    used."""
     output = plan.pipeline.transform.shape
     try:
         context = ConnectorContext(

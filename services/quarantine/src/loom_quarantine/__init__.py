@@ -1,1 +1,1 @@
-"""The quarantine service: it stores records that did not pass, and replays them on command."""
+"""Implements the quarantine service, which stores records that did not pass, and replays them on command."""

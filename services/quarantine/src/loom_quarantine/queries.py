@@ -1,4 +1,4 @@
-"""Queries of quarantined records: which, how many, and everything about one.
+"""Queries quarantined records: which there are, how many, and everything about one.
 
 Every function raises `DependencyUnavailable` where the database cannot be reached."""
 
@@ -41,7 +41,7 @@ WHOLE = (*LISTED, "pipeline_name", "batch_id", "outcome", "code", "output", "att
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """A filter for records. A field that is None does not restrict them."""
+    """Filters records. A field that is None does not restrict them."""
 
     pipeline: str | None = None
     run_id: str | None = None
@@ -92,7 +92,7 @@ class RecordFilter:
 
 @dataclass(frozen=True, slots=True)
 class KeptRow(Shown):
-    """One time that a record was kept back: its row in `quarantined_records`."""
+    """Describes one time that a record was kept back: its row in `quarantined_records`."""
 
     id: int
     """Rises with every record that is kept back."""
@@ -188,7 +188,7 @@ async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many of the records that somebody wants to retry can be taken."""
+    """Says how many of the records that somebody wants to retry can be taken."""
 
     waiting: tuple[str, ...]
     """The ids of records that can be taken."""
@@ -199,7 +199,7 @@ class Standing:
 
     @property
     def records(self) -> int:
-        """The number of all records."""
+        """Return the number of all records."""
         return len(self.waiting) + sum(self.resolved.values()) + sum(self.held.values())
 
 
@@ -216,7 +216,7 @@ async def standing(engine: AsyncEngine, chosen: RecordFilter) -> Standing:
 
 
 async def stats(engine: AsyncEngine, chosen: RecordFilter) -> list[CauseCount]:
-    """How many were kept back for what, and what became of them; the most that wait first.
+    """Count how many were kept back for what, and what became of them; the most that wait first.
 
     A record counts once, by its last entry, however many replays have quarantined it again; with a run in the filter,
     by that run's entry."""

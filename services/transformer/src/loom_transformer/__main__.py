@@ -1,4 +1,4 @@
-"""`python -m loom_transformer`: the transformer as a process of its own."""
+"""Runs the transformer as a process of its own: `python -m loom_transformer`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a transform is, and what it makes of one record."""
+"""Defines what a transform is, and what it makes of one record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TransformOutcome:
-    """An output, or the error that prevented one; and what it took either way."""
+    """Holds an output, or the error that prevented one; and what it took either way."""
 
     output: dict[str, Any] | None
     """None without an error: the output is the input."""
@@ -33,21 +33,22 @@ class TransformOutcome:
 
     @property
     def answered(self) -> float | None:
-        """Seconds that models took to answer, or the code that made the output; None where no model was asked."""
+        """Return the seconds that models took to answer, or the code that made the output; None where no model was
+        asked."""
         if not self.waits:
             return self.seconds
         return self.spent.answered if self.spent.calls_made else None
 
     @property
     def waited(self) -> float | None:
-        """Seconds besides: for a turn, for limits, for further tries; None where no model was asked."""
+        """Return the seconds besides: for a turn, for limits, for further tries; None where no model was asked."""
         if not self.waits or not self.spent.calls_made:
             return None
         return max(0.0, self.seconds - self.spent.answered)
 
 
 def carried(outcome: TransformOutcome) -> TransformOutcome:
-    """The outcome; the error of one whose output no message can carry."""
+    """Carry the outcome; give the error of one whose output no message can carry."""
     if outcome.output is None or (why := unstorable(outcome.output)) is None:
         return outcome
     error = RecordError(f"The output holds {why}", code="unstorable", details={"output": outcome.output})
@@ -55,7 +56,7 @@ def carried(outcome: TransformOutcome) -> TransformOutcome:
 
 
 def with_its_key(record: ExtractedRecord, outcome: TransformOutcome, keys: Sequence[str]) -> TransformOutcome:
-    """The outcome; the error of one whose output would overwrite the record's key."""
+    """Give the outcome; give the error of one whose output would overwrite the record's key."""
     if outcome.output is None:
         return outcome
     try:
@@ -70,14 +71,14 @@ class Transform(Protocol):
 
     @property
     def risk(self) -> Risk | None:
-        """The risk of its code for the process it runs in; None for none."""
+        """Return the risk of its code for the process it runs in; None for none."""
         ...
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
     ) -> list[TransformOutcome]:
-        """One outcome per record, in order. `again` is how often this worker transformed these records before: answers
-        of then are not used again.
+        """Return one outcome per record, in order. `again` is how often this worker transformed these records before:
+        answers of then are not used again.
 
         Raises `TransientError` where the batch should come again later, `PermanentError` where the run cannot go on,
         `WorkerWornOut`; a record's own trouble is its outcome."""

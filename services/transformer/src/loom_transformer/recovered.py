@@ -37,8 +37,8 @@ def work_of(
 
 
 def finished(outcome: TransformOutcome, config: TransformConfig) -> TransformOutcome:
-    """The last outcome of a record: where it failed and the pipeline fixes an output for that, that output; and the
-    error of one whose output no message can carry."""
+    """Return the last outcome of a record: where it failed and the pipeline fixes an output for that, that output; and
+    the error of one whose output no message can carry."""
     return carried(_fallen_back(outcome, config))
 
 
@@ -53,7 +53,7 @@ def _fallen_back(outcome: TransformOutcome, config: TransformConfig) -> Transfor
 
 
 def _may_be_tried_again(outcome: TransformOutcome) -> bool:
-    """Not what hung: each further try would leave one more thread behind."""
+    """Refuse what hung: each further try would leave one more thread behind."""
     return outcome.error is not None and outcome.error.code != TIMEOUT
 
 

@@ -1,4 +1,4 @@
-"""How a transformer is put together."""
+"""Composes the transformer service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_transformer.transforms.catalog import Catalog
 
 
 def build(platform: Platform) -> Service:
-    """The transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
+    """Build the transformer service on `platform`. Raises `ConfigurationError` for a journal address it cannot read."""
     stage = open_model_stage(platform, Stage.TRANSFORM)
     catalog = Catalog(stage.models, platform.project, platform.threads)
     transformer = Transformer(StageRunner(platform.plans, catalog.transform_of, stage.isolation))

@@ -40,7 +40,7 @@ def _asks_for_json(given: Sequence[str]) -> bool:
 
 
 def _tell_programs(error: Exception) -> None:
-    """Stdout is one document, also where a command came to no result."""
+    """Print one document on stdout, also where a command came to no result."""
     from loom.cli.output import terminal
     from loom_common.errors import InvalidDefinition
     from loom_common.text import words_of
@@ -56,7 +56,7 @@ def _tell_programs(error: Exception) -> None:
 
 
 def _is_no_text(argument: str) -> bool:
-    """Whether an argument held bytes that are no text: Python passes them on as halves of surrogate pairs."""
+    """Tell whether an argument held bytes that are no text: Python passes them on as halves of surrogate pairs."""
     return any("\ud800" <= each <= "\udfff" for each in argument)
 
 
@@ -83,7 +83,7 @@ def tell(error: Exception, *, verbose: bool) -> int:
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    """The errors themselves: tasks that fail together arrive as a group. Each message once."""
+    """Return the errors themselves: tasks that fail together arrive as a group. Each message once."""
     from loom_common.text import named
 
     if not isinstance(error, BaseExceptionGroup):

@@ -1,4 +1,4 @@
-"""`loom`: the commands together."""
+"""Puts the commands of `loom` together."""
 
 from __future__ import annotations
 

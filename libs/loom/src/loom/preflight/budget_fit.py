@@ -14,7 +14,7 @@ from loom_common.domain.definition.transform import AiTransformConfig
 
 
 def told(pipeline: Pipeline) -> str | None:
-    """What the budget means for one call of the transform, in words; None without a budget or a model."""
+    """Say in words what the budget means for one call of the transform; return None without a budget or a model."""
     budget, transform = pipeline.monitoring.cost_budget, pipeline.transform
     if budget is None or not isinstance(transform, AiTransformConfig):
         return None

@@ -26,5 +26,5 @@ def told(pipeline: Pipeline) -> str | None:
 
 
 def calls(batch_size: int, records_per_call: int) -> int:
-    """For how many calls at once a run has records on their way, at most."""
+    """Return for how many calls at once a run has records on their way, at most."""
     return batch_size * full_window(slice_batches(batch_size)) // records_per_call

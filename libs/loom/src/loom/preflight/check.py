@@ -1,4 +1,4 @@
-"""What one check before a run came to."""
+"""Describes the result of one check before a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loom_common.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """Describes one thing that was checked."""
 
     what: str
     """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`, `destination` or `second
@@ -23,7 +23,7 @@ class Check:
 
     @property
     def words(self) -> list[str]:
-        """What there is to say where this stands in the way of a run."""
+        """Return what there is to say where this stands in the way of a run."""
         return [str(problem) for problem in self.problems] or [self.detail]
 
     records: int | None = None

@@ -99,8 +99,8 @@ def _new(problems: Iterable[Problem], told: Collection[tuple[Any, ...]]) -> list
 async def _source(
     written: LoadedPipeline | InvalidFile, extract: ExtractConfig, context: ConnectorContext, *, counted: bool
 ) -> list[Check]:
-    """The source, and the fields that the pipeline names of it and of its output. Without its credentials it is not
-    looked at."""
+    """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
+    not looked at."""
     fields, number, has_key = None, None, True
     if context.credentials.missing(extract.source):
         return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
@@ -142,7 +142,7 @@ def _unused(loaded: LoadedPipeline) -> list[Check]:
 def _overlap(
     written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig, context: ConnectorContext
 ) -> Check | None:
-    """What is wrong where the pipeline would write to what it reads."""
+    """Say what is wrong where the pipeline would write to what it reads."""
     try:
         problem = overlap(extract, load, context)
     except LoomError:
@@ -174,7 +174,8 @@ def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:
 
 
 def _params(specs: Mapping[str, ParamSpec], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Typed parameters. Those that only a run gives are some value of their type: it is enough to see the columns."""
+    """Type the parameters. Those that only a run gives are some value of their type: it is enough to see the
+    columns."""
     known = {name: spec for name, spec in specs.items() if name in given or spec.default is not None}
     return {**{name: example(spec.type) for name, spec in specs.items()}, **typed(known, given)}
 
@@ -189,7 +190,7 @@ def _mapping(definition: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _read(model: type[S], written: Any) -> S | None:
-    """A section without the keys that are mistaken; None where it cannot be read without them."""
+    """Read a section without the keys that are mistaken; return None where it cannot be read without them."""
     try:
         return model.model_validate(written)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Whether every credential that a pipeline refers to is there, and every provider that needs a key has one."""
+"""Checks whether every credential that a pipeline refers to is there, and every provider that needs a key has one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
 
 
 def _texts(loaded: LoadedPipeline) -> Iterator[str]:
-    """Everything that credentials are put into."""
+    """Yield everything that credentials are put into."""
     pipeline = loaded.pipeline
     ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig) else None
     yield from (pipeline.extract.source, pipeline.load.destination)
@@ -59,14 +59,14 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
 
 
 def _judges(pipeline: Pipeline) -> list[ModelJudged | EvaluateConfig]:
-    """Everything that says how a judging model is reached."""
+    """Return everything that says how a judging model is reached."""
     evaluate = pipeline.evaluate
     judged = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
     return [evaluate, *judged] if evaluate and judged else []
 
 
 def _models(pipeline: Pipeline) -> Iterator[str]:
-    """Every model that is named."""
+    """Yield every model that is named."""
     transform, evaluate = pipeline.transform, pipeline.evaluate
     judges = [each for each in evaluate.evaluators if isinstance(each, ModelJudged)] if evaluate else []
     asked = transform.model if isinstance(transform, AiTransformConfig) else None

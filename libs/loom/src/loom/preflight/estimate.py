@@ -1,5 +1,5 @@
-"""What a run would cost: a sample of its records goes through the real transform and the real evaluators, with a model
-that counts instead of answering."""
+"""Estimates what a run would cost: a sample of its records goes through the real transform and the real evaluators,
+with a model that counts instead of answering."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Unpriced:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A run that was not made."""
+    """Estimates a run that was not made."""
 
     pipeline: str
     records: int
@@ -79,25 +79,25 @@ class Estimate:
 
     @property
     def cost(self) -> float:
-        """USD."""
+        """Return the cost in USD."""
         return sum(each.cost for each in self.calls)
 
     @property
     def enough(self) -> float:
-        """USD of a budget that lets the run through, if the estimate is right."""
+        """Return the USD of a budget that lets the run through, if the estimate is right."""
         return self.cost + self.last_call
 
     def cost_of(self, stage: Stage) -> float:
-        """USD."""
+        """Return the cost in USD."""
         return sum(each.cost for each in self.calls if each.stage == stage)
 
     @property
     def unpriced(self) -> list[str]:
-        """Models whose price nobody knows."""
+        """Return models whose price nobody knows."""
         return sorted({each.model for each in self.calls if each.unpriced})
 
     def document(self) -> dict[str, Any]:
-        """For `--format json`."""
+        """Return the document for `--format json`."""
         return {
             "pipeline": self.pipeline,
             "records": self.records,
@@ -128,8 +128,8 @@ async def estimate(
     params: Mapping[str, Any] | None = None,
     answered: Mapping[tuple[str, str], float] | None = None,
 ) -> Estimate:
-    """Over the first `sample` records. Local transforms and evaluators run on them; no model is asked, nothing is
-    written. Raises `ConfigurationError` where every record of the sample fails, and `SourceError` and its like."""
+    """Estimate over the first `sample` records. Local transforms and evaluators run on them; no model is asked, nothing
+    is written. Raises `ConfigurationError` where every record of the sample fails, and `SourceError` and its like."""
     values = resolved(loaded.pipeline.params, dict(params or {}))
     plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
     context = ConnectorContext(
@@ -184,7 +184,7 @@ async def _read(source: Source, plan: Plan, sample: int) -> tuple[list[Extracted
 async def _dry_run(
     plan: Plan, config: LoomConfig, records: Sequence[ExtractedRecord], client: DryRunClient
 ) -> tuple[list[StageCalls], list[tuple[Stage, KeptRecord]]]:
-    """The calls that the records take, and what could not be asked about."""
+    """Return the calls that the records take, and what could not be asked about."""
     models = JournalledModels(client, MemoryJournal())
     try:
         project = config.project.resolve()
@@ -214,7 +214,8 @@ def _runner(plan: Plan, make: Callable[[Plan], V], stage: Stage) -> StageRunner[
 
 
 def _unasked(kept: Sequence[tuple[Stage, KeptRecord]]) -> tuple[Unpriced, ...]:
-    """By stage and reason, the most frequent first. What a gate rejects was asked about."""
+    """Return what could not be asked about, by stage and reason, the most frequent first. What a gate rejects was asked
+    about."""
     reasons = Counter((stage, record.reason) for stage, record in kept if record.outcome != "rejected")
     return tuple(Unpriced(stage, reason, number) for (stage, reason), number in reasons.most_common())
 
@@ -233,7 +234,7 @@ def _scaled(calls: StageCalls, factor: float) -> StageCalls:
 
 
 class _Plans(PlanCache):
-    """The one plan."""
+    """Holds the one plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan

@@ -1,4 +1,4 @@
-"""The fields that a definition names, held against those that there are: of its source, and of its output."""
+"""Checks the fields that a definition names, held against those that there are: of its source, and of its output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Side = Literal["source", "output", "row"]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A field that a definition names."""
+    """Describes a field that a definition names."""
 
     name: str
     side: Side
@@ -37,7 +37,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What became of holding names against fields."""
+    """Holds the result of comparing names with fields."""
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -46,8 +46,8 @@ class Compared:
 def compared(
     document: Document, definition: Mapping[str, Any], prompt: PromptText | None, source: Fields | None
 ) -> Compared:
-    """Every name that is no field of what it should be one of. Where that cannot be known, what was not looked at.
-    `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
+    """Return every name that is no field of what it should be one of. Where that cannot be known, what was not looked
+    at. `definition` may have mistakes elsewhere; `source` is None where its fields are not known."""
     output = output_fields(definition, source)
     there = {"source": source, "output": output, "row": _row(definition, output)}
     problems, unsure, unknown = [], [], list[str]()
@@ -70,7 +70,7 @@ def compared(
 
 
 def output_fields(definition: Mapping[str, Any], source: Fields | None) -> Fields | None:
-    """The fields of a record's output, where the definition tells."""
+    """Return the fields of a record's output, where the definition tells."""
     transform = said(definition, "transform")
     kind, spec = said(transform, "type"), said(transform, "output")
     if spec == TEXT or (kind == "ai" and spec is None):

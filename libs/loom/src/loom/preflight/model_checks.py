@@ -1,4 +1,5 @@
-"""Whether the models and evaluators that a pipeline names can be asked: by a known provider, with what they need."""
+"""Checks whether the models and evaluators that a pipeline names can be asked: by a known provider, with what they
+need."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ def check(pipeline: Pipeline) -> list[Check]:
 
 
 def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
-    """Models whose name says that somebody else serves them, and that OpenAI would be asked for."""
+    """Find models whose name says that somebody else serves them, and that OpenAI would be asked for."""
     usual = PROVIDERS["openai"].base_url
     names = [each.model for each in model_prices.endpoints(pipeline) if each.base_url == usual]
     strange = [name for name in dict.fromkeys(names) if "/" in name or (":" in name and not name.startswith("ft:"))]
@@ -34,7 +35,7 @@ def _strange_to_openai(pipeline: Pipeline) -> list[Check]:
 
 
 def _adapted(pipeline: Pipeline) -> list[Check]:
-    """Whether what the providers need that Loom does not speak to itself is installed."""
+    """Check whether what the providers need that Loom does not speak to itself is installed."""
     kinds = {endpoint.provider for endpoint in model_prices.endpoints(pipeline)} & ADAPTED
     lacking = [package.missing_package_message(kind) for kind in sorted(kinds) if package.missing(kind)]
     if lacking:
@@ -43,7 +44,8 @@ def _adapted(pipeline: Pipeline) -> list[Check]:
 
 
 def _evaluators(pipeline: Pipeline) -> list[Check]:
-    """Whether what the evaluators are made of is installed, where they are made of something that is not Loom's."""
+    """Check whether what the evaluators are made of is installed, where they are made of something that is not
+    Loom's."""
     evaluators = pipeline.evaluate.evaluators if pipeline.evaluate else ()
     judges = ", ".join(each.name for each in evaluators if isinstance(each, ModelJudged))
     measures = ", ".join(each.name for each in evaluators if isinstance(each, EmbeddingSimilarity))

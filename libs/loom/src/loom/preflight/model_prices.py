@@ -15,8 +15,8 @@ _MILLION = 1_000_000
 
 
 def told(pipeline: Pipeline) -> tuple[bool, str] | None:
-    """Whether the run may go ahead, and the prices of its models in words; None where no model is asked. An unknown
-    price stands in the way of a budget only."""
+    """Tell whether the run may go ahead, and the prices of its models in words; return None where no model is asked. An
+    unknown price stands in the way of a budget only."""
     prices = Prices()
     words, unknown = [], []
     for endpoint in dict.fromkeys(endpoints(pipeline)):

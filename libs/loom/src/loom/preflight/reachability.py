@@ -1,4 +1,4 @@
-"""Whether what a run connects to is there: the models' endpoints and the journal."""
+"""Checks whether what a run connects to is there: the models' endpoints and the journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
-    """Every endpoint that the pipeline may ask, tried without a question."""
+    """Try every endpoint that the pipeline may ask, without a question."""
     from loom.preflight.check import Check
     from loom_ai.reachability import reach
 
@@ -35,7 +35,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
 
 
 async def journal(config: LoomConfig) -> list[Check]:
-    """The journal, where it is a server's. A file is made by the first run."""
+    """Check the journal, where it is a server's. A file is made by the first run."""
     from loom.preflight.check import Check
     from loom_ai.reachability import reach_journal
 

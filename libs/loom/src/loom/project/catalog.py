@@ -1,4 +1,4 @@
-"""The project's pipelines by name: those in its folders."""
+"""Lists the project's pipelines by name: those in its folders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A pipeline file, as its first keys describe it."""
+    """Describes a pipeline file, as its first keys describe it."""
 
     name: str
     version: str
@@ -29,7 +29,7 @@ class Entry:
 
 
 def entries(config: LoomConfig) -> list[Entry]:
-    """Every pipeline file in the project's folders and the folders in them, by name. Broken files are left out:
+    """Return every pipeline file in the project's folders and the folders in them, by name. Broken files are left out:
     `loom validate` speaks about those."""
     found: dict[Path, Entry] = {}
     for path in _files(config):

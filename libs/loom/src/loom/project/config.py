@@ -1,4 +1,5 @@
-"""`loom.yaml`: how this project runs its pipelines. Everything in it has a default; secrets are `${REFERENCES}`."""
+"""Defines `loom.yaml`, which says how this project runs its pipelines. Everything in it has a default; secrets are
+`${REFERENCES}`."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ CLUSTER_ENV = Path(".loom/cluster/env")
 
 
 class StorageConfig(Section):
-    """Where run state and quarantined records are kept."""
+    """Says where run state and quarantined records are kept."""
 
     type: Literal["sqlite", "postgres"] = Field("sqlite", description="`sqlite` is a file; `postgres` needs `url`.")
     path: str = Field(".loom/loom.db", description="`sqlite`: the file, below the project folder.")
@@ -40,18 +41,18 @@ class StorageConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """An address for the server, and none for the file."""
+        """Demand an address for the server, and none for the file."""
         return _url_fits(written, said(written, "type") or "sqlite", "sqlite")
 
 
 class BusConfig(Section):
-    """How to reach a cluster."""
+    """Says how to reach a cluster."""
 
     url: Location | None = Field(None, description="`amqp://${USER}:${PASSWORD}@host/vhost`, for `mode: distributed`.")
 
 
 class CacheDefaults(Section):
-    """Results of model calls, and whether later runs reuse them."""
+    """Says where results of model calls are kept, and whether later runs reuse them."""
 
     enabled: bool = Field(True, description="False is `--no-cache` for every run.")
     backend: Literal["sqlite", "redis", "postgres"] = Field("sqlite", description="`redis`, `postgres` need `url`.")
@@ -62,32 +63,32 @@ class CacheDefaults(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """An address for a server, and none for the file."""
+        """Demand an address for a server, and none for the file."""
         return _url_fits(written, said(written, "backend") or "sqlite", "sqlite")
 
 
 class CredentialsConfig(Section):
-    """Where `${NAME}` is looked up."""
+    """Says where `${NAME}` is looked up."""
 
     provider: Literal["env"] = Field("env", description="Environment variables.")
     prefix: str = Field("", description="With `prefix: LOOM_`, `${KEY}` is `LOOM_KEY` first, then `KEY`.")
 
 
 class PipelineDefaults(Section):
-    """What a pipeline gets where its own file is silent."""
+    """Holds what a pipeline gets where its own file is silent."""
 
     batch_size: int | None = Field(None, ge=1, le=10_000, description="For `extract.batch_size`.")
     quality_gate: GateConfig | None = Field(None, description="For `evaluate.quality_gate`.")
 
 
 class LogConfig(Section):
-    """How much the command line logs on stderr."""
+    """Says how much the command line logs on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field("error", description="`--verbose` makes it `info`.")
 
 
 class LoomConfig(Section):
-    """A project's configuration."""
+    """Holds a project's configuration."""
 
     mode: Literal["embedded", "distributed"] = Field(
         "embedded", description="`embedded` runs everything in this process; `distributed` asks a cluster over the bus."
@@ -114,7 +115,7 @@ class LoomConfig(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Providers that can be reached."""
+        """Demand providers that can be reached."""
         return provider_mistakes(written)
 
     _file: Path | None = PrivateAttr(None)
@@ -136,38 +137,39 @@ class LoomConfig(Section):
 
     @classmethod
     def parse(cls, text: str, file: str) -> LoomConfig:
-        """The configuration that YAML text says. Raises `InvalidDefinition` with every mistake, placed in `file`."""
+        """Parse the configuration that YAML text says. Raises `InvalidDefinition` with every mistake, placed in
+        `file`."""
         document = yaml_positions.parse(text, file, may_be_empty=True)
         return validated(cls, document.data, document.locate)
 
     @property
     def file(self) -> Path | None:
-        """The `loom.yaml` this came from; None where there is none."""
+        """Return the `loom.yaml` this came from; None where there is none."""
         return self._file
 
     @property
     def project(self) -> Path:
-        """The folder of `loom.yaml`, else the working directory. State lies in `.loom` below it."""
+        """Return the folder of `loom.yaml`, else the working directory. State lies in `.loom` below it."""
         return self._project
 
     @property
     def distributed(self) -> bool:
-        """Whether runs are carried out by a cluster."""
+        """Tell whether runs are carried out by a cluster."""
         return self.mode == "distributed"
 
     def for_cluster(self) -> LoomConfig:
-        """The same project, with its runs carried out by a cluster: what `--cluster` means."""
+        """Return the same project, with its runs carried out by a cluster: what `--cluster` means."""
         return self.model_copy(update={"mode": "distributed"})
 
     def base_of(self, folder: Path) -> str:
-        """A pipeline's folder as runs carry it: below the project folder, whole where it lies elsewhere."""
+        """Return a pipeline's folder as runs carry it: below the project folder, whole where it lies elsewhere."""
         project, folder = self.project.resolve(), folder.resolve()
         if folder == project:
             return ""
         return str(folder.relative_to(project) if folder.is_relative_to(project) else folder)
 
     def settings(self) -> Settings:
-        """What the services are given: `LOOM_*` of the environment first, then this file.
+        """Return what the services are given: `LOOM_*` of the environment first, then this file.
 
         Raises `ConfigurationError` where a cluster is meant and nobody gave its address."""
         given = {**self._written(), **self._cluster_env(), **os.environ}
@@ -194,7 +196,7 @@ class LoomConfig(Section):
             raise ConfigurationError(f"A LOOM_* environment variable cannot be used: {words}.") from None
 
     def _written(self) -> dict[str, str]:
-        """This file, as the environment variables that say the same."""
+        """Return this file, as the environment variables that say the same."""
         folder = self.project / ".loom"
         state = f"sqlite:///{self.project / self.storage.path}"
         return {
@@ -208,7 +210,7 @@ class LoomConfig(Section):
         }
 
     def _cluster_env(self) -> dict[str, str]:
-        """The addresses `make up` left, where this file names no broker of its own."""
+        """Return the addresses that `make up` left, where this file names no broker of its own."""
         path = self.project / CLUSTER_ENV
         if not self.distributed or self.bus.url or "LOOM_BUS_URL" in os.environ or not path.is_file():
             return {}
@@ -220,7 +222,7 @@ class LoomConfig(Section):
         return Credentials().expand(url, in_url=True)
 
     def applied_to(self, definition: Mapping[str, Any]) -> dict[str, Any]:
-        """The definition with this project's defaults where it is silent."""
+        """Return the definition with this project's defaults where it is silent."""
         filled = dict(definition)
         if self.defaults.batch_size is not None:
             _fill(filled, "extract", "batch_size", self.defaults.batch_size)
@@ -243,7 +245,7 @@ class LoomConfig(Section):
 
 
 def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:
-    """`kind` is a server, which needs an address, unless it is the `file`."""
+    """Check that `kind` is a server, which needs an address, unless it is the `file`."""
     url = said(written, "url")
     if kind != file and url is None:
         yield mistake((), "missing_for_type", f"`url`, which {kind} needs", written)

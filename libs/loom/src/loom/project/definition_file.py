@@ -1,4 +1,5 @@
-"""A pipeline file: read with the places of its keys, and with the prompts and context files that travel with it."""
+"""Reads a pipeline file: read with the places of its keys, and with the prompts and context files that travel with
+it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ Fill = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class LoadedPipeline:
-    """A pipeline file that holds no mistake."""
+    """Holds a pipeline file without mistakes."""
 
     pipeline: Pipeline
     definition: dict[str, Any]
@@ -37,12 +38,12 @@ class LoadedPipeline:
 
     @property
     def folder(self) -> Path:
-        """Where the pipeline's relative paths start."""
+        """Tell where the pipeline's relative paths start."""
         return self.path.resolve().parent
 
 
 def placed(error: InvalidDefinition, document: Document) -> InvalidDefinition:
-    """Mistakes that were found without the file, e.g. by a connector in its options, with their places in it."""
+    """Place mistakes that were found without the file, e.g. by a connector in its options, in the file."""
     problems = []
     for problem in error.problems:
         file, line, column = document.locate(problem.path)
@@ -51,7 +52,8 @@ def placed(error: InvalidDefinition, document: Document) -> InvalidDefinition:
 
 
 class InvalidFile(InvalidDefinition):
-    """A pipeline file with mistakes, and all that can be read of it: further mistakes may be found with that."""
+    """Reports a pipeline file with mistakes, and holds all that can be read of it, with which further mistakes may be
+    found."""
 
     def __init__(
         self,
@@ -97,14 +99,14 @@ def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
 
 
 def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:
-    """Those of the pipeline's file first, each once, in the order of their places."""
+    """Return the problems of the pipeline's file first, each once, in the order of their places."""
     shown = os.path.relpath(path)
     distinct = list(dict.fromkeys(problems))
     return sorted(distinct, key=lambda each: (each.file != shown, each.file or "", each.line or 0, each.column or 0))
 
 
 def gather_files(pipeline: Pipeline, folder: Path) -> dict[str, str]:
-    """The prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
+    """Return the prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
     files = PromptFiles(pipeline.model_dump(), folder, None)
     if problems := files.read():
         raise InvalidDefinition(problems)

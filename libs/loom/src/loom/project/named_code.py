@@ -1,4 +1,4 @@
-"""The scorers, gates and Python functions that a definition names: those that are not there are mistakes."""
+"""Checks that the scorers, gates and Python functions that a definition names are there; a missing one is a mistake."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def _gate(written: Any) -> GateConfig | None:
 
 
 def _find_scorer(name: str, folder: Path) -> None:
-    """Loom's own are loaded by the worker that needs them: a lexicon takes a while."""
+    """Leave Loom's own scorers to be loaded by the worker that needs them: a lexicon takes a while."""
     if name not in SCORERS:
         Scorers().get(name, folder)

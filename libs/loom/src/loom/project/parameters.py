@@ -1,4 +1,4 @@
-"""The parameters that a definition declares, and those that its query and its prompt use."""
+"""Checks the parameters that a definition declares, and those that its query and its prompt use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _QUERY = ("extract", "query")
 
 
 def parameter_problems(document: Document, definition: Mapping[str, Any]) -> list[Problem]:
-    """Mistakes in how the query of `definition` names parameters. Those of a prompt are told with the prompt."""
+    """Return mistakes in how the query of `definition` names parameters. Those of a prompt are told with the prompt."""
     query = said(said(definition, "extract"), "query")
     if not isinstance(query, str):
         return []
@@ -30,7 +30,7 @@ def parameter_problems(document: Document, definition: Mapping[str, Any]) -> lis
 
 
 def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str]:
-    """Parameters that are declared, and that neither the query nor the prompt looks at."""
+    """Return parameters that are declared, and that neither the query nor the prompt looks at."""
     query = said(said(definition, "extract"), "query")
     used = query_params(query) if isinstance(query, str) else set[str]()
     if prompt is not None:

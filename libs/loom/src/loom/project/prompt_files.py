@@ -1,4 +1,4 @@
-"""The prompt and the context files that a definition names: they travel with a run, as text."""
+"""Collects the prompt and the context files that a definition names: they travel with a run, as text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from loom_common.errors import InvalidDefinition, Problem
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
-    """A prompt, and where it is written."""
+    """Holds a prompt, and tells where it is written."""
 
     text: str
     at: KeyPath
@@ -31,7 +31,7 @@ class PromptText:
     def problem(
         self, line: int, column: int | None, found: str, expected: str, suggestion: str | None = None
     ) -> Problem:
-        """A mistake at a 1-based line and column of the text."""
+        """Return a mistake at a 1-based line and column of the text."""
         if self.file is not None:
             return Problem((), found, expected, suggestion, self.file, line, column)
         if self.document is None:
@@ -43,7 +43,7 @@ class PromptText:
 
 
 def is_path(prompt: str, folder: Path) -> bool:
-    """Whether `prompt` names a file: one of that name exists, or it has no whitespace and no braces."""
+    """Tell whether `prompt` names a file: one of that name exists, or it has no whitespace and no braces."""
     if not any(mark in prompt for mark in " \n\t{}"):
         return True
     return "\n" not in prompt and len(prompt) < 255 and (folder / prompt).is_file()
@@ -120,7 +120,7 @@ class PromptFiles:
 
 
 def neighbour(path: Path, written: Path) -> str | None:
-    """`written` with the name of the file beside `path` that is most like it."""
+    """Return `written` with the name of the file beside `path` that is most like it."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:

@@ -1,4 +1,4 @@
-"""How large, how deep and of what text a YAML file may be, seen before anything is made of it.
+"""Checks how large and how deep a YAML file is and what text it holds, before anything is made of it.
 
 A few lines of aliases can stand for a billion values, and a text for what no message or database holds."""
 
@@ -19,8 +19,8 @@ DEEPEST = 100
 
 
 def composed(text: str, file: str) -> Node | None:
-    """The file's nodes. Raises `InvalidDefinition` where they are too many, too deep or hold what cannot be stored, and
-    what the parser raises."""
+    """Return the file's nodes. Raises `InvalidDefinition` where they are too many, too deep or hold what cannot be
+    stored, and what the parser raises."""
     try:
         root: Node | None = YAML(typ="safe", pure=True).compose(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""YAML with the place of every key, so that a mistake can be shown where it was written."""
+"""Reads YAML with the place of every key, so that a mistake can be shown where it was written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file as plain data, and where each of its keys stands."""
+    """Holds a YAML file as plain data, and tells where each of its keys stands."""
 
     file: str
     data: dict[str, Any]
@@ -33,14 +33,14 @@ class Document:
     """Every value that is a text, as it is written."""
 
     def locate(self, path: KeyPath) -> tuple[str | None, int | None, int | None]:
-        """Where `path` stands; for a key that was left out, where its section stands."""
+        """Tell where `path` stands; for a key that was left out, where its section stands."""
         for length in range(len(path), 0, -1):
             if place := self.places.get(path[:length]):
                 return self.file, *place
         return self.file, 1, 1
 
     def locate_in(self, path: KeyPath, line: int, column: int | None) -> tuple[str | None, int | None, int | None]:
-        """Where a line and column (1-based) of the text at `path` stand in the file, else where its key stands."""
+        """Tell where a line and column (1-based) of the text at `path` stand in the file, else where its key stands."""
         node = self.bodies.get(path)
         if node is None or node.start_mark.line is None:
             return self.locate(path)
@@ -53,13 +53,13 @@ class Document:
         return self.file, first, start + column - 1 + (node.style in ("'", '"'))
 
     def problem(self, path: KeyPath, found: str, expected: str, suggestion: str | None = None) -> Problem:
-        """A mistake at `path`."""
+        """Return a mistake at `path`."""
         file, line, column = self.locate(path)
         return Problem(path, found, expected, suggestion, file, line, column)
 
 
 def read_text(path: Path, shown: str) -> str:
-    """The text of a file. Raises `InvalidDefinition` where it is missing, unreadable or not UTF-8."""
+    """Return the text of a file. Raises `InvalidDefinition` where it is missing, unreadable or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,7 +94,7 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
 
 
 def _walk(root: Node | None) -> tuple[dict[KeyPath, Place], list[tuple[KeyPath, Place]], dict[KeyPath, ScalarNode]]:
-    """The place of every key and list item, every key met a second time, and the texts that are values."""
+    """Collect the place of every key and list item, every key met a second time, and the texts that are values."""
     places: dict[KeyPath, Place] = {}
     merged: dict[KeyPath, Place] = {}
     bodies: dict[KeyPath, ScalarNode] = {}
@@ -115,7 +115,8 @@ def _walk(root: Node | None) -> tuple[dict[KeyPath, Place], list[tuple[KeyPath, 
 def _children(
     node: Node | None, at: KeyPath, above: frozenset[int], *, merged: bool = False
 ) -> Iterator[tuple[KeyPath, Node, bool]]:
-    """Every key and item below `node`: its path, its node, and whether it is there because a section was merged in."""
+    """Yield every key and item below `node`: its path, its node, and whether it is there because a section was merged
+    in."""
     if id(node) in above:
         mark = node.start_mark if node is not None else None
         raise ConstructorError(problem="an alias that contains itself", problem_mark=mark)
@@ -154,7 +155,7 @@ def _is_merge(key: Node) -> bool:
 
 
 def _name(key: Node) -> str | int:
-    """A key as the data has it, where that is a text or a whole number."""
+    """Return a key as the data has it, where that is a text or a whole number."""
     if isinstance(key, ScalarNode):
         is_number = str(key.tag).endswith(":int") and key.value.lstrip("-+").isdigit()
         return int(key.value) if is_number else str(key.value)
@@ -162,7 +163,7 @@ def _name(key: Node) -> str | int:
 
 
 def _indent_of_block(node: ScalarNode) -> int:
-    """How far the lines of a `|` text are indented."""
+    """Return how far the lines of a `|` text are indented."""
     written = str(node.start_mark.buffer)[node.start_mark.index :].split("\n")[1:]
     first = next((line for line in written if line.strip()), "")
     return len(first) - len(first.lstrip(" "))

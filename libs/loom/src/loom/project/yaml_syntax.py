@@ -1,4 +1,4 @@
-"""YAML that cannot be read: where the mistake was made, which is often not where the parser noticed it."""
+"""Explains YAML that cannot be read: where the mistake was made, which is often not where the parser noticed it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Place:
 
 
 def syntax_problem(error: Exception, text: str, file: str) -> Problem:
-    """The mistake in `text` that made the parser raise `error`."""
+    """Return the mistake in `text` that made the parser raise `error`."""
     if isinstance(error, ReaderError):
         before = text[: error.position]
         place = _Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
@@ -67,7 +67,7 @@ def syntax_problem(error: Exception, text: str, file: str) -> Problem:
 
 
 def reused_anchors(text: str, file: str) -> list[Problem]:
-    """Every anchor (`&name`) that stands a second time, so that an alias would depend on where it stands."""
+    """Return every anchor (`&name`) that stands a second time, so that an alias would depend on where it stands."""
     problems, first = [], dict[str, int]()
     for token in _tokens(text):
         if isinstance(token, AnchorToken):
@@ -84,7 +84,8 @@ _Found = tuple[_Place, str, str]
 
 
 def _open_quote(error: MarkedYAMLError, text: str) -> _Found | None:
-    """A quote that was opened and not closed on its line: what follows was taken for text until the next quote."""
+    """Return a quote that was opened and not closed on its line: what follows was taken for text until the next
+    quote."""
     mark = error.problem_mark
     if error.context and "quoted scalar" in error.context and "end of stream" in (error.problem or ""):
         return _Place.of(error.context_mark), "a quote that is opened and never closed", "a closing quote"
@@ -98,7 +99,7 @@ def _open_quote(error: MarkedYAMLError, text: str) -> _Found | None:
 
 
 def _open_bracket(error: MarkedYAMLError, text: str) -> _Found | None:
-    """A bracket or brace that nothing closes."""
+    """Return a bracket or brace that nothing closes."""
     context, mark = error.context_mark, error.problem_mark
     if not error.context or "flow" not in error.context or context is None or mark is None:
         return None
@@ -110,7 +111,7 @@ def _open_bracket(error: MarkedYAMLError, text: str) -> _Found | None:
 
 
 def _is_closed(text: str, start: int) -> bool:
-    """Whether what opens at `start` is closed before the next line that is indented no further than its own."""
+    """Tell whether what opens at `start` is closed before the next line that is indented no further than its own."""
     line = text.rfind("\n", 0, start) + 1
     own = _indent(text[line:])
     depth, quote = 0, ""
@@ -134,7 +135,7 @@ def _is_closed(text: str, start: int) -> bool:
 
 
 def _line_without_colon(error: MarkedYAMLError, text: str) -> _Found | None:
-    """A line that has no colon, so that it was read together with the next."""
+    """Return a line that has no colon, so that it was read together with the next."""
     mark = error.problem_mark
     if error.context == "while scanning a simple key" and error.context_mark is not None:
         line = error.context_mark.line
@@ -154,7 +155,7 @@ def _line_without_colon(error: MarkedYAMLError, text: str) -> _Found | None:
 
 
 def _indented_further(error: MarkedYAMLError, text: str) -> _Found | None:
-    """A key that is indented further than the one above it, which already has a value."""
+    """Return a key that is indented further than the one above it, which already has a value."""
     mark = error.problem_mark
     if mark is None or mark.line == 0 or "mapping values are not allowed" not in (error.problem or ""):
         return None
@@ -182,7 +183,7 @@ def _unknown_alias(error: MarkedYAMLError, text: str) -> _Found | None:
 
 
 def _unreadable_value(error: Exception, text: str, file: str) -> Problem:
-    """A value that looks like a date or a number and is none."""
+    """Return a value that looks like a date or a number and is none."""
     try:
         root = YAML(typ="safe", pure=True).compose(text)
     except YAMLError:
@@ -215,7 +216,7 @@ def _scalars(node: Node | None, seen: set[int]) -> Iterator[ScalarNode]:
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    """Those that can be read."""
+    """Yield the tokens that can be read."""
     try:
         yield from YAML(typ="safe", pure=True).scan(text)
     except YAMLError:

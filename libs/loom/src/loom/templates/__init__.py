@@ -1,4 +1,5 @@
-"""What `loom init` and `loom config init` write: the files of these folders, with the pipeline's name put in."""
+"""Contains what `loom init` and `loom config init` write: the files of these folders, with the pipeline's name put
+in."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ NAME = "my_pipeline"
 
 
 def text_of(name: str) -> str:
-    """A file of this folder."""
+    """Return a file of this folder."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def template(name: str, pipeline: str) -> Iterator[tuple[str, str]]:
-    """The files of a template: (relative path, text)."""
+    """Yield the files of a template: (relative path, text)."""
     for path, entry in _walk(files(__name__).joinpath(name), ""):
         yield path, entry.read_text(encoding="utf-8").replace(NAME, pipeline)
 

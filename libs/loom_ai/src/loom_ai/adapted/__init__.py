@@ -1,2 +1,2 @@
-"""Providers whose protocol Loom does not implement, called through an adapter library. It is imported at the first such
+"""Calls providers whose protocol Loom does not implement, through an adapter library. It is imported at the first such
 call."""

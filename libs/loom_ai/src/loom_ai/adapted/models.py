@@ -24,7 +24,7 @@ _READINGS: dict[str, ResponseReader] = {"bedrock": bedrock, "cohere": cohere}
 
 
 class AdaptedModels:
-    """The models that this process has opened. Each is opened at its first call."""
+    """Keeps the models that this process has opened. Each is opened at its first call."""
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, str, str, str | None, Limits], OpenedModel] = {}

@@ -17,7 +17,7 @@ from loom_ai.http.bodies import MOST_BYTES, Body, decompress
 
 @dataclass(slots=True)
 class Response:
-    """The response to one call. It is empty until one arrives."""
+    """Holds the response to one call. It is empty until one arrives."""
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -31,7 +31,7 @@ _MISFITS: Errors = (
 
 @dataclass(frozen=True, slots=True)
 class OpenedModel:
-    """One model of the library, ready to be called. The error classes are looked up in the order of the fields."""
+    """Is one model of the library, ready to be called. The error classes are looked up in the order of the fields."""
 
     model: Model
     timeouts: Errors
@@ -50,7 +50,7 @@ class OpenedModel:
 
     @property
     def expected(self) -> Errors:
-        """All classes of errors that are expected."""
+        """Return all classes of errors that are expected."""
         return (*self.timeouts, *self.no_access, *self.unreachable, *self.broken, *self.misconfigured, *self.unreadable)
 
 

@@ -31,7 +31,7 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A call that may be combined with others, and the record that pays for it when it is made alone."""
+    """Is a call that may be combined with others, and the record that pays for it when it is made alone."""
 
     call: ModelCall
     payer: Payer
@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of a shared answer that belongs to one question."""
+    """Is the part of a shared answer that belongs to one question."""
 
     output: dict[str, Any] | None
     """The output; None where the part is missing or unfit and the question has to be asked alone."""

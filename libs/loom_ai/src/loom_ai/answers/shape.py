@@ -1,4 +1,4 @@
-"""The declared schema of an output, compiled once, which answers are validated against."""
+"""Compiles the declared schema of an output once, which answers are validated against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loom_common.errors import RecordError
 
 
 class Shape:
-    """A JSON Schema and its validator."""
+    """Holds a JSON Schema and its validator."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         """`spec` is the short form of the pipeline file or a JSON Schema. Raises `ValueError` where it is neither."""

@@ -32,7 +32,7 @@ _APART = 1000
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The output of one record, or why it has none, and what it took."""
+    """Holds the output of one record, or why it has none, and what it took."""
 
     output: dict[str, Any] | None
     error: RecordError | None

@@ -34,7 +34,7 @@ _KINDS = 200
 
 @dataclass(slots=True)
 class Sizes:
-    """The sizes of one kind of call of a run: one model, purpose and schema."""
+    """Keeps the sizes of one kind of call of a run: one model, purpose and schema."""
 
     answers: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
     """The tokens of the last answers. An answer that was cut off is entered with twice its tokens."""
@@ -95,7 +95,7 @@ class Sizes:
 
 
 class AnswerSizes:
-    """The sizes of the calls of this process, by run and kind of call."""
+    """Keeps the sizes of the calls of this process, by run and kind of call."""
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[tuple[object, ...], Sizes] = OrderedDict()

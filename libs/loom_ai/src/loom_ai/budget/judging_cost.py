@@ -20,7 +20,7 @@ _MARGIN = 1.5
 
 
 class JudgingCost:
-    """The cost of judging the records of one pipeline; 0 where no evaluator calls a model."""
+    """Estimates the cost of judging the records of one pipeline; 0 where no evaluator calls a model."""
 
     def __init__(self, pipeline: Pipeline, prices: Prices) -> None:
         self._pipeline = pipeline
@@ -40,7 +40,7 @@ class JudgingCost:
 
     @property
     def judges(self) -> bool:
-        """Whether any evaluator calls a model."""
+        """Tell whether any evaluator calls a model."""
         return bool(self._calls)
 
     def of(self, record_id: str, prompt: str) -> float:

@@ -1,4 +1,4 @@
-"""The port of the reservation ledger, which all replicas of a worker share.
+"""Defines the port of the reservation ledger, which all replicas of a worker share.
 
 The worst case of a call is reserved before the call, and settled to its cost afterwards. A reservation has a holder (a
 process) and a lease. Where the lease expires, the holder has died; the provider may have charged the call, so its worst
@@ -24,7 +24,7 @@ OWED_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """A request to reserve the worst case of a call."""
+    """Asks to reserve the worst case of a call."""
 
     id: str
     run_id: str
@@ -63,7 +63,7 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A request to set aside the cost of judging the records of a batch, either all of it or nothing."""
+    """Asks to set aside the cost of judging the records of a batch, either all of it or nothing."""
 
     id: str
     run_id: str
@@ -77,7 +77,8 @@ Request = Reserve | Settle | Free | SetAside
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a request, and the state of the run's budget. Only `Reserve` and `SetAside` can be declined."""
+    """Holds the answer to a request, and the state of the run's budget. Only `Reserve` and `SetAside` can be
+    declined."""
 
     verdict: BudgetDecision
     standing: BudgetState
@@ -90,7 +91,7 @@ class BudgetLedger(Protocol):
 
     @property
     def lease(self) -> float:
-        """Seconds that a reservation stands without being renewed."""
+        """Return the seconds that a reservation stands without being renewed."""
         ...
 
     async def exchange(self, requests: Sequence[Request]) -> list[Decision]:
@@ -110,7 +111,7 @@ class BudgetLedger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The rows of the ledger that a list of requests refers to."""
+    """Holds the rows of the ledger that a list of requests refers to."""
 
     calls: frozenset[str] = frozenset()
     """The settled reservations that still exist. A missing one was counted as lost in between, and is corrected."""
@@ -120,7 +121,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class ReservationResult:
-    """The changes that a list of requests makes to the ledger of one run."""
+    """Holds the changes that a list of requests makes to the ledger of one run."""
 
     standing: BudgetState
     decisions: Mapping[str, Decision]
@@ -148,7 +149,7 @@ def decided(standing: BudgetState, held: Held, requests: Sequence[Request]) -> R
 
 @dataclass(slots=True)
 class _Exchange:
-    """The state of one run's ledger while its requests are decided."""
+    """Holds the state of one run's ledger while its requests are decided."""
 
     standing: BudgetState
     calls: frozenset[str]

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The token counts that are priced. The `cached` ones are included in `given`."""
+    """Holds the token counts that are priced. The `cached` ones are included in `given`."""
 
     given: int = 0
     cached: int = 0
@@ -26,7 +26,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price in USD. It is 0.0 and not `known` where no price was found."""
+    """Is a price in USD. It is 0.0 and not `known` where no price was found."""
 
     usd: float
     known: bool

@@ -19,7 +19,7 @@ _GIVEN, _ANSWERED = 100_000, 20_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Prices in USD per token."""
+    """Holds prices in USD per token."""
 
     given: float
     cached: float
@@ -31,7 +31,7 @@ class Rate:
 
 
 class Rates:
-    """The cached prices of all models that were asked for."""
+    """Keeps the prices of all models that were asked for."""
 
     def __init__(self) -> None:
         self._rates: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[float, Rate | None]] = {}

@@ -41,7 +41,7 @@ _FIRST_CALLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The sum that is reserved for one call."""
+    """Is the sum that is reserved for one call."""
 
     id: str
     run_id: str
@@ -51,7 +51,7 @@ class Reservation:
 
 
 class BudgetReservations:
-    """The reservations of one process. Requests that arrive at the same time share a transaction."""
+    """Keeps the reservations of one process. Requests that arrive at the same time share a transaction."""
 
     def __init__(self, ledger: BudgetLedger, prices: Prices) -> None:
         self._ledger = ledger

@@ -18,7 +18,7 @@ _EITHER = zlib.MAX_WBITS | 32
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A response body, decompressed."""
+    """Is a response body, decompressed."""
 
     data: bytes
     fault: str | None = None

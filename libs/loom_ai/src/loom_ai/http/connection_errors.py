@@ -1,4 +1,4 @@
-"""Why no connection to an endpoint came about, in words. Pure.
+"""Explains in words why no connection to an endpoint came about. Pure.
 
 aiohttp is imported where an error is looked at: commands that call no model do without it."""
 

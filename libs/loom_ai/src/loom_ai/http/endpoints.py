@@ -20,7 +20,7 @@ from loom_common.plugins.registry import is_reference
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A model and the endpoint that serves it."""
+    """Names a model and the endpoint that serves it."""
 
     provider: str
     """The name of a known provider, which says how it is spoken to."""

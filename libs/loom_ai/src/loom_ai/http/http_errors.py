@@ -39,7 +39,7 @@ _SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The time limits of one request, in seconds."""
+    """Holds the time limits of one request, in seconds."""
 
     connect: float
     read: float
@@ -50,7 +50,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class EndpointReference:
-    """The endpoint and model that an error names."""
+    """Names the endpoint and model in an error."""
 
     base_url: str
     model: str
@@ -62,7 +62,7 @@ class EndpointReference:
 
 
 def timeout_error(endpoint: EndpointReference, limits: Limits) -> Timeout:
-    """The error of a request that was not answered within its limits."""
+    """Return the error of a request that was not answered within its limits."""
     return Timeout(
         f"{endpoint} did not answer in time (connect {limits.connect:g} s, read {limits.read:g} s, {limits.total:g} s "
         "in all). Where it is only slow, give it more `timeout`, or ask less at once: `concurrency` of its provider."
@@ -70,7 +70,7 @@ def timeout_error(endpoint: EndpointReference, limits: Limits) -> Timeout:
 
 
 def unreachable_error(endpoint: EndpointReference, error: Exception, url: str = "") -> DependencyUnavailable:
-    """The error of a request whose connection to `url` failed."""
+    """Return the error of a request whose connection to `url` failed."""
     cause = cause_of(error, url) if url else type(error).__name__
     return DependencyUnavailable(
         f"{endpoint} cannot be reached ({cause}). See that the server runs and `base_url` is right."
@@ -78,14 +78,14 @@ def unreachable_error(endpoint: EndpointReference, error: Exception, url: str = 
 
 
 def interrupted_error(endpoint: EndpointReference, error: Exception) -> UpstreamTroubled:
-    """The error of a response that ended early or was not HTTP."""
+    """Return the error of a response that ended early or was not HTTP."""
     return UpstreamTroubled(f"{endpoint} broke off its answer, or sent what is no HTTP ({type(error).__name__}).")
 
 
 def refusal(
     status: int, body: bytes, endpoint: EndpointReference, retry_after: float | None = None, *, inside: bool = False
 ) -> LoomError:
-    """The error that a response means.
+    """Return the error that a response means.
 
     Either the response's status is not 2xx, or it is 200 and the body holds an error of this `status` (`inside`)."""
     code, param, words = _said(body)

@@ -42,7 +42,7 @@ Any other one is a fault behind the endpoint, and makes the response unusable.""
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A response, and the call that it answers."""
+    """Holds a response, and the call that it answers."""
 
     body: Body
     call: ModelCall
@@ -58,7 +58,7 @@ class Received:
 
     @property
     def data(self) -> bytes:
-        """The body with its secrets masked."""
+        """Return the body with its secrets masked."""
         data = self.body.data
         for secret in self.secrets:
             data = data.replace(secret.encode(), b"***")

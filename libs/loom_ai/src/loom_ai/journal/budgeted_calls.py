@@ -20,7 +20,7 @@ from loom_common.worker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The functions that find an answer, write it down, enter it in a payer's usage and price it."""
+    """Holds the functions that find an answer, write it down, enter it in a payer's usage and price it."""
 
     find: Callable[[str], Awaitable[Entry | None]]
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
@@ -30,7 +30,7 @@ class Books:
 
 
 class BudgetedCalls:
-    """The calls of one process. Where `reservations` is None, a run that has a budget fails."""
+    """Makes the calls of one process. Where `reservations` is None, a run that has a budget fails."""
 
     def __init__(self, client: ModelClient, reservations: BudgetReservations | None, books: Books) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class BudgetedCalls:
     async def paid_for(
         self, key: str, call: ModelCall, payer: Payer, pending: PendingCall, usage: Usage, budget: Budget
     ) -> Entry:
-        """A new answer, in the journal. Its worst case is reserved before, and settled after.
+        """Enter a new answer in the journal. Its worst case is reserved before, and settled after.
 
         Raises what `BudgetReservations.reserve` and the client raise."""
         if self._reservations is None:
@@ -80,8 +80,8 @@ class BudgetedCalls:
         payer: Payer,
         pending: PendingCall,
     ) -> ModelAnswer:
-        """The answer to the call with the reservation's limit. The reservation is settled, whatever comes of it, but
-        for a call that was cancelled after it was sent: it may have been charged."""
+        """Return the answer to the call with the reservation's limit. The reservation is settled, whatever comes of it,
+        but for a call that was cancelled after it was sent: it may have been charged."""
         try:
             answer = await self._client.complete(replace(call, max_tokens=reservation.limit), pending.waiting)
         except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""How many calls to a model one process begins, and how many of them are in flight.
+"""Limits how many calls to a model one process begins, and how many of them are in flight.
 
 A call is in flight from when it is asked until its answer is in the journal: so many are paid again after a crash."""
 
@@ -16,23 +16,23 @@ some hang and have lent their place."""
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Of one model at one endpoint."""
+    """Limits the calls to one model at one endpoint."""
 
     begun: asyncio.Semaphore
     in_flight: asyncio.Semaphore
 
 
 class CallSlots:
-    """Of one process, for each model at each endpoint. Pipelines that configure different numbers for a model have
-    each their own slots."""
+    """Limits the calls of one process, for each model at each endpoint. Pipelines that configure different numbers for
+    a model have each their own slots."""
 
     def __init__(self, usual: int) -> None:
-        """`usual`: calls in flight at once to a model whose provider has no `concurrency` configured."""
+        """Take `usual`, the calls in flight at once to a model whose provider has no `concurrency` configured."""
         self._usual = usual
         self._slots: dict[tuple[str, str, str | None, int | None], Slots] = {}
 
     def of(self, call: ModelCall) -> Slots:
-        """The slots that the call takes its own from."""
+        """Return the slots that the call takes its own from."""
         key = (call.base_url, call.model, call.api_key, call.concurrency)
         if key not in self._slots:
             most = call.concurrency or self._usual

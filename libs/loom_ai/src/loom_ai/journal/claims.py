@@ -1,5 +1,5 @@
-"""Who asks a question that several processes want answered at the same time: the port, and its twin inside one
-process."""
+"""Defines the port of claims, which decide who asks a question that several processes want answered at the same time,
+and its implementation inside one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEASE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That one record's worker asks the question of `key`."""
+    """Says that one record's worker asks the question of `key`."""
 
     key: str
     holder: str
@@ -34,7 +34,7 @@ class Claims(Protocol):
     """Claims by key, each for `LEASE_SECONDS` from when it was taken last. Every operation is atomic for each key."""
 
     async def take(self, claims: Sequence[Claim]) -> Sequence[bool]:
-        """Which of them hold now: those that nobody else has. Taken again, one's own begins anew.
+        """Take claims, and tell which of them hold now: those that nobody else has. Taken again, one's own begins anew.
 
         Raises `DependencyUnavailable`, `PermanentError`."""
         ...
@@ -49,7 +49,7 @@ class Claims(Protocol):
 
 
 class MemoryClaims:
-    """A dict."""
+    """Keeps claims in a dict."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

@@ -33,7 +33,7 @@ from loom_common.worker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Which answers that other runs paid for may be used. Those of the run itself always are."""
+    """Says which answers that other runs paid for may be used. Those of the run itself always are."""
 
     enabled: bool = True
     """Off: no answer of another run will do."""
@@ -41,7 +41,7 @@ class Reuse:
     """Seconds that an answer of another run may be old; None for any age."""
 
     def key(self, call: ModelCall, payer: Payer) -> str:
-        """Under which key the journal holds the answer that the payer may use."""
+        """Return the key under which the journal holds the answer that the payer may use."""
         return key_of(call, None if self.enabled else payer.run_id)
 
 
@@ -83,8 +83,8 @@ class JournalledModels:
     async def complete(
         self, call: ModelCall, payer: Payer, reuse: Reuse | None = None, patience: float | None = None
     ) -> Settled:
-        """The answer; durable in the journal when this returns. `patience` is how many seconds it may take from when
-        it is its turn to be asked for.
+        """Return the answer, which is durable in the journal when this returns. `patience` is how many seconds it may
+        take from when it is its turn to be asked for.
 
         It is entered in the payer's usage, also where another record paid. Raises what client and journal raise,
         `Timeout`, `BudgetExhausted` where the payer's budget does not cover the call, and `UpstreamUnusable` where this
@@ -124,7 +124,7 @@ class JournalledModels:
         await self._write(Entry(key, payer.named, NOTED, call.provider, call.model, answer, 0.0, self._clock.now()))
 
     async def found(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> Settled | None:
-        """What the journal holds under a key, where `reuse` lets the payer use it. An answer is entered in the
+        """Return what the journal holds under a key, where `reuse` lets the payer use it. An answer is entered in the
         payer's usage as if it were given now, unless another record of the same run paid for it."""
         entry = await self.holds(key, payer, reuse)
         if entry is None:
@@ -135,7 +135,7 @@ class JournalledModels:
         return settled(entry, payer)
 
     async def holds(self, key: str, payer: Payer, reuse: Reuse) -> Entry | None:
-        """What the journal holds under a key, where `reuse` lets the payer use it. Nothing is billed."""
+        """Return what the journal holds under a key, where `reuse` lets the payer use it. Nothing is billed."""
         entry = await self._look_up(key)
         return entry if entry is not None and self._may_use(entry, payer, reuse) else None
 
@@ -154,7 +154,7 @@ class JournalledModels:
             await self._reservations.free(run_id, records, cost)
 
     async def recall(self, pipeline: str, payer: Payer, call: ModelCall) -> list[Entry]:
-        """What was answered before, at any age: to the same question, and last for the same record."""
+        """Recall what was answered before, at any age: to the same question, and last for the same record."""
         found = [await self._look_up(key) for key in (key_of(call), last_answer_of(pipeline, payer.record_id))]
         return [entry for entry in found if entry is not None]
 
@@ -176,7 +176,7 @@ class JournalledModels:
     async def _landed(
         self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
     ) -> tuple[PendingCall, Entry]:
-        """What the call brings that is under way, or that begins now."""
+        """Return what the call brings that is under way, or that begins now."""
         if (pending := self._joined(key, payer)) is not None:
             return pending, await pending.landed(call, patience)
         async with self._slots.of(call).begun:
@@ -227,7 +227,7 @@ class JournalledModels:
         return entry
 
     async def _paid_for(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
-        """A new answer, in the journal."""
+        """Enter a new answer in the journal."""
         usage = payer.usage
         if usage is not None and usage.budget is not None:
             return await self._budgeted.paid_for(key, call, payer, pending, usage, usage.budget)

@@ -1,4 +1,4 @@
-"""A call that is under way, and those who wait for what it brings."""
+"""Describes a call that is under way, and those who wait for what it brings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from loom_common.errors import Timeout
 
 @dataclass(slots=True)
 class PendingCall:
-    """One call. Where no record waits for it any more, it goes on if it was sent, and is cancelled if it was not."""
+    """Is one call under way. Where no record waits for it any more, it goes on if it was sent, and is cancelled if it
+    was not."""
 
     waiting: Waiting
     payers: list[Payer]
@@ -30,12 +31,14 @@ class PendingCall:
     _waiters: int = 0
 
     def raise_budget(self, budget: Budget | None) -> None:
-        """Another record of the run wants it, whose batch was sent with that budget."""
+        """Raise the budget, because another record of the run wants the answer, whose batch was sent with that
+        budget."""
         if budget is not None and (self.budget is None or budget.limit > self.budget.limit):
             self.budget = budget
 
     async def landed(self, call: ModelCall, patience: float | None) -> Entry:
-        """What it brings. Gives up after `patience` seconds, in which the time it waits for its turn does not count.
+        """Return what it brings. Gives up after `patience` seconds, in which the time it waits for its turn does not
+        count.
 
         Raises what the call raises, and `Timeout`."""
         self._waiters += 1

@@ -1,4 +1,4 @@
-"""An answer on the account of the record that wanted it: paid for by it, or reused."""
+"""Describes an answer on the account of the record that wanted it: paid for by it, or reused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.domain.run.calls import Calls
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An answer and whose account it is on."""
+    """Holds an answer and whose account it is on."""
 
     answer: ModelAnswer
     spent: Spent
@@ -22,7 +22,8 @@ class Settled:
 
 
 def settled(entry: Entry, payer: Payer, *, fresh: bool = False) -> Settled:
-    """A record that meets what it paid for itself (it was delivered twice) counts it again as its own."""
+    """Settle the account: a record that meets what it paid for itself (it was delivered twice) counts it again as its
+    own."""
     if entry.payer != payer:
         earlier_run = entry.payer.run_id != payer.run_id
         return Settled(entry.answer, Spent(calls_from_cache=1), earlier_run, fresh)

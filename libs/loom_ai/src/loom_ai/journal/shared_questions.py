@@ -1,4 +1,5 @@
-"""Which questions are being asked in shared calls at this moment, so that no two such calls hold the same one."""
+"""Records which questions are being asked in shared calls at this moment, so that no two such calls hold the same
+one."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from loom_ai.ports import Entry, Payer
 
 
 class SharedQuestions:
-    """Of one process; with `fleet`, of all processes that share its claims."""
+    """Shares the questions of one process; with `fleet`, those of all processes that share its claims."""
 
     def __init__(self, fleet: SingleFlight | None = None) -> None:
         self._fleet = fleet

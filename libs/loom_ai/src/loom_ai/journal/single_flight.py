@@ -1,4 +1,4 @@
-"""One call for one question, in whichever processes it is asked at the same time.
+"""Makes one call for one question, in whichever processes it is asked at the same time.
 
 Who has the question's claim asks; everyone else waits until the answer is in the journal, or the claim is free because
 its holder failed or died. Losing the claims costs repeated calls, never a record."""
@@ -30,7 +30,7 @@ _GROUP = 500
 
 
 class SingleFlight:
-    """Of all processes that share `claims`."""
+    """Makes each call once in all processes that share `claims`."""
 
     def __init__(self, claims: Claims, clock: Clock | None = None) -> None:
         self._claims = claims
@@ -141,7 +141,7 @@ class SingleFlight:
                     self._went_away(error)
 
     def _begin(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """One task of each name at a time."""
+        """Begin one task of each name at a time."""
         task = self._tasks.get(name)
         if task is None or task.done():
             self._tasks[name] = asyncio.create_task(work())

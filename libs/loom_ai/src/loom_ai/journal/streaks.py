@@ -36,14 +36,14 @@ class _Streak:
 
 
 class Streaks:
-    """Of one process: by run, endpoint and model."""
+    """Counts the streaks of one process: by run, endpoint and model."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._streaks: OrderedDict[tuple[str, str, str], _Streak] = OrderedDict()
 
     def answered(self, call: ModelCall, payer: Payer, answer: ModelAnswer) -> None:
-        """An answer came. Raises `UpstreamUnusable` where it is of no use, like the last ones."""
+        """Note that an answer came. Raises `UpstreamUnusable` where it is of no use, like the last ones."""
         if answer.finish_reason != UNUSABLE:
             if self._streaks:
                 self._streaks.pop(_place(call, payer), None)
@@ -68,7 +68,7 @@ class Streaks:
             )
 
     def _lengthened(self, call: ModelCall, payer: Payer, kind: str) -> bool:
-        """Whether the streak is long enough to tell."""
+        """Tell whether the streak is long enough to tell."""
         place, now = _place(call, payer), self._clock.monotonic()
         streak = self._streaks.get(place)
         if streak is None or streak.kind != kind or now - streak.seen_at > _FORGOTTEN_SECONDS:

@@ -1,4 +1,4 @@
-"""The tables of the journal, of the marks, budgets and limits beside it, as the migrations create them."""
+"""Defines the tables of the journal, of the marks, budgets and limits beside it, as the migrations create them."""
 
 from __future__ import annotations
 

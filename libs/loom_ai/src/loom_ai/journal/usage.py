@@ -1,4 +1,4 @@
-"""What model calls took, added up per record and per batch."""
+"""Adds up what model calls took, per record and per batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A limit per minute that holds in every minute, kept as one number: until when the next ones are spoken for. Pure.
+"""Implements a limit per minute that holds in every minute, kept as one number: until when the next ones are taken.
+Pure.
 
 This is the generic cell rate algorithm: each request is given a moment, moments lie evenly apart, and `burst` of them
 may be taken at once after a quiet time. In any `WINDOW_SECONDS` at most `burst + rate * WINDOW_SECONDS` moments lie,
@@ -17,31 +18,31 @@ _BURST_SHARE = 30
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So much in any sixty seconds."""
+    """Allows so much in any sixty seconds."""
 
     per_minute: int
 
     @property
     def burst(self) -> float:
-        """What may be taken at once after a quiet time; never less than one."""
+        """Return what may be taken at once after a quiet time; never less than one."""
         return max(1.0, self.per_minute / _BURST_SHARE)
 
     @property
     def interval(self) -> float:
-        """Seconds between two."""
+        """Return the seconds between two."""
         if self.per_minute == 1:
             return WINDOW_SECONDS + SLACK_SECONDS
         return (WINDOW_SECONDS + SLACK_SECONDS) / (self.per_minute - self.burst)
 
     @property
     def tolerance(self) -> float:
-        """Seconds that a request may come before its even share of the time."""
+        """Return the seconds that a request may come before its even share of the time."""
         return self.interval * (self.burst - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is taken from a bucket: seconds of its time."""
+    """Asks a bucket for some seconds of its time."""
 
     requests: float
     tokens: float
@@ -60,7 +61,7 @@ class Taken:
     paused_until: float
 
     def wait(self, requests: Rate | None, tokens: Rate | None, before: Wish) -> float:
-        """Seconds until a request may go that stands behind `before`."""
+        """Return the seconds until a request may go that stands behind `before`."""
         waits = [0.0, self.paused_until - self.now]
         if requests is not None:
             waits.append(self.requests_from + before.requests - requests.tolerance - self.now)

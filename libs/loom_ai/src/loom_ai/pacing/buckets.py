@@ -1,4 +1,4 @@
-"""Where the buckets are kept that all workers take from: the port, and its twin inside one process."""
+"""Defines the port of the buckets that all workers take from, and its implementation inside one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loom_common.ports.clock import Clock, SystemClock
 
 
 class Buckets(Protocol):
-    """Buckets by name. Each operation is atomic, also where several processes use one bucket."""
+    """Keeps buckets by name. Each operation is atomic, also where several processes use one bucket."""
 
     async def take(self, bucket: str, wish: Wish) -> Taken:
         """Take `wish` from the bucket's time; gives the bucket as it was before. Raises `DependencyUnavailable`."""
@@ -21,7 +21,7 @@ class Buckets(Protocol):
         ...
 
     async def paused(self, bucket: str) -> float:
-        """Seconds left of its pause; 0 for none. Raises `DependencyUnavailable`."""
+        """Return the seconds left of its pause; 0 for none. Raises `DependencyUnavailable`."""
         ...
 
     async def close(self) -> None:

@@ -1,5 +1,5 @@
-"""How many calls an endpoint takes at once, found by trying: more while that brings more answers, fewer when it asks
-to slow down. Pure.
+"""Finds by trying how many calls an endpoint takes at once: more while that brings more answers, fewer when it is
+worse. Pure.
 
 As TCP does it: the limit doubles until the first trouble, then grows by a few for every limit's worth of good answers.
 A single 429 is the call's own affair: it waits. That too much is asked is said by a share of refusals, by several in a
@@ -53,7 +53,8 @@ class Concurrency:
         self.limit = self.limit or float(self.ceiling if self.configured else min(_FIRST, self.ceiling))
 
     def answered(self, latency: float, *, busy: bool) -> None:
-        """An answer came after `latency` seconds. `busy`: all that may be in flight was, so that more might do good."""
+        """Note that an answer came after `latency` seconds. `busy`: all that may be in flight was, so that more might
+        do good."""
         self._ever, self._in_a_row = True, 0
         self._share -= _WEIGHT * self._share
         self._answers += 1
@@ -66,7 +67,7 @@ class Concurrency:
             self._judge()
 
     def refused(self) -> bool:
-        """The endpoint asked to slow down. Returns whether that says that too much is asked."""
+        """Note that the endpoint asked to slow down. Returns whether that says that too much is asked."""
         self._in_a_row += 1
         self._share += _WEIGHT * (1 - self._share)
         several = max(REFUSED_IN_A_ROW, self.limit / _SEVERAL_SHARE)

@@ -1,4 +1,4 @@
-"""Buckets that are shared while they can be, and this process's own while they cannot."""
+"""Uses shared buckets while they can be reached, and this process's own while they cannot."""
 
 from __future__ import annotations
 

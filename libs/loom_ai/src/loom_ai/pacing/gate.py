@@ -1,4 +1,4 @@
-"""The calls in flight to one model at one endpoint, and those that wait to be.
+"""Counts the calls in flight to one model at one endpoint, and queues those that wait to be.
 
 A call that hangs would keep its place until its timeout: at 1% of calls, 400 ms and 35 s, as many places as all others
 need together. So a call that others overtake lends its place. Who is overtaken is counted, not timed: by Little's law
@@ -22,7 +22,7 @@ LENT = 3
 
 @dataclass(slots=True, eq=False)
 class Stay:
-    """Of one call that was let in."""
+    """Is the stay of one call that was let in."""
 
     on_lent: Callable[[], None]
     """Called once, where its place is given to another while it goes on."""
@@ -33,7 +33,7 @@ class Gate:
     """Lets in as many at once as its `concurrency` says, first come first served."""
 
     def __init__(self, concurrency: Concurrency) -> None:
-        """Where a person gave the number, no more are let in because some of them are overtaken."""
+        """Take a number that a person gave: then no more are let in because some of them are overtaken."""
         self.concurrency = concurrency
         self._lends = not concurrency.configured
         self._inside: OrderedDict[Stay, int] = OrderedDict()
@@ -44,7 +44,7 @@ class Gate:
 
     @property
     def busy(self) -> bool:
-        """Whether all that may be in flight is."""
+        """Tell whether all that may be in flight is."""
         return len(self._inside) >= int(self.concurrency.limit)
 
     def enter_at_once(self, on_lent: Callable[[], None]) -> Stay | None:
@@ -69,7 +69,7 @@ class Gate:
         return stay
 
     def answered(self) -> None:
-        """An answer came, to one that is inside. Who has seen many come and go lends its place."""
+        """Note that an answer came, to one that is inside. Who has seen many come and go lends its place."""
         self._answers += 1
         while self._lends and self._inside and self._lent < LENT * int(self.concurrency.limit):
             stay, since = next(iter(self._inside.items()))

@@ -1,4 +1,4 @@
-"""What the rate-limit headers of a response ask for. Pure."""
+"""Reads what the rate-limit headers of a response ask for. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LONGEST = 120.0
 
 
 def pause_of(headers: Mapping[str, str], now: dt.datetime) -> float:
-    """Seconds in which nothing more will be answered: until the reset of what is used up; 0 for none."""
+    """Return the seconds in which nothing more will be answered: until the reset of what is used up; 0 for none."""
     pauses = [_until(headers.get(reset), now) for left, reset in _PAIRS if headers.get(left) == "0"]
     return min(_LONGEST, max(pauses, default=0.0))
 
 
 def _until(text: str | None, now: dt.datetime) -> float:
-    """`6m0s`, `20ms`, `1.5` (seconds) or a date (RFC 3339)."""
+    """Read `6m0s`, `20ms`, `1.5` (seconds) or a date (RFC 3339)."""
     if not text:
         return 0.0
     parts = _PART.findall(text)

@@ -1,4 +1,5 @@
-"""When a call may go: not while its endpoint asks for a pause, not beyond its limits, not with too many others."""
+"""Decides when a call may go: not while its endpoint asks for a pause, not beyond its limits, not with too many
+others."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ _FIRST_ANSWER_TOKENS = 256
 
 @dataclass(slots=True)
 class _Place:
-    """A model at an endpoint, under one key."""
+    """Is a model at an endpoint, under one key."""
 
     name: str
     bucket: str
@@ -52,7 +53,7 @@ class _Place:
 
 @dataclass(slots=True)
 class _Limit:
-    """The rates of a place, and the wishes that go to its bucket together."""
+    """Holds the rates of a place, and the wishes that go to its bucket together."""
 
     requests: Rate | None
     tokens: Rate | None
@@ -61,7 +62,7 @@ class _Limit:
 
 @dataclass(slots=True)
 class Turn:
-    """A call that may go. Tell it how the call ended."""
+    """Is a call that may go. Tell it how the call ended."""
 
     _pace: EndpointPacing
     _place: _Place
@@ -69,7 +70,7 @@ class Turn:
     _estimate: float
 
     def answered(self, answer: ModelAnswer) -> None:
-        """With an answer, whatever it says."""
+        """Note that it was answered, whatever the answer says."""
         place = self._place
         self._gate.concurrency.answered(answer.latency, busy=self._gate.busy)
         self._gate.answered()
@@ -84,13 +85,14 @@ class Turn:
             await self._pace.pause(self._place, seconds)
 
     async def refused(self, error: RateLimited) -> None:
-        """With 429. Where that says that too much is asked, everyone pauses for as long as the endpoint wants."""
+        """Note that it was refused with 429. Where that says that too much is asked, everyone pauses for as long as the
+        endpoint wants."""
         if self._gate.concurrency.refused() and error.retry_after:
             await self._pace.pause(self._place, min(_LONGEST_PAUSE, error.retry_after))
 
 
 class EndpointPacing:
-    """Of one process."""
+    """Paces the calls of one process, for each endpoint."""
 
     def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
         """`ceiling`: calls in flight at once to one model, at most, beside those that are overtaken; a call's own
@@ -103,7 +105,7 @@ class EndpointPacing:
 
     @asynccontextmanager
     async def turn(self, call: ModelCall, waits: Waits | None = None) -> AsyncIterator[Turn]:
-        """Around one request. Waits until it may go, and tells `waits`."""
+        """Hold a turn around one request. Waits until it may go, and tells `waits`."""
         place = self._place_of(call)
         gate = self._gate_of(place, call)
         watch = waits or Waiting()
@@ -156,7 +158,7 @@ class EndpointPacing:
                 return estimate
 
     async def _look(self, place: _Place, now: float) -> None:
-        """Whether another worker was asked to pause: once a second, by one call of those that would go."""
+        """Look whether another worker was asked to pause: once a second, by one call of those that would go."""
         if self._alone or now - place.looked_at < _LOOK_SECONDS:
             return
         place.looked_at = now
@@ -195,7 +197,7 @@ class EndpointPacing:
     async def _taken(
         self, place: _Place, requests: Rate | None, tokens: Rate | None, wishes: Sequence[Wish]
     ) -> Sequence[float]:
-        """Seconds until the moment of each, which were all taken at once."""
+        """Return the seconds until the moment of each, which were all taken at once."""
         total = Wish(sum(wish.requests for wish in wishes), sum(wish.tokens for wish in wishes))
         taken = await self._buckets.take(place.bucket, total)
         waits, before = [], Wish(0.0, 0.0)
@@ -213,7 +215,7 @@ def _wish(limit: _Limit, tokens: float) -> Wish:
 
 
 def _tokens(place: _Place, call: ModelCall) -> float:
-    """What the call will take, about: its question, and an answer like the last ones."""
+    """Estimate the tokens that the call will take: its question, and an answer like the last ones."""
     texts = (message.content for message in call.messages)
     asked = sum(len(text) / 4 if text.isascii() else about(text) for text in texts)
     answer = place.tokens_out if call.max_tokens is None else min(place.tokens_out, call.max_tokens)

@@ -1,4 +1,4 @@
-"""When to ask a model again after transient trouble. Pure."""
+"""Decides when to ask a model again after transient trouble. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WHEN_LIMITED = 3
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Doubling, jittered delays. Seconds."""
+    """Computes doubling, jittered delays. Seconds."""
 
     attempts: int = 3
     first_delay: float = 1.0
@@ -21,7 +21,7 @@ class RetryPolicy:
 
 
 def delay_after(failed: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float | None:
-    """Seconds to wait after the `failed`-th attempt (1-based) failed; None to give up.
+    """Return the seconds to wait after the `failed`-th attempt (1-based) failed; None to give up.
 
     `jitter` in [0, 1) spreads callers that failed together. What the endpoint asked for (`retry_after`) is never
     undercut; where it asks for more than the ceiling, waiting is left to the message's own retry."""
@@ -46,7 +46,8 @@ def delay_when_limited(refused: int, policy: RetryPolicy, retry_after: float | N
 
 
 def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None:
-    """Seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date (RFC 9110)."""
+    """Return the seconds that a response asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date (RFC
+    9110)."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     text = headers.get("Retry-After")

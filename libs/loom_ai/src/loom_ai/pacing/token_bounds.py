@@ -32,7 +32,7 @@ def most(call: ModelCall) -> int:
 
 
 def about(text: str) -> int:
-    """Tokens that `text` has, give or take a fifth for European languages and code; scripts outside ASCII count a
-    token per character and a half."""
+    """Estimate the tokens that `text` has, give or take a fifth for European languages and code; scripts outside ASCII
+    count a token per character and a half."""
     outside = sum(1 for character in text if ord(character) > 0x2E7F)
     return math.ceil((len(text) - outside) / _BYTES_PER_TOKEN + outside / 1.5)

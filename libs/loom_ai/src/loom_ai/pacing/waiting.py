@@ -12,7 +12,7 @@ from time import monotonic
 
 @dataclass(slots=True)
 class Waiting:
-    """Of one call."""
+    """Measures how long one call waits."""
 
     slots: asyncio.Semaphore | None = None
     """The places of calls under way, one of which it has but while it waits."""
@@ -23,16 +23,16 @@ class Waiting:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of the call is under way."""
+        """Tell whether nothing of the call is under way."""
         return not self._has_one
 
     def seconds(self) -> float:
-        """How long it waited so far."""
+        """Tell how long it waited so far."""
         return self._seconds + (0.0 if self._since is None else monotonic() - self._since)
 
     @asynccontextmanager
     async def under_way(self) -> AsyncIterator[None]:
-        """Around the call. Waits for a place."""
+        """Count the time around the call as under way. Waits for a place."""
         await self._take()
         try:
             yield
@@ -41,7 +41,7 @@ class Waiting:
 
     @asynccontextmanager
     async def for_a_turn(self) -> AsyncIterator[None]:
-        """Around the waiting. Waits for a place after it."""
+        """Count the time around the waiting as waiting for a turn. Waits for a place after it."""
         self._since = self._since or monotonic()
         self._give()
         try:

@@ -1,4 +1,4 @@
-"""A model client that makes no calls. It counts the tokens that calls would take, before any is made."""
+"""Provides a model client that makes no calls. It counts the tokens that calls would take, before any is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FREE_TEXT = 256
 
 
 class DryRunClient:
-    """A `ModelClient` that answers with made-up values of the schema.
+    """Is a `ModelClient` that answers with made-up values of the schema.
 
     Its token counts are estimates: the question's from its text, the answer's from earlier runs, or else from the
     made-up text."""

@@ -57,8 +57,8 @@ _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
 
 class HttpModelClient:
-    """A `ModelClient`. To each model it has at most as many calls in flight as the call's `concurrency` says, or else
-    `settings.concurrency`, beside those that hang."""
+    """Is a `ModelClient` that asks endpoints over HTTP. To each model it has at most as many calls in flight as the
+    call's `concurrency` says, or else `settings.concurrency`, beside those that hang."""
 
     def __init__(
         self,
@@ -268,7 +268,7 @@ def _forms(call: ModelCall) -> tuple[Form, ...]:
 
 
 def _limits_of(call: ModelCall) -> tuple[str, ...]:
-    """The names under which the endpoint may know the longest answer."""
+    """Return the names under which the endpoint may know the longest answer."""
     return ("max_tokens",) if call.provider in ADAPTED else wire_of(call.provider).limits(call.base_url)
 
 
@@ -283,5 +283,5 @@ def _secrets(call: ModelCall, key: str | None, headers: Mapping[str, str]) -> tu
 
 
 def _key(call: ModelCall) -> str:
-    """The credential reference that a call goes with; empty for none."""
+    """Return the credential reference that a call goes with; empty for none."""
     return call.api_key if call.api_key is not None else provider_named(call.provider).key or ""

@@ -42,7 +42,7 @@ class _Candidates:
 
 
 class LearnedLimits:
-    """The refusals that this process has seen."""
+    """Remembers the refusals that this process has seen."""
 
     def __init__(self) -> None:
         self._accepted: OrderedDict[EndpointModel, AcceptedParameters] = OrderedDict()

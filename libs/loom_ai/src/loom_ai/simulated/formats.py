@@ -1,5 +1,5 @@
-"""The providers' wire formats on the server's side: how requests are read, and how answers and errors are written. It
-does no I/O."""
+"""Implements the providers' wire formats on the server's side: how requests are read, and how answers and errors are
+written. It does no I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA_IN_WORDS = "JSON Schema: "
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRequest:
-    """A request, in the same terms for all providers."""
+    """Describes a request, in the same terms for all providers."""
 
     model: str
     turns: tuple[str, ...]
@@ -30,7 +30,7 @@ class SimulatedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedAnswer:
-    """An answer, in the same terms for all providers."""
+    """Describes an answer, in the same terms for all providers."""
 
     text: str
     tokens_in: int
@@ -41,7 +41,7 @@ class SimulatedAnswer:
 
 
 class Format(Protocol):
-    """The wire format of one provider."""
+    """Is the wire format of one provider."""
 
     key_header: str
     """The header that carries the API key."""
@@ -60,7 +60,7 @@ class Format(Protocol):
 
 
 class ChatCompletions:
-    """OpenAI's chat completions format, which most other providers use too."""
+    """Implements OpenAI's chat completions format, which most other providers use too."""
 
     key_header = "Authorization"
 
@@ -93,7 +93,7 @@ class ChatCompletions:
 
 
 class AnthropicMessages:
-    """The format of Anthropic's Messages API. A schema is the input schema of a tool whose use is forced."""
+    """Implements the format of Anthropic's Messages API. A schema is the input schema of a tool whose use is forced."""
 
     key_header = "x-api-key"
 
@@ -132,7 +132,7 @@ class AnthropicMessages:
 
 
 class GoogleContents:
-    """The format of Google's `generateContent`."""
+    """Implements the format of Google's `generateContent`."""
 
     key_header = "x-goog-api-key"
 

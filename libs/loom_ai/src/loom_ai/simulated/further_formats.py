@@ -1,4 +1,5 @@
-"""Wire formats, on the server's side, of the providers that Loom calls through its adapter library. It does no I/O."""
+"""Implements wire formats, on the server's side, of the providers that Loom calls through its adapter library. It does
+no I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from loom_ai.simulated.formats import SimulatedAnswer, SimulatedRequest, object_
 
 
 class CohereChat:
-    """The format of Cohere's v2 chat. A schema is the parameters of a tool."""
+    """Implements the format of Cohere's v2 chat. A schema is the parameters of a tool."""
 
     key_header = "Authorization"
 
@@ -38,7 +39,7 @@ class CohereChat:
 
 
 class BedrockConverse:
-    """The format of Bedrock's Converse. A schema is the input schema of a tool whose use is forced."""
+    """Implements the format of Bedrock's Converse. A schema is the input schema of a tool whose use is forced."""
 
     key_header = "Authorization"
 

@@ -1,4 +1,4 @@
-"""How long a simulated model takes to answer."""
+"""Computes how long a simulated model takes to answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _P99 = 2.326
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A log-normal distribution of seconds, which the latencies of real endpoints are close to."""
+    """Is a log-normal distribution of seconds, which the latencies of real endpoints are close to."""
 
     median: float = 0.0
     p99: float | None = None

@@ -41,7 +41,7 @@ FORMS = ("json_schema", "json_object")
 
 @dataclass
 class SimulatedModel:
-    """The simulated provider's settings and what it was asked. All settings may be changed while it runs."""
+    """Holds the simulated provider's settings and what it was asked. All settings may be changed while it runs."""
 
     latency: float | Latency = 0.0
     """Seconds that each answer takes, or their distribution."""
@@ -94,7 +94,7 @@ class SimulatedModel:
 
     @property
     def root_url(self) -> str:
-        """The address that the other providers' paths are under."""
+        """Return the address that the other providers' paths are under."""
         return self.base_url.removesuffix("/v1")
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> Self:

@@ -8,7 +8,7 @@ WINDOW_SECONDS = 60.0
 
 
 class Traffic:
-    """A sliding window over the arrival times of requests."""
+    """Keeps a sliding window over the arrival times of requests."""
 
     def __init__(self) -> None:
         self._arrivals: deque[float] = deque()
@@ -17,7 +17,7 @@ class Traffic:
 
     @property
     def arrivals(self) -> list[float]:
-        """The arrival times in the current window, in seconds of the clock given to `arrived`."""
+        """Return the arrival times in the current window, in seconds of the clock given to `arrived`."""
         return list(self._arrivals)
 
     def arrived(self, now: float) -> int:

@@ -1,4 +1,4 @@
-"""Anthropic's Messages API.
+"""Implements Anthropic's Messages API.
 
 To hold an answer to a JSON schema, the request offers one tool and forces its use; the tool's input is the answer."""
 
@@ -36,7 +36,7 @@ def forms(call: ModelCall) -> tuple[Form, ...]:
 
 
 def url(base_url: str, _model: str) -> str:
-    """The address of the Messages API. A `base_url` without the version gets `/v1` appended."""
+    """Return the address of the Messages API. A `base_url` without the version gets `/v1` appended."""
     return f"{base_url if base_url.endswith('/v1') else f'{base_url}/v1'}/messages"
 
 

@@ -13,7 +13,7 @@ _LONGEST_NAME = 200
 
 
 class NoAnswer(ValueError):
-    """A response that holds no answer of its protocol. The text says what is missing or wrong."""
+    """Reports a response that holds no answer of its protocol. The text says what is missing or wrong."""
 
 
 def parsed(body: bytes) -> Any:

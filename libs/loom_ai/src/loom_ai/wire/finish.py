@@ -1,4 +1,4 @@
-"""Loom's names for how an answer ended. It does no I/O.
+"""Defines Loom's names for how an answer ended. It does no I/O.
 
 Each protocol lists the few reasons that leave an answer whole. An answer that ended for any other reason is quarantined
 under that reason, because nobody knows what it lacks."""

@@ -1,4 +1,4 @@
-"""The three ways of holding an answer to a JSON schema, and what a provider's protocol has to offer.
+"""Defines the three ways of holding an answer to a JSON schema, and what a provider's protocol has to offer.
 
 Endpoints differ in what they accept. Loom uses the strictest way that an endpoint accepts, and validates every
 answer."""
@@ -17,7 +17,7 @@ from loom_ai.wire.usage import ReportedUsage
 
 
 class Form(StrEnum):
-    """How an answer is held to a schema, strictest first."""
+    """Lists how an answer is held to a schema, strictest first."""
 
     JSON_SCHEMA = "json_schema"
     JSON_OBJECT = "json_object"
@@ -38,7 +38,7 @@ ALL_ACCEPTED = AcceptedParameters()
 
 
 class ResponseReader(Protocol):
-    """How the responses of a provider's protocol are read."""
+    """Reads the responses of a provider's protocol."""
 
     def parsed(self, body: bytes, /) -> Any:
         """Return the response body as a document. Raises `NoAnswer` where it is not one."""
@@ -56,7 +56,7 @@ class ResponseReader(Protocol):
 
 @runtime_checkable
 class Wire(ResponseReader, Protocol):
-    """A provider's protocol."""
+    """Is a provider's protocol."""
 
     def forms(self, call: ModelCall) -> tuple[Form, ...]:
         """Return the forms that the protocol has for this call, strictest first."""

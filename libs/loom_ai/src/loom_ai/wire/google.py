@@ -1,4 +1,4 @@
-"""Google's `generateContent` API.
+"""Implements Google's `generateContent` API.
 
 Its `responseSchema` covers a part of JSON Schema. A schema that needs more is described in a system message instead."""
 

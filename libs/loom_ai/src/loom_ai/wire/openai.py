@@ -1,4 +1,4 @@
-"""OpenAI's chat completions API, which most other providers offer too."""
+"""Implements OpenAI's chat completions API, which most other providers offer too."""
 
 from __future__ import annotations
 

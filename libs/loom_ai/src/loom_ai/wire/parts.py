@@ -17,7 +17,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class MessageText:
-    """The text of a message, and what was left out of it."""
+    """Holds the text of a message, and what was left out of it."""
 
     text: str = ""
     refused: str | None = None

@@ -38,7 +38,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ReportedUsage:
-    """The counts that an endpoint reports, of any type, under the same names for all protocols."""
+    """Holds the counts that an endpoint reports, of any type, under the same names for all protocols."""
 
     given: Any = None
     """Tokens of the question, including cached ones."""

@@ -1,4 +1,4 @@
-"""Which protocol a provider is spoken to in: one of Loom's, or a plugin's own."""
+"""Chooses the protocol that a provider is spoken to in: one of Loom's, or a plugin's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _WIRES: dict[str, Wire] = {"openai": openai, "anthropic": anthropic, "google": g
 
 
 def wire_of(provider: str) -> Wire:
-    """The protocol of a provider that needs no extra. Raises `PluginUnusable` where it is not here, or its protocol has
-    not the functions of one."""
+    """Choose the protocol of a provider that needs no extra. Raises `PluginUnusable` where it is not here, or its
+    protocol has not the functions of one."""
     known = provider_named(provider)
     if known.protocol is None:
         return _WIRES[known.wire]

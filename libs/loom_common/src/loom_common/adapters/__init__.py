@@ -1,1 +1,1 @@
-"""Implementations of the ports, one module or package per technology, named as the port."""
+"""Contains implementations of the ports, one module or package per technology, named as the port."""

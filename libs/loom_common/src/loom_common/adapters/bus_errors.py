@@ -1,4 +1,4 @@
-"""The errors of both buses for messages without a route, and for missing parts of the topology."""
+"""Defines the errors of both buses for messages without a route, and for missing parts of the topology."""
 
 from __future__ import annotations
 

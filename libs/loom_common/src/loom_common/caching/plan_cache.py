@@ -1,4 +1,4 @@
-"""A cache of the last plans, so that messages only need to carry a plan's hash."""
+"""Keeps a cache of the last plans, so that messages only need to carry a plan's hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.ports.payloads import PayloadStore
 
 
 class PlanCache:
-    """Plans by hash, each read once from the payload store. At most `capacity` are kept."""
+    """Keeps plans by hash, each read once from the payload store. At most `capacity` are kept."""
 
     def __init__(self, payloads: PayloadStore, capacity: int = 32) -> None:
         self._payloads = payloads

@@ -1,4 +1,4 @@
-"""A cache of the last connections that a worker opened."""
+"""Keeps a cache of the last connections that a worker opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """Something that holds a connection or a file."""
+    """Describes something that holds a connection or a file."""
 
     async def close(self) -> None:
         """Release the connection or file."""

@@ -1,4 +1,4 @@
-"""Settings from the environment, one class per backend: `LOOM_BUS_URL`, `LOOM_STATE_URL` and so on.
+"""Reads settings from the environment, one class per backend: `LOOM_BUS_URL`, `LOOM_STATE_URL` and so on.
 
 The defaults are for a laptop: everything runs in one process, with its files in `.loom/` in the project folder."""
 
@@ -14,7 +14,7 @@ _SQL = ("sqlite:", "postgres:", "postgresql:")
 
 
 class BusSettings(BaseSettings):
-    """The bus: `memory://` within the process, or `amqp://user:password@host/vhost` for RabbitMQ."""
+    """Says which bus is used: `memory://` within the process, or `amqp://user:password@host/vhost` for RabbitMQ."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True)
 
@@ -30,7 +30,7 @@ class StateSettings(BaseSettings):
 
 
 class JournalSettings(BaseSettings):
-    """Results of model calls: `sqlite:///path`, `postgresql://...` or `redis://...`."""
+    """Says where results of model calls are kept: `sqlite:///path`, `postgresql://...` or `redis://...`."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_JOURNAL_", frozen=True)
 
@@ -38,7 +38,7 @@ class JournalSettings(BaseSettings):
 
 
 class PayloadSettings(BaseSettings):
-    """Plans and large messages: `file:///folder` (shared by all workers) or `postgresql://...`."""
+    """Says where plans and large messages are kept: `file:///folder` (shared by all workers) or `postgresql://...`."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_PAYLOADS_", frozen=True)
 
@@ -46,7 +46,7 @@ class PayloadSettings(BaseSettings):
 
 
 class LogSettings(BaseSettings):
-    """How a process logs."""
+    """Says how a process logs."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_LOG_", frozen=True)
 
@@ -55,7 +55,7 @@ class LogSettings(BaseSettings):
 
 
 class WorkerSettings(BaseSettings):
-    """How a stage works."""
+    """Says how a stage works."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True)
 
@@ -65,7 +65,7 @@ class WorkerSettings(BaseSettings):
 
 
 class BreakerSettings(BaseSettings):
-    """When a model endpoint, a source or a destination is not called for a while."""
+    """Says when a model endpoint, a source or a destination is not called for a while."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True)
 
@@ -105,7 +105,7 @@ class CacheSettings(BaseSettings):
 
 
 class HealthSettings(BaseSettings):
-    """Where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
+    """Says where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True)
 
@@ -115,7 +115,7 @@ class HealthSettings(BaseSettings):
 
 
 class Settings(BaseSettings):
-    """All settings of a service."""
+    """Holds all settings of a service."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True)
 
@@ -132,12 +132,12 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Whether all services share this process, which nobody restarts when it ends."""
+        """Tell whether all services share this process, which nobody restarts when it ends."""
         return self.bus.url.get_secret_value().startswith("memory:")
 
     @property
     def budgets(self) -> str:
-        """The database of the run budgets, which all replicas must share.
+        """Return the database of the run budgets, which all replicas must share.
 
         It is the journal's, or, where that is Redis, which may lose data, the payload store's, or else that of the run
         state."""

@@ -1,4 +1,4 @@
-"""Numbers, times and values as people read them. Where there is none, most of these are `-`."""
+"""Formats numbers, times and values as people read them. Where there is none, most of these are `-`."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ NOTHING = "-"
 
 
 def count(number: float | None) -> str:
-    """1,234."""
+    """Write a count, such as 1,234."""
     return NOTHING if number is None else f"{number:,.0f}"
 
 
 def money(usd: float | None) -> str:
-    """US dollars: $1.2345, and $12.34 from ten dollars on."""
+    """Write US dollars: $1.2345, and $12.34 from ten dollars on."""
     if usd is None:
         return NOTHING
     return f"${usd:,.2f}" if usd >= 10 else f"${usd:.4f}"
 
 
 def rate(per_second: float) -> str:
-    """0, 0.3, 12, 1,234."""
+    """Write a rate, such as 0, 0.3, 12 or 1,234."""
     return f"{per_second:,.0f}" if per_second >= 10 or per_second == 0 else f"{per_second:.1f}"
 
 
 def share(part: float) -> str:
-    """87%."""
+    """Write a share, such as 87%."""
     return f"{part:.0%}"
 
 
 def size(number: int) -> str:
-    """Bytes in MiB."""
+    """Write bytes in MiB."""
     return f"{number / 2**20:,.0f} MiB"
 
 
 def duration(seconds: float | None) -> str:
-    """The length of a run: 0.4 s, 12.3 s, 4 min 05 s, 2 h 03 min, 26 h 03 min."""
+    """Write the length of a run: 0.4 s, 12.3 s, 4 min 05 s, 2 h 03 min, 26 h 03 min."""
     if seconds is None:
         return NOTHING
     if seconds < 60:
@@ -48,7 +48,7 @@ def duration(seconds: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time that may be milliseconds or days: 35 ms, 0.4 s, 4 min 05 s, 2 h 03 min, 3 d 04 h."""
+    """Write a length of time that may be milliseconds or days: 35 ms, 0.4 s, 4 min 05 s, 2 h 03 min, 3 d 04 h."""
     if seconds < 0.1:
         return f"{seconds * 1000:.0f} ms"
     hours = round(seconds) // 3600
@@ -56,7 +56,7 @@ def span(seconds: float) -> str:
 
 
 def latency(seconds: float | None) -> str:
-    """How long an answer took: in milliseconds below a second."""
+    """Write how long an answer took: in milliseconds below a second."""
     if seconds is None:
         return NOTHING
     milliseconds = seconds * 1000
@@ -64,18 +64,18 @@ def latency(seconds: float | None) -> str:
 
 
 def moment(value: dt.datetime | str | None) -> str:
-    """A time, or its ISO 8601 text, as `2025-01-31 14:05:09`. It is in UTC where it was."""
+    """Write a time, or its ISO 8601 text, as `2025-01-31 14:05:09`. It is in UTC where it was."""
     return NOTHING if value is None else str(value)[:19].replace("T", " ")
 
 
 def short_moment(when: dt.datetime) -> str:
-    """A time in UTC as `01-31 14:05:09`, and with its year where it is not this one."""
+    """Write a time in UTC as `01-31 14:05:09`, and with its year where it is not this one."""
     known = when.astimezone(dt.UTC)
     return known.strftime("%m-%d %H:%M:%S" if known.year == dt.datetime.now(dt.UTC).year else "%Y-%m-%d %H:%M")
 
 
 def compact(value: Any) -> str:
-    """A value on one line: JSON for what has parts."""
+    """Write a value on one line: JSON for what has parts."""
     if value is None or value == "":
         return NOTHING
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):

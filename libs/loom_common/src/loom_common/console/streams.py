@@ -1,4 +1,4 @@
-"""Consoles and JSON documents on a stream: a terminal, a pipe or a file, in UTF-8 or in ASCII only."""
+"""Opens consoles and writes JSON documents on a stream: a terminal, a pipe or a file, in UTF-8 or in ASCII only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def console_on(stream: TextIO) -> Console:
 
 
 def symbols(console: Console) -> Symbols:
-    """The marks that the console can show."""
+    """Return the marks that the console can show."""
     return UNICODE if console.encoding.startswith("utf") else ASCII
 
 

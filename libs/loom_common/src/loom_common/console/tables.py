@@ -21,7 +21,7 @@ NARROWEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of the rows, and how it is shown. A value that is missing is a dash."""
+    """Describes a field of the rows, and how it is shown. A value that is missing is a dash."""
 
     key: str
     """The name of an attribute, or the key of rows that are mappings."""
@@ -36,7 +36,7 @@ class Column:
 
 
 class RowTable:
-    """Rows under bold titles, for a rich console: alone, or as a part of something larger."""
+    """Shows rows under bold titles on a rich console, alone or as a part of something larger."""
 
     def __init__(self, rows: Sequence[object], columns: Sequence[Column]) -> None:
         self._rows = rows
@@ -52,8 +52,8 @@ class RowTable:
 
 
 def lay_out(rows: Sequence[object], columns: Sequence[Column], width: int, cut: str) -> list[str]:
-    """The table as lines of at most `width` cells, unless the columns that are kept whole need more. The first line has
-    the titles; `cut` stands at the end of what was cut."""
+    """Lay out the table as lines of at most `width` cells, unless the columns that are kept whole need more. The first
+    line has the titles; `cut` stands at the end of what was cut."""
     columns = _fitting(rows, columns, width)
     cells = [list(_cells(row, columns)) for row in rows]
     natural = _natural_widths(cells, columns)
@@ -62,7 +62,7 @@ def lay_out(rows: Sequence[object], columns: Sequence[Column], width: int, cut: 
 
 
 def shared_out(natural: Sequence[int], keep: Sequence[bool], available: int) -> list[int]:
-    """A width for each column: kept ones and short ones get what they need, the others share the rest."""
+    """Share out a width for each column: kept ones and short ones get what they need, the others share the rest."""
     widths = list(natural)
     left = available - sum(width for width, kept in zip(natural, keep, strict=True) if kept)
     waiting = sorted((position for position, kept in enumerate(keep) if not kept), key=lambda one: natural[one])
@@ -75,7 +75,7 @@ def shared_out(natural: Sequence[int], keep: Sequence[bool], available: int) -> 
 
 
 def _natural_widths(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> list[int]:
-    """The width of each column where nothing is cut."""
+    """Return the width of each column where nothing is cut."""
     return [
         max(cell_len(column.title), *(cell_len(row[position]) for row in cells), 0)
         for position, column in enumerate(columns)

@@ -1,1 +1,1 @@
-"""The messages that services exchange. They are immutable and versioned."""
+"""Defines the messages that services exchange. They are immutable and versioned."""

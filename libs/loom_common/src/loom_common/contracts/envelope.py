@@ -1,4 +1,4 @@
-"""What all messages have in common."""
+"""Defines what all messages have in common."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from loom_common.flow import Route
 
 
 class Part(BaseModel):
-    """A part of a message. It is immutable. An unknown field is an error, because it means an unknown version."""
+    """Is the base of every part of a message. It is immutable. An unknown field is an error, because it means an
+    unknown version."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Message(Part, ABC):
-    """A message. A published class never changes; a new version is a new class with a new `type`."""
+    """Is the base of every message. A published class never changes; a new version is a new class with a new `type`."""
 
     type: ClassVar[str]
     """`loom.<entity>.<what>.v<version>`, the AMQP `type` property."""
@@ -26,12 +27,12 @@ class Message(Part, ABC):
     @property
     @abstractmethod
     def message_id(self) -> str:
-        """An id derived from the content, so that a repeated message is recognised."""
+        """Return an id derived from the content, so that a repeated message is recognised."""
         ...
 
     @property
     def correlation_id(self) -> str:
-        """The id of the message's run; empty for none."""
+        """Return the id of the message's run; empty for none."""
         return getattr(self, "run_id", "")
 
 

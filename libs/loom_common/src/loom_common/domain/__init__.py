@@ -1,1 +1,2 @@
-"""The domain: records, pipeline definitions, gates, recovery and cost, as values and functions that do no I/O."""
+"""Contains the domain: records, pipeline definitions, gates, recovery and cost, as values and functions that do no
+I/O."""

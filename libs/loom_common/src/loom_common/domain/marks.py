@@ -1,4 +1,4 @@
-"""The mark of a batch that was begun: which record, if any, makes its worker's process die.
+"""Defines the mark of a batch that was begun, which tells which record, if any, makes its worker's process die.
 
 A mark that is found when a batch is begun was left by a process that died. A record that was started and not finished
 twice is poison."""

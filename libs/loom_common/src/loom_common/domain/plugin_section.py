@@ -1,4 +1,5 @@
-"""Sections of the pipeline file whose keys a plugin brings: its own model, whose mistakes are placed like any other."""
+"""Defines sections of the pipeline file whose keys a plugin brings: its own model, whose mistakes are placed like any
+other."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from loom_common.plugins.registry import find
 
 
 class PluginSection(Section, ABC):
-    """The base of every section whose keys a plugin brings. A kind of plugin that builds something names it as an
+    """Is the base of every section whose keys a plugin brings. A kind of plugin that builds something names it as an
     abstract method."""
 
 
@@ -23,7 +24,7 @@ S = TypeVar("S", bound=PluginSection)
 
 
 def plugin_model(kind: Kind, name: object, base: type[S]) -> type[S] | None:
-    """The model of a plugin's keys; None where there is no plugin of that name. Raises `PluginUnusable`."""
+    """Return the model of a plugin's keys; None where there is no plugin of that name. Raises `PluginUnusable`."""
     found = find(kind, name) if isinstance(name, str) else None
     if found is None:
         return None
@@ -41,7 +42,7 @@ def concrete(kind: Kind, name: str, model: type[S]) -> type[S]:
 
 
 def read_plugin(kind: Kind, written: Any, base: type[S]) -> S | None:
-    """What a plugin's model makes of a section; None where its `type` is no plugin's.
+    """Read a section with a plugin's model; return None where its `type` is no plugin's.
 
     Raises `ValidationError` with every mistake, also where the plugin cannot be used."""
     name = written.get("type") if isinstance(written, dict) else None
@@ -58,7 +59,7 @@ def read_plugin(kind: Kind, written: Any, base: type[S]) -> S | None:
 
 
 def unusable(loc: tuple[str | int, ...], error: PluginUnusable, found: Any) -> Mistake:
-    """The mistake of naming a plugin that cannot be used."""
+    """Return the mistake of naming a plugin that cannot be used."""
     return mistake(loc, "plugin_unusable", f"a plugin that can be used ({str(error).rstrip('.')})", found)
 
 

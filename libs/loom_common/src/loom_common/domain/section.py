@@ -103,7 +103,7 @@ def _is_number(annotation: Any) -> bool:
 
 
 class Section(BaseModel):
-    """A section of the pipeline file. Unknown keys are mistakes.
+    """Is the base of every section of the pipeline file. Unknown keys are mistakes.
 
     A rule about several keys belongs in `mistakes`. A validator that runs after the fields would be skipped while a
     field is wrong, and the user would see its error in a second round."""

@@ -1,4 +1,4 @@
-"""What the installed packages offer, by their metadata alone: nothing is imported."""
+"""Lists what the installed packages offer, by their metadata alone: nothing is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A plugin that an installed package offers by an entry point."""
+    """Describes a plugin that an installed package offers by an entry point."""
 
     kind: Kind
     name: str
@@ -28,8 +28,8 @@ class Offered:
 
 @lru_cache(maxsize=1)
 def offered() -> tuple[Offered, ...]:
-    """Every plugin of every installed package, by kind and name. Read once in a process: what is installed later is
-    found by the next one."""
+    """List every plugin of every installed package, by kind and name. Read once in a process: what is installed later
+    is found by the next one."""
     # Reading the metadata of all packages takes tens of milliseconds, and most runs need none of it.
     from importlib.metadata import entry_points
 
@@ -44,10 +44,10 @@ def offered() -> tuple[Offered, ...]:
 
 
 def offers(kind: Kind, name: str) -> list[Offered]:
-    """The packages that offer a plugin of that kind and name."""
+    """Return the packages that offer a plugin of that kind and name."""
     return [each for each in offered() if (each.kind, each.name) == (kind, name)]
 
 
 def remedy(package: str) -> str:
-    """What a person does about a package that does not serve."""
+    """Say what a person does about a package that does not serve."""
     return f"Install another version of it where Loom runs: pip install --upgrade {package}"

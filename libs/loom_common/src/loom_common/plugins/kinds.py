@@ -1,4 +1,4 @@
-"""The kinds of things that can be added to Loom."""
+"""Defines the kinds of things that can be added to Loom."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Kind(StrEnum):
 
     @property
     def group(self) -> str:
-        """The entry point group in which packages offer plugins of this kind, such as `loom.evaluators`."""
+        """Return the entry point group in which packages offer plugins of this kind, such as `loom.evaluators`."""
         return f"loom.{self}s"

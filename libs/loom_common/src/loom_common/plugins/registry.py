@@ -28,12 +28,12 @@ def register(kind: Kind, name: str, plugin: object, own: Container[str] = ()) ->
 
 
 def registered(kind: Kind) -> dict[str, object]:
-    """What was registered in this process, by name."""
+    """Return what was registered in this process, by name."""
     return {name: plugin for (each, name), plugin in _registered.items() if each is kind}
 
 
 def names(kind: Kind) -> list[str]:
-    """The names that have been added to Loom's own: registered here, or offered by an installed package."""
+    """Return the names that have been added to Loom's own: registered here, or offered by an installed package."""
     return sorted({*registered(kind), *(each.name for each in offered() if each.kind is kind)})
 
 
@@ -49,7 +49,7 @@ def missing_methods(plugin: object, contract: type) -> list[str]:
 
 
 def find(kind: Kind, name: str) -> object | None:
-    """The plugin of that kind and name, imported now if it was not before; None where there is none.
+    """Find the plugin of that kind and name, imported now if it was not before; return None where there is none.
 
     `module:name` names an object of an installed module. Raises `PluginUnusable` where a plugin is there and does not
     serve: it cannot be imported, it was written for another version of Loom, or two packages offer it."""
@@ -122,7 +122,7 @@ def _capital(plugin: Offered) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where in the plugin an error was raised; empty where it was not in the plugin."""
+    """Return where in the plugin an error was raised; return an empty text where it was not in the plugin."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [each for each in frames if each.filename != __file__ and "importlib" not in each.filename]
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

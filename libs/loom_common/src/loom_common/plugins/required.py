@@ -1,10 +1,11 @@
-"""The packages that a pipeline says it needs, such as `loom-politeness>=1.0`, against what is installed here."""
+"""Compares the packages that a pipeline says it needs, such as `loom-politeness>=1.0`, against what is installed
+here."""
 
 from __future__ import annotations
 
 
 def lacking(requirement: str) -> str | None:
-    """What was expected of `requirement`, with the remedy, where it is not met here; None where it is."""
+    """Say what was expected of `requirement`, with the remedy, where it is not met here; return None where it is."""
     from importlib.metadata import PackageNotFoundError, version
 
     from packaging.requirements import InvalidRequirement, Requirement

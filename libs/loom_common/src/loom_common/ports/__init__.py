@@ -1,1 +1,1 @@
-"""Small protocols that the services use. `loom_common.adapters` implements them."""
+"""Defines small protocols that the services use. `loom_common.adapters` implements them."""

@@ -1,4 +1,5 @@
-"""The bus: durable queues with acknowledgement. RabbitMQ in a cluster, its twin in one process.
+"""Defines the port of the bus, whose durable queues have acknowledgement. RabbitMQ in a cluster, its twin in one
+process.
 
 The contract, which one conformance suite holds both to:
 
@@ -20,7 +21,7 @@ from loom_common.flow import Binding, Topology
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A message that is published."""
+    """Is a message that is published."""
 
     exchange: str
     routing_key: str
@@ -37,7 +38,7 @@ class Wire:
 
 
 class Delivery(Protocol):
-    """A message that was delivered. It must be acknowledged or rejected once."""
+    """Represents a message that was delivered. It must be acknowledged or rejected once."""
 
     body: bytes
     exchange: str
@@ -62,7 +63,7 @@ class Delivery(Protocol):
 
 
 class Subscription(Protocol):
-    """An open consumer of one queue."""
+    """Describes an open consumer of one queue."""
 
     def __aiter__(self) -> AsyncIterator[Delivery]:
         """Yield deliveries until `stop`."""
@@ -83,7 +84,7 @@ class Subscription(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """The state of a consumer: its queue, its prefetch limit, and whether the broker delivers to it now."""
+    """Describes the state of a consumer: its queue, its prefetch limit, and whether the broker delivers to it now."""
 
     queue: str
     prefetch: int
@@ -92,7 +93,7 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """The state of a process's connection to its broker."""
+    """Describes the state of a process's connection to its broker."""
 
     connected: bool
     consumers: tuple[Consumer, ...] = ()
@@ -107,7 +108,7 @@ class QueueState:
 
 
 class Bus(Protocol):
-    """A connection to the broker, which is reopened by itself and lives as long as its process."""
+    """Describes a connection to the broker, which is reopened by itself and lives as long as its process."""
 
     async def declare(self, topology: Topology) -> None:
         """Create the exchanges and queues that do not exist. It may be repeated."""

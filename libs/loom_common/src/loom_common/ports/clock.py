@@ -1,4 +1,4 @@
-"""The port of time, which tests replace."""
+"""Defines the port of time, which tests replace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time and the sleep of a service."""
+    """Tells a service the time, and lets it sleep."""
 
     def now(self) -> dt.datetime:
         """Return the time in UTC, with its zone."""
@@ -25,7 +25,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """Reads the machine's clock."""
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)

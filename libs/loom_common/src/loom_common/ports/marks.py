@@ -1,4 +1,4 @@
-"""The port of batch marks, which record the batches that a process is working on and outlive the process.
+"""Defines the port of batch marks, which record the batches that a process is working on and outlive the process.
 
 Losing them costs one more process death per poison record, but no record."""
 

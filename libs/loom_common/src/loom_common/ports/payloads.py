@@ -1,4 +1,5 @@
-"""The payload store: bytes by the hash of their content. It holds plans and the bodies of large messages."""
+"""Defines the port of the payload store, which holds bytes by the hash of their content. It holds plans and the bodies
+of large messages."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Protocol
 
 
 class PayloadStore(Protocol):
-    """A durable store without eviction that all workers share."""
+    """Describes a durable store without eviction that all workers share."""
 
     async def put(self, data: bytes, *, run_id: str | None = None) -> str:
         """Store `data` and return its name: the SHA-256 as 64 hexadecimal digits, behind `run_id/` where a run owns it.

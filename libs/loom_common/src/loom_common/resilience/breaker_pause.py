@@ -35,7 +35,7 @@ def sits_out(away: BreakerOpen, *, idle: bool, got_through: float, looked: float
 
 
 class BreakerPause:
-    """The pause of one worker."""
+    """Keeps the pause of one worker."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -54,7 +54,7 @@ class BreakerPause:
         await self._open.wait()
 
     def handled(self) -> None:
-        """A message got through."""
+        """Record that a message got through."""
         self._got_through = self._clock.monotonic()
         self._paused_at = None
 
@@ -88,7 +88,7 @@ class BreakerPause:
         self._ended.set()
 
     def first_notice(self, run_id: str, away: BreakerOpen) -> bool:
-        """Whether this run has not been told yet that its upstream is away."""
+        """Tell whether this run has not been told yet that its upstream is away."""
         key = (run_id, away.upstream, away.opening)
         if key in self._told:
             return False

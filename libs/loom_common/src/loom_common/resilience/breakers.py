@@ -1,4 +1,4 @@
-"""The circuit breakers of one process, one per upstream.
+"""Keeps the circuit breakers of one process, one per upstream.
 
 While a breaker is open, guarded calls raise `BreakerOpen`. While it is half-open, they wait for the probe in flight,
 unless that takes long, so that a batch continues by itself as soon as its upstream is back."""
@@ -36,7 +36,7 @@ _REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a breaker, to be shown."""
+    """Describes the state of a breaker, to be shown."""
 
     upstream: str
     state: State
@@ -63,7 +63,7 @@ class _Guarded:
 
 
 class Breakers:
-    """One breaker per upstream, created at the first call."""
+    """Keeps one breaker per upstream, created at the first call."""
 
     def __init__(
         self, policy: Policy | None = None, clock: Clock | None = None, seek_seconds: float | None = None

@@ -41,12 +41,12 @@ _ACTIONS = ("exit", "raise", "sleep", "late", "twice")
 
 
 class FailpointError(Exception):
-    """Raised on purpose. It is outside the tree of errors, so that no code expects it."""
+    """Is raised on purpose. It is outside the tree of errors, so that no code expects it."""
 
 
 @dataclass(slots=True)
 class Failpoint:
-    """One failpoint that is armed."""
+    """Describes one failpoint that is armed."""
 
     point: str
     nth: int | None

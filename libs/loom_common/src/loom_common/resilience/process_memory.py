@@ -1,4 +1,4 @@
-"""How much memory this process holds, and how much it may. From the kernel: nothing is guessed."""
+"""Measures how much memory this process holds, and how much it may. From the kernel: nothing is guessed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_LIMIT = 1 << 60
 
 
 def held() -> int:
-    """Resident memory in bytes. Where there is no /proc, the most that was ever held."""
+    """Return the resident memory in bytes. Where there is no /proc, the most that was ever held."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -25,7 +25,7 @@ def held() -> int:
 
 
 def limit(files: Iterable[Path] = _LIMITS) -> int | None:
-    """What the process's container may hold, in bytes; None where nothing limits it."""
+    """Return what the process's container may hold, in bytes; None where nothing limits it."""
     for path in files:
         try:
             text = path.read_text(encoding="ascii").strip()

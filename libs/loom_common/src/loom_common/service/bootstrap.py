@@ -1,4 +1,4 @@
-"""The composition root, which gives the ports their adapters, for every service and for the embedded engine.
+"""Gives the ports their adapters, for every service and for the embedded engine; this is the composition root.
 
 Nothing is connected at import. Tests compose through `open_platform` with other settings."""
 
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """The connections, stores and settings that a service uses."""
+    """Holds the connections, stores and settings that a service uses."""
 
     settings: Settings
     bus: Bus
@@ -71,12 +71,12 @@ class Platform:
 
     @property
     def project(self) -> Path:
-        """The folder that relative paths of sources, destinations and functions start from."""
+        """Return the folder that relative paths of sources, destinations and functions start from."""
         return self.settings.project_dir.resolve()
 
 
 class Service(Protocol):
-    """One of the six services."""
+    """Describes one of the six services."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then finish what is in flight, and return."""
@@ -88,7 +88,7 @@ Build = Callable[[Platform], Service]
 
 
 class StageService:
-    """A service that consists of workers, one per consumer, and an epoch guard that they share."""
+    """Runs workers, one per consumer, and an epoch guard that they share."""
 
     def __init__(
         self,

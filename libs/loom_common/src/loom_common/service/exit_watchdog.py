@@ -19,7 +19,7 @@ SECONDS = 30.0
 
 
 class ExitWatchdog:
-    """The watchdog of one process."""
+    """Is the watchdog of one process."""
 
     def __init__(self, seconds: float = SECONDS, end: Callable[[int], object] = os._exit) -> None:
         self._seconds = seconds

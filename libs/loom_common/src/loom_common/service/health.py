@@ -28,7 +28,7 @@ Findings = Mapping[str, str | None]
 
 
 class Health:
-    """The answers of the endpoints. From the moment that `stop` is set, the service is not ready."""
+    """Answers the endpoints of health. From the moment that `stop` is set, the service is not ready."""
 
     def __init__(self, stats: ProcessStats, bus: Bus, clock: Clock, stop: asyncio.Event, stall_seconds: float) -> None:
         self._stats = stats

@@ -38,7 +38,7 @@ def replica_name() -> str:
 
 
 class Heartbeats:
-    """The heartbeats of one process. `stop` is the event that asks its service to end."""
+    """Sends the heartbeats of one process. `stop` is the event that asks its service to end."""
 
     def __init__(
         self,

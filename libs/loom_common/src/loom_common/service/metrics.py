@@ -17,7 +17,7 @@ from loom_common.worker.stats import BOUNDS, ConsumerStats, ProcessStats, Readin
 
 
 class Metrics:
-    """The registry of one process: its consumers and readings, and its memory, CPU time and open files."""
+    """Keeps the registry of one process: its consumers and readings, and its memory, CPU time and open files."""
 
     def __init__(self, stats: ProcessStats, bus: Bus) -> None:
         self._registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""What a service does again and again until it is asked to stop."""
+"""Runs what a service does again and again until it is asked to stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's asynchronous code, on an event loop of its own in a thread that can be given up on.
+"""Runs the user's asynchronous code on an event loop of its own, in a thread that can be given up on.
 
 A coroutine that computes instead of waiting holds its loop, and with it everything that runs there. On Loom's own loop
 that would be every message, every limit of time and Ctrl-C. Here it is other records of the same function, until its
@@ -36,8 +36,8 @@ class UserLoop:
         self._loop: _LoopThread | None = None
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
-        """What `function()` gives. Raises `TimeoutError` after `seconds`, what the function raises - `RuntimeError` for
-        `SystemExit` and its like - and `WorkerWornOut`."""
+        """Run `function()` and return what it gives. Raises `TimeoutError` after `seconds`, what the function raises -
+        `RuntimeError` for `SystemExit` and its like - and `WorkerWornOut`."""
         while True:
             try:
                 return await self._held().run(function, seconds)
@@ -46,7 +46,7 @@ class UserLoop:
                     raise TimeoutError from None
 
     def replaced(self) -> bool:
-        """Whether the next function runs on another loop than the last one did."""
+        """Tell whether the next function runs on another loop than the last one did."""
         return self._loop is None or self._loop.given_up.done()
 
     async def close(self) -> None:
@@ -179,7 +179,7 @@ class _LoopThread:
 
 
 class _Tracked:
-    """A coroutine that tells whose code is computed, between one wait and the next."""
+    """Wraps a coroutine and tells whose code is computed, between one wait and the next."""
 
     def __init__(self, thread: _LoopThread, whose: object, coroutine: Any) -> None:
         self._thread = thread

@@ -1,4 +1,4 @@
-"""The user's Python functions, named `module:name`.
+"""Loads the user's Python functions, named `module:name`.
 
 A module beside the pipeline file wins over an installed one. It is imported under a private name, with an
 `__import__` of its own that looks beside it first. So two pipelines may each have a `transforms.py`, with
@@ -29,7 +29,7 @@ _lock = threading.RLock()
 
 
 def load_function(reference: str, folder: Path) -> Callable[..., Any]:
-    """What `module:name` names, for a pipeline in `folder`: a function, or a class or object that can be called.
+    """Load what `module:name` names, for a pipeline in `folder`: a function, or a class or object that can be called.
 
     Raises `UserCodeError` naming module, name, folder and what was found."""
     module_name, _, name = reference.partition(":")
@@ -83,7 +83,7 @@ def _beside(folder: Path, module_name: str) -> bool:
 
 
 def _package(folder: Path) -> str:
-    """The private package that stands for `folder`, made at first sight."""
+    """Return the private package that stands for `folder`, made at first sight."""
     name = _PREFIX + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     with _lock:
         if name not in sys.modules:

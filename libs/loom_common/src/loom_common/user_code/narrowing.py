@@ -21,8 +21,8 @@ async def narrowed(
     work: Callable[[Sequence[R]], Awaitable[list[O]]],
     kept_away: Callable[[R, RecordError], O],
 ) -> list[O]:
-    """`work`'s outcome of every record, in order. Where it raises what is no verdict of Loom's, the records are taken
-    one by one, and those it still raises for are what `kept_away` makes of them. Raises `LoomError`."""
+    """Return `work`'s outcome of every record, in order. Where it raises what is no verdict of Loom's, the records are
+    taken one by one, and those it still raises for are what `kept_away` makes of them. Raises `LoomError`."""
     try:
         return await work(records)
     except LoomError:

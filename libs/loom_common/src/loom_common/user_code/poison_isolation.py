@@ -31,7 +31,7 @@ _SUSPICIOUS = 5
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """What a stage does to a batch, seen as a danger to its process."""
+    """Describes what a stage does to a batch, seen as a danger to its process."""
 
     deaths: int
     """The number of processes that died with the batch in flight after which its records are processed one by one."""
@@ -46,7 +46,7 @@ records of a batch one by one would cost the time of as many answers."""
 
 
 class Identified(Protocol):
-    """A record."""
+    """Describes a record by its id."""
 
     @property
     def id(self) -> str: ...
@@ -101,7 +101,7 @@ class ReadWriteLock:
 
 
 class Isolation:
-    """The isolation of dangerous records of one stage in one process."""
+    """Isolates dangerous records of one stage in one process."""
 
     def __init__(
         self, marks: Marks, stage: Stage, lock: ReadWriteLock | None = None, clock: Clock | None = None
@@ -122,8 +122,8 @@ class Isolation:
         risk: Risk,
         attempt: Attempt,
     ) -> list[O]:
-        """`work`'s outcome of every record, in order; for those that must not be processed, what `kept_away` makes
-        of them. `attempt` says how often the batch was delivered before. Raises what `work` raises."""
+        """Return `work`'s outcome of every record, in order; for those that must not be processed, what `kept_away`
+        makes of them. `attempt` says how often the batch was delivered before. Raises what `work` raises."""
         batch = f"{self._stage}:{batch_id}"
         mark = await self._begun(batch)
         try:
@@ -168,7 +168,7 @@ class Isolation:
         return [kept_away(record, barred[record.id]) if record.id in barred else next(done) for record in records]
 
     async def _begun(self, batch: str) -> Mark:
-        """Marked as begun by this process, with all that is known of earlier beginnings."""
+        """Return the mark as begun by this process, with all that is known of earlier beginnings."""
         mine = Mark(self._process)
         found = await self._quietly(self._marks.begin(batch, mine))
         if found is None or found.by == self._process:

@@ -23,8 +23,9 @@ async def retried(
     clock: Clock,
     jitter: Callable[[], float] = random.random,
 ) -> list[O]:
-    """One outcome per record, in order. `work` is told how often the records were tried before; those that `failed` are
-    tried again after a pause, and their earlier outcome is `joined` with the new one. Raises what `work` raises."""
+    """Return one outcome per record, in order. `work` is told how often the records were tried before; those that
+    `failed` are tried again after a pause, and their earlier outcome is `joined` with the new one. Raises what `work`
+    raises."""
     outcomes = list(await work(records, 0))
     for attempt in range(1, max_attempts):
         places = [place for place, outcome in enumerate(outcomes) if failed(outcome)]

@@ -34,13 +34,13 @@ class Plans(Protocol):
     """Gives plans by their hash."""
 
     async def get(self, plan_hash: str) -> Plan:
-        """The plan of that hash. Raises `PermanentError`, `DependencyUnavailable`."""
+        """Return the plan of that hash. Raises `PermanentError`, `DependencyUnavailable`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[R, O]):
-    """What a stage does to the records of one batch."""
+    """Describes what a stage does to the records of one batch."""
 
     attempt: Callable[[Sequence[R], int], Awaitable[Sequence[O]]]
     """One outcome per record, in order. Is told how often the records were tried before."""
@@ -71,7 +71,7 @@ class StageRunner(Generic[V]):
         self._making = asyncio.Lock()
 
     async def of(self, plan_hash: str) -> tuple[Plan, V]:
-        """The plan of that hash and its value. Raises what `Plans.get` and making the value raise."""
+        """Return the plan of that hash and its value. Raises what `Plans.get` and making the value raise."""
         plan = await self._plans.get(plan_hash)
         async with self._making:
             if plan_hash not in self._ready:
@@ -84,7 +84,7 @@ class StageRunner(Generic[V]):
     async def run(
         self, batch_id: str, records: Sequence[R], work: Work[R, O], attempt: Attempt, clock: Clock
     ) -> list[O]:
-        """One outcome per record, in order. Raises `Timeout` where the batch takes too long, and the verdicts
+        """Return one outcome per record, in order. Raises `Timeout` where the batch takes too long, and the verdicts
         (`LoomError`) that the work raises."""
 
         async def recovered(some: Sequence[R]) -> list[O]:

@@ -1,4 +1,4 @@
-"""The user's synchronous code, in threads that can be given up on.
+"""Runs the user's synchronous code in threads that can be given up on.
 
 A thread whose record does not come back is given up on. It is asked to end, which Python code does at its next step;
 one that is held by something else - a sleep, a read, a library in C - stays behind. It is a daemon, so it does not keep
@@ -33,11 +33,11 @@ _ENDING_SECONDS = 0.25
 
 
 class GivenUp(SystemExit):
-    """Raised in a thread that nobody waits for any more. What no thread catches of this kind ends it in silence."""
+    """Is raised in a thread that nobody waits for any more. What no thread catches of this kind ends it in silence."""
 
 
 class _Walk(Generic[T, R]):
-    """One thread's way through a list of items."""
+    """Is one thread's way through a list of items."""
 
     def __init__(self, items: Sequence[T], work: Callable[[T], R]) -> None:
         self.results: list[R] = []
@@ -96,8 +96,8 @@ class Threads:
         return len(self._left_behind)
 
     async def each(self, items: Sequence[T], work: Callable[[T], R], seconds: float, late: Callable[[T], R]) -> list[R]:
-        """`work` of every item in order, in one thread; for an item that takes longer than `seconds`, what `late` makes
-        of it, and another thread for the rest. Raises what `work` raises, and `WorkerWornOut`."""
+        """Return `work` of every item in order, in one thread; for an item that takes longer than `seconds`, what
+        `late` makes of it, and another thread for the rest. Raises what `work` raises, and `WorkerWornOut`."""
         results: list[R] = []
         hung: list[T] = []
         while len(results) < len(items):

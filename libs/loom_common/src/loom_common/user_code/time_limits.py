@@ -1,4 +1,4 @@
-"""The time that a piece of work may take."""
+"""Limits the time that a piece of work may take."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SECONDS = 0.5
 
 
 class BatchProgress:
-    """The progress of the batches that one worker has in flight."""
+    """Keeps the progress of the batches that one worker has in flight."""
 
     def __init__(self, service: str, replica: str, bus: Bus) -> None:
         self._service = service

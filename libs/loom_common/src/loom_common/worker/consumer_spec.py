@@ -1,4 +1,5 @@
-"""What a worker consumes: a queue, and for each kind of message its handler and the router of the handler's result."""
+"""Describes what a worker consumes: a queue, and for each kind of message its handler and the router of the handler's
+result."""
 
 from __future__ import annotations
 
@@ -22,11 +23,11 @@ Router = Callable[[M, Result, Context], Sequence[Outgoing]]
 
 
 class Accepted(Protocol):
-    """One kind of message that a worker accepts."""
+    """Represents one kind of message that a worker accepts."""
 
     @property
     def kind(self) -> type[Message]:
-        """The type of the message."""
+        """Return the type of the message."""
         ...
 
     async def outgoing(self, message: Message, context: Context) -> Sequence[Outgoing]:
@@ -63,7 +64,7 @@ class ConsumerSpec:
         return tuple(each.kind for each in self.accepts)
 
     async def handle(self, message: Message, context: Context) -> Sequence[Outgoing]:
-        """The messages that follow from a message. Raises what its handler raises."""
+        """Return the messages that follow from a message. Raises what its handler raises."""
         for each in self.accepts:
             if isinstance(message, each.kind):
                 return await each.outgoing(message, context)

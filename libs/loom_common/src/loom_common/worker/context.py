@@ -1,4 +1,4 @@
-"""What a handler is given beside its message."""
+"""Defines what a handler is given beside its message."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.worker.usage import Usage
 
 
 class Progress:
-    """How much of one message is done. The worker reports it to those who watch a run, and decides by it how many
+    """Tells how much of one message is done. The worker reports it to those who watch a run, and decides by it how many
     messages may be in flight.
 
     The two differ in what they count. A report counts every part. What may be in flight depends on the parts that wait
@@ -26,7 +26,7 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """The share of the parts that are done, from 0 to 1."""
+        """Return the share of the parts that are done, from 0 to 1."""
         return min(1.0, self._done / self._parts)
 
     def begin(self, parts: int, *, answers: int = 0, at_once: int | None = None) -> None:
@@ -42,15 +42,15 @@ class Progress:
         self._done += 1
 
     def one_answered(self) -> None:
-        """One part that waited for the answer of a model is done. Called in the worker's event loop."""
+        """Note that one part that waited for the answer of a model is done. Called in the worker's event loop."""
         self._done += 1
         self._in_flight.one_done()
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler is given beside its message, for one attempt at it. The defaults suit a message that comes from
-    no worker."""
+    """Describes what a handler is given beside its message, for one attempt at it. The defaults suit a message that
+    comes from no worker."""
 
     attempt: Attempt = field(default_factory=Attempt)
     usage: Usage = field(default_factory=Usage)

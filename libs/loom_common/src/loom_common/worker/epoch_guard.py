@@ -1,4 +1,4 @@
-"""Stale messages. Cancel, pause and resume raise a run's epoch; what belongs to a lower one is dropped."""
+"""Drops stale messages. Cancel, pause and resume raise a run's epoch; what belongs to a lower one is dropped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _REMEMBERED_RUNS = 10_000
 
 
 class EpochGuard:
-    """The highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
+    """Keeps the highest epoch seen of every run. Knows by the coordinator's broadcast, and by the messages themselves.
 
     A replica that missed a broadcast does stale work until it is told again, within seconds; that costs calls, and is
     otherwise harmless: ids are derived and the load is ledgered."""
@@ -27,7 +27,7 @@ class EpochGuard:
             self._epochs.popitem(last=False)
 
     def stale(self, message: Message) -> bool:
-        """Whether a newer epoch of the message's run is known."""
+        """Tell whether a newer epoch of the message's run is known."""
         epoch = epoch_of(message)
         if epoch is None or not message.correlation_id:
             return False

@@ -1,4 +1,4 @@
-"""The messages that are published for a message that could not be read or whose handler raised, before it is
+"""Makes the messages that are published for a message that could not be read or whose handler raised, before it is
 acknowledged."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Batch = BatchExtracted | BatchTransformed | BatchEvaluated
 
 
 def stage_of(message: Message) -> Stage | None:
-    """The stage that works on this kind of message; None for messages outside the four stages."""
+    """Return the stage that works on this kind of message; None for messages outside the four stages."""
     return _STAGE_OF.get(type(message))
 
 

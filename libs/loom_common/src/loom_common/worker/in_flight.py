@@ -16,7 +16,7 @@ from time import monotonic
 
 @dataclass(frozen=True, slots=True)
 class WorkInFlight:
-    """What a worker has in flight at one moment."""
+    """Describes what a worker has in flight at one moment."""
 
     messages: int
     """Messages that are not acknowledged."""
@@ -29,7 +29,7 @@ class WorkInFlight:
 
 
 class InFlightMessage:
-    """One message of a worker's, and how much of it is done."""
+    """Is one message of a worker's, and counts how much of it is done."""
 
     __slots__ = ("_began", "_changed", "_done", "_of", "_seconds", "_told", "at_once", "of_parts")
 
@@ -38,8 +38,8 @@ class InFlightMessage:
         changed: Callable[[float], None] = lambda _: None,
         told: Callable[[int, int], None] = lambda _parts, _at_once: None,
     ) -> None:
-        """`changed` is told by how much what is left of the message became less; `told`, once, of how many parts it is
-        and how many of those may be worked on at once, where the handler says that."""
+        """Take two functions: `changed` is told by how much what is left of the message became less; `told`, once, of
+        how many parts it is and how many of those may be worked on at once, where the handler says that."""
         self._changed = changed
         self._told = told
         self.at_once: int | None = None
@@ -50,7 +50,7 @@ class InFlightMessage:
 
     @property
     def left(self) -> float:
-        """From 1 to 0."""
+        """Return the share that is left, from 1 to 0."""
         return 1 - self._done / self._of
 
     def begin(self, parts: int = 1, at_once: int | None = None) -> None:
@@ -64,19 +64,19 @@ class InFlightMessage:
         self._of, self._done = max(1, parts), 0
 
     def one_done(self) -> None:
-        """One of the parts. Who does a part again may say so again."""
+        """Note that one of the parts is done. Who does a part again may say so again."""
         if self._done < self._of:
             self._done += 1
             self._seconds += (monotonic() - self._began) / self._of
             self._changed(1 / self._of)
 
     def seconds(self) -> float:
-        """What it took so far, a part on average: one record that takes long makes no batch slow."""
+        """Return what it took so far, a part on average: one record that takes long makes no batch slow."""
         return self._seconds + self.left * (monotonic() - self._began)
 
 
 class InFlightMessages:
-    """All messages that a worker has in flight. `on_change` is called whenever what is left of them changes."""
+    """Counts all messages that a worker has in flight. `on_change` is called whenever what is left of them changes."""
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None

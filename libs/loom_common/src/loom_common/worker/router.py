@@ -35,7 +35,7 @@ from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, StageR
 
 
 def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:
-    """The slice's batches, the records kept back, and last the fact that lists every batch.
+    """Route the slice's batches, the records kept back, and last the fact that lists every batch.
 
     Only the batches in `request.positions` are published, where it names any; all are reported. A batch without a good
     record is not published: the fact ends it."""
@@ -63,7 +63,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
 
 
 def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> list[Outgoing]:
-    """A batch whose keys were checked, on its way to be transformed."""
+    """Route a batch whose keys were checked, on its way to be transformed."""
     calls = context.usage.lines()
     header = _next_header(batch.header, Stage.EXTRACT, result, calls)
     fact = BatchFact(header=header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls)
@@ -72,7 +72,7 @@ def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> lis
 
 
 def transformed(batch: BatchExtracted, result: Transformed, context: Context) -> list[Outgoing]:
-    """A transformed batch on its way to be evaluated."""
+    """Route a transformed batch on its way to be evaluated."""
     calls = context.usage.lines()
     header = _next_header(batch.header, Stage.TRANSFORM, result, calls, transformed=len(result.records))
     fact = BatchFact(
@@ -88,7 +88,7 @@ def transformed(batch: BatchExtracted, result: Transformed, context: Context) ->
 
 
 def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> list[Outgoing]:
-    """An evaluated batch on its way to be loaded."""
+    """Route an evaluated batch on its way to be loaded."""
     calls = context.usage.lines()
     header = _next_header(
         batch.header, Stage.EVALUATE, result, calls, passed=len(result.records), unscored=result.unscored
@@ -105,7 +105,7 @@ def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> l
 
 
 def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outgoing]:
-    """A loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
+    """Route a loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
     calls = context.usage.lines()
     header = _next_header(
         batch.header,
@@ -125,12 +125,12 @@ def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outg
 
 
 def finalized(message: FinalizeLoad, result: LoadFinalized, _: Context) -> list[Outgoing]:
-    """The answer of a load that was finalized."""
+    """Route the answer of a load that was finalized."""
     return [Outgoing(flow.fact("load", "finalized", message.pipeline), result)]
 
 
 def kept(message: RecordsQuarantined, result: RecordsKept, _: Context) -> list[Outgoing]:
-    """The fact that records are kept."""
+    """Route the fact that records are kept."""
     return [Outgoing(flow.fact("records", "kept", message.pipeline), result)]
 
 
@@ -140,14 +140,14 @@ def nothing(_: Message, __: None, ___: Context) -> list[Outgoing]:
 
 
 def given_up(header: BatchHeader, stage: Stage, records: Sequence[KeptRecord], context: Context) -> list[Outgoing]:
-    """A batch of which `stage` lets no record through, because it could not work on it."""
+    """Route a batch of which `stage` lets no record through, because it could not work on it."""
     calls, result = context.usage.lines(), StageResult(kept=records)
     after = _next_header(header, stage, result, calls)
     return _of_batch(None, records, BatchFact(header=after, stage=stage, seconds=0.0, calls=calls), context)
 
 
 def _of_batch(forward: Message | None, kept: Sequence[KeptRecord], fact: BatchFact, context: Context) -> list[Outgoing]:
-    """Everything to publish, the batch first. Without records to forward there is no batch: the fact ends it."""
+    """Return everything to publish, the batch first. Without records to forward there is no batch: the fact ends it."""
     header, stage = fact.header, fact.stage
     return [
         *_onwards(forward, stage.next, header),
@@ -193,13 +193,13 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
 def _next_header(
     header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...], **counts: int
 ) -> BatchHeader:
-    """The header with the tally after this stage."""
+    """Return the header with the tally after this stage."""
     tally = header.tally.plus(**counts, **advanced(calls, stage)).plus(**_ends(result.kept))
     return header.model_copy(update={"tally": tally})
 
 
 def _ends(kept: Sequence[KeptRecord]) -> dict[str, int]:
-    """How many records were kept, by the field of the tally that counts them."""
+    """Return how many records were kept, by the field of the tally that counts them."""
     counts: dict[str, int] = {}
     for record in kept:
         counts[record.outcome] = counts.get(record.outcome, 0) + 1

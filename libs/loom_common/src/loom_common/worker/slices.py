@@ -1,4 +1,4 @@
-"""A slice of records cut into batches: one way for a source, and for the replay of quarantined records."""
+"""Cuts a slice of records into batches, in the same way for a source and for the replay of quarantined records."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class SliceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SlicedRecords:
-    """The records of one batch of a slice."""
+    """Holds the records of one batch of a slice."""
 
     records: tuple[ExtractedRecord, ...]
     kept: tuple[KeptRecord, ...]
 
     @property
     def extracted(self) -> int:
-        """How many records were read for the batch."""
+        """Return how many records were read for the batch."""
         return len(self.records) + len(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What was read for one `ExtractSlice`."""
+    """Describes what was read for one `ExtractSlice`."""
 
     batches: tuple[SlicedRecords, ...]
     """By position."""
@@ -49,13 +49,13 @@ class Slice:
 
 
 def wanted(request: ExtractSlice, batch_size: int) -> int:
-    """How many records the slice holds at most."""
+    """Return how many records the slice holds at most."""
     full = request.max_batches * batch_size
     return full if request.limit is None else max(0, min(full, request.limit))
 
 
 def enough(request: ExtractSlice, count: int) -> bool:
-    """Whether `count` records are all that the run may still extract."""
+    """Tell whether `count` records are all that the run may still extract."""
     return request.limit is not None and count >= request.limit
 
 
@@ -69,8 +69,8 @@ def cut(
     on_failure: OnFailure,
     unchecked_keys: bool = False,
 ) -> Slice:
-    """The records in batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error under
-    `abort`."""
+    """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
+    under `abort`."""
     chunks = [records[start : start + batch_size] for start in range(0, len(records), batch_size)]
     return Slice(
         tuple(_batch(chunk, on_failure) for chunk in chunks),

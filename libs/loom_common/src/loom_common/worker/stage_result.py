@@ -1,4 +1,4 @@
-"""What became of a batch's records in one stage: the result of a handler, in terms of records.
+"""Describes what became of a batch's records in one stage: the result of a handler, in terms of records.
 
 The router makes the messages of a result, with the batch's header and the model calls that were made for it."""
 
@@ -15,7 +15,7 @@ from loom_common.errors import PermanentError, RecordError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """What every stage says of a batch."""
+    """Describes what every stage says of a batch."""
 
     seconds: float = 0.0
     """How long the stage worked on the batch."""
@@ -25,14 +25,14 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted(StageResult):
-    """The records of a replayed batch whose keys were looked up in the source."""
+    """Holds the records of a replayed batch whose keys were looked up in the source."""
 
     records: tuple[ExtractedRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transformed(StageResult):
-    """The records that got an output."""
+    """Holds the records that got an output."""
 
     records: tuple[TransformedRecord, ...]
     latency: dict[int, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Transformed(StageResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluated(StageResult):
-    """The records that passed their gate."""
+    """Holds the records that passed their gate."""
 
     records: tuple[EvaluatedRecord, ...]
     unscored: int = 0
@@ -53,7 +53,7 @@ class Evaluated(StageResult):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded(StageResult):
-    """How many rows lie in the destination. Nothing goes on from here."""
+    """Says how many rows lie in the destination. Nothing goes on from here."""
 
     loaded: int
     staged: int = 0

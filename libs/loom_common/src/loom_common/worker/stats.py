@@ -1,4 +1,4 @@
-"""What a process knows of its own health. Workers update it; `health`, `metrics` and heartbeats read it.
+"""Counts what a process knows of its own health. Workers update it; `health`, `metrics` and heartbeats read it.
 
 The values are plain numbers, so that counting costs almost nothing in the embedded engine, where they are not read."""
 
@@ -19,7 +19,7 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 
 
 class MessageOutcome(StrEnum):
-    """What became of a message at one attempt."""
+    """Lists what may become of a message at one attempt."""
 
     HANDLED = "handled"
     RETRIED = "retried"
@@ -44,7 +44,7 @@ class Durations:
 
 @dataclass(slots=True)
 class ConsumerStats:
-    """What a worker counts of the messages of one queue."""
+    """Counts what a worker does with the messages of one queue."""
 
     queue: str
     in_flight: Sized = ()
@@ -73,7 +73,7 @@ class ConsumerStats:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A number that is looked up when somebody asks for it. `name` is the metric's."""
+    """Describes a number that is looked up when somebody asks for it. `name` is the metric's."""
 
     name: str
     meaning: str
@@ -90,7 +90,8 @@ Gauge = Callable[[], Awaitable[Sequence[Reading]]]
 
 @dataclass(slots=True)
 class ProcessStats:
-    """The counts and needs of one process. A service registers in its `build` what it consumes, needs and measures."""
+    """Holds the counts and needs of one process. A service registers in its `build` what it consumes, needs and
+    measures."""
 
     queues: set[str] = field(default_factory=set)
     """What must be consumed for the service to be ready."""

@@ -1,4 +1,4 @@
-"""The subscriptions of one worker: how many there are, and how many messages each may hold.
+"""Manages the subscriptions of one worker: how many there are, and how many messages each may hold.
 
 One object opens, resizes and releases all of them, so that a new prefetch limit reaches every one. A worker begins with
 one subscription. It opens another of the same size when as many messages are in flight as may be and they do not keep
@@ -33,8 +33,9 @@ _MEMORY_SECONDS = 1.0
 
 
 def subscriptions_wanted(now: int, prefetch: int, work: WorkInFlight, memory: float = 0.0) -> int:
-    """How many subscriptions of `prefetch` messages there should be: one more or one fewer than `now`, or one alone
-    where memory is short. `memory` is the share of the memory limit that is held, 0 where there is no limit. Pure."""
+    """Return how many subscriptions of `prefetch` messages there should be: one more or one fewer than `now`, or one
+    alone where memory is short. `memory` is the share of the memory limit that is held, 0 where there is no limit.
+    Pure."""
     if memory >= HIGH:
         return 1
     if work.messages >= prefetch * now and (work.left <= prefetch / 2 or work.parts_left < AHEAD * work.at_once):
@@ -46,8 +47,8 @@ def subscriptions_wanted(now: int, prefetch: int, work: WorkInFlight, memory: fl
 
 
 class Subscriptions:
-    """Of one worker on one queue. `take` takes from a subscription until that is stopped, and returns when all that
-    came from it is settled."""
+    """Manages the subscriptions of one worker on one queue. `take` takes from a subscription until that is stopped, and
+    returns when all that came from it is settled."""
 
     def __init__(
         self,

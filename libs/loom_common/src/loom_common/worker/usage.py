@@ -1,4 +1,4 @@
-"""The model calls that one message takes, and the budget that they must stay within.
+"""Collects the model calls that one message takes, and the budget that they must stay within.
 
 Each model call for a message is entered here. The facts about the message report it, whether its batch went through,
 failed, or was given up."""
@@ -15,7 +15,7 @@ from loom_common.errors import BudgetExhausted
 
 
 class Usage:
-    """The calls of one message. Each answer of a record counts once, however often it is asked for."""
+    """Counts the calls of one message. Each answer of a record counts once, however often it is asked for."""
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget
@@ -30,7 +30,7 @@ class Usage:
         self._entries: dict[tuple[str, str], Calls] = {}
 
     def has(self, key: str, record_id: str, *, paid: bool) -> bool:
-        """Whether an answer is entered, as paid for or as reused."""
+        """Tell whether an answer is entered, as paid for or as reused."""
         entered = self._entries.get((key, record_id))
         return entered is not None and bool(entered.made) is paid
 
@@ -39,7 +39,7 @@ class Usage:
         self._entries[(key, record_id)] = calls
 
     def lines(self) -> tuple[Calls, ...]:
-        """Everything so far, one entry per purpose, provider and model."""
+        """Return everything so far, one entry per purpose, provider and model."""
         return summed(self._entries.values())
 
     async def settled(self, seconds: float) -> None:

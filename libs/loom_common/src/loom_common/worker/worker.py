@@ -1,5 +1,5 @@
-"""The worker of one queue. It takes each message through these steps: decode, compare its epoch, handle, publish what
-follows with confirms, acknowledge.
+"""Implements the worker of one queue. It takes each message through these steps: decode, compare its epoch, handle,
+publish what follows with confirms, acknowledge.
 
 A handler is a function of a message and never sees the broker. `router.py` makes the messages that follow from its
 result, and `failure_messages.py` those that follow from what it raises. A message is acknowledged only after the broker

@@ -1,4 +1,4 @@
-"""Destinations that are files: a part per batch, joined into the file when the run is finished.
+"""Implements destinations that are files: a part per batch, joined into the file when the run is finished.
 
 Beside the file `scores.csv` stands the folder `scores.csv.loom` with, for each run, its parts
 (`<run>/<partition>-<slice>-<position>-<batch>.part`, gone once they are joined) and its manifest (`<run>.json`,
@@ -23,7 +23,7 @@ from loom_connectors.sql.row_outcomes import left_out, result_of
 
 
 class FileDestination:
-    """One file. Mode `replace` (the default) or `append`."""
+    """Loads into one file. Mode `replace` (the default) or `append`."""
 
     def __init__(self, config: LoadConfig, context: ConnectorContext, result: ResultFile, writer: RowWriter) -> None:
         _see_that_it_can_be_a_file(config)
@@ -116,7 +116,7 @@ class FileDestination:
             self._result.remove_folder(run_id)
 
     def _finalize(self, run_id: str, *, complete: bool) -> bool:
-        """Whether what was loaded is in the file."""
+        """Tell whether what was loaded is in the file."""
         if not self._result.is_begun() and (self._append or not complete):
             return self._append  # nothing was ever loaded here, so there is nothing to add
         with self._result.trouble(), self._result.alone():
@@ -186,7 +186,7 @@ class FileDestination:
         return [self._result.beside(Place(run_id, name).name) for name in names]
 
     def _shows(self, news: Publication) -> bool:
-        """Whether the file was put in place: it begins with `news`, whatever other runs appended since."""
+        """Tell whether the file was put in place: it begins with `news`, whatever other runs appended since."""
         file = self._result.file
         if news.offset is not None or file.state() is None or _size(file) < news.size:
             return False
@@ -205,7 +205,7 @@ class FileDestination:
 
 
 def _size(file: StoredFile) -> int:
-    """In bytes; 0 where it is not there."""
+    """Return the size in bytes; 0 where it is not there."""
     state = file.state()
     return 0 if state is None else state.size
 

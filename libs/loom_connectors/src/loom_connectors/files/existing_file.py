@@ -18,7 +18,7 @@ READ_THROUGH = 64 * 1024 * 1024
 
 @contextmanager
 def opened(existing: StoredFile, declared: str | None) -> Iterator[TextFile]:
-    """The file as text. What a source would refuse is a `DestinationError` here."""
+    """Open the file as text. What a source would refuse is a `DestinationError` here."""
     with existing.opened() as (stream, state):
         head = stream.read(_HEAD)
         try:
@@ -29,7 +29,7 @@ def opened(existing: StoredFile, declared: str | None) -> Iterator[TextFile]:
 
 
 def line_is_open(file: TextFile) -> bool:
-    """Whether the last line lacks its end."""
+    """Tell whether the last line lacks its end."""
     codec = file.encoding.codec
     width = len("\n".encode(codec))
     if file.size - file.encoding.start < width:

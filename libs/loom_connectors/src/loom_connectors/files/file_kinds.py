@@ -1,4 +1,4 @@
-"""Files that are not the text that their name says: what they are instead, told by their first bytes."""
+"""Recognises files that are not the text that their name says: their first bytes tell what they are instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What files say: the port that each format implements.
+"""Defines the port that each file format implements.
 
 A reader takes records from the text of one open file, from any position it gave. A writer turns the rows of a batch
 into a part, and joins parts into a file or to the end of one. Both know bytes, and no storage."""
@@ -18,14 +18,14 @@ from loom_connectors.ports import FailedRow, ReadRecord, Row
 
 
 class FileOptions(Options):
-    """What every format lets the user set."""
+    """Holds what every format lets the user set."""
 
     format: str | None = Field(None, description="The format, e.g. `csv`. Default: the ending of the name.")
 
 
 @dataclass(frozen=True, slots=True)
 class FilePosition:
-    """A place between two records of a file: bytes and lines before it."""
+    """Marks a place between two records of a file: bytes and lines before it."""
 
     offset: int = 0
     line: int = 0
@@ -33,7 +33,7 @@ class FilePosition:
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """An open file."""
+    """Is an open file."""
 
     stream: BinaryIO
     shown: str
@@ -44,12 +44,12 @@ class TextFile:
     size: int
 
     def lines(self, mark: FilePosition) -> Lines:
-        """Its lines from `mark` on."""
+        """Return its lines from `mark` on."""
         return Lines(self.stream, self.encoding, self.shown, mark.offset, mark.line)
 
 
 class RecordReader(Protocol):
-    """How the records of a file are read."""
+    """Reads the records of a file."""
 
     encoding: str | None
     """As declared by the user."""
@@ -59,19 +59,19 @@ class RecordReader(Protocol):
         ...
 
     def read(self, file: TextFile, mark: FilePosition, limit: int) -> tuple[list[ReadRecord], FilePosition]:
-        """At most `limit` records from `mark` on, and the mark after them."""
+        """Read at most `limit` records from `mark` on, and return the mark after them."""
         ...
 
     def count(self, file: TextFile) -> int | None:
-        """How many records there are; None where that would take care to tell."""
+        """Count the records; return None where that would take care to tell."""
         ...
 
 
 class RowWriter(Protocol):
-    """How rows are written."""
+    """Writes rows."""
 
     def part(self, rows: Sequence[Row]) -> tuple[bytes, list[FailedRow]]:
-        """The rows of one batch, the same bytes for the same rows; and those that cannot be written."""
+        """Write the rows of one batch, the same bytes for the same rows, and return those that cannot be written."""
         ...
 
     def replacement(self, pieces: Sequence[StoredFile], target: BinaryIO) -> None:
@@ -88,16 +88,17 @@ class RowWriter(Protocol):
         ...
 
     def fit(self, existing: StoredFile, rows: Sequence[Row]) -> tuple[list[Row], list[FailedRow]]:
-        """The rows that can be added to the file, and those that cannot. Raises `DestinationError` where all of them
-        have a column that it lacks."""
+        """Return the rows that can be added to the file, and those that cannot. Raises `DestinationError` where all of
+        them have a column that it lacks."""
         ...
 
 
 class Format(Protocol):
-    """One kind of file."""
+    """Is one kind of file."""
 
     def reader(self, options: Mapping[str, Any]) -> RecordReader:
-        """With `extract.options`. Raises `InvalidDefinition` for those that it does not know."""
+        """Return the reader, made with `extract.options`. Raises `InvalidDefinition` for those that it does not
+        know."""
         ...
 
     def writer(self, options: Mapping[str, Any], name: str) -> RowWriter:

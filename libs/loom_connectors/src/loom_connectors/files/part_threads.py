@@ -12,19 +12,20 @@ from loom_connectors.files.storage import ResultFile
 
 
 class Place(NamedTuple):
-    """Where a record was written."""
+    """Says where a record was written."""
 
     run_id: str
     part: str
 
     @property
     def name(self) -> str:
-        """What the part is called beside the file."""
+        """Return what the part is called beside the file."""
         return f"{self.run_id}/{self.part}"
 
 
 class PartThreads:
-    """The list of one origin run. Its caller sees to it that one process at a time reads and writes it."""
+    """Lists the threads of records that the parts of one origin run loaded. Its caller sees to it that one process at a
+    time reads and writes it."""
 
     def __init__(self, result: ResultFile, origin: str, is_loaded: Callable[[Place], bool]) -> None:
         self._result = result
@@ -32,7 +33,7 @@ class PartThreads:
         self._is_loaded = is_loaded
 
     def loaded_elsewhere(self, threads: Iterable[str], here: Place) -> set[str]:
-        """Those of `threads` that are loaded, by another part than `here`."""
+        """Return those of `threads` that are loaded, by another part than `here`."""
         known = self._read()
         return {name for name in threads if name in known and known[name] != here and self._is_loaded(known[name])}
 

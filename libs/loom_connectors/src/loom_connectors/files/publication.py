@@ -1,4 +1,4 @@
-"""What of a run is in the file of a destination: its manifest, which lies beside the file."""
+"""Records what of a run is in the file of a destination: its manifest, which lies beside the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Publication(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What of a run is in the file."""
+    """Says what of a run is in the file."""
 
     model_config = ConfigDict(frozen=True)
 

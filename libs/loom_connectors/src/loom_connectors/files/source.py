@@ -1,4 +1,5 @@
-"""Sources that are files: where reading stands in them, and what is done about files that change under a run.
+"""Implements sources that are files: where reading stands in them, and what is done about files that change under a
+run.
 
 A storage says which files there are, in which order; a format reads the records of one open file."""
 
@@ -24,7 +25,7 @@ _CHEAP_TO_COUNT = 64 * 1024 * 1024
 
 
 class FileSource:
-    """One file, or all that match a pattern, in the order of their names."""
+    """Reads one file, or all that match a pattern, in the order of their names."""
 
     def __init__(self, config: ExtractConfig, inputs: Inputs, reader: RecordReader) -> None:
         if config.query is not None:
@@ -145,7 +146,7 @@ class FileSource:
 
 
 def fields_of(page: Page) -> Fields | None:
-    """What the first records of a source tell of its fields; None where none of them can be used."""
+    """Return what the first records of a source tell of its fields; None where none of them can be used."""
     shapes = [tuple(record.data) for record in page.records if record.error is None]
     if not shapes:
         return None

@@ -1,4 +1,4 @@
-"""Where files lie: the port that each storage implements.
+"""Defines the port that each storage of files implements.
 
 A storage is a place for named sequences of bytes: a folder of this machine, or a bucket. A source lists its files and
 reads them from any offset. A destination has one result file, and puts parts and manifests beside it."""
@@ -15,7 +15,7 @@ from loom_connectors.ports import ConnectorContext
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What a storage says of a file that is there."""
+    """Describes what a storage says of a file that is there."""
 
     size: int
     """In bytes."""
@@ -24,7 +24,7 @@ class FileState:
 
 
 class Opened(NamedTuple):
-    """A file that is read."""
+    """Is a file that is being read."""
 
     stream: BinaryIO
     """Can be read from any offset."""
@@ -32,50 +32,51 @@ class Opened(NamedTuple):
 
 
 class StoredFile(Protocol):
-    """One file, which may not be there. Every method may raise `OSError`."""
+    """Is one file, which may not be there. Every method may raise `OSError`."""
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """Return the last part of its path."""
         ...
 
     @property
     def shown(self) -> str:
-        """Its path or URL, in full, for messages."""
+        """Return its path or URL, in full, for messages."""
         ...
 
     def state(self) -> FileState | None:
-        """None where it is not there."""
+        """Return the state; None where it is not there."""
         ...
 
     def opened(self) -> AbstractContextManager[Opened]:
-        """The file, to be read."""
+        """Open the file, to be read."""
         ...
 
 
 class Inputs(Protocol):
-    """The files that a location of a source names."""
+    """Lists the files that a location of a source names."""
 
     @property
     def place(self) -> str:
-        """The location in full, for messages, with the machine where it means one."""
+        """Return the location in full, for messages, with the machine where it means one."""
         ...
 
     def several(self) -> bool:
-        """Whether the location is a pattern."""
+        """Tell whether the location is a pattern."""
         ...
 
     def files(self) -> Sequence[StoredFile]:
-        """The files in the order of their names; the one that is named, be it there or not. Raises `SourceError` where
-        none matches a pattern."""
+        """Return the files in the order of their names; the one that is named, be it there or not. Raises `SourceError`
+        where none matches a pattern."""
         ...
 
     def shown(self, file: StoredFile) -> str:
-        """One of the files in full, for messages, with the machine where it means one."""
+        """Return one of the files in full, for messages, with the machine where it means one."""
         ...
 
     def relative(self, file: StoredFile) -> str:
-        """The name by which a message, a record's position and a cursor tell one of the files from the others."""
+        """Return the name by which a message, a record's position and a cursor tell one of the files from the
+        others."""
         ...
 
     def trouble(self, file: StoredFile) -> AbstractContextManager[None]:
@@ -84,11 +85,11 @@ class Inputs(Protocol):
 
 
 class ResultFile(Protocol):
-    """The file of a destination, and what lies beside it, by names such as `run_1.json` or `run_1/0-0-1.part`."""
+    """Is the file of a destination, and what lies beside it, by names such as `run_1.json` or `run_1/0-0-1.part`."""
 
     @property
     def file(self) -> StoredFile:
-        """The file itself."""
+        """Return the file itself."""
         ...
 
     def check(self) -> None:
@@ -100,19 +101,19 @@ class ResultFile(Protocol):
         ...
 
     def alone(self) -> AbstractContextManager[None]:
-        """For one process at a time, and one caller in it."""
+        """Lock the file for one process at a time, and one caller in it."""
         ...
 
     def is_begun(self) -> bool:
-        """Whether anything was ever put beside it."""
+        """Tell whether anything was ever put beside it."""
         ...
 
     def beside(self, name: str) -> StoredFile:
-        """What lies beside it by this name."""
+        """Return what lies beside it by this name."""
         ...
 
     def names(self, ending: str, *, folder: str = "") -> list[str]:
-        """The names of all that lies beside it, in a folder there where one is given, and ends so."""
+        """Return the names of all that lies beside it, in a folder there where one is given, and ends so."""
         ...
 
     def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
@@ -148,12 +149,12 @@ class ResultFile(Protocol):
 
 
 class Storage(Protocol):
-    """One kind of place where files lie."""
+    """Is one kind of place where files lie."""
 
     def inputs(self, location: str, context: ConnectorContext) -> Inputs:
-        """The files of a source. Raises `ConfigurationError` for a location that it cannot read."""
+        """Return the files of a source. Raises `ConfigurationError` for a location that it cannot read."""
         ...
 
     def result(self, location: str, context: ConnectorContext) -> ResultFile:
-        """The file of a destination, or of its sample. Raises `ConfigurationError`."""
+        """Return the file of a destination, or of its sample. Raises `ConfigurationError`."""
         ...

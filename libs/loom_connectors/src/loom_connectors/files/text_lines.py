@@ -1,4 +1,5 @@
-"""Lines of a text file as text, with the byte offset and line number of each; never a traceback for bad bytes."""
+"""Reads lines of a text file as text, with the byte offset and line number of each; bad bytes never raise an unexpected
+error."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ _WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How bytes become lines of text."""
+    """Says how bytes become lines of text."""
 
     codec: str
     start: int
@@ -38,7 +39,7 @@ class Encoding:
 
 
 def usable(name: str) -> str:
-    """The codec's own name. Raises `ValueError` for one that lines cannot be read in."""
+    """Return the codec's own name. Raises `ValueError` for one that lines cannot be read in."""
     try:
         codec = codecs.lookup(name).name
         probe = "a\n".encode(codec)
@@ -52,12 +53,12 @@ def usable(name: str) -> str:
 
 
 def without_mark(codec: str) -> str:
-    """The codec for text that does not begin its file."""
+    """Return the codec for text that does not begin its file."""
     return _WITHOUT_MARK.get(codec, codec)
 
 
 def encoding_of(head: bytes, declared: str | None) -> Encoding:
-    """The encoding of a file by its first bytes: its byte order mark, else what was declared, else UTF-8."""
+    """Return the encoding of a file by its first bytes: its byte order mark, else what was declared, else UTF-8."""
     codec, start = _WITHOUT_MARK.get(declared or "utf-8", declared or "utf-8"), 0
     for mark, marked in MARKS:
         if head.startswith(mark) and (declared is None or marked.startswith(declared.removesuffix("-sig"))):
@@ -69,7 +70,7 @@ def encoding_of(head: bytes, declared: str | None) -> Encoding:
 
 
 class Lines:
-    """An iterator over lines of text. `offset`, `number` and `trouble` speak of the lines given so far."""
+    """Iterates over lines of text. `offset`, `number` and `trouble` speak of the lines given so far."""
 
     __slots__ = ("_encoding", "_shown", "_stream", "number", "offset", "trouble")
 
@@ -131,7 +132,7 @@ def _rest_of_line(pieces: Iterator[bytes], newline: bytes) -> int:
 
 
 def _split(stream: BinaryIO, newline: bytes) -> Iterator[bytes]:
-    """Lines that end in something else than one line feed byte, in pieces of about `LONGEST_LINE` at most."""
+    """Split lines that end in something else than one line feed byte, in pieces of about `LONGEST_LINE` at most."""
     buffer = b""
     while chunk := stream.read(_CHUNK):
         buffer += chunk
@@ -148,7 +149,8 @@ def _split(stream: BinaryIO, newline: bytes) -> Iterator[bytes]:
 
 
 def _end_of_line(buffer: bytes, newline: bytes, start: int) -> int:
-    """Just after the next line end, looked for at whole characters from `start`; -1 where there is none."""
+    """Return the place just after the next line end, looked for at whole characters from `start`; -1 where there is
+    none."""
     at = buffer.find(newline, start)
     while at >= 0 and (at - start) % len(newline):
         at = buffer.find(newline, at + 1)

@@ -1,4 +1,4 @@
-"""CSV files as a `Format`.
+"""Implements CSV files as a `Format`.
 
 Values stay text: an empty field is the empty string, and nothing is taken for a number or a date."""
 
@@ -19,7 +19,7 @@ from loom_connectors.options import options_of
 
 
 class CsvSourceOptions(FileOptions):
-    """How a CSV file is written."""
+    """Says how a CSV file is written."""
 
     encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
     delimiter: str | None = Field(
@@ -61,8 +61,8 @@ class CsvSourceOptions(FileOptions):
 
 
 class CsvDestinationOptions(FileOptions):
-    """How a CSV file is to be written: line feeds, quotes where needed. Rows that are added to a file are written as it
-    is."""
+    """Says how a CSV file is to be written: line feeds, quotes where needed. Rows that are added to a file are written
+    as it is."""
 
     delimiter: str | None = Field(
         None,

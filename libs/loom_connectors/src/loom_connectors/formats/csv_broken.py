@@ -1,4 +1,4 @@
-"""Where a CSV record that cannot be read ends, so that reading goes on after it.
+"""Finds where a CSV record that cannot be read ends, so that reading goes on after it.
 
 Python's reader says that a record is broken, not where: it has read on through the file by then."""
 
@@ -14,7 +14,7 @@ from loom_connectors.files.text_lines import LONGEST_LINE, Lines
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a CSV file separates and quotes."""
+    """Says how a CSV file separates and quotes."""
 
     delimiter: str
     quotechar: str | None
@@ -23,7 +23,7 @@ class Dialect:
 
 
 class Fault(StrEnum):
-    """What may be wrong with the quotes of a record."""
+    """Lists what may be wrong with the quotes of a record."""
 
     BROKEN = "broken_quote"
     """What follows a closing quote is neither a delimiter nor a line end."""
@@ -33,7 +33,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What belongs to a record that cannot be read."""
+    """Says what belongs to a record that cannot be read."""
 
     raw: str
     """Its first `LONGEST_RAW` characters."""
@@ -49,7 +49,7 @@ LONGEST_RAW = 64 * 1024
 
 
 def extent(lines: Lines, dialect: Dialect) -> Extent:
-    """The record that begins at `lines`.
+    """Return the record that begins at `lines`.
 
     Where its quotes are closed as they should be, it ends with its last line. Otherwise the quoted field that is
     broken ends with the line on which it was opened: the lines after it may well be records of their own."""
@@ -119,7 +119,8 @@ class _Walk:
             at = found + 1
 
     def _closing(self, content: str, at: int) -> int | None:
-        """The place after the quote that closes the field; None where it is still open at the end of the line."""
+        """Return the place after the quote that closes the field; None where it is still open at the end of the
+        line."""
         quote = self._dialect.quotechar or ""
         assert self._in_quotes is not None
         skip = -1
@@ -133,7 +134,7 @@ class _Walk:
         return None
 
     def _stops(self, pattern: re.Pattern[str], content: str, at: int, wanted: str) -> Iterator[int]:
-        """Where `wanted` stands from `at` on, unless it is escaped."""
+        """Yield where `wanted` stands from `at` on, unless it is escaped."""
         escaped = -1
         for match in pattern.finditer(content, at):
             if match.start() == escaped:

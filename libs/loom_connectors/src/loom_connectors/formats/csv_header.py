@@ -1,4 +1,4 @@
-"""The header of a CSV file: its delimiter, its columns, and the advice of a person who looks at it."""
+"""Reads the header of a CSV file: its delimiter, its columns, and the advice of a person who looks at it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAME_THEM = "Correct the header, or name all columns: `options: {columns: [...]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the beginning of a CSV file tells."""
+    """Says what the beginning of a CSV file tells."""
 
     columns: tuple[str, ...]
     dialect: Dialect
@@ -42,7 +42,7 @@ class Header:
 def header_of(
     file: TextFile, dialect: Dialect, delimiter: str | None, *, present: bool, columns: Sequence[str] | None
 ) -> Header | None:
-    """The header; None for a file without any record. `present`: whether its first record names the columns;
+    """Return the header; None for a file without any record. `present`: whether its first record names the columns;
     `columns`: the user's own names; `delimiter`: the user's own. Raises `SourceError` where it cannot be used."""
     start, first, declared = _beginning(file)
     if first is None:
@@ -66,7 +66,7 @@ def header_of(
 
 
 def reader(lines: Iterator[str] | Lines, dialect: Dialect) -> Iterator[list[str]]:
-    """The fields of each record. Raises `csv.Error` for a quote that is not closed as it should be."""
+    """Yield the fields of each record. Raises `csv.Error` for a quote that is not closed as it should be."""
     if dialect.quotechar is None:
         return csv.reader(
             lines,
@@ -87,7 +87,7 @@ def reader(lines: Iterator[str] | Lines, dialect: Dialect) -> Iterator[list[str]
 
 
 def twice(names: Sequence[str]) -> str | None:
-    """The first name that stands twice."""
+    """Return the first name that stands twice."""
     return next((name for at, name in enumerate(names) if name in names[:at]), None)
 
 
@@ -112,7 +112,7 @@ def told(why: Fault | csv.Error, dialect: Dialect, longest: int) -> tuple[str, s
 
 
 def _beginning(file: TextFile) -> tuple[FilePosition, str | None, str | None]:
-    """Where the header begins, its first line, and the delimiter that a line before it declares."""
+    """Tell where the header begins, its first line, and the delimiter that a line before it declares."""
     lines = file.lines(FilePosition())
     start, declared = FilePosition(file.encoding.start), None
     for text in lines:
@@ -179,8 +179,8 @@ def _see_that_it_is_one_column(file: TextFile, first: str, body: FilePosition, d
 
 
 def _likeliest(line: str, quotechar: str | None, shown: str) -> str:
-    """The delimiter that stands most often in `line` outside quotes. Where none does, and between equals, a comma; a
-    tab in files named `.tsv`."""
+    """Return the delimiter that stands most often in `line` outside quotes. Where none does, and between equals, a
+    comma; a tab in files named `.tsv`."""
     bare = _outside_quotes(line, quotechar)
     order = "\t" + _DELIMITERS.replace("\t", "") if shown.lower().endswith(".tsv") else _DELIMITERS
     if order[0] == "\t" and "\t" in bare:

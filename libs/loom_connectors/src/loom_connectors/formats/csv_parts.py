@@ -1,4 +1,5 @@
-"""How a CSV destination writes: quotes where needed, null as the empty field; and how it adds to a file that is there.
+"""Writes the parts of a CSV destination, with quotes where needed and null as the empty field, and adds to a file that
+is there.
 
 A part holds the rows of a batch as UTF-8 with line feeds, whatever the file will be."""
 
@@ -27,7 +28,7 @@ _PAGE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a file is written."""
+    """Says how a file is written."""
 
     columns: tuple[str, ...]
     delimiter: str
@@ -41,7 +42,8 @@ class CsvWriter:
     """Writes the part of a batch, and joins parts into a file, or to the end of one."""
 
     def __init__(self, delimiter: str, *, declared: str | None = None, encoding: str | None = None) -> None:
-        """`delimiter` for a new file; `declared` where the user named one, also for a file that is there."""
+        """Take the `delimiter` for a new file, and `declared` where the user named one, also for a file that is
+        there."""
         self._delimiter = delimiter
         self._declared = declared
         self._encoding = encoding
@@ -128,7 +130,7 @@ class CsvWriter:
             target.write(lines_of(rows, style.delimiter, style.newline).encode(codec))
 
     def _head(self, piece: StoredFile) -> tuple[tuple[str, ...], int]:
-        """The columns of a part, and the byte at which its rows begin."""
+        """Return the columns of a part, and the byte at which its rows begin."""
         head = b""
         with piece.opened() as (stream, _):
             for line in stream:
@@ -139,7 +141,7 @@ class CsvWriter:
         return (), 0
 
     def _style(self, existing: StoredFile, *, thoroughly: bool = False) -> Style | None:
-        """How the file is written; None where there is none, or no record in it. Raises `DestinationError` where
+        """Tell how the file is written; None where there is none, or no record in it. Raises `DestinationError` where
         nothing can be added to it. `thoroughly`: look at all of it, not at its header alone."""
         if existing.state() is None:
             return None
@@ -173,13 +175,13 @@ class CsvWriter:
 
 
 def _ordered(rows: Iterable[Cells], names: Sequence[str], columns: Sequence[str]) -> list[Cells]:
-    """The cells of each row in the order of `columns`; null where the row has none."""
+    """Return the cells of each row in the order of `columns`; null where the row has none."""
     places = [names.index(column) if column in names else None for column in columns]
     return [[None if place is None else row[place] for place in places] for row in rows]
 
 
 def _writable(rows: Sequence[Row], codec: str) -> tuple[list[Row], list[FailedRow]]:
-    """The rows that can be written in an encoding, and those that cannot."""
+    """Return the rows that can be written in an encoding, and those that cannot."""
     good: list[Row] = []
     failed: list[FailedRow] = []
     for row in rows:

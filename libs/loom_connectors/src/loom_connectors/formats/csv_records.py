@@ -1,4 +1,4 @@
-"""The records of a CSV file."""
+"""Reads the records of a CSV file."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ class CsvReader:
     def _doubtful(
         self, file: TextFile, header: Header, line: int, fields: list[str], trouble: RecordError | None
     ) -> ReadRecord:
-        """A record that is not as the others. Where it cannot be used it has its raw fields; surplus ones are listed
-        by themselves."""
+        """Return a record that is not as the others. Where it cannot be used it has its raw fields; surplus ones are
+        listed by themselves."""
         width = len(header.columns)
         data: dict[str, Any] = dict(zip(header.columns, fields, strict=False))
         if len(fields) > width:

@@ -14,7 +14,7 @@ Cells = Sequence[str | None]
 
 
 def cell(value: Any) -> str | None:
-    """A value as a field; None for null."""
+    """Write a value as a field; return None for null."""
     match value:
         case str() | None:
             return value
@@ -27,7 +27,7 @@ def cell(value: Any) -> str | None:
 
 
 def lines_of(rows: Sequence[Cells], delimiter: str, newline: str = "\n") -> str:
-    """The rows as lines."""
+    """Write the rows as lines."""
     if not any("" in row for row in rows):
         buffer = io.StringIO(newline="")
         csv.writer(buffer, delimiter=delimiter, lineterminator=newline).writerows(rows)
@@ -38,7 +38,8 @@ def lines_of(rows: Sequence[Cells], delimiter: str, newline: str = "\n") -> str:
 
 
 def header_line(columns: Sequence[str], delimiter: str, newline: str = "\n") -> str:
-    """The names, quoted where another delimiter stands in them, so that a reader does not take it for the file's."""
+    """Write the names, quoted where another delimiter stands in them, so that a reader does not take it for the
+    file's."""
     special = re.compile(r'[",;\t|\r\n ]|' + re.escape(delimiter))
     return delimiter.join(_field(name, special) for name in columns) + newline
 

@@ -1,4 +1,4 @@
-"""One JSON object as text: a record, or what keeps it back."""
+"""Reads one JSON object from text: a record, or the reason why it is kept back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unfit(Exception):  # no error of the program: what a record is kept back f
 
 
 def object_of(text: str) -> dict[str, Any]:
-    """The object that `text` is. Raises `Unfit`."""
+    """Return the object that `text` is. Raises `Unfit`."""
     try:
         value = loads(text)
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""JSON Lines files, one object a line, as a `Format`."""
+"""Implements JSON Lines files, one object a line, as a `Format`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_RAW = 64 * 1024
 
 
 class JsonLinesOptions(FileOptions):
-    """How a JSON Lines file is written."""
+    """Says how a JSON Lines file is written."""
 
     encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
 
@@ -31,7 +31,7 @@ class JsonLinesOptions(FileOptions):
 
 
 class JsonLinesFormat:
-    """JSON Lines."""
+    """Implements JSON Lines as a `Format`."""
 
     def reader(self, options: Mapping[str, Any]) -> JsonLinesReader:
         return JsonLinesReader(options_of(JsonLinesOptions, options, "extract"))
@@ -41,7 +41,7 @@ class JsonLinesFormat:
 
 
 class JsonLinesReader:
-    """The records of a JSON Lines file."""
+    """Reads the records of a JSON Lines file."""
 
     def __init__(self, options: JsonLinesOptions) -> None:
         self.encoding = options.encoding

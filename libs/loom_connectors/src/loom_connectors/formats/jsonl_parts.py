@@ -1,4 +1,4 @@
-"""How a JSON Lines destination writes, and how it adds to a file that is there. A part is UTF-8 with line feeds."""
+"""Writes the parts of a JSON Lines destination, and adds to a file that is there. A part is UTF-8 with line feeds."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _transcoded(pieces: Sequence[StoredFile], codec: str, target: BinaryIO) -> N
 
 
 def _size(file: StoredFile) -> int:
-    """In bytes; 0 where it is not there."""
+    """Return the size in bytes; 0 where it is not there."""
     state = file.state()
     return 0 if state is None else state.size
 

@@ -1,3 +1,3 @@
-"""Postgres as a source and as a destination with a load ledger.
+"""Implements Postgres as a source and as a destination with a load ledger.
 
 The registry comes in here by the scheme `postgres://`."""

@@ -1,4 +1,4 @@
-"""What `postgres://` means: a `Source` and a `Destination`."""
+"""Opens what `postgres://` means: a `Source` and a `Destination`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loom_connectors.sql.parameters import SqlDestinationOptions
 
 
 def open_source(config: ExtractConfig, context: ConnectorContext) -> PostgresSource:
-    """A `postgres://` query or table. Raises `ConfigurationError`."""
+    """Open a `postgres://` query or table. Raises `ConfigurationError`."""
     return PostgresSource(config, context)
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
-    """A `postgres://` table. Raises `ConfigurationError`."""
+    """Open a `postgres://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
     address = Address.of(config.destination, context.credentials)
     dialect = PostgresDialect(Server(address, options.timeouts, DestinationError), options.timeouts)

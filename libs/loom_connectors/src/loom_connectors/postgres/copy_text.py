@@ -1,4 +1,4 @@
-"""Rows in the text format of Postgres's COPY. Postgres turns each text into its column's type.
+"""Writes rows in the text format of Postgres's COPY. Postgres turns each text into its column's type.
 
 https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.2
 
@@ -62,8 +62,8 @@ def copy_text(
 
 @cache
 def _writer(form: str) -> Write:
-    """`text`, `json`, `array` and the like, with the digits that a column keeps, e.g. `numeric 2`, and what an array
-    holds, e.g. `array numeric 2`."""
+    """Return the writer of `text`, `json`, `array` and the like, with the digits that a column keeps, e.g. `numeric 2`,
+    and what an array holds, e.g. `array numeric 2`."""
     name, _, rest = form.partition(" ")
     match name:
         case "array":

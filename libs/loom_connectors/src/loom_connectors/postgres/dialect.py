@@ -1,4 +1,4 @@
-"""Postgres as a `TableDialect`: a few connections, and rows that are written by COPY."""
+"""Implements Postgres as a `TableDialect`: a few connections, and rows that are written by COPY."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class PostgresSession:
-    """One connection."""
+    """Is one connection to Postgres."""
 
     def __init__(self, connection: Any, write_seconds: float) -> None:
         self._connection = connection
@@ -92,7 +92,7 @@ class PostgresSession:
 
 
 class PostgresDialect:
-    """One Postgres database."""
+    """Is one Postgres database."""
 
     errors = (asyncpg.PostgresError, UnfitValue)
 

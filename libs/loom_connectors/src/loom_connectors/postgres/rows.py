@@ -1,4 +1,4 @@
-"""Rows that are written into a Postgres table by COPY, and the reason of one that is refused."""
+"""Writes rows into a Postgres table by COPY, and tells the reason why one is refused."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -55,7 +55,8 @@ async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns:
 
 
 def failed_row(row: Row, error: Exception) -> FailedRow:
-    """A row that the database refused, with the database's own reason, or that it would have changed (`UnfitValue`)."""
+    """Return a row that the database refused, with the database's own reason, or that it would have changed
+    (`UnfitValue`)."""
     if not isinstance(error, asyncpg.PostgresError):
         return FailedRow(row.record_id, "type", str(error))
     state, words = error.sqlstate or "", str(error).splitlines()[0]
@@ -68,6 +69,6 @@ def failed_row(row: Row, error: Exception) -> FailedRow:
 
 
 def _column_in(context: str) -> str | None:
-    """The column that COPY names: `COPY scores, line 3, column score: "high"`."""
+    """Return the column that COPY names: `COPY scores, line 3, column score: "high"`."""
     found = re.search(r", column ([^:]+):", context)
     return found[1] if found else None

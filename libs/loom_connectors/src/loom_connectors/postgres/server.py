@@ -1,4 +1,4 @@
-"""A small pool of connections to one Postgres, and what its errors mean."""
+"""Keeps a small pool of connections to one Postgres, and translates its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ROW = ("22", "23", "44", "54", "P0001")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A `postgres://` URL, taken apart."""
+    """Is a `postgres://` URL, taken apart."""
 
     dsn: str
     """For the driver; holds the password."""
@@ -87,7 +87,7 @@ class Server:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """A connection of one's own. Errors of the driver leave it as errors of Loom."""
+        """Lend a connection of one's own. Errors of the driver leave it as errors of Loom."""
         with self._translated(f"no connection within {self._timeouts.connect:g} s", DependencyUnavailable):
             pool = await self._opened()
             connection = await pool.acquire()
@@ -133,7 +133,8 @@ class Server:
             await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=orjson.loads)
 
     def _server_settings(self) -> dict[str, str]:
-        """So that no statement and no transaction outlives its client for long. What the URL says comes first."""
+        """Return settings by which no statement and no transaction outlives its client for long. What the URL says
+        comes first."""
         limit = str(int(self._timeouts.transaction * 1000))
         settings = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
         return {name: value for name, value in settings.items() if f"{name}=" not in self.address.dsn}
@@ -158,7 +159,7 @@ class Server:
 
 
 def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentError]) -> LoomError:
-    """What an error of the server is to Loom, by its SQLSTATE."""
+    """Return what an error of the server is to Loom, by its SQLSTATE."""
     state, words = error.sqlstate or "", str(error).splitlines()[0] if str(error) else type(error).__name__
     if state == "57014":
         return Timeout(f"{place}: {words}. See options.timeouts.")
@@ -171,7 +172,7 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
 
 
 def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
-    """Whether a row's values were refused: a constraint, a type, a trigger that raised."""
+    """Tell whether a row's values were refused: a constraint, a type, a trigger that raised."""
     return (error.sqlstate or "").startswith(_ROW)
 
 

@@ -1,4 +1,4 @@
-"""Postgres as a `Source`: a query or a table, read by key or in physical order."""
+"""Implements Postgres as a `Source`: a query or a table, read by key or in physical order."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NO_TEXT = (UnicodeDecodeError, asyncpg.CharacterNotInRepertoireError, asyncpg.U
 
 
 def dialect(types: Mapping[str, str]) -> Dialect:
-    """How Postgres reads by key, given the SQL types of the columns."""
+    """Tell how Postgres reads by key, given the SQL types of the columns."""
 
     def value(number: int, name: str) -> str:
         return f"${number}::text::{types[name]}" if name else f'${number}::text COLLATE "C"'
@@ -46,7 +46,7 @@ def dialect(types: Mapping[str, str]) -> Dialect:
 
 
 class PostgresSource:
-    """A query, or a table."""
+    """Reads a query or a table."""
 
     def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
@@ -112,7 +112,8 @@ class PostgresSource:
             cursor = KeyCursor(nulls=True)
 
     def _ranked(self, page: str, *, nulls: bool) -> str:
-        """What is selected from a page beside its columns: the text of its keys, and the ranks that tell keys apart."""
+        """Return what is selected from a page beside its columns: the text of its keys, and the ranks that tell keys
+        apart."""
         inner = f"FROM ({page}) AS {keyset_paging.ROW}"
         if nulls:
             text = f"{keyset_paging.ROW}.{quoted(keyset_paging.ROW_TEXT)}"
@@ -182,7 +183,7 @@ class PostgresSource:
             ) from error
 
     async def _see_columns(self, connection: Any) -> dict[str, Column]:
-        """The columns by name. Raises `ConfigurationError` for a key that is none of them."""
+        """Read the columns by name. Raises `ConfigurationError` for a key that is none of them."""
         if not self._columns:
             attributes = await self._attributes(connection)
             names = [each.name for each in attributes]
@@ -191,7 +192,7 @@ class PostgresSource:
         return self._columns
 
     async def _attributes(self, connection: Any) -> Sequence[asyncpg.Attribute]:
-        """The columns of the query. Raises `ConfigurationError` for a parameter that does not fit it."""
+        """Return the columns of the query. Raises `ConfigurationError` for a parameter that does not fit it."""
         sql = f"SELECT * FROM (\n{self._query}\n) AS {keyset_paging.ROW} LIMIT 0"
         statement = await connection.prepare(sql)
         try:
@@ -218,5 +219,5 @@ def _decoded(value: Any) -> Any:
 
 
 def _as_text(value: Any) -> str:
-    """A key of a cursor as text that Postgres reads back into the column's type."""
+    """Write a key of a cursor as text that Postgres reads back into the column's type."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)

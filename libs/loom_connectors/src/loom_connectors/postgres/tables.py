@@ -1,4 +1,5 @@
-"""What a Postgres database is asked for a load, and what is created in it: columns, indexes, tables, the ledger."""
+"""Asks a Postgres database what a load must know, and creates in it what a load needs: columns, indexes, tables, the
+ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ _FORMS = {
 
 
 async def columns_of_table(connection: Any, table: TableName) -> dict[str, str]:
-    """Column names and the form in which `copy_text` writes each. Empty where there is no table."""
+    """Return column names and the form in which `copy_text` writes each. Empty where there is no table."""
     rows = await connection.fetch(
         """
         SELECT a.attname, b.typname, b.typcategory = 'A' AND b.typelem <> 0 AS is_array, f.typname AS element,
@@ -61,7 +62,7 @@ def _form(row: Mapping[str, Any]) -> str:
 
 
 def _scalar_form(name: str, modifier: int) -> str:
-    """By the type and its modifier, which holds a column's digits (numeric.h, timestamp.h)."""
+    """Choose by the type and its modifier, which holds a column's digits (numeric.h, timestamp.h)."""
     if name == "numeric":
         return "text" if modifier < 0 else f"numeric {(((modifier - 4) & 0x7FF) ^ 1024) - 1024}"
     if name in ("timestamp", "time"):
@@ -90,7 +91,7 @@ async def rights(connection: Any, table: TableName, mode: Mode) -> Rights:
 
 
 async def unique_keys(connection: Any, table: TableName) -> list[tuple[str, ...]]:
-    """The columns of each unique index that an upsert can go by."""
+    """Return the columns of each unique index that an upsert can go by."""
     rows = await connection.fetch(
         """
         SELECT array_agg(a.attname::text) AS names

@@ -1,4 +1,4 @@
-"""How the values of a Postgres column are read: in the server's own text form, which it reads back without loss.
+"""Reads the values of a Postgres column in the server's own text form, which it reads back without loss.
 
 The driver makes nothing of dates, intervals, ranges and the like: it has no value for a date before our era or for
 `24:00`, and it loses an interval's months. Only what JSON says as exactly as Postgres does becomes more than text:
@@ -33,7 +33,7 @@ _TEXT_FORM = """
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a query."""
+    """Describes a column of a query."""
 
     name: str
     oid: int
@@ -43,7 +43,7 @@ class Column:
     """None: the text is the value."""
 
     def sql(self, row: str) -> str:
-        """SQL for its text form in the row called `row`."""
+        """Return SQL for its text form in the row called `row`."""
         value = f"{row}.{quoted(self.name)}"
         if output := _OUTPUTS.get(self.oid):
             return f"textin({output}({value}))"
@@ -55,7 +55,7 @@ class Column:
 
 
 async def columns_of(connection: Any, attributes: Sequence[Any]) -> dict[str, Column]:
-    """The columns of a prepared query, by their names."""
+    """Return the columns of a prepared query, by their names."""
     rows = await connection.fetch(_TEXT_FORM, [each.type.oid for each in attributes])
     kinds = {row["oid"]: row for row in rows}
     columns = {}
@@ -94,7 +94,7 @@ def _fault(place: str, column: Column, words: str, code: str) -> RecordError:
 
 
 def _number(text: str) -> float | str:
-    """A floating-point number. NaN and the infinities, which JSON lacks, stay text, as Postgres writes them."""
+    """Read a floating-point number. NaN and the infinities, which JSON lacks, stay text, as Postgres writes them."""
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -104,7 +104,7 @@ def _boolean(text: str) -> bool:
 
 
 def _moment(text: str) -> str:
-    """ISO 8601, where Postgres puts a blank before the time. `infinity` stays as it is."""
+    """Write a time in ISO 8601, where Postgres puts a blank before the time. `infinity` stays as it is."""
     return text.replace(" ", "T", 1)
 
 
@@ -151,7 +151,7 @@ def _array_of_json(text: str) -> Any:
 
 
 def array_of(text: str, read: Read | None, delimiter: str = ",") -> Any:
-    """The lists that an array's text form means, e.g. `{1,NULL,"a b"}`. An array whose first index is not 1
+    """Return the lists that an array's text form means, e.g. `{1,NULL,"a b"}`. An array whose first index is not 1
     (`[0:1]={1,2}`) and a vector (`1 2`) stay text, because a list would lose that."""
     if not text.startswith("{"):
         return text

@@ -1,4 +1,4 @@
-"""Coroutines that are run in a thread, for a database whose driver blocks.
+"""Runs coroutines in a thread, for a database whose driver blocks.
 
 The methods of such a driver's `TableSession` are coroutines, because the port says so, but they wait for nothing: they
 block. So a whole transaction is one visit to a thread, which is not left in the middle when the caller is cancelled."""

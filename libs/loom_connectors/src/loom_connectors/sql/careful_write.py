@@ -1,4 +1,4 @@
-"""Rows that are written one part at a time, so that those at fault stand alone."""
+"""Writes rows one part at a time, so that those at fault stand alone."""
 
 from __future__ import annotations
 

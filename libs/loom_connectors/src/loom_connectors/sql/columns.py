@@ -1,4 +1,5 @@
-"""Which columns a table needs, and of which kind: by the declared output, else by the values of the first batch."""
+"""Decides which columns a table needs, and of which kind: by the declared output, else by the values of the first
+batch."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from loom_connectors.values import bytes_in
 
 
 class Kind(StrEnum):
-    """What a column holds, whatever the database calls it."""
+    """Lists what a column may hold, whatever the database calls it."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -38,7 +39,7 @@ _KINDS = {
 
 
 def kind_of(schema: Mapping[str, Any]) -> Kind:
-    """The kind of a JSON Schema; text where it allows several or none."""
+    """Return the kind of a JSON Schema; text where it allows several or none."""
     declared = schema.get("type")
     names = {declared} if isinstance(declared, str) else set(declared or ()) - {"null"}
     if names == {"integer", "number"}:
@@ -47,7 +48,7 @@ def kind_of(schema: Mapping[str, Any]) -> Kind:
 
 
 def kind_of_values(values: Iterable[Any]) -> Kind:
-    """The kind that holds each of `values` exactly; text where all are null."""
+    """Return the kind that holds each of `values` exactly; text where all are null."""
     exact, found = True, set()
     for value in values:
         match value:

@@ -1,4 +1,5 @@
-"""What a `LedgerDestination` needs of a SQL system: a port, which a file `dialect.py` of each system implements.
+"""Defines what a `LedgerDestination` needs of a SQL system: a port, which a file `dialect.py` of each system
+implements.
 
 A `TableDialect` stands for one database. It opens a connection for a piece of work, which gets it as a `TableSession`.
 Errors of the driver pass through the work as they are, so that `TableDialect.fault` can tell what they mean; those that
@@ -21,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Fault(StrEnum):
-    """What an error of the driver is about."""
+    """Lists what an error of the driver may be about."""
 
     ROW = "row"
     """The values of a row were refused: a constraint, a type, a trigger. Other rows can be loaded."""
@@ -46,7 +47,7 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The table that rows of a batch are written to: the destination's, or the staging table of a replacing run."""
+    """Is the table that rows of a batch are written to: the destination's, or the staging table of a replacing run."""
 
     table: TableName
     columns: Mapping[str, str]
@@ -56,14 +57,14 @@ class Target:
 
 
 class TableSession(Protocol):
-    """One connection. Every method may raise the driver's errors."""
+    """Is one connection to the database. Every method may raise the driver's errors."""
 
     def transaction(self, statement_seconds: float | None = None) -> AbstractAsyncContextManager[None]:
         """Commits what is done inside, or nothing of it. Each statement may take `statement_seconds`, where given."""
         ...
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
-        """A part of a transaction that an error undoes alone. Constraints that would be checked at the end of the
+        """Open a part of a transaction that an error undoes alone. Constraints that would be checked at the end of the
         transaction are checked at once from here on, where the system has such constraints and can do so."""
         ...
 
@@ -72,7 +73,7 @@ class TableSession(Protocol):
         ...
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
-        """The rows that a query returns."""
+        """Fetch the rows that a query returns."""
         ...
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:
@@ -85,7 +86,7 @@ class TableSession(Protocol):
         ...
 
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
-        """The columns of the primary key and of each unique index that an upsert can go by."""
+        """Return the columns of the primary key and of each unique index that an upsert can go by."""
         ...
 
     async def create_ledger(self, ledger: TableName) -> None:
@@ -122,36 +123,37 @@ Work = Callable[[TableSession], Coroutine[Any, Any, Result]]
 
 
 class TableDialect(Protocol):
-    """One database of a SQL system: its connections, its way to write SQL, and what its errors mean."""
+    """Is one database of a SQL system: its connections, its way to write SQL, and what its errors mean."""
 
     @property
     def shown(self) -> str:
-        """The URL of the database, without credentials."""
+        """Return the URL of the database, without credentials."""
         ...
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
-        """The errors that the driver raises for a statement, and `UnfitValue`."""
+        """Return the errors that the driver raises for a statement, and `UnfitValue`."""
         ...
 
     def fault(self, error: Exception) -> Fault:
-        """What one of `errors` is about."""
+        """Return what one of `errors` is about."""
         ...
 
     def failed_row(self, row: Row, error: Exception) -> FailedRow:
-        """The row that was refused with `error`, with the reason in the database's own terms."""
+        """Return the row that was refused with `error`, with the reason in the database's own terms."""
         ...
 
     def quoted(self, name: str) -> str:
-        """An identifier within a statement."""
+        """Quote an identifier within a statement."""
         ...
 
     def placeholder(self, number: int) -> str:
-        """The place of the value with this number, counted from 1, within a statement."""
+        """Return the place of the value with this number, counted from 1, within a statement."""
         ...
 
     def is_one_of(self, number: int) -> str:
-        """The end of a condition on a text column: that it is one of the names in `name_list` of this number."""
+        """Return the end of a condition on a text column that says that it is one of the names in `name_list` of this
+        number."""
         ...
 
     def name_list(self, names: Sequence[str]) -> object:
@@ -159,7 +161,7 @@ class TableDialect(Protocol):
         ...
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
-        """The statement by which a person creates the unique index that an upsert needs."""
+        """Return the statement by which a person creates the unique index that an upsert needs."""
         ...
 
     async def run(self, work: Work[Result], seconds: float) -> Result:

@@ -1,4 +1,4 @@
-"""Reading a query in pages by key, without OFFSET: `WHERE key >= last ORDER BY key LIMIT n`.
+"""Reads a query in pages by key, without OFFSET: `WHERE key >= last ORDER BY key LIMIT n`.
 
 Equal keys are told apart by the text of their rows, and the cursor says how many rows of its key were given, so
 none is lost at a page's edge. Rows whose key is NULL, which no comparison finds, come after all others, by
@@ -24,7 +24,7 @@ ROW_TEXT = "loom_row_text"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a database writes what a page needs."""
+    """Says how a database writes what a page needs."""
 
     row_text: str
     """SQL for a whole row of the query, called `ROW`, as text that sorts by bytes."""
@@ -36,7 +36,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class KeyCursor:
-    """Where the next page begins."""
+    """Says where the next page begins."""
 
     nulls: bool = False
     """Whether all rows with a key were given."""
@@ -47,7 +47,7 @@ class KeyCursor:
 
     @staticmethod
     def of(value: Any) -> KeyCursor:
-        """From the JSON that `json` made; None is the start."""
+        """Read the cursor from the JSON that `json` made; None is the start."""
         return KeyCursor() if value is None else KeyCursor(value["nulls"], _tuple(value["last"]), value["given"])
 
     @property
@@ -62,7 +62,7 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
 def page_sql(
     query: str, keys: Sequence[str], cursor: KeyCursor, limit: int, dialect: Dialect, bound_before: int
 ) -> str:
-    """The SQL of the page at `cursor`. It gives up to `cursor.given` rows more than `limit`, to be left out."""
+    """Return the SQL of the page at `cursor`. It gives up to `cursor.given` rows more than `limit`, to be left out."""
     if cursor.nulls:
         return _nulls_sql(query, keys, cursor, limit, dialect, bound_before)
     columns = [dialect.key(key) for key in keys]
@@ -91,7 +91,8 @@ def _sql(columns: str, query: str, where: str, order: str, limit: int) -> str:
 
 
 def advance(cursor: KeyCursor, keys: Sequence[tuple[Any, ...]], limit: int) -> tuple[KeyCursor, bool]:
-    """The cursor after a page whose rows, those to be left out included, had `keys`; and whether the phase is over.
+    """Return the cursor after a page whose rows, those to be left out included, had `keys`; and whether the phase is
+    over.
 
     `keys` are compared as they are; the new cursor's `last` is one of them."""
     over = len(keys) < limit + cursor.given
@@ -114,8 +115,8 @@ def ordinals(keys: Sequence[tuple[Any, ...]]) -> list[int]:
 
 
 def place(keys: Sequence[str], data: Mapping[str, Any], ordinal: int, row_text: str | None = None) -> str:
-    """Where a row of a page stands: at `id=42`, the second row of a key at `id=42 #2`, told apart by their text where
-    the key is NULL."""
+    """Tell where a row of a page stands: at `id=42`, the second row of a key at `id=42 #2`, told apart by their text
+    where the key is NULL."""
     where = ", ".join(f"{key}={'NULL' if data[key] is None else data[key]}" for key in keys)
     if row_text is not None:
         where += f" ~{md5(row_text.encode(), usedforsecurity=False).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The load ledger: a table beside the one that is loaded, with a row for each batch that is in it.
+"""Implements the load ledger: a table beside the one that is loaded, with a row for each batch that is in it.
 
 It is written in the transaction that writes the batch's rows. What a replay loads is entered by record besides, under
 the run that first read it, so that another replay leaves it out."""
@@ -17,7 +17,7 @@ LEDGER = "loom_load_ledger"
 
 
 class Ledger:
-    """The statements on one load ledger."""
+    """Writes and reads one load ledger."""
 
     def __init__(self, table: TableName, dialect: TableDialect) -> None:
         self._table = table
@@ -36,7 +36,7 @@ class Ledger:
         return await session.enter(self._table, run_id, names, loaded)
 
     async def result(self, session: TableSession, run_id: str, batch_id: str) -> LoadResult:
-        """What became of a batch that is entered."""
+        """Return what became of a batch that is entered."""
         sql = f"SELECT loaded, failed FROM {self._name} WHERE {self._one}"
         ((loaded, failed),) = await session.fetch(sql, run_id, batch_id)
         return stored_result(loaded, failed)
@@ -51,7 +51,7 @@ class Ledger:
         await session.execute(sql, result.loaded, failed_as_json(result.failed), run_id, batch_id)
 
     async def entered(self, session: TableSession, run_id: str, names: Sequence[str]) -> set[str]:
-        """Those of `names` that are entered."""
+        """Return those of `names` that are entered."""
         sql = f"SELECT batch_id FROM {self._name} WHERE {self._several}"
         return {str(name) for (name,) in await session.fetch(sql, run_id, self._dialect.name_list(names))}
 
@@ -61,7 +61,7 @@ class Ledger:
         await session.execute(sql, run_id, self._dialect.name_list(names))
 
     async def is_exchanged(self, session: TableSession, run_id: str) -> bool:
-        """Whether the rows of a run that replaces were put in place."""
+        """Tell whether the rows of a run that replaces were put in place."""
         return bool(await session.fetch(f"SELECT 1 FROM {self._name} WHERE {self._one}", run_id, FINALIZED))
 
     async def count_nothing(self, session: TableSession, run_id: str) -> None:

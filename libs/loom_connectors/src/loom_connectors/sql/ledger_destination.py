@@ -1,4 +1,4 @@
-"""A table of any SQL system as a `Destination`, with a load ledger beside it.
+"""Implements a table of any SQL system as a `Destination`, with a load ledger beside it.
 
 A batch is one transaction: its row in the ledger, and its rows in the table. A batch that is in the ledger was loaded
 before, and its result is read there. How a system does this, its `TableDialect` says."""
@@ -21,7 +21,7 @@ from loom_connectors.sql.table_name import TableName
 
 
 class LedgerDestination:
-    """A table. Modes `append`, `upsert` (the default where records have a key) and `replace`."""
+    """Loads into a table. Modes `append`, `upsert` (the default where records have a key) and `replace`."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class LedgerDestination:
         dialect: TableDialect,
         table: TableName | None,
     ) -> None:
-        """`table` is the one that the location names. Raises `ConfigurationError` where it names none."""
+        """Take the `table` that the location names. Raises `ConfigurationError` where it names none."""
         if table is None:
             raise ConfigurationError(f"load.destination: {dialect.shown} names no table; add `?table=name` at its end.")
         self._dialect = dialect
@@ -111,7 +111,7 @@ class LedgerDestination:
         return result
 
     async def _not_loaded_yet(self, session: TableSession, batch: LoadBatch) -> LoadBatch:
-        """The batch without records that a run before loaded. A replay enters the others by record."""
+        """Return the batch without records that a run before loaded. A replay enters the others by record."""
         if batch.origin is None or not batch.rows:
             return batch
         threads = list(batch.threads)

@@ -1,4 +1,4 @@
-"""How rows come into a table that holds rows: added, updated by a key, or put in the place of all."""
+"""Defines how rows come into a table that holds rows: added, updated by a key, or put in the place of all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mode = Literal["append", "upsert", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Adding:
-    """The mode of a table, and the columns by which it updates."""
+    """Holds the mode of a table, and the columns by which it updates."""
 
     mode: Mode
     key: tuple[str, ...]
@@ -24,8 +24,8 @@ class Adding:
 
     @staticmethod
     def of(config: LoadConfig, context: ConnectorContext) -> Adding:
-        """As the pipeline says; where it names no mode, `upsert` by `load.key`, else by `extract.key`, else `append`.
-        A sample replaces the sample before it."""
+        """Return the mode that the pipeline says; where it names no mode, `upsert` by `load.key`, else by
+        `extract.key`, else `append`. A sample replaces the sample before it."""
         key = tuple(config.key) or context.record_key
         if context.sample:
             return Adding("append" if context.adds else "replace", (), written=False)
@@ -34,7 +34,7 @@ class Adding:
 
     @property
     def effect(self) -> str:
-        """What a run makes of the rows that earlier runs loaded."""
+        """Say what a run makes of the rows that earlier runs loaded."""
         match self.mode:
             case "upsert":
                 chosen = "" if self.written else ", because records have a key"

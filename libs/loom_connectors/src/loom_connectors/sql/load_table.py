@@ -1,4 +1,5 @@
-"""The table of a destination: whether it fits, where the rows of a batch go, and how a run replaces its rows."""
+"""Describes the table of a destination: whether it fits, where the rows of a batch go, and how a run replaces its
+rows."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -19,7 +20,7 @@ from loom_connectors.sql.table_name import TableName
 
 @dataclass(frozen=True, slots=True)
 class LoadTable:
-    """The table that a pipeline loads, and what the pipeline says of it."""
+    """Is the table that a pipeline loads, with what the pipeline says of it."""
 
     dialect: TableDialect
     name: TableName
@@ -50,11 +51,11 @@ class LoadTable:
 
     @property
     def replaces(self) -> bool:
-        """Whether rows are staged until the run is finished."""
+        """Tell whether rows are staged until the run is finished."""
         return self.adding.mode == "replace"
 
     def staging(self, run_id: str) -> TableName:
-        """Where the rows of a run that replaces are collected."""
+        """Tell where the rows of a run that replaces are collected."""
         return self.name.beside(staging_table(self.name.name, run_id))
 
     async def check(self, session: TableSession) -> None:
@@ -88,7 +89,7 @@ class LoadTable:
         return found
 
     async def holds_rows(self, session: TableSession) -> bool:
-        """Whether the table is there and not empty."""
+        """Tell whether the table is there and not empty."""
         if not await session.columns(self.name):
             return False
         return bool(await session.fetch(f"SELECT 1 FROM {self._sql(self.name)} LIMIT 1"))

@@ -1,4 +1,4 @@
-"""What SQL connectors share: parameters that are bound, names that are quoted, the limits of time."""
+"""Contains what SQL connectors share: parameters that are bound, names that are quoted, the limits of time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAME = re.compile(r"\s*(?:params\.)?([A-Za-z_]\w*)\s*")
 
 
 class Timeouts(Options):
-    """Seconds until a database is given up on."""
+    """Holds the seconds until a database is given up on."""
 
     connect: float = Field(3.0, gt=0, description="A connection.")
     query: float = Field(10.0, gt=0, description="One page of a source.")
@@ -34,13 +34,13 @@ class Timeouts(Options):
 
 
 class SqlSourceOptions(Options):
-    """Settings of a database source."""
+    """Holds settings of a database source."""
 
     timeouts: Timeouts = Field(default_factory=Timeouts, description="In seconds.")
 
 
 class SqlDestinationOptions(Options):
-    """Settings of a database destination."""
+    """Holds settings of a database destination."""
 
     create_table: bool = Field(True, description="Whether to make the table where it is missing.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="In seconds.")
@@ -48,7 +48,7 @@ class SqlDestinationOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class QueryMistake:
-    """One mistake in how a query names parameters."""
+    """Describes one mistake in how a query names parameters."""
 
     offset: int
     """Characters of the query before it."""
@@ -58,8 +58,8 @@ class QueryMistake:
 
 
 def query_mistakes(query: str, params: Collection[str]) -> list[QueryMistake]:
-    """Everything in braces that is not `{{ name }}` or `{{ params.name }}`, every unknown name, and every placeholder
-    inside quotes, where it would be text. So is NUL, which no SQL may hold."""
+    """Return everything in braces that is not `{{ name }}` or `{{ params.name }}`, every unknown name, and every
+    placeholder inside quotes, where it would be text. So is NUL, which no SQL may hold."""
     mistakes = []
     if (at := query.find("\0")) >= 0:
         mistakes.append(QueryMistake(at, "NUL", "SQL, which holds none: bind such a value by `params`"))
@@ -79,13 +79,14 @@ def query_mistakes(query: str, params: Collection[str]) -> list[QueryMistake]:
 
 
 def query_params(query: str) -> set[str]:
-    """Every parameter that a query names."""
+    """Return every parameter that a query names."""
     inside = (token["inside"] for token in _TOKENS.finditer(query))
     return {named[1] for text in inside if text is not None and (named := _NAME.fullmatch(text))}
 
 
 def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], str]) -> tuple[str, list[Any]]:
-    """The query with `{{ name }}` and `{{ params.name }}` as placeholders (numbered from 1), and their values in order.
+    """Return the query with `{{ name }}` and `{{ params.name }}` as placeholders (numbered from 1), and their values in
+    order.
 
     Raises `InvalidDefinition` with every mistake in it."""
     if mistakes := query_mistakes(query, params):
@@ -109,12 +110,12 @@ def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], st
 
 
 def quoted(name: str) -> str:
-    """An identifier that is nothing but a name, whatever characters it has."""
+    """Quote an identifier that is nothing but a name, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def name_list(names: Sequence[str], prefix: str = "") -> str:
-    """Identifiers, quoted, with commas between."""
+    """Write identifiers, quoted, with commas between."""
     return ", ".join(prefix + quoted(name) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""What became of the rows of a batch: which a table can be asked to take, and the result the ledger keeps."""
+"""Describes what became of the rows of a batch: which a table can be asked to take, and the result the ledger keeps."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) ->
 
 
 def result_of(rows: Sequence[Row], failed: Sequence[FailedRow]) -> LoadResult:
-    """What became of a batch, failed rows in the batch's order."""
+    """Return what became of a batch, failed rows in the batch's order."""
     place = {row.record_id: at for at, row in enumerate(rows)}
     return LoadResult(len(rows) - len(failed), tuple(sorted(failed, key=lambda each: place[each.record_id])))
 
 
 def left_out(batch: LoadBatch, before: Collection[str]) -> tuple[LoadBatch, list[str]]:
-    """The batch without the rows whose threads were loaded `before`; and the threads of those that are left."""
+    """Return the batch without the rows whose threads were loaded `before`; and the threads of those that are left."""
     threads = batch.threads
     left = [name for name in threads if name not in before]
     wanted = {id(threads[name]) for name in left}
@@ -50,20 +50,20 @@ def left_out(batch: LoadBatch, before: Collection[str]) -> tuple[LoadBatch, list
 
 
 def threads_of(batch: LoadBatch, failed: Sequence[FailedRow]) -> list[str]:
-    """The threads of rows that failed."""
+    """Return the threads of rows that failed."""
     names = {row.record_id for row in failed}
     return [thread for thread, row in batch.threads.items() if row.record_id in names]
 
 
 def failed_as_json(failed: Sequence[FailedRow]) -> str:
-    """For the load ledger. Where it holds what Postgres takes in no JSON (NUL, half a surrogate pair), as
-    hexadecimal digits."""
+    """Write the failed rows for the load ledger. Where it holds what Postgres takes in no JSON (NUL, half a surrogate
+    pair), as hexadecimal digits."""
     text = json_text([asdict(each) for each in failed])
     return f'"{text.encode().hex()}"' if _NOT_IN_JSONB.search(text) else text
 
 
 def stored_result(loaded: int, failed: Any) -> LoadResult:
-    """The result that the load ledger holds; `failed` as JSON text or read."""
+    """Return the result that the load ledger holds; `failed` as JSON text or read."""
     entries = json.loads(failed) if isinstance(failed, str) and failed.startswith(("[", '"')) else failed
     if isinstance(entries, str):
         entries = json.loads(bytes.fromhex(entries))

@@ -1,4 +1,4 @@
-"""The name of a table, in its schema where one is given."""
+"""Defines the name of a table, in its schema where one is given."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from loom_connectors.sql.parameters import quoted
 
 @dataclass(frozen=True, slots=True)
 class TableName:
-    """A table, in its schema where one is given."""
+    """Names a table, in its schema where one is given."""
 
     schema: str | None
     name: str
 
     @staticmethod
     def of(text: str) -> TableName:
-        """From `scores` or `analytics.scores`."""
+        """Read the name from `scores` or `analytics.scores`."""
         schema, _, name = text.rpartition(".")
         return TableName(schema or None, name)
 
     @property
     def sql(self) -> str:
-        """The name within a statement of standard SQL."""
+        """Return the name within a statement of standard SQL."""
         return self.quoted_by(quoted)
 
     def quoted_by(self, quote: Callable[[str], str]) -> str:
-        """The name within a statement of a system that quotes an identifier by `quote`."""
+        """Return the name within a statement of a system that quotes an identifier by `quote`."""
         return quote(self.name) if self.schema is None else f"{quote(self.schema)}.{quote(self.name)}"
 
     def beside(self, name: str) -> TableName:
-        """Another table of the same schema."""
+        """Return another table of the same schema."""
         return TableName(self.schema, name)
 
     def __str__(self) -> str:

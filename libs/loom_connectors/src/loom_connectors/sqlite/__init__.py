@@ -1,3 +1,3 @@
-"""SQLite as a source and as a destination with a load ledger.
+"""Implements SQLite as a source and as a destination with a load ledger.
 
 The registry comes in here by the scheme `sqlite://`."""

@@ -1,4 +1,4 @@
-"""What `sqlite://` means: a `Source` and a `Destination`."""
+"""Opens what `sqlite://` means: a `Source` and a `Destination`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from loom_connectors.sqlite.source import SqliteSource
 
 
 def open_source(config: ExtractConfig, context: ConnectorContext) -> SqliteSource:
-    """A `sqlite://` query or table. Raises `ConfigurationError`."""
+    """Open a `sqlite://` query or table. Raises `ConfigurationError`."""
     return SqliteSource(config, context)
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
-    """A `sqlite://` table. Raises `ConfigurationError`."""
+    """Open a `sqlite://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
     file = SqliteFile.of(config.destination, context, DestinationError, options.timeouts)
     table = None if file.table is None else TableName(None, file.table)

@@ -1,4 +1,4 @@
-"""SQLite as a `TableDialect`: the standard library's driver in a thread, one transaction at a time."""
+"""Implements SQLite as a `TableDialect`: the standard library's driver in a thread, one transaction at a time."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROW_ERRORS = (
 
 
 class SqliteSession:
-    """A connection to a SQLite file. Its coroutines wait for nothing: they block."""
+    """Is a connection to a SQLite file. Its coroutines wait for nothing: they block."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -109,7 +109,7 @@ class SqliteSession:
 
 
 class SqliteDialect:
-    """One SQLite file that is written."""
+    """Is one SQLite file that is written."""
 
     errors = (sqlite3.Error, OverflowError, UnicodeEncodeError, UnfitValue)
 

@@ -1,4 +1,4 @@
-"""A SQLite file: its URL, its connections, and what its errors mean."""
+"""Opens a SQLite file: its URL, its connections, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_
 
 @dataclass
 class SqliteFile:
-    """One database file. It is written through one connection, one transaction at a time."""
+    """Is one database file. It is written through one connection, one transaction at a time."""
 
     path: Path
     table: str | None
@@ -45,12 +45,13 @@ class SqliteFile:
 
     @staticmethod
     def of(location: str, context: ConnectorContext, trouble: type[PermanentError], timeouts: Timeouts) -> SqliteFile:
-        """From `sqlite:///relative.db?table=t` or `sqlite:////absolute.db`. Raises `ConfigurationError`."""
+        """Read the file from `sqlite:///relative.db?table=t` or `sqlite:////absolute.db`. Raises
+        `ConfigurationError`."""
         return SqliteFile(*SqliteFile.place_of(location, context), trouble, timeouts)
 
     @staticmethod
     def place_of(location: str, context: ConnectorContext) -> tuple[Path, str | None]:
-        """The file, and the table where one is named. Raises `ConfigurationError`."""
+        """Return the file, and the table where one is named. Raises `ConfigurationError`."""
         expanded = context.credentials.expand(location)
         rest, _, query = expanded.split("://", 1)[1].partition("?")
         if not rest.startswith("/") or rest == "/":
@@ -69,7 +70,7 @@ class SqliteFile:
         return f"sqlite:///{self.path}"
 
     def opened_to_read(self) -> sqlite3.Connection:
-        """A connection that cannot write. Raises for a file that is missing or may not be read."""
+        """Open a connection that cannot write. Raises for a file that is missing or may not be read."""
         with file_trouble(self.path, self.trouble_is, "Put the file there, or correct the path."), self.path.open("rb"):
             pass
         with self.trouble():
@@ -87,7 +88,7 @@ class SqliteFile:
 
     @contextmanager
     def writer(self, seconds: float) -> Iterator[sqlite3.Connection]:
-        """The one connection that writes, for one caller at a time and for so many seconds at most."""
+        """Lend the one connection that writes, to one caller at a time and for so many seconds at most."""
         with self._turn, self.trouble():
             db = self._writing()
             self.limit(db, seconds)
@@ -115,7 +116,7 @@ class SqliteFile:
 
     @contextmanager
     def trouble(self) -> Iterator[None]:
-        """Errors of the driver leave this as errors of Loom."""
+        """Turn errors of the driver into errors of Loom."""
         try:
             yield
         except sqlite3.Error as error:
@@ -123,7 +124,7 @@ class SqliteFile:
 
 
 def meaning(error: sqlite3.Error, place: str, trouble: type[PermanentError]) -> LoomError:
-    """What an error of SQLite is to Loom, by its name."""
+    """Return what an error of SQLite is to Loom, by its name."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_INTERRUPT":
         return Timeout(f"{place}: not done in time; see options.timeouts.")

@@ -1,4 +1,4 @@
-"""SQLite as a `Source`: a query or a table, read by key or by rowid.
+"""Implements SQLite as a `Source`: a query or a table, read by key or by rowid.
 
 The standard library's driver in threads: a page is one visit to the file."""
 
@@ -29,7 +29,7 @@ _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
 class SqliteSource:
-    """A query, or a table."""
+    """Reads a query or a table."""
 
     def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
@@ -126,7 +126,7 @@ class SqliteSource:
         return ReadRecord(place, *data_of(columns, row, f"{self._file.shown} {what}, {place},"))
 
     def _columns(self, db: sqlite3.Connection) -> list[str]:
-        """The columns. Raises `ConfigurationError` for a key that is none of them."""
+        """Return the columns. Raises `ConfigurationError` for a key that is none of them."""
         columns = self._names(db)
         keyset_paging.see_columns(columns, self._keys, f"the table {self._table}" if self._table else "the query")
         return columns
@@ -136,7 +136,7 @@ class SqliteSource:
         return [str(each[0]) for each in db.execute(sql, self._values).description]
 
     def _rowid(self, db: sqlite3.Connection, columns: Sequence[str]) -> str:
-        """The name that the table's rowid goes by. Raises `ConfigurationError` where there is none."""
+        """Return the name that the table's rowid goes by. Raises `ConfigurationError` where there is none."""
         if self._table is None:
             raise keyset_paging.no_order("A query")
         taken = {name.lower() for name in columns}
@@ -160,5 +160,5 @@ def _from_cursor(value: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """A key where a person sees it: bytes as SQLite writes them."""
+    """Write a key so that a person sees it: bytes as SQLite writes them."""
     return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

@@ -1,4 +1,5 @@
-"""What a SQLite database is asked for a load, and what is created in it: columns, indexes, tables, the ledger."""
+"""Asks a SQLite database what a load must know, and creates in it what a load needs: columns, indexes, tables, the
+ledger."""
 
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
@@ -27,20 +28,20 @@ _CREATED = re.compile(
 
 
 def columns_of_table(db: sqlite3.Connection, table: str) -> dict[str, str]:
-    """The columns that can be written, with their declared types. Empty where there is no table."""
+    """Return the columns that can be written, with their declared types. Empty where there is no table."""
     rows = db.execute("SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (table,))
     return dict(rows.fetchall())
 
 
 def is_view(db: sqlite3.Connection, table: str) -> bool:
-    """Whether `table` has no rowid: a view, a virtual table, or one made WITHOUT ROWID."""
+    """Tell whether `table` has no rowid: a view, a virtual table, or one made WITHOUT ROWID."""
     sql = "SELECT type <> 'table' OR wr FROM pragma_table_list(?)"
     row = db.execute(sql, (table,)).fetchone()
     return bool(row and row[0])
 
 
 def unique_keys(db: sqlite3.Connection, table: str) -> list[tuple[str, ...]]:
-    """The columns of the primary key and of each unique index that an upsert can go by."""
+    """Return the columns of the primary key and of each unique index that an upsert can go by."""
     primary = db.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,))
     keys = [tuple(name for (name,) in primary)]
     for (index,) in db.execute(

@@ -1,4 +1,4 @@
-"""How SQLite's values are read, and how values are bound so that a column's type affinity changes none of them.
+"""Reads SQLite's values, and binds values so that a column's type affinity changes none of them.
 
 SQLite turns a value into its column's affinity without a word (https://www.sqlite.org/datatype3.html#type_affinity):
 a number into a text of 15 digits, a text of many digits into a rounded number. What would change is refused here, and
@@ -27,7 +27,7 @@ _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 
 
 class NoText(str):
-    """A text of SQLite that is no UTF-8, shown with its bytes as `\\xe9`."""
+    """Is a text of SQLite that is no UTF-8, shown with its bytes as `\\xe9`."""
 
     __slots__ = ()
 
@@ -41,7 +41,8 @@ def text_of(raw: bytes) -> str:
 
 
 def data_of(names: Sequence[str], values: Sequence[Any], place: str) -> tuple[dict[str, Any], RecordError | None]:
-    """A row's values by column, blobs as `{"$bytes": ...}`, and what is wrong with the first that cannot be used."""
+    """Return a row's values by column, blobs as `{"$bytes": ...}`, and what is wrong with the first that cannot be
+    used."""
     data = dict(zip(names, values, strict=False))
     fault = None
     for name, value in data.items():
@@ -63,7 +64,7 @@ def _fault(place: str, name: str, words: str, code: str) -> RecordError:
 
 
 class Affinity(StrEnum):
-    """What a column turns values into."""
+    """Lists what a column may turn values into."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -73,7 +74,7 @@ class Affinity(StrEnum):
 
 
 def affinity_of(declared: str) -> Affinity:
-    """By the rules of SQLite, for a declared type."""
+    """Decide by the rules of SQLite, for a declared type."""
     name = declared.upper()
     if "INT" in name:
         return Affinity.INTEGER
@@ -88,7 +89,7 @@ def affinity_of(declared: str) -> Affinity:
 
 @cache
 def binder(declared: str) -> Bind:
-    """How values are bound for a column of a declared type."""
+    """Say how values are bound for a column of a declared type."""
     affinity = affinity_of(declared)
     if declared.upper() == ANY_JSON:
         return lambda value: None if value is None else json_text(value)
@@ -100,7 +101,7 @@ def binder(declared: str) -> Bind:
 
 
 def bound_row(values: Mapping[str, Any], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
-    """A row for the driver. Raises `UnfitValue`, which names the column."""
+    """Bind a row for the driver. Raises `UnfitValue`, which names the column."""
     row = []
     try:
         for name, bind in binders:

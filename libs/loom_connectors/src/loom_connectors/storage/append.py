@@ -44,7 +44,7 @@ def added(path: Path, addition: Path, offset: int) -> bool:
 
 
 def _common(target: BinaryIO, offset: int, source: BinaryIO, length: int) -> int:
-    """How many of `length` bytes from `offset` on are those of `source`."""
+    """Return how many of `length` bytes from `offset` on are those of `source`."""
     target.seek(offset)
     same = 0
     while same < length:

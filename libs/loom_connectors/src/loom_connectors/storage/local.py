@@ -1,4 +1,4 @@
-"""Where files lie on this machine, and what the operating system's refusals mean."""
+"""Finds where files lie on this machine, and translates the operating system's refusals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def resolved(location: str, folder: Path) -> Path:
 
 
 def path_of(location: str) -> str:
-    """The path of a location that is one, or a `file:///` URL. Raises `ConfigurationError` for a URL with a host."""
+    """Return the path of a location that is one, or a `file:///` URL. Raises `ConfigurationError` for a URL with a
+    host."""
     scheme, separator, rest = location.partition("://")
     if not separator or scheme.lower() != "file":
         return location
@@ -46,13 +47,13 @@ def path_of(location: str) -> str:
 
 
 def pattern(written: str, folder: Path) -> str:
-    """What the path `written` matches below `folder`, whose own name is no pattern."""
+    """Return what the path `written` matches below `folder`, whose own name is no pattern."""
     inside = Path(written).expanduser()
     return str(inside) if inside.is_absolute() else str(Path(glob.escape(str(folder.absolute()))) / inside)
 
 
 def followed(path: Path) -> Path:
-    """The file that a link leads to, be it there or not; the path itself where it is no link."""
+    """Return the file that a link leads to, be it there or not; the path itself where it is no link."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
@@ -92,7 +93,8 @@ def file_trouble(path: Path, trouble: type[PermanentError], remedy: str) -> Iter
 
 
 def see_that_it_can_be_written(path: Path) -> None:
-    """Without touching it, nor making its folder. Raises `AccessRefused`, `DestinationError`."""
+    """Check that it can be written, without touching it or making its folder. Raises `AccessRefused`,
+    `DestinationError`."""
     with file_trouble(path, DestinationError, "Correct load.destination."):
         if path.is_dir():
             raise DestinationError(f"{path} on {host()} is a folder; load.destination must name a file.")

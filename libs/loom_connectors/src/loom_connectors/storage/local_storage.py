@@ -1,4 +1,4 @@
-"""Files of this machine, by path or `file:///path`, as a `Storage`."""
+"""Implements files of this machine, by path or `file:///path`, as a `Storage`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from loom_connectors.storage.local import (
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of this machine."""
+    """Is a file of this machine."""
 
     path: Path
 
@@ -54,7 +54,7 @@ class LocalFile:
 
 
 class LocalInputs:
-    """One file, or all that match a pattern. A file may be called `d[1].csv`, so what is there is no pattern."""
+    """Finds one file, or all that match a pattern. A file may be called `d[1].csv`, so what is there is no pattern."""
 
     def __init__(self, location: str, folder: Path) -> None:
         self._location = location
@@ -98,7 +98,7 @@ class LocalInputs:
 
 
 class LocalResult:
-    """A file of this machine, and the folder beside it. A link is followed: the file it leads to is written."""
+    """Is a file of this machine, and the folder beside it. A link is followed: the file it leads to is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = followed(path)
@@ -172,7 +172,7 @@ class LocalResult:
 
 
 class LocalStorage:
-    """The file systems of this machine."""
+    """Stores files in the file systems of this machine."""
 
     def inputs(self, location: str, context: ConnectorContext) -> LocalInputs:
         return LocalInputs(location, context.folder)

@@ -1,4 +1,4 @@
-"""What is known of each batch. A fact carries the batch's cumulative tally, so the furthest fact tells all:
+"""Describes what is known of each batch. A fact carries the batch's cumulative tally, so the furthest fact tells all:
 facts may come twice, and in any order."""
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _MONEY = ("calls_made", "calls_from_cache", "tokens_in", "tokens_out", "cost_tra
 
 @dataclass(frozen=True, slots=True)
 class BatchUsage:
-    """What one stage paid for one batch."""
+    """Holds what one stage paid for one batch."""
 
     calls: tuple[Calls, ...] = ()
     whole: bool = False
     """Whether the stage is done with the batch; else more may come."""
 
     def better_than(self, other: BatchUsage) -> bool:
-        """Whether `other` tells nothing new: words about a batch come twice, and in any order."""
+        """Tell whether `other` tells nothing new: words about a batch come twice, and in any order."""
         if self.whole != other.whole:
             return self.whole
         return not self.whole and self._told > other._told
@@ -48,18 +48,18 @@ class BatchUsage:
         return (sum(each.made for each in self.calls), sum(each.reused for each in self.calls))
 
     def as_json(self) -> dict[str, Any]:
-        """For the batch's row."""
+        """Write it for the batch's row."""
         return {"whole": self.whole, "calls": [each.model_dump() for each in self.calls]}
 
     @staticmethod
     def of_json(said: Mapping[str, Any]) -> BatchUsage:
-        """What `as_json` gave."""
+        """Read what `as_json` gave."""
         return BatchUsage(tuple(Calls(**each) for each in said["calls"]), said["whole"])
 
 
 @dataclass(slots=True)
 class Batch:
-    """One batch row. `stage` is the last one known to be done with it."""
+    """Is one batch row. `stage` is the last one known to be done with it."""
 
     run_id: str
     batch_id: str
@@ -88,7 +88,7 @@ class Batch:
 
     @property
     def paid(self) -> Tally:
-        """The tally, with the cost of all stages, also of those that are not done with the batch."""
+        """Return the tally, with the cost of all stages, also of those that are not done with the batch."""
         money: dict[str, float] = dict.fromkeys(_MONEY, 0)
         for stage, usage in self.usages.items():
             for name, amount in advanced(usage.calls, stage).items():
@@ -131,7 +131,7 @@ class Batch:
         self.partition, self.slice, self.position = partition, number, position
 
     def row(self, now: dt.datetime) -> dict[str, Any]:
-        """The columns of this batch."""
+        """Return the columns of this batch."""
         return {
             "run_id": self.run_id,
             "batch_id": self.batch_id,
@@ -152,7 +152,7 @@ class Batch:
 
 
 def from_row(row: RowMapping) -> Batch:
-    """The batch of a row."""
+    """Read the batch of a row."""
     return Batch(
         run_id=row["run_id"],
         batch_id=row["batch_id"],

@@ -1,4 +1,4 @@
-"""What a run was estimated to cost before it began, held against what it cost."""
+"""Compares what a run was estimated to cost before it began with what it cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEPT = dt.timedelta(days=7)
 
 
 async def newest(unit: UnitOfWork, pipeline: str) -> dict[str, Any] | None:
-    """The last estimate of the pipeline, for a run that begins now: its `cost` in USD for so many `records`."""
+    """Return the last estimate of the pipeline, for a run that begins now: its `cost` in USD for so many `records`."""
     rows = await unit.connection.execute(
         select(cost_estimates.c.cost, cost_estimates.c.records)
         .where(cost_estimates.c.pipeline_name == pipeline, cost_estimates.c.created_at > unit.now - KEPT)
@@ -47,8 +47,9 @@ async def keep(
 def compared(
     estimate: Mapping[str, float] | None, spent: Sequence[StageCalls], records: int
 ) -> dict[str, float] | None:
-    """The estimate, with its `error` where the run has paid for something: by which share the true cost is above what
-    was estimated for as many records and paid answers. Answers that were reused cost nothing, and say nothing. Pure."""
+    """Return the estimate, with its `error` where the run has paid for something: by which share the true cost is above
+    what was estimated for as many records and paid answers. Answers that were reused cost nothing, and say nothing.
+    Pure."""
     if estimate is None:
         return None
     made, reused = sum(each.made for each in spent), sum(each.reused for each in spent)

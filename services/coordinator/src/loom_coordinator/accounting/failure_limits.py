@@ -43,7 +43,7 @@ NONE = Count(0, 0)
 
 
 def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -> str | None:
-    """Which limit was passed, in words; None where none was."""
+    """Say in words which limit was passed; return None where none was."""
     for stage, limit in limits.items():
         count = counted.get(stage, NONE)
         if limit.max_failures is not None and count.failed > limit.max_failures:
@@ -58,8 +58,8 @@ def exceeded(limits: Mapping[Stage, Recovery], counted: Mapping[Stage, Count]) -
 
 
 def limits_of(definition: Mapping[str, Any], *, replay: bool = False) -> dict[Stage, Recovery]:
-    """The limits of every stage. A replay takes up records that failed before, so the default rate does not hold there:
-    it has the limits that its pipeline names."""
+    """Return the limits of every stage. A replay takes up records that failed before, so the default rate does not hold
+    there: it has the limits that its pipeline names."""
     pipeline = parse(definition)
     sections: dict[Stage, Recovery | None] = {
         Stage.EXTRACT: pipeline.extract,
@@ -99,23 +99,24 @@ async def so_far(unit: UnitOfWork, run: Run) -> dict[str, list[int]] | None:
 
 
 def as_json(counted: Mapping[Stage, Count]) -> dict[str, list[int]]:
-    """For a run's row."""
+    """Write it for a run's row."""
     return {stage.value: [count.seen, count.failed] for stage, count in counted.items()}
 
 
 def of_json(stored: Mapping[str, Any] | None) -> dict[Stage, Count] | None:
-    """What `as_json` gave."""
+    """Read what `as_json` gave."""
     return None if stored is None else {Stage(stage): Count(*pair) for stage, pair in stored.items()}
 
 
 def since(before: Mapping[Stage, Count], counted: Mapping[Stage, Count]) -> dict[Stage, Count]:
-    """What was counted after `before`."""
+    """Return what was counted after `before`."""
     return {stage: count - before.get(stage, NONE) for stage, count in counted.items()}
 
 
 def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
-    """What one batch counts for, by the last stage that is done with it. A batch whose slice has not told of it yet
-    (`unread` is -1) counts for nothing: what its extraction kept back cannot be told from what its transform did."""
+    """Return what one batch counts for, by the last stage that is done with it. A batch whose slice has not told of it
+    yet (`unread` is -1) counts for nothing: what its extraction kept back cannot be told from what its transform
+    did."""
     if unread < 0:
         return {}
     read = tally.extracted - unread
@@ -130,7 +131,8 @@ def of_batch(stage: Stage, tally: Tally, unread: int) -> dict[Stage, Count]:
 
 
 async def counts(unit: UnitOfWork, run_id: str) -> dict[Stage, Count]:
-    """Per stage, from the tallies of all batches that are done with it: the sum of what `of_batch` says of each."""
+    """Count per stage, from the tallies of all batches that are done with it: the sum of what `of_batch` says of
+    each."""
     columns = batches.c
     pairs: dict[Stage, tuple[ColumnElement[int], ColumnElement[int]]] = {
         Stage.EXTRACT: (columns.extracted, columns.unread),

@@ -1,4 +1,4 @@
-"""Why records of a run were kept back: equal reasons together, each with one record to look at."""
+"""Collects why records of a run were kept back: equal reasons together, each with one record to look at."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RAISED = re.compile(r"(?P<function>\S+) raised (?P<error>.+)", re.DOTALL)
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> tuple[KeptReason, ...]:
-    """The most frequent reasons of a run, gate rejections among them."""
+    """Return the most frequent reasons of a run, gate rejections among them."""
     table = quarantined.c
     count = func.count().label("records")
     rows = await connection.execute(
@@ -43,8 +43,8 @@ async def of_run(connection: AsyncConnection, run_id: str) -> tuple[KeptReason, 
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> tuple[KeptReason, ...]:
-    """Texts that differ in their numbers alone (lines, scores, lengths) are one reason, shown as its most frequent
-    text. Rows come with the most frequent first. Pure."""
+    """Group reasons: texts that differ in their numbers alone (lines, scores, lengths) are one reason, shown as its
+    most frequent text. Rows come with the most frequent first. Pure."""
     groups: dict[tuple[str, ...], _Group] = {}
     for row in rows:
         key = (row["failure_stage"], row["outcome"], row["code"], _NUMBER.sub("#", row["failure_reason"]))

@@ -1,4 +1,5 @@
-"""A run's books: its tally, its scores, its lineage and its cost, added up from the rows that hold them."""
+"""Adds up what is known of a run's records, which is its tally, its scores, its lineage and its cost, from the rows
+that hold them."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tal
 
 
 async def tally(connection: AsyncConnection, run_id: str) -> Tally:
-    """The run's tally: the sum of its batches'."""
+    """Return the run's tally: the sum of its batches'."""
     row = (await connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
     return Tally(**row)
 
@@ -46,7 +47,7 @@ async def of_run(connection: AsyncConnection, run: Run) -> Tally:
 
 
 def columns(total: Tally) -> dict[str, Any]:
-    """The columns of `pipeline_runs` that show a tally."""
+    """Return the columns of `pipeline_runs` that show a tally."""
     cost = total.cost_transform + total.cost_evaluate
     return {
         "tally": total.model_dump(),
@@ -60,12 +61,12 @@ def columns(total: Tally) -> dict[str, Any]:
 
 
 async def latency(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
-    """Percentiles in seconds: how long models took to answer, or code to transform a record."""
+    """Return percentiles in seconds: how long models took to answer, or code to transform a record."""
     return await _percentiles(unit, run_id, batches.c.latency)
 
 
 async def waited(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
-    """Percentiles in seconds: how long records waited besides for their answers."""
+    """Return percentiles in seconds: how long records waited besides for their answers."""
     return await _percentiles(unit, run_id, batches.c.waited)
 
 
@@ -79,7 +80,7 @@ async def _percentiles(unit: UnitOfWork, run_id: str, column: Column[Any]) -> di
 
 
 def definition(run: Run) -> Pipeline:
-    """The definition that the run was started with."""
+    """Return the definition that the run was started with."""
     return parse(run.definition)
 
 
@@ -140,13 +141,13 @@ async def summarize_evaluations(unit: UnitOfWork, run: Run) -> None:
 
 
 async def _destination(unit: UnitOfWork, run: Run) -> str:
-    """Where a run's rows are, as the loader said: for a sample, that is beside its destination."""
+    """Return where a run's rows are, as the loader said: for a sample, that is beside its destination."""
     said = select(pipeline_runs.c.destination).where(pipeline_runs.c.run_id == run.run_id)
     return str((await unit.connection.execute(said)).scalar_one())
 
 
 async def enter_lineage(unit: UnitOfWork, run: Run, total: Tally) -> None:
-    """Where the run's records came from, where they went, and what each stage let through."""
+    """Record where the run's records came from, where they went, and what each stage let through."""
     pipeline = definition(run)
     counts = {
         Stage.EXTRACT: (total.extracted, total.extracted),

@@ -1,4 +1,4 @@
-"""What runs paid for, booked by day, stage, purpose and model: each call once, in its fact's transaction."""
+"""Records what runs paid for by day, stage, purpose and model: each call once, in its fact's transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def book(unit: UnitOfWork, paid: Iterable[Paid]) -> None:
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> tuple[StageCalls, ...]:
-    """What a run paid for so far."""
+    """Return what a run paid for so far."""
     rows = await connection.execute(
         select(*_KIND, *_SUMS).where(run_calls.c.run_id == run_id).group_by(*_KIND).order_by(*_KIND)
     )
@@ -49,14 +49,14 @@ async def of_run(connection: AsyncConnection, run_id: str) -> tuple[StageCalls, 
 
 
 async def cost_of_run(connection: AsyncConnection, run_id: str) -> float:
-    """USD that are booked on a run."""
+    """Return the USD that are booked on a run."""
     total = select(func.coalesce(func.sum(run_calls.c.cost), 0.0)).where(run_calls.c.run_id == run_id)
     return float((await connection.execute(total)).scalar_one())
 
 
 async def add_up(unit: UnitOfWork, run: Run) -> None:
-    """The pipeline's rows in `pipeline_costs` for every day on which the run cost something, and for today. A run's
-    records count on the day it ended, its money on the days it was spent."""
+    """Add up the pipeline's rows in `pipeline_costs` for every day on which the run cost something, and for today. A
+    run's records count on the day it ended, its money on the days it was spent."""
     days = set(
         (await unit.connection.execute(select(run_calls.c.date).where(run_calls.c.run_id == run.run_id))).scalars()
     )

@@ -1,1 +1,1 @@
-"""`loom-coordinator`: to see a cluster and to steer it. One file per group of commands."""
+"""Implements `loom-coordinator`, which shows a cluster and steers it. One file per group of commands."""

@@ -1,4 +1,4 @@
-"""`loom-coordinator`: the commands together, and what becomes of an error that reaches the top.
+"""Puts the commands of `loom-coordinator` together, and reports an error that reaches the top.
 
 Exit codes: 0 done, 1 it could not be done, or something is amiss, 2 bad usage or configuration."""
 
@@ -55,7 +55,7 @@ def serve(context: typer.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point. Ends the process: every way out is an exit code, every error a line."""
+    """Serve as the entry point. Ends the process: every way out is an exit code, every error a line."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="loom-coordinator")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code

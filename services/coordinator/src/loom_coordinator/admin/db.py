@@ -1,4 +1,4 @@
-"""`loom-coordinator db`: the databases' schema."""
+"""Implements `loom-coordinator db`, which shows and upgrades the databases' schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom-coordinator dead`: messages that no one could read or handle."""
+"""Implements `loom-coordinator dead`, which shows messages that no one could read or handle."""
 
 from __future__ import annotations
 
@@ -105,7 +105,8 @@ def _settle(ids: list[str], form: Format, what: str, *, every: bool) -> None:
 
 
 async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[list[str], list[str]]:
-    """The ids of what was settled, and of what could not be. Each letter is met once: what dies again stays dead."""
+    """Return the ids of what was settled, and of what could not be. Each letter is met once: what dies again stays
+    dead."""
     from loom_common.config.settings import Settings
     from loom_common.flow import DEAD_QUEUE
     from loom_coordinator.admin.shared.connections import broker

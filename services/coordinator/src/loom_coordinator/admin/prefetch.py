@@ -18,7 +18,7 @@ app = typer.Typer(help="How many messages a replica may have in flight.", no_arg
 
 
 class Limited(StrEnum):
-    """The services whose prefetch can be set."""
+    """Lists the services whose prefetch can be set."""
 
     EXTRACTOR = "extractor"
     TRANSFORMER = "transformer"

@@ -1,4 +1,5 @@
-"""`loom-coordinator quarantine`: what was kept back, counted. `loom quarantine list` shows the records themselves."""
+"""Implements `loom-coordinator quarantine`, which counts what was kept back. `loom quarantine list` shows the records
+themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom-coordinator reconcile`: whether everything that is written of a run says the same."""
+"""Implements `loom-coordinator reconcile`, which checks whether everything that is written of a run says the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom-coordinator runs | run | batches`: what is running, how far it is, and what holds it up."""
+"""Implements `loom-coordinator runs`, `run` and `batches`: what is running, how far it is, and what holds it up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """Of a run."""
+    """Lists the statuses of a run."""
 
     RUNNING = "running"
     PAUSED = "paused"

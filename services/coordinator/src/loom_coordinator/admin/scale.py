@@ -1,4 +1,4 @@
-"""`loom-coordinator scale`: what to scale, by which number."""
+"""Implements `loom-coordinator scale`, which says what to scale, by which number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom-coordinator status`: the fleet at one look, or all the time."""
+"""Implements `loom-coordinator status`, which shows the fleet once, or again and again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def status(
 
 @contextlib.asynccontextmanager
 async def _opened() -> AsyncIterator[Callable[[], Awaitable[Overview]]]:
-    """A function that looks, over connections that stay."""
+    """Lend a function that looks, over connections that stay."""
     from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
@@ -96,7 +96,7 @@ async def _watch(form: Format, pause: float, *, replicas: bool) -> None:
 
 
 def picture(seen: Overview, *, replicas: bool) -> RenderableType:
-    """What `overview` tells, for a terminal of 100 columns."""
+    """Draw what `overview` tells, for a terminal of 100 columns."""
     from rich.console import Group
     from rich.text import Text
 
@@ -155,7 +155,7 @@ def _replicas(rows: Sequence[ReplicaLine]) -> RenderableType:
 
 
 def _notes(seen: Overview) -> Iterator[str]:
-    """What a person must know besides: one line each."""
+    """Yield what a person must know besides: one line each."""
     from loom_common.console import numbers
 
     running = ", ".join(f"{count} {status}" for status, count in sorted(seen.runs.items()))
@@ -189,7 +189,7 @@ def _troubles(replicas: Sequence[ReplicaLine]) -> Iterator[str]:
 
 
 def _range(limits: Sequence[int]) -> str:
-    """8, or 4-8 while a new limit is on its way."""
+    """Write a range, such as 8, or 4-8 while a new limit is on its way."""
     if not limits:
         return "-"
     return f"{limits[0]}" if limits[0] == limits[-1] else f"{limits[0]}-{limits[-1]}"

@@ -1,4 +1,4 @@
-"""`loom-coordinator topology`: exchanges and queues on the broker."""
+"""Implements `loom-coordinator topology`, which declares and shows exchanges and queues on the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at a run's figures, while it goes and when it ends."""
+"""Checks a run's figures, while it goes and when it ends."""
 
 from __future__ import annotations
 

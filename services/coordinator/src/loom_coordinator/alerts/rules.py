@@ -1,5 +1,5 @@
-"""What is worth telling people of a run: its figures against what the pipeline demands, and against its own history.
-Pure."""
+"""Decides what is worth telling people of a run: its figures against what the pipeline demands, and against its own
+history. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARNING, ERROR = "warning", "error"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A run in numbers."""
+    """Holds the figures of a run."""
 
     records: int
     """Through the transform."""
@@ -30,7 +30,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to be told. One per run, type and subject."""
+    """Is something to be told. One per run, type and subject."""
 
     type: str
     subject: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 def findings(config: MonitoringConfig, now: Figures, history: Sequence[Figures]) -> list[Finding]:
-    """All that stands out. `history` are the pipeline's earlier runs, the newest first."""
+    """Return all that stands out. `history` are the pipeline's earlier runs, the newest first."""
     return [*_quality(config, now), *_latency(config, now), *_cost(config, now, history), *_drop(config, now, history)]
 
 

@@ -1,4 +1,4 @@
-"""Alerts: recorded with the run in one transaction, sent later (`webhook.py`)."""
+"""Records alerts with the run in one transaction; `webhook.py` sends them later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def budget_exhausted(spent: BudgetSpent) -> Finding:
-    """The alert of a run that paused for want of money. A larger budget that is spent too is another one."""
+    """Return the alert of a run that paused for want of money. A larger budget that is spent too is another one."""
     words = f"the run paused: ${spent.gone:.4f} of its budget of ${spent.limit:.4f} is spent"
     return Finding("budget_exhausted", f"{spent.limit:.6f}", words, spent.limit, spent.gone, ERROR)
 
@@ -51,7 +51,7 @@ async def raise_one(unit: UnitOfWork, run: Run, finding: Finding) -> None:
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:
-    """A run's alerts, oldest first."""
+    """Return a run's alerts, oldest first."""
     rows = await connection.execute(
         select(monitoring_alerts).where(monitoring_alerts.c.run_id == run_id).order_by(monitoring_alerts.c.id)
     )
@@ -59,7 +59,7 @@ async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:
 
 
 def told(row: RowMapping) -> Alert:
-    """One row of `monitoring_alerts`."""
+    """Return one row of `monitoring_alerts`."""
     return Alert(
         type=row["alert_type"],
         severity=row["severity"],

@@ -37,7 +37,7 @@ class WebhookSender:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`, and once more: the end of a run is when most is told."""
+        """Send until `stop`, and once more: the end of a run is when most is told."""
         async for _ in every(LOOK_SECONDS, stop):
             await self._look()
         await self._look()
@@ -52,7 +52,7 @@ class WebhookSender:
             log.warning("alerts wait", error=str(error))
 
     async def _take(self) -> list[RowMapping]:
-        """Alerts to be sent now. Should this process die, they are due again."""
+        """Take alerts to be sent now. Should this process die, they are due again."""
         async with self._outbox.unit() as unit:
             rows = (
                 (
@@ -101,7 +101,7 @@ class WebhookSender:
 
 
 def outcome(trouble: str | None, attempt: int, now: dt.datetime) -> dict[str, Any]:
-    """What is written of an alert after its `attempt`-th sending. Pure."""
+    """Return what is written of an alert after its `attempt`-th sending. Pure."""
     if trouble is None:
         return {"notified_at": now, "notification_due": None, "notification_error": None}
     again = None if attempt >= ATTEMPTS else now + dt.timedelta(seconds=SEND_SECONDS * 2**attempt)

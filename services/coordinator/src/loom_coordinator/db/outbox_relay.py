@@ -1,4 +1,4 @@
-"""Units of work, and the relay that publishes what they leave in the outbox."""
+"""Publishes what units of work leave in the outbox."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One row of `pipeline_runs`. Every field is the column of the same name; times are aware and in UTC."""
+    """Holds one row of `pipeline_runs`. Every field is the column of the same name; times are aware and in UTC."""
 
     run_id: str
     pipeline_name: str
@@ -99,12 +99,12 @@ class Run:
 
     @staticmethod
     def of(row: Mapping[str, Any] | RowMapping) -> Run:
-        """The run of a row that holds every column of `pipeline_runs`."""
+        """Return the run of a row that holds every column of `pipeline_runs`."""
         values = dict(row)
         values["tally"] = Tally(**row["tally"]) if row["tally"] else None
         return Run(**values)
 
     @property
     def has_ended(self) -> bool:
-        """Whether its end is written: when it came, and what was counted then."""
+        """Tell whether its end is written: when it came, and what was counted then."""
         return self.completed_at is not None and self.tally is not None

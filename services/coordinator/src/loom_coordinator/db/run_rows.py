@@ -27,7 +27,7 @@ TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
 
 
 async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, Run]:
-    """The rows of these runs, locked until the unit ends; in a fixed order, so that none deadlock."""
+    """Lock the rows of these runs until the unit ends, in a fixed order, so that none deadlock."""
     statement = (
         select(pipeline_runs)
         .where(pipeline_runs.c.run_id.in_(list(run_ids)))

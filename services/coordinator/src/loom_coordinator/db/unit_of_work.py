@@ -1,4 +1,4 @@
-"""One transaction: what a message changes, and what follows from it, or neither."""
+"""Makes one transaction of what a message changes and what follows from it: both happen, or neither."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PARAMETERS = 1000
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """An open transaction. `owner` is the embedded engine whose runs these are; None in a cluster."""
+    """Is an open transaction. `owner` is the embedded engine whose runs these are; None in a cluster."""
 
     connection: AsyncConnection
     now: dt.datetime
@@ -43,11 +43,11 @@ class UnitOfWork:
         self._outgoing.extend(outgoing)
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        """Return an INSERT that knows ON CONFLICT, in the database's own dialect."""
         return _inserting(self.connection.dialect.name, table)
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-        """Whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
+        """Tell whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
         if self.connection.dialect.name != "sqlite":
             return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
         given = list(values)
@@ -102,7 +102,7 @@ class UnitOfWork:
 
     @property
     def sends(self) -> bool:
-        """Whether anything waits to be sent."""
+        """Tell whether anything waits to be sent."""
         return bool(self._outgoing)
 
 
@@ -140,5 +140,5 @@ async def begin(engine: AsyncEngine, now: dt.datetime, owner: str | None) -> Asy
 
 
 def _passing(error: DBAPIError) -> bool:
-    """Errors that time heals; in SQLite, another process that writes."""
+    """Recognise errors that time heals; in SQLite, another process that writes."""
     return passes(error) or "locked" in str(error.orig)

@@ -1,5 +1,5 @@
-"""How far batches are that their stage is not done with, as the workers say. Kept in memory: it serves the progress of
-runs alone."""
+"""Keeps how far batches are that their stage is not done with, as the workers say. Kept in memory: it serves the
+progress of runs alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UnderWay:
         """By run and batch, with when it was heard by the event loop's clock."""
 
     def of(self, run_id: str, epoch: int) -> list[BatchUnderWay]:
-        """The run's batches that were heard of lately."""
+        """Return the run's batches that were heard of lately."""
         now = asyncio.get_running_loop().time()
         fresh = {
             name: (at, batch) for name, (at, batch) in self._heard.get(run_id, {}).items() if now - at < _OLD_SECONDS
@@ -41,7 +41,7 @@ class UnderWay:
         return [batch for _, batch in fresh.values() if batch.epoch == epoch]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
         subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
         listening = asyncio.create_task(self._listen(subscription))

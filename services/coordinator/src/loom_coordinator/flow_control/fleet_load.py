@@ -1,4 +1,4 @@
-"""How the fleet fares, from the newest beats: by replica, and by queue over all its consumers."""
+"""Computes how the fleet fares from the newest heartbeats: by replica, and by queue over all its consumers."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Replica:
 
     @property
     def lost(self) -> bool:
-        """Whether it fell silent without having been asked to stop."""
+        """Tell whether it fell silent without having been asked to stop."""
         return not self.up and not self.beat.draining
 
     @property
     def memory(self) -> float:
-        """What it holds of its memory limit; 0 where it has none."""
+        """Return what it holds of its memory limit; 0 where it has none."""
         return self.beat.rss_bytes / self.beat.memory_limit_bytes if self.beat.memory_limit_bytes else 0.0
 
     @property
@@ -46,7 +46,7 @@ class Replica:
         return tuple(each.upstream for each in self.beat.breakers if each.state != "closed")
 
     def rates(self, queue: str) -> QueueRates:
-        """What it did with a queue between the two beats."""
+        """Return what it did with a queue between the two beats."""
         now = _of(self.beat, queue)
         earlier = _of(self.before, queue) if self.before else None
         if now is None or earlier is None or self.before is None:
@@ -63,7 +63,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class QueueRates:
-    """What one replica did with the messages of one queue within some seconds."""
+    """Counts what one replica did with the messages of one queue within some seconds."""
 
     seconds: float
     handled: int
@@ -78,7 +78,7 @@ class QueueRates:
 
 @dataclass(frozen=True, slots=True)
 class FleetLoad:
-    """One queue and the replicas that consume it."""
+    """Describes one queue and the replicas that consume it."""
 
     queue: str
     service: str
@@ -112,7 +112,7 @@ async def read(connection: AsyncConnection, now: dt.datetime) -> list[Replica]:
 
 
 def loads(fleet: Iterable[Replica]) -> Mapping[str, FleetLoad]:
-    """By queue, from the replicas that are up."""
+    """Return the loads by queue, from the replicas that are up."""
     by_queue: dict[str, list[Replica]] = {}
     for replica in fleet:
         for each in replica.beat.queues if replica.up else ():

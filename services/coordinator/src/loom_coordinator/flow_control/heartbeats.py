@@ -1,4 +1,5 @@
-"""The replicas of every service, by their beats: heard here, kept in `replicas`, forgotten after a silence.
+"""Keeps the replicas of every service by their heartbeats, in the table `replicas`, until they have been silent for
+long.
 
 Each coordinator hears all beats on a temporary queue of its own. Shared, the queue would give each coordinator a part
 of the fleet, and pile up beats while none runs; and a beat that is old tells nothing. Several coordinators write the
@@ -35,7 +36,7 @@ _AT_ONCE = 500
 
 @dataclass(slots=True)
 class Heartbeat:
-    """The beats of one replica over the last `RATE_SECONDS`, oldest first."""
+    """Holds the heartbeats of one replica over the last `RATE_SECONDS`, oldest first."""
 
     beats: deque[WorkerBeat] = field(default_factory=deque)
     at: float = 0.0
@@ -58,7 +59,7 @@ class Fleet:
         self._fresh: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.beat.*")])
         subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
         listening = asyncio.create_task(self._listen(subscription))

@@ -44,7 +44,7 @@ class PrefetchLoop:
         self._outbox = outbox
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         async for _ in every(ROUND_SECONDS, stop):
             try:
                 await self._round()
@@ -67,7 +67,7 @@ class PrefetchLoop:
 
 
 def signals_of(each: FleetLoad, ready: int) -> Signals:
-    """What a decision looks at."""
+    """Return what a decision looks at."""
     return Signals(
         ready=ready,
         in_flight=each.in_flight,
@@ -81,14 +81,14 @@ def signals_of(each: FleetLoad, ready: int) -> Signals:
 
 
 def told(queue: str, prefetch: int) -> Wire:
-    """The word to every replica that consumes the queue."""
+    """Tell every replica that consumes the queue."""
     service = flow.CONSUMERS[queue]
     message = PrefetchLimit(service=service, queue=queue, prefetch=prefetch)
     return encode(Outgoing(flow.control(service), message, mandatory=False), NAME)
 
 
 async def set_by_hand(unit: UnitOfWork, queue: str, prefetch: int) -> None:
-    """Nobody but a person changes it from now on."""
+    """Set a limit that nobody but a person changes from now on."""
     await unit.upsert(prefetch_limits, [_row(unit, queue, Setting(prefetch, reason="set by hand"), by_hand=True)])
 
 

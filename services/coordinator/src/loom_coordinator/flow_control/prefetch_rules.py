@@ -34,7 +34,7 @@ DRIFT = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """One queue and its consumers, over the last seconds."""
+    """Describes one queue and its consumers, over the last seconds."""
 
     ready: int
     """Messages that wait in the queue."""
@@ -67,7 +67,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A limit, and what must be remembered to decide the next one."""
+    """Holds a limit, and what must be remembered to decide the next one."""
 
     prefetch: int
     reason: str = "as configured"
@@ -81,7 +81,7 @@ class Setting:
 
 
 def decide(setting: Setting, signals: Signals) -> Setting:
-    """The next limit, and why. Bounded by `LEAST` and `MOST`; never higher for more memory held."""
+    """Decide the next limit, and say why. Bounded by `LEAST` and `MOST`; never higher for more memory held."""
     now = replace(setting, hold=max(0, setting.hold - 1), unhindered=_unhindered(setting, signals))
     decided = _by_load(now, signals)
     if signals.memory >= TIGHT:
@@ -106,7 +106,7 @@ def _unhindered(setting: Setting, signals: Signals) -> float | None:
 
 
 def _by_load(setting: Setting, signals: Signals) -> Setting:
-    """What the work itself asks for, whatever the memory."""
+    """Decide by what the work itself asks for, whatever the memory."""
     now = setting.prefetch
     waiting = queueing(now, signals.seconds, setting.unhindered)
     if signals.away and signals.rate == 0:

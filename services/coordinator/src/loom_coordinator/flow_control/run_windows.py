@@ -1,4 +1,4 @@
-"""The windows of the running runs, as they stand in `pipeline_runs`. The rules are in `windows.py`."""
+"""Keeps the windows of the running runs in `pipeline_runs`. The rules are in `windows.py`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> 
 
 
 async def shared(unit: UnitOfWork) -> dict[str, int]:
-    """The window of every running run by its id, shared among those that run together."""
+    """Return the window of every running run by its id, shared among those that run together."""
     runs = pipeline_runs.c
     released = (
         select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()

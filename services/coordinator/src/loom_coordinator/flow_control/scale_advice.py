@@ -1,4 +1,5 @@
-"""How many transformers a run needs to be done in time. Pure: what was measured in, a number and its reason out."""
+"""Computes how many transformers a run needs to be done in time. Pure: what was measured in, a number and its reason
+out."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, in a number where there is one."""
+    """Says what to do, in a number where there is one."""
 
     transformers: int | None
     """Replicas that are needed; None where that cannot be said."""
@@ -36,7 +37,8 @@ class Advice:
 
 
 def advise(measured: Measured, within: float) -> Advice:
-    """What it takes to be done `within` so many seconds, if every transformer adds as much as those there now."""
+    """Advise what it takes to be done `within` so many seconds, if every transformer adds as much as those there
+    now."""
     if measured.remaining <= 0:
         return Advice(None, 0.0, None, "Nothing is left to do.")
     if measured.rate <= 0 or measured.transformers <= 0:

@@ -1,4 +1,4 @@
-"""How many batches of a run may be between its source and its destination. Pure: values in, numbers out.
+"""Decides how many batches of a run may be between its source and its destination. Pure: values in, numbers out.
 
 Two things bound a run. Its *window* is how many of its batches may be on the way at once; *credit* is what is left of
 the window, and the coordinator asks for a slice only where credit allows. So the broker never holds more than the
@@ -32,18 +32,18 @@ NEWCOMER_FACTOR = 4.0
 
 
 def slice_batches(batch_size: int) -> int:
-    """Batches per slice for a pipeline's batch size."""
+    """Return the batches per slice for a pipeline's batch size."""
     return max(1, min(MOST_BATCHES, SLICE_RECORDS // batch_size))
 
 
 def full_window(batches_per_slice: int) -> int:
-    """The most batches of a run that may be in flight."""
+    """Return the most batches of a run that may be in flight."""
     return max(8, WINDOW_SLICES * batches_per_slice)
 
 
 def opening_window(done: int, seconds: float) -> int:
-    """Batches of a young run that may be in flight: `done` of it have ended in the `seconds` since it began. It begins
-    with enough to see how fast it goes, then has what is worked off in `SECONDS_AHEAD` seconds."""
+    """Return batches of a young run that may be in flight: `done` of it have ended in the `seconds` since it began. It
+    begins with enough to see how fast it goes, then has what is worked off in `SECONDS_AHEAD` seconds."""
     return OPENING_BATCHES + math.ceil(SECONDS_AHEAD * done / max(seconds, SECONDS_AHEAD))
 
 
@@ -58,8 +58,8 @@ class StageThroughput:
 
 
 def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
-    """The window of a run that could use `full` batches: what keeps the stages busy, by Little's law, and no more. It
-    is `full` where nothing is known of any stage."""
+    """Return the window of a run that could use `full` batches: what keeps the stages busy, by Little's law, and no
+    more. It is `full` where nothing is known of any stage."""
     if not stages:
         return full
     in_flight = max(each.in_flight for each in stages)
@@ -69,7 +69,7 @@ def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CreditState:
-    """What counts for a run's share."""
+    """Holds what counts for a run's share."""
 
     priority: int
     """1 to 10; a run of priority 10 weighs twice one of 5."""
@@ -80,13 +80,13 @@ class CreditState:
 
     @property
     def weight(self) -> float:
-        """Its claim on the common window."""
+        """Return its claim on the common window."""
         newcomer = self.released < NEWCOMER_WINDOWS * self.window
         return self.priority * (NEWCOMER_FACTOR if newcomer else 1.0)
 
 
 def shared_windows(runs: Mapping[str, CreditState]) -> dict[str, int]:
-    """Every running run's window: its own, by its share of the weights. Never less than one batch."""
+    """Return every running run's window: its own, by its share of the weights. Never less than one batch."""
     total = sum(run.weight for run in runs.values())
     return {name: max(1, round(run.window * run.weight / total)) for name, run in runs.items()}
 

@@ -1,4 +1,4 @@
-"""What the stages tell: many facts, one transaction.
+"""Applies the facts that the stages tell, many of them in one transaction.
 
 Facts are taken in groups, because a commit costs more than what it commits. Everything a group says of its runs
 is decided under those runs' row locks, so that two last batches cannot each miss the other."""
@@ -120,7 +120,8 @@ async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> Non
 
 
 async def _keep_rows(unit: UnitOfWork, known: Mapping[str, Run], facts: Sequence[BatchFact]) -> None:
-    """The first rows that a sample loaded, by the place of their batch: as many batches as a report needs at most."""
+    """Keep the first rows that a sample loaded, by the place of their batch: as many batches as a report needs at
+    most."""
     found: dict[str, dict[str, Sequence[dict[str, Any]]]] = {}
     for fact in facts:
         header = fact.header

@@ -1,4 +1,4 @@
-"""Facts from the bus into run state: a group of deliveries, one transaction, then their acknowledgement."""
+"""Turns facts from the bus into run state: a group of deliveries, one transaction, then their acknowledgement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries in groups, for work that costs much less together than one by one."""
+"""Groups deliveries, for work that costs much less together than one by one."""
 
 from __future__ import annotations
 

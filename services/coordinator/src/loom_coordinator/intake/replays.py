@@ -60,7 +60,8 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
 
 
 def replayed(plan: Plan, replay: Replay) -> Plan:
-    """The plan of a replay: over all the records named, and adding to the result where the original replaced it."""
+    """Return the plan of a replay: over all the records named, and adding to the result where the original replaced
+    it."""
     load = plan.pipeline.load
     adding = load.model_copy(update={"mode": "append"}) if load.mode == "replace" else load
     pipeline = plan.pipeline.model_copy(update={"load": adding})
@@ -68,7 +69,8 @@ def replayed(plan: Plan, replay: Replay) -> Plan:
 
 
 async def origin_of(unit: UnitOfWork, run: Run) -> str:
-    """The run that first read the records: `run` itself, or, of a replay, the run at the beginning of its line."""
+    """Return the run that first read the records: `run` itself, or, of a replay, the run at the beginning of its
+    line."""
     run_id, before = run.run_id, run.replay_of
     while before is not None:
         run_id = before
@@ -96,7 +98,7 @@ async def see_that_it_may_be_resumed(unit: UnitOfWork, run: Run) -> None:
 
 
 async def _replays(unit: UnitOfWork, run_id: str) -> list[Run]:
-    """All replays of a run's records, and of what those kept back again."""
+    """Return all replays of a run's records, and of what those kept back again."""
     found: list[Run] = []
     parents = [run_id]
     while parents:

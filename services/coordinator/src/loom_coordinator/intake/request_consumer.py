@@ -45,7 +45,7 @@ class RequestConsumer:
         self._payloads = payloads
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         subscription = await self._bus.subscribe(RUNS_QUEUE, prefetch=10)
         try:
             async for group in groups(subscription, stop):
@@ -111,7 +111,7 @@ _COMMANDS = ("cancel", "pause", "resume", "priority")
 
 
 def read(delivery: Delivery) -> Message:
-    """The request of a delivery, from its routing key and the documented JSON alone.
+    """Read the request of a delivery, from its routing key and the documented JSON alone.
 
     Raises `UnreadableMessage` for what is no JSON object or an unknown key, `InvalidDefinition` for what is one
     but cannot be understood."""

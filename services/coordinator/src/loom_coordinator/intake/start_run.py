@@ -240,7 +240,7 @@ def _content_row(name: str, version: str | None, text: str, unit: UnitOfWork) ->
 
 
 def prompt_version(plan: Plan) -> str | None:
-    """The user's name for the prompt's version, else the beginning of its content hash."""
+    """Return the user's name for the prompt's version, else the beginning of its content hash."""
     transform = plan.pipeline.transform
     if not isinstance(transform, AiTransformConfig):
         return None

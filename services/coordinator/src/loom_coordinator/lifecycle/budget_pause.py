@@ -36,7 +36,7 @@ async def pause(unit: UnitOfWork, run: Run, spent: BudgetSpent) -> None:
 
 
 def said(run_id: str, spent: BudgetSpent, ended: int, total: int | None) -> str:
-    """The pause in words. Pure."""
+    """Say the pause in words. Pure."""
     among = f"{ended:,} of " if total is not None else ""
     done = f"{among}{counted(ended if total is None else total, 'record')} {_verb(ended)} through"
     left = f", {total - ended:,} {_verb(total - ended)} left" if total is not None else ", and more are left"
@@ -54,7 +54,7 @@ def _verb(number: int) -> str:
 
 
 def resumed(run: Run, given: float | None, booked: float) -> dict[str, Any]:
-    """The columns that a resumed run gets. Raises `ConfigurationError` for a budget that is no use. Pure."""
+    """Return the columns that a resumed run gets. Raises `ConfigurationError` for a budget that is no use. Pure."""
     run_id = run.run_id
     if given is not None and given <= booked:
         raise ConfigurationError(

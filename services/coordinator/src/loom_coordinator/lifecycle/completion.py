@@ -1,4 +1,4 @@
-"""The end of a run: when it has come, what its status is, what is written and told."""
+"""Ends a run: decides when the end has come and with which status, and writes and tells it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ async def put_in_place(unit: UnitOfWork, run: Run) -> None:
 
 
 async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
-    """The load is finalized: end the run with its verdict, and drop what earlier runs left staged for this place."""
+    """End the run with its verdict, because the load is finalized, and drop what earlier runs left staged for this
+    place."""
     placed = where(finalized)
     await run_rows.change(unit, run.run_id, destination=finalized.location, placed=placed)
     tally = await tallies.tally(unit.connection, run.run_id)
@@ -56,7 +57,7 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
 
 
 def where(finalized: LoadFinalized) -> dict[str, bool]:
-    """What the loader said of its places, as it stands in `pipeline_runs.placed`."""
+    """Return what the loader said of its places, as it stands in `pipeline_runs.placed`."""
     return {"first": finalized.placed, "second": finalized.second_placed}
 
 
@@ -115,8 +116,8 @@ async def cancel(unit: UnitOfWork, run: Run) -> None:
 
 
 async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
-    """Facts came after the end: of a batch that was in flight when the run was cancelled, stopped or failed,
-    or of the loader, which tells what of it can be read."""
+    """Correct what is written where facts came after the end: of a batch that was in flight when the run was cancelled,
+    stopped or failed, or of the loader, which tells what of it can be read."""
     if run.status not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
         return
     run_id, placed = run.run_id, run.placed

@@ -1,5 +1,5 @@
-"""Epochs that are broadcast again. A replica that started after a run was cancelled did not get the first broadcast.
-It would pay for calls of a run that has ended, as long as messages of that run wait in a queue."""
+"""Broadcasts epochs again. A replica that started after a run was cancelled did not get the first broadcast. It would
+pay for calls of a run that has ended, as long as messages of that run wait in a queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run that has worked through all its records came to: its status, and why it is not `succeeded`. Pure."""
+"""Decides the status of a run that has worked through all its records, and why it is not `succeeded`. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LEFT_AS_IT_WAS = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A status of `runs.TERMINAL`, and the reason where it is not `succeeded`."""
+    """Is a status of `runs.TERMINAL`, with the reason where it is not `succeeded`."""
 
     status: str
     error: str | None = None
 
 
 def of(tally: Tally, batch_threshold: float | None) -> Verdict:
-    """The verdict on a run none of whose batches is under way.
+    """Return the verdict on a run none of whose batches is under way.
 
     A run may not be called succeeded where records are unaccounted for, nor where errors left nothing to load."""
     if not tally.balanced:
@@ -42,13 +42,14 @@ def of(tally: Tally, batch_threshold: float | None) -> Verdict:
 
 
 def kept_old_result(verdict: Verdict) -> Verdict:
-    """The verdict where the run had nothing to put in the place of what the destination holds, and so left it."""
+    """Return the verdict where the run had nothing to put in the place of what the destination holds, and so left
+    it."""
     begin = verdict.error or "Nothing was loaded: the source held no record."
     return Verdict(run_rows.PARTIAL, f"{begin} {LEFT_AS_IT_WAS}")
 
 
 def adds(run: Run) -> bool:
-    """Whether a run that ends early shows what it wrote so far: it adds rows, where others replace a whole."""
+    """Tell whether a run that ends early shows what it wrote so far: it adds rows, where others replace a whole."""
     if run.sample is not None:
         return False
     return run.definition["load"].get("mode") == "append" or run.replay_of is not None

@@ -1,4 +1,4 @@
-"""Asking the loader to put the rows of a run in place, or to remove those that nobody wants any more."""
+"""Asks the loader to put the rows of a run in place, or to remove those that nobody wants any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run stands, for those who watch it."""
+"""Computes where a run stands, for those who watch it."""
 
 from __future__ import annotations
 

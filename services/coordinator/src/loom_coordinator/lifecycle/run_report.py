@@ -1,4 +1,4 @@
-"""What a run came to, as `loom run --format json` prints it: read from run state, nothing else."""
+"""Builds the report that `loom run --format json` prints, from run state alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build(
     told: Sequence[Alert] = (),
     why: Sequence[KeptReason] = (),
 ) -> RunReport:
-    """The report of a run row and its tally. Pure."""
+    """Return the report of a run row and its tally. Pure."""
     return RunReport(
         run_id=run.run_id,
         pipeline=run.pipeline_name,
@@ -92,7 +92,7 @@ def build(
 
 
 def _rows(sampled: Mapping[str, Sequence[dict[str, Any]]] | None) -> tuple[dict[str, Any], ...]:
-    """The rows of a sample in the order of their batches, which are named by slice and position."""
+    """Return the rows of a sample in the order of their batches, which are named by slice and position."""
     ordered = sorted((sampled or {}).items(), key=lambda item: tuple(map(int, item[0].split("-"))))
     return tuple(row for _, rows in ordered for row in rows)[:SHOWN_ROWS]
 
@@ -104,7 +104,7 @@ def _budget(run: Run, spent: float) -> RunBudget | None:
 
 
 def summary(row: Any) -> EvaluatorSummary:
-    """One row of `evaluation_results`."""
+    """Return one row of `evaluation_results`."""
     return EvaluatorSummary(
         mean=row["mean_score"],
         std=row["std_score"],

@@ -1,4 +1,4 @@
-"""Slices: asking for them under credit, taking note of their answers, asking for them again.
+"""Asks for slices under credit, takes note of their answers, and asks for them again.
 
 The cursor in `partitions` is the checkpoint of the extraction; no extractor holds one."""
 
@@ -64,7 +64,7 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
 
 
 async def underway(unit: UnitOfWork, run_id: str) -> int:
-    """Batches of a run that have not ended."""
+    """Count the batches of a run that have not ended."""
     count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
     return int((await unit.connection.execute(count)).scalar_one())
 
@@ -75,12 +75,12 @@ async def _done(unit: UnitOfWork, run_id: str) -> int:
 
 
 async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
-    """Whether every partition is sealed and every slice answered."""
+    """Tell whether every partition is sealed and every slice answered."""
     return not await _open_places(unit, run_id)
 
 
 async def _open_places(unit: UnitOfWork, run_id: str) -> Sequence[RowMapping]:
-    """Partitions that are not sealed, or of which a slice is `asked` (so many batches) and not answered yet."""
+    """Return partitions that are not sealed, or of which a slice is `asked` (so many batches) and not answered yet."""
     unanswered = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
     statement = (
         select(partitions, slices.c.max_batches.label("asked"))
@@ -114,7 +114,7 @@ async def _issue(unit: UnitOfWork, run: Run, partition: RowMapping, max_batches:
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
-    """What the run may spend, with what is booked on it now; None without a budget."""
+    """Return what the run may spend, with what is booked on it now; None without a budget."""
     if run.budget is None:
         return None
     return Budget(limit=run.budget, spent=await usage.cost_of_run(unit.connection, run.run_id))

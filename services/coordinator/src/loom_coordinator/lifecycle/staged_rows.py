@@ -1,4 +1,4 @@
-"""Rows that a replacing run left beside its destination, because it ended before it could put them in place.
+"""Removes rows that a replacing run left beside its destination, because it ended before it could put them in place.
 
 `loom resume` puts them in place. They are dropped when the run is cancelled, and when a later run of the pipeline has
 replaced the same destination."""
@@ -29,7 +29,7 @@ def held(run: Run) -> int:
 
 
 def given_up(run: Run) -> bool:
-    """Whether what the run staged was dropped, or is about to be."""
+    """Tell whether what the run staged was dropped, or is about to be."""
     cancelled = run.status == run_rows.CANCELLED and not final_status.adds(run)
     return cancelled or run.reason == SUPERSEDED
 

@@ -1,4 +1,4 @@
-"""Batches that nobody speaks of any more: lost with the broker, or with a worker that hangs.
+"""Finds batches that nobody speaks of any more: lost with the broker, or with a worker that hangs.
 
 A batch that waits its turn is not lost. So a stage is stalled when it has told nothing of the whole run for its
 timeout, although batches wait for it; a batch lost alone is noticed when the others are through."""
@@ -25,7 +25,7 @@ _ORDER = list(Stage)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Of the batches whose last fact came from one stage."""
+    """Describes the batches whose last fact came from one stage."""
 
     waiting_since: dt.datetime | None
     """When the longest unfinished one was heard of last."""
@@ -36,7 +36,7 @@ class Heard:
 def stalled(
     heard: Mapping[Stage, Heard], slice_asked: dt.datetime | None, limits: Mapping[Stage, float], now: dt.datetime
 ) -> Stage | None:
-    """The first stage that owes a fact for longer than its limit, in seconds. `slice_asked` is when the longest
+    """Return the first stage that owes a fact for longer than its limit, in seconds. `slice_asked` is when the longest
     unanswered slice was asked for. Pure."""
 
     def over(since: dt.datetime, stage: Stage) -> bool:
@@ -56,18 +56,18 @@ def stalled(
 
 
 def limits_of(run: Run) -> dict[Stage, float]:
-    """Seconds, per stage."""
+    """Return the seconds per stage."""
     timeouts = timeouts_of(run)
     return {stage: seconds(getattr(timeouts, stage.value)) for stage in Stage}
 
 
 def timeouts_of(run: Run) -> Timeouts:
-    """As the run's definition sets them."""
+    """Return the timeouts that the run's definition sets."""
     return Timeouts.model_validate(run.definition.get("timeouts") or {})
 
 
 async def look(unit: UnitOfWork, run: Run) -> Stage | None:
-    """The stage at which the run is stalled; None where it moves."""
+    """Look for the stage at which the run is stalled; return None where it moves."""
     rows = await unit.connection.execute(
         select(
             batches.c.stage,

@@ -1,4 +1,4 @@
-"""What is written of a run, read from all the places where it is written."""
+"""Reads what is written of a run, read from all the places where it is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FINALIZED = "finalize"
 
 
 async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, int] | None) -> Books:
-    """What is written of one run. Raises `ConfigurationError` where there is no such run."""
+    """Return what is written of one run. Raises `ConfigurationError` where there is no such run."""
     run = await runs.find(connection, run_id)
     mine = batches.c.run_id == run_id
     first = batches.c.loaded - batches.c.second  # the ledger of the second destination is another one
@@ -54,7 +54,7 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
 
 
 async def _unkept(connection: AsyncConnection, run_id: str) -> int:
-    """Batches that kept back more records than the quarantine holds of them."""
+    """Count the batches that kept back more records than the quarantine holds of them."""
     there = (
         select(quarantined.c.batch_id, func.count().label("records"))
         .where(quarantined.c.run_id == run_id)

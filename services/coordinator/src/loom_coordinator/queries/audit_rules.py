@@ -1,4 +1,4 @@
-"""Whether what is written about a run in four places says the same. Pure.
+"""Checks whether what is written about a run in four places says the same. Pure.
 
 The run's own row tells its tally, the batches theirs, the quarantine holds what was kept back, and the load ledger in
 the destination says what was loaded."""
@@ -17,7 +17,7 @@ OUTCOMES = ("rejected", "skipped", "quarantined")
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What is written of one run."""
+    """Holds what is written of one run."""
 
     status: str
     told: Tally | None
@@ -42,7 +42,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two numbers that ought to be one."""
+    """Is a difference between two numbers that ought to be one."""
 
     what: str
     expected: int | float
@@ -50,7 +50,7 @@ class Difference:
 
 
 def differences(books: Books) -> list[Difference]:
-    """All of them; none for a run whose books agree."""
+    """Return all differences; none for a run whose books agree."""
     found = [*_of_the_run(books), *_of_the_quarantine(books)]
     return [*found, *_of_the_ledger(books.loaded, books.ledger)] if books.ledger is not None else found
 

@@ -1,4 +1,4 @@
-"""The batches of a run: which are in flight, how long nothing was heard of them, and how fast they end."""
+"""Queries the batches of a run: which are in flight, how long nothing was heard of them, and how fast they end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUARANTINE = "quarantine"
 
 @dataclass(frozen=True, slots=True)
 class BatchInFlight(Shown):
-    """A batch that has not ended."""
+    """Describes a batch that has not ended."""
 
     batch_id: str
     partition: int
@@ -46,7 +46,7 @@ class BatchInFlight(Shown):
 async def in_flight(
     connection: AsyncConnection, now: dt.datetime, run_id: str, silent_seconds: float, limit: int
 ) -> list[BatchInFlight]:
-    """Batches of which nothing was heard for `silent_seconds`, the one silent for longest first. Raises
+    """Return batches of which nothing was heard for `silent_seconds`, the one silent for longest first. Raises
     `ConfigurationError` where there is no such run."""
     limits = stalls.limits_of(await runs.find(connection, run_id))
     columns = (batches.c[name] for name in ("batch_id", "partition", "slice", "position", "extracted", "stage"))
@@ -76,18 +76,18 @@ async def in_flight(
 
 
 def waits_for(done: Stage) -> str:
-    """What a batch in flight waits for whose last fact came from the stage `done`."""
+    """Return what a batch in flight waits for whose last fact came from the stage `done`."""
     return done.next.value if done.next else _QUARANTINE
 
 
 async def number_done(connection: AsyncConnection, run_id: str) -> int:
-    """How many batches of the run have ended."""
+    """Return how many batches of the run have ended."""
     counted = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
     return int((await connection.execute(counted)).scalar_one())
 
 
 async def number_in_flight(connection: AsyncConnection, run_id: str) -> Mapping[Stage, int]:
-    """Batches in flight by the stage that is to come. Those that wait for the quarantine count with `load`."""
+    """Return batches in flight by the stage that is to come. Those that wait for the quarantine count with `load`."""
     rows = await connection.execute(
         select(batches.c.stage, func.count())
         .where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)

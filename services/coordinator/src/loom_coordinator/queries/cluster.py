@@ -1,4 +1,4 @@
-"""A whole cluster at one moment: its services and queues, its runs, and the batch that waits longest."""
+"""Queries a whole cluster at one moment: its services and queues, its runs, and the batch that waits longest."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Depths = Mapping[str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class QueueLine(Shown):
-    """One queue and the service that consumes it. The coordinator's queues have no counts per message, because it takes
-    facts in groups."""
+    """Describes one queue and the service that consumes it. The coordinator's queues have no counts per message,
+    because it takes facts in groups."""
 
     service: str
     queue: str
@@ -60,7 +60,7 @@ class QueueLine(Shown):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaLine(Shown):
-    """One process of a service."""
+    """Describes one process of a service."""
 
     replica: str
     service: str
@@ -83,7 +83,7 @@ class ReplicaLine(Shown):
 
 @dataclass(frozen=True, slots=True)
 class OldestBatch(Shown):
-    """The batch in flight of a running run that has been silent for longest."""
+    """Describes the batch in flight of a running run that has been silent for longest."""
 
     run_id: str
     batch_id: str
@@ -95,7 +95,7 @@ class OldestBatch(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Overview(Shown):
-    """A cluster at one moment."""
+    """Describes a cluster at one moment."""
 
     at: dt.datetime
     queues: Sequence[QueueLine]
@@ -110,7 +110,7 @@ class Overview(Shown):
 
 
 async def depths(bus: Bus) -> dict[str, int | None]:
-    """Messages ready, by queue of the topology. Raises `DependencyUnavailable`."""
+    """Return messages ready, by queue of the topology. Raises `DependencyUnavailable`."""
 
     async def one(queue: str) -> int | None:
         try:
@@ -123,7 +123,7 @@ async def depths(bus: Bus) -> dict[str, int | None]:
 
 
 async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths) -> Overview:
-    """The cluster now. `ready` is what `depths` returned."""
+    """Return an overview of the cluster now. `ready` is what `depths` returned."""
     fleet = await fleet_load.read(connection, now)
     by_hand = select(prefetch_limits.c.queue).where(prefetch_limits.c.by_hand)
     fixed = set((await connection.execute(by_hand)).scalars())
@@ -143,7 +143,7 @@ async def overview(connection: AsyncConnection, now: dt.datetime, ready: Depths)
 def queue_line(
     queue: str, each: FleetLoad | None, fleet: Sequence[Replica], ready: Depths, *, by_hand: bool
 ) -> QueueLine:
-    """One queue, from the load of its consumers. Pure."""
+    """Return one queue, from the load of its consumers. Pure."""
     service = flow.CONSUMERS[queue]
     counted = each if service != "coordinator" else None
     retry_queues = [name for name in ready if name.startswith(f"{queue}.retry.")]
@@ -166,7 +166,7 @@ def queue_line(
 
 
 def replica_line(each: Replica) -> ReplicaLine:
-    """One process, from its newest heartbeat. Pure."""
+    """Return one process, from its newest heartbeat. Pure."""
     beat = each.beat
     return ReplicaLine(
         replica=beat.replica,

@@ -1,4 +1,4 @@
-"""What a pipeline's runs paid for, added up by day, week or month. Pure."""
+"""Queries what a pipeline's runs paid for, added up by day, week or month. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PaidOn:
 
 @dataclass(frozen=True, slots=True)
 class CostTotal(Shown):
-    """What runs cost together."""
+    """Says what runs cost together."""
 
     runs: int = 0
     """Runs that ended."""
@@ -49,8 +49,8 @@ class CostTotal(Shown):
 
 @dataclass(frozen=True, slots=True)
 class CostSpan(CostTotal):
-    """What was spent in one day, week or month. Money counts on the day it was spent, runs and records on the day on
-    which the run ended."""
+    """Says what was spent in one day, week or month. Money counts on the day it was spent, runs and records on the day
+    on which the run ended."""
 
     span: str = field(kw_only=True)
     """The day (`2026-02-11`), the ISO week (`2026-W07`) or the month (`2026-02`)."""
@@ -61,18 +61,18 @@ class CostSpan(CostTotal):
 
     @property
     def cost_per_record(self) -> float | None:
-        """USD for each record whose run ended in the span; None where no run ended."""
+        """Return USD for each record whose run ended in the span; None where no run ended."""
         return self.cost / self.records if self.records else None
 
     def as_json(self) -> dict[str, Any]:
-        """With the cost per record."""
+        """Write the fields and the cost per record."""
         fields = Shown.as_json(self)
         costs = {name: fields.pop(name) for name in ("cost_by_stage", "cost_by_model", "cost_by_purpose")}
         return {"span": fields.pop("span"), **fields, **costs, "cost_per_record": self.cost_per_record}
 
 
 def span_of(date: dt.date, by: str) -> str:
-    """The day, the ISO week or the month that a day belongs to."""
+    """Return the day, the ISO week or the month that a day belongs to."""
     if by == "week":
         year, week, _ = date.isocalendar()
         return f"{year}-W{week:02}"
@@ -80,7 +80,8 @@ def span_of(date: dt.date, by: str) -> str:
 
 
 def by_span(paid: Iterable[PaidOn], ended: Iterable[tuple[dt.date, int]], by: str) -> list[CostSpan]:
-    """One entry per span, the newest first. `ended` is a day and a number of records for each run that has ended."""
+    """Return one entry per span, the newest first. `ended` is a day and a number of records for each run that has
+    ended."""
     spans: dict[str, CostSpan] = {}
     for each in paid:
         name = span_of(each.date, by)
@@ -93,7 +94,7 @@ def by_span(paid: Iterable[PaidOn], ended: Iterable[tuple[dt.date, int]], by: st
 
 
 def total(spans: Iterable[CostTotal]) -> CostTotal:
-    """The sum over all spans."""
+    """Return the sum over all spans."""
     spans = list(spans)
     names = [each.name for each in dataclasses.fields(CostTotal)]
     return CostTotal(**{name: sum(getattr(span, name) for span in spans) for name in names})

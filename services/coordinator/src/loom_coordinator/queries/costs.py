@@ -1,4 +1,4 @@
-"""What runs cost, read from the state database."""
+"""Queries what runs cost, in the state database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALLS = ("purpose", "provider", "model", *AMOUNTS)
 
 
 async def by_span(connection: AsyncConnection, pipeline: str, span: str) -> list[CostSpan]:
-    """What the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+    """Return what the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
     runs = pipeline_runs.c
     spent = await connection.execute(
         select(run_calls).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(runs.pipeline_name == pipeline)
@@ -32,7 +32,7 @@ async def by_span(connection: AsyncConnection, pipeline: str, span: str) -> list
 
 
 async def tokens_per_answer(connection: AsyncConnection, pipeline: str) -> dict[tuple[str, str], float]:
-    """The mean number of tokens of an answer in the pipeline's runs so far, by purpose and model."""
+    """Return the mean number of tokens of an answer in the pipeline's runs so far, by purpose and model."""
     kind = (run_calls.c.purpose, run_calls.c.model)
     statement = (
         select(*kind, func.sum(run_calls.c.tokens_out), func.sum(run_calls.c.made))

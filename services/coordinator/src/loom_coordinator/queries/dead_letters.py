@@ -1,4 +1,4 @@
-"""What lies in `loom.dead`: looked at without being lost, sent where it was going, or thrown away.
+"""Handles what lies in `loom.dead`: shows it without losing it, sends it where it was going, or throws it away.
 
 A queue can only be read by taking from it. What was taken and is not acknowledged goes back in its order when the
 subscription closes, also where this process dies."""
@@ -27,7 +27,7 @@ _OURS = ("loom-dead-", "loom-exchange", "loom-attempt", "x-")
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLine(Shown):
-    """A dead letter on a line."""
+    """Describes a dead letter on a line."""
 
     id: str
     type: str | None
@@ -44,7 +44,7 @@ class DeadLetterLine(Shown):
 
 @dataclass(frozen=True, slots=True)
 class WholeDeadLetter(Shown):
-    """A dead letter with all that it says."""
+    """Describes a dead letter with all that it says."""
 
     line: DeadLetterLine
     message_id: str | None
@@ -57,14 +57,14 @@ class WholeDeadLetter(Shown):
     """Unpacked where that can be done."""
 
     def as_json(self) -> dict[str, Any]:
-        """The fields of the line, and these beside them."""
+        """Write the fields of the line, and these beside them."""
         fields = Shown.as_json(self)
         return {**fields.pop("line"), **fields}
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that no one could read or handle."""
+    """Describes one message that no one could read or handle."""
 
     id: str
     """Of its content: two copies of a message have the same."""
@@ -77,7 +77,7 @@ class DeadLetter:
 
     @property
     def reason(self) -> str:
-        """Why it is here, as the service or the broker that sent it here says."""
+        """Tell why it is here, as the service or the broker that sent it here says."""
         headers = self.delivery.headers
         if "loom-dead-reason" in headers:
             return str(headers["loom-dead-reason"])
@@ -87,14 +87,14 @@ class DeadLetter:
 
     @property
     def exchange(self) -> str | None:
-        """Where it was published first; None where nobody noted it."""
+        """Tell where it was published first; None where nobody noted it."""
         for name in ("loom-exchange", "x-first-death-exchange"):
             if name in self.delivery.headers:
                 return str(self.delivery.headers[name])
         return None
 
     def summary(self) -> DeadLetterLine:
-        """The letter on a line."""
+        """Return the letter on a line."""
         delivery = self.delivery
         by = delivery.headers.get("loom-dead-by")
         return DeadLetterLine(
@@ -108,7 +108,7 @@ class DeadLetter:
         )
 
     def whole(self) -> WholeDeadLetter:
-        """The letter with its headers and its body."""
+        """Return the letter with its headers and its body."""
         try:
             body = body_of(self.delivery)
         except UnreadableMessage:
@@ -123,7 +123,7 @@ class DeadLetter:
         )
 
     def revived(self) -> Wire:
-        """The message on its way to where it was going. Raises `ConfigurationError` where that is not known."""
+        """Return the message on its way to where it was going. Raises `ConfigurationError` where that is not known."""
         if self.exchange is None:
             raise ConfigurationError(
                 f"{self.id} does not say which exchange it was published to; it can be shown and discarded."
@@ -147,7 +147,7 @@ class DeadLetter:
 
 @asynccontextmanager
 async def taken(bus: Bus, most: int = MOST, quiet_seconds: float = 2.0) -> AsyncIterator[list[DeadLetter]]:
-    """At most so many dead letters, oldest first. Those that are not acknowledged in the block go back.
+    """Take at most so many dead letters, oldest first. Those that are not acknowledged in the block go back.
 
     What somebody else has taken meanwhile is not waited for longer than `quiet_seconds`."""
     wanted = min(most, await bus.depth(DEAD_QUEUE))
@@ -178,13 +178,13 @@ async def replay(bus: Bus, letters: Collection[DeadLetter]) -> None:
 
 
 async def discard(letters: Collection[DeadLetter]) -> None:
-    """For good."""
+    """Discard dead letters for good."""
     for letter in letters:
         await letter.delivery.ack()
 
 
 def chosen(letters: Collection[DeadLetter], ids: Collection[str]) -> list[DeadLetter]:
-    """Those of these ids, or of ids that begin so. Raises `ConfigurationError` for one that is not there."""
+    """Choose those of these ids, or of ids that begin so. Raises `ConfigurationError` for one that is not there."""
     for name in ids:
         if not any(letter.id.startswith(name) for letter in letters):
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Where the records of runs came from, and where they went."""
+"""Queries where the records of runs came from, and where they went."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEWEST = 10
 
 @dataclass(frozen=True, slots=True)
 class ReplayOf(Shown):
-    """A replay of a run's quarantined records."""
+    """Describes a replay of a run's quarantined records."""
 
     run_id: str
     status: str
@@ -31,7 +31,7 @@ class ReplayOf(Shown):
 
 @dataclass(frozen=True, slots=True)
 class Lineage(Shown):
-    """The lineage of one run."""
+    """Describes the lineage of one run."""
 
     run_id: str
     input_source: str | None
@@ -60,7 +60,7 @@ class Lineage(Shown):
 async def of_pipeline(
     connection: AsyncConnection, pipeline: str, run_id: str | None = None, alive: Alive = always_alive
 ) -> list[Lineage]:
-    """The lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
+    """Return the lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
     statement = (
         select(pipeline_lineage, pipeline_runs)
         .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)

@@ -1,4 +1,4 @@
-"""What the coordinator can tell of the whole fleet, looked up when somebody asks for its metrics."""
+"""Reads what the coordinator can tell of the whole fleet, when somebody asks for its metrics."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Gauges:
         ]
 
     async def queues(self) -> Sequence[Reading]:
-        """Messages ready, by queue, retry queues included. AMQP does not report unacknowledged ones: their number is
-        the sum of `loom_messages_in_flight` over the replicas."""
+        """Return messages ready, by queue, retry queues included. AMQP does not report unacknowledged ones: their
+        number is the sum of `loom_messages_in_flight` over the replicas."""
         depths = {queue.name: await self._bus.depth(queue.name) for queue in TOPOLOGY.queues}
         return _zero_filled("loom_queue_messages_ready", "Waiting in the broker.", "queue", depths, depths)
 
@@ -56,5 +56,5 @@ async def _counts(unit: UnitOfWork, counted: Select[str, int]) -> dict[str, int]
 
 
 def _zero_filled(name: str, meaning: str, label: str, known: Iterable[str], counts: Mapping[str, int]) -> list[Reading]:
-    """A reading for each of what is `known` and of what was counted: an alarm needs the zeros."""
+    """Return a reading for each of what is `known` and of what was counted: an alarm needs the zeros."""
     return [Reading(name, meaning, counts.get(each, 0), {label: each}) for each in dict.fromkeys((*known, *counts))]

@@ -1,4 +1,4 @@
-"""The prefetch limits of a cluster's queues."""
+"""Queries the prefetch limits of a cluster's queues."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PrefetchLimit(Shown):
 
 
 async def limits(connection: AsyncConnection, now: dt.datetime) -> list[PrefetchLimit]:
-    """The limits, in the order of the queues in `flow.CONSUMERS`."""
+    """Return the limits, in the order of the queues in `flow.CONSUMERS`."""
     loads = fleet_load.loads(await fleet_load.read(connection, now))
     names = ("service", "queue", "prefetch", "by_hand", "reason", "changed_at")
     rows = (await connection.execute(select(*(prefetch_limits.c[name] for name in names)))).mappings().all()

@@ -1,4 +1,5 @@
-"""What run state knows of single records: how they were scored, what was paid for them, and what was kept back."""
+"""Queries what run state knows of single records: how they were scored, what was paid for them, and what was kept
+back."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined,
 
 @dataclass(frozen=True, slots=True)
 class Score(Shown):
-    """What one evaluator said of a record."""
+    """Says what one evaluator said of a record."""
 
     evaluator_name: str
     score: float | None
@@ -34,7 +35,7 @@ class Score(Shown):
 
 @dataclass(frozen=True, slots=True)
 class CallsForRecord(Shown):
-    """The model calls that a run paid for one record, of one purpose and model."""
+    """Describes the model calls that a run paid for one record, of one purpose and model."""
 
     purpose: str
     model: str
@@ -62,7 +63,7 @@ class KeptCount(Shown):
 
 @dataclass(frozen=True, slots=True)
 class KeptRecord(Shown):
-    """A record that was kept back, on a line."""
+    """Describes a record that was kept back, on a line."""
 
     quarantined_at: dt.datetime
     failure_stage: str
@@ -76,7 +77,7 @@ _KEPT = ("quarantined_at", "failure_stage", "code", "outcome", "record_id", "fai
 
 
 async def scores(connection: AsyncConnection, run_id: str, record_id: str) -> list[Score]:
-    """What the run's evaluators said of a record, by their names."""
+    """Return what the run's evaluators said of a record, by their names."""
     said, summed = record_evaluations.c, evaluation_results.c
     columns = (said.evaluator_name, said.score, summed.threshold, said.passed, said.confidence, said.explanation)
     same = (summed.run_id == said.run_id) & (summed.evaluator_name == said.evaluator_name)
@@ -90,7 +91,8 @@ async def scores(connection: AsyncConnection, run_id: str, record_id: str) -> li
 
 
 async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> list[CallsForRecord] | None:
-    """The model calls that the run paid for the record, by purpose and model; None where the journal cannot be read."""
+    """Return the model calls that the run paid for the record, by purpose and model; None where the journal cannot be
+    read."""
     kind = (journal.c.purpose, journal.c.model)
     sums = [func.sum(journal.c[name]).label(name) for name in ("tokens_in", "tokens_out", "cost")]
     query = (
@@ -107,7 +109,7 @@ async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> lis
 
 
 async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id: str | None) -> list[KeptCount]:
-    """What was kept back, counted by pipeline, stage, code and outcome; the largest count first."""
+    """Return what was kept back, counted by pipeline, stage, code and outcome; the largest count first."""
     keys = (quarantined.c.pipeline_name, quarantined.c.failure_stage, quarantined.c.code, quarantined.c.outcome)
     records = func.count().label("records")
     unresolved = func.sum(case((quarantined.c.resolved.is_(True), 0), else_=1)).label("unresolved")
@@ -123,7 +125,7 @@ async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id:
 
 
 async def last_kept(connection: AsyncConnection, run_id: str, limit: int = 5) -> list[KeptRecord]:
-    """The records that the run kept back last, the newest first."""
+    """Return the records that the run kept back last, the newest first."""
     columns = (quarantined.c[name] for name in _KEPT)
     rows = await connection.execute(
         select(*columns)

@@ -26,7 +26,7 @@ _ENDS = ("extracted", "rejected", "skipped", "quarantined", "loaded", "staged", 
 
 @dataclass(frozen=True, slots=True)
 class RunLine(Shown):
-    """A run on one line."""
+    """Describes a run on one line."""
 
     run_id: str
     pipeline_name: str
@@ -53,7 +53,7 @@ class RunLine(Shown):
 
 @dataclass(frozen=True, slots=True)
 class StageLine(Shown):
-    """One stage of a run."""
+    """Describes one stage of a run."""
 
     stage: str
     records_in: int
@@ -66,7 +66,7 @@ class StageLine(Shown):
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts(Shown):
-    """How many batches of a run have ended, and how many have not."""
+    """Says how many batches of a run have ended, and how many have not."""
 
     done: int
     in_flight: int
@@ -74,7 +74,7 @@ class BatchCounts(Shown):
 
 @dataclass(frozen=True, slots=True)
 class CallCounts(Shown):
-    """Model calls of a run."""
+    """Counts model calls of a run."""
 
     made: int
     from_cache: int
@@ -83,7 +83,7 @@ class CallCounts(Shown):
 
 @dataclass(frozen=True, slots=True)
 class RunDetails(Shown):
-    """One run with everything that says how it goes."""
+    """Describes one run with everything that says how it goes."""
 
     line: RunLine
     model: str | None
@@ -111,7 +111,7 @@ class RunDetails(Shown):
     """The records that were kept back last, the newest first."""
 
     def as_json(self) -> dict[str, Any]:
-        """The fields of the line, and these beside them."""
+        """Write the fields of the line, and these beside them."""
         fields = Shown.as_json(self)
         return {**fields.pop("line"), **fields}
 
@@ -119,7 +119,7 @@ class RunDetails(Shown):
 async def listing(
     connection: AsyncConnection, now: dt.datetime, statuses: Collection[str], pipeline: str | None, limit: int
 ) -> list[RunLine]:
-    """The newest runs, the newest first; of every status where `statuses` is empty."""
+    """Return the newest runs, the newest first; of every status where `statuses` is empty."""
     statement = select(pipeline_runs).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
     if statuses:
         statement = statement.where(pipeline_runs.c.status.in_(statuses))
@@ -130,7 +130,7 @@ async def listing(
 
 
 async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) -> RunDetails:
-    """How one run goes. Raises `ConfigurationError` where there is no such run."""
+    """Tell how one run goes. Raises `ConfigurationError` where there is no such run."""
     run = await runs.find(connection, run_id)
     unit = UnitOfWork(connection, now, None)
     told = await progress(unit, run)

@@ -27,7 +27,7 @@ Alive = Callable[[str], bool]
 
 
 def always_alive(_owner: str) -> bool:
-    """For a cluster, whose coordinators take over from one another."""
+    """Return True, for a cluster, whose coordinators take over from one another."""
     return True
 
 
@@ -39,7 +39,7 @@ def status_of(run: Run, alive: Alive = always_alive) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary(Shown):
-    """A run on a line of its pipeline's history."""
+    """Describes a run on a line of its pipeline's history."""
 
     run_id: str
     pipeline_version: str
@@ -64,7 +64,7 @@ class RunSummary(Shown):
 
 @dataclass(frozen=True, slots=True)
 class ShownRun(Shown):
-    """A run's report, with when it ran, with what, and what holds it up."""
+    """Shows a run's report, with when it ran, with what, and what holds it up."""
 
     report: RunReport
     status: str
@@ -80,7 +80,7 @@ class ShownRun(Shown):
     """What holds it up, in a sentence."""
 
     def as_json(self) -> dict[str, Any]:
-        """The report's fields, and these beside them."""
+        """Write the report's fields, and these beside them."""
         rest = {
             "status": self.status,
             "started_at": self.started_at,
@@ -96,7 +96,7 @@ class ShownRun(Shown):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary(Shown):
-    """A pipeline that has run, with its newest run."""
+    """Describes a pipeline that has run, with its newest run."""
 
     name: str
     version: str
@@ -125,7 +125,7 @@ async def report(connection: AsyncConnection, run_id: str) -> RunReport | None:
 
 
 async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> ShownRun | None:
-    """All that `loom status` shows of a run; None where there is no such run."""
+    """Return all that `loom status` shows of a run; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
     summary = await run_report.of(connection, run_id)
     if run is None or summary is None:
@@ -146,7 +146,7 @@ async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_
 async def history(
     connection: AsyncConnection, pipeline: str, limit: int, alive: Alive = always_alive
 ) -> list[RunSummary]:
-    """The pipeline's newest runs, at most `limit`, the newest first."""
+    """Return the pipeline's newest runs, at most `limit`, the newest first."""
     statement = (
         select(pipeline_runs)
         .where(pipeline_runs.c.pipeline_name == pipeline)
@@ -158,13 +158,13 @@ async def history(
 
 
 async def number_of_runs(connection: AsyncConnection, pipeline: str) -> int:
-    """How many runs the pipeline had."""
+    """Return how many runs the pipeline had."""
     query = select(func.count()).select_from(pipeline_runs).where(pipeline_runs.c.pipeline_name == pipeline)
     return int((await connection.execute(query)).scalar_one())
 
 
 async def registered(connection: AsyncConnection, alive: Alive = always_alive) -> list[PipelineSummary]:
-    """Every pipeline that has run, by name, with its newest run."""
+    """Return every pipeline that has run, by name, with its newest run."""
     columns = (pipelines.c.name, pipelines.c.version, pipelines.c.description)
     rows = (await connection.execute(select(*columns).order_by(pipelines.c.name))).all()
     return [await _pipeline(connection, name, version, about, alive) for name, version, about in rows]

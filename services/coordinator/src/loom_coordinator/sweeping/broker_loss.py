@@ -39,17 +39,18 @@ QUEUES = tuple(
 
 
 class Quiet:
-    """Since when each run has been silent, and the bus empty. Times are monotonic seconds."""
+    """Remembers since when each run has been silent, and the bus empty. Times are monotonic seconds."""
 
     def __init__(self, patience: float) -> None:
-        """`patience`: how long a run must be silent, and half as long the bus empty, for its work to count as lost."""
+        """Take `patience`, which says how long a run must be silent, and half as long the bus empty, for its work to
+        count as lost."""
         self._patience = patience
         self._empty_since: float | None = None
         self._last: dict[str, tuple[object, float]] = {}
 
     def silent(self, news: Mapping[str, object], now: float) -> list[str]:
-        """The runs of which nothing new was heard for longer than the patience. `news`: what was heard last of every
-        running run, whatever it looks like. A run that is not named any more is forgotten."""
+        """Return the runs of which nothing new was heard for longer than the patience. `news`: what was heard last of
+        every running run, whatever it looks like. A run that is not named any more is forgotten."""
         known = {run_id: self._last.get(run_id, (None, now)) for run_id in news}
         self._last = {
             run_id: (told, since) if told == news[run_id] else (news[run_id], now)
@@ -58,7 +59,8 @@ class Quiet:
         return [run_id for run_id, (_, since) in self._last.items() if now - since > self._patience]
 
     def long_empty(self, *, empty: bool, now: float) -> bool:
-        """Whether the bus, which is `empty` or not just now, was so at every look for longer than half the patience."""
+        """Tell whether the bus, which is `empty` or not just now, was so at every look for longer than half the
+        patience."""
         if not empty or self._empty_since is None:
             self._empty_since = now if empty else None
             return False
@@ -79,7 +81,7 @@ class BrokerLoss:
         self._quiet = Quiet(patience)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         async for _ in every(LOOK_SECONDS, stop):
             try:
                 await self.look()
@@ -113,7 +115,7 @@ class BrokerLoss:
 
 
 async def _news(unit: UnitOfWork) -> dict[str, object]:
-    """Of every running run, something that changes with every fact that changes the run."""
+    """Return for every running run something that changes with every fact that changes the run."""
     heard = (
         select(
             pipeline_runs.c.run_id,

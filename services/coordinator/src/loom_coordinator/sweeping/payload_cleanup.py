@@ -1,4 +1,4 @@
-"""What ended runs leave behind, and nobody needs any more."""
+"""Removes what ended runs leave behind, and nobody needs any more."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PayloadCleanup:
         self._payloads = payloads
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Once a minute, until `stop`."""
+        """Run once a minute, until `stop`."""
         async for _ in every(_EVERY_SECONDS, stop):
             try:
                 await self.tidy()

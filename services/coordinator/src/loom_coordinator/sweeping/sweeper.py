@@ -1,4 +1,5 @@
-"""The coordinator's own initiative: progress for those who watch, and a second look at every running run.
+"""Does what the coordinator does unasked: it publishes progress for those who watch, and looks again at every running
+run.
 
 Facts drive a run; the sweep only catches what facts cannot: a fact lost with the broker, a batch that no stage
 speaks of any more, a command left in the database by another process, an epoch that a new replica never heard of."""
@@ -50,7 +51,7 @@ class Sweeper:
         self._watched: dict[str, float] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         swept = self._clock.monotonic()
         while not stop.is_set():
             began = self._clock.monotonic()
@@ -118,7 +119,7 @@ class Sweeper:
                     log.warning("stalled: batches asked for again", run_id=run.run_id, stage=stage, slices=asked)
 
     async def _watch(self, unit: UnitOfWork, run: Run) -> None:
-        """Its figures, as often as looking at them costs a twentieth of the time at most."""
+        """Watch its figures, as often as looking at them costs a twentieth of the time at most."""
         now = self._clock.monotonic()
         if now < self._watched.get(run.run_id, 0.0):
             return

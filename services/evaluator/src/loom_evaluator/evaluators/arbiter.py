@@ -1,4 +1,5 @@
-"""Arbiter's evaluators: `semantic`, `custom_criteria`, `factuality`, `groundedness`, `relevance`, `pairwise`."""
+"""Implements Arbiter's evaluators: `semantic`, `custom_criteria`, `factuality`, `groundedness`, `relevance`,
+`pairwise`."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ NOTHING_TO_COMPARE = Opinion(0.5, "The run to compare with has no output for thi
 
 
 class Question(NamedTuple):
-    """What Arbiter's `evaluate` is given. What it calls the reference is, by evaluator, an expected answer, a source,
-    a query or another answer."""
+    """Is what Arbiter's `evaluate` is given. What it calls the reference is, by evaluator, an expected answer, a
+    source, a query or another answer."""
 
     output: str
     reference: str | None
@@ -45,7 +46,7 @@ class Question(NamedTuple):
 def arbiter_rule(
     settings: config.ModelJudged, section: EvaluateConfig, providers: Mapping[str, ProviderConfig], pipeline: str = ""
 ) -> ModelRule:
-    """The evaluator ready to score. Raises `PermanentError` where Arbiter is not installed."""
+    """Return the evaluator ready to score. Raises `PermanentError` where Arbiter is not installed."""
     package = arbiter()
     evaluator_class = getattr(package, _CLASSES[type(settings)])
     model, base_url, api_key = section.endpoint_settings(settings, providers)
@@ -80,8 +81,8 @@ def arbiter_rule(
 
 
 def question(settings: config.ModelJudged, record: TransformedRecord) -> Question:
-    """What is asked about a record. Raises `RecordError` where a field it needs is missing or empty: Arbiter would
-    put another question in its place, or pay to be told that something is missing."""
+    """Return what is asked about a record. Raises `RecordError` where a field it needs is missing or empty: Arbiter
+    would put another question in its place, or pay to be told that something is missing."""
     output = output_text(record, settings.field)
     match settings:
         case config.Semantic():

@@ -1,4 +1,4 @@
-"""The package `arbiter-ai`: there or not, and imported without a side effect.
+"""Finds out whether the package `arbiter-ai` is installed, and imports it without a side effect.
 
 It is half a gigabyte and takes some ten seconds to import, so it is an extra, and imported where an evaluator of a
 pipeline needs it. Left to itself its import reads a `.env` file into the environment, fetches prices, and begins to
@@ -28,12 +28,13 @@ REMEDY = (
 
 
 def installed() -> bool:
-    """Whether it is here. Imports nothing."""
+    """Tell whether it is here. Imports nothing."""
     return importlib.util.find_spec("arbiter_ai") is not None
 
 
 def arbiter() -> Any:
-    """The package. The first time takes seconds: call it from a thread. Raises `PermanentError` where it is not here.
+    """Import the package. The first time takes seconds: call it from a thread. Raises `PermanentError` where it is not
+    here.
 
     Its log is turned off: what fails is told by Loom, and what it says of prices is not what Loom pays."""
     if not installed():

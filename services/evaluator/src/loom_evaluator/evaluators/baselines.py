@@ -1,5 +1,4 @@
-"""What earlier runs made of a record, for `pairwise`: every run that compares keeps its outputs beside the journal, so
-that the run after it, or any later one that names it, finds them."""
+"""Keeps what earlier runs made of a record, for `pairwise`:"""
 
 from __future__ import annotations
 
@@ -16,14 +15,14 @@ from loom_evaluator.evaluation_call import EvaluationCall
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """The runs that had a record: the last one, and the one before that."""
+    """Names the runs that had a record: the last one, and the one before that."""
 
     last: str
     before: str | None
 
 
 class Baselines:
-    """The baselines of one evaluator."""
+    """Keeps the baselines of one evaluator."""
 
     def __init__(self, name: str, baseline: str, pipeline: str, field: str | None) -> None:
         """`baseline`: `previous_run`, or a run's id; `field`: of the output, as it is compared."""
@@ -53,7 +52,7 @@ class Baselines:
         return found
 
     async def _run_before(self, evaluation_call: EvaluationCall, call: ModelCall) -> str | None:
-        """The pipeline's run before this one that had the record."""
+        """Return the pipeline's run before this one that had the record."""
         run = evaluation_call.payer.run_id
         key = _key("runs", self._pipeline, self._name, evaluation_call.payer.record_id)
         text = await evaluation_call.noted(key, call)

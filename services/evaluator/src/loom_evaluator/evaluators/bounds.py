@@ -1,4 +1,4 @@
-"""Evaluators of size: `range`, `length`."""
+"""Implements evaluators of size: `range` and `length`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, 
 
 
 def in_range(settings: config.Range) -> Rule:
-    """1 where the number lies in [min, max]. A number written as text, as CSV files have them, is a number."""
+    """Give 1 where the number lies in [min, max]. A number written as text, as CSV files have them, is a number."""
 
     def rule(record: TransformedRecord) -> Opinion:
         number = _number(single_value(record, settings.field))
@@ -22,7 +22,7 @@ def in_range(settings: config.Range) -> Rule:
 
 
 def length(settings: config.Length) -> Rule:
-    """1 where the number of characters, or of a list's items, lies in [min, max]."""
+    """Give 1 where the number of characters, or of a list's items, lies in [min, max]."""
 
     def rule(record: TransformedRecord) -> Opinion:
         value = output_value(record, settings.field)

@@ -1,4 +1,4 @@
-"""Which rule a definition names."""
+"""Chooses the rule that a definition names."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def model_rule_of(
     providers: Mapping[str, ProviderConfig] | None = None,
     pipeline: str = "",
 ) -> ModelRule:
-    """The evaluator ready to ask its model. Raises `PermanentError` where what it is made of is not installed."""
+    """Return the evaluator ready to ask its model. Raises `PermanentError` where what it is made of is not
+    installed."""
     return arbiter_rule(settings, section, providers or {}, pipeline)
 
 
 def rule_of(settings: EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
-    """The evaluator ready to score. `folder` is where the user's modules lie. Raises `PermanentError`."""
+    """Return the evaluator ready to score. `folder` is where the user's modules lie. Raises `PermanentError`."""
     match settings:
         case config.ExactMatch():
             return exact_match(settings)

@@ -1,4 +1,4 @@
-"""The evaluator `embedding_similarity`: a small embedding model in this process, no call and no network.
+"""Implements the evaluator `embedding_similarity`: a small embedding model in this process, no call and no network.
 
 The model is that of the package `wordllama`, which ships its weights: 16 MB of static word vectors, mostly English.
 It knows what words are about. It does not know their order, and hardly tells a statement from its opposite."""
@@ -24,13 +24,13 @@ REMEDY = (
 
 
 def installed() -> bool:
-    """Whether the model is here. Imports nothing."""
+    """Tell whether the model is here. Imports nothing."""
     return importlib.util.find_spec("wordllama") is not None
 
 
 def embedding_similarity(settings: config.EmbeddingSimilarity) -> Rule:
-    """The cosine of the two texts' vectors, 0 where they point apart. Raises `PermanentError` where the model is not
-    installed."""
+    """Give the cosine of the two texts' vectors, 0 where they point apart. Raises `PermanentError` where the model is
+    not installed."""
     model = _model()
 
     def rule(record: TransformedRecord) -> Opinion:

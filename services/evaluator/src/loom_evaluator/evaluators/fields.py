@@ -1,4 +1,4 @@
-"""What of a record an evaluator looks at."""
+"""Reads the part of a record that an evaluator looks at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_evaluator.evaluators.opinion import cannot_score
 
 
 def output_value(record: TransformedRecord, field: str | None) -> Any:
-    """The named output field; without a name the only field, else the whole output as JSON text."""
+    """Return the named output field; without a name the only field, else the whole output as JSON text."""
     output = record.result
     if field is not None:
         return _named(output, field, "output")
@@ -21,7 +21,7 @@ def output_value(record: TransformedRecord, field: str | None) -> Any:
 
 
 def single_value(record: TransformedRecord, field: str | None) -> Any:
-    """The named output field, or the only one. Raises `RecordError` where there are several to choose from."""
+    """Return the named output field, or the only one. Raises `RecordError` where there are several to choose from."""
     if field is None and len(record.result) != 1:
         fields = ", ".join(record.result) or "no field"
         raise cannot_score(f"the output has {fields}; name one as `field`")
@@ -29,7 +29,7 @@ def single_value(record: TransformedRecord, field: str | None) -> Any:
 
 
 def output_text(record: TransformedRecord, field: str | None) -> str:
-    """The output value as text. Raises `RecordError` where it is null."""
+    """Return the output value as text. Raises `RecordError` where it is null."""
     value = output_value(record, field)
     if value is None:
         raise cannot_score(f"the output field {_quoted(field)}is null; expected text")
@@ -37,12 +37,12 @@ def output_text(record: TransformedRecord, field: str | None) -> str:
 
 
 def reference_value(record: TransformedRecord, field: str) -> Any:
-    """The input field that holds what was expected."""
+    """Return the input field that holds what was expected."""
     return _named(record.input, field, "input")
 
 
 def input_text(record: TransformedRecord, field: str) -> str:
-    """An input field as text to judge by. Raises `RecordError` where it is missing, null or blank."""
+    """Return an input field as text to judge by. Raises `RecordError` where it is missing, null or blank."""
     value = reference_value(record, field)
     text = "" if value is None else text_of(value)
     if not text.strip():

@@ -1,4 +1,4 @@
-"""The evaluator `json_schema`."""
+"""Implements the evaluator `json_schema`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, 
 
 
 def json_schema(settings: config.JsonSchema) -> Rule:
-    """1 where the whole output, or the named field, fits the schema; else 0 with the first misfit.
+    """Give 1 where the whole output, or the named field, fits the schema; else 0 with the first misfit.
 
     Nothing is fetched: a `$ref` must lie within the schema. Raises `PermanentError` for what is no JSON Schema."""
     try:

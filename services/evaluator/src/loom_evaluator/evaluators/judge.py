@@ -1,4 +1,4 @@
-"""Arbiter's model, served by Loom: what its evaluators use of an `LLMClient`, over the journal.
+"""Implements Arbiter's model, served by Loom: what its evaluators use of an `LLMClient`, over the journal.
 
 `create_agent` is the one seam through which every one of its evaluators gets its model. Behind it, tokens, cost,
 cache, limits and breakers are Loom's; through Arbiter's own client one question takes some 14 ms of CPU."""
@@ -20,7 +20,7 @@ from loom_evaluator.evaluation_call import EvaluationCall
 
 @dataclass(frozen=True, slots=True)
 class JudgeClient:
-    """Where an evaluator's model is served, and how it is asked."""
+    """Says where an evaluator's model is served, and how it is asked."""
 
     endpoint: Endpoint
     timeout: float
@@ -30,7 +30,7 @@ class JudgeClient:
     max_tokens: int | None = None
 
     def call(self, *messages: ChatMessage, schema: Mapping[str, Any] | None = None) -> ModelCall:
-        """A question to be asked here."""
+        """Make a question to be asked here."""
         endpoint = self.endpoint
         return ModelCall(
             provider=endpoint.provider,
@@ -52,7 +52,7 @@ class JudgeClient:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts under the names that Arbiter reads."""
+    """Holds token counts under the names that Arbiter reads."""
 
     request_tokens: int
     response_tokens: int
@@ -65,13 +65,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What an agent's run gives."""
+    """Holds what an agent's run gives."""
 
     output: BaseModel
     took: Usage
 
     def usage(self) -> Usage:
-        """Tokens that the run newly paid for."""
+        """Return the tokens that the run newly paid for."""
         return self.took
 
 
@@ -86,7 +86,7 @@ class JudgeConfig:
         self.model = client.endpoint.model
 
     def create_agent(self, system_prompt: str, result_type: type[BaseModel]) -> Agent:
-        """What answers with a `result_type`."""
+        """Create what answers with a `result_type`."""
         return Agent(self._client, self._evaluation_call, system_prompt, result_type)
 
 
@@ -114,7 +114,7 @@ class Agent:
 
 
 class ResultShape(Shape):
-    """The shape of a pydantic model, its validators included: they say what no JSON Schema can."""
+    """Is the shape of a pydantic model, its validators included: they say what no JSON Schema can."""
 
     def __init__(self, result_type: type[BaseModel]) -> None:
         super().__init__(strict_schema(result_type.model_json_schema()))
@@ -135,12 +135,12 @@ class ResultShape(Shape):
 
 @lru_cache(maxsize=64)
 def shape_of(result_type: type[BaseModel]) -> ResultShape:
-    """The shape, made once for each type of result."""
+    """Return the shape, made once for each type of result."""
     return ResultShape(result_type)
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as endpoints that hold a model to one want it: every field named and required, no default, and
+    """Return the schema as endpoints that hold a model to one want it: every field named and required, no default, and
     nothing referred to. A default would be a confidence that nobody stated."""
     return cast("dict[str, Any]", _strict(schema, schema.get("$defs", {})))
 

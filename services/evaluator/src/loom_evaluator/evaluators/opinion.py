@@ -1,4 +1,4 @@
-"""What an evaluator says of one record, and the shape of every evaluator."""
+"""Describes what an evaluator says of one record, and the shape of every evaluator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Opinion(NamedTuple):
-    """A score in [0, 1], and why where it is not 1."""
+    """Holds a score in [0, 1], and why where it is not 1."""
 
     value: float
     explanation: str | None = None
@@ -35,7 +35,7 @@ ModelRule: TypeAlias = "Callable[[TransformedRecord, EvaluationCall], Awaitable[
 
 
 def no(explanation: str) -> Opinion:
-    """A score of 0, and why."""
+    """Give a score of 0, and why."""
     return Opinion(0.0, explanation)
 
 
@@ -45,7 +45,7 @@ def cannot_score(why: str) -> RecordError:
 
 
 def score_of(value: Any) -> float:
-    """`value` as a score. Raises `RecordError` for anything but a number in [0, 1]."""
+    """Read `value` as a score. Raises `RecordError` for anything but a number in [0, 1]."""
     if not isinstance(value, Real):
         raise cannot_score(f"the score is {shown(value)}; expected a number from 0 to 1")
     score = float(value)
@@ -55,7 +55,7 @@ def score_of(value: Any) -> float:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: as Python writes it where it is a JSON value, else its type alone."""
+    """Write a value for a message: as Python writes it where it is a JSON value, else its type alone."""
     try:
         return f"{plain(value)!r:.80}"
     except NoPlainValue:

@@ -1,4 +1,5 @@
-"""The evaluator `python`, a function of the user's own; and the evaluators of plugins, which build such a function."""
+"""Implements the evaluator `python`, a function of the user's own; and the evaluators of plugins, which build such a
+function."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def _opinion(answer: Any) -> Opinion:
 
 
 def _text(explanation: Any) -> str | None:
-    """The explanation as text: as JSON where it is another JSON value. Raises `RecordError` for anything else."""
+    """Write the explanation as text: as JSON where it is another JSON value. Raises `RecordError` for anything else."""
     if explanation is None or isinstance(explanation, str):
         return explanation
     try:

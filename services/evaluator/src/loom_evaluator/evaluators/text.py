@@ -1,4 +1,4 @@
-"""Evaluators of text: `exact_match`, `contains`, `regex`."""
+"""Implements evaluators of text: `exact_match`, `contains` and `regex`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, 
 
 
 def exact_match(settings: config.ExactMatch) -> Rule:
-    """1 where output and reference are equal. Values of two types are equal where their texts are, so that the
+    """Give 1 where output and reference are equal. Values of two types are equal where their texts are, so that the
     number 5 equals the `5` of a CSV file. Nothing is stripped."""
 
     def rule(record: TransformedRecord) -> Opinion:
@@ -26,7 +26,7 @@ def exact_match(settings: config.ExactMatch) -> Rule:
 
 
 def contains(settings: config.Contains) -> Rule:
-    """The share of the texts looked for that stand in the output."""
+    """Give the share of the texts looked for that stand in the output."""
 
     def rule(record: TransformedRecord) -> Opinion:
         wanted = list(settings.values)
@@ -46,7 +46,7 @@ def contains(settings: config.Contains) -> Rule:
 
 
 def regex(settings: config.Regex) -> Rule:
-    """1 where the pattern is found anywhere in the output. A search that takes too long is the record's error."""
+    """Give 1 where the pattern is found anywhere in the output. A search that takes too long is the record's error."""
     pattern = pattern_of(settings.pattern)
 
     def rule(record: TransformedRecord) -> Opinion:
@@ -57,7 +57,8 @@ def regex(settings: config.Regex) -> Rule:
 
 
 def _compared(record: TransformedRecord, field: str | None) -> Any:
-    """The named output field, or the only one, else the whole output, in which the order of fields is no difference."""
+    """Return the named output field, or the only one, else the whole output, in which the order of fields is no
+    difference."""
     return canonical(record.result) if field is None and len(record.result) != 1 else output_value(record, field)
 
 

@@ -1,3 +1,3 @@
-"""The quarantine's tables and the statements that write to them.
+"""Contains the quarantine's tables and the statements that write to them.
 
 Only the quarantine service imports it; others read through `loom_quarantine.queries`."""

@@ -1,4 +1,4 @@
-"""Transactions of the quarantine's database, and the classification of its errors."""
+"""Opens transactions of the quarantine's database, and classifies its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of quarantined records and of the records that replays took. The migrations create them."""
+"""Defines the tables of quarantined records and of the records that replays took. The migrations create them."""
 
 from __future__ import annotations
 

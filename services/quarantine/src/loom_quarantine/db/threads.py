@@ -1,4 +1,4 @@
-"""A record's thread: its copies that a run and that run's replays have quarantined, in order.
+"""Defines a record's thread: its copies that a run and that run's replays have quarantined, in order.
 
 A thread is named by the run that first quarantined the record (the origin) and the record's id."""
 
@@ -19,12 +19,12 @@ async def origin_of(connection: AsyncConnection, run_id: str) -> str:
 
 
 def taken_by_another(run_id: str | None = None) -> ColumnElement[bool]:
-    """Whether a replay other than `run_id` is processing the thread of a row of `quarantined_records`."""
+    """Tell whether a replay other than `run_id` is processing the thread of a row of `quarantined_records`."""
     return _holders(run_id).exists()
 
 
 def holder() -> ScalarSelect[str]:
-    """The replay that is processing the thread of a row of `quarantined_records`; null where none is."""
+    """Return the replay that is processing the thread of a row of `quarantined_records`; null where none is."""
     return _holders(None).limit(1).scalar_subquery()
 
 

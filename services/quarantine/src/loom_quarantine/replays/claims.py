@@ -19,7 +19,8 @@ from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED
 
 @dataclass(frozen=True, slots=True)
 class TakenPage:
-    """Rows of `quarantined_records` in the order of their ids, the next cursor, and whether these are the last."""
+    """Holds rows of `quarantined_records` in the order of their ids, the next cursor, and whether these are the
+    last."""
 
     rows: Sequence[Mapping[str, Any]]
     cursor: int | None

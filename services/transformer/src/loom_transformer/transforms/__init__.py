@@ -1,1 +1,1 @@
-"""How an output is made from an input: one file per type of transform."""
+"""Implements how an output is made from an input: one file per type of transform."""

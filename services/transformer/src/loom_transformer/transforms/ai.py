@@ -1,4 +1,4 @@
-"""`ai`: a prompt for each record, an answer of the declared shape for each prompt."""
+"""Implements `ai`, which makes a prompt for each record and asks for an answer of the declared shape."""
 
 from __future__ import annotations
 
@@ -105,14 +105,15 @@ class AiTransform:
         return outcomes
 
     def _judged(self, prompts: Mapping[str, str | RecordError], usage: Usage) -> dict[str, float]:
-        """What judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a model."""
+        """Return what judging each record will cost, in USD; nothing without a budget, or where no evaluator asks a
+        model."""
         if usage.budget is None or not self._judging.judges:
             return {}
         return {name: self._judging.of(name, text) for name, text in prompts.items() if isinstance(text, str)}
 
     async def _rendered(self, records: Sequence[ExtractedRecord]) -> list[str | RecordError]:
-        """The prompt of each record, in order, or why there is none. A template can compute for as long as it likes: it
-        does so in a thread, where a limit of time reaches it."""
+        """Render the prompt of each record, in order, or say why there is none. A template can compute for as long as
+        it likes: it does so in a thread, where a limit of time reaches it."""
         limit = min(self._patience, _RENDER_SECONDS)
         words = f"The prompt was not rendered within {limit:g} s: see its loops, and `timeouts.record`"
         return await self._threads.each(
@@ -128,8 +129,8 @@ class AiTransform:
     async def _together(
         self, payers: Sequence[Payer], prompts: Mapping[str, str | RecordError], attempt: Attempt
     ) -> dict[str, Part]:
-        """What shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none at all
-        where the model is away and others may answer."""
+        """Return what shared calls hold for the records, by id; nothing for those whose prompt cannot be made, and none
+        at all where the model is away and others may answer."""
         questions = [
             Question(self._call(self._endpoints[0], prompt, 0, payer.record_id), payer)
             for payer in payers
@@ -153,7 +154,7 @@ class AiTransform:
     async def _after(
         self, part: Part, took: float, payer: Payer, prompt: str | RecordError, attempt: Attempt
     ) -> TransformOutcome:
-        """The outcome of a record that shared a call."""
+        """Return the outcome of a record that shared a call."""
         if part.output is None or isinstance(prompt, RecordError):
             alone = await self._one(payer, prompt, 0, attempt)
             return replace(alone, seconds=alone.seconds + took, spent=alone.spent + part.spent)
@@ -199,7 +200,7 @@ class AiTransform:
         return await ask(self._models, call, payer, self._shape, self._reuse, self._patience, strict=self._strict)
 
     async def _remembered(self, payer: Payer, call: ModelCall) -> tuple[dict[str, Any] | None, str | None]:
-        """The last good answer for the record, and where it comes from."""
+        """Return the last good answer for the record, and where it comes from."""
         if self._remembers:
             for entry in await self._models.recall(self._pipeline, payer, call):
                 try:

@@ -1,4 +1,4 @@
-"""Which transform a plan means."""
+"""Chooses which transform a plan means."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Catalog:
         self._threads = threads or Threads()
 
     def transform_of(self, plan: Plan) -> Transform:
-        """The plan's transform. Blocks while it imports user code. Raises `PermanentError`, `UserCodeError`."""
+        """Return the plan's transform. Blocks while it imports user code. Raises `PermanentError`, `UserCodeError`."""
         config, folder = plan.pipeline.transform, self._project / plan.base
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)

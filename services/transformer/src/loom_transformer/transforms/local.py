@@ -1,4 +1,4 @@
-"""Outputs computed in this process: the shape check and the error handling that such transforms share."""
+"""Computes outputs in this process, with the shape check and the error handling that such transforms share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What keeps code that does not come back from holding everything up."""
+    """Limits code that does not come back, so that it does not hold everything up."""
 
     threads: Threads = field(default_factory=Threads)
     seconds: float = 120.0
@@ -38,7 +38,7 @@ class Bounds:
 
 
 class Computed:
-    """A synchronous function over the records of a batch, in one thread, so that the event loop stays free."""
+    """Computes a synchronous function over the records of a batch, in one thread, so that the event loop stays free."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Computed:
 
 
 class Awaited:
-    """An asynchronous function over the records of a batch, some at a time, on an event loop of its own."""
+    """Awaits an asynchronous function over the records of a batch, some at a time, on an event loop of its own."""
 
     risk = USER_CODE
 
@@ -128,13 +128,13 @@ class Awaited:
 
 
 def late(name: str, seconds: float) -> RecordError:
-    """The error of a record on which the function did not come back."""
+    """Return the error of a record on which the function did not come back."""
     return RecordError(f"{name} did not come back within {seconds:g} s; see `timeouts.record`", code=TIMEOUT)
 
 
 def output_of(value: Any, name: str, shape: Shape | None) -> dict[str, Any]:
-    """What a function returned, as JSON values (see `plain_values`). Raises `RecordError`, which names the field and
-    its type where a value has no JSON form."""
+    """Convert what a function returned to JSON values (see `plain_values`). Raises `RecordError`, which names the field
+    and its type where a value has no JSON form."""
     if not isinstance(value, Mapping):
         raise RecordError(f"{name} returned {type(value).__name__}, not a dict", code="transform_error")
     try:
@@ -147,7 +147,8 @@ def output_of(value: Any, name: str, shape: Shape | None) -> dict[str, Any]:
 
 
 def at_fault(error: BaseException, name: str) -> RecordError:
-    """The record's error for what a function raised. Loom's own verdicts about more than a record go on upwards."""
+    """Return the record's error for what a function raised. Loom's own verdicts about more than a record go on
+    upwards."""
     if isinstance(error, RecordError):
         return error
     if isinstance(error, TransientError | PermanentError):

@@ -1,5 +1,5 @@
-"""`python`, the user's own function, `def f(record: dict) -> dict`, sync or async; and the transforms of plugins, which
-build such a function."""
+"""Implements `python`, the user's own function, `def f(record: dict) -> dict`, sync or async; and the transforms of
+plugins, which build such a function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from loom_transformer.transforms.local import Awaited, Bounds, Computed
 
 
 def python_transform(reference: str, folder: Path, shape: Shape | None, bounds: Bounds | None = None) -> Transform:
-    """The function `module:name`. Raises `UserCodeError`."""
+    """Load the function `module:name`. Raises `UserCodeError`."""
     return _transform(reference, load_function(reference, folder), shape, bounds)
 
 

@@ -1,4 +1,4 @@
-"""`scorer`: a local model over one text field. Loaded once per worker, whatever the number of runs."""
+"""Implements `scorer`, a local model over one text field. Loaded once per worker, whatever the number of runs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ BUILTIN: dict[str, Callable[[], Score]] = {"vader": vader}
 
 
 class Scorers:
-    """Loaded scorers by reference and folder. A class is made into one instance."""
+    """Keeps loaded scorers by reference and folder. A class is made into one instance."""
 
     def __init__(self) -> None:
         self._loaded: dict[tuple[str, Path], Score] = {}
         self._lock = threading.Lock()
 
     def get(self, reference: str, folder: Path) -> Score:
-        """`vader`, or `module:name` of a function, or of a class whose instances are called. Raises `UserCodeError`."""
+        """Load `vader`, or `module:name` of a function, or of a class whose instances are called. Raises
+        `UserCodeError`."""
         with self._lock:
             key = (reference, folder)
             if key not in self._loaded:
@@ -63,7 +64,7 @@ def _load(reference: str, folder: Path) -> Score:
 def scorer_transform(
     reference: str, field: str, score: Score, shape: Shape | None, bounds: Bounds | None = None
 ) -> Transform:
-    """`score` over the text in `field`."""
+    """Apply `score` to the text in `field`."""
 
     def of_record(data: dict[str, Any]) -> Any:
         if field not in data:

@@ -1,4 +1,4 @@
-"""The lexicon model `vader`: sentiment of short English texts, without a server or a key.
+"""Implements the lexicon model `vader`: sentiment of short English texts, without a server or a key.
 
 Hutto, C.J. & Gilbert, E.E. (2014): VADER, a parsimonious rule-based model for sentiment analysis of social media
 text. Its authors' thresholds: positive from compound 0.05 up, negative from -0.05 down."""
@@ -15,7 +15,7 @@ FIELDS = ("sentiment", "confidence", "compound")
 
 
 def vader() -> Callable[[str], dict[str, Any]]:
-    """A function of a text: `sentiment`, `confidence` (0 to 1) and `compound` (-1 to 1)."""
+    """Load a function of a text: `sentiment`, `confidence` (0 to 1) and `compound` (-1 to 1)."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
@@ -28,7 +28,7 @@ def vader() -> Callable[[str], dict[str, Any]]:
 
 
 def label(compound: float) -> str:
-    """The label of a compound score. Both thresholds are inclusive."""
+    """Return the label of a compound score. Both thresholds are inclusive."""
     if compound >= POSITIVE_FROM:
         return "positive"
     return "negative" if compound <= NEGATIVE_FROM else "neutral"

@@ -1,4 +1,4 @@
-"""`loom list`, `loom status`, `loom history`, `loom lineage`: looking, without starting anything."""
+"""Implements `loom list`, `loom status`, `loom history` and `loom lineage`, which read run state and start nothing."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _runs(replays: Sequence[ReplayOf]) -> str:
 
 
 def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Files and registered pipelines, joined by name."""
+    """Join files and registered pipelines by name."""
     from loom.project import catalog
 
     nothing = dict.fromkeys(("last_run", "last_status", "last_started_at"))

@@ -1,4 +1,4 @@
-"""`loom cache`: what the journal of model calls holds, and forgetting it."""
+"""Implements `loom cache`, which shows what the journal of model calls holds, and deletes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom config`: making, showing, checking and changing `loom.yaml`."""
+"""Implements `loom config`, which makes, shows, checks and changes `loom.yaml`."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _rows(config: LoomConfig) -> list[dict[str, Any]]:
 
 
 def _from_environment() -> list[dict[str, Any]]:
-    """`LOOM_*` variables that outweigh the file."""
+    """List the `LOOM_*` variables that outweigh the file."""
     from loom_common.domain.values.urls import redacted
 
     names = ("BUS_URL", "STATE_URL", "JOURNAL_URL", "PAYLOADS_URL", "LOG_LEVEL", "PROJECT_DIR", "CREDENTIAL_PREFIX")

@@ -1,4 +1,4 @@
-"""`loom cost`: what runs cost, and what one would cost."""
+"""Implements `loom cost`, which shows what runs cost, and what one would cost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Span(StrEnum):
-    """`--aggregate-by`."""
+    """Lists the values of `--aggregate-by`."""
 
     DAY = "day"
     WEEK = "week"
@@ -199,7 +199,7 @@ def _shares(shares: Mapping[str, float] | None) -> str:
 
 
 def _name(target: str, config: LoomConfig) -> str:
-    """The pipeline's name, also where its file is given."""
+    """Return the pipeline's name, also where its file is given."""
     from loom.project import catalog
 
     if Path(target).suffix not in (".yaml", ".yml"):

@@ -1,4 +1,4 @@
-"""A run seen from the command line: followed to its end, or to the person's Ctrl-C."""
+"""Follows a run from the command line, to its end or to the person's Ctrl-C."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ async def carry_out(
 
 
 async def _followed(session: Session, run_id: str, screen: progress.Display) -> tuple[RunFinished | None, str | None]:
-    """The end of a run; where it was paused instead, None and the reason, if it was Loom that paused it."""
+    """Return the end of a run; where it was paused instead, return None and the reason, if it was Loom that paused
+    it."""
     from loom.cli.output.waits import Waits
     from loom_common.contracts.v1 import RunFinished
 

@@ -1,4 +1,4 @@
-"""`loom init`: a pipeline to begin with."""
+"""Implements `loom init`, which writes a pipeline to begin with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom.cli.options.common import Verbose
 
 
 class Template(StrEnum):
-    """`--template`."""
+    """Lists the values of `--template`."""
 
     BASIC = "basic"
     RAG = "rag"

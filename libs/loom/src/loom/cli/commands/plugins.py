@@ -1,4 +1,4 @@
-"""`loom plugins`: what can be named in a pipeline here, and which package it comes from."""
+"""Implements `loom plugins`, which shows what can be named in a pipeline here, and which package it comes from."""
 
 from __future__ import annotations
 

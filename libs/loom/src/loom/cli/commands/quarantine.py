@@ -1,4 +1,4 @@
-"""`loom quarantine`: the records that did not get through, and what to do about them."""
+"""Implements `loom quarantine`, which shows the records that did not get through, and what to do about them."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _number(text: str) -> float:
 
 
 def _names(config: LoomConfig, meant: RecordFilter) -> tuple[str, ...]:
-    """The ids of the records chosen. Raises `ConfigurationError` where there are none."""
+    """Return the ids of the records chosen. Raises `ConfigurationError` where there are none."""
     from loom.cli.commands import follow, state
     from loom_common.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""`loom quarantine retry`: a replay, or what is said where there is nothing to run again."""
+"""Implements `loom quarantine retry`, which starts a replay, or says why there is nothing to run again."""
 
 from __future__ import annotations
 

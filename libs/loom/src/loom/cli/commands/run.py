@@ -1,4 +1,4 @@
-"""`loom run`, `loom resume`, `loom cancel`."""
+"""Implements `loom run`, `loom resume` and `loom cancel`."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def cancel(run_id: RunId, *, common: Common) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that may begin."""
+    """Holds a run that may begin."""
 
     request: RunRequest
     loaded: LoadedPipeline | None
@@ -177,7 +177,7 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, s
 
 
 def params_of(pairs: list[str]) -> dict[str, str]:
-    """`KEY=VALUE` as a mapping. Raises `typer.BadParameter`."""
+    """Read `KEY=VALUE` options as a mapping. Raises `typer.BadParameter`."""
     wrong = [pair for pair in pairs if "=" not in pair or pair.startswith("=")]
     if wrong:
         raise typer.BadParameter(f"'{wrong[0]}' is not KEY=VALUE", param_hint="--param")
@@ -185,7 +185,7 @@ def params_of(pairs: list[str]) -> dict[str, str]:
 
 
 def limits_of(pairs: list[str]) -> dict[str, str]:
-    """`NAME=LIMIT` as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
+    """Read `NAME=LIMIT` options as a mapping, like the `fail_on` of a pipeline. Raises `typer.BadParameter`."""
     from loom_common.domain.definition.fail_on import COUNTS, Allowed
 
     limits = {}

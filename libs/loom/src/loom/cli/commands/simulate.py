@@ -1,4 +1,4 @@
-"""`loom simulate-model`: a provider without a model, for trying things without a key."""
+"""Implements `loom simulate-model`, which starts a provider without a model, for trying things without a key."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def _serve(server: SimulatedModel, host: str, port: int) -> None:
 
 
 def _seconds(text: str) -> float:
-    """`300ms`, `2s`, `1.5s`. Raises `typer.BadParameter`."""
+    """Read a duration such as `300ms`, `2s` or `1.5s`. Raises `typer.BadParameter`."""
     number, unit = (text[:-2], 1000.0) if text.endswith("ms") else (text.removesuffix("s"), 1.0)
     try:
         seconds = float(number) / unit
@@ -113,7 +113,7 @@ def _seconds(text: str) -> float:
 
 
 def _share(text: str) -> tuple[str, float]:
-    """`429=0.05`. Raises `typer.BadParameter`."""
+    """Read a share such as `429=0.05`. Raises `typer.BadParameter`."""
     from loom_ai.simulated.server import FAULTS
 
     name, _, share = text.partition("=")

@@ -1,4 +1,4 @@
-"""What commands ask of the run state before and beside a run."""
+"""Reads what commands ask of the run state before and beside a run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 async def ask(config: LoomConfig, question: Callable[[Views], Awaitable[T]]) -> T:
-    """The answer of the run state to one question."""
+    """Return the answer of the run state to one question."""
     async with opened(config) as views:
         return await question(views)
 
 
 @asynccontextmanager
 async def opened(config: LoomConfig) -> AsyncIterator[Views]:
-    """The run state of the configured mode. Raises `ConfigurationError` where a cluster's is not known."""
+    """Open the run state of the configured mode. Raises `ConfigurationError` where a cluster's is not known."""
     from loom.views import open_views
 
     state = config.settings().state.url.get_secret_value()
@@ -37,7 +37,8 @@ async def opened(config: LoomConfig) -> AsyncIterator[Views]:
 
 
 async def registered_names(config: LoomConfig, target: str) -> list[str]:
-    """Pipelines that have run here. A cluster knows its own: what it is asked for by name counts as registered."""
+    """List the pipelines that have run here. A cluster knows its own: what it is asked for by name counts as
+    registered."""
     if config.distributed:
         return [target]
     return [row.name for row in await ask(config, lambda views: views.pipelines())]

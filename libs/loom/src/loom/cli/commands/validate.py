@@ -1,4 +1,4 @@
-"""`loom validate`: every mistake at once, and whether what a pipeline needs is there."""
+"""Implements `loom validate`, which reports every mistake at once, and whether what a pipeline needs is there."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def print_dry_run(found: LoadedPipeline | str, form: Format) -> None:
 
 
 def summary(loaded: LoadedPipeline) -> str:
-    """A pipeline in one line: what transforms, how many evaluators judge, by which gate."""
+    """Describe a pipeline in one line: what transforms, how many evaluators judge, by which gate."""
     pipeline = loaded.pipeline
     transform, evaluate = pipeline.transform, pipeline.evaluate
     what = transform.made_by

@@ -1,4 +1,4 @@
-"""The options that several commands share, spelled once."""
+"""Defines the options that several commands share, each in one place."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ Cluster = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every command that looks at runs can be told."""
+    """Holds the options that every command that looks at runs has."""
 
     cluster: Cluster = False
     config: ConfigPath = None
     verbose: Verbose = False
 
     def configuration(self) -> LoomConfig:
-        """The project's configuration, as the options say."""
+        """Return the project's configuration, as the options say."""
         config = configuration(self.config)
         return config.for_cluster() if self.cluster else config
 
     @property
     def flags(self) -> str:
-        """What a command that is suggested needs besides."""
+        """Return the options that a command that is suggested needs besides."""
         return " --cluster" if self.cluster else ""
 
 
 def configuration(path: Path | None) -> LoomConfig:
-    """The project's configuration."""
+    """Return the project's configuration."""
     from loom.project.config import LoomConfig
 
     return LoomConfig.load(path)

@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def grouped(command: Callable[..., R]) -> Callable[..., R]:
-    """The command as Typer reads it: in place of each keyword that is a dataclass stand that one's fields.
+    """Return the command as Typer reads it: in place of each keyword that is a dataclass stand that one's fields.
 
     The fields are annotated as options are, and have defaults."""
     hints = get_type_hints(command, include_extras=True)

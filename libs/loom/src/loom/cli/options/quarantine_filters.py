@@ -1,4 +1,4 @@
-"""The options that choose quarantined records, spelled once."""
+"""Defines the options that choose quarantined records, each in one place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RecordIds = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByCause:
-    """Why they were kept back."""
+    """Holds the options that choose records by why they were kept back."""
 
     stage: AtStage = None
     reason: ForReason = None
@@ -47,7 +47,7 @@ class ByCause:
 
     @property
     def by_cause(self) -> bool:
-        """Whether any is asked for."""
+        """Tell whether any is asked for."""
         return any(each is not None for each in (self.stage, self.reason, self.evaluator))
 
     def _chosen(self, *, pipeline: str | None, run_id: str | None, names: str | None, unresolved: bool) -> RecordFilter:
@@ -71,44 +71,44 @@ class ByCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Which(ByCause):
-    """Of all that are kept."""
+    """Holds the options that choose among all the records that are kept."""
 
     pipeline: OfPipeline = None
     run_id: OfRun = None
     unresolved: Unresolved = False
 
     def chosen(self) -> RecordFilter:
-        """What the options mean."""
+        """Return the filter that the options mean."""
         return self._chosen(pipeline=self.pipeline, run_id=self.run_id, names=None, unresolved=self.unresolved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfOneRun(ByCause):
-    """Of those of one run."""
+    """Holds the options that choose among the records of one run."""
 
     record_ids: RecordIds = None
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is asked for, so that all of them are meant."""
+        """Tell whether nothing is asked for, so that all of them are meant."""
         return self.record_ids is None and not self.by_cause
 
     def of(self, run_id: str) -> RecordFilter:
-        """What the options mean, also of those that are resolved."""
+        """Return the filter that the options mean, also of those that are resolved."""
         return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=False)
 
     def waiting_of(self, run_id: str) -> RecordFilter:
-        """What the options mean, of those that still wait."""
+        """Return the filter that the options mean, of those that still wait."""
         return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=True)
 
 
 def _ids_of(text: str | None) -> tuple[str, ...] | None:
-    """`a,b` as ids; None where none are named."""
+    """Read `a,b` as ids; return None where none are named."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
 
 
 def pairs_of(texts: list[str], option: str) -> dict[str, str]:
-    """`NAME=VALUE`, several times. Raises `typer.BadParameter`."""
+    """Read `NAME=VALUE`, which may be given several times. Raises `typer.BadParameter`."""
     wrong = [text for text in texts if not text.partition("=")[1] or text.startswith("=")]
     if wrong:
         raise typer.BadParameter(f"'{wrong[0]}' is not NAME=VALUE", param_hint=option)

@@ -1,3 +1,3 @@
-"""How results, progress and tables are printed, for people and for programs.
+"""Prints results, progress and tables, for people and for programs.
 
 Only the commands come in here."""

@@ -1,4 +1,4 @@
-"""Quarantined records as a file."""
+"""Writes quarantined records to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a result is printed."""
+"""Prints a result as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Format(StrEnum):
-    """`--format`."""
+    """Lists the values of `--format`."""
 
     TABLE = "table"
     JSON = "json"

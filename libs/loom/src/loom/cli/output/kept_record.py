@@ -1,4 +1,4 @@
-"""One quarantined record on the terminal."""
+"""Shows one quarantined record on the terminal."""
 
 from __future__ import annotations
 

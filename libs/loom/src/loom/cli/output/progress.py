@@ -40,11 +40,11 @@ class Display(Protocol):
         ...
 
     def show(self, progress: RunProgress) -> None:
-        """The next word on the run."""
+        """Show the next progress of the run."""
         ...
 
     def waits(self, text: str) -> None:
-        """What the run waits for. Said again every few seconds, counting down."""
+        """Show what the run waits for. Said again every few seconds, counting down."""
         ...
 
     def note(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Silent:
 
 
 class Lines(Silent):
-    """Plain lines."""
+    """Shows a run as plain lines."""
 
     def __init__(self, console: Console, pace: RunRates) -> None:
         self._console = console
@@ -105,7 +105,7 @@ class Lines(Silent):
 
 
 class LiveDisplay(Silent):
-    """One line per stage that moves, cost and notices below."""
+    """Shows a run as one line for each stage that moves, with cost and notices below."""
 
     def __init__(self, console: Console, pace: RunRates) -> None:
         self._console = console
@@ -148,7 +148,7 @@ class LiveDisplay(Silent):
 def picture(
     title: str, progress: RunProgress, pace: RunRates, since: float, note: str | None, symbols: Symbols
 ) -> RenderableType:
-    """What the live display shows `since` seconds after `progress`."""
+    """Return what the live display shows `since` seconds after `progress`."""
     elapsed = progress.elapsed + since
     head = Table.grid(expand=True, padding=(0, 1))
     head.add_column(ratio=1, no_wrap=True)
@@ -168,7 +168,7 @@ def picture(
 
 
 def line(progress: RunProgress, pace: RunRates) -> str:
-    """The run at one moment, as one line of plain text."""
+    """Return the run at one moment, as one line of plain text."""
     goal = pace.goal(Stage.EXTRACT)
     furthest = next((stage for stage in (Stage.EVALUATE, Stage.TRANSFORM) if pace.done(stage)), Stage.EXTRACT)
     rate = pace.rate(furthest)

@@ -1,4 +1,4 @@
-"""How fast a run goes: the rate of each stage, and when it will be done. Pure: progress in, numbers out."""
+"""Computes how fast a run goes: the rate of each stage, and when it will be done. Pure: progress in, numbers out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEMORY = 5.0
 
 @dataclass(slots=True)
 class RunRates:
-    """Rates in records per second, smoothed over the last seconds.
+    """Holds rates in records per second, smoothed over the last seconds.
 
     `expected` is how many records the run will have, where that was known before it began."""
 
@@ -54,7 +54,7 @@ class RunRates:
         return self._rates.get(stage)
 
     def remaining(self, stage: Stage) -> float | None:
-        """Seconds until this stage is through; None where that cannot be known, or it is."""
+        """Return the seconds until this stage is through; None where that cannot be known, or it is."""
         rate, goal = self._rates.get(stage), self.goal(stage)
         if goal is None or not rate or rate < 0.01:
             return None

@@ -1,4 +1,4 @@
-"""What a run came to, for people. Programs get the same as JSON."""
+"""Shows people what a run came to. Programs get the same as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def print_report(report: Mapping[str, Any], console: Console, flags: str = "") -
 
 
 def render(report: Mapping[str, Any]) -> RenderableType:
-    """The report without the commands that may follow."""
+    """Return the report without the commands that may follow."""
     parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
@@ -41,7 +41,7 @@ def render(report: Mapping[str, Any]) -> RenderableType:
 
 
 def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str, str]]:
-    """The commands to look further, and what each tells."""
+    """Return the commands to look further, with what each tells."""
     run_id, name, records = report["run_id"], report["pipeline"], report["records"]
     kept = sum(records.get(what, 0) for what in ("rejected", "quarantined", "skipped"))
     commands = []
@@ -128,7 +128,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _unchanged(report: Mapping[str, Any]) -> str:
-    """Said of a place that may hold what somebody else put there, and nothing of this run."""
+    """Say of a place that it may hold what somebody else put there, and nothing of this run."""
     nothing = report["status"] in ("failed", "cancelled") and not report["records"].get("loaded")
     return "  (unchanged: this run put nothing there)" if nothing else ""
 
@@ -138,7 +138,7 @@ def _percentiles(seconds: Mapping[str, float | None]) -> str:
 
 
 def of_budget(budget: Mapping[str, float] | None) -> str | None:
-    """A run's budget in words; None without one."""
+    """Return a run's budget in words; None without one."""
     if budget is None:
         return None
     limit, spent = budget["limit"], budget["spent"]
@@ -146,7 +146,7 @@ def of_budget(budget: Mapping[str, float] | None) -> str | None:
 
 
 def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
-    """What was estimated, and how far off it was; None without an estimate."""
+    """Return what was estimated, and how far off it was; None without an estimate."""
     if estimate is None:
         return None
     words = f"{terminal.money(estimate['cost'])} for {counted(estimate['records'], 'record')}"
@@ -156,13 +156,13 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
 
 
 def of_second(report: Mapping[str, Any]) -> str | None:
-    """How many records are in the second destination; None where there are none."""
+    """Return how many records are in the second destination; None where there are none."""
     number = report["records"].get("second", 0)
     return f"{counted(number, 'record')} of those loaded went to `load.fallback`" if number else None
 
 
 def of_staged(report: Mapping[str, Any]) -> str | None:
-    """What lies beside the destination, and what can be done about it; None where nothing does."""
+    """Return what lies beside the destination, and what can be done about it; None where nothing does."""
     number, run_id = report["records"].get("staged", 0), report["run_id"]
     if not number:
         return None
@@ -182,7 +182,7 @@ def of_sample(report: Mapping[str, Any]) -> str | None:
 
 
 def why_kept(report: Mapping[str, Any]) -> RenderableType:
-    """The reasons why records were kept back, the most frequent first, each with a record to look at."""
+    """Return the reasons why records were kept back, the most frequent first, each with a record to look at."""
     rows = []
     for each in report["reasons"]:
         like = "" if each["alike"] else "e.g. "
@@ -204,7 +204,7 @@ def _unknown_prices(report: Mapping[str, Any]) -> list[str]:
 
 
 def _estimated(report: Mapping[str, Any]) -> str | None:
-    """How many calls are charged by an estimate, and why; None for none."""
+    """Return how many calls are charged by an estimate, and why; None for none."""
     count = sum(each.get("estimated", 0) for each in report.get("spending", ()))
     if not count:
         return None

@@ -1,4 +1,4 @@
-"""The first rows that a sample loaded, as its report shows them."""
+"""Shows the first rows that a sample loaded, in its report."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _for_good = False
 
 
 def stream() -> TextIO:
-    """Where a command's result goes."""
+    """Return the stream that a command's result goes to."""
     return _own or sys.stdout
 
 
@@ -67,8 +67,8 @@ class _Command(TyperCommand):
 
 
 class App(typer.Typer):
-    """Commands whose results have stdout for themselves. Help is printed before a command begins."""
+    """Is an application whose commands have stdout for their results alone. Help is printed before a command begins."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
-        """As Typer's."""
+        """Register a command, as Typer's `command` does."""
         return super().command(name, **{"cls": _Command, **settings})

@@ -16,7 +16,7 @@ __all__ = ["Among", "Column", "print_rows"]
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """What the rows are a part of, where there may be more of them."""
+    """Tells what the rows are a part of, where there may be more of them."""
 
     total: int
     noun: str

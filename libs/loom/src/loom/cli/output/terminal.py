@@ -1,4 +1,5 @@
-"""Two streams: results on stdout, everything else on stderr. Both survive a terminal that knows ASCII only."""
+"""Separates two streams: results go to stdout, and everything else goes to stderr. Both survive a terminal that knows
+ASCII only."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ __all__ = [
 
 
 class Trimmed:
-    """Something to print whose lines end with their last letter: tables fill theirs up with blanks."""
+    """Prints something so that no line ends with the blanks by which tables fill theirs up."""
 
     def __init__(self, whole: RenderableType) -> None:
         self._whole = whole
@@ -38,7 +39,7 @@ class Trimmed:
 
 
 def stdout() -> Console:
-    """For results."""
+    """Open the console for results."""
     return streams.console_on(output_stdout.stream())
 
 
@@ -48,7 +49,7 @@ def stderr() -> Console:
 
 
 def print_json(document: Any) -> None:
-    """The one document of `--format json`: indented for people, times as ISO 8601."""
+    """Print the one document of `--format json`: indented for people, times as ISO 8601."""
     streams.write_json(document, output_stdout.stream())
 
 

@@ -1,4 +1,4 @@
-"""What a run waits for, said every few seconds while it does, with the seconds that are left."""
+"""Prints every few seconds what a run waits for, with the seconds that are left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECONDS_BETWEEN = 5.0
 
 
 class Waits:
-    """Of one run. Told of each notice; `say` shows a line."""
+    """Follows what one run waits for. Told of each notice; `say` shows a line."""
 
     def __init__(self, say: Callable[[str], None], seconds: float = SECONDS_BETWEEN) -> None:
         self._say = say
@@ -22,7 +22,7 @@ class Waits:
         self._changed = asyncio.Event()
 
     def heard(self, notice: str | None) -> None:
-        """What the run says of itself now. A new notice is said at once."""
+        """Take what the run says of itself now. A new notice is said at once."""
         if notice != self._notice:
             self._notice = notice
             self._changed.set()

@@ -1,4 +1,4 @@
-"""What the pipeline does with each record."""
+"""Does what the pipeline does with each record."""
 
 
 def tidy(record: dict[str, str]) -> dict[str, str | int]:

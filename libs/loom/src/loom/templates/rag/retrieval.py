@@ -1,4 +1,4 @@
-"""Retrieval without a model: the passage that shares the most telling words with the question."""
+"""Retrieves without a model: it finds the passage that shares the most telling words with the question."""
 
 import math
 import re
@@ -16,7 +16,7 @@ FREQUENCY = Counter(word for passage in PASSAGES for word in words(passage))
 
 
 def answer(record: dict[str, str]) -> dict[str, str | float]:
-    """The best passage; words that stand in few passages count more."""
+    """Return the best passage; words that stand in few passages count more."""
     asked = words(record["question"])
 
     def likeness(passage: str) -> float:

@@ -1,4 +1,4 @@
-"""A reservation ledger in memory, for tests and for runs in a single process."""
+"""Implements a reservation ledger in memory, for tests and for runs in a single process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loom_common.ports.clock import Clock, SystemClock
 
 
 class MemoryBudgets:
-    """A `BudgetLedger` in dictionaries. `sibling` returns the same ledger for another holder."""
+    """Is a `BudgetLedger` in dictionaries. `sibling` returns the same ledger for another holder."""
 
     def __init__(self, clock: Clock | None = None, shared: MemoryBudgets | None = None) -> None:
         self.lease = LEASE_SECONDS

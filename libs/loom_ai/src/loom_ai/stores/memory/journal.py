@@ -1,4 +1,4 @@
-"""A journal in memory, for tests and for runs that keep nothing after they end."""
+"""Implements a journal in memory, for tests and for runs that keep nothing after they end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loom_ai.stores.sql.sums import Sums, to_be_cleared
 
 
 class MemoryJournal:
-    """A `Journal` in a dictionary."""
+    """Is a `Journal` in a dictionary."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}

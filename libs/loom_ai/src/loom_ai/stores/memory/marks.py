@@ -1,4 +1,4 @@
-"""Batch marks in memory, for tests and for runs that keep nothing after they end."""
+"""Keeps batch marks in memory, for tests and for runs that keep nothing after they end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loom_common.domain.marks import Mark
 
 
 class MemoryMarks:
-    """A `Marks` store in a dictionary."""
+    """Is a `Marks` store in a dictionary."""
 
     def __init__(self) -> None:
         self._marks: dict[str, Mark] = {}

@@ -1,4 +1,4 @@
-"""Rate limit buckets in Redis, by the clock of Redis.
+"""Keeps rate limit buckets in Redis, by the clock of Redis.
 
 Each bucket is changed by one script, so that no two workers are given the same slot."""
 
@@ -48,7 +48,7 @@ return string.format('%.6f', math.max(0, paused - now))
 
 
 class RedisBuckets(RedisStore):
-    """`Buckets` with one hash per bucket, which expires two minutes after its last use matters."""
+    """Keeps `Buckets` with one hash per bucket, which expires two minutes after its last use matters."""
 
     _what = "limits"
 

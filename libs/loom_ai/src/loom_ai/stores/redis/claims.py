@@ -32,7 +32,7 @@ return 0
 
 
 class RedisClaims(RedisStore):
-    """`Claims` with one key per claim, which expires with its lease."""
+    """Keeps `Claims` with one key per claim, which expires with its lease."""
 
     _what = "claims"
 

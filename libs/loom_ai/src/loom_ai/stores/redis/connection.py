@@ -1,4 +1,4 @@
-"""The connection that all stores in Redis share: how it is opened, its time limits and its errors."""
+"""Opens the connection that all stores in Redis share, with its time limits and its errors."""
 
 from __future__ import annotations
 

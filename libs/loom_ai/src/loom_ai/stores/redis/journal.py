@@ -1,4 +1,4 @@
-"""The journal in Redis, which all replicas share.
+"""Keeps the journal in Redis, which all replicas share.
 
 Losing it costs money but no record: an error of Redis counts as an entry that is not there."""
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class RedisJournal(RedisStore):
-    """A `Journal` that continues without Redis when it must, and logs that once a minute."""
+    """Is a `Journal` that continues without Redis when it must, and logs that once a minute."""
 
     _what = "journal"
 

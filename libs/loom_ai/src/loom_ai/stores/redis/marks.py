@@ -1,4 +1,4 @@
-"""Batch marks in Redis, beside the journal. Losing them costs isolation, but no record."""
+"""Keeps batch marks in Redis, beside the journal. Losing them costs isolation, but no record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = "loom:mark:"
 
 
 class RedisMarks(RedisStore):
-    """`Marks` with one key per batch. Only one worker has a batch at a time, so a read and a write need no
+    """Keeps `Marks` with one key per batch. Only one worker has a batch at a time, so a read and a write need no
     transaction."""
 
     _what = "marks"

@@ -1,4 +1,5 @@
-"""Rate limit buckets in a table, each changed by one statement. Postgres uses its own clock, SQLite the machine's."""
+"""Keeps rate limit buckets in a table, each changed by one statement. Postgres uses its own clock, SQLite the
+machine's."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _DIALECTS = {
 
 
 class SqlBuckets:
-    """`Buckets` with an engine of its own. The migrations must have created the table."""
+    """Keeps `Buckets` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""The reservation ledger in tables.
+"""Keeps the reservation ledger in tables.
 
 A transaction writes its run's row first and so locks it until it ends. Two replicas therefore cannot spend the same
 money."""
@@ -43,7 +43,7 @@ _AT_ONCE = 500
 
 
 class SqlBudgets:
-    """A `BudgetLedger` with an engine of its own. The migrations must have created the tables."""
+    """Is a `BudgetLedger` with an engine of its own. The migrations must have created the tables."""
 
     def __init__(
         self, engine: AsyncEngine, place: str, clock: Clock | None = None, lease: float = LEASE_SECONDS

@@ -16,7 +16,7 @@ _NOW = sa.func.clock_timestamp()
 
 
 class SqlClaims:
-    """`Claims` with an engine of its own. The migrations must have created the table."""
+    """Keeps `Claims` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine

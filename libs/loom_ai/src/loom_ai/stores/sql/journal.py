@@ -1,4 +1,4 @@
-"""The journal in a table of either database. A group of entries is one transaction."""
+"""Keeps the journal in a table of either database. A group of entries is one transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loom_common.errors import DependencyUnavailable, PermanentError
 
 
 class SqlJournal:
-    """A `Journal` with an engine of its own. The migrations must have created the table."""
+    """Is a `Journal` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine

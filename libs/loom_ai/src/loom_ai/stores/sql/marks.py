@@ -1,4 +1,4 @@
-"""Batch marks in a table beside the journal's. Committed marks outlive the process.
+"""Keeps batch marks in a table beside the journal's. Committed marks outlive the process.
 
 Batches that begin or end at the same time share a transaction."""
 
@@ -25,7 +25,7 @@ _KEPT = dt.timedelta(days=7)
 
 
 class SqlMarks:
-    """`Marks` with an engine of its own. The migrations must have created the table."""
+    """Keeps `Marks` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str, clock: Clock | None = None) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""The journal in Postgres, which all replicas share."""
+"""Keeps the journal in Postgres, which all replicas share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal in a SQLite file. Committed entries outlive the process."""
+"""Keeps the journal in a SQLite file. Committed entries outlive the process."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The bus on RabbitMQ. No other package imports an AMQP client.
+"""Implements the bus on RabbitMQ. No other package imports an AMQP client.
 
 The composition root imports it; other packages use `loom_common.ports.bus`."""

@@ -1,4 +1,4 @@
-"""The bus on RabbitMQ (3.10 and 4.x)."""
+"""Implements the bus on RabbitMQ (3.10 and 4.x)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONNECT_WITHIN = 10.0
 
 
 class AmqpBus:
-    """A bus with two connections.
+    """Implements the bus with two connections to RabbitMQ.
 
     Under a memory alarm RabbitMQ stops reading from a connection that publishes; acknowledgements on the same
     connection would not arrive."""

@@ -1,4 +1,4 @@
-"""A channel to publish on, and the result of each message."""
+"""Provides a channel to publish on, and the result of each message."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ def cancelled_by_us() -> bool:
 
 
 class AmqpConnection:
-    """A connection. `place` is its address without secrets."""
+    """Keeps a connection to the broker, which is opened again when it is lost. `place` is its address without
+    secrets."""
 
     def __init__(self, connection: RobustConnection, place: str) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""A message from RabbitMQ, and its acknowledgement."""
+"""Defines a message from RabbitMQ, and its acknowledgement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DELIVERY_COUNT = "x-delivery-count"
 
 
 class AmqpDelivery:
-    """A delivered message, which the broker takes back when its channel is closed."""
+    """Represents a delivered message, which the broker takes back when its channel is closed."""
 
     __slots__ = (
         "_channel",

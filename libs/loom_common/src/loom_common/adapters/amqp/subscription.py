@@ -26,7 +26,7 @@ LONGEST_PAUSE = 5.0
 
 
 class AmqpSubscription:
-    """One channel with one consumer, and a task that renews whichever of them is lost.
+    """Runs one channel with one consumer, and a task that renews whichever of them is lost.
 
     `restore` declares the queue again if this process declared it before, and returns whether it did."""
 

@@ -45,7 +45,7 @@ def arguments_of(queue: Queue) -> dict[str, Any]:
 
 
 class AmqpTopology:
-    """What one connection declared, so that it can declare it again."""
+    """Remembers what one connection declared, so that it can declare it again."""
 
     def __init__(self, link: AmqpConnection, patience: float) -> None:
         self._link = link

@@ -15,7 +15,7 @@ SILENCE_SECONDS = 0.3
 
 
 class UnackedWindow:
-    """The window of one consumer."""
+    """Limits the unacknowledged messages of one consumer."""
 
     def __init__(self, size: int) -> None:
         self._size = size

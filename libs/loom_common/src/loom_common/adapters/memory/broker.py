@@ -1,4 +1,4 @@
-"""A broker in this process: exchanges, bindings and queues, which its buses share."""
+"""Implements a broker in this process: exchanges, bindings and queues, which its buses share."""
 
 from __future__ import annotations
 

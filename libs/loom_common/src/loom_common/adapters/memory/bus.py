@@ -1,4 +1,4 @@
-"""The bus within one process, with the same contract as RabbitMQ."""
+"""Implements the bus within one process, with the same contract as RabbitMQ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.ports.clock import Clock
 
 
 class MemoryBus:
-    """A connection to a broker in this process.
+    """Is a connection to a broker in this process.
 
     Buses with the same `MemoryBroker` exchange messages. Without one, the bus has a broker of its own, whose messages
     end with the process; `clock` times its retry queues."""

@@ -1,4 +1,4 @@
-"""A queue in this process: messages in order, delivered to its consumers in turn, and returned to their old
+"""Implements a queue in this process: messages in order, delivered to its consumers in turn, and returned to their old
 positions."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _order = count()
 
 @dataclass(slots=True)
 class Entry:
-    """A message in a queue. `order` is its position, which it keeps when it is returned."""
+    """Describes a message in a queue. `order` is its position, which it keeps when it is returned."""
 
     wire: Wire
     exchange: str
@@ -35,7 +35,7 @@ class Entry:
 
 
 class Consumer(Protocol):
-    """A consumer of a queue."""
+    """Represents a consumer of a queue."""
 
     @property
     def has_room(self) -> bool:
@@ -48,7 +48,8 @@ class Consumer(Protocol):
 
 
 class MemoryQueue:
-    """Messages, the consumers that receive them in turn, and the handling of messages that were delivered too often."""
+    """Holds messages, the consumers that receive them in turn, and the handling of messages that were delivered too
+    often."""
 
     __slots__ = ("_bury", "_consumers", "_ready", "_returned", "name", "returns_to", "ttl")
 

@@ -1,4 +1,4 @@
-"""Deliveries and subscriptions of the in-process bus."""
+"""Implements deliveries and subscriptions of the in-process bus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loom_common.adapters.memory.queue import Entry, MemoryQueue
 
 
 class MemoryDelivery:
-    """A message that was delivered to a consumer."""
+    """Represents a message that was delivered to a consumer."""
 
     __slots__ = (
         "_entry",
@@ -52,7 +52,7 @@ class MemoryDelivery:
 
 
 class MemorySubscription:
-    """A consumer of one queue."""
+    """Represents a consumer of one queue."""
 
     def __init__(self, queue: MemoryQueue, prefetch: int) -> None:
         self._queue = queue

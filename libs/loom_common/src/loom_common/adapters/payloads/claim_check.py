@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 1.0
 
 
 class ClaimCheckBus(WrappedBus):
-    """A bus that passes everything on but large bodies."""
+    """Passes everything on to another bus but large bodies."""
 
     def __init__(self, bus: Bus, payloads: PayloadStore) -> None:
         super().__init__(bus)
@@ -51,7 +51,7 @@ class ClaimCheckBus(WrappedBus):
 
 
 class ClaimingSubscription(WrappedSubscription):
-    """A subscription that yields deliveries with their bodies."""
+    """Yields deliveries with their bodies."""
 
     def __init__(self, subscription: Subscription, payloads: PayloadStore) -> None:
         super().__init__(subscription)

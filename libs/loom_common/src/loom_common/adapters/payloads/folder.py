@@ -1,4 +1,5 @@
-"""The payload store in a folder: one file per payload, named by its hash, with a subfolder for each run's own data."""
+"""Implements the payload store in a folder: one file per payload, named by its hash, with a subfolder for each run's
+own data."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from loom_common.file_errors import unusable
 
 
 class FolderPayloads:
-    """A payload store in a folder that every worker can reach: a local one, or a shared volume."""
+    """Keeps payloads in a folder that every worker can reach: a local one, or a shared volume."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The payload store in a table of the state database: `payloads(name, run_id, body, created_at)`."""
+"""Implements the payload store in a table of the state database: `payloads(name, run_id, body, created_at)`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.errors import DependencyUnavailable
 
 
 class PostgresPayloads:
-    """A payload store in Postgres, which opens its small connection pool at the first use."""
+    """Keeps payloads in Postgres, and opens its small connection pool at the first use."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn

@@ -1,3 +1,3 @@
-"""Buses that wrap another bus and change what passes through.
+"""Contains buses that wrap another bus and change what passes through.
 
 Other adapters derive from these."""

@@ -1,4 +1,4 @@
-"""A bus with failpoints at publishing and acknowledging, for tests of what a crash leaves behind.
+"""Provides a bus with failpoints at publishing and acknowledging, for tests of what a crash leaves behind.
 
 Heartbeats are not counted, so that the n-th time is the same in every run."""
 
@@ -47,7 +47,7 @@ class FailingBus(WrappedBus):
 
 
 class _FailingSubscription(WrappedSubscription):
-    """A subscription whose deliveries have failpoints at their acknowledgement."""
+    """Yields deliveries that have failpoints at their acknowledgement."""
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
         async for delivery in self._subscription:

@@ -1,4 +1,4 @@
-"""A bus that passes everything on to another, for subclasses that change a part of it."""
+"""Provides a bus that passes everything on to another, for subclasses that change a part of it."""
 
 from __future__ import annotations
 

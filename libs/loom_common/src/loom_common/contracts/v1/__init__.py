@@ -1,4 +1,4 @@
-"""Version 1 of all messages. The classes are published and never change.
+"""Defines version 1 of all messages. The classes are published and never change.
 
 They form four groups, in the order in which a run uses them: commands to the coordinator, work for the stages, facts
 about what happened, and answers and control messages. Seconds are floats, money is in USD, times are ISO 8601 in

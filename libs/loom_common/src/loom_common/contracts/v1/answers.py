@@ -11,7 +11,7 @@ from loom_common.domain.values.ids import message_id
 
 
 class RunAccepted(Message):
-    """The answer to a request or command that was accepted."""
+    """Answers a request or command that was accepted."""
 
     type: ClassVar[str] = "loom.run.accepted.v1"
 
@@ -26,7 +26,7 @@ class RunAccepted(Message):
 
 
 class Mistake(Part):
-    """One mistake in a request."""
+    """Describes one mistake in a request."""
 
     path: tuple[str | int, ...]
     found: str
@@ -35,7 +35,7 @@ class Mistake(Part):
 
 
 class RunRejected(Message):
-    """The answer to a request that was rejected, with every mistake in it."""
+    """Answers a request that was rejected, with every mistake in it."""
 
     type: ClassVar[str] = "loom.run.rejected.v1"
 

@@ -1,4 +1,4 @@
-"""Heartbeats: the state that every replica reports every few seconds or more often."""
+"""Defines heartbeats: the state that every replica reports every few seconds or more often."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_common.flow import Stage
 
 
 class QueueBeat(Part):
-    """The state of a replica's consumer of one queue. Counts are since the start of the replica."""
+    """Describes the state of a replica's consumer of one queue. Counts are since the start of the replica."""
 
     queue: str
     prefetch: int = Field(description="Most messages in flight, as it is now; 0 while it does not consume.")
@@ -27,7 +27,7 @@ class QueueBeat(Part):
 
 
 class BreakerBeat(Part):
-    """A circuit breaker that is not closed and idle."""
+    """Describes a circuit breaker that is not closed and idle."""
 
     upstream: str
     state: str
@@ -36,7 +36,7 @@ class BreakerBeat(Part):
 
 
 class WorkerBeat(Message):
-    """The heartbeat of a replica, about every two seconds: `worker.beat.<service>`."""
+    """Tells the state of a replica about every two seconds: `worker.beat.<service>`."""
 
     type: ClassVar[str] = "loom.worker.beat.v1"
 
@@ -56,7 +56,7 @@ class WorkerBeat(Message):
 
 
 class BatchUnderWay(Part):
-    """A batch that a worker is processing, and its progress."""
+    """Describes a batch that a worker is processing, and its progress."""
 
     run_id: str
     batch_id: str
@@ -66,8 +66,8 @@ class BatchUnderWay(Part):
 
 
 class WorkUnderWay(Message):
-    """The progress of a worker with its batches, while it changes: `worker.underway.<service>`. It is for display; that
-    a batch is done is known from its fact."""
+    """Tells the progress of a worker with its batches, while it changes: `worker.underway.<service>`. It is for
+    display; that a batch is done is known from its fact."""
 
     type: ClassVar[str] = "loom.worker.underway.v1"
 

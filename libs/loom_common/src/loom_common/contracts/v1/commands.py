@@ -1,4 +1,4 @@
-"""Commands to the coordinator, which any client may send."""
+"""Defines commands to the coordinator, which any client may send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about what happened, for the coordinator and for any other subscriber."""
+"""Defines facts about what happened, for the coordinator and for any other subscriber."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loom_common.flow import Stage
 
 
 class SlicedBatch(Part):
-    """A batch of a slice, as the extractor made it."""
+    """Describes a batch of a slice, as the extractor made it."""
 
     batch_id: str
     position: int
@@ -42,7 +42,7 @@ class SliceExtracted(Message):
 
 
 class Interaction(Part):
-    """A question of an evaluator to a model, and the answer that it used."""
+    """Describes a question of an evaluator to a model, and the answer that it used."""
 
     model: str
     prompt: str = Field(description="Without the evaluator's standing instructions; cut after 4,000 characters.")
@@ -55,7 +55,7 @@ class Interaction(Part):
 
 
 class Evaluation(Part):
-    """The score that one evaluator gave a record."""
+    """Describes the score that one evaluator gave a record."""
 
     record_id: str
     name: str
@@ -95,8 +95,8 @@ class BatchFact(Message):
 
 
 class CallsPaid(Message):
-    """What a stage has paid for a batch that it has not finished: `batch.paid.<pipeline>`. The batch's fact replaces
-    it, and so does a later message of this kind with more calls."""
+    """Tells what a stage has paid for a batch that it has not finished: `batch.paid.<pipeline>`. The batch's fact
+    replaces it, and so does a later message of this kind with more calls."""
 
     type: ClassVar[str] = "loom.calls.paid.v1"
 
@@ -115,8 +115,8 @@ class CallsPaid(Message):
 
 
 class BudgetSpent(Message):
-    """A stage stopped a batch because the run's budget does not cover its next call: `stage.exhausted.<pipeline>`. The
-    coordinator pauses the run."""
+    """Tells that a stage stopped a batch because the run's budget does not cover its next call:
+    `stage.exhausted.<pipeline>`. The coordinator pauses the run."""
 
     type: ClassVar[str] = "loom.budget.spent.v1"
 
@@ -167,7 +167,7 @@ class LoadFinalized(Message):
 
 
 class StageDelayed(Message):
-    """A stage will try a message again later, because something that it needs cannot be reached:
+    """Tells that a stage will try a message again later, because something that it needs cannot be reached:
     `stage.delayed.<pipeline>`."""
 
     type: ClassVar[str] = "loom.stage.delayed.v1"

@@ -14,7 +14,7 @@ from loom_common.flow import Stage
 
 
 class StageProgress(Part):
-    """The progress of one stage of a running run."""
+    """Describes the progress of one stage of a running run."""
 
     records_in: int
     records_out: int
@@ -22,7 +22,7 @@ class StageProgress(Part):
 
 
 class RunProgress(Message):
-    """The progress of a run, about once a second: `run.progress.<pipeline>`."""
+    """Tells the progress of a run, about once a second: `run.progress.<pipeline>`."""
 
     type: ClassVar[str] = "loom.run.progress.v1"
 
@@ -43,7 +43,7 @@ class RunProgress(Message):
 
 
 class EvaluatorSummary(Part):
-    """The scores of one evaluator over a run."""
+    """Describes the scores of one evaluator over a run."""
 
     mean: float
     std: float
@@ -54,13 +54,13 @@ class EvaluatorSummary(Part):
 
 
 class StageCalls(Calls):
-    """Model calls of a run that share stage, purpose, provider and model."""
+    """Adds up model calls of a run that share stage, purpose, provider and model."""
 
     stage: str
 
 
 class RunBudget(Part):
-    """A run's budget and what was spent of it, in USD."""
+    """Describes a run's budget and what was spent of it, in USD."""
 
     limit: float
     spent: float
@@ -68,7 +68,7 @@ class RunBudget(Part):
 
 
 class Alert(Part):
-    """An alert: a row of `monitoring_alerts`."""
+    """Describes an alert: a row of `monitoring_alerts`."""
 
     type: str = Field(
         description="`budget_exhausted`, `quality_threshold`, `latency_sla`, `cost_spike`, `score_degradation`."
@@ -83,7 +83,7 @@ class Alert(Part):
 
 
 class KeptReason(Part):
-    """A reason for which records were quarantined, and the number of records."""
+    """Describes a reason for which records were quarantined, and the number of records."""
 
     records: int
     stage: str
@@ -95,7 +95,7 @@ class KeptReason(Part):
 
 
 class RunReport(Part):
-    """The report that `loom run --format json` prints."""
+    """Is the report that `loom run --format json` prints."""
 
     run_id: str
     pipeline: str

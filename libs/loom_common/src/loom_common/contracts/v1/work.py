@@ -38,7 +38,7 @@ class ExtractSlice(Message):
 
 
 class BatchHeader(Part):
-    """The fields of a batch that every stage passes on."""
+    """Holds the fields of a batch that every stage passes on."""
 
     run_id: str
     pipeline: str
@@ -67,7 +67,7 @@ class ExtractedRecord:
 
 @dataclass(frozen=True, slots=True)
 class TransformedRecord:
-    """A record with its output."""
+    """Describes a record with its output."""
 
     __pydantic_config__ = _EXACT
 
@@ -78,13 +78,13 @@ class TransformedRecord:
 
     @property
     def result(self) -> dict[str, Any]:
-        """The output; the input where the transform passes it on."""
+        """Return the output; the input where the transform passes it on."""
         return self.input if self.output is None else self.output
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRecord(TransformedRecord):
-    """A record that its gate let through."""
+    """Describes a record that its gate let through."""
 
     scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -102,21 +102,21 @@ class _Batch(Message):
 
 
 class BatchExtracted(_Batch):
-    """A batch for the transformer."""
+    """Carries a batch to the transformer."""
 
     type: ClassVar[str] = "loom.batch.extracted.v1"
     records: tuple[ExtractedRecord, ...]
 
 
 class BatchTransformed(_Batch):
-    """A batch for the evaluator."""
+    """Carries a batch to the evaluator."""
 
     type: ClassVar[str] = "loom.batch.transformed.v1"
     records: tuple[TransformedRecord, ...]
 
 
 class BatchEvaluated(_Batch):
-    """A batch for the loader."""
+    """Carries a batch to the loader."""
 
     type: ClassVar[str] = "loom.batch.evaluated.v1"
     records: tuple[EvaluatedRecord, ...]
@@ -142,7 +142,7 @@ class FinalizeLoad(Message):
 
 
 class KeptRecord(Part):
-    """A record that was not let through, with all that is known about it."""
+    """Describes a record that was not let through, with all that is known about it."""
 
     record_id: str
     outcome: Literal["quarantined", "rejected", "skipped"]

@@ -1,4 +1,4 @@
-"""The `cache` section of a pipeline file, about reusing models' answers."""
+"""Defines the `cache` section of a pipeline file, about reusing models' answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loom_common.domain.values.durations import Duration, seconds
 
 
 class CacheConfig(Section):
-    """Whether answers are reused between runs. Within a run they always are, so that no call is paid twice."""
+    """Says whether answers are reused between runs. Within a run they always are, so that no call is paid twice."""
 
     enabled: bool = Field(True, description="Reuse results that earlier runs paid for.")
     ttl: Duration | None = Field(

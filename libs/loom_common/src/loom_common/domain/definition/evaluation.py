@@ -1,4 +1,4 @@
-"""The `evaluate` section of a pipeline file: the evaluators, their model, and the gate."""
+"""Defines the `evaluate` section of a pipeline file: the evaluators, their model, and the gate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from loom_common.plugins.registry import find
 
 
 class GateConfig(Section):
-    """A gate with settings."""
+    """Names a gate with settings."""
 
     type: str = Field(description="`all_pass`, `majority_pass`, `any_pass`, `weighted`, or a custom gate.")
     threshold: float | None = Field(None, ge=0, le=1, description="`weighted`: the mean to reach.")
@@ -49,11 +49,12 @@ GATES = (*THRESHOLD_GATES, "weighted")
 
 
 class PluginGate(PluginSection, GateConfig):
-    """The base of gates with keys of their own that a plugin brings. A gate without keys is any class with `apply`."""
+    """Is the base of gates with keys of their own that a plugin brings. A gate without keys is any class with
+    `apply`."""
 
     @abstractmethod
     def build(self) -> object:
-        """The gate, an object with a method `apply(scores)`. It is built once for each pipeline version in every
+        """Build the gate, an object with a method `apply(scores)`. It is built once for each pipeline version in every
         evaluator process."""
 
 
@@ -77,7 +78,7 @@ AnyGate = Annotated[GateConfig, WrapValidator(_gate), WrapSerializer(dump_as_its
 
 
 class EvaluateConfig(Recovery, CallOptions):
-    """How each output is scored, and which scores let it through."""
+    """Says how each output is scored, and which scores let it through."""
 
     model: str | None = Field(None, description="The model of evaluators that ask one and name none themselves.")
     base_url: WebLocation | None = Field(
@@ -106,7 +107,8 @@ class EvaluateConfig(Recovery, CallOptions):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Evaluators need distinct names, a threshold unless the gate does without, and a model if they call one."""
+        """Check that evaluators have distinct names, a threshold unless the gate does without, and a model if they call
+        one."""
         gate = said(GateConfig.long_form(said(written, "quality_gate")), "type") or "all_pass"
         names: list[str] = []
         for position, evaluator in enumerate(items(written, "evaluators")):

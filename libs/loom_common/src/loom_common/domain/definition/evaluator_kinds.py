@@ -1,4 +1,4 @@
-"""Which evaluators a pipeline may name: those that Loom brings, by their `type`, and those of plugins."""
+"""Defines which evaluators a pipeline may name: those that Loom brings, by their `type`, and those of plugins."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from loom_common.plugins.registry import names
 
 
 class PluginEvaluator(PluginSection, Evaluator):
-    """The base of evaluators that a plugin brings. A subclass adds its own keys, and builds what scores."""
+    """Is the base of evaluators that a plugin brings. A subclass adds its own keys, and builds what scores."""
 
     type: str
 
     @abstractmethod
     def build(self) -> Callable[[dict[str, Any], dict[str, Any]], Any]:
-        """A function, sync or async, of a record's output and its input. It returns a score from 0 to 1, or a pair of
-        the score and an explanation. It is built once for each pipeline version in every evaluator process."""
+        """Build a function, sync or async, of a record's output and its input. It returns a score from 0 to 1, or a
+        pair of the score and an explanation. It is built once for each pipeline version in every evaluator process."""
 
 
 BuiltIn = (
@@ -77,18 +77,18 @@ _built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discrimin
 
 
 def evaluator_model(kind: str) -> type[Evaluator] | None:
-    """The model of an evaluator's keys; None where there is no such evaluator. Raises `PluginUnusable`."""
+    """Return the model of an evaluator's keys; None where there is no such evaluator. Raises `PluginUnusable`."""
     return EVALUATORS.get(kind) or plugin_model(Kind.EVALUATOR, kind, PluginEvaluator)  # type: ignore[type-abstract]
 
 
 def evaluator_names() -> list[str]:
-    """Every evaluator that may be named here."""
+    """Return every evaluator that may be named here."""
     return [*EVALUATORS, *names(Kind.EVALUATOR)]
 
 
 def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """An evaluator of a type that is not there has its other mistakes told, too: all of them where a type has nearly
-    that name, else those in the keys that every evaluator has."""
+    """Tell of an evaluator of a type that is not there its other mistakes told, too: all of them where a type has
+    nearly that name, else those in the keys that every evaluator has."""
     if isinstance(written, Evaluator):
         return handler(written)
     kind = written.get("type") if isinstance(written, Mapping) else None

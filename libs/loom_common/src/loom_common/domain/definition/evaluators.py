@@ -1,4 +1,4 @@
-"""The settings of each evaluator that Loom brings. How they score is the evaluator service's."""
+"""Defines the settings of each evaluator that Loom brings. How they score is the evaluator service's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
 
 
 class Evaluator(Section):
-    """The settings of every evaluator."""
+    """Holds the settings of every evaluator."""
 
     name: str = Field("", max_length=100, description="Tells evaluators of one type apart. Default: the type.")
     threshold: float | None = Field(None, ge=0, le=1, description="The score to reach (inclusive).")
@@ -49,7 +49,7 @@ class Evaluator(Section):
 
 
 class ExactMatch(Evaluator):
-    """1.0 where the output equals the reference, else 0.0."""
+    """Gives 1.0 where the output equals the reference, else 0.0."""
 
     type: Literal["exact_match"]
     reference_field: str = Field(description="The input field that holds the expected value.")
@@ -57,7 +57,7 @@ class ExactMatch(Evaluator):
 
 
 class Contains(Evaluator):
-    """The share of the given texts that the output contains."""
+    """Gives the share of the given texts that the output contains."""
 
     type: Literal["contains"]
     values: list[str] = Field(default_factory=list, description="Texts to look for.")
@@ -72,7 +72,7 @@ class Contains(Evaluator):
 
 
 class Regex(Evaluator):
-    """1.0 where the pattern is found in the output, else 0.0."""
+    """Gives 1.0 where the pattern is found in the output, else 0.0."""
 
     type: Literal["regex"]
     pattern: str = Field(description="A Python regular expression, searched anywhere; anchor it to match the whole.")
@@ -88,7 +88,7 @@ class Regex(Evaluator):
 
 
 class JsonSchema(Evaluator):
-    """1.0 where the output (or field) is valid under the JSON Schema, else 0.0 with the first violation as
+    """Gives 1.0 where the output (or field) is valid under the JSON Schema, else 0.0 with the first violation as
     explanation."""
 
     type: Literal["json_schema"]
@@ -115,7 +115,7 @@ def _bounds(written: Mapping[str, Any]) -> Iterable[Mistake]:
 
 
 class Range(Evaluator):
-    """1.0 where a numeric output field lies in [min, max], else 0.0."""
+    """Gives 1.0 where a numeric output field lies in [min, max], else 0.0."""
 
     type: Literal["range"]
     min: float | None = Field(None, description="Inclusive.")
@@ -128,7 +128,7 @@ class Range(Evaluator):
 
 
 class Length(Evaluator):
-    """1.0 where the length in characters (or items of a list) lies in [min, max], else 0.0."""
+    """Gives 1.0 where the length in characters (or items of a list) lies in [min, max], else 0.0."""
 
     type: Literal["length"]
     min: int | None = Field(None, ge=0, description="Inclusive.")
@@ -141,7 +141,7 @@ class Length(Evaluator):
 
 
 class PythonEvaluator(Evaluator):
-    """The score that your function returns."""
+    """Gives the score that your function returns."""
 
     type: Literal["python"]
     function: FunctionRef = Field(
@@ -151,9 +151,9 @@ class PythonEvaluator(Evaluator):
 
 
 class EmbeddingSimilarity(Evaluator):
-    """How similar output and reference are in topic: the cosine of their vectors from a small model in the worker. It
-    makes no model call and costs nothing. It is made for English, and hardly distinguishes a statement from its
-    opposite."""
+    """Measures how similar output and reference are in topic: the cosine of their vectors from a small model in the
+    worker. It makes no model call and costs nothing. It is made for English, and hardly distinguishes a statement from
+    its opposite."""
 
     type: Literal["embedding_similarity"]
     reference_field: str = Field(description="The input field that holds the expected text.")
@@ -165,7 +165,7 @@ _TIMEOUT = "What one answer may take; past it, it is asked for again later. Defa
 
 
 class ModelJudged(Evaluator):
-    """The settings of every evaluator that calls a model. The Arbiter library writes the question and reads the
+    """Holds the settings of every evaluator that calls a model. The Arbiter library writes the question and reads the
     answer."""
 
     model: str | None = Field(None, description="The model that judges. Default: `evaluate.model`.")
@@ -181,7 +181,7 @@ class ModelJudged(Evaluator):
 
 
 class Semantic(ModelJudged):
-    """How much of the reference's meaning the output has."""
+    """Measures how much of the reference's meaning the output has."""
 
     type: Literal["semantic"]
     reference_field: str = Field(description="The input field that holds the expected text.")
@@ -190,7 +190,7 @@ class Semantic(ModelJudged):
 
 
 class CustomCriteria(ModelJudged):
-    """How well the output meets criteria in your own words."""
+    """Measures how well the output meets criteria in your own words."""
 
     type: Literal["custom_criteria"]
     criteria: Criteria = Field(description="What to judge by: a text, or a list of texts.")
@@ -198,7 +198,7 @@ class CustomCriteria(ModelJudged):
 
 
 class Factuality(ModelJudged):
-    """The share of the output's claims that are true: by the source, else by what the model knows."""
+    """Gives the share of the output's claims that are true: by the source, else by what the model knows."""
 
     type: Literal["factuality"]
     source_field: str | None = Field(None, description="The input field that holds the truth.")
@@ -208,14 +208,14 @@ class Factuality(ModelJudged):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """`source` and `criteria` exclude each other."""
+        """Check that `source` and `criteria` exclude each other."""
         if said(written, "source_field") is not None and said(written, "criteria") is not None:
             expected = "no `criteria` beside `source_field`: the source decides"
             yield mistake(("criteria",), "strange_for_type", expected, said(written, "criteria"))
 
 
 class Groundedness(ModelJudged):
-    """The share of the output's statements that the source supports."""
+    """Gives the share of the output's statements that the source supports."""
 
     type: Literal["groundedness"]
     source_field: str = Field(description="The input field that holds the source: the document, the passages found.")
@@ -225,7 +225,7 @@ class Groundedness(ModelJudged):
 
 
 class Relevance(ModelJudged):
-    """How completely and precisely the output answers the query."""
+    """Measures how completely and precisely the output answers the query."""
 
     type: Literal["relevance"]
     query_field: str = Field(description="The input field that holds the question.")
@@ -233,8 +233,8 @@ class Relevance(ModelJudged):
 
 
 class Pairwise(ModelJudged):
-    """Whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each moved towards
-    0.5 by the judge's uncertainty."""
+    """Judges whether the output is better than a baseline: 0.9 for better, 0.5 for a tie, 0.1 for worse, each moved
+    towards 0.5 by the judge's uncertainty."""
 
     type: Literal["pairwise"]
     baseline_field: str | None = Field(None, description="The input field that holds the other answer.")

@@ -1,5 +1,5 @@
-"""The `fail_on` limits: how many records may not be loaded before a run counts as failed for its caller, such as a CI
-job.
+"""Defines the `fail_on` limits: how many records may not be loaded before a run counts as failed for its caller, such
+as a CI job.
 
 A limit changes the exit code of the command, and not the run: records that passed are loaded."""
 
@@ -29,7 +29,7 @@ _WRITTEN = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A limit as a number of records, or as a share of the extracted ones."""
+    """Describes a limit as a number of records, or as a share of the extracted ones."""
 
     amount: float
     is_share: bool

@@ -1,4 +1,5 @@
-"""The settings of failure handling: what happens to a record that fails, and how many failures a run accepts."""
+"""Defines the settings of failure handling: what happens to a record that fails, and how many failures a run
+accepts."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ ON_FAILURE_OR_FALLBACK = (
 
 
 class Recovery(Section):
-    """The failure handling of a stage. Each of the four stages has these keys."""
+    """Says how a stage handles failures. Each of the four stages has these keys."""
 
     max_attempts: int = Field(
         3, ge=1, le=20, description="`retry`: tries of a record in all; 1 s apart, doubling to 60 s, with jitter."
@@ -50,7 +51,7 @@ def meant_by_presence(section: Any) -> Any:
 
 
 def fallback_fits(written: Any) -> Iterable[Mistake]:
-    """`on_failure: fallback` and `fallback` require each other."""
+    """Check that `on_failure: fallback` and `fallback` require each other."""
     on_failure, fallback = said(written, "on_failure"), said(written, "fallback")
     if on_failure == "fallback" and fallback is None:
         yield mistake(("on_failure",), "missing_for_type", "`fallback`, which on_failure: fallback needs", on_failure)
@@ -59,7 +60,8 @@ def fallback_fits(written: Any) -> Iterable[Mistake]:
 
 
 class FallbackConfig(Section):
-    """What produces the output of a record that the transform fails on. The short form `[model, ...]` lists models."""
+    """Says what produces the output of a record that the transform fails on. The short form `[model, ...]` lists
+    models."""
 
     models: list[str] = Field(
         default_factory=list,

@@ -1,4 +1,5 @@
-"""The `monitoring` section of a pipeline file: the budget, the limits that raise alerts, and who receives them."""
+"""Defines the `monitoring` section of a pipeline file: the budget, the limits that raise alerts, and who receives
+them."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from loom_common.domain.section import Mistake, Section, WebLocation, mistake
 
 
 class LatencySla(Section):
-    """The seconds that a record's transform may take."""
+    """Limits the seconds that a record's transform may take."""
 
     p50: float | None = Field(None, gt=0, description="Seconds for half of the records.")
     p95: float | None = Field(None, gt=0, description="Seconds for 95 of 100 records.")
@@ -26,32 +27,32 @@ class LatencySla(Section):
 
 
 class QualityThreshold(Section):
-    """The scores that a run must reach."""
+    """Demands the scores that a run must reach."""
 
     min_score: float = Field(ge=0, le=1, description="The least mean score, of every evaluator over the run.")
 
 
 class AgainstHistory(Section):
-    """How far a run may deviate from the pipeline's earlier runs."""
+    """Limits how far a run may deviate from the pipeline's earlier runs."""
 
     runs: int = Field(10, ge=1, le=100, description="How many earlier runs count, the newest first.")
     least: int = Field(3, ge=1, le=100, description="With fewer earlier runs than this, no alert is raised.")
 
 
 class CostSpike(AgainstHistory):
-    """An alert where a record costs much more than in earlier runs."""
+    """Raises an alert where a record costs much more than in earlier runs."""
 
     factor: float = Field(2.0, gt=1, description="How many times the median cost per record of earlier runs.")
 
 
 class ScoreDegradation(AgainstHistory):
-    """An alert where an evaluator's scores are lower than in earlier runs."""
+    """Raises an alert where an evaluator's scores are lower than in earlier runs."""
 
     drop: float = Field(0.1, gt=0, le=1, description="How far the mean score may lie below that of earlier runs.")
 
 
 class AlertsConfig(Section):
-    """Where alerts are sent. One that cannot be sent is kept in `monitoring_alerts`, and never fails a run."""
+    """Says where alerts are sent. One that cannot be sent is kept in `monitoring_alerts`, and never fails a run."""
 
     webhook: WebLocation = Field(
         description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references."
@@ -69,7 +70,7 @@ class AlertsConfig(Section):
 
 
 class MonitoringConfig(Section):
-    """What a run may cost, and when an alert is raised."""
+    """Says what a run may cost, and when an alert is raised."""
 
     cost_budget: float | None = Field(
         None, gt=0, description="USD for one run. No call is made that might pass it: the run pauses instead."
@@ -100,5 +101,5 @@ class MonitoringConfig(Section):
 
     @property
     def watches(self) -> bool:
-        """Whether anything but the cost is monitored."""
+        """Tell whether anything but the cost is monitored."""
         return any((self.quality_threshold, self.latency_sla, self.cost_spike, self.score_degradation))

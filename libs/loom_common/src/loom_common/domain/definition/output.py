@@ -38,7 +38,7 @@ def is_json_schema(spec: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """A part of a spec that cannot be read."""
+    """Describes a part of a spec that cannot be read."""
 
     at: tuple[str | int, ...]
     found: Any

@@ -37,7 +37,7 @@ _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
 
 
 class ExtractConfig(Recovery):
-    """Where records come from."""
+    """Says where records come from."""
 
     source: Location = Field(
         description="A file (`data/reviews.csv`, `data/*.jsonl`), `sqlite:///path.db?table=t` or `postgres://...`."
@@ -63,7 +63,7 @@ class ExtractConfig(Recovery):
 
 
 class LoadConfig(Recovery):
-    """Where records that passed are loaded."""
+    """Says where records that passed are loaded."""
 
     destination: Location = Field(
         description="A file (`results/scores.csv`), `sqlite:///path.db?table=t` or `postgres://...?table=t`."
@@ -95,7 +95,7 @@ class LoadConfig(Recovery):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """A fallback destination needs `on_failure: fallback`, and `upsert` needs a key."""
+        """Check that a fallback destination has `on_failure: fallback`, and that `upsert` has a key."""
         yield from fallback_fits(written)
         if said(written, "mode") == "upsert" and not said(written, "key"):
             yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
@@ -115,7 +115,7 @@ class LoadConfig(Recovery):
 
 
 class Pipeline(Section):
-    """One pipeline: Extract -> AI-Transform -> Evaluate -> Load."""
+    """Defines one pipeline: Extract -> AI-Transform -> Evaluate -> Load."""
 
     name: str = Field(description="Lower case letters, digits, `_` and `-`; routing keys and tables carry it.")
     version: str = Field("1.0.0", description="Yours; every run records it.")
@@ -152,8 +152,8 @@ class Pipeline(Section):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Providers that can be reached, models of providers that there are, packages that are installed, and outputs
-        that overwrite nothing."""
+        """Demand providers that can be reached, models of providers that there are, packages that are installed, and
+        outputs that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from overwriting(written)
         for position, requirement in enumerate(items(written, "plugins")):
@@ -185,7 +185,7 @@ class Pipeline(Section):
 
 
 def models_of(pipeline: Pipeline) -> list[str]:
-    """Every model that a pipeline names."""
+    """Return every model that a pipeline names."""
     return [model for _, model in _models({"transform": pipeline.transform, "evaluate": pipeline.evaluate})]
 
 

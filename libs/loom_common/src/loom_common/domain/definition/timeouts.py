@@ -1,4 +1,4 @@
-"""The `timeouts` section of a pipeline file."""
+"""Defines the `timeouts` section of a pipeline file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loom_common.domain.values.durations import Limit
 
 
 class Timeouts(Section):
-    """The time limits, written as `30s`, `15m`, `12h` or `7d`."""
+    """Holds the time limits, written as `30s`, `15m`, `12h` or `7d`."""
 
     record: Limit = Field("2m", description="One record in the transform, or in the evaluators. Past it: quarantined.")
     batch: Limit = Field("30m", description="One batch in a worker. Past it, the batch is tried again later.")

@@ -1,3 +1,3 @@
-"""JSON values: lossless reading and writing, conversion from Python, and time-limited patterns and schemas.
+"""Reads and writes JSON values without loss, converts them from Python, and limits the time of patterns and schemas.
 
 Whatever reads, checks or writes records imports it. It imports nothing of Loom but the error types."""

@@ -26,7 +26,7 @@ _escaped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UnfitJson(ValueError):
-    """Well-formed JSON that cannot be stored exactly as written."""
+    """Reports well-formed JSON that cannot be stored exactly as written."""
 
     def __init__(self, message: str, code: str) -> None:
         self.code = code

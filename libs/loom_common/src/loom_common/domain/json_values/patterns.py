@@ -1,4 +1,4 @@
-"""The user's regular expressions, with a time limit.
+"""Runs the user's regular expressions with a time limit.
 
 A search with Python's own engine can take years, and blocks the whole process, its timeouts and Ctrl-C meanwhile. The
 engine used here accepts the same patterns, releases the interpreter lock while it searches, and stops at its time
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 
 class Pattern:
-    """A compiled pattern."""
+    """Is a compiled pattern."""
 
     def __init__(self, written: str) -> None:
         """Raises `ValueError` where `written` is not a regular expression or is too large."""

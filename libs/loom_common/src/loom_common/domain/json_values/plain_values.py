@@ -18,7 +18,7 @@ from loom_common.domain.json_values.exact_json import DEEPEST
 
 
 class NoPlainValue(ValueError):
-    """A value that JSON cannot express. The message names its place and its type, never the value."""
+    """Reports a value that JSON cannot express. The message names its place and its type, never the value."""
 
     def __init__(self, what: str) -> None:
         self._what = what

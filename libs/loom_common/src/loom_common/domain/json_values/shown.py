@@ -1,4 +1,4 @@
-"""Typed results that are printed and returned as JSON: the base class of what the read models give."""
+"""Defines typed results that are printed and returned as JSON: the base class of what the read models give."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pydantic import BaseModel
 
 
 class Shown:
-    """The base of a frozen dataclass that people and programs are shown. Its JSON has the names of its fields."""
+    """Is the base of a frozen dataclass that people and programs are shown. Its JSON has the names of its fields."""
 
     __slots__ = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The fields as values of JSON: times and dates become ISO 8601 text, and nested results become objects."""
+        """Return the fields as values of JSON: times and dates become ISO 8601 text, and nested results become
+        objects."""
         assert dataclasses.is_dataclass(self)
         return {field.name: as_json(getattr(self, field.name)) for field in dataclasses.fields(self)}
 

@@ -1,4 +1,4 @@
-"""Options of model calls that Loom has no key of its own for: parameters, body fields and headers."""
+"""Defines options of model calls that Loom has no key of its own for: parameters, body fields and headers."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 
 
 class CallOptions(Section):
-    """Options that are added to model calls. `transform`, `evaluate` and each provider have these keys, and a stage's
-    options override its provider's."""
+    """Holds options that are added to model calls. `transform`, `evaluate` and each provider have these keys, and a
+    stage's options override its provider's."""
 
     params: Parameters = Field(
         default_factory=dict,
@@ -95,7 +95,7 @@ class CallOptions(Section):
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """The options that are added to a call. References in headers are not resolved."""
+    """Holds the options that are added to a call. References in headers are not resolved."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A pipeline's parameters: declared with a type, given as text, and bound as values in SQL."""
+"""Defines a pipeline's parameters: declared with a type, given as text, and bound as values in SQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ParamType = Literal["string", "integer", "number", "boolean", "date", "datetime"
 
 
 class ParamSpec(Section):
-    """A declared parameter. In the short form `limit: 10` its type is that of the default."""
+    """Describes a declared parameter. In the short form `limit: 10` its type is that of the default."""
 
     type: ParamType = Field("string", description="`string`, `integer`, `number`, `boolean`, `date` or `datetime`.")
     default: Any = Field(None, description="Used where a run gives no value. Without it the run must.")

@@ -1,4 +1,4 @@
-"""Prices of models that the user sets."""
+"""Defines prices of models that the user sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MILLION = 1_000_000
 
 
 class ModelPrice(Section):
-    """A model's prices in USD per million tokens."""
+    """Holds a model's prices in USD per million tokens."""
 
     input: float = Field(ge=0, description="USD per million tokens of questions.")
     output: float = Field(ge=0, description="USD per million tokens of answers.")

@@ -1,4 +1,4 @@
-"""The model providers: those that Loom knows, and those that a user configures."""
+"""Defines the model providers: those that Loom knows, and those that a user configures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider that Loom knows by name."""
+    """Describes a provider that Loom knows by name."""
 
     base_url: str
     key: str | None = None
@@ -67,7 +67,7 @@ ADAPTED = frozenset({"bedrock", "cohere"})
 
 
 def known_provider(name: str) -> Provider | None:
-    """The provider of that name, Loom's own or a plugin's; None where there is none. Raises `PluginUnusable`."""
+    """Return the provider of that name, Loom's own or a plugin's; None where there is none. Raises `PluginUnusable`."""
     if name in PROVIDERS:
         return PROVIDERS[name]
     found = find(Kind.PROVIDER, name)
@@ -77,7 +77,7 @@ def known_provider(name: str) -> Provider | None:
 
 
 def provider_named(name: str) -> Provider:
-    """The provider of that name. Raises `PluginUnusable` where there is none here."""
+    """Return the provider of that name. Raises `PluginUnusable` where there is none here."""
     if (known := known_provider(name)) is None:
         raise PluginUnusable(
             f"There is no model provider '{name}' here; known: {', '.join(provider_names())}. Install the package that "
@@ -87,12 +87,12 @@ def provider_named(name: str) -> Provider:
 
 
 def provider_names() -> list[str]:
-    """Every provider that is known by name. Imports none."""
+    """Return every provider that is known by name. Imports none."""
     return [*PROVIDERS, *names(Kind.PROVIDER)]
 
 
 def is_known(name: str) -> bool:
-    """Whether a provider is known by that name. Imports none."""
+    """Tell whether a provider is known by that name. Imports none."""
     return name in PROVIDERS or name in names(Kind.PROVIDER)
 
 
@@ -108,7 +108,7 @@ def _of_module(name: str) -> str:
 
 
 class RateLimit(Section):
-    """The rate limit of a provider, for all workers together. At least one of the two limits is required."""
+    """Holds the rate limit of a provider, for all workers together. At least one of the two limits is required."""
 
     requests_per_minute: int | None = Field(None, ge=1, description="In any 60 s, at each model.")
     tokens_per_minute: int | None = Field(
@@ -123,7 +123,7 @@ class RateLimit(Section):
 
 
 class ProviderConfig(CallOptions):
-    """The settings of a provider: a known one, or one under a name of your own."""
+    """Holds the settings of a provider: a known one, or one under a name of your own."""
 
     type: Wire | Annotated[str, AfterValidator(_of_module)] | None = Field(
         None,
@@ -146,7 +146,7 @@ class ProviderConfig(CallOptions):
 
 
 def provider_mistakes(written: Any) -> Iterable[Mistake]:
-    """In a section with `providers`, report those under the user's own names that lack a base URL."""
+    """Report the providers of a section under the user's own names that lack a base URL."""
     providers = said(written, "providers")
     for name, provider in providers.items() if isinstance(providers, Mapping) else ():
         kind = said(provider, "type")

@@ -1,4 +1,4 @@
-"""Prompts: Jinja2 templates that can use `input`, `context` and `params`, and nothing else.
+"""Compiles prompts, which are Jinja2 templates that can use `input`, `context` and `params`, and nothing else.
 
 `templates.py` defines how values become text and how large an expression may grow. An unknown name is an error, never
 an empty text. `input.items` is the record's field where it has one, and not the method of the mapping."""
@@ -32,7 +32,7 @@ _OF_THE_DATA = (
 
 
 class _Root(dict[str, Any]):
-    """One of the three roots, with its name for error messages."""
+    """Is one of the three roots, with its name for error messages."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -40,7 +40,7 @@ class _Root(dict[str, Any]):
 
 
 class _Missing(jinja2.StrictUndefined):
-    """The value of a missing name, which raises an error that names it and lists the existing names."""
+    """Stands for a missing name: it raises an error that names it and lists the existing names."""
 
     @property
     def _undefined_message(self) -> str:
@@ -59,7 +59,7 @@ def environment() -> jinja2.Environment:
 
 
 class Prompt:
-    """A compiled prompt with its context and parameters, to be rendered for each record."""
+    """Is a compiled prompt with its context and parameters, to be rendered for each record."""
 
     def __init__(self, text: str, context: Mapping[str, str], params: Mapping[str, Any]) -> None:
         """Raises `jinja2.TemplateSyntaxError`."""

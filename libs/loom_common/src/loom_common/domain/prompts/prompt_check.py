@@ -19,7 +19,7 @@ _ENDS = {"{{": "}}", "{%": "%}", "{#": "#}"}
 
 @dataclass(frozen=True, slots=True)
 class PromptMistake:
-    """A mistake in a prompt: its 1-based line, what was found, and what was expected."""
+    """Describes a mistake in a prompt: its 1-based line, what was found, and what was expected."""
 
     line: int
     found: str
@@ -35,7 +35,7 @@ class PromptMistake:
 
 @dataclass(frozen=True, slots=True)
 class PromptField:
-    """A field of the input that a prompt uses, and its position."""
+    """Describes a field of the input that a prompt uses, and its position."""
 
     name: str
     line: int

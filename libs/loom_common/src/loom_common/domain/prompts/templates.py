@@ -1,4 +1,4 @@
-"""The template language of prompts: how values become text, and how large an expression may grow.
+"""Defines the template language of prompts: how values become text, and how large an expression may grow.
 
 In a prompt, a value that is not text is written as JSON: in UTF-8, with fields in order, and without escapes for HTML.
 An expression whose result would be larger than any prompt is refused before it is computed, because no time limit and
@@ -30,7 +30,7 @@ _PADDING = ("center", "expandtabs", "ljust", "rjust", "zfill")
 
 
 class TooLarge(ValueError):
-    """An expression whose result would be larger than any prompt."""
+    """Reports an expression whose result would be larger than any prompt."""
 
     def __init__(self) -> None:
         super().__init__(f"an expression would grow beyond {LARGEST_TEXT:,} characters")
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Any:
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """The sandbox of templates. Neither a pipeline's template nor a record's data can reach Python objects."""
+    """Is the sandbox of templates. Neither a pipeline's template nor a record's data can reach Python objects."""
 
     intercepted_binops = frozenset(("*", "**", "+", "%"))
 

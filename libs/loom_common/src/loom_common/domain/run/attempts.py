@@ -1,4 +1,4 @@
-"""Which attempt at a message a handler is making."""
+"""Describes the attempt at a message that a handler is making."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The attempt that is under way."""
+    """Describes the attempt that is under way."""
 
     number: int = 1
     """The 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""

@@ -1,4 +1,4 @@
-"""A circuit breaker as a state machine. It does no I/O: callers pass in the time and the results of calls.
+"""Implements a circuit breaker as a state machine. It does no I/O: callers pass in the time and the results of calls.
 
 Closed, it admits every call. After `failures` consecutive failures it opens and admits none for `open_seconds`. It is
 then half-open and admits one probe at a time: `successes` consecutive successful probes close it, and one failure opens
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The three states of a breaker."""
+    """Lists the three states of a breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -34,8 +34,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The permission to make a call. The call's result counts only if the breaker's state has not changed since it
-    began."""
+    """Permits a call. The call's result counts only if the breaker's state has not changed since it began."""
 
     opening: int
     probe: bool
@@ -45,7 +44,7 @@ class Ticket:
 
 @dataclass(slots=True)
 class Breaker:
-    """The breaker of one upstream. All times are seconds of one monotonic clock."""
+    """Is the breaker of one upstream. All times are seconds of one monotonic clock."""
 
     policy: Policy = Policy()
     state: State = State.CLOSED

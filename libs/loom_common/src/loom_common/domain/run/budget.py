@@ -16,7 +16,7 @@ _DUST = 1e-9
 
 
 class Budget(BaseModel):
-    """A run's budget, as its batches carry it."""
+    """Describes a run's budget, as its batches carry it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ This many calls can be in flight at once while each of them still has its full l
 
 
 class BudgetDecision(StrEnum):
-    """The decision about a call."""
+    """Lists the decisions about a call."""
 
     GRANTED = "granted"
     WAITS = "waits"
@@ -42,7 +42,7 @@ class BudgetDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The worst case of a call in USD, by the length of the answer that it is allowed."""
+    """Describes the worst case of a call in USD, by the length of the answer that it is allowed."""
 
     full: float
     """The worst case with the answer limit of the pipeline."""
@@ -63,7 +63,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """The state of a run's budget, in USD."""
+    """Describes the state of a run's budget, in USD."""
 
     spent: float = 0.0
     """The cost of calls that were answered."""
@@ -80,7 +80,7 @@ class BudgetState:
 
     @property
     def gone(self) -> float:
-        """The sum that cannot be freed any more."""
+        """Return the sum that cannot be freed any more."""
         return self.spent + self.lost
 
 

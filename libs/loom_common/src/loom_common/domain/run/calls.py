@@ -12,7 +12,7 @@ Kind = tuple[str, str, str]
 
 
 class Calls(BaseModel):
-    """The calls of one stage that share purpose, provider and model."""
+    """Adds up the calls of one stage that share purpose, provider and model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,7 @@ class Calls(BaseModel):
 
     @property
     def kind(self) -> Kind:
-        """The purpose, provider and model, by which calls are added up."""
+        """Return the purpose, provider and model, by which calls are added up."""
         return (self.purpose, self.provider, self.model)
 
     def __add__(self, other: Calls) -> Self:

@@ -1,4 +1,4 @@
-"""Quality gates: they decide from a record's scores whether it passes. They do no I/O.
+"""Implements the quality gates, which decide from a record's scores whether it passes. They do no I/O.
 
 A score passes if `score >= threshold`. The texts of the reasons are part of the contract, because
 `quarantined_records.failure_reason` holds them and people search for them."""
@@ -16,7 +16,7 @@ NO_RESULTS = "No evaluation results"
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The score that one evaluator gave a record."""
+    """Holds the score that one evaluator gave a record."""
 
     name: str
     value: float
@@ -29,13 +29,13 @@ class Score:
 
     @property
     def passed(self) -> bool:
-        """Whether the score is at least its threshold. A score without a threshold passes."""
+        """Tell whether the score is at least its threshold. A score without a threshold passes."""
         return self.threshold is None or self.value >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A gate's decision. `reason` is set where the record did not pass."""
+    """Holds a gate's decision. `reason` is set where the record did not pass."""
 
     passed: bool
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""A run's plan: the validated pipeline with everything that any worker needs to carry it out.
+"""Defines a run's plan: the validated pipeline with everything that any worker needs to carry it out.
 
 It contains prompts and context files, so workers need no shared disk for them. It is named by the hash of its content:
 messages carry the hash, and workers cache the last few plans."""
@@ -30,7 +30,7 @@ class Replay(BaseModel):
 
 
 class Plan(BaseModel):
-    """The plan, which is immutable and the same for every batch of a run."""
+    """Is the plan, which is immutable and the same for every batch of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,8 +49,8 @@ class Plan(BaseModel):
 
     @staticmethod
     def decoded(data: bytes) -> Plan:
-        """The plan that `encoded` wrote. Raises `PermanentError` where this process cannot read it, because a package
-        that the run's plugins come from is not installed here, or is of another version."""
+        """Decode the plan that `encoded` wrote. Raises `PermanentError` where this process cannot read it, because a
+        package that the run's plugins come from is not installed here, or is of another version."""
         try:
             return Plan.model_validate_json(data)
         except ValidationError as error:
@@ -62,7 +62,7 @@ class Plan(BaseModel):
 
     @property
     def hash(self) -> str:
-        """The plan's name in messages and in the payload store."""
+        """Return the plan's name in messages and in the payload store."""
         return content_hash(self.encoded())
 
     def text_of(self, path_or_text: str) -> str:

@@ -17,13 +17,13 @@ UNEXPECTED_RETRIES = 1
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A retry after the delay of this step of the retry delays."""
+    """Decides on a retry after the delay of this step of the retry delays."""
 
     step: int
 
     @property
     def delay(self) -> float:
-        """The delay in seconds."""
+        """Return the delay in seconds."""
         return RETRY_DELAYS[self.step]
 
 

@@ -1,5 +1,5 @@
-"""The changes of a replay against the run that it repeats: prompt, model, thresholds and edited records. It does no
-I/O."""
+"""Defines the changes of a replay against the run that it repeats: prompt, model, thresholds and edited records. It
+does no I/O."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GATE = "gate"
 
 
 class Changes(BaseModel):
-    """What differs in a replay from the run whose records it reads."""
+    """Says what differs in a replay from the run whose records it reads."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

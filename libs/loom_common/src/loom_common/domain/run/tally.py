@@ -85,5 +85,5 @@ class Tally(BaseModel):
 
     @property
     def balanced(self) -> bool:
-        """Whether `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
+        """Tell whether `extracted = loaded + rejected + skipped + quarantined + cancelled`."""
         return self.underway == 0

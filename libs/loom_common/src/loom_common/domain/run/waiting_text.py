@@ -1,4 +1,4 @@
-"""The sentences about a waiting run: for what it waits, and until when. They do no I/O.
+"""Writes the sentences about a waiting run: for what it waits, and until when. They do no I/O.
 
 A sentence contains the time, so that a command that shows it can count down."""
 

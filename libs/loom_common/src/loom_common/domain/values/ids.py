@@ -1,5 +1,5 @@
-"""Ids. Whatever may be delivered twice has an id that is derived from its content, so that a repetition is
-recognised."""
+"""Defines how ids are made and checked. Whatever may be delivered twice has an id that is derived from its content, so
+that a repetition is recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency percentiles of any number of records in bounded memory, from logarithmic buckets that can be merged.
+"""Computes latency percentiles of any number of records in bounded memory, from logarithmic buckets that can be merged.
 
 As in HdrHistogram and DDSketch, a bucket's width is a fixed share of its value. Every percentile is exact to within
 that share (here 5 %), and histograms are merged by adding counts."""

@@ -1,4 +1,4 @@
-"""What the commands work on: the state database and the broker that the environment names."""
+"""Opens what the commands work on: the state database and the broker that the environment names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Answer = TypeVar("Answer")
 
 @asynccontextmanager
 async def state(settings: Settings, *, read_only: bool = True) -> AsyncIterator[AsyncEngine]:
-    """The state database. Raises `ConfigurationError` where it has not the newest schema, `DependencyUnavailable`."""
+    """Open the state database. Raises `ConfigurationError` where it has not the newest schema,
+    `DependencyUnavailable`."""
     url = settings.state.url.get_secret_value()
     _see(url)
     try:
@@ -52,14 +53,14 @@ def _see(url: str) -> None:
 
 
 async def ask(question: Callable[[UnitOfWork], Awaitable[Answer]]) -> Answer:
-    """The answer of run state to one question."""
+    """Return the answer of run state to one question."""
     async with state(Settings()) as engine, begin(engine, now(), None) as unit:
         return await question(unit)
 
 
 @asynccontextmanager
 async def broker(settings: Settings) -> AsyncIterator[Bus]:
-    """The broker. Raises `ConfigurationError` where none is named, `DependencyUnavailable`."""
+    """Open the broker. Raises `ConfigurationError` where none is named, `DependencyUnavailable`."""
     if settings.embedded:
         raise ConfigurationError("LOOM_BUS_URL names no broker. Expected amqp://user:password@host:5672/vhost.")
     bus = await open_bus(settings, "admin")
@@ -71,7 +72,7 @@ async def broker(settings: Settings) -> AsyncIterator[Bus]:
 
 @asynccontextmanager
 async def claiming_broker(settings: Settings) -> AsyncIterator[Bus]:
-    """The broker, with the bodies of large messages."""
+    """Open the broker, with the bodies of large messages."""
     from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 
     payloads = open_payloads(settings)
@@ -83,5 +84,5 @@ async def claiming_broker(settings: Settings) -> AsyncIterator[Bus]:
 
 
 def now() -> dt.datetime:
-    """UTC, aware."""
+    """Return the time in UTC, with its zone."""
     return dt.datetime.now(dt.UTC)

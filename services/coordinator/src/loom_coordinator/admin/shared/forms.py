@@ -1,4 +1,4 @@
-"""What several commands share: arguments and options, spelled once. Imports nothing that is slow."""
+"""Defines the arguments and options that several commands share, each in one place. Imports nothing that is slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from loom_common.domain.values import durations
 
 
 class Format(StrEnum):
-    """`--format`."""
+    """Lists the values of `--format`."""
 
     TABLE = "table"
     JSON = "json"
@@ -28,7 +28,7 @@ _DURATION = re.compile(r"^\d+(\.\d+)?[smhd]$")
 
 
 def seconds(text: str) -> float:
-    """Of `90s`, `30m`, `2h` or `1d`. Raises `typer.BadParameter`."""
+    """Return the seconds of `90s`, `30m`, `2h` or `1d`. Raises `typer.BadParameter`."""
     if not _DURATION.match(text) or not (value := durations.seconds(text)):
         raise typer.BadParameter(f"'{text}' is no span of time. Expected a number and a unit: 90s, 30m, 2h or 1d.")
     return value

@@ -1,4 +1,4 @@
-"""Results on stdout: tables for people, or JSON documents for programs. Notices on stderr."""
+"""Prints results on stdout: tables for people, or JSON documents for programs. Notices on stderr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loom_common.console.tables import Column, RowTable
 
 
 def console() -> Console:
-    """Stdout, as wide as the terminal."""
+    """Open stdout, as wide as the terminal."""
     return streams.console_on(sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""A command to the coordinator by message, and its answer."""
+"""Sends a command to the coordinator by message, and waits for its answer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The tables of run state. The names and columns that users query are those of docs/architecture.md; the migrations
-build them.
+"""Defines the tables of run state. The names and columns that users query are those of docs/architecture.md; the
+migrations build them.
 
 Whoever imports any of these modules imports all of them, so that `metadata` has every table and the foreign keys
 between modules are resolved."""

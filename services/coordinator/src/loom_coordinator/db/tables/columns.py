@@ -1,4 +1,4 @@
-"""What the tables share: `metadata`, and columns that several of them have."""
+"""Defines what the tables share: `metadata`, and columns that several of them have."""
 
 from __future__ import annotations
 

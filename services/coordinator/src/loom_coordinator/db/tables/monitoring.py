@@ -1,4 +1,5 @@
-"""The replicas of every service, the prefetch limits of their queues, and the alerts that runs have raised."""
+"""Defines the tables of the replicas of every service, the prefetch limits of their queues, and the alerts that runs
+have raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What has come of the records of each run: scores, costs, and the records that were kept back."""
+"""Defines the tables of what has come of the records of each run: scores, costs, and the records that were kept
+back."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What has been asked for and what runs: pipelines, their runs, the versions of their prompts and context files, and
-the requests that were refused."""
+"""Defines the tables of what has been asked for and what runs: pipelines, their runs, the versions of their prompts and
+context files, and the requests that were refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the work of each run is, by slice and batch.
+"""Defines the tables of how far the work of each run is, by slice and batch.
 
 `inbox` and `outbox` let one transaction hold a message's effect and the messages that follow from it; `payloads` holds
 the parts of messages that are too large for the bus."""
