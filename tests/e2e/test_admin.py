@@ -245,7 +245,7 @@ async def test_dead_letters_are_listed_sent_again_and_thrown_away(cluster):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("pause", "run_000000000000"), "error: There is no run run_000000000000."),
+        (("pause", "run_000000000000"), "error: There is no run run_000000000000 in the coordinator's state database"),
         (("run", "run_000000000000"), "error: There is no run run_000000000000"),
         (("dead", "show", "abc"), "error: There is no dead letter abc"),
     ],

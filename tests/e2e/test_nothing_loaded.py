@@ -84,4 +84,5 @@ def test_an_empty_source_leaves_the_old_result_and_says_so(tmp_path, destination
     assert (end.code, end.report["status"]) == (3, "partial"), end.err
     assert "the source held no record" in end.report["error"]
     assert "allow_empty" in end.report["error"]
+    assert end.report["unchanged"] is True
     assert ids(loaded(made)) == review_ids(20)

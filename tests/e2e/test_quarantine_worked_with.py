@@ -102,6 +102,26 @@ def test_show_tells_all_that_is_known(loom, ran):
     )  # fmt: skip
 
 
+def test_options_that_match_no_record_are_told_with_the_place_and_what_is_there(loom, ran, tmp_path):
+    _, run_id = ran
+    state = f"the state file {tmp_path}/.loom/loom.db"
+    there = f"`loom quarantine list --run-id {run_id}` lists the 3 records kept back there."
+    for verb, unresolved in (("retry", ""), ("discard", "is unresolved and ")):
+        ended = loom("quarantine", verb, run_id, "--stage", "load")
+        missing = f"no quarantined record that {unresolved}matches `--stage load`"
+        assert (ended.code, ended.err) == (2, f"error: Run {run_id} has {missing} in {state}. {there}\n")
+        ended = loom("quarantine", verb, "run_000000000000", "--record-ids", "a")
+        assert ended.code == 2
+        assert ended.err.startswith(f"error: There is no run run_000000000000 in {state}. ")
+
+
+def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loom, ran, tmp_path):
+    for command in (("status",), ("resume",), ("cancel",), ("cost", "scored", "--run-id")):
+        ended = loom(*command, "run_000000000000")
+        assert ended.code == 2
+        assert f"There is no run run_000000000000 in the state file {tmp_path}/.loom/loom.db. `loom list`" in ended.err
+
+
 def test_an_export_holds_every_column_of_the_records_chosen(loom, ran, tmp_path):
     loom("quarantine", "export", "kept.csv", "--stage", "evaluate")
     with (tmp_path / "kept.csv").open(newline="") as file:

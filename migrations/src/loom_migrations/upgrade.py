@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import StateUnusable
 from loom_migrations.engine import open_engine
+from loom_migrations.reachable import first_contact
 from loom_migrations.trouble import told_plainly
 
 _HERE = Path(__file__).parent
@@ -37,8 +38,9 @@ def _place(connection: Connection) -> str:
 
 
 async def upgrade(engine: AsyncEngine) -> None:
-    """Apply the missing migrations. Raises `StateUnusable` where the database cannot be used."""
-    with told_plainly(engine.url):
+    """Apply the missing migrations. Raises `StateUnusable` where the database cannot be used, and
+    `DependencyUnavailable` where it does not answer."""
+    with first_contact(engine.url), told_plainly(engine.url):
         async with _alone(engine.url), engine.begin() as connection:
             await connection.run_sync(_upgrade)
 
@@ -54,8 +56,9 @@ async def upgrade_all(urls: Iterable[str]) -> None:
 
 
 async def is_current(engine: AsyncEngine) -> bool:
-    """Say whether the database has the newest schema. Raises `StateUnusable` where it cannot be used."""
-    with told_plainly(engine.url):
+    """Say whether the database has the newest schema. Raises `StateUnusable` where it cannot be used, and
+    `DependencyUnavailable` where it does not answer."""
+    with first_contact(engine.url), told_plainly(engine.url):
         async with engine.connect() as connection:
             return await connection.run_sync(_revision) == newest()
 

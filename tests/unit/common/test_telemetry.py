@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import structlog
 
@@ -52,3 +54,39 @@ def test_lines_go_where_stderr_is_now(capsys, monkeypatch):
     monkeypatch.setattr("sys.stderr", other := io.StringIO())
     structlog.get_logger().warning("here")
     assert "here" in other.getvalue()
+
+
+LOGGING_LIBRARIES = """
+import asyncio, logging
+from loom_common.config.settings import LogSettings
+from loom_common.service.logging import configure_logging
+
+configure_logging(LogSettings(format="json"), service="loader")
+logging.getLogger("aiormq.connection").error("error when creating transport: %r", OSError("nobody listens"))
+logging.getLogger("chatty").warning("this is below the level of libraries")
+try:
+    raise ValueError("it broke")
+except ValueError:
+    logging.getLogger("some.library").exception("a half of a pair: \\ud83d")
+
+
+async def forgets_a_failure():
+    await asyncio.wait([asyncio.create_task(asyncio.to_thread(int, "x"))])
+
+
+asyncio.run(forgets_a_failure())
+"""
+
+
+def test_what_libraries_log_goes_through_the_same_handler():
+    """A collector of logs reads every line of a process as JSON, also those of aiormq and of asyncio."""
+    ended = subprocess.run([sys.executable, "-c", LOGGING_LIBRARIES], capture_output=True, text=True, check=True)
+    events = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [(event["logger"], event["level"], event["service"]) for event in events] == [
+        ("aiormq.connection", "error", "loader"),
+        ("some.library", "error", "loader"),
+        ("asyncio", "error", "loader"),
+    ]
+    assert events[0]["event"] == "error when creating transport: OSError('nobody listens')"
+    assert events[1]["exception"][0]["exc_value"] == "it broke"
+    assert all("timestamp" in event for event in events)

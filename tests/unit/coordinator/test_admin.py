@@ -25,16 +25,25 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 NOWHERE = "postgresql://nobody:secret@127.0.0.1:1/x"
+UNANSWERED = (
+    "The database postgresql://127.0.0.1:1/x does not answer: the connection was refused, because nothing listens at "
+    "127.0.0.1:1. See that the server runs there, and that the address, the user and the password are right in the "
+    "setting that names it: LOOM_STATE_URL, or `storage` in loom.yaml."
+)
 
 
 @pytest.mark.parametrize(
     ("arguments", "environ", "code", "said"),
     [
-        (("runs",), {"LOOM_STATE_URL": NOWHERE}, 1, "does not answer"),
+        (("runs",), {"LOOM_STATE_URL": NOWHERE}, 1, UNANSWERED),
+        (("status", "--format", "json"), {"LOOM_STATE_URL": NOWHERE}, 1, UNANSWERED),
+        (("quarantine", "stats"), {"LOOM_STATE_URL": NOWHERE}, 1, UNANSWERED),
+        (("db", "upgrade"), {"LOOM_STATE_URL": NOWHERE}, 1, UNANSWERED),
+        (("runs",), {"LOOM_STATE_URL": "postgresql://nobody:secret@no-such-host.invalid/x"}, 1, "there is no host"),
         (("runs",), {}, 2, "There is no state database"),
         (("runs",), {"LOOM_STATE_URL": "somewhere"}, 2, "LOOM_STATE_URL is no URL"),
         (("dead", "list"), {}, 2, "LOOM_BUS_URL names no broker"),
-        (("dead", "list"), {"LOOM_BUS_URL": "amqp://nobody:secret@127.0.0.1:1/"}, 1, "cannot be reached"),
+        (("dead", "list"), {"LOOM_BUS_URL": "amqp://nobody:secret@127.0.0.1:1/"}, 1, "or `bus` in loom.yaml"),
         (("reconcile", "run_1", "--destination", "s3://key:secret@x"), {}, 2, "has no load ledger"),
         (("reconcile", "run_1", "--destination", "sqlite:///none.db?table=t"), {}, 2, "there is no such file"),
         (("reconcile", "run_1", "--destination", NOWHERE), {}, 1, "cannot be read"),

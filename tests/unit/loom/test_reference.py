@@ -3,7 +3,10 @@
 import re
 
 import pytest
+from pydantic_settings import BaseSettings
 
+from loom_ai import settings as models
+from loom_common.config import settings as services
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS
 from loom_common.domain.definition.monitoring import MonitoringConfig
@@ -62,3 +65,21 @@ def test_a_bar_does_not_end_a_cell(pages):
 
 def test_no_option_takes_none(pages):
     assert re.findall(r"`--[a-z-]+ None`", pages[1]) == []
+
+
+def limits_in(module):
+    """Return the variable and the default of every number that a module's settings read from the environment."""
+    return {
+        f"{model.model_config['env_prefix']}{name.upper()}": field.default
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseSettings)
+        for name, field in model.model_fields.items()
+        if isinstance(field.default, int | float)
+    }
+
+
+@pytest.mark.parametrize("module", [services, models])
+def test_every_limit_is_in_the_table_with_the_default_of_the_code(pages, module):
+    limits = limits_in(module)
+    assert len(limits) > 5
+    assert [name for name, default in limits.items() if f"| `{name}` | {default:g} |" not in pages[1]] == []

@@ -7,9 +7,12 @@ from enum import Enum
 from typing import Any
 
 import typer
+from pydantic_settings import BaseSettings
 
 from loom.cli.root_command import app
 from loom.project.config import LoomConfig
+from loom_ai.settings import BudgetSettings, ModelSettings
+from loom_common.config.settings import CacheSettings, DatabaseSettings, Settings
 from loom_coordinator.admin.app import app as coordinator
 from loom_dev.reference import cli_text as text
 from loom_dev.reference.markdown import page, paragraphs, table
@@ -25,8 +28,22 @@ def cli_page() -> str:
         model = model_in(field.annotation)
         if model is not None:
             parts.append(f"### `{name}`\n\n{doc(model)}\n\n{fields(model)}")
-    parts.append(text.ENVIRONMENT)
+    parts += [text.ENVIRONMENT, _limits()]
     return page(parts)
+
+
+def _limits() -> str:
+    """Return a table of the variables that limit a process: name, default, meaning."""
+    nested = (field.annotation for field in Settings.model_fields.values())
+    models = (ModelSettings, BudgetSettings, DatabaseSettings, CacheSettings, *nested)
+    rows = [
+        (f"`{model.model_config.get('env_prefix')}{name.upper()}`", f"{field.default:g}", field.description or "")
+        for model in models
+        if isinstance(model, type) and issubclass(model, BaseSettings)
+        for name, field in model.model_fields.items()
+        if isinstance(field.default, int | float)
+    ]
+    return table(("variable", "default", "meaning"), rows)
 
 
 def _commands(command: Any, name: str) -> Iterable[str]:

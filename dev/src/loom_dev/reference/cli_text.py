@@ -52,26 +52,5 @@ These take precedence over `loom.yaml`. Services read only these: `LOOM_BUS_URL`
 `LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither they nor `loom.yaml`
 name a broker, `--cluster` uses the addresses that `make up` wrote into `.loom/cluster/env`.
 
-Limits; times are in seconds:
-
-| variable | default |
-|---|---|
-| `LOOM_MODELS_CONCURRENCY` | 64 |
-| `LOOM_MODELS_CONNECT_TIMEOUT` | 5 |
-| `LOOM_MODELS_READ_TIMEOUT` | 30 |
-| `LOOM_MODELS_TOTAL_TIMEOUT` | 35 |
-| `LOOM_BUDGET_LEASE_SECONDS` | 60 |
-| `LOOM_BREAKER_FAILURES` | 5 |
-| `LOOM_BREAKER_OPEN_SECONDS` | 60 |
-| `LOOM_BREAKER_SUCCESSES` | 3 |
-| `LOOM_BREAKER_SEEK_SECONDS` | 6 |
-| `LOOM_DATABASE_CONNECT_TIMEOUT` | 3 |
-| `LOOM_DATABASE_QUERY_TIMEOUT` | 10 |
-| `LOOM_DATABASE_COMPLEX_TIMEOUT` | 30 |
-| `LOOM_DATABASE_TRANSACTION_TIMEOUT` | 60 |
-| `LOOM_CACHE_CONNECT_TIMEOUT` | 1 |
-| `LOOM_CACHE_OPERATION_TIMEOUT` | 2 |
-| `LOOM_WORKER_PREFETCH` | 8 |
-| `LOOM_WORKER_DRAIN_SECONDS` | 30 |
-| `LOOM_WORKER_LEAKED_THREADS` | 8 |
+Limits of a process; times are in seconds:
 """

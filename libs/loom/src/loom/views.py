@@ -13,7 +13,6 @@ from loom.engine import alive
 from loom.kept_record import RecordStory
 from loom.project.config import LoomConfig
 from loom_common.contracts.v1 import RunAccepted, RunReport
-from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
 from loom_coordinator.db import run_rows
@@ -146,7 +145,7 @@ class Views:
             await run_rows.want(connection, run_id, verb)
         run = await self.row(run_id)
         if run is None:
-            raise ConfigurationError(f"There is no run {run_id}.")
+            raise run_rows.unknown(run_id)
         return RunAccepted(run_id=run_id, pipeline=run.pipeline_name, status=f"{verb} requested")
 
     def _alive(self, owner: str) -> bool:

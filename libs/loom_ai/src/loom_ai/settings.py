@@ -12,14 +12,16 @@ class ModelSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True)
 
     concurrency: int = Field(
-        64, ge=1, description="Calls in flight at once to a model whose provider sets no `concurrency`."
+        64, ge=1, description="How many calls are in flight at once to a model whose provider sets no `concurrency`."
     )
-    connect_timeout: float = Field(5.0, gt=0, description="To reach the endpoint.")
-    read_timeout: float = Field(30.0, gt=0, description="Between two pieces of an answer.")
-    total_timeout: float = Field(35.0, gt=0, description="For one attempt in all.")
-    attempts: int = Field(3, ge=1, description="Tries of one call before its batch is set back for later.")
-    retry_delay: float = Field(1.0, gt=0, description="Before the second attempt; doubles from there.")
-    retry_ceiling: float = Field(60.0, gt=0, description="The longest wait between two attempts.")
+    connect_timeout: float = Field(5.0, gt=0, description="How long a connection to the endpoint may take.")
+    read_timeout: float = Field(30.0, gt=0, description="How long the next piece of an answer may take.")
+    total_timeout: float = Field(35.0, gt=0, description="How long one attempt may take in all.")
+    attempts: int = Field(3, ge=1, description="How often one call is tried before its batch is put back for later.")
+    retry_delay: float = Field(
+        1.0, gt=0, description="How long the second attempt waits. Each further one waits twice as long."
+    )
+    retry_ceiling: float = Field(60.0, gt=0, description="How long an attempt waits at most.")
 
 
 class BudgetSettings(BaseSettings):
@@ -28,5 +30,5 @@ class BudgetSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True)
 
     lease_seconds: float = Field(
-        60.0, gt=0, description="Until the reservations of a replica that died count as lost. Clocks may differ less."
+        60.0, gt=0, description="How long the reservations of a replica that died are held. Clocks must differ by less."
     )

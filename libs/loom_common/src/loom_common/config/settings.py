@@ -59,9 +59,13 @@ class WorkerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True)
 
-    prefetch: int = Field(8, ge=1, description="Batches in flight at once, per replica.")
-    drain_seconds: float = Field(30.0, ge=0, description="Seconds to finish what is in flight when asked to stop.")
-    leaked_threads: int = Field(8, ge=1, description="Threads hanging in user code until the process is replaced.")
+    prefetch: int = Field(8, ge=1, description="How many batches a replica has in flight at once.")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="How long a process that is asked to stop may finish what is in flight."
+    )
+    leaked_threads: int = Field(
+        8, ge=1, description="How many threads may hang in user code before the process is replaced."
+    )
 
 
 class BreakerSettings(BaseSettings):
@@ -69,11 +73,13 @@ class BreakerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True)
 
-    failures: int = Field(5, ge=1, description="In a row, until it opens.")
-    open_seconds: float = Field(60.0, gt=0, description="Until it is tried again.")
-    successes: int = Field(3, ge=1, description="Probes in a row, until it closes.")
+    failures: int = Field(5, ge=1, description="How many calls in a row fail until an upstream is called no more.")
+    open_seconds: float = Field(60.0, gt=0, description="How long it is then left alone.")
+    successes: int = Field(3, ge=1, description="How many probes in a row succeed until it is called as before.")
     seek_seconds: float | None = Field(
-        6.0, gt=0, description="Embedded: how long what was never there is tried before the run fails. Null: no limit."
+        6.0,
+        gt=0,
+        description="How long an embedded run tries what was never there before it fails. Null means no limit.",
     )
 
 
@@ -82,10 +88,14 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True)
 
-    connect_timeout: float = Field(3.0, gt=0, description="A connection.")
-    query_timeout: float = Field(10.0, gt=0, description="One statement.")
-    complex_timeout: float = Field(30.0, gt=0, description="One statement of the coordinator's, over a whole run.")
-    transaction_timeout: float = Field(60.0, gt=0, description="Idle inside a transaction: the server ends it.")
+    connect_timeout: float = Field(3.0, gt=0, description="How long a connection to a database may take.")
+    query_timeout: float = Field(10.0, gt=0, description="How long one statement may take.")
+    complex_timeout: float = Field(
+        30.0, gt=0, description="How long a statement of the coordinator's over a whole run may take."
+    )
+    transaction_timeout: float = Field(
+        60.0, gt=0, description="How long a transaction may be idle before the server ends it."
+    )
 
     def on_the_server(self, statement_timeout: float) -> dict[str, str]:
         """Return the limits as settings of a Postgres session, so that no statement outlives its client."""
@@ -100,8 +110,10 @@ class CacheSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True)
 
-    connect_timeout: float = Field(1.0, gt=0, description="A connection.")
-    operation_timeout: float = Field(2.0, gt=0, description="One operation. Past it, work goes on without.")
+    connect_timeout: float = Field(1.0, gt=0, description="How long a connection to Redis may take.")
+    operation_timeout: float = Field(
+        2.0, gt=0, description="How long one operation of Redis may take. After that, work goes on without it."
+    )
 
 
 class HealthSettings(BaseSettings):
@@ -111,7 +123,9 @@ class HealthSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Elsewhere than loopback only where a network policy guards it.")
     port: int | None = Field(None, ge=1, le=65535, description="None: not at all, as in the embedded engine.")
-    stall_seconds: float = Field(10.0, gt=0, description="An event loop that is stuck for so long is not alive.")
+    stall_seconds: float = Field(
+        10.0, gt=0, description="How long the event loop may be stuck before the process counts as not alive."
+    )
 
 
 class Settings(BaseSettings):

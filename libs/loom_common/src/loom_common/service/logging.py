@@ -38,8 +38,28 @@ def configure_logging(settings: LogSettings, **bound: Any) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(**bound)
-    # Libraries log warnings and errors only.
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    # A program that uses Loom as a library may have set up handlers of its own, which are left as they are.
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(_LibraryRecords())
+        root.setLevel(logging.ERROR)
+
+
+class _LibraryRecords(logging.Handler):
+    """Passes what libraries log on to the handler of Loom's own lines, so that every line of a process has one
+    format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            error = record.exc_info[1] if record.exc_info else None
+            structlog.get_logger().log(
+                record.levelno,
+                storable(record.getMessage()),
+                logger=record.name,
+                **({"exc_info": error} if error else {}),
+            )
+        except Exception:  # noqa: BLE001 - as in every handler of `logging`: a record that cannot be shown ends nothing
+            self.handleError(record)
 
 
 def _shown(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
+from loom_common.errors import ConfigurationError
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -43,6 +44,14 @@ async def find(connection: AsyncConnection, run_id: str) -> Run | None:
     rows = await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
     row = rows.mappings().one_or_none()
     return None if row is None else Run.of(row)
+
+
+def unknown(run_id: str) -> ConfigurationError:
+    """Return the error for a run that has no row."""
+    return ConfigurationError(
+        f"There is no run {run_id} in the coordinator's state database. `loom history PIPELINE` lists the runs of a "
+        "pipeline, and `loom-coordinator runs` those of a cluster."
+    )
 
 
 async def change(unit: UnitOfWork, run_id: str, **values: Any) -> None:

@@ -26,7 +26,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
     `InvalidDefinition` for changes that do not fit its pipeline."""
     original = (await run_rows.lock(unit, [request.run_id])).get(request.run_id)
     if original is None:
-        raise ConfigurationError(f"There is no run {request.run_id}.")
+        raise run_rows.unknown(request.run_id)
     if original.status not in run_rows.TERMINAL:
         raise ConfigurationError(
             f"Run {request.run_id} has not ended (its status is {original.status}), so its records may still get "

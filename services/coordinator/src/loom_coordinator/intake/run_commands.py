@@ -22,7 +22,7 @@ async def carry_out(unit: UnitOfWork, command: RunCommand) -> RunAccepted:
     """Do it, and say what the run's status is now. Raises `ConfigurationError` where it cannot be done."""
     run = (await run_rows.lock(unit, [command.run_id])).get(command.run_id)
     if run is None:
-        raise ConfigurationError(f"There is no run {command.run_id}.")
+        raise run_rows.unknown(command.run_id)
     match command.verb:
         case "cancel":
             status = await cancel(unit, run)

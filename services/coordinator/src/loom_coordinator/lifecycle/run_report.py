@@ -88,7 +88,17 @@ def build(
         sample=run.sample,
         rows=_rows(run.sampled),
         fail_on=checked_limits(run.definition.get("fail_on") or {}),
+        unchanged=_left_as_it_was(run, tally),
     )
+
+
+def _left_as_it_was(run: Run, tally: Tally) -> bool:
+    """Say whether an ended run left its destination as it was. One that replaces a result by an empty one did not."""
+    if run.status not in run_rows.TERMINAL or tally.loaded > tally.second:
+        return False
+    kept = run.placed is not None and not run.placed["first"]
+    adds = (run.definition.get("load") or {}).get("mode") in ("append", "upsert") or run.replay_of is not None
+    return kept or adds or run.status in (run_rows.FAILED, run_rows.CANCELLED)
 
 
 def _rows(sampled: Mapping[str, Sequence[dict[str, Any]]] | None) -> tuple[dict[str, Any], ...]:

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import RunReport
 from loom_common.domain.json_values.shown import Shown, as_json
-from loom_common.errors import ConfigurationError
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -109,7 +108,7 @@ class PipelineSummary(Shown):
 async def find(connection: AsyncConnection, run_id: str) -> Run:
     """The run as it stands now. Raises `ConfigurationError` where there is no such run."""
     if (run := await run_rows.find(connection, run_id)) is None:
-        raise ConfigurationError(f"There is no run {run_id}: `loom-coordinator runs` lists them.")
+        raise run_rows.unknown(run_id)
     return run
 
 

@@ -55,12 +55,11 @@ def status(
     """Show a run: where it stands, or its report."""
     from loom.cli.commands import follow, state
     from loom.cli.output import report, terminal
-    from loom_common.errors import ConfigurationError
 
     settings = common.configuration()
     run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
     if run is None:
-        raise ConfigurationError(f"There is no run {run_id}. `loom list` and `loom history PIPELINE` show what ran.")
+        raise state.no_run(settings, run_id)
     if form is Format.JSON:
         terminal.print_json(run.as_json())
     else:

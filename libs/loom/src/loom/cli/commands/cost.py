@@ -101,8 +101,10 @@ async def _run(pipeline: str, run_id: str, config: LoomConfig, form: Format) -> 
     from loom_common.errors import ConfigurationError
 
     run = await state.ask(config, lambda views: views.run(run_id))
-    if run is None or run.report.pipeline != pipeline:
-        raise ConfigurationError(f"There is no run {run_id} of '{pipeline}'. `loom history {pipeline}` shows its runs.")
+    if run is None:
+        raise state.no_run(config, run_id)
+    if run.report.pipeline != pipeline:
+        raise ConfigurationError(f"Run {run_id} is not one of '{pipeline}'. `loom history {pipeline}` lists its runs.")
     names = ("run_id", "pipeline", "status", "cost", "spending", "budget", "estimate")
     if form is Format.JSON:
         document = run.as_json()

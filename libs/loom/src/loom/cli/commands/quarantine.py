@@ -155,7 +155,7 @@ def discard(
         raise typer.BadParameter("say which records, e.g. --record-ids or --reason; or --all", param_hint="RUN")
     settings = common.configuration()
     meant = which.waiting_of(run_id)
-    names = _names(settings, meant)
+    names = _names(settings, meant, common.flags)
     follow.wait_for(follow.discard(settings, run_id, names, verbose=common.verbose))
     terminal.say(f"{counted(len(names), 'record')} of {run_id} {'is' if len(names) == 1 else 'are'} discarded.")
 
@@ -210,14 +210,11 @@ def _number(text: str) -> float:
         raise typer.BadParameter(f"'{text}' is no number", param_hint="--threshold") from None
 
 
-def _names(config: LoomConfig, meant: RecordFilter) -> tuple[str, ...]:
+def _names(config: LoomConfig, meant: RecordFilter, flags: str) -> tuple[str, ...]:
     """Return the ids of the records chosen. Raises `ConfigurationError` where there are none."""
     from loom.cli.commands import follow, state
-    from loom_common.errors import ConfigurationError
 
     names = follow.wait_for(state.ask(config, lambda views: views.quarantined_ids(meant)))
     if not names:
-        raise ConfigurationError(
-            f"This means no record of {meant.run_id} that waits. See: loom quarantine list --run-id {meant.run_id}"
-        )
+        raise follow.wait_for(state.no_record(config, meant, flags))
     return names

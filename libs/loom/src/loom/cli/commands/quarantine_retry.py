@@ -28,7 +28,7 @@ async def carry_out(
     run_id = str(meant.run_id)
     standing = await state.ask(config, lambda views: views.replayable(meant))
     if not standing.records:
-        raise ConfigurationError(f"This means no record of {run_id}. See: loom quarantine list --run-id {run_id}")
+        raise await state.no_record(config, meant, common.flags)
     if not standing.waiting:
         return await _tell_that_none_waits(config, run_id, standing, form, common.flags)
     everything = replace(meant, record_ids=None) == RecordFilter(run_id=run_id)

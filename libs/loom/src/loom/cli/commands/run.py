@@ -106,9 +106,10 @@ def resume(
     """Finish a run that was interrupted, paused or killed. What was done is not done again.
 
     A run that spent its budget goes on with `--budget`."""
-    from loom.cli.commands import follow
+    from loom.cli.commands import follow, state
 
     settings = common.configuration()
+    follow.wait_for(state.refuse_unknown(settings, run_id))
     code = follow.wait_for(
         follow.carry_out(
             settings,
@@ -126,10 +127,11 @@ def resume(
 def cancel(run_id: RunId, *, common: Common) -> None:
     """Drop a run that has not ended, or that failed. What it loaded stays; what it staged is removed; the rest counts
     as cancelled."""
-    from loom.cli.commands import follow
+    from loom.cli.commands import follow, state
     from loom.cli.output import terminal
 
     settings = common.configuration()
+    follow.wait_for(state.refuse_unknown(settings, run_id))
     accepted = follow.wait_for(follow.cancel(settings, run_id, verbose=common.verbose))
     terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from loom_common.domain.values.plural import counted
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
     from loom.views import Views
+    from loom_quarantine.queries import RecordFilter
 
 T = TypeVar("T")
 
@@ -34,6 +38,50 @@ async def opened(config: LoomConfig) -> AsyncIterator[Views]:
         )
     async with open_views(config) as views:
         yield views
+
+
+async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
+    """Raise `ConfigurationError` where an embedded run is not known here. Of a cluster's, its coordinator says so."""
+    if not config.distributed and await ask(config, lambda views: views.row(run_id)) is None:
+        raise no_run(config, run_id)
+
+
+def no_run(config: LoomConfig, run_id: str) -> ConfigurationError:
+    """Return the error for a run that is not known: where it was looked for, and how to find the one that is meant."""
+    flags = " --cluster" if config.distributed else ""
+    elsewhere = "" if config.distributed else " The runs of a cluster are found with `--cluster`."
+    return ConfigurationError(
+        f"There is no run {run_id} in {_place(config)}. `loom list{flags}` lists the pipelines with their last runs, "
+        f"and `loom history PIPELINE{flags}` lists every run of one.{elsewhere}"
+    )
+
+
+async def no_record(config: LoomConfig, meant: RecordFilter, flags: str) -> ConfigurationError:
+    """Return the error for options that match no record: what was looked for, where, and how to find others."""
+    from loom.cli.options.quarantine_filters import options_of
+    from loom_quarantine.queries import RecordFilter
+
+    run_id = str(meant.run_id)
+    async with opened(config) as views:
+        if await views.row(run_id) is None:
+            return no_run(config, run_id)
+        kept = await views.quarantined_number(RecordFilter(run_id=run_id))
+    wanted = ["is unresolved"] if meant.unresolved else []
+    wanted += [f"matches {options}"] if (options := options_of(meant)) else []
+    which = f" that {' and '.join(wanted)}" if kept and wanted else ""
+    if kept:
+        remedy = f"`loom quarantine list --run-id {run_id}{flags}` lists the {counted(kept, 'record')} kept back there."
+    else:
+        remedy = f"`loom status {run_id}{flags}` shows what became of the run's records."
+    return ConfigurationError(f"Run {run_id} has no quarantined record{which} in {_place(config)}. {remedy}")
+
+
+def _place(config: LoomConfig) -> str:
+    """Say where run state is kept, without credentials."""
+    url = config.settings().state.url.get_secret_value()
+    if url.startswith("sqlite:///"):
+        return f"the state file {Path(url.removeprefix('sqlite:///')).absolute()}"
+    return f"the database {redacted(url)}"
 
 
 async def registered_names(config: LoomConfig, target: str) -> list[str]:

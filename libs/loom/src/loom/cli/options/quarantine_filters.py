@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,6 +101,20 @@ class OfOneRun(ByCause):
     def waiting_of(self, run_id: str) -> RecordFilter:
         """Return the filter that the options mean, of those that still wait."""
         return self._chosen(pipeline=None, run_id=run_id, names=self.record_ids, unresolved=True)
+
+
+def options_of(meant: RecordFilter) -> str:
+    """Write a filter as the options that a person would type, without the run."""
+    named: dict[str, object] = {
+        "--record-ids": None if meant.record_ids is None else ",".join(meant.record_ids),
+        "--stage": meant.stage,
+        "--reason": meant.reason,
+        "--evaluator": meant.evaluator,
+        "--min-score": meant.min_score,
+        "--max-score": meant.max_score,
+    }
+    typed = [f"{option} {shlex.quote(str(value))}" for option, value in named.items() if value is not None]
+    return f"`{' '.join(typed)}`" if typed else ""
 
 
 def _ids_of(text: str | None) -> tuple[str, ...] | None:

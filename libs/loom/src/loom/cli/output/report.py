@@ -129,8 +129,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
 
 def _unchanged(report: Mapping[str, Any]) -> str:
     """Say of a place that it may hold what somebody else put there, and nothing of this run."""
-    nothing = report["status"] in ("failed", "cancelled") and not report["records"].get("loaded")
-    return "  (unchanged: this run put nothing there)" if nothing else ""
+    return "  (unchanged: this run put nothing there)" if report.get("unchanged") else ""
 
 
 def _percentiles(seconds: Mapping[str, float | None]) -> str:

@@ -163,5 +163,6 @@ def _refusal(place: str, error: BaseException) -> AccessRefused | DependencyUnav
         )
     reason = str(error) or type(error).__name__
     return DependencyUnavailable(
-        f"RabbitMQ at {place} cannot be reached: {reason}. Check that it runs there and that the address is right."
+        f"RabbitMQ at {place} cannot be reached: {reason}. Check that it runs there and that the address is right "
+        "in the setting that names it: LOOM_BUS_URL, or `bus` in loom.yaml."
     )

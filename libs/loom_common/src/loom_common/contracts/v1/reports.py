@@ -137,6 +137,10 @@ class RunReport(Part):
     fail_on: dict[str, str] = Field(
         default_factory=dict, description="The pipeline's `fail_on`: `5` is a number of records, `20%` a share of them."
     )
+    unchanged: bool = Field(
+        False,
+        description="Whether the run has ended and left `destination` as it was, because it put no row there.",
+    )
 
 
 class RunFinished(Message):

@@ -1,0 +1,70 @@
+"""The first sentence of every docstring is a whole sentence, which a stranger understands without the name above it."""
+
+import ast
+
+import pytest
+
+from support.documents import ROOT
+from support.sentences import docstrings, first_sentence, is_fragment
+
+SOURCES = ("libs/*/src", "services/*/src", "migrations/src", "dev/src", "tests", "bench", "examples")
+
+
+def fragments():
+    """Yield the place and the text of every first sentence that is none."""
+    for pattern in SOURCES:
+        for folder in ROOT.glob(pattern):
+            for path in sorted(folder.rglob("*.py")):
+                for line, text in docstrings(ast.parse(path.read_text("utf-8"))):
+                    if is_fragment(sentence := first_sentence(text)):
+                        yield f"{path.relative_to(ROOT)}:{line}: {sentence}"
+
+
+def test_the_first_sentence_of_every_docstring_has_a_verb_of_its_own():
+    found = list(fragments())
+    assert not found, "Say with a verb what the thing does, holds or returns:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "A dict.",
+        "The rows of a run.",
+        "Of one process.",
+        "In bytes.",
+        "Whether the breaker is open.",
+        "Where a message is published: an exchange and a routing key.",
+        "What every destination must do with a batch: take it once, whoever loads it.",
+        "A server program as data: its command, its user, and the signals that end it.",
+        "The calls of one stage that share purpose, provider and model.",
+        "How fast a run goes: the rate of each stage, and when it will be done.",
+        "A record as the source has it.",
+        "As a transformer does it.",
+        "One of the parts.",
+        "`loom quarantine retry`: a replay, or nothing.",
+        "Around the call.",
+        "For good.",
+    ],
+)
+def test_a_fragment_is_found(fragment):
+    assert is_fragment(fragment)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Return the rows of a run.",
+        "Holds one row of `pipeline_runs`, as the query reads it.",
+        "Tells whether the breaker is open.",
+        "Is raised on purpose.",
+        "Never ends the process.",
+        "A broken file is refused.",
+        "Facts may come twice and in any order: the batch row is the same.",
+        "What a service does again and again ends when the service is asked to stop.",
+        "`python -m loom_extractor` runs the extractor as a process of its own.",
+        "Others have their turn while one sleeps.",
+        "It works on twenty at once: more of them only queue there.",
+    ],
+)
+def test_a_sentence_is_let_through(sentence):
+    assert not is_fragment(sentence)
