@@ -1,4 +1,4 @@
-"""`python -m bench`, which is `make bench`: Loom beside the bare loop, in turns, in one call.
+"""Runs `python -m bench`, which is `make bench`: Loom beside the bare loop, in turns, in one call.
 
 The ratio is the result. What is a record a second here says nothing about another machine, or about this one while it
 does something else; what both sides reach in turns does."""

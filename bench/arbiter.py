@@ -33,7 +33,7 @@ Evaluate = Callable[[TransformedRecord], Awaitable[float]]
 
 
 async def measured(records: int, beside: int, at_once: int, rounds: int) -> list[tuple[Passage, Passage]]:
-    """Loom's passage over `records` and Arbiter's own over `beside`, in turns."""
+    """Measure Loom's passage over `records` and Arbiter's own over `beside`, in turns."""
     results = []
     with _server() as url, tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         async with _loom(url, Path(folder)) as loom:

@@ -73,7 +73,7 @@ async def bare(base_url: str, count: int, start: int) -> tuple[float, float]:
 
 
 async def loom(base_url: str, journal: str, count: int, start: int, limit: RateLimit | None) -> tuple[float, float]:
-    """As a transformer does it."""
+    """Ask as a transformer does."""
     models = open_models(
         open_journal(journal),
         settings=ModelSettings(concurrency=AT_ONCE),

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def definition(source: str, destination: str, batch_size: int) -> dict[str, Any]:
-    """As a pipeline file would say it: no key, no evaluation."""
+    """Return the definition as a pipeline file would say it: no key, no evaluation."""
     return {
         "name": f"passthrough_{batch_size}",
         "version": "1.0.0",

@@ -38,7 +38,7 @@ class OwnTime:
 
 
 class SharedLedger:
-    """A ledger, opened as many times as there are replicas."""
+    """Holds a ledger, opened as many times as there are replicas."""
 
     def __init__(self, clock, open_one) -> None:
         self.clock = clock

@@ -1,4 +1,5 @@
-"""A task that is cancelled while it waits for the bus ends as cancelled, at whatever moment the cancellation comes.
+"""Tests that a task that is cancelled while it waits for the bus ends as cancelled, at whatever moment the cancellation
+comes.
 
 A client library that swallows it would leave a service, or a test, that never ends."""
 

@@ -1,4 +1,4 @@
-"""What every store of claims must do."""
+"""Tests what every store of claims must do."""
 
 from __future__ import annotations
 

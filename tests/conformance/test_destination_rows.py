@@ -1,4 +1,4 @@
-"""What every table must do with a row that it refuses, or whose key is there."""
+"""Tests what every table must do with a row that it refuses, or whose key is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every destination must do with a run: show its result as one, add it or replace by it, and give it up."""
+"""Tests what every destination must do with a run: show its result as one, add it or replace by it, and give it up."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def run(loom) -> Callable[..., Ended]:
 
 @pytest.fixture
 def slowly(monkeypatch) -> None:
-    """Few batches at once, so that a run can be stopped."""
+    """Run few batches at once, so that a run can be stopped."""
     monkeypatch.setenv("LOOM_WORKER_PREFETCH", "1")
 
 

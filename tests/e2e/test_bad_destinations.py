@@ -1,4 +1,4 @@
-"""A bad destination: words that name the place and the remedy, the one row kept back, the rest loaded."""
+"""Tests a bad destination: words that name the place and the remedy, the one row kept back, the rest loaded."""
 
 from __future__ import annotations
 

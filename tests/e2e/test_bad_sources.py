@@ -1,4 +1,4 @@
-"""A bad source: words that name the place and the remedy, the one record kept back, the rest loaded."""
+"""Tests a bad source: words that name the place and the remedy, the one record kept back, the rest loaded."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ async def a_run_goes_through_at_full_speed(place: Place, model: SimulatedModel, 
 
 
 async def still(*servers: SimulatedModel) -> bool:
-    """Whether nobody asks any more: calls that waited for money when the run paused may still be made."""
+    """Tell whether nobody asks any more: calls that waited for money when the run paused may still be made."""
     before = [server.calls for server in servers]
     await asyncio.sleep(0.5)
     return [server.calls for server in servers] == before and not any(server.at_once for server in servers)
@@ -143,7 +143,7 @@ async def test_nor_is_it_on_rabbitmq_with_four_transformers(fleet, model, judge)
 
 
 async def what_is_paid_for_is_judged(place: Place, model: SimulatedModel, judge: SimulatedModel) -> None:
-    """A budget that covers a third of the records, most of it for judges."""
+    """Give a budget that covers a third of the records, most of it for judges."""
     made = judged(place, "owed", 150, model, judge)
     made.say(monitoring={"cost_budget": 0.16})
     model.latency = judge.latency = 0.05

@@ -68,7 +68,7 @@ async def measured(made: Project) -> tuple[str, float]:
 
 @pytest.mark.timeout(1200)
 async def test_distributed_into_postgres(tmp_path, amqp_url, postgres_url, monkeypatch):
-    """Each size runs with fresh processes, so that one does not hide behind what the other left."""
+    """Run each size with fresh processes, so that one does not hide behind what the other left."""
     peaks = {}
     for count in (FEW, MANY):
         cluster = Cluster(tmp_path / str(count), bus_url=amqp_url, state_url=postgres_url)

@@ -31,7 +31,7 @@ async def test_so_they_are_on_rabbitmq_with_three_transformers_and_two_evaluator
 
 
 async def books_equal_the_providers(place: Place, model: SimulatedModel, judge: SimulatedModel) -> None:
-    """A transform and two judges over all records, then all of it once more."""
+    """Run a transform and two judges over all records, then all of it once more."""
     judges = [{"type": "semantic", **JUDGED}, {"type": "custom_criteria", "criteria": "Fits", **JUDGED}]
     made = project(
         place.folder / "paid",

@@ -1,4 +1,5 @@
-"""The example plugin package, installed in an environment of its own: as a user would, on a laptop and in a cluster."""
+"""Tests the example plugin package, installed in an environment of its own: as a user would, on a laptop and in a
+cluster."""
 
 from __future__ import annotations
 

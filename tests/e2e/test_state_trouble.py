@@ -93,7 +93,7 @@ async def test_state_that_cannot_be_used_is_said_once_with_file_and_remedy(folde
 
 
 def small_files() -> None:
-    """In the child: no file may grow beyond the limit, as on a disk that is full."""
+    """Prevent, in the child, that a file grows beyond the limit, as on a disk that is full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
 
 

@@ -139,7 +139,7 @@ async def test_too_many_records_that_hang_fail_an_embedded_run_which_resumes_wit
 
 @asynccontextmanager
 async def kept_running(cluster):
-    """Whatever ends is started again, as a supervisor would."""
+    """Start whatever ends again, as a supervisor would."""
 
     async def keep() -> None:
         while True:

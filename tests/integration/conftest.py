@@ -1,4 +1,4 @@
-"""The state database on both systems, as the migrations make it."""
+"""Provides the state database on both systems, as the migrations make it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loom_migrations.upgrade import upgrade
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path) -> str:
-    """An empty database of the test's own, on SQLite and on Postgres."""
+    """Provide an empty database of the test's own, on SQLite and on Postgres."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/loom.db"
     return str(request.getfixturevalue("postgres_url"))
@@ -21,7 +21,7 @@ def url(request, tmp_path) -> str:
 
 @pytest.fixture
 async def engine(url) -> AsyncIterator[AsyncEngine]:
-    """The database with all tables and no rows."""
+    """Provide the database with all tables and no rows."""
     engine = open_engine(url)
     await upgrade(engine)
     yield engine

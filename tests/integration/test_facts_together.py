@@ -18,7 +18,7 @@ RUN = "run_1"
 
 @pytest.fixture
 async def unit(engine):
-    """A transaction in which a run has begun."""
+    """Provide a transaction in which a run has begun."""
     async with begun_run(engine) as unit:
         yield unit
 

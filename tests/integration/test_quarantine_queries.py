@@ -1,4 +1,4 @@
-"""Quarantined records on SQLite and Postgres: listed, chosen, counted, and followed through their replays."""
+"""Tests quarantined records on SQLite and Postgres: listed, chosen, counted, and followed through their replays."""
 
 import pytest
 

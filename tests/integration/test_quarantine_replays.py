@@ -1,4 +1,4 @@
-"""Quarantined records on SQLite and Postgres: replayed, resolved and discarded."""
+"""Tests quarantined records on SQLite and Postgres: replayed, resolved and discarded."""
 
 import pytest
 

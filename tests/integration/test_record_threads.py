@@ -28,7 +28,7 @@ async def keep(engine, run_id, *record_ids):
 
 
 async def run_is(engine, run_id, status, reason=None):
-    """A replay's row of `pipeline_runs`, as far as the quarantine reads it."""
+    """Enter a replay's row of `pipeline_runs`, as far as the quarantine reads it."""
     async with engine.begin() as connection:
         await connection.execute(
             text("INSERT INTO pipelines (name, version, definition, files, base, created_at, updated_at) "
@@ -44,7 +44,7 @@ async def run_is(engine, run_id, status, reason=None):
 
 
 async def ends(engine):
-    """How each copy of each record was resolved: `{(run, record): action}`."""
+    """Return how each copy of each record was resolved: `{(run, record): action}`."""
     rows = await queries.listing(engine, RecordFilter(), None)
     return {(row["run_id"], row["record_id"]): row["resolution_action"] for row in rows}
 

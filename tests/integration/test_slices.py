@@ -1,4 +1,4 @@
-"""Slices under credit on SQLite and Postgres: asked for one at a time, answered once, exhausted at the end."""
+"""Tests slices under credit on SQLite and Postgres: asked for one at a time, answered once, exhausted at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCHES, WINDOW = 2, 4
 
 @pytest.fixture
 async def unit(engine):
-    """A transaction in which a run has begun."""
+    """Provide a transaction in which a run has begun."""
     async with begun_run(engine, slice_batches=BATCHES, credit_window=WINDOW) as unit:
         yield unit
 

@@ -1,4 +1,4 @@
-"""Why an endpoint cannot be reached, as it is told: every way in which no connection comes about."""
+"""Tests what is told where an endpoint cannot be reached: every way in which no connection comes about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An endpoint that sends whatever a test says, and speaks every protocol by doing so."""
+"""Runs an endpoint that sends whatever a test says, and speaks every protocol by doing so."""
 
 from __future__ import annotations
 

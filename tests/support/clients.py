@@ -36,7 +36,7 @@ async def ended(session: Session, run_id: str) -> RunFinished:
 
 
 async def report_of(config: LoomConfig, run_id: str) -> dict[str, object]:
-    """The run's report as it stands in the state database."""
+    """Return the run's report as it stands in the state database."""
     async with open_views(config) as views:
         report = await views.run(run_id)
     assert report is not None

@@ -112,12 +112,12 @@ class Cluster:
                 self.drop(name)
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as a crash or the kernel's memory killer would."""
+        """Send SIGKILL, as a crash or the kernel's memory killer would."""
         self._processes[name].kill()
         self._processes[name].wait()
 
     def pid(self, name: str) -> int:
-        """The service's process, which may have ended."""
+        """Return the service's process, which may have ended."""
         return self._processes[name].pid
 
     def ended(self) -> dict[str, int]:
@@ -136,7 +136,7 @@ class Cluster:
         del self._processes[name]
 
     async def terminate(self, name: str) -> int:
-        """SIGTERM, as a deployment would; the exit code."""
+        """Send SIGTERM, as a deployment would, and return the exit code."""
         self._processes[name].send_signal(signal.SIGTERM)
         return await asyncio.to_thread(self._processes[name].wait, patience(STOP_SECONDS))
 
@@ -152,7 +152,7 @@ class Cluster:
                 process.wait()
 
     async def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """Of the run state, as a user's own SQL would find them."""
+        """Return rows of the run state, as a user's own SQL would find them."""
         connection = await asyncpg.connect(self.state_url)
         try:
             return [dict(row) for row in await connection.fetch(query, *values)]

@@ -69,7 +69,7 @@ class Place:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Destination]:
-        """The destination, as one more process opens it."""
+        """Open the destination, as one more process does."""
         context = ConnectorContext(
             self.folder, Credentials({"env": EnvProvider({"DB": self.url})}), output_schema=SCHEMA
         )

@@ -41,7 +41,7 @@ def of_page(page: Path) -> Iterator[Snippet]:
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks."""
+    """Return a page without its blocks."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Projects whose functions fail or score low on purpose, and what is in their destinations and beside them."""
+"""Makes projects whose functions fail or score low on purpose, and what is in their destinations and beside them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A worker that asks as often as a limit lets it: `python limited_process.py BASE_URL BUCKETS_URL PER_MINUTE SECONDS`.
-Prints how many answers it had."""
+"""Asks as often as a limit lets it: `python limited_process.py BASE_URL BUCKETS_URL PER_MINUTE SECONDS`. Prints how
+many answers it had."""
 
 from __future__ import annotations
 

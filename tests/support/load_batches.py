@@ -1,4 +1,4 @@
-"""Batches of rows, as the loader gives them to a destination."""
+"""Makes batches of rows, as the loader gives them to a destination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests as `kubectl apply -k` would send them, and who would accept them."""
+"""Reads the Kubernetes manifests as `kubectl apply -k` would send them, and tells who would accept them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def validate(manifest: Manifest, version: str = VERSIONS[0]) -> None:
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """As Kubernetes decides it, for the operators used here."""
+    """Decide as Kubernetes does, for the operators used here."""
     if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
         return False
     for each in selector.get("matchExpressions", ()):

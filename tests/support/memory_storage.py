@@ -1,4 +1,4 @@
-"""A storage that is no file system: named bytes in a dictionary, as a bucket has them."""
+"""Stores files in what is no file system: named bytes in a dictionary, as a bucket has them."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Place:
 
 
 def spent(server: SimulatedModel, model: str = "gpt-4o-mini") -> float:
-    """USD, as the provider would put it on its bill."""
+    """Return the USD that the provider would charge."""
     return Prices().quote(call_of(model=model), Tokens(given=server.tokens_in, answered=server.tokens_out)).usd
 
 
@@ -49,7 +49,7 @@ async def outcome(session: Session, run_id: str) -> RunFinished | RunProgress:
 
 
 async def table(place: Place, query: str) -> list[dict[str, Any]]:
-    """Rows of the run state, as a user's own SQL would find them."""
+    """Return rows of the run state, as a user's own SQL would find them."""
     if place.clustered:
         connection = await asyncpg.connect(place.environ["CLUSTER_STATE"])
         rows = [dict(row) for row in await connection.fetch(query)]

@@ -1,4 +1,4 @@
-"""Plugin packages as an installer leaves them, made for one test: modules on the path, and their metadata."""
+"""Makes plugin packages as an installer leaves them, for one test: modules on the path, and their metadata."""
 
 from __future__ import annotations
 

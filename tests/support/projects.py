@@ -1,4 +1,4 @@
-"""Projects to run: a folder with a pipeline file, its data and its Python, as a user would keep them."""
+"""Makes projects to run: a folder with a pipeline file, its data and its Python, as a user would keep them."""
 
 from __future__ import annotations
 

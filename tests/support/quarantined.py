@@ -1,4 +1,4 @@
-"""Quarantined records for tests of their store: the messages that bring them, and the list of what is kept."""
+"""Makes quarantined records for tests of their store: the messages that bring them, and the list of what is kept."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from support.handling import outgoing_of
 
 
 class Harness:
-    """A replay of run_1 as run_2."""
+    """Holds a replay of run_1 as run_2."""
 
     def __init__(
         self,

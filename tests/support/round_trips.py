@@ -42,7 +42,7 @@ JSON = st.recursive(
 
 
 def on_the_wire(records: Sequence[ReadRecord]) -> list[dict[str, Any]]:
-    """The records' data as the loader gets it: written into a message and read from it."""
+    """Return the records' data as the loader gets it: written into a message and read from it."""
     header = batch_of(plan_of({"type": "passthrough"}), []).header
     passed = [EvaluatedRecord(id=each.position, input=each.data, output=None) for each in records]
     wire = codec.encode(Outgoing(flow.work("load", "reviews"), BatchEvaluated(header=header, records=passed)), "test")

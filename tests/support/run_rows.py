@@ -80,7 +80,7 @@ async def run_state(**changed: Any) -> AsyncIterator[UnitOfWork]:
 
 @asynccontextmanager
 async def begun_run(engine: AsyncEngine, **changed: Any) -> AsyncIterator[UnitOfWork]:
-    """A transaction on a state database with empty tables in which one run has begun, with `changed` columns."""
+    """Open a transaction on a state database with empty tables in which one run has begun, with `changed` columns."""
     async with begin(engine, NOW, None) as unit:
         await unit.connection.execute(pipelines.insert().values(**BEGINNING, created_at=NOW, updated_at=NOW))
         await add_run(unit, **changed)
@@ -95,7 +95,7 @@ async def add_run(unit: UnitOfWork, **changed: Any) -> Run:
 
 
 async def the_run(unit: UnitOfWork, run_id: str = "run_1") -> Run:
-    """The run as its row stands now."""
+    """Return the run as its row stands now."""
     found = await run_rows.find(unit.connection, run_id)
     assert found is not None
     return found

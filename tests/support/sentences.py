@@ -86,7 +86,7 @@ def is_fragment(sentence: str) -> bool:
 def _compares(words: list[str], place: int, finite: list[bool]) -> bool:
     """Say whether the word is an `as` that begins a clause: `as the source has it`, not `as text` or `as often`."""
     degree = not DEGREES.isdisjoint(words[place + 1 : place + 2])
-    return words[place] == "as" and not degree and any(finite[place:])
+    return words[place] == "as" and not degree and any(finite[place : place + 5])
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:

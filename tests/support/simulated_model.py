@@ -52,7 +52,7 @@ class SlowAfter(Latency):
 
 @contextlib.contextmanager
 def simulated_process(*options: str) -> Iterator[str]:
-    """The server as a process of its own; yields its base URL (`http://127.0.0.1:PORT/v1`)."""
+    """Run the server as a process of its own; yields its base URL (`http://127.0.0.1:PORT/v1`)."""
     command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:

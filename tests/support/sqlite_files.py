@@ -1,4 +1,4 @@
-"""Databases of SQLite as a test sees them beside Loom's connector."""
+"""Opens databases of SQLite as a test sees them beside Loom's connector."""
 
 from __future__ import annotations
 

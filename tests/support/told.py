@@ -1,4 +1,4 @@
-"""What `loom run` tells of bad input: a refusal, a failed run, or the records that it kept back."""
+"""Reads what `loom run` tells of bad input: a refusal, a failed run, or the records that it kept back."""
 
 from __future__ import annotations
 

@@ -175,7 +175,8 @@ def _base(books: Books) -> str:
 
 
 def ledger_of(books: Books, place: str) -> dict[str, int] | None:
-    """Batch -> records loaded, as the ledger beside a SQLite table says; None where there is none."""
+    """Return the number of records loaded by batch, as the ledger beside a SQLite table says; None where there is
+    none."""
     if not place.startswith("sqlite:///"):
         return None
     path = Path(place.removeprefix("sqlite:///").partition("?")[0])

@@ -1,4 +1,5 @@
-"""The private servers end with their owner, and come back when told; what the fixtures promise, they keep."""
+"""Tests that the private servers end with their owner, and come back when told; what the fixtures promise, they
+keep."""
 
 import signal
 import subprocess

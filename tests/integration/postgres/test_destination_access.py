@@ -1,4 +1,4 @@
-"""Loading into a real Postgres: servers that are away, connections that are lost, and rights."""
+"""Tests loading into a real Postgres: servers that are away, connections that are lost, and rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading into a real Postgres: tables that Loom makes, and tables that somebody else made."""
+"""Tests loading into a real Postgres: tables that Loom makes, and tables that somebody else made."""
 
 from __future__ import annotations
 

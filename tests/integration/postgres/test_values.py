@@ -1,4 +1,4 @@
-"""Every type of Postgres arrives as it came: in its own text form, or as a value that says the same."""
+"""Tests that every type of Postgres arrives as it came: in its own text form, or as a value that says the same."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from loom_ai.pacing.concurrency import Concurrency
 
 
 def endpoint(concurrency: Concurrency, answers: int, latency_of=lambda at_once: 0.1, refused=lambda at_once: False):
-    """An endpoint that is always asked as much as may be."""
+    """Provide an endpoint that is always asked as much as may be."""
     for _ in range(answers):
         if refused(concurrency.limit):
             concurrency.refused()

@@ -1,4 +1,4 @@
-"""The way of a record, as data, has no dead end."""
+"""Tests that the way of a record, as data, has no dead end."""
 
 from loom_common import flow
 from loom_common.flow import TOPOLOGY, Exchange, Stage

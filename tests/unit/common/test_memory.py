@@ -1,4 +1,4 @@
-"""How much a process holds, and how much it may: as the kernel says."""
+"""Tests how much a process holds, and how much it may: as the kernel says."""
 
 import os
 

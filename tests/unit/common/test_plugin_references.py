@@ -1,4 +1,4 @@
-"""Plugins of every kind that are named by `module:name`, or registered in this process."""
+"""Tests plugins of every kind that are named by `module:name`, or registered in this process."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def definition(**changes):
 
 
 def travelled(written):
-    """The pipeline as a worker reads it from the plan."""
+    """Return the pipeline as a worker reads it from the plan."""
     return Plan.decoded(Plan(pipeline=parse(written)).encoded()).pipeline
 
 
@@ -198,7 +198,7 @@ def test_a_gate_with_keys_of_its_own_is_found_by_module_and_name(module, tmp_pat
 
 
 def sections(reference):
-    """The definitions that name a plugin of each kind, by the key that names it."""
+    """Return the definitions that name a plugin of each kind, by the key that names it."""
     return {
         "extract.source": {"extract": {"source": f"{reference}://x"}},
         "extract.options.format": {"extract": {"source": "x.csv", "options": {"format": reference}}},

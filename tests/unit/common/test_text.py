@@ -48,7 +48,7 @@ class Hostile(Exception):
 
 
 def _delivered(wire: Wire) -> Any:
-    """The wire as it is delivered, as far as decoding looks at it."""
+    """Return the wire as it is delivered, as far as decoding looks at it."""
     return SimpleNamespace(body=wire.body, type=wire.type, content_encoding=wire.content_encoding)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of CSV files that are not as they should be, and of their dialects."""
+"""Tests what becomes of CSV files that are not as they should be, and of their dialects."""
 
 from __future__ import annotations
 

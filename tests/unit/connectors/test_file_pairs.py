@@ -61,7 +61,8 @@ def written_csv(
 
 
 def fields_of(path: Path) -> list[list[str | None]]:
-    """The fields of a CSV file as a strict and independent reader sees them; None for an empty one without quotes."""
+    """Return the fields of a CSV file as a strict and independent reader sees them; None for an empty one without
+    quotes."""
     text, at, rows, row = path.read_bytes().decode(), 0, [], []
     while at < len(text):
         if text[at] == '"':

@@ -1,4 +1,4 @@
-"""What becomes of JSON Lines files that are not as they should be."""
+"""Tests what becomes of JSON Lines files that are not as they should be."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ STORED = st.none() | INT64 | st.floats(allow_nan=False) | TEXT | DIGITS | st.jus
 @tried
 @given(st.lists(st.lists(STORED, min_size=len(AFFINITIES), max_size=len(AFFINITIES)), min_size=1, max_size=4))
 async def test_sqlite_into_a_like_table_of_sqlite(rows):
-    """The copy must have the same storage class and value that SQLite made of a value when it was stored."""
+    """Check that the copy has the same storage class and value that SQLite made of a value when it was stored."""
     with folder() as name:
         place = Path(name)
         columns = ", ".join(f"c{at} {declared}" for at, declared in enumerate(AFFINITIES))

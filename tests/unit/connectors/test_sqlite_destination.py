@@ -1,4 +1,4 @@
-"""SQLite as a destination: the tables that Loom makes, and tables that the rows do not fit."""
+"""Tests SQLite as a destination: the tables that Loom makes, and tables that the rows do not fit."""
 
 from __future__ import annotations
 

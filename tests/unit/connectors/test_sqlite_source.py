@@ -1,4 +1,4 @@
-"""SQLite as a source: tables and queries of every kind, and what cannot be read."""
+"""Tests SQLite as a source: tables and queries of every kind, and what cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `Run` is a row of `pipeline_runs`: as many fields as columns, and what was counted as a tally."""
+"""Tests that a `Run` is a row of `pipeline_runs`: as many fields as columns, and what was counted as a tally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a breaker opens, probes and closes."""
+"""Tests when a breaker opens, probes and closes."""
 
 from __future__ import annotations
 

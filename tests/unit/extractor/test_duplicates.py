@@ -1,4 +1,5 @@
-"""A record is a duplicate if and only if its key occurred earlier in the source, whoever asks, in whatever order."""
+"""Tests that a record is a duplicate if and only if its key occurred earlier in the source, whoever asks, in whatever
+order."""
 
 import asyncio
 

@@ -1,4 +1,5 @@
-"""A field that neither the source nor the output has is a mistake before a run, wherever a pipeline names one."""
+"""Tests that a field that neither the source nor the output has is a mistake before a run, wherever a pipeline names
+one."""
 
 import json
 import sqlite3

@@ -18,7 +18,7 @@ from loom_dev.reference.pipeline_page import pipeline_page
 
 @pytest.fixture(scope="module")
 def pages():
-    """Both pages, generated from the repository's root."""
+    """Provide both pages, generated from the repository's root."""
     return pipeline_page(), cli_page()
 
 

@@ -34,8 +34,8 @@ class ClusterFolder:
 
     @property
     def outside(self) -> Path:
-        """The folder for what cannot be in the project: a socket, whose path is limited in length, and the data of a
-        Postgres that does not run as root and may not be able to read a folder of root's."""
+        """Return the folder for what cannot be in the project: a socket, whose path is limited in length, and the data
+        of a Postgres that does not run as root and may not be able to read a folder of root's."""
         mark = hashlib.sha256(str(self.project).encode()).hexdigest()[:12]
         return Path("/var/tmp") / f"loom-cluster-{os.getuid()}-{mark}"  # noqa: S108 - `make` sees to it that it is ours
 

@@ -1,4 +1,4 @@
-"""`docs/cli.md`, from both command lines and the model of `loom.yaml`."""
+"""Generates `docs/cli.md` from both command lines and the model of `loom.yaml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of docs/cli.md about both command lines, `loom.yaml` and the environment variables."""
+"""Holds the text of docs/cli.md about both command lines, `loom.yaml` and the environment variables."""
 
 CLI_INTRO = """\
 # The command line

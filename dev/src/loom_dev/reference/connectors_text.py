@@ -1,4 +1,4 @@
-"""The text of docs/pipeline.md about the connectors that Loom brings."""
+"""Holds the text of docs/pipeline.md about the connectors that Loom brings."""
 
 CONNECTORS = """
 ## Connectors

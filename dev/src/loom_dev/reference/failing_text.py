@@ -1,4 +1,4 @@
-"""The text of docs/pipeline.md about what happens when something fails."""
+"""Holds the text of docs/pipeline.md about what happens when something fails."""
 
 FAILING = """
 ## When something fails

@@ -1,4 +1,4 @@
-"""Pages, tables and paragraphs in Markdown."""
+"""Writes pages, tables and paragraphs in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of a pydantic model as a table: name, type, default, meaning."""
+"""Writes the keys of a pydantic model as a table: name, type, default, meaning."""
 
 from __future__ import annotations
 

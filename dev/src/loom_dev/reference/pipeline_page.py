@@ -1,4 +1,4 @@
-"""`docs/pipeline.md`, from the models of a pipeline file and of the connectors' options."""
+"""Generates `docs/pipeline.md` from the models of a pipeline file and of the connectors' options."""
 
 from __future__ import annotations
 

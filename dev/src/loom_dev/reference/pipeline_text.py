@@ -1,4 +1,4 @@
-"""The text of docs/pipeline.md about the sections of a pipeline file."""
+"""Holds the text of docs/pipeline.md about the sections of a pipeline file."""
 
 PIPELINE_INTRO = """\
 # The pipeline file

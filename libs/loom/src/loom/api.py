@@ -32,7 +32,7 @@ class Pipeline(domain.Pipeline):
         return self._folder
 
     def definition(self) -> dict[str, Any]:
-        """The pipeline as its file would say it."""
+        """Return the pipeline as its file would say it."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 

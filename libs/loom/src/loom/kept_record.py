@@ -96,8 +96,8 @@ class RecordStory(Shown):
 
 
 async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id: str | None) -> RecordStory | None:
-    """The record as `run_id` kept it back, or as it was kept back last, with all other times. None where it was not
-    kept back."""
+    """Return the record as `run_id` kept it back, or as it was kept back last, with all other times. None where it was
+    not kept back."""
     thread = await queries.history(engine, record_id, run_id)
     row = next((each for each in thread if run_id in (None, each.run_id)), None)
     if row is None:

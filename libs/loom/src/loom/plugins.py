@@ -1,4 +1,5 @@
-"""What can be added to Loom: the bases that plugins are made of, `register_*`, and a list of all that is there."""
+"""Defines what can be added to Loom: the bases that plugins are made of, `register_*`, and a list of all that is
+there."""
 
 from __future__ import annotations
 
@@ -89,7 +90,7 @@ def register_credentials(name: str, provider: CredentialProvider) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A plugin, and where it comes from."""
+    """Describes a plugin, and where it comes from."""
 
     kind: Kind
     name: str
@@ -100,8 +101,8 @@ class Listed:
 
 
 def list_plugins(kind: Kind | None = None, *, check: bool = False) -> list[Listed]:
-    """Everything that may be named: Loom's own, what installed packages offer, and what was registered in this process.
-    Nothing is imported unless `check` asks whether each can be."""
+    """List everything that may be named: Loom's own, what installed packages offer, and what was registered in this
+    process. Nothing is imported unless `check` asks whether each can be."""
     return [each for each in _listed(check=check) if kind in (None, each.kind)]
 
 
@@ -167,7 +168,7 @@ def refuse_registered(pipeline: Pipeline) -> None:
 
 
 def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
-    """What a pipeline names, by kind."""
+    """Yield what a pipeline names, by kind."""
     extract, load = pipeline.extract, pipeline.load
     yield from plugin_names(extract.source, extract.options, Kind.SOURCE)
     yield from plugin_names(load.destination, load.options, Kind.DESTINATION)
@@ -188,7 +189,7 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
 
 
 def _texts(written: Any) -> Iterator[str]:
-    """Every text of a definition."""
+    """Yield every text of a definition."""
     if isinstance(written, str):
         yield written
     elif isinstance(written, Mapping):

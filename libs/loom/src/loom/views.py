@@ -44,7 +44,7 @@ class Views:
         self._config = config
 
     async def row(self, run_id: str) -> Run | None:
-        """The run as its row holds it; None where there is no such run."""
+        """Return the run as its row holds it; None where there is no such run."""
         async with self._engine.connect() as connection:
             return await run_rows.find(connection, run_id)
 
@@ -54,12 +54,12 @@ class Views:
             return await runs.shown(connection, run_id, self._alive)
 
     async def status(self, run_id: str) -> str | None:
-        """A run's status as people are shown it; None where there is no such run."""
+        """Return a run's status as people are shown it; None where there is no such run."""
         async with self._engine.connect() as connection:
             return await runs.status(connection, run_id, self._alive)
 
     async def report(self, run_id: str) -> RunReport | None:
-        """A run's report as far as it has come; None where there is no such run."""
+        """Return a run's report as far as it has come; None where there is no such run."""
         async with self._engine.connect() as connection:
             return await runs.report(connection, run_id)
 

@@ -100,7 +100,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A paid answer as the journal keeps it."""
+    """Holds a paid answer as the journal keeps it."""
 
     key: str
     payer: Payer

@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """`file:line:column`, as far as it is known."""
+        """Return `file:line:column`, as far as it is known."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
     @property
@@ -192,8 +192,8 @@ class PluginUnusable(UserCodeError):
 
 
 class PluginFailed(LoomError):
-    """The code of a plugin raised an error of its own. Whether that may pass is not known, so it is tried again until
-    the last attempt."""
+    """Reports that the code of a plugin raised an error of its own. Whether that may pass is not known, so it is tried
+    again until the last attempt."""
 
 
 class BudgetExhausted(LoomError):

@@ -33,7 +33,7 @@ class Stage(StrEnum):
 
     @property
     def done(self) -> str:
-        """The stage's past participle, as it stands in facts: `batch.loaded.<pipeline>`."""
+        """Return the stage's past participle, as it stands in facts: `batch.loaded.<pipeline>`."""
         return {"extract": "extracted", "transform": "transformed", "evaluate": "evaluated", "load": "loaded"}[self]
 
 

@@ -22,7 +22,7 @@ from loom_connectors.ports import ConnectorContext, FailedRow, Fields, Guarantee
 
 @dataclass
 class Record:
-    """One record, as a connector gives and takes it."""
+    """Holds one record, as a connector gives and takes it."""
 
     id: str
     data: dict[str, Any]

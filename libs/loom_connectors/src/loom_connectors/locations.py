@@ -74,7 +74,7 @@ class Location:
 
 
 def taken_apart(written: str) -> tuple[str, str]:
-    """The scheme of a location, or the `module:name` that takes its place, and the ending of its name."""
+    """Return the scheme of a location, or the `module:name` that takes its place, and the ending of its name."""
     scheme, separator, rest = written.partition("://")
     ending = scheme_of(rest if separator else written).partition("?")[0]
     named = scheme if is_reference(scheme) else scheme.lower().partition("+")[0]
@@ -82,7 +82,7 @@ def taken_apart(written: str) -> tuple[str, str]:
 
 
 def unusable_plugin(path: tuple[str, ...], named: str, error: PluginUnusable) -> Problem:
-    """The mistake of naming a plugin that cannot be used."""
+    """Return the mistake of naming a plugin that cannot be used."""
     return Problem(path, f"'{named}'", f"a plugin that can be used ({str(error).rstrip('.')})")
 
 

@@ -1,4 +1,4 @@
-"""Sources and destinations of plugins, on an event loop of their own.
+"""Runs sources and destinations of plugins on an event loop of their own.
 
 Their code is not Loom's. Where it computes or blocks instead of waiting, it must not stop the messages, the time limits
 and Ctrl-C of the process, so it runs on a loop that can be given up on. It is then opened again on another one."""
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _OnItsLoop(Generic[C]):
-    """A source or destination that is opened once for each loop on which it runs."""
+    """Opens a source or destination once for each loop on which it runs."""
 
     def __init__(self, what: str, open_one: Callable[[], C], context: ConnectorContext) -> None:
         self._what = what
@@ -85,7 +85,7 @@ class _OnItsLoop(Generic[C]):
 
 
 class SourceOnItsLoop:
-    """A plugin's source. Every call runs on the plugin's loop."""
+    """Is a plugin's source. Every call runs on the plugin's loop."""
 
     def __init__(self, what: str, open_one: Callable[[], Source], context: ConnectorContext) -> None:
         self._own = _OnItsLoop(what, open_one, context)
@@ -107,7 +107,7 @@ class SourceOnItsLoop:
 
 
 class DestinationOnItsLoop:
-    """A plugin's destination. Every call runs on the plugin's loop."""
+    """Is a plugin's destination. Every call runs on the plugin's loop."""
 
     def __init__(self, what: str, open_one: Callable[[], Destination], context: ConnectorContext) -> None:
         self._own = _OnItsLoop(what, open_one, context)

@@ -1,5 +1,5 @@
-"""Sources and destinations that plugins bring: a `DataConnector`, or a function that opens one; and the storages and
-formats that they bring."""
+"""Opens sources and destinations that plugins bring: a `DataConnector`, or a function that opens one; and the storages
+and formats that they bring."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from loom_connectors.ports import ConnectorContext, Destination, Source
 
 
 def open_plugged_source(scheme: str, config: ExtractConfig, context: ConnectorContext) -> Source:
-    """The source of a plugin. Raises `PluginUnusable`, and `InvalidDefinition` for options that it does not have."""
+    """Open the source of a plugin. Raises `PluginUnusable`, and `InvalidDefinition` for options that it does not
+    have."""
     found = _plugin(Kind.SOURCE, scheme)
     config = config.model_copy(update={"options": _options(found, config.options, "extract")})
 
@@ -36,7 +37,7 @@ def open_plugged_source(scheme: str, config: ExtractConfig, context: ConnectorCo
 
 
 def open_plugged_destination(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
-    """The destination of a plugin. Raises as `open_plugged_source` does."""
+    """Open the destination of a plugin. Raises as `open_plugged_source` does."""
     found = _plugin(Kind.DESTINATION, scheme)
     config = config.model_copy(update={"options": _options(found, config.options, "load")})
 
@@ -50,19 +51,19 @@ def open_plugged_destination(scheme: str, config: LoadConfig, context: Connector
 
 
 def open_storage(scheme: str) -> Storage:
-    """The storage of a plugin. Raises `PluginUnusable`."""
+    """Open the storage of a plugin. Raises `PluginUnusable`."""
     storage: Storage = _made(Kind.STORAGE, scheme, Storage)
     return storage
 
 
 def open_format(name: str) -> Format:
-    """The format of a plugin. Raises `PluginUnusable`."""
+    """Open the format of a plugin. Raises `PluginUnusable`."""
     form: Format = _made(Kind.FORMAT, name, Format)
     return form
 
 
 def is_storage(reference: str) -> bool:
-    """Whether the class that `module:name` names is a storage. Raises `PluginUnusable` where there is none."""
+    """Tell whether the class that `module:name` names is a storage. Raises `PluginUnusable` where there is none."""
     found = find(Kind.STORAGE, reference)
     return isinstance(found, type) and not missing_methods(found, Storage)
 
@@ -98,7 +99,7 @@ def _made(kind: Kind, name: str, contract: type) -> Any:
 
 
 def _opened(kind: Kind, name: str, call: Callable[[], Any], contract: type) -> Any:
-    """What a plugin's class or function makes. Raises `PluginUnusable` where that is not of its kind."""
+    """Return what a plugin's class or function makes. Raises `PluginUnusable` where that is not of its kind."""
     try:
         opened = call()
     except LoomError:

@@ -111,7 +111,7 @@ class Guarantee(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record as the destination gets it."""
+    """Holds one record as the destination gets it."""
 
     record_id: str
     values: dict[str, Any]

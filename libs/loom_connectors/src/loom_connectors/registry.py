@@ -1,4 +1,4 @@
-"""Which connector a location belongs to: a system by its scheme; a file by its storage and its format.
+"""Chooses the connector that a location belongs to: a system by its scheme; a file by its storage and its format.
 
 A connector's module is imported when it is first asked for: a run over CSV files needs no Postgres driver."""
 
@@ -54,7 +54,7 @@ def known_schemes() -> list[str]:
 
 
 def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
-    """The source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
+    """Open the source that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.source, context)
     try:
         return _source(location, config, context)
@@ -63,7 +63,7 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> Source:
 
 
 def open_destination(config: LoadConfig, context: ConnectorContext) -> Destination:
-    """The destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
+    """Open the destination that `config` names. Connects to nothing yet. Raises `ConfigurationError`."""
     location = Location.of(config.destination, context)
     try:
         return _destination(location, config, context)
@@ -72,8 +72,8 @@ def open_destination(config: LoadConfig, context: ConnectorContext) -> Destinati
 
 
 def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Iterator[tuple[Kind, str]]:
-    """The names that a location of a source or a destination, which is the `kind`, may have plugins for. Where all of
-    it is a credential reference, only the option `format` is known."""
+    """Yield the names that a location of a source or a destination, which is the `kind`, may have plugins for. Where
+    all of it is a credential reference, only the option `format` is known."""
     if not location.startswith("${"):
         scheme, ending = taken_apart(location)
         yield kind, scheme or ending
@@ -84,13 +84,13 @@ def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Itera
 
 
 def is_local_file(location: str, context: ConnectorContext) -> bool:
-    """Whether a location names a file of this machine, or several, in whatever format."""
+    """Tell whether a location names a file of this machine, or several, in whatever format."""
     named = Location.of(location, context)
     return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
 
 
 def scheme_in(location: str, context: ConnectorContext) -> str:
-    """The scheme of a location, or the ending of a path, be it known or not."""
+    """Return the scheme of a location, or the ending of a path, be it known or not."""
     named = Location.of(location, context)
     return named.scheme or named.ending
 
@@ -149,7 +149,7 @@ def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> 
 
 
 def _plugged(kind: Kind, location: Location) -> str | None:
-    """The plugin that serves a location; None where it is Loom's to serve, or a storage's."""
+    """Return the plugin that serves a location; None where it is Loom's to serve, or a storage's."""
     name = location.scheme or location.ending
     if is_reference(name):
         return None if _is_storage(name) else name
@@ -174,8 +174,8 @@ def _storage(scheme: str) -> Storage:
 
 
 def _format(location: Location, options: Mapping[str, Any], section: str) -> tuple[Format, str]:
-    """The format of a file, and its name. Those of plugins are looked for where the file's is none of Loom's. Raises
-    `InvalidDefinition`."""
+    """Return the format of a file, and its name. Those of plugins are looked for where the file's is none of Loom's.
+    Raises `InvalidDefinition`."""
     own = location.ending in FORMATS and "format" not in options
     name = location.format_in(options, FORMATS if own else {*FORMATS, *names(Kind.FORMAT)}, section)
     if name in FORMATS:
@@ -191,6 +191,6 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
 
 
 def _found(name: str) -> Any:
-    """What a name of the form `module:attribute` stands for."""
+    """Find what a name of the form `module:attribute` stands for."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)

@@ -55,7 +55,7 @@ class Evaluator:
 def _work_of(
     evaluators: EvaluatorRunner, run_id: str, config: EvaluateConfig, limits: Timeouts, context: Context
 ) -> Work[TransformedRecord, RecordResult]:
-    """What the evaluators do to the records of a batch, tried again as `on_failure` says."""
+    """Return what the evaluators do to the records of a batch, tried again as `on_failure` says."""
 
     async def attempt(records: Sequence[TransformedRecord], again: int) -> list[RecordResult]:
         return await evaluators.judge(run_id, records, context, again)

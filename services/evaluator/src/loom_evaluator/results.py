@@ -40,7 +40,7 @@ def _told(explanation: str | None) -> str | None:
 
 
 def evaluation_of(record_id: str, name: str, answer: Answer, score: Score | None) -> Evaluation:
-    """An answer as it is told and kept. Without a score it is the evaluator's error."""
+    """Return an answer as it is told and kept. Without a score it is the evaluator's error."""
     return Evaluation(
         record_id=record_id,
         name=name,

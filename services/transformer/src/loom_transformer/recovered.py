@@ -1,4 +1,5 @@
-"""What becomes of records that a transform fails on, before they are kept back: another try, or a fixed output."""
+"""Decides what becomes of records that a transform fails on, before they are kept back: another try, or a fixed
+output."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from loom_transformer.outcome import Transform, TransformOutcome, carried
 def work_of(
     transform: Transform, run_id: str, pipeline: Pipeline, context: Context
 ) -> Work[ExtractedRecord, TransformOutcome]:
-    """What the transform does to the records of a batch, tried again as `on_failure` says."""
+    """Return what the transform does to the records of a batch, tried again as `on_failure` says."""
     config, limits = pipeline.transform, pipeline.timeouts
 
     async def attempt(records: Sequence[ExtractedRecord], again: int) -> list[TransformOutcome]:

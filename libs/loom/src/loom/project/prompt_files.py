@@ -50,7 +50,7 @@ def is_path(prompt: str, folder: Path) -> bool:
 
 
 class PromptFiles:
-    """Those of one definition, which may have mistakes elsewhere."""
+    """Reads the files of one definition, which may have mistakes elsewhere."""
 
     def __init__(self, definition: Mapping[str, Any], folder: Path, document: Document | None) -> None:
         transform = said(definition, "transform") if asks_models(said(definition, "transform")) else None

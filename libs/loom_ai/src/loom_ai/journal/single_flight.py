@@ -123,7 +123,7 @@ class SingleFlight:
         return [True] * len(claims)
 
     async def _renew(self) -> None:
-        """As long as something is held."""
+        """Renew for as long as something is held."""
         while self._held:
             await self._clock.sleep(_RENEW_SECONDS)
             held = list(self._held.values())

@@ -50,7 +50,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A bucket as it was when something was taken from it. Its seconds are those of the clock of the process or
+    """Holds a bucket as it was when something was taken from it. Its seconds are those of the clock of the process or
     server that keeps it."""
 
     now: float

@@ -37,7 +37,7 @@ class _Bucket:
 
 
 class MemoryBuckets:
-    """A dict: for an embedded run, and for as long as the shared ones are away."""
+    """Keeps buckets in a dict, for an embedded run and for as long as the shared ones are away."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()

@@ -29,7 +29,7 @@ _WEIGHT = 1 / 40
 
 @dataclass(slots=True)
 class Concurrency:
-    """Of one model at one endpoint, as one process sees it."""
+    """Finds the concurrency of one model at one endpoint, as one process sees it."""
 
     ceiling: int
     configured: bool = False

@@ -114,8 +114,8 @@ class HttpModelClient:
         await self._pace.close()
 
     async def _call_in_strictest_form(self, call: ModelCall, waits: Waits) -> ModelAnswer:
-        """In the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal that is
-        about them is learned from, and the question put again; any other one is the record's own."""
+        """Call in the strongest form and with the parameters that the endpoint takes, as far as is known. A refusal
+        that is about them is learned from, and the question put again; any other one is the record's own."""
         endpoint = (call.base_url, call.model)
         schema_key = orjson.dumps([*endpoint, call.schema], default=str)
         while True:

@@ -26,7 +26,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AcceptedParameters:
-    """The optional parameters that an endpoint accepts, as far as its error responses have shown."""
+    """Holds the optional parameters that an endpoint accepts, as far as its error responses have shown."""
 
     temperature: bool = True
     """Whether the endpoint accepts a temperature."""

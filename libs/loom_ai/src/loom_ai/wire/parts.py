@@ -67,5 +67,5 @@ def text_in(part: Mapping[str, Any], name: str) -> str:
 
 
 def distinct_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Each kind once, as it may be shown."""
+    """Return each kind once, as it may be shown."""
     return tuple(dict.fromkeys(kind[:_SHOWN] for kind in kinds))[:10]

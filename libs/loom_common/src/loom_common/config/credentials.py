@@ -1,4 +1,4 @@
-"""Credential references, `${NAME}` and `${provider:name}`, which are resolved in the worker that needs them.
+"""Resolves credential references, `${NAME}` and `${provider:name}`, in the worker that needs them.
 
 A resolved secret exists only in the connection that it opens. It is never stored, logged or sent."""
 
@@ -26,13 +26,13 @@ def references(text: str) -> list[str]:
 
 
 def provider_names_in(text: str) -> list[str]:
-    """The credential provider of every reference in `text`."""
+    """Return the credential provider of every reference in `text`."""
     return [_provider_and_name(match["asked"])[0] for match in _REFERENCE.finditer(text)]
 
 
 def _provider_and_name(asked: str, known: Collection[str] = ()) -> tuple[str, str]:
-    """Which provider a reference asks, by its name or by `module:name`, and for what. A word before a colon is the name
-    of a provider, if one is `known` or offered by that name."""
+    """Tell which provider a reference asks, by its name or by `module:name`, and for what. A word before a colon is the
+    name of a provider, if one is `known` or offered by that name."""
     first, colon, rest = asked.partition(":")
     named = bool(colon and rest) and _NAME.fullmatch(first) is not None
     second, further, name = rest.partition(":")
@@ -43,7 +43,7 @@ def _provider_and_name(asked: str, known: Collection[str] = ()) -> tuple[str, st
 
 @runtime_checkable
 class CredentialProvider(Protocol):
-    """A place where secrets are kept."""
+    """Describes a place where secrets are kept."""
 
     def get(self, name: str) -> str | None:
         """Return the secret with that name; None where there is none."""
@@ -54,7 +54,8 @@ class CredentialProvider(Protocol):
 
 
 class EnvProvider:
-    """Environment variables. With a prefix, `${KEY}` is read from `<PREFIX>KEY`, and otherwise from `KEY`."""
+    """Finds secrets in environment variables. With a prefix, `${KEY}` is read from `<PREFIX>KEY`, and otherwise from
+    `KEY`."""
 
     remedy = "Set the environment variable {name} where the worker runs."
 
@@ -67,7 +68,7 @@ class EnvProvider:
 
 
 class FileProvider:
-    """Files that hold one secret each, as Docker and Kubernetes mount them: `${file:/run/secrets/db}`."""
+    """Finds secrets in files that hold one each, as Docker and Kubernetes mount them: `${file:/run/secrets/db}`."""
 
     remedy = "Put the secret into the file {name} where the worker runs."
 
@@ -77,12 +78,12 @@ class FileProvider:
 
 
 def is_known(name: str) -> bool:
-    """Whether a credential provider is known by that name. Imports none."""
+    """Tell whether a credential provider is known by that name. Imports none."""
     return name in BUILTIN or name in names(Kind.CREDENTIAL)
 
 
 def plugin_provider(name: str) -> CredentialProvider | None:
-    """The credential provider that a plugin brings. Raises `PluginUnusable`."""
+    """Return the credential provider that a plugin brings. Raises `PluginUnusable`."""
     found = find(Kind.CREDENTIAL, name)
     if found is None:
         return None

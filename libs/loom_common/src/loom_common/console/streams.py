@@ -31,7 +31,7 @@ ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
 
 
 def console_on(stream: TextIO) -> Console:
-    """A console as wide as the terminal, or as COLUMNS says. What the stream's encoding lacks is replaced."""
+    """Open a console as wide as the terminal, or as COLUMNS says. What the stream's encoding lacks is replaced."""
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
     console = Console(file=stream, highlight=False, width=width)
     if not console.encoding.startswith("utf") and hasattr(stream, "reconfigure"):

@@ -1,4 +1,4 @@
-"""Rows as a table: long values are cut to the width of the terminal. A pipe and a file have them whole."""
+"""Draws rows as a table whose long values are cut to the width of the terminal. A pipe and a file have them whole."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _natural_widths(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -
 
 
 def _fitting(rows: Sequence[object], columns: Sequence[Column], width: int) -> Sequence[Column]:
-    """The columns without as many optional ones as the width has no place for."""
+    """Return the columns without as many optional ones as the width has no place for."""
     natural = _natural_widths([list(_cells(row, columns)) for row in rows], columns)
     needed = {
         column.key: GAP + (whole if column.keep else min(whole, NARROWEST))

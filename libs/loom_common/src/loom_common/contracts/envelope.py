@@ -38,7 +38,7 @@ class Message(Part, ABC):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message and its route, as a handler returns it."""
+    """Holds a message and its route, as a handler returns it."""
 
     route: Route
     message: Message

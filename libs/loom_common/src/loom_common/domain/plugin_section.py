@@ -64,7 +64,7 @@ def unusable(loc: tuple[str | int, ...], error: PluginUnusable, found: Any) -> M
 
 
 def dump_as_itself(value: Any, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
-    """A plugin's section with the keys that it brings; every other one as its field says."""
+    """Return a plugin's section with the keys that it brings; every other one as its field says."""
     if not isinstance(value, PluginSection):
         return handler(value)
     return value.model_dump(

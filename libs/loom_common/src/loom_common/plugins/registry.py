@@ -38,12 +38,12 @@ def names(kind: Kind) -> list[str]:
 
 
 def is_reference(name: str) -> bool:
-    """Whether a name has the form `module:name`. Every kind of plugin may be named so."""
+    """Tell whether a name has the form `module:name`. Every kind of plugin may be named so."""
     return _REFERENCE.fullmatch(name) is not None
 
 
 def missing_methods(plugin: object, contract: type) -> list[str]:
-    """The methods of a protocol that a plugin lacks. A class has those of its instances."""
+    """Return the methods of a protocol that a plugin lacks. A class has those of its instances."""
     asked = [name for name, value in vars(contract).items() if callable(value) and not name.startswith("_")]
     return [name for name in asked if not callable(getattr(plugin, name, None))]
 

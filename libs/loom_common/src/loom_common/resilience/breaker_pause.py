@@ -1,4 +1,4 @@
-"""When a worker stops taking messages, because nothing it could do would succeed (docs/adr/0005).
+"""Decides when a worker stops taking messages, because nothing it could do would succeed (docs/adr/0005).
 
 A message that meets an open breaker costs no attempt. While other messages get through, it waits in a retry queue: one
 run's dead endpoint must not hold up another run. While none does, the worker takes no more messages until the next

@@ -116,7 +116,7 @@ class _LoopThread:
     async def _caught(
         self, whose: object, function: Callable[[], Awaitable[T]]
     ) -> tuple[T | None, BaseException | None]:
-        """What the function gives or raises. `SystemExit` and its like would end the loop."""
+        """Return what the function gives or raises. `SystemExit` and its like would end the loop."""
         try:
             return await _Tracked(self, whose, _call(function)), None
         except asyncio.CancelledError as cancelled:

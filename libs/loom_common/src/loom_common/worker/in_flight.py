@@ -88,7 +88,8 @@ class InFlightMessages:
 
     @property
     def work(self) -> WorkInFlight:
-        """As it is now. Messages whose handlers have said nothing yet are taken to be like those that have."""
+        """Return the work in flight as it is now. Messages whose handlers have said nothing yet are taken to be like
+        those that have."""
         if not self._told_messages:
             return WorkInFlight(self._messages, self._left)
         mean = self._told_parts / self._told_messages

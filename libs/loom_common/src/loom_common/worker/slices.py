@@ -14,7 +14,7 @@ from loom_common.worker.stage_result import kept_for_error
 
 @dataclass(frozen=True, slots=True)
 class SliceRecord:
-    """A record as it enters a run. A record with an `error` goes to quarantine and no further."""
+    """Holds a record as it enters a run. A record with an `error` goes to quarantine and no further."""
 
     id: str
     input: dict[str, Any]

@@ -1,4 +1,4 @@
-"""A file that is to be added to: how it is written, seen as a source sees it."""
+"""Reads how a file that is to be added to is written, seen as a source sees it."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class FileSource:
             )
 
     def _fingerprint(self, file: StoredFile) -> str:
-        """Size and hash of the first and last 64 KiB: what a writer can hardly leave as it was.
+        """Return the size and the hash of the first and last 64 KiB, which a writer can hardly leave as they were.
 
         Computed anew only where the storage says that the file was written to."""
         with self._inputs.trouble(file), file.opened() as (stream, state):

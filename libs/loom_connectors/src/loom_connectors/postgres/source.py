@@ -166,8 +166,8 @@ class PostgresSource:
         return Page(records, {"block": place[0], "item": place[1]}, end=place[0] >= blocks)
 
     async def _fetched(self, connection: Any, rest: str, *values: Any) -> Any:
-        """Rows with every column in its text form; as bytes where one is no text (a database in SQL_ASCII holds any).
-        `rest` is the SELECT after its first columns."""
+        """Fetch rows with every column in its text form; as bytes where one is no text (a database in SQL_ASCII holds
+        any). `rest` is the SELECT after its first columns."""
         columns = self._columns.values()
         texts = [f"{each.sql(keyset_paging.ROW)} AS {quoted(each.name)}" for each in columns]
         try:

@@ -73,7 +73,7 @@ def _scalar_form(name: str, modifier: int) -> str:
 
 
 async def rights(connection: Any, table: TableName, mode: Mode) -> Rights:
-    """What the user may do with the table."""
+    """Return what the user may do with the table."""
     needed = {"append": "INSERT", "upsert": "INSERT UPDATE", "replace": "INSERT DELETE"}[mode].split()
     row = await connection.fetchrow(
         """

@@ -50,7 +50,7 @@ class Column:
         return f"({value} AT TIME ZONE 'UTC')::text" if self.oid == _TIMESTAMPTZ else f"{value}::text"
 
     def bytes_sql(self, row: str) -> str:
-        """SQL for the bytes of its text form, as the server keeps them."""
+        """Return SQL for the bytes of its text form, as the server keeps them."""
         return f"convert_to({self.sql(row)}, getdatabaseencoding())"
 
 

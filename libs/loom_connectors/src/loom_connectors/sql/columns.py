@@ -95,7 +95,7 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 
 def nameable(names: Sequence[str]) -> list[str]:
-    """Those of `names` that a column of a table can have."""
+    """Return those of `names` that a column of a table can have."""
     return [name for name in names if _is_nameable(name)]
 
 

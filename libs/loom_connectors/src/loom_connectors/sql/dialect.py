@@ -34,7 +34,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the user of a connection may do."""
+    """Says what the user of a connection may do."""
 
     read_only: bool
     exists: bool
@@ -77,12 +77,12 @@ class TableSession(Protocol):
         ...
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:
-        """What the user may do with the table. Raises Loom's own errors for a file that cannot be written."""
+        """Return what the user may do with the table. Raises Loom's own errors for a file that cannot be written."""
         ...
 
     async def columns(self, table: TableName) -> dict[str, str]:
-        """The columns that can be written, in their order, as `Target.columns` holds them. Empty where there is no
-        table."""
+        """Return the columns that can be written, in their order, as `Target.columns` holds them. Empty where there is
+        no table."""
         ...
 
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:

@@ -37,7 +37,7 @@ class LoadTable:
     def of(
         config: LoadConfig, context: ConnectorContext, name: TableName, dialect: TableDialect, *, may_create: bool
     ) -> LoadTable:
-        """As `load` says. A sample is written to a table of its own."""
+        """Make the table that `load` describes. A sample is written to a table of its own."""
         schema = context.output_schema
         return LoadTable(
             dialect=dialect,
@@ -77,8 +77,8 @@ class LoadTable:
             await self._see_key(session, columns)
 
     async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
-        """Where the batch is written: `known`, unless rows have columns beyond it; else the table as it is, created
-        where it is missing. Raises `DestinationError` for a column that all rows have and the table has not."""
+        """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,
+        created where it is missing. Raises `DestinationError` for a column that all rows have and the table has not."""
         names = columns_of(batch.rows)
         found = known if known is not None and set(names) <= set(known.columns) else None
         if found is None:

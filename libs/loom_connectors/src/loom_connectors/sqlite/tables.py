@@ -86,7 +86,7 @@ def create_like(db: sqlite3.Connection, staging: str, table: str) -> None:
 
 
 def insert_sql(table: str, columns: Sequence[str], key: Sequence[str]) -> str:
-    """The statement that inserts a row, or updates the one with its key. `table` is quoted."""
+    """Return the statement that inserts a row, or updates the one with its key. `table` is quoted."""
     sql = f"INSERT INTO {table} ({name_list(columns)}) VALUES ({', '.join('?' * len(columns))})"
     if not key:
         return sql

@@ -33,7 +33,7 @@ class NoText(str):
 
 
 def text_of(raw: bytes) -> str:
-    """SQLite keeps any bytes as text."""
+    """Return a text of SQLite, which keeps any bytes as text."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

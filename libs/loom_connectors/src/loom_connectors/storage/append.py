@@ -1,4 +1,4 @@
-"""Bytes added at the end of a file, once each, whenever the process that adds them is killed.
+"""Adds bytes at the end of a file, once each, whenever the process that adds them is killed.
 
 What is to be added lies complete in a file of its own, and a note says at which byte it begins, before the first of its
 bytes is written. So the next writer sees how much of it is there, and adds the rest."""

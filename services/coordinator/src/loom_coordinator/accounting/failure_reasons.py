@@ -76,7 +76,8 @@ class _Group:
 
 
 def worded(reason: str) -> str:
-    """A reason as it stands beside a count: what was raised comes first, and where after it. Only the first line."""
+    """Write a reason as it stands beside a count: what was raised comes first, and where after it. Only the first
+    line."""
     raised = _RAISED.fullmatch(reason)
     if raised is None:
         return reason.partition("\n")[0]

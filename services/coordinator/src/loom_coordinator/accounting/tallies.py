@@ -39,8 +39,8 @@ def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Ta
 
 
 async def of_run(connection: AsyncConnection, run: Run) -> Tally:
-    """The run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after a
-    resume, the batches tell."""
+    """Return the run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after
+    a resume, the batches tell."""
     if run.completed_at is not None and run.tally is not None:
         return run.tally
     return shown(await tally(connection, run.run_id), run.placed, ended=False)

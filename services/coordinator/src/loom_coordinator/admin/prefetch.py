@@ -1,4 +1,4 @@
-"""`loom-coordinator prefetch`: how many messages a replica may have in flight."""
+"""Implements `loom-coordinator prefetch`, which shows and sets how many messages a replica may have in flight."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _TOLD = ("succeeded", "partial")
 
 
 def config_of(run: Run) -> MonitoringConfig:
-    """As the run's definition says it."""
+    """Return the monitoring that the run's definition asks for."""
     return MonitoringConfig.model_validate(run.definition.get("monitoring") or {})
 
 

@@ -109,7 +109,7 @@ def outcome(trouble: str | None, attempt: int, now: dt.datetime) -> dict[str, An
 
 
 def body(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
-    """The alert as its receiver takes it. Pure."""
+    """Return the alert as its receiver takes it. Pure."""
     text = f"Loom: {row['pipeline_name']} ({row['run_id']}): {row['message']}"
     if row["notification_channel"] == "slack":
         return {"text": text}

@@ -1,4 +1,4 @@
-"""A run as its row in `pipeline_runs` holds it.
+"""Holds a run as its row in `pipeline_runs` holds it.
 
 A `Run` is what was read at one moment: it does not follow the row, and a change of the row needs another read."""
 

@@ -40,7 +40,7 @@ async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, Run]:
 
 
 async def find(connection: AsyncConnection, run_id: str) -> Run | None:
-    """The run as it stands now, without a lock; None where there is no such run."""
+    """Return the run as it stands now, without a lock; None where there is no such run."""
     rows = await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
     row = rows.mappings().one_or_none()
     return None if row is None else Run.of(row)

@@ -18,7 +18,7 @@ SILENT_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One process, as it last said it was."""
+    """Describes one process, as it last said it was."""
 
     beat: WorkerBeat
     before: WorkerBeat | None
@@ -99,7 +99,7 @@ class FleetLoad:
 
 
 async def read(connection: AsyncConnection, now: dt.datetime) -> list[Replica]:
-    """The fleet as it is written down, by service and name."""
+    """Return the fleet as it is written down, by service and name."""
     rows = await connection.execute(select(replicas).order_by(replicas.c.service, replicas.c.replica))
     return [
         Replica(

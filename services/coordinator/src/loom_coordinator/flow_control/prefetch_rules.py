@@ -1,4 +1,5 @@
-"""Prefetch limits: how many messages of a queue each of its consumers may have in flight. This module does no I/O.
+"""Decides the prefetch limits: how many messages of a queue each of its consumers may have in flight. This module does
+no I/O.
 
 A worker handles all its messages in flight at the same time, so the limit is its concurrency. It is found as TCP finds
 its window: raised by one while work waits and nothing speaks against it, halved where something gives way. What is

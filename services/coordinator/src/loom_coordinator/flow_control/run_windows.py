@@ -53,7 +53,7 @@ async def shared(unit: UnitOfWork) -> dict[str, int]:
 
 
 def stages_of(loads: Mapping[str, FleetLoad]) -> list[StageThroughput]:
-    """What the replicas of each stage can do, by their last heartbeats. The extractor's messages are slices, not
+    """Return what the replicas of each stage can do, by their last heartbeats. The extractor's messages are slices, not
     batches, and do not count."""
     known = (loads[queue] for queue in _QUEUES if queue in loads)
     return [StageThroughput(each.replicas * max(each.prefetch, default=0), each.handled) for each in known]

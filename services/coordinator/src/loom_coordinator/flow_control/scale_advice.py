@@ -11,7 +11,7 @@ from loom_common.flow import Stage
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run as it goes now."""
+    """Describes a run as it goes now."""
 
     remaining: int
     """Records that have not come to their end."""

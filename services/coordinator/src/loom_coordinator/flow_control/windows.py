@@ -49,7 +49,7 @@ def opening_window(done: int, seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StageThroughput:
-    """What the replicas of one stage can do, all together."""
+    """Says what the replicas of one stage can do, all together."""
 
     in_flight: int
     """Messages that they may have in flight."""
@@ -92,7 +92,7 @@ def shared_windows(runs: Mapping[str, CreditState]) -> dict[str, int]:
 
 
 def next_slice(*, in_flight: int, outstanding: int, batches_per_slice: int, credit_window: int) -> int:
-    """How many batches the next slice may have: 0 while there is no room. `outstanding` batches are asked for and
-    not yet answered. Under a narrow window slices get smaller, so that it is still filled in two steps."""
+    """Return how many batches the next slice may have: 0 while there is no room. `outstanding` batches are asked for
+    and not yet answered. Under a narrow window slices get smaller, so that it is still filled in two steps."""
     wanted = max(1, min(batches_per_slice, credit_window // 2))
     return wanted if in_flight + outstanding + wanted <= credit_window else 0

@@ -14,7 +14,7 @@ GROUP = 200
 async def groups(
     subscription: Subscription, stop: asyncio.Event, *, pace: float = 0.0, urgent: Collection[str] = ()
 ) -> AsyncIterator[list[Delivery]]:
-    """What has arrived, as soon as anything has. When `stop` is set nothing more is taken, what was taken by then
+    """Yield what has arrived, as soon as anything has. When `stop` is set nothing more is taken, what was taken by then
     still comes, and that is the end.
 
     A group that follows within `pace` seconds of its predecessor's end waits until then, and grows meanwhile; unless

@@ -41,7 +41,7 @@ from loom_coordinator.lifecycle import slices
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A pipeline as it is stored."""
+    """Is a pipeline as it is stored."""
 
     definition: dict[str, Any]
     files: dict[str, str]
@@ -248,7 +248,7 @@ def prompt_version(plan: Plan) -> str | None:
 
 
 def _contexts(plan: Plan) -> dict[str, str]:
-    """The text of every context file of the prompt, by path."""
+    """Return the text of every context file of the prompt, by path."""
     transform = plan.pipeline.transform
     paths = transform.context if isinstance(transform, AiTransformConfig) else ()
     return {path: plan.files.get(path, "") for path in paths}

@@ -21,7 +21,7 @@ MOST = 1000
 
 
 async def raised(unit: UnitOfWork) -> list[RunEpoch]:
-    """Of every run that may have messages of an earlier epoch on the bus."""
+    """Return the epoch of every run that may have messages of an earlier epoch on the bus."""
     ended = pipeline_runs.c.completed_at
     recent = pipeline_runs.c.status.in_([run_rows.RUNNING, run_rows.PAUSED]) | (ended > unit.now - LONGEST_WAIT)
     statement = (

@@ -21,7 +21,7 @@ from loom_coordinator.db.tables.outcomes import evaluation_results
 
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
-    """The report of a run, as far as it has come; None where there is no such run."""
+    """Return the report of a run, as far as it has come; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
     if run is None:
         return None

@@ -72,7 +72,7 @@ async def _unkept(connection: AsyncConnection, run_id: str) -> int:
 
 
 async def ledger(destination: str, run_id: str) -> dict[str, int]:
-    """Batch -> records loaded, as `loom_load_ledger` beside the destination's table says.
+    """Return the number of records loaded by batch, as `loom_load_ledger` beside the destination's table says.
 
     Raises `ConfigurationError` for a URL that names no such ledger, `DependencyUnavailable`."""
     place = redacted(destination)

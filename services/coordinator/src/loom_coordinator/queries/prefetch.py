@@ -17,7 +17,7 @@ from loom_coordinator.flow_control import fleet_load
 
 @dataclass(frozen=True, slots=True)
 class PrefetchLimit(Shown):
-    """How many messages of a queue one replica may have in flight."""
+    """Says how many messages of a queue one replica may have in flight."""
 
     service: str
     queue: str

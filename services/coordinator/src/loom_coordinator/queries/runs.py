@@ -31,7 +31,7 @@ def always_alive(_owner: str) -> bool:
 
 
 def status_of(run: Run, alive: Alive = always_alive) -> str:
-    """The run's status as people are shown it."""
+    """Return the run's status as people are shown it."""
     gone = run.status == run_rows.RUNNING and run.owner and not alive(run.owner)
     return INTERRUPTED if gone else run.status
 
@@ -106,20 +106,20 @@ class PipelineSummary(Shown):
 
 
 async def find(connection: AsyncConnection, run_id: str) -> Run:
-    """The run as it stands now. Raises `ConfigurationError` where there is no such run."""
+    """Return the run as it stands now. Raises `ConfigurationError` where there is no such run."""
     if (run := await run_rows.find(connection, run_id)) is None:
         raise run_rows.unknown(run_id)
     return run
 
 
 async def status(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> str | None:
-    """A run's status as people are shown it; None where there is no such run."""
+    """Return a run's status as people are shown it; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
     return None if run is None else status_of(run, alive)
 
 
 async def report(connection: AsyncConnection, run_id: str) -> RunReport | None:
-    """A run's report as far as it has come; None where there is no such run."""
+    """Return a run's report as far as it has come; None where there is no such run."""
     return await run_report.of(connection, run_id)
 
 

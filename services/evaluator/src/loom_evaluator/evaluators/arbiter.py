@@ -110,7 +110,7 @@ def _words(criteria: str | list[str] | None) -> str | None:
 
 
 def _meant(error: Any) -> LoomError:
-    """Arbiter wraps whatever is raised within; what Loom raised there comes out as it was."""
+    """Return what is meant: Arbiter wraps whatever is raised within, and what Loom raised there comes out as it was."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, LoomError):

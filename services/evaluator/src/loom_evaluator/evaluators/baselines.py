@@ -25,7 +25,8 @@ class Baselines:
     """Keeps the baselines of one evaluator."""
 
     def __init__(self, name: str, baseline: str, pipeline: str, field: str | None) -> None:
-        """`baseline`: `previous_run`, or a run's id; `field`: of the output, as it is compared."""
+        """Take the `baseline`, which is `previous_run` or a run's id, and the `field` of the output that is
+        compared."""
         self._name = name
         self._baseline = baseline
         self._pipeline = pipeline

@@ -51,12 +51,12 @@ def input_text(record: TransformedRecord, field: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Text as it is; anything else as JSON: fields in their order, `true`, `null`, UTF-8."""
+    """Return text as it is; anything else as JSON: fields in their order, `true`, `null`, UTF-8."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def canonical(value: Any) -> str:
-    """Text as it is; anything else as JSON with sorted keys, so that equal values have equal texts."""
+    """Return text as it is; anything else as JSON with sorted keys, so that equal values have equal texts."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 

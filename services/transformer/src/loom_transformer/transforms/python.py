@@ -23,8 +23,8 @@ def python_transform(reference: str, folder: Path, shape: Shape | None, bounds: 
 
 
 def plugin_transform(config: PluginTransform, shape: Shape | None, bounds: Bounds | None = None) -> Transform:
-    """The function that a plugin builds, which is called as the user's own is. Raises `UserCodeError` where it builds
-    none."""
+    """Load the function that a plugin builds, which is called as the user's own is. Raises `UserCodeError` where it
+    builds none."""
     try:
         function = config.build()
     except BaseException as error:  # it is the plugin's code

@@ -98,8 +98,8 @@ async def _clear(config: LoomConfig, older_than: str | None, model: str | None) 
 
 
 async def _journal(config: LoomConfig) -> Journal:
-    """The journal of the configured mode, its tables as they have to be. Raises `ConfigurationError` where a cluster is
-    meant and nobody said where its journal is: a file of this project is not it."""
+    """Open the journal of the configured mode, with its tables as they have to be. Raises `ConfigurationError` where a
+    cluster is meant and nobody said where its journal is: a file of this project is not it."""
     from loom.engine import prepare
     from loom_ai.compose import open_journal
     from loom_common.errors import ConfigurationError

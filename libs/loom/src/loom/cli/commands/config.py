@@ -92,7 +92,7 @@ def set_value(
 
 
 def _changed(text: str, keys: list[str], value: str) -> str:
-    """The YAML text with the value at the dotted key changed, and everything else as it was."""
+    """Return the YAML text with the value at the dotted key changed, and everything else as it was."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.error import YAMLError

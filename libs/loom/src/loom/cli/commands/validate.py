@@ -64,7 +64,7 @@ async def refuse_unready(
 
 
 async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
-    """Those of a file, and of its source and destination as far as they can be read."""
+    """Return the mistakes of a file, and of its source and destination as far as they can be read."""
     from loom.preflight import checks
     from loom_common.errors import ConfigurationError
 

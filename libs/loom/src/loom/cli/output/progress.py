@@ -1,4 +1,4 @@
-"""A run as it goes, on stderr: a live picture on a terminal, a line now and then elsewhere."""
+"""Shows a run on stderr while it goes: a live picture on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

@@ -54,12 +54,12 @@ def print_json(document: Any) -> None:
 
 
 def say(text: str) -> None:
-    """A line on stderr, as it stands."""
+    """Print a line on stderr."""
     stderr().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def place(location: str) -> str:
-    """A path as one would write it here: relative where it lies below the working directory."""
+    """Write a path as one would write it here: relative where it lies below the working directory."""
     here = Path.cwd()
     path = Path(location)
     return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else location

@@ -18,7 +18,7 @@ from loom_common.errors import DependencyUnavailable
 
 
 class RedisStore:
-    """A store that connects at its first use and fails fast when Redis cannot be reached."""
+    """Connects to a store in Redis at its first use, and fails fast when Redis cannot be reached."""
 
     _what: ClassVar[str]
     """The store's name in error messages."""

@@ -1,4 +1,4 @@
-"""A consumer of one RabbitMQ queue that is renewed whenever its channel or queue is lost."""
+"""Keeps a consumer of one RabbitMQ queue, and renews it whenever its channel or queue is lost."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class AmqpSubscription:
 
     @property
     def active(self) -> bool:
-        """Whether the broker has the consumer, as far as is known."""
+        """Tell whether the broker has the consumer, as far as is known."""
         return self._consumer is not None and not self._stopped
 
     async def start(self, patience: float) -> None:

@@ -1,4 +1,4 @@
-"""A bus that puts large bodies into the payload store and keeps messages small (the claim check of Hohpe and Woolf).
+"""Puts large bodies into the payload store and keeps messages small (the claim check of Hohpe and Woolf).
 
 RabbitMQ keeps messages in memory and limits their size (128 MiB on 3.10, 16 MiB on 4.x). A body above 256 KB, after
 compression, is put into the payload store under its run, and the message carries its hash; the consumer gets the body

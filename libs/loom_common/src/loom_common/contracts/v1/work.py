@@ -57,7 +57,7 @@ _EXACT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True)
 class ExtractedRecord:
-    """A record as the source has it."""
+    """Holds a record as the source has it."""
 
     __pydantic_config__ = _EXACT
 

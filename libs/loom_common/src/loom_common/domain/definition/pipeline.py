@@ -1,4 +1,4 @@
-"""The pipeline file as types. docs/pipeline.md is generated from the field descriptions in here."""
+"""Defines the pipeline file as types. docs/pipeline.md is generated from the field descriptions in here."""
 
 from __future__ import annotations
 

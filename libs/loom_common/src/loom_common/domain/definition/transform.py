@@ -1,4 +1,4 @@
-"""The `transform` section of a pipeline file: one model of keys for each type of transform."""
+"""Defines the `transform` section of a pipeline file: one model of keys for each type of transform."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from loom_common.plugins.registry import names
 
 
 class TransformConfig(Recovery):
-    """How a record's output is made from its input: by the `type`, which has keys of its own beside these."""
+    """Says how a record's output is made from its input: by the `type`, which has keys of its own beside these."""
 
     output: OutputSpec | None = Field(
         None,
@@ -149,14 +149,14 @@ class PassthroughTransformConfig(TransformConfig):
 
 
 class PluginTransform(PluginSection, TransformConfig):
-    """The base of transforms that a plugin brings. A subclass adds its own keys, and builds what transforms."""
+    """Is the base of transforms that a plugin brings. A subclass adds its own keys, and builds what transforms."""
 
     type: str
 
     @abstractmethod
     def build(self) -> Callable[[dict[str, Any]], Any]:
-        """A function, sync or async, of a record's input that returns its output, a dict. It is built once for each
-        pipeline version in every transformer process."""
+        """Build a function, sync or async, of a record's input that returns its output, a dict. It is built once for
+        each pipeline version in every transformer process."""
 
 
 BuiltIn = AiTransformConfig | ScorerTransformConfig | PythonTransformConfig | PassthroughTransformConfig
@@ -175,13 +175,13 @@ _KEYS_OF_A_TYPE = frozenset[str]().union(*_OWN_KEYS.values())
 
 
 def transform_names() -> list[str]:
-    """Every transform that may be named here."""
+    """Return every transform that may be named here."""
     return [*TRANSFORMS, *names(Kind.TRANSFORM)]
 
 
 def transform_model(written: Any) -> type[TransformConfig]:
-    """The model of a transform's keys. Where there is no transform of the type that is written, it is that of Loom's
-    own transform which has nearly that name, or else most of the keys. Raises `PluginUnusable`."""
+    """Return the model of a transform's keys. Where there is no transform of the type that is written, it is that of
+    Loom's own transform which has nearly that name, or else most of the keys. Raises `PluginUnusable`."""
     if isinstance(written, TransformConfig):
         return type(written)
     kind = said(written, "type")
@@ -193,7 +193,7 @@ def transform_model(written: Any) -> type[TransformConfig]:
 
 
 def asks_models(written: Any) -> bool:
-    """Whether a transform is one whose `model` is asked with its `prompt`."""
+    """Tell whether a transform is one whose `model` is asked with its `prompt`."""
     try:
         return issubclass(transform_model(written), AiTransformConfig)
     except PluginUnusable:
@@ -219,8 +219,8 @@ def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _of_the_type(found: list[Mistake], written: Any) -> Iterator[Mistake]:
-    """The mistakes in a transform, in terms of its type: which keys it needs, and which belong to another type. Where
-    there is no such type, neither is known."""
+    """Yield the mistakes in a transform, in terms of its type: which keys it needs, and which belong to another type.
+    Where there is no such type, neither is known."""
     kind, missing = said(written, "type"), list[str]()
     of_a_type = not any(each.get("loc") == ("type",) for each in found)
     for each in found:

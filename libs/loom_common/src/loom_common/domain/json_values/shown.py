@@ -23,7 +23,7 @@ class Shown:
 
 
 def as_json(value: Any) -> Any:
-    """The value as `json.dumps` takes it. What is JSON already is given back as it is."""
+    """Return the value as `json.dumps` takes it. What is JSON already is given back as it is."""
     if isinstance(value, Shown):
         return value.as_json()
     if isinstance(value, BaseModel):

@@ -23,7 +23,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When a breaker opens and closes."""
+    """Says when a breaker opens and closes."""
 
     failures: int = 5
     """Consecutive failures that open it."""

@@ -1,4 +1,4 @@
-"""Durations as a pipeline file has them: `30s`, `15m`, `12h`, `7d`."""
+"""Reads durations as a pipeline file has them: `30s`, `15m`, `12h`, `7d`."""
 
 from __future__ import annotations
 
