@@ -17,7 +17,7 @@ _PRODUCTS = ("headphones", "kettle", "office chair", "rain jacket", "desk lamp",
 
 
 def write(path: Path, count: int) -> None:
-    """A CSV file of `count` reviews; some hold quotes, commas and line breaks, as reviews do."""
+    """Write a CSV file of `count` reviews; some hold quotes, commas and line breaks, as reviews do."""
     chance = random.Random(7)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

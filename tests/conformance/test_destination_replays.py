@@ -1,4 +1,4 @@
-"""What every destination must do with a replayed record: load it once, whoever died or was cancelled between."""
+"""Tests what every destination must do with a replayed record: load it once, whoever died or was cancelled between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.destinations import ADDING, batch, places, row
 
 
 def replayed(*numbers, run, position=0, origin="run_0"):
-    """A batch of a replay of `origin`; records are named by their numbers."""
+    """Make a batch of a replay of `origin`; records are named by their numbers."""
     rows = [Row(f"r{number}", row(number)) for number in numbers]
     return replace(batch(position, run=run), rows=rows, origin=origin)
 

@@ -1,4 +1,5 @@
-"""Bad prompts, endpoints that are away, and wrong keys: each is named, and the run continues once it is corrected."""
+"""Tests bad prompts, endpoints that are away, and wrong keys: each is named, and the run continues once it is
+corrected."""
 
 from __future__ import annotations
 

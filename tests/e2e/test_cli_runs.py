@@ -40,7 +40,7 @@ async def shown(folder, *arguments):
 
 @pytest.fixture
 def numbers(tmp_path):
-    """A pipeline: two records pass, one is rejected, one is broken."""
+    """Provide a pipeline: two records pass, one is rejected, one is broken."""
     (tmp_path / "numbers.csv").write_text("id,number\na,1\nb,2\nc,9\nd,broken\n")
     (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "numbers.yaml").write_text(PIPELINE.replace("BATCH", "0.1"))

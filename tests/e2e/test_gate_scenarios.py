@@ -43,7 +43,7 @@ NONE = (None, None, None, None)
 
 @dataclass(frozen=True)
 class Scenario:
-    """Records by name: the scores of each, and why the gate holds it back; None where it passes."""
+    """Holds records by name: the scores of each, and why the gate holds it back; None where it passes."""
 
     gate: str | Mapping[str, Any]
     thresholds: Sequence[float | None]
@@ -206,7 +206,7 @@ def test_a_batch_threshold_is_judged_over_the_whole_run(threshold, status, words
     ],
 )
 def test_a_gate_that_could_not_decide_is_refused_before_the_run(scenario, words, loom, tmp_path):
-    """No results at all never pass: a pipeline without an evaluator is none."""
+    """Check that no results at all never pass: a pipeline without an evaluator is none."""
     written(tmp_path, scenario)
     told = loom("run", "pipeline.yaml")
     assert told.code == 2

@@ -1,4 +1,4 @@
-"""Limits on failures and on the ends of records, and the reasons that a report groups."""
+"""Tests limits on failures and on the ends of records, and the reasons that a report groups."""
 
 from __future__ import annotations
 

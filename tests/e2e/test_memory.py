@@ -91,7 +91,7 @@ async def test_distributed_into_postgres(tmp_path, amqp_url, postgres_url, monke
 
 
 async def distinct(url: str, table: str) -> int:
-    """How many ids the table holds; every row has its own."""
+    """Return how many ids the table holds; every row has its own."""
     connection = await asyncpg.connect(url)
     try:
         ids, rows = await connection.fetchrow(f'SELECT count(DISTINCT id), count(*) FROM "{table}"')

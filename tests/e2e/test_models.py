@@ -153,7 +153,8 @@ async def test_so_it_does_for_two_transformers(fleet, model):
 
 
 async def the_limit_is_kept(place: Place, model: SimulatedModel, records: int) -> None:
-    """At the server: in any sixty seconds never more than a minute's worth, and in fewer never more than is spread."""
+    """Check at the server: in any sixty seconds never more than a minute's worth, and in fewer never more than is
+    spread."""
     transform = ai(model.base_url, rate_limit={"requests_per_minute": PER_MINUTE})
     folder = place.folder / "limited"
     made = project(folder, records, name="limited", destination="out.jsonl", transform=transform)

@@ -1,4 +1,4 @@
-"""Records that were kept back, run again after what kept them back was mended."""
+"""Tests records that were kept back, run again after what kept them back was mended."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ async def test_a_full_disk_ends_the_run_with_one_sentence_and_resume_goes_on(fol
 
 
 def no_rights_of_root() -> None:
-    """In the child: root, too, may write only where the file's mode lets its owner write."""
+    """Take the rights of root from the child: root, too, may write only where the file's mode lets its owner write."""
     if os.geteuid() == 0:
         assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 

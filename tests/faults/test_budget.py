@@ -1,4 +1,4 @@
-"""A budget with everything against it: the journal goes away, and a replica dies with calls under way."""
+"""Tests a budget with everything against it: the journal goes away, and a replica dies with calls under way."""
 
 from __future__ import annotations
 

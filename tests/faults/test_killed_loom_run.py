@@ -99,7 +99,7 @@ async def test_killed_while_a_model_judges_it_pays_for_no_judgement_twice(tmp_pa
 
 
 async def test_killed_the_instant_a_batch_is_in_the_destination_it_does_not_load_it_again(tmp_path):
-    """Between the destination's commit and the note of it lie milliseconds: this kills there."""
+    """Kill in the milliseconds between the destination's commit and the note of it."""
     chance = random.Random("the instant")
     made = project(tmp_path, 600, destination="sqlite:///out.db?table=reviews", extract={"batch_size": 10})
 

@@ -55,7 +55,7 @@ async def test_a_run_outlives_a_killed(service, attempt, cluster, model):
 
 
 async def test_a_loader_killed_the_instant_a_batch_is_in_the_destination_does_not_load_it_again(cluster):
-    """Between the destination's commit and the acknowledgement lie milliseconds: this kills there."""
+    """Kill in the milliseconds between the destination's commit and the acknowledgement."""
     table = "killed_at_commit"
     made = project(
         cluster.project / table, 2000, name=table, destination=f"${{RESULTS}}?table={table}", extract={"batch_size": 10}

@@ -1,4 +1,4 @@
-"""A model endpoint that goes away in the middle of a run: the run pauses, and goes on by itself."""
+"""Tests a model endpoint that goes away in the middle of a run: the run pauses, and goes on by itself."""
 
 from __future__ import annotations
 

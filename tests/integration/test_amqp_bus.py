@@ -1,4 +1,4 @@
-"""What only a real broker does to a bus: it restarts, drops connections, loses queues, refuses logins."""
+"""Tests what only a real broker does to a bus: it restarts, drops connections, loses queues, refuses logins."""
 
 import asyncio
 import socket

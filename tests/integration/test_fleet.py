@@ -1,4 +1,5 @@
-"""The fleet on a real broker: beats are written down by every coordinator, limits are found once and told to all."""
+"""Tests the fleet on a real broker: beats are written down by every coordinator, limits are found once and told to
+all."""
 
 import asyncio
 import datetime as dt

@@ -58,7 +58,7 @@ fuzz = settings(
 
 
 class Harness:
-    """One client over one server; each example has a journal, a budget and breakers of its own."""
+    """Holds one client over one server; each example has a journal, a budget and breakers of its own."""
 
     def __init__(self, provider: str) -> None:
         self.provider = provider

@@ -1,4 +1,4 @@
-"""What the manifests allow: a pod to do nothing it need not, and to speak only with whom it must."""
+"""Tests what the manifests allow: a pod to do nothing it need not, and to speak only with whom it must."""
 
 import re
 

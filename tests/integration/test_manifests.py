@@ -46,7 +46,7 @@ def test_every_object_is_valid(overlay, version):
 
 
 def broken(manifest: Manifest, path: str, value: Any) -> Manifest:
-    """A copy with one value changed; None takes it away."""
+    """Return a copy with one value changed; None takes it away."""
     changed = copy.deepcopy(manifest)
     *way, last = (int(step) if step.isdigit() else step for step in path.split("/"))
     place = changed

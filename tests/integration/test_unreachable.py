@@ -35,7 +35,7 @@ def certificate(tmp_path_factory) -> ssl.SSLContext:
 
 @contextlib.asynccontextmanager
 async def listening(says: bytes = b"", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that says the same to everyone, and closes; gives its host and port."""
+    """Run a server that says the same to everyone, and closes; gives its host and port."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

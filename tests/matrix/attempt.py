@@ -1,4 +1,4 @@
-"""One run under one fault: it starts the run, notes when the fault begins, and waits for the end."""
+"""Makes one run under one fault: it starts the run, notes when the fault begins, and waits for the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`python -m matrix.soak`, which is `make soak`: injects random faults for half an hour, while one run follows another.
+"""Implements `python -m matrix.soak`, which is `make soak`: it injects random faults for half an hour, while one run
+follows another.
 
 A run that has not ended after five minutes counts as broken. The exit code is 1 where a promise did not hold."""
 

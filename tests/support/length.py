@@ -1,4 +1,4 @@
-"""Short by default; `make faults` measures what was promised."""
+"""Says how long the tests measure: short by default; `make faults` measures what was promised."""
 
 from __future__ import annotations
 

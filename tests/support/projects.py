@@ -35,7 +35,8 @@ def ai(base_url: str, **changes: Any) -> dict[str, Any]:
 
 
 def reviews(count: int, *, width: int = 0) -> Iterator[dict[str, str]]:
-    """Records that need care: quotes, line breaks, letters outside ASCII. `width` adds so many characters to each."""
+    """Yield records that need care: quotes, line breaks, letters outside ASCII. `width` adds so many characters to
+    each."""
     for number in range(count):
         text = f'Naïve "review" no. {number},\nwith two lines' if number % 7 == 0 else f"Plain review {number}"
         yield {"id": f"r{number:06}", "review": text + "x" * width, "stars": str(number % 5 + 1)}

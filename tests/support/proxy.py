@@ -1,4 +1,4 @@
-"""A TCP proxy that can be a bad network: it breaks connections, swallows what is said on them, or is slow."""
+"""Runs a TCP proxy that can be a bad network: it breaks connections, swallows what is said on them, or is slow."""
 
 from __future__ import annotations
 

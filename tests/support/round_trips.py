@@ -1,4 +1,4 @@
-"""Records from a source through messages into a destination, and values to try that with."""
+"""Sends records from a source through messages into a destination, and values to try that with."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
 
 def run_columns(**changed: Any) -> dict[str, Any]:
-    """The columns that the row of a run that has just begun must have; `changed` are set besides."""
+    """Return the columns that the row of a run that has just begun must have; `changed` are set besides."""
     return {
         "run_id": "run_1",
         "pipeline_name": "p",

@@ -63,20 +63,29 @@ their these those three to two with within without
 PRONOUNS = _words_in("everything he it nobody nothing noun she something that they this which who")
 """`noun` stands for what is in backticks."""
 
+NOUNS_TOO = _words_in("""
+batches calls changes claims counts files groups limits locks marks names orders places points prices rates records
+requests results samples scores stages states times
+""")
+AFTER_NOUNS = _words_in("and at by for from in of on per that to which who whose with")
+"""After these words, the one before is a noun: `names of files`, but `names a file`."""
+
 DEGREES = _words_in("far few long many much often soon")
 """After `as`, these words make no clause of their own: `as often as it fails`."""
 
 
 def first_sentence(text: str) -> str:
     """Return what stands before the first full stop, question mark or exclamation mark that ends a sentence."""
-    return re.split(r"(?<=[.?!])\s+(?=[A-Z`])", " ".join(text.split()))[0]
+    return re.split(r"(?<=[.?!])\s+(?=[A-Z`])", " ".join(text.strip().split("\n\n")[0].split()))[0]
 
 
 def is_fragment(sentence: str) -> bool:
-    """Say whether a sentence lacks a verb of its own."""
-    words = _words(sentence)
-    if not words or _is_verb(words[0]) or (words[0] in ("is", "never", "neither") and len(words) > 1):
-        return not words
+    """Say whether a sentence, or what stands before its colon, lacks a verb of its own."""
+    words = _words(re.split(r"[:;]\s", sentence)[0])
+    if not words:
+        return True
+    if words[0] in ("is", "never") or (_is_verb(words[0]) and not _is_noun(words)):
+        return False
     befores = ["the", words[0] if words[0] in PRONOUNS else "all", *words[1:]]
     finite = [_is_finite(before, word) for before, word in zip(befores, words, strict=False)]
     clauses = sum(word in OPENERS or _compares(words, place, finite) for place, word in enumerate(words))
@@ -87,6 +96,11 @@ def _compares(words: list[str], place: int, finite: list[bool]) -> bool:
     """Say whether the word is an `as` that begins a clause: `as the source has it`, not `as text` or `as often`."""
     degree = not DEGREES.isdisjoint(words[place + 1 : place + 2])
     return words[place] == "as" and not degree and any(finite[place : place + 5])
+
+
+def _is_noun(words: list[str]) -> bool:
+    """Say whether the first word, which may be a verb, is a noun that is told more of: `Records of a run`."""
+    return words[0] in NOUNS_TOO and not AFTER_NOUNS.isdisjoint(words[1:2])
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -41,7 +41,8 @@ SERVING: set[SimulatedModel] = set()
 
 @dataclass(frozen=True)
 class SlowAfter(Latency):
-    """At once for so many calls, then slow: a run gets somewhere, and cannot end before a test has looked at it."""
+    """Answers at once for so many calls, then slowly: a run gets somewhere, and cannot end before a test has looked at
+    it."""
 
     calls: int = 0
     made: Iterator[int] = field(default_factory=itertools.count)

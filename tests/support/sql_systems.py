@@ -64,7 +64,7 @@ class Database:
 
     @staticmethod
     def of(system: SqlSystem, folder: Path, url: str) -> Database:
-        """At `url`; a file's is made of its location."""
+        """Open the database at `url`; a file's is made of its location."""
         path = folder / system.location.partition(":///")[2].partition("?")[0]
         return Database(system, url or str(path))
 

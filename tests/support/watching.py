@@ -181,7 +181,8 @@ def _urls(value: Any) -> set[str]:
 
 
 def _in_place(before: Books | None) -> int:
-    """Records of a run that were in its destination before a command: rows of tables that it adds to are, at once."""
+    """Count records of a run that were in its destination before a command: rows of tables that it adds to are, at
+    once."""
     if before is None:
         return 0
     if before.has_ended:

@@ -1,4 +1,4 @@
-"""What is written of runs, and what lies in destinations: read as a user would read it, by no code of Loom's."""
+"""Reads what is written of runs, and what lies in destinations: read as a user would read it, by no code of Loom's."""
 
 from __future__ import annotations
 

@@ -1,1 +1,2 @@
-"""Tools for developers of Loom: private backends, the local cluster, generated references, structure checks."""
+"""Contains tools for developers of Loom: private backends, the local cluster, generated references, structure
+checks."""

@@ -1,4 +1,4 @@
-"""Loading into a real Postgres: values take the type of their column, and a bad row fails alone."""
+"""Tests loading into a real Postgres: values take the type of their column, and a bad row fails alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any value on its way into, out of and between tables of Postgres: it arrives as it came, or is kept back."""
+"""Tests any value on its way into, out of and between tables of Postgres: it arrives as it came, or is kept back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of processes: they die, are asked to stop, or freeze."""
+"""Injects faults of processes: they die, are asked to stop, or freeze."""
 
 from __future__ import annotations
 

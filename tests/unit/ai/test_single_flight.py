@@ -41,7 +41,7 @@ class Fleet:
         return JournalledModels(self.model, self.journal, clock=self.clock, fleet=pending)
 
     async def both_ask(self, payers=(ANN, BEN), reuse=None) -> list[asyncio.Task]:
-        """At the same time; the model has not answered yet."""
+        """Ask at the same time; the model has not answered yet."""
         self.model.may_answer.clear()
         asking = [
             asyncio.create_task(process.complete(call_of(), payer, reuse))

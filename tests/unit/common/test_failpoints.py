@@ -1,4 +1,4 @@
-"""Orders to fail: read, counted, carried out."""
+"""Tests orders to fail: read, counted, carried out."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Death(BaseException):
 
 
 class DyingMarks(MemoryMarks):
-    """Marks that the dead cannot change."""
+    """Keeps marks that the dead cannot change."""
 
     dead = False
 

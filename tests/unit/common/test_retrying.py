@@ -1,4 +1,4 @@
-"""Records that their worker processes again."""
+"""Tests records that their worker processes again."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def batch(*rows: dict, run: str = "run_1", position: int = 0) -> LoadBatch:
 
 
 async def append(folder: Path, content: bytes | None, *rows: dict, name: str = "out.csv", **options) -> LoadResult:
-    """The result of a run that adds rows to a file; what was there must stay."""
+    """Return the result of a run that adds rows to a file; what was there must stay."""
     path = folder / name
     if content is not None:
         path.write_bytes(content)

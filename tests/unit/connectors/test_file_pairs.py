@@ -1,4 +1,5 @@
-"""From file to file: no value changes, no row is lost without being kept back, and nothing fails with a traceback."""
+"""Tests copies from file to file: no value changes, no row is lost without being kept back, and nothing fails with a
+traceback."""
 
 from __future__ import annotations
 

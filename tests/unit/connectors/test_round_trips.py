@@ -1,4 +1,4 @@
-"""Any value on its way between files and SQLite: it arrives as it came, or its record is kept back."""
+"""Tests any value on its way between files and SQLite: it arrives as it came, or its record is kept back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`loom-coordinator` without a cluster: what cannot be done is said in a line, and numbers are for people."""
+"""Tests `loom-coordinator` without a cluster: what cannot be done is said in a line, and numbers are for people."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Facts become run state: in groups, once each, and each lets its run take its next step."""
+"""Tests how facts become run state: in groups, once each, and each lets its run take its next step."""
 
 from __future__ import annotations
 

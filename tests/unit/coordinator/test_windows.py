@@ -1,4 +1,4 @@
-"""Windows and credit: what is in flight is bounded, shared fairly, and keeps the fleet busy."""
+"""Tests windows and credit: what is in flight is bounded, shared fairly, and keeps the fleet busy."""
 
 import pytest
 from hypothesis import given

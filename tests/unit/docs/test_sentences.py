@@ -44,6 +44,9 @@ def test_the_first_sentence_of_every_docstring_has_a_verb_of_its_own():
         "`loom quarantine retry`: a replay, or nothing.",
         "Around the call.",
         "For good.",
+        "Records of a run.",
+        "Whether a budget bears a run: what is said before it begins.",
+        "The run's report; what was there must stay.",
     ],
 )
 def test_a_fragment_is_found(fragment):

@@ -19,7 +19,7 @@ from loom_common.domain.run.gates import (
 
 
 def scores(*pairs):
-    """Scores from (name, value, threshold[, weight])."""
+    """Make scores from (name, value, threshold[, weight])."""
     return [Score(*pair) for pair in pairs]
 
 

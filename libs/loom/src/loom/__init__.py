@@ -1,4 +1,4 @@
-"""Loom: AI pipelines as declarative, testable, observable data pipelines.
+"""Offers Loom to Python code: AI pipelines as declarative, testable, observable data pipelines.
 
     from loom import Loom
     loom = Loom()

@@ -59,7 +59,7 @@ class RunResult:
 
     @property
     def records_validated(self) -> int:
-        """Records that passed their gate."""
+        """Return the number of records that passed their gate."""
         return self.report.records["passed"]
 
     @property

@@ -85,8 +85,8 @@ class Session:
         await self._bus.publish([encode(Outgoing(flow.discard(pipeline), request), "loom")])
 
     async def follow(self, run_id: str) -> AsyncIterator[Event]:
-        """Progress as it comes; ends with `RunFinished`, or with progress of status `paused`. What was still on its way
-        when the run was resumed is passed over."""
+        """Yield progress as it comes; end with `RunFinished`, or with progress of status `paused`. What was still on
+        its way when the run was resumed is passed over."""
         events = self._of(run_id)
         while True:
             event = await events.get()

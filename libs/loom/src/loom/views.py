@@ -110,7 +110,7 @@ class Views:
         return await queries.standing(self._engine, chosen)
 
     async def quarantined(self, chosen: RecordFilter | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
-        """Records that did not get through, newest first, with stage, reason, data and scores."""
+        """Return records that did not get through, newest first, with stage, reason, data and scores."""
         return await queries.listing(self._engine, chosen or RecordFilter(), limit)
 
     async def quarantined_number(self, chosen: RecordFilter) -> int:
@@ -154,7 +154,7 @@ class Views:
 
 @asynccontextmanager
 async def open_views(config: LoomConfig) -> AsyncIterator[Views]:
-    """Views of the configured state database; it is brought to the newest schema first where it is not."""
+    """Open views of the configured state database; it is brought to the newest schema first where it is not."""
     url = config.settings().state.url.get_secret_value()
     engine = open_engine(url, read_only=True)
     try:

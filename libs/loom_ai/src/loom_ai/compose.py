@@ -35,8 +35,8 @@ def open_models(
     buckets: Buckets | None = None,
     claims: Claims | None = None,
 ) -> JournalledModels:
-    """Models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one fails;
-    without claims, equal questions are asked once in each process."""
+    """Open models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one
+    fails; without claims, equal questions are asked once in each process."""
     settings = settings or ModelSettings()
     client = HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
     prices = Prices()

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ModelSettings(BaseSettings):
-    """Limits of one process. All times in seconds."""
+    """Holds the limits of one process. All times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True)
 

@@ -145,8 +145,8 @@ class BreakerOpen(DependencyUnavailable):
 
 
 class NeverReached(BreakerOpen):
-    """An upstream that this process could not connect to once within the time limit: its address is wrong, or nothing
-    runs there."""
+    """Reports an upstream that this process could not connect to once within the time limit: its address is wrong, or
+    nothing runs there."""
 
     def __str__(self) -> str:
         return (

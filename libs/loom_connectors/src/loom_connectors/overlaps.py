@@ -121,7 +121,7 @@ def _unescaped(part: str) -> str:
 
 
 def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a path matches a pattern, as `glob` has it: `**` is any number of folders, hidden ones left out."""
+    """Tell whether a path matches a pattern, as `glob` has it: `**` is any number of folders, hidden ones left out."""
     if not parts:
         return not names
     if parts[0] == "**":

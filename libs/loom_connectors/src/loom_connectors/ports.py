@@ -147,7 +147,7 @@ class LoadBatch:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A row the destination refused, for a reason of its own; its neighbours are loaded."""
+    """Describes a row the destination refused, for a reason of its own; its neighbours are loaded."""
 
     record_id: str
     code: str

@@ -140,8 +140,8 @@ def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> 
 
 
 def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
-    """Where a sample goes that would have gone to a connector of the user's own: nobody knows how to write beside what
-    that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
+    """Return where a sample goes that would have gone to a connector of the user's own: nobody knows how to write
+    beside what that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
     name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
     place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}
     sample = config.model_copy(update=place)

@@ -26,7 +26,7 @@ EMPTY_TEXT = (
 
 
 class UnfitValue(ValueError):
-    """A value that its column cannot take as it is: its row is refused, its neighbours are not."""
+    """Reports a value that its column cannot take as it is: its row is refused, its neighbours are not."""
 
     def __init__(self, why: str, column: str | None = None) -> None:
         self.column = column
@@ -72,7 +72,7 @@ def see_that_it_fits_a_double(value: float | str) -> None:
 
 
 def see_that_it_fits_a_single(value: float | str) -> None:
-    """The same for 32 bits of floating point: the number must be the one that such a column gives back."""
+    """Check the same for 32 bits of floating point: the number must be the one that such a column gives back."""
     if (written := _decimal(value)) is None:
         return
     try:

@@ -30,8 +30,8 @@ class EvaluationCall:
         patience: float | None = None,
         again: int = 0,
     ) -> None:
-        """`again` is how often this worker evaluated the record before: an answer that was unusable then is not
-        used again. `patience` is how many seconds one answer may take, all attempts added up."""
+        """Take `again`, which is how often this worker evaluated the record before: an answer that was unusable then is
+        not used again. `patience` is how many seconds one answer may take, all attempts added up."""
         self._models = models
         self.payer = payer
         self._reuse = reuse

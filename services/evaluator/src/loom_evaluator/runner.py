@@ -50,7 +50,7 @@ class _Evaluator:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether it is the user's code; a regular expression is, too: it can hang, and holds everything up."""
+        """Tell whether it is the user's code; a regular expression is, too: it can hang, and holds everything up."""
         return isinstance(self.settings, PythonEvaluator | PluginEvaluator | Regex)
 
     @property

@@ -1,1 +1,1 @@
-"""The extractor service: it reads slices of a source and publishes batches."""
+"""Implements the extractor service: it reads slices of a source and publishes batches."""

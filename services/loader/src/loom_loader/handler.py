@@ -97,8 +97,9 @@ class Loader:
         )
 
     async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Written:
-        """The batch in the destination; rows it refuses are tried again, or go to the second one, as the pipeline
-        says. So does the whole batch where the first cannot be written, or is still away at the last attempt."""
+        """Load the batch into the destination; rows it refuses are tried again, or go to the second one, as the
+        pipeline says. So does the whole batch where the first cannot be written, or is still away at the last
+        attempt."""
         load = plan.pipeline.load
         try:
             result = await self._written(place, plan_hash, plan)
@@ -215,7 +216,7 @@ def origin_of(header: BatchHeader, plan: Plan) -> str | None:
 
 
 def _loaded_after_all(place: LoadBatch, result: Written) -> tuple[str, ...]:
-    """The records that are loaded, where the quarantine may hold them: an earlier run, or this one before it was
+    """Return the records that are loaded, where the quarantine may hold them: an earlier run, or this one before it was
     resumed, may have kept them back."""
     if place.origin is None:
         return ()

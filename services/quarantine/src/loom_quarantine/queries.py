@@ -125,7 +125,7 @@ class KeptRow(Shown):
 
 @dataclass(frozen=True, slots=True)
 class CauseCount(Shown):
-    """Records that were kept back for one cause, and what became of them."""
+    """Counts records that were kept back for one cause, and what became of them."""
 
     pipeline_name: str
     failure_stage: str

@@ -1,4 +1,4 @@
-"""`loom` as a process: its commands are imported when it has begun, and what reaches the top becomes a line.
+"""Runs `loom` as a process: its commands are imported when it has begun, and what reaches the top becomes a line.
 
 Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 130 interrupted."""
 

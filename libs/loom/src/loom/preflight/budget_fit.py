@@ -1,4 +1,4 @@
-"""Whether a budget bears a run: what is said before it begins."""
+"""Tells whether a budget bears a run: what is said before it begins."""
 
 from __future__ import annotations
 

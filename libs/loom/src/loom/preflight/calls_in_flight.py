@@ -1,4 +1,4 @@
-"""Whether as many calls can be in flight as a provider's `concurrency` says: what is said before a run begins."""
+"""Tells whether as many calls can be in flight as a provider's `concurrency` says: what is said before a run begins."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from loom_coordinator.flow_control.windows import full_window, slice_batches
 
 
 def told(pipeline: Pipeline) -> str | None:
-    """Why the number is not reached, in words; None where it is, or none is configured. A run has only so many batches
-    on their way at once, so very small batches hold fewer records than a model may be asked about."""
+    """Tell why the number is not reached, in words; None where it is, or none is configured. A run has only so many
+    batches on their way at once, so very small batches hold fewer records than a model may be asked about."""
     transform = pipeline.transform
     if not isinstance(transform, AiTransformConfig):
         return None

@@ -1,4 +1,5 @@
-"""What can be known before a run: that credentials are there, the source can be read, the destination written."""
+"""Checks what can be known before a run: that credentials are there, the source can be read, the destination
+written."""
 
 from __future__ import annotations
 
@@ -71,8 +72,8 @@ async def check(
 
 
 async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
-    """What else is wrong with a file that has mistakes: in the fields it names, its source and its destination, as far
-    as those can be read."""
+    """Tell what else is wrong with a file that has mistakes: in the fields it names, its source and its destination, as
+    far as those can be read."""
     definition = broken.definition
     specs = {name: spec for name, raw in _mapping(definition, "params").items() if (spec := _read(ParamSpec, raw))}
     context = ConnectorContext(

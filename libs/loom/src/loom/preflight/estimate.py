@@ -53,7 +53,7 @@ _PAGE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
-    """Records of the sample that no model could be asked about, and why."""
+    """Describes records of the sample that no model could be asked about, and why."""
 
     stage: Stage
     reason: str

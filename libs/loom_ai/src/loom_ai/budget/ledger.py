@@ -40,7 +40,7 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """The end of a call: it was answered, or failed (`cost` 0)."""
+    """Ends a call: it was answered, or failed (`cost` 0)."""
 
     id: str
     run_id: str

@@ -1,5 +1,5 @@
-"""Calls of runs that have a budget: asked with a limit that the rest of the budget bears, and once more where that
-cut off the answer."""
+"""Makes the calls of runs that have a budget: asked with a limit that the rest of the budget bears, and once more where
+that cut off the answer."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ class Claim:
 
 
 class Claims(Protocol):
-    """Claims by key, each for `LEASE_SECONDS` from when it was taken last. Every operation is atomic for each key."""
+    """Keeps claims by key, each for `LEASE_SECONDS` from when it was taken last. Every operation is atomic for each
+    key."""
 
     async def take(self, claims: Sequence[Claim]) -> Sequence[bool]:
         """Take claims, and tell which of them hold now: those that nobody else has. Taken again, one's own begins anew.

@@ -1,4 +1,4 @@
-"""Model calls that are journalled: looked up before they are made, written down before they are used.
+"""Makes model calls that are journalled: looked up before they are made, written down before they are used.
 
 A crash or a redelivery re-pays at most the calls that were in flight at that instant. Who asks for what is
 already being asked waits for that answer instead of paying for another."""
@@ -275,7 +275,7 @@ class JournalledModels:
 
 
 def _own(spent: BudgetExhausted, payer: Payer) -> bool:
-    """Whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account, and a
-    run that was resumed may have more by now than when the question was begun."""
+    """Tell whether the budget that is exhausted is the payer's: a question of several runs is asked on one's account,
+    and a run that was resumed may have more by now than when the question was begun."""
     budget = None if payer.usage is None else payer.usage.budget
     return budget is not None and (spent.run_id, spent.limit) == (payer.run_id, budget.limit)

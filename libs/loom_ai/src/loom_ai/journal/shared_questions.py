@@ -20,8 +20,8 @@ class SharedQuestions:
 
     @asynccontextmanager
     async def taken(self, payers: Mapping[str, Payer]) -> AsyncIterator[set[str]]:
-        """Those of the questions, named by their keys, that nobody else asks: they are the caller's within the block.
-        It never waits, so two callers that want each other's questions cannot hold each other up."""
+        """Yield those of the questions, named by their keys, that nobody else asks: they are the caller's within the
+        block. It never waits, so two callers that want each other's questions cannot hold each other up."""
         free = {key: payer for key, payer in payers.items() if key not in self._asked}
         self._asked |= {key: asyncio.Event() for key in free}
         mine = set(free)

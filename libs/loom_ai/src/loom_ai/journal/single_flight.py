@@ -45,7 +45,7 @@ class SingleFlight:
     async def first(
         self, key: str, payers: Sequence[Payer], look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
     ) -> AsyncIterator[Entry | None]:
-        """Around the call, which is to be made where this gives None; else it gives what another one was answered.
+        """Yield None where the call is to be made, within the block; else yield what another one was answered.
         `look_up` finds that in the journal. What is written there within the block, others find when it ends.
         `payers`: who wants the answer here; more may join them."""
         claim = Claim.of(key, payers[0])
@@ -101,8 +101,9 @@ class SingleFlight:
     async def _wait(
         self, key: str, payers: Sequence[Payer], look_up: Callable[[], Awaitable[Entry | None]], waiting: Waiting
     ) -> tuple[Claim, Entry | None]:
-        """Another one's answer; None where there is none, and the claim is this one's now. Those who want it try for it
-        in turns, the last to come first: one whose worker died in the midst of it need not wait for its lease."""
+        """Return another one's answer; None where there is none, and the claim is this one's now. Those who want it try
+        for it in turns, the last to come first: one whose worker died in the midst of it need not wait for its
+        lease."""
         pause, turn = _FIRST_LOOK, 0
         with waiting.for_another():
             while True:
@@ -131,7 +132,7 @@ class SingleFlight:
                 await self._take_group(held[start : start + _GROUP])
 
     async def _release(self) -> None:
-        """What is done with; what comes meanwhile goes together next."""
+        """Release what is done with; what comes meanwhile goes together next."""
         while self._done:
             done, self._done = self._done[:_GROUP], self._done[_GROUP:]
             if self._reachable:

@@ -1,4 +1,4 @@
-"""Records of a run, one after another, that got nothing of use from a model: whose fault is it?
+"""Counts the records of a run, one after another, that got nothing of use from a model: whose fault is it?
 
 An endpoint that answers is there, so one useless answer or one refused question is its record's own affair. Where the
 last records, all different, fared alike and none was answered, the endpoint or the pipeline is at fault: the run ends

@@ -77,7 +77,8 @@ class Concurrency:
         return True
 
     def _judge(self) -> None:
-        """By Little's law: what is in flight, divided by how long each takes, is how many a second are answered."""
+        """Judge by Little's law: what is in flight, divided by how long each takes, is how many a second are
+        answered."""
         if self._seconds > 0 and self._busy > 0.8 * self._answers:
             limit = self._limits / self._answers
             brought = self._limits / self._seconds

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class FallingBack:
-    """`Buckets` that never raise: losing the shared ones makes limits per process, and fails no run."""
+    """Keeps `Buckets` that never raise: losing the shared ones makes limits per process, and fails no run."""
 
     def __init__(self, shared: Buckets, clock: Clock | None = None) -> None:
         self._shared = shared

@@ -79,7 +79,7 @@ class Turn:
             place.owed += answer.tokens_in + answer.tokens_out - self._estimate
 
     async def heard(self, headers: Mapping[str, str]) -> None:
-        """The headers of a response: they may say that nothing is left."""
+        """Read the headers of a response: they may say that nothing is left."""
         seconds = pause_of(headers, self._pace.clock.now())
         if seconds:
             await self._pace.pause(self._place, seconds)
@@ -95,8 +95,8 @@ class EndpointPacing:
     """Paces the calls of one process, for each endpoint."""
 
     def __init__(self, buckets: Buckets | None = None, ceiling: int = 64, clock: Clock | None = None) -> None:
-        """`ceiling`: calls in flight at once to one model, at most, beside those that are overtaken; a call's own
-        `concurrency` outweighs it."""
+        """Take the `ceiling`, the calls in flight at once to one model, at most, beside those that are overtaken; a
+        call's own `concurrency` outweighs it."""
         self.clock = clock or SystemClock()
         self._buckets = buckets or MemoryBuckets(self.clock)
         self._alone = buckets is None

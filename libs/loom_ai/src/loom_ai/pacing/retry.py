@@ -36,8 +36,8 @@ def delay_after(failed: int, policy: RetryPolicy, retry_after: float | None, jit
 
 
 def delay_when_limited(refused: int, policy: RetryPolicy, retry_after: float | None, jitter: float) -> float | None:
-    """The same after the `refused`-th 429 (1-based): an endpoint that is well and asks to wait is asked more often, and
-    where it says how long, it is taken at its word."""
+    """Return the same after the `refused`-th 429 (1-based): an endpoint that is well and asks to wait is asked more
+    often, and where it says how long, it is taken at its word."""
     patient = replace(policy, attempts=_WHEN_LIMITED * policy.attempts)
     if retry_after is None or retry_after > policy.ceiling or refused >= patient.attempts:
         return delay_after(refused, patient, retry_after, jitter)

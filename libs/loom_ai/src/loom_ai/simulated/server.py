@@ -1,4 +1,4 @@
-"""The server: its answers fit the schema, its counts are exact, and it fails on demand.
+"""Runs the server: its answers fit the schema, its counts are exact, and it fails on demand.
 
     POST /v1/chat/completions                      the API of OpenAI, and of most others
     POST /v1/messages                              the API of Anthropic

@@ -160,7 +160,7 @@ class Settings(BaseSettings):
 
     @property
     def databases(self) -> list[str]:
-        """The databases with tables of Loom, each once: state, journal and payloads may share one."""
+        """Return the databases with tables of Loom, each once: state, journal and payloads may share one."""
         journal = self.journal.url.get_secret_value()
         if journal.startswith("sqlite:///"):  # a relative path starts at the project folder
             journal = f"sqlite:///{self.project_dir / journal.removeprefix('sqlite:///')}"

@@ -16,7 +16,7 @@ WIDTH_WITHOUT_TERMINAL = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """Marks that a terminal with ASCII only has another way to write."""
+    """Holds marks that a terminal with ASCII only has another way to write."""
 
     dot: str
     cut: str

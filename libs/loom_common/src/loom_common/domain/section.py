@@ -1,5 +1,5 @@
-"""The base of every section of the pipeline file: unknown keys are errors, all mistakes are reported, and secrets are
-refused."""
+"""Defines the base of every section of the pipeline file: unknown keys are errors, all mistakes are reported, and
+secrets are refused."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from loom_common.domain.marks import Mark
 
 
 class Marks(Protocol):
-    """Marks by batch. What a method has returned for outlives this process.
+    """Keeps marks by batch. What a method has returned for outlives this process.
 
     Every method raises `DependencyUnavailable` or `PermanentError` where the store cannot be used."""
 

@@ -1,4 +1,4 @@
-"""Places at which a service can be told to fail: a facility for tests of what a crash leaves behind.
+"""Defines places at which a service can be told to fail: a facility for tests of what a crash leaves behind.
 
 `LOOM_FAILPOINT="<service>:<point>:<nth>[:<action>]"`, several separated by commas, is read once when a service starts.
 `nth` counts how often the point is reached, from 1; `*` is every time. The actions:

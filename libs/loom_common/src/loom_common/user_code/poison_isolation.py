@@ -57,8 +57,8 @@ O = TypeVar("O")  # noqa: E741 - an outcome
 
 
 class ReadWriteLock:
-    """A lock around user code: many batches hold it together, or one record holds it alone. A record that waits to hold
-    it alone comes before batches."""
+    """Is a lock around user code: many batches hold it together, or one record holds it alone. A record that waits to
+    hold it alone comes before batches."""
 
     def __init__(self) -> None:
         self._present = 0

@@ -1,4 +1,4 @@
-"""Records that their worker processes again: `on_failure: retry`."""
+"""Makes a worker process records again: `on_failure: retry`."""
 
 from __future__ import annotations
 

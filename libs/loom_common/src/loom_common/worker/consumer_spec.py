@@ -51,7 +51,7 @@ class Accepts(Generic[M, Result]):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSpec:
-    """What a worker does: the queue it takes from, what it accepts, and what it does with it."""
+    """Describes what a worker does: the queue it takes from, what it accepts, and what it does with it."""
 
     queue: str
     accepts: tuple[Accepted, ...]

@@ -144,7 +144,8 @@ def exhausted(message: Message, error: BudgetExhausted) -> list[Outgoing]:
 
 
 def set_aside(message: Message, error: Exception, code: str, context: Context) -> list[Outgoing]:
-    """The last attempt failed: a batch's records are kept in quarantine, so that nothing is lost and the run goes on.
+    """Set a batch aside whose last attempt failed: its records are kept in quarantine, so that nothing is lost and the
+    run goes on.
 
     A message without records (a slice to read, a load to finalize) has nothing to set aside: the run fails."""
     stage = stage_of(message)

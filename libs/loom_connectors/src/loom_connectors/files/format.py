@@ -102,5 +102,6 @@ class Format(Protocol):
         ...
 
     def writer(self, options: Mapping[str, Any], name: str) -> RowWriter:
-        """With `load.options`; `name` is the one by which the format was asked for. Raises `InvalidDefinition`."""
+        """Return the writer, made with `load.options`; `name` is the one by which the format was asked for. Raises
+        `InvalidDefinition`."""
         ...

@@ -79,7 +79,7 @@ class CsvDestinationOptions(FileOptions):
 
 
 class CsvFormat:
-    """CSV; `tsv` is the same with a tab for the delimiter of a new file."""
+    """Implements CSV; `tsv` is the same with a tab for the delimiter of a new file."""
 
     def reader(self, options: Mapping[str, Any]) -> CsvReader:
         given = options_of(CsvSourceOptions, options, "extract")

@@ -92,7 +92,8 @@ def twice(names: Sequence[str]) -> str | None:
 
 
 def told(why: Fault | csv.Error, dialect: Dialect, longest: int) -> tuple[str, str]:
-    """Code and message of what is wrong with a record; `longest` is the most characters that a field may have."""
+    """Return code and message of what is wrong with a record; `longest` is the most characters that a field may
+    have."""
     quote = dialect.quotechar or ""
     if why is Fault.UNCLOSED or (isinstance(why, csv.Error) and "unexpected end" in str(why)):
         return "unclosed_quote", f"a quote is opened and never closed. Close it, or write {quote * 2} for a quote."

@@ -1,4 +1,4 @@
-"""Rows as CSV text that every reader takes back as it was: null is an empty field, empty text is `""`."""
+"""Writes rows as CSV text that every reader takes back as it was: null is an empty field, empty text is `""`."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ _FRACTION = re.compile(r":\d\d\.(\d*?)0*(?:\D|$)")
 def copy_text(
     rows: Sequence[Row], columns: Sequence[str], forms: Mapping[str, str], *, numbered: bool = False
 ) -> bytes:
-    """The rows, `columns` of each; `forms` says how a column is written (see `_writer`). Absent values are NULL.
+    """Write the rows, `columns` of each; `forms` says how a column is written (see `_writer`). Absent values are NULL.
 
     `numbered` puts the row's place in the batch before it, as one column more. Raises `UnfitValue`."""
     writers = [(name, _writer(forms[name])) for name in columns]

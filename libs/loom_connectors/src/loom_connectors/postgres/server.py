@@ -177,4 +177,5 @@ def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
 
 
 async def _as_it_is(connection: Any) -> None:
-    """Given back without a query: transactions are ended by then, and connectors change nothing else of a session."""
+    """Give a connection back without a query: transactions are ended by then, and connectors change nothing else of a
+    session."""

@@ -142,7 +142,7 @@ class PostgresSource:
         return f"table {self._table}" if self._table else "query"
 
     async def _by_place(self, connection: Any, table: TableName, cursor: dict[str, int], limit: int) -> Page:
-        """Rows as they lie on disk, some blocks at a time: Postgres reads a range of row ids without a scan."""
+        """Read rows as they lie on disk, some blocks at a time: Postgres reads a range of row ids without a scan."""
         await self._see_columns(connection)
         blocks = await connection.fetchval(
             "SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::int", table.sql

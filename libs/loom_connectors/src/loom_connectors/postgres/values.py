@@ -69,7 +69,7 @@ async def columns_of(connection: Any, attributes: Sequence[Any]) -> dict[str, Co
 
 
 def data_of(row: Mapping[str, Any], columns: Sequence[Column], place: str) -> tuple[dict[str, Any], RecordError | None]:
-    """A row's values by column, and what is wrong with the first that cannot be used: it keeps its text."""
+    """Return a row's values by column, and what is wrong with the first that cannot be used: it keeps its text."""
     data, fault = {}, None
     for column in columns:
         value = row[column.name]

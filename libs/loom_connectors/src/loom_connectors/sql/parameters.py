@@ -120,5 +120,5 @@ def name_list(names: Sequence[str], prefix: str = "") -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message."""
+    """Write names for a message."""
     return ", ".join(names) or "none"

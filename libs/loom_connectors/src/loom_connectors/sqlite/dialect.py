@@ -162,7 +162,7 @@ class SqliteDialect:
             return finished(work(SqliteSession(db)))
 
     def _look(self, work: Work[Result]) -> Result:
-        """In an empty database where the file is missing: opening it for writing would create it."""
+        """Look in an empty database where the file is missing: opening it for writing would create it."""
         see_that_it_can_be_written(self._file.path)
         there = self._file.path.exists()
         with closing(self._file.opened_to_read() if there else sqlite3.connect(":memory:")) as db, self._file.trouble():

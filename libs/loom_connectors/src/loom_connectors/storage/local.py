@@ -26,12 +26,12 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.
 
 
 def host() -> str:
-    """The machine's name: a path means something on one machine only, so messages carry both."""
+    """Return the machine's name: a path means something on one machine only, so messages carry both."""
     return socket.gethostname()
 
 
 def resolved(location: str, folder: Path) -> Path:
-    """A path as the user wrote it, absolute: relative ones start at `folder`, `~` is the user's home."""
+    """Return a path as the user wrote it, absolute: relative ones start at `folder`, `~` is the user's home."""
     return (folder / Path(location).expanduser()).absolute()
 
 

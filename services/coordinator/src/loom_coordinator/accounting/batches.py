@@ -123,7 +123,7 @@ class Batch:
 
     @property
     def placed(self) -> bool:
-        """Whether its place in the source is known: the quarantine, which may speak first, does not know it."""
+        """Tell whether its place in the source is known: the quarantine, which may speak first, does not know it."""
         return self.position >= 0
 
     def place(self, partition: int, number: int, position: int) -> None:

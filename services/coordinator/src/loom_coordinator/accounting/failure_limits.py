@@ -27,7 +27,8 @@ LEAST_RECORDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Records that have been through a stage, and those of them that failed there. A rejected record did not fail."""
+    """Counts records that have been through a stage, and those of them that failed there. A rejected record did not
+    fail."""
 
     seen: int
     failed: int
@@ -92,8 +93,8 @@ async def passed(unit: UnitOfWork, run: Run, more: Mapping[Stage, Count]) -> str
 
 
 async def so_far(unit: UnitOfWork, run: Run) -> dict[str, list[int]] | None:
-    """What a run that is resumed has counted, read from its batches: it is within its limits again. None where nothing
-    failed in it."""
+    """Return what a run that is resumed has counted, read from its batches: it is within its limits again. None where
+    nothing failed in it."""
     counted = await counts(unit, run.run_id)
     return as_json(counted) if any(count.failed for count in counted.values()) else None
 

@@ -32,8 +32,8 @@ async def tally(connection: AsyncConnection, run_id: str) -> Tally:
 
 
 def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Tally:
-    """The run's tally for people: what is loaded can be read. `placed` is `pipeline_runs.placed`: what the loader said
-    of its two places when it finalized the load; None before that."""
+    """Return the run's tally for people: what is loaded can be read. `placed` is `pipeline_runs.placed`: what the
+    loader said of its two places when it finalized the load; None before that."""
     said = placed or {"first": False, "second": False}
     return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
 

@@ -1,4 +1,5 @@
-"""`loom-coordinator pause | resume | cancel | priority`: steering a live run, by message; the answer is waited for."""
+"""Implements `loom-coordinator pause`, `resume`, `cancel` and `priority`, which steer a live run by message; the answer
+is waited for."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ def _order(
 
 
 def _user_name() -> str | None:
-    """The user's name, where the system knows one: a container's user often has none."""
+    """Return the user's name, where the system knows one: a container's user often has none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

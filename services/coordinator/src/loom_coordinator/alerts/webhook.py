@@ -128,5 +128,5 @@ def body(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
 
 
 def _place(url: str) -> str:
-    """Where an alert goes, as it may be shown: the path may be the secret."""
+    """Tell where an alert goes, as it may be shown: the path may be the secret."""
     return f"the webhook at {urlsplit(url).hostname or 'an address that is no URL'}"

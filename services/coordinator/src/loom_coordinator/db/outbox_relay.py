@@ -39,7 +39,7 @@ class OutboxRelay:
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[UnitOfWork]:
-        """A transaction; what it sends is published soon after it is committed."""
+        """Open a transaction; what it sends is published soon after it is committed."""
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
             yield unit
         if unit.sends:

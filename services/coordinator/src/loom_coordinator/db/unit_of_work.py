@@ -112,7 +112,7 @@ def _inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 @functools.cache
 def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Sequence[str] | None) -> Insert:
-    """The statement of an upsert, built once: `excluded` makes a copy of every column of its table."""
+    """Return the statement of an upsert, built once: `excluded` makes a copy of every column of its table."""
     key = [column.name for column in table.primary_key]
     statement = _inserting(dialect, table)
     changed = [name for name in columns if name not in key] if update is None else update

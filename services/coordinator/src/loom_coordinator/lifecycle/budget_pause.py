@@ -1,4 +1,4 @@
-"""A run that has spent its budget: it pauses, says how far it came, and goes on when it is given more."""
+"""Pauses a run that has spent its budget: it says how far it came, and goes on when it is given more."""
 
 from __future__ import annotations
 

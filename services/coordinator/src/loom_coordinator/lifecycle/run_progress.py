@@ -50,7 +50,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
 
 
 async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWay]) -> dict[Stage, int]:
-    """Records of batches that their stage is not done with, as far as is known here."""
+    """Return the number of records in batches that their stage is not done with, as far as is known here."""
     if not under_way:
         return {}
     named = unit.among(batches.c.batch_id, {each.batch_id for each in under_way})

@@ -24,7 +24,7 @@ _RESUMABLE = (run_rows.FAILED, run_rows.PARTIAL)
 
 
 def held(run: Run) -> int:
-    """Records of an ended run that are staged, and wait for a resume."""
+    """Return the number of records of an ended run that are staged, and wait for a resume."""
     return run.tally.staged if run.tally is not None and run.status in run_rows.TERMINAL else 0
 
 

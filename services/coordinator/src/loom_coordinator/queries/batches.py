@@ -101,7 +101,7 @@ async def number_in_flight(connection: AsyncConnection, run_id: str) -> Mapping[
 
 
 async def records_per_second(connection: AsyncConnection, now: dt.datetime, run: Run) -> float:
-    """Records of a run per second whose batch ended in the last minute; 0 where it is not running."""
+    """Return the records of a run per second whose batch ended in the last minute; 0 where it is not running."""
     if run.status != run_rows.RUNNING:
         return 0.0
     seconds = min(LATELY_SECONDS, max(1.0, (now - run.started_at).total_seconds()))

@@ -14,7 +14,7 @@ from loom_common.domain.run.calls import AMOUNTS, Calls
 
 @dataclass(frozen=True, slots=True)
 class PaidOn:
-    """Calls of one stage that were paid for on one day (UTC)."""
+    """Counts calls of one stage that were paid for on one day (UTC)."""
 
     date: dt.date
     stage: str

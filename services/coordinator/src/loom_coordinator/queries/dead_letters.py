@@ -194,7 +194,7 @@ def chosen(letters: Collection[DeadLetter], ids: Collection[str]) -> list[DeadLe
 
 
 def _plain(value: object) -> Any:
-    """A header as JSON has it: the broker's own hold lists, tables and times."""
+    """Return a header as JSON has it: the broker's own hold lists, tables and times."""
     if isinstance(value, dict):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

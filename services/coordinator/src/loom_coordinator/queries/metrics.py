@@ -21,7 +21,8 @@ _STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILE
 
 
 class Gauges:
-    """Groups of numbers; where one cannot be looked up, the others still can. All raise `DependencyUnavailable`."""
+    """Looks up groups of numbers; where one cannot be looked up, the others still can. All raise
+    `DependencyUnavailable`."""
 
     def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
         self._engine = engine

@@ -48,7 +48,7 @@ class CallsForRecord(Shown):
 
 @dataclass(frozen=True, slots=True)
 class KeptCount(Shown):
-    """Records that were kept back at one stage for one cause."""
+    """Counts records that were kept back at one stage for one cause."""
 
     pipeline_name: str
     failure_stage: str

@@ -144,7 +144,8 @@ async def _nothing_in_flight(unit: UnitOfWork) -> bool:
 
 
 async def _queues_are_empty(bus: Bus) -> bool:
-    """False where the bus lacks one: what was asked for again would be lost again. Raises `DependencyUnavailable`."""
+    """Tell whether the queues are empty; False where the bus lacks one: what was asked for again would be lost again.
+    Raises `DependencyUnavailable`."""
     try:
         for queue in QUEUES:
             if await bus.depth(queue):

@@ -35,8 +35,8 @@ class Baselines:
         """Runs that are known to keep their outputs."""
 
     async def of(self, evaluation_call: EvaluationCall, call: ModelCall, output: str) -> str | None:
-        """What the record is compared with; None where the baseline's run did not have it. Keeps `output` for later
-        runs. Seeing the same batch twice changes nothing.
+        """Return what the record is compared with; None where the baseline's run did not have it. Keeps `output` for
+        later runs. Seeing the same batch twice changes nothing.
 
         Raises `PermanentError` where the run that is named has kept nothing at all."""
         run = evaluation_call.payer.run_id

@@ -1,4 +1,4 @@
-"""`passthrough`: the output is the input."""
+"""Implements `passthrough`: the output is the input."""
 
 from __future__ import annotations
 

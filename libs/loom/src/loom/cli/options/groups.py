@@ -1,4 +1,4 @@
-"""Options in groups: a command takes a group as one parameter, and is given on the command line each option of it."""
+"""Groups options: a command takes a group as one parameter, and is given on the command line each option of it."""
 
 from __future__ import annotations
 

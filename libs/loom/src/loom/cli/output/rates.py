@@ -37,7 +37,7 @@ class RunRates:
         return _done(stage, self.progress) if self.progress else 0
 
     def goal(self, stage: Stage) -> int | None:
-        """Records that this stage will have been through with; None where that cannot be known.
+        """Return the number of records that this stage will have been through with; None where that cannot be known.
 
         What was kept back by an earlier stage will not come; which stage it was, a tally does not say."""
         if self.progress is None:
@@ -50,7 +50,7 @@ class RunRates:
         return max(self.done(stage), total if stage is Stage.EXTRACT else total - kept)
 
     def rate(self, stage: Stage) -> float | None:
-        """Records per second; None before anything is known."""
+        """Return the records per second; None before anything is known."""
         return self._rates.get(stage)
 
     def remaining(self, stage: Stage) -> float | None:

@@ -212,7 +212,7 @@ def _estimated(report: Mapping[str, Any]) -> str | None:
 
 
 def _print_commands(commands: Sequence[tuple[str, str]], console: Console) -> None:
-    """Each command whole, to be copied: what it tells stands beside it where there is room, else below."""
+    """Print each command whole, to be copied: what it tells stands beside it where there is room, else below."""
     console.print()
     console.print(Text("Next", style="bold"))
     width = max(len(command) for command, _ in commands)

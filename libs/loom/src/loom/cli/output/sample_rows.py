@@ -15,7 +15,7 @@ _MOST_COLUMNS = 8
 
 
 def table(rows: Sequence[Mapping[str, Any]], loaded: int) -> RenderableType:
-    """One line per row; long values are cut, and so are columns beyond the eighth. JSON has them all."""
+    """Draw one line per row; long values are cut, and so are columns beyond the eighth. JSON has them all."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     shown = names[:_MOST_COLUMNS]
     title = f"Rows ({len(rows)} of {terminal.count(loaded)} loaded)"

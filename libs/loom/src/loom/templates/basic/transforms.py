@@ -2,7 +2,7 @@
 
 
 def tidy(record: dict[str, str]) -> dict[str, str | int]:
-    """Names in order, addresses in lower case, age as a number."""
+    """Return names in order, addresses in lower case, age as a number."""
     return {
         "name": " ".join(record["name"].split()).title(),
         "email": record["email"].strip().lower(),

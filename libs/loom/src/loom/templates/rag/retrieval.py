@@ -1,4 +1,4 @@
-"""Retrieves without a model: it finds the passage that shares the most telling words with the question."""
+"""Finds, without a model, the passage that shares the most telling words with the question."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Claims in Redis, beside the journal.
+"""Keeps claims in Redis, beside the journal.
 
 Each group is claimed by one script, so that no two workers claim the same question."""
 

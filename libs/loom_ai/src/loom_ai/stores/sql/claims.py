@@ -1,4 +1,4 @@
-"""Claims in a table beside the journal's, by the clock of Postgres."""
+"""Keeps claims in a table beside the journal's, by the clock of Postgres."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Provides commands to the broker that run to their end, also where the task that waits for them is cancelled. aiormq
-cannot be cancelled in the middle of a command: it swallows some cancellations, so that a cancelled task goes on without
-end, and after others RabbitMQ closes the whole connection because of a channel that is half open."""
+"""Runs commands to the broker to their end, also where the task that waits for them is cancelled.
+
+aiormq cannot be cancelled in the middle of a command: it swallows some cancellations, so that a cancelled task goes on
+without end, and after others RabbitMQ closes the whole connection because of a channel that is half open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Topic patterns of AMQP: `*` matches one word and `#` any number of words; words are separated by dots."""
+"""Matches topic patterns of AMQP: `*` matches one word and `#` any number of words; words are separated by dots."""
 
 from __future__ import annotations
 

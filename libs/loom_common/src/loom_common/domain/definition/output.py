@@ -1,4 +1,4 @@
-"""The declared shape of an output: JSON Schema, or a short form that reads like the record itself.
+"""Defines the declared shape of an output: JSON Schema, or a short form that reads like the record itself.
 
     output:
       sentiment: {enum: [positive, negative, neutral]}

@@ -48,17 +48,17 @@ class Tally(BaseModel):
 
     @property
     def judged(self) -> int:
-        """Records that the gate has decided about."""
+        """Return the number of records that the gate has decided about."""
         return self.passed - self.unscored + self.rejected
 
     @property
     def kept(self) -> int:
-        """Records in `quarantined_records`: all that were neither loaded nor cancelled."""
+        """Return the number of records in `quarantined_records`: all that were neither loaded nor cancelled."""
         return self.rejected + self.skipped + self.quarantined
 
     @property
     def ended(self) -> int:
-        """Records that have reached one of the five final outcomes."""
+        """Return the number of records that have reached one of the five final outcomes."""
         return self.loaded + self.kept + self.cancelled
 
     @property
@@ -68,7 +68,7 @@ class Tally(BaseModel):
 
     @property
     def errors(self) -> int:
-        """Records that failed with an error, including skipped ones. A rejection is no error."""
+        """Return the number of records that failed with an error, including skipped ones. A rejection is no error."""
         return self.quarantined + self.skipped
 
     def shown(self, *, placed: bool, second_placed: bool, ended: bool) -> Self:

@@ -1,4 +1,4 @@
-"""Names of what Loom writes beside a destination: staged rows and samples. It does no I/O."""
+"""Defines the names of what Loom writes beside a destination: staged rows and samples. It does no I/O."""
 
 from __future__ import annotations
 
