@@ -1,4 +1,4 @@
-"""Measures Loom within one process, and the bare loop into SQLite; each in a fresh process and an empty folder."""
+"""Measures Loom within one process, and bare loops into SQLite; each in a fresh process and an empty folder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pathlib import Path
 from bench.result import BenchError, Passage
 
 
-async def passage(module: str, source: Path, records: int, batch_size: int, patience: float) -> Passage:
-    """`module` is `bench.embedded_run` or `bench.bare_sqlite`. Raises `BenchError`."""
+async def passage(module: str, source: Path, records: int, setting: int | str, patience: float) -> Passage:
+    """Time a module that is run with the source, a database file and a `setting`, such as the batch size. Raises
+    `BenchError`."""
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         database = Path(folder, "out.db")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOM_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, str(source), str(database), str(batch_size)),
+            *(sys.executable, "-m", module, str(source), str(database), str(setting)),
             cwd=folder,
             env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=asyncio.subprocess.PIPE,
@@ -30,7 +31,7 @@ async def passage(module: str, source: Path, records: int, batch_size: int, pati
         except TimeoutError:
             process.kill()
             await process.wait()
-            raise BenchError(f"{module} did not end within {patience:.0f} s at batch {batch_size}") from None
+            raise BenchError(f"{module} did not end within {patience:.0f} s with {setting}") from None
         if process.returncode:
             raise BenchError(f"{module} failed")
         with closing(sqlite3.connect(database)) as db:

@@ -96,9 +96,9 @@ async def loom(base_url: str, journal: str, count: int, start: int, limit: RateL
 
 
 @contextlib.contextmanager
-def model() -> Iterator[str]:
+def model(latency: str = "100ms") -> Iterator[str]:
     """Run a simulated model, as a process of its own."""
-    command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", "--latency", "100ms"]
+    command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", "--latency", latency]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -158,8 +159,7 @@ class HttpModelClient:
     ) -> ModelAnswer:
         async with self._pace.turn(call, waits) as turn:
             try:
-                upstream = f"model {call.model} at {redacted(call.base_url)}"
-                async with self._breakers.guarding(upstream, lambda: key_of(call)):
+                async with self._breakers.guarding(_upstream(call.model, call.base_url), lambda: key_of(call)):
                     answer = await self._ask(call, form, accepted, turn)
                     if answer.finish_reason != UNUSABLE:
                         self._answered.add((call.base_url, call.model))
@@ -234,9 +234,14 @@ class HttpModelClient:
 
     def _secret(self, call: ModelCall) -> str | None:
         reference = _key(call)
-        if not reference or (call.api_key is None and self._credentials.missing(reference)):
+        if not reference:
             return None
-        return self._credentials.expand(reference).strip()
+        try:
+            return self._credentials.expand(reference).strip()
+        except MissingCredential:
+            if call.api_key is None:
+                return None
+            raise
 
     def _limits(self, call: ModelCall) -> Limits:
         """Return the call's time limits. A timeout of the call's own limits the whole call and every pause within
@@ -258,6 +263,12 @@ class HttpModelClient:
                 auto_decompress=False,
             )
         return self._session
+
+
+@lru_cache(maxsize=1000)
+def _upstream(model: str, base_url: str) -> str:
+    """Return the name of an endpoint's model in logs and breakers."""
+    return f"model {model} at {redacted(base_url)}"
 
 
 def _forms(call: ModelCall) -> tuple[Form, ...]:
