@@ -138,12 +138,14 @@ docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 
 bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.model_bound
 	@$(BIN)/python -m bench.model_calls
 	@$(BIN)/python -m bench.arbiter
 	@$(BIN)/python -m bench.hostile
 
 bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.2
+	@$(BIN)/python -m bench.model_bound --records 2000 --rounds 1 --least 0.4
 	@$(BIN)/python -m bench.model_calls --calls 600 --rounds 1 --most 8
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
 	@$(BIN)/python -m bench.hostile --records 2000 --pairs 1 --least 0.5

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
 from pathlib import Path
+
+import uvloop
 
 from bench.model_bound_pipeline import definition
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.config.settings import LogSettings
 from loom_common.contracts.v1 import RunFinished, RunRequest
+from loom_common.service.garbage import collect_less
 from loom_common.service.logging import configure_logging
 
 
@@ -20,6 +22,7 @@ async def run(source: str, database: str, base_url: str) -> dict[str, float]:
     """Return seconds and CPU seconds. State lies below the working directory."""
     request = RunRequest(definition=definition(source, f"sqlite:///{database}?table=reviews", base_url))
     async with open_session(LoomConfig(), cluster=False) as session:
+        collect_less()
         began, cpu = time.perf_counter(), time.process_time()
         accepted = await session.start(request)
         async for event in session.follow(accepted.run_id):
@@ -33,4 +36,4 @@ async def run(source: str, database: str, base_url: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     configure_logging(LogSettings(level="warning"), service="bench")
-    print(json.dumps(asyncio.run(run(*sys.argv[1:4]))))
+    print(json.dumps(uvloop.run(run(*sys.argv[1:4]))))

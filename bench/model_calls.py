@@ -26,7 +26,7 @@ from loom_ai.compose import open_buckets, open_claims, open_journal, open_models
 from loom_ai.ports import ChatMessage, ModelCall, Payer
 from loom_ai.settings import ModelSettings
 from loom_common.domain.model_options.providers import RateLimit
-from loom_common.service.bootstrap import _collect_less
+from loom_common.service.garbage import collect_less
 from loom_common.worker.usage import Usage
 from loom_dev.backends import Redis
 from loom_migrations.upgrade import upgrade_all
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--most", type=float, help="fail where a call costs more times the bare loop's CPU")
     options = parser.parse_args()
-    _collect_less()
+    collect_less()
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         times = uvloop.run(measure(options.calls, options.rounds, Path(folder)))
     if options.most is not None and times > options.most:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -36,6 +35,7 @@ from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.service.control_channel import ControlChannel
 from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
+from loom_common.service.garbage import collect_less
 from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
 from loom_common.user_code.poison_isolation import ReadWriteLock
@@ -219,7 +219,7 @@ def main(name: str, build: Build) -> None:
     """Run one service as this process, until SIGTERM or SIGINT. It exits with 1 where the service cannot continue."""
     settings = Settings()
     configure_logging(settings.log, service=name)
-    _collect_less()
+    collect_less()
     failpoints.arm(name, os.environ.get(failpoints.VARIABLE))
     try:
         if sys.platform != "win32":
@@ -232,16 +232,6 @@ def main(name: str, build: Build) -> None:
         for error in errors.exceptions:
             log.error("service stopped", error=str(error))
         sys.exit(1)
-
-
-def _collect_less() -> None:
-    """Make garbage collections rare.
-
-    A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch, and all imported
-    modules, would be searched for cycles several times, which takes a quarter of a stage's CPU time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 async def _serve(name: str, build: Build, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom_common.service import entry
+from loom_common.service.garbage import collect_less
 
 if TYPE_CHECKING:
     from loom.cli.output import progress
@@ -70,6 +71,8 @@ async def carry_out(
         log_on_stderr(config, verbose=verbose)
         async with open_session(config, cluster=config.distributed, wait=wait) as session:
             entry.on_interrupt("interrupted as a run was begun; run it again: it says whether there is one to resume")
+            if not config.distributed:
+                collect_less()  # the records are worked on here
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
             interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen, flags)
