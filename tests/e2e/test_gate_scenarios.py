@@ -50,7 +50,7 @@ class Scenario:
     records: Mapping[str, tuple[Sequence[Any], str | None]]
     weights: Sequence[float] | None = None
     outcome: str = "rejected"
-    """Of those that are held back."""
+    """Is the outcome of those that are held back."""
 
 
 SCENARIOS = {

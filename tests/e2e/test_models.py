@@ -24,7 +24,7 @@ REPLICAS = {"transformer": 2}
 RECORDS = 60
 PER_MINUTE = 600
 LIMITED = 1500 if LONG else RECORDS
-"""Of the run that two transformers share: long, it lasts for more than two minutes."""
+"""Counts the records of the run that two transformers share: long, it lasts for more than two minutes."""
 LATE_SECONDS = 1.0
 """A call goes at most so long after its moment."""
 SHAPE = {

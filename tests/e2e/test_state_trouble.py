@@ -26,10 +26,11 @@ load: {{destination: out_{name}.jsonl}}
 RECORDS = 6000
 ROUNDS = 4
 FILE_BYTES = 900_000
-"""As large as a file may become in the test of a full disk: less than the state of that many records needs."""
+"""Limits how large a file may become in the test of a full disk: less than the state of that many records needs."""
 PR_CAPBSET_DROP = 24
 CAP_DAC_OVERRIDE = 1
-"""Of Linux: `prctl` takes from a process and its programs the right to pass over the modes of files."""
+"""Is a number of Linux, by which `prctl` takes from a process and its programs the right to pass over the modes of
+files."""
 
 
 @pytest.fixture

@@ -43,9 +43,9 @@ class Attempt:
     repeatable_calls: int = 0
     """Model calls that may be repeated because they were in flight when a process was killed."""
     asks_twice: bool = False
-    """Whether several runs of this attempt ask the same questions."""
+    """Tells whether several runs of this attempt ask the same questions."""
     dead_letters: int = 0
-    """The number of messages that must end in `loom.dead`."""
+    """Is the number of messages that must end in `loom.dead`."""
     asked_again: bool = False
     """Whether messages are destroyed, or seem so, and the coordinator may publish work again."""
     never_logged: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Attempt:
     ended_at: float = 0.0
     end_seconds: float = END_SECONDS
     settle_seconds: float = SETTLE_SECONDS
-    """Seconds within which the remaining messages of the run must be consumed."""
+    """Is the number of seconds within which the remaining messages of the run must be consumed."""
 
     @property
     def table(self) -> str:

@@ -51,7 +51,7 @@ class ClusterUnderTest:
     broker_proxy: Proxy | None = None
     database_proxy: Proxy | None = None
     deaths: list[tuple[str, int]] = field(default_factory=list)
-    """The services that ended and their exit codes, since the start of the attempt."""
+    """Holds the services that ended and their exit codes, since the start of the attempt."""
     _begun: dict[str, float] = field(default_factory=dict)
     _orders: dict[str, str] = field(default_factory=dict)
 

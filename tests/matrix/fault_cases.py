@@ -22,12 +22,12 @@ class FaultCase:
 
     fault: str
     times: int
-    """How often the full matrix tries it."""
+    """Says how often the full matrix tries it."""
     inject: Callable[[Attempt], Awaitable[None]]
     proxied: bool = False
-    """Whether it needs proxies in front of the broker and the database."""
+    """Tells whether it needs proxies in front of the broker and the database."""
     short: bool = False
-    """Whether the short matrix tries it once."""
+    """Tells whether the short matrix tries it once."""
 
 
 def _fault_cases() -> Iterator[FaultCase]:

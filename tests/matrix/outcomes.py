@@ -19,7 +19,7 @@ class Outcome:
     seed: int
     troubles: tuple[str, ...]
     recovery: float
-    """Seconds from the beginning of the fault to the end of the run."""
+    """Is the number of seconds from the beginning of the fault to the end of the run."""
     repeated_calls: int | None
     """Model calls beyond one per record; None where the same question is asked twice on purpose."""
     records: int = 0

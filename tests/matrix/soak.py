@@ -28,7 +28,7 @@ from support.cluster import MODEL_CALLS_AT_ONCE, NAMES
 RUNS_AT_ONCE = 2
 END_SECONDS = 300.0
 PAUSE_SECONDS = (2.0, 12.0)
-"""The range of seconds between the end of one fault and the next."""
+"""Holds the range of seconds between the end of one fault and the next."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ STRIKES: dict[str, tuple[int, Callable[[ClusterUnderTest, random.Random], Awaita
     "Postgres killed, restarted": (1, _kill_postgres),
     "Redis flushed": (1, _flush_redis),
 }
-"""The faults, each with the weight of its being chosen."""
+"""Holds the faults, each with the weight of its being chosen."""
 
 
 async def _strike(system: ClusterUnderTest, chance: random.Random, counts: Counts, until: float) -> None:

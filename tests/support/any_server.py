@@ -13,7 +13,7 @@ from aiohttp import web
 from loom_dev.backends.ports import reserve_port
 
 PATHS = {"openai": "/v1", "anthropic": "", "google": "/v1beta", "cohere": "", "bedrock": ""}
-"""What comes after the address of the server in a provider's `base_url`."""
+"""Says what comes after the address of the server in a provider's `base_url`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class AnyServer:
         self.respond = respond or (lambda _: Sent())
         self.calls = 0
         self.asked: Counter[str] = Counter()
-        """By what `respond` was given, as text."""
+        """Counts questions by what `respond` was given, as text."""
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
         """Headers and body of each request."""
         self.url = ""

@@ -63,7 +63,7 @@ class Place:
 
     folder: Path
     url: str
-    """Of the test's own database; empty where it needs none."""
+    """Is the URL of the test's own database; empty where it needs none."""
     location: str
     mode: str
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-"""What users read. The ADRs speak of what was, not of what is."""
+"""Says what users read. The ADRs speak of what was, not of what is."""
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -20,7 +20,7 @@ class Snippet:
     page: Path
     line: int
     kind: str
-    """What stands behind the fence: `yaml`, `bash`; empty for commands and output."""
+    """Says what stands behind the fence: `yaml`, `bash`; empty for commands and output."""
     body: str
 
     def __str__(self) -> str:

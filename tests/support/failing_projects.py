@@ -35,7 +35,7 @@ def high_for_few(output, record):
     return 1.0 if int(record["id"][1:]) < 8 else 0.0
 """
 PLACES = ("results/out.csv", "results/out.jsonl", "sqlite:///out.db?table=moods")
-"""A destination of every kind, as `load.destination` names it."""
+"""Holds a destination of every kind, as `load.destination` names it."""
 
 
 def judged_by(function: str, **more: Any) -> dict[str, Any]:

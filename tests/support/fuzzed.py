@@ -23,7 +23,7 @@ VALUES = st.fixed_dictionaries(
         "tags": st.lists(TEXTS, max_size=3),
     }
 )
-"""What fits `SHAPE`."""
+"""Says what fits `SHAPE`."""
 SHAPE = {"mood": "string", "count": "integer", "score": "number", "sure": "boolean", "tags": ["string"]}
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
     st.none()

@@ -19,7 +19,7 @@ from loom_dev.programs import kubectl
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
 VERSIONS = ("1.29", "1.32", "1.37")
-"""Of Kubernetes: the oldest that has every field used, and up to the newest known."""
+"""Lists versions of Kubernetes: the oldest that has every field used, and up to the newest known."""
 WORKLOADS = ("Deployment", "Job")
 
 Manifest = dict[str, Any]

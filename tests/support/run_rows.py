@@ -61,7 +61,7 @@ DEFINITION = {
     "transform": {"type": "python", "function": "f:f"},
     "load": {"destination": "out.csv"},
 }
-"""A pipeline without evaluation, as its file would say it."""
+"""Holds a pipeline without evaluation, as its file would say it."""
 
 
 @asynccontextmanager

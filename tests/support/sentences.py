@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 
 def _words_in(text: str) -> frozenset[str]:
@@ -70,6 +71,8 @@ requests results samples scores stages states times
 AFTER_NOUNS = _words_in("and at by for from in of on per that to which who whose with")
 """After these words, the one before is a noun: `names of files`, but `names a file`."""
 
+PREPOSITIONS = _words_in("around as at beside between by for from in of on per through until with within without")
+
 DEGREES = _words_in("far few long many much often soon")
 """After `as`, these words make no clause of their own: `as often as it fails`."""
 
@@ -110,6 +113,25 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
             text = ast.get_docstring(node, clean=False)
             if text:
                 yield node.body[0].lineno, text
+
+
+def is_vague(sentence: str) -> bool:
+    """Say whether what is said of an attribute leaves out what the attribute is: `Of one process.`, `Seconds.`
+
+    A name for what it is, such as `Consecutive failures.`, is enough there."""
+    words = _words(sentence)
+    short = len(words) < 2 and not (words and _is_verb(words[0]))
+    return short or (is_fragment(sentence) and (words[0] in OPENERS or words[0] in PREPOSITIONS))
+
+
+def attribute_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the strings that stand behind an assignment, each with its line."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        for before, statement in pairwise(body if isinstance(body, list) else []):
+            match before, statement:
+                case ast.Assign() | ast.AnnAssign(), ast.Expr(value=ast.Constant(value=str(text))):
+                    yield statement.lineno, text
 
 
 def _words(sentence: str) -> list[str]:

@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
-"""By the folder of the tests that use it."""
+"""Names the clusters by the folder of the tests that use it."""
 _USES_ONE = re.compile(r"\b(?:cluster|serving|staffed|fleet|breakable)\b")
 _USES_NONE = re.compile(r"\[(?:.*-)?embedded(?:-.*)?\]$")
 

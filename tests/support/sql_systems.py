@@ -26,11 +26,11 @@ class SqlSystem:
     location: str
     """`load.destination` of its table `scores`; `${DB}` is the URL of the test's own database."""
     server: str | None
-    """The fixture that gives this URL; None where the database is a file in the folder `out` of the test."""
+    """Is the fixture that gives this URL; None where the database is a file in the folder `out` of the test."""
     run: Statement
-    """By the system's own driver; `url` is a path where the database is a file."""
+    """Runs by the system's own driver; `url` is a path where the database is a file."""
     tables: str = "SELECT table_name FROM information_schema.tables"
-    """The query for the names of all tables."""
+    """Is the query for the names of all tables."""
 
 
 async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:

@@ -33,7 +33,7 @@ class Books:
 
     run: Mapping[str, Any]
     batches: Mapping[str, int]
-    """The counts of its batches, added up; `underway` is how many batches have not ended."""
+    """Holds the counts of its batches, added up; `underway` is how many batches have not ended."""
     kept: Mapping[str, int]
     """Outcome -> rows in the quarantine."""
     calls: Mapping[str, float]

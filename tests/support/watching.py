@@ -123,7 +123,7 @@ class Watch:
 
 
 _SETTLED_SECONDS = 15.0
-"""Seconds within which what was in flight at the end of a run is reported and stored."""
+"""Is the number of seconds within which what was in flight at the end of a run is reported and stored."""
 
 
 @asynccontextmanager
@@ -164,7 +164,7 @@ _CHANGED: set[str] = set()
 _KILLED: set[Path] = set()
 """Folders in which a command was killed."""
 _WATCHES: list[Watch] = []
-"""Of commands that run now."""
+"""Holds the watches of commands that run now."""
 
 
 def counted() -> dict[str, dict[str, int]]:

@@ -15,8 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 BUILD = ("editables>=0.5", "hatchling>=1.27", "packaging<26")
-"""With these in the lock, installing the packages downloads nothing more. A dependency of Arbiter, an extra that only
-the developer's lock has, accepts no newer `packaging`, and the two locks must agree."""
+"""Lets installing the packages download nothing more, where these are in the lock. A dependency of Arbiter, an extra
+that only the developer's lock has, accepts no newer `packaging`, and the two locks must agree."""
 
 OWN = re.compile(r"loom-[a-z]+")
 PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)

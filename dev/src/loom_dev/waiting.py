@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 INTERVAL = 0.03
 LEAST, MOST = 2.0, 8.0
-"""The least and the most factor of a time limit against that on an idle machine."""
+"""Holds the least and the most factor of a time limit against that on an idle machine."""
 
 
 def patience(seconds: float) -> float:

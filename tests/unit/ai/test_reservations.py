@@ -19,7 +19,7 @@ from loom_common.worker.usage import Usage
 from support.scripted_model import ScriptedModel, answer_of, call_of, settle
 
 DOLLAR_A_TOKEN = {"gpt-4o-mini": ModelPrice(input=0.0, output=1_000_000.0)}
-"""So that a call costs as many dollars as its answer has tokens, and `max_tokens` is its worst case."""
+"""Makes a call cost as many dollars as its answer has tokens, and `max_tokens` its worst case."""
 
 
 class Plant:

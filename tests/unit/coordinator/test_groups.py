@@ -14,7 +14,7 @@ from loom_dev.waiting import within
 
 QUEUE = "facts"
 LONG = 60.0
-"""Seconds: a test that waits so long fails by its timeout."""
+"""Is the number of seconds: a test that waits so long fails by its timeout."""
 
 
 class Facts:

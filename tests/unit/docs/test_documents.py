@@ -25,7 +25,7 @@ from support.documents import PAGES, ROOT, in_code, mentioned, prose, snippets, 
 
 PROGRAMS = {"loom": app, "loom-coordinator": coordinator}
 NO_SETTINGS = {"LOOM_KEY"}
-"""An example of a prefix."""
+"""Holds an example of a prefix."""
 NOT_LOOMS = ("externalRules",)
 """Keys of YAML that is written for others."""
 BASE = {

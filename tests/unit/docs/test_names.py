@@ -43,7 +43,7 @@ OLD_CLASSES = {
     "Unit": "UnitOfWork",
     "Vitals": "ProcessStats",
 }
-"""The old name of a class -> the name or term that stands for it now."""
+"""Holds the old name of a class -> the name or term that stands for it now."""
 
 OLD_VARIABLES = {
     "arena": "cluster under test",
@@ -66,7 +66,7 @@ OLD_VARIABLES = {
     "surroundings": "connector context",
     "vitals": "process stats",
 }
-"""The old name of a module, function, variable or parameter -> the term that stands for it now."""
+"""Holds the old name of a module, function, variable or parameter -> the term that stands for it now."""
 
 OLD_TEXTS = ("loom_messages_in_hand",)
 """Names of metrics and log events that were replaced."""

@@ -5,24 +5,47 @@ import ast
 import pytest
 
 from support.documents import ROOT
-from support.sentences import docstrings, first_sentence, is_fragment
+from support.sentences import attribute_docstrings, docstrings, first_sentence, is_fragment, is_vague
 
 SOURCES = ("libs/*/src", "services/*/src", "migrations/src", "dev/src", "tests", "bench", "examples")
 
 
-def fragments():
-    """Yield the place and the text of every first sentence that is none."""
+def trees():
+    """Yield the path and the syntax tree of every source."""
     for pattern in SOURCES:
         for folder in ROOT.glob(pattern):
             for path in sorted(folder.rglob("*.py")):
-                for line, text in docstrings(ast.parse(path.read_text("utf-8"))):
-                    if is_fragment(sentence := first_sentence(text)):
-                        yield f"{path.relative_to(ROOT)}:{line}: {sentence}"
+                yield path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))
+
+
+def found(texts, is_wrong):
+    """Return the place and the first sentence of every text that is wrong."""
+    sentences = ((path, line, first_sentence(text)) for path, tree in trees() for line, text in texts(tree))
+    return [f"{path}:{line}: {sentence}" for path, line, sentence in sentences if is_wrong(sentence)]
 
 
 def test_the_first_sentence_of_every_docstring_has_a_verb_of_its_own():
-    found = list(fragments())
-    assert not found, "Say with a verb what the thing does, holds or returns:\n" + "\n".join(found)
+    fragments = found(docstrings, is_fragment)
+    assert not fragments, "Say with a verb what the thing does, holds or returns:\n" + "\n".join(fragments)
+
+
+def test_what_is_said_of_an_attribute_says_what_it_is():
+    vague = found(attribute_docstrings, is_vague)
+    assert not vague, "Say with a verb what the attribute is or holds:\n" + "\n".join(vague)
+
+
+@pytest.mark.parametrize(
+    "text", ["In bytes.", "Of one process.", "Whether it is open.", "How to see the others.", "USD."]
+)
+def test_a_vague_word_about_an_attribute_is_found(text):
+    assert is_vague(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["Consecutive failures.", "Is in bytes.", "Tells whether it is open.", "Seconds to wait."]
+)
+def test_a_name_or_a_sentence_about_an_attribute_is_let_through(text):
+    assert not is_vague(text)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Backend(ABC):
 
     name: ClassVar[str]
     port_names: ClassVar[tuple[str, ...]]
-    """The names of its ports; the first is for its own protocol."""
+    """Holds the names of its ports; the first is for its own protocol."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Backend(ABC):
         self.password = password or token_hex(16)
         self.ports = dict(ports) if ports else {name: reserve_port() for name in self.port_names}
         self.durable = durable
-        """Whether its data must survive the machine's crash. Tests do not need that, and are faster without."""
+        """Tells whether its data must survive the machine's crash. Tests do not need that, and are faster without."""
         self._host: LocalHost | ContainerHost | None = None
 
     @property

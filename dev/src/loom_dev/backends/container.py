@@ -21,7 +21,7 @@ class Image:
 
     name: str
     ports: Mapping[int, int]
-    """The port on 127.0.0.1 for each port in the container."""
+    """Holds the port on 127.0.0.1 for each port in the container."""
     environment: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 

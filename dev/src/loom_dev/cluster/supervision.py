@@ -20,7 +20,8 @@ from loom_dev.errors import SetupError
 from loom_dev.waiting import until
 
 DOWN_SECONDS = 90.0
-"""Seconds to stop: services finish what is in flight, for up to half a minute, and then the servers end."""
+"""Is the number of seconds to stop: services finish what is in flight, for up to half a minute, and then the servers
+end."""
 
 
 def _escaped(text: str) -> str:

@@ -17,7 +17,7 @@ from loom_common.flow import TOPOLOGY
 from loom_common.service.bootstrap import Platform, Service, open_platform
 
 _IDLE_SECONDS = 5.0
-"""How long to wait for queues to run dry before stopping."""
+"""Says how long to wait for queues to run dry before stopping."""
 _LOOK_SECONDS = 0.02
 
 

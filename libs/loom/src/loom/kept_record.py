@@ -34,7 +34,7 @@ class KeptTime(Shown):
     failure_stage: str
     failure_reason: str
     quarantined_at: str
-    """ISO 8601, UTC."""
+    """Is written in ISO 8601, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class RecordStory(Shown):
     """The question that was asked, or would have been; None where none can be made of the record."""
     scores: Sequence[Score]
     calls: Sequence[CallsForRecord] | None
-    """What was paid for it; None where the journal cannot tell record by record."""
+    """Says what was paid for it; None where the journal cannot tell record by record."""
     replay_of: str | None
-    """The run whose quarantined records that run ran over again."""
+    """Is the run whose quarantined records that run ran over again."""
     replays: Sequence[KeptTime]
     """Times that a later replay kept it back again, the newest first."""
     kept_before: Sequence[KeptTime]

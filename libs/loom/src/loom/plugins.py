@@ -55,7 +55,7 @@ _OWN: Mapping[Kind, tuple[str, ...]] = {
     Kind.PROVIDER: tuple(PROVIDERS),
     Kind.CREDENTIAL: CREDENTIALS,
 }
-"""What Loom brings, by kind."""
+"""Says what Loom brings, by kind."""
 
 
 def register_evaluator(name: str, evaluator: type[PluginEvaluator]) -> None:
@@ -97,7 +97,7 @@ class Listed:
     package: str
     version: str
     problem: str | None = None
-    """Why it cannot be used; None where it can, or nobody has looked."""
+    """Says why it cannot be used; None where it can, or nobody has looked."""
 
 
 def list_plugins(kind: Kind | None = None, *, check: bool = False) -> list[Listed]:

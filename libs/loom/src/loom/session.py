@@ -36,9 +36,9 @@ from loom_common.service.logging import configure_logging
 log = structlog.get_logger()
 
 ANSWER_SECONDS = 30.0
-"""How long the coordinator may take to answer."""
+"""Says how long the coordinator may take to answer."""
 _LOOK_SECONDS = 0.1
-"""How often to look whether another process has done what it was asked."""
+"""Says how often to look whether another process has done what it was asked."""
 
 Event = RunProgress | RunFinished
 

@@ -29,33 +29,34 @@ class ModelCall:
     model: str
     messages: tuple[ChatMessage, ...]
     base_url: str
-    """The endpoint, always named. May hold credential references; never a secret."""
+    """Is the endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
-    """The name of a known provider (`loom_common.domain.model_options.providers`), which says how it is spoken to."""
+    """Is the name of a known provider (`loom_common.domain.model_options.providers`), which says how it is spoken
+    to."""
     served_by: str | None = None
-    """The provider as the pipeline names it, where that is a name of its own. Not part of the key."""
+    """Is the provider as the pipeline names it, where that is a name of its own. Not part of the key."""
     temperature: float | None = 0.0
     """None leaves it to the model."""
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     """JSON Schema that the answer must fit; None for free text."""
     api_key: str | None = None
-    """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
+    """Is a credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
     empty: none."""
     purpose: str = "transform"
-    """What it is paid for: `transform`, `evaluate`, `repair`."""
+    """Says what it is paid for: `transform`, `evaluate`, `repair`."""
     again: int = 0
     """How often the same was asked before, and its answer was of no use. Part of the key: it is asked anew."""
     timeout: float | None = None
     """Seconds one attempt may take; None for the client's own limits. Not part of the key."""
     rate_limit: RateLimit | None = None
-    """How much all workers together may ask. Not part of the key."""
+    """Says how much all workers together may ask. Not part of the key."""
     concurrency: int | None = None
     """Such calls in flight at once, at most; None for the client's own limit. Not part of the key."""
     judged: float = 0.0
     """USD that it will cost to have models judge the answer, which a budget sets apart. Not part of the key."""
     extras: Extras = NOTHING_BESIDES
-    """What is sent besides. Part of the key, with the references of its headers."""
+    """Says what is sent besides. Part of the key, with the references of its headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,19 @@ class ModelAnswer:
     finish_reason: str
     """`stop` for a whole answer; else how it ended, by the names of `loom_ai.wire.finish`."""
     model: str
-    """The model that answered, as the provider names it."""
+    """Is the model that answered, as the provider names it."""
     tokens_in: int
     tokens_cached: int
     """Those of `tokens_in` that the provider had cached, and charges less for."""
     tokens_out: int
     latency: float
-    """Seconds from question to answer."""
+    """Is the number of seconds from question to answer."""
     estimated: bool = False
-    """Whether a token count is Loom's estimate, because the provider's could not be used."""
+    """Tells whether a token count is Loom's estimate, because the provider's could not be used."""
     noted: tuple[str, ...] = ()
-    """What the answer held besides text and was left out, by kind; of an unusable one, what is wrong with it."""
+    """Says what the answer held besides text and was left out, by kind; of an unusable one, what is wrong with it."""
     cut_off: int = 0
-    """How many answers to the same question were cut off before it by a limit that a budget had lowered."""
+    """Says how many answers to the same question were cut off before it by a limit that a budget had lowered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,12 @@ class Entry:
     purpose: str
     provider: str
     model: str
-    """The model that was asked for."""
+    """Is the model that was asked for."""
     answer: ModelAnswer
     cost: float
-    """USD."""
+    """Is in USD."""
     created_at: dt.datetime
-    """UTC, aware."""
+    """Is in UTC, with its zone."""
 
 
 NOTED = "remembered"
@@ -129,7 +130,7 @@ class Kept:
     tokens_in: int
     tokens_out: int
     cost: float
-    """USD that were paid for them."""
+    """Is in USD that were paid for them."""
     oldest: dt.datetime
     newest: dt.datetime
 

@@ -48,7 +48,7 @@ class Exchange(StrEnum):
     CONTROL = "loom.control"
     DEAD = "loom.dead"
     DIRECT = ""
-    """The broker's default exchange, whose routing key is a queue's name. It serves replies and retries."""
+    """Is the broker's default exchange, whose routing key is a queue's name. It serves replies and retries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ CONSUMERS: Mapping[str, str] = MappingProxyType(
         RUN_ENDS_QUEUE: "quarantine",
     }
 )
-"""The service that consumes each queue, in the order in which a record meets them. `loom.dead` is for people."""
+"""Holds the service that consumes each queue, in the order in which a record meets them. `loom.dead` is for people."""
 
 
 def work_queue(stage: Stage) -> str:

@@ -37,7 +37,7 @@ class ExtractResult:
     total_count: int
     has_more: bool
     cursor: str | None = None
-    """Where the next page begins; needed where `has_more`."""
+    """Says where the next page begins; needed where `has_more`."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class LoadResult:
     success_count: int
     failure_count: int
     errors: list[dict[str, Any]] = field(default_factory=list)
-    """For each failed record `{"record_id": ..., "error": ...}`, or `{"index": ..., "error": ...}`."""
+    """Holds for each failed record `{"record_id": ..., "error": ...}`, or `{"index": ..., "error": ...}`."""
 
 
 class DataConnector(ABC):

@@ -21,11 +21,11 @@ class Location:
     """Is a location, taken apart. Nothing in it is a secret."""
 
     shown: str
-    """As written in the pipeline file, without user and password."""
+    """Is the location as written in the pipeline file, without user and password."""
     scheme: str
     """Empty where it is a path; `module:name` where it names a plugin so."""
     ending: str
-    """What follows the last point of a name, in lower case: `csv` of `data/reviews.csv`."""
+    """Says what follows the last point of a name, in lower case: `csv` of `data/reviews.csv`."""
 
     @staticmethod
     def of(location: str, context: ConnectorContext) -> Location:

@@ -15,7 +15,7 @@ from loom_common.user_code.event_loop import UserLoop
 from loom_connectors.ports import ConnectorContext, Destination, Fields, Guarantee, LoadBatch, LoadResult, Page, Source
 
 _CLOSING_SECONDS = 10.0
-"""How long a plugin may take to release its connections."""
+"""Says how long a plugin may take to release its connections."""
 
 
 class _Closable(Protocol):

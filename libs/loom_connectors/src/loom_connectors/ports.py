@@ -23,19 +23,20 @@ class ConnectorContext:
     """Relative paths start here: the pipeline file's folder on this machine."""
     credentials: Credentials
     params: Mapping[str, Any] = field(default_factory=dict)
-    """The run's parameters as typed Python values, for binding."""
+    """Holds the run's parameters as typed Python values, for binding."""
     output_schema: Mapping[str, Any] | None = None
     """JSON Schema of the output, where the pipeline declares one: a destination may create its table by it."""
     record_key: tuple[str, ...] = ()
-    """The fields that identify a record, `extract.key`: a database updates by them unless it is told otherwise."""
+    """Holds the fields that identify a record, `extract.key`: a database updates by them unless it is told
+    otherwise."""
     adds: bool = False
-    """Whether the run adds to what is there unless it is told otherwise, as a replay does."""
+    """Tells whether the run adds to what is there unless it is told otherwise, as a replay does."""
     sample: bool = False
-    """Whether the run only tries things out: a destination then writes beside its place, and never into it."""
+    """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
     threads: Threads = field(default_factory=Threads)
     """Runs the code of plugins."""
     call_seconds: float = 900.0
-    """The most that one call of a plugin's source or destination may take."""
+    """Is the most that one call of a plugin's source or destination may take."""
 
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
@@ -44,10 +45,10 @@ class ReadRecord:
     docs)."""
 
     position: str
-    """Where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""
+    """Says where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""
     data: dict[str, Any]
     error: RecordError | None = None
-    """Why it cannot be used, e.g. a ragged row; `data` then holds what could be read of it."""
+    """Says why it cannot be used, e.g. a ragged row; `data` then holds what could be read of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,11 @@ class Page:
     cursor: Any
     """JSON: where the next page begins. Means something to its source only."""
     end: bool
-    """Whether nothing follows."""
+    """Tells whether nothing follows."""
 
 
 SAMPLE = 100
-"""Records that are looked at to learn the fields of a source that does not declare them."""
+"""Is the number of records that are looked at to learn the fields of a source that does not declare them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class Fields:
 
     names: tuple[str, ...]
     certain: bool
-    """Whether every record has these and no other, as far as can be told. False where the records that were looked at
-    differ, and there are more of them."""
+    """Tells whether every record has these and no other, as far as can be told. False where the records that were
+    looked at differ, and there are more of them."""
 
 
 class Source(Protocol):
@@ -128,9 +129,9 @@ class LoadBatch:
     position: int
     rows: Sequence[Row]
     origin: str | None = None
-    """The run that first read these records, where a run before this batch's may have loaded some of them: a replay's
-    batch, or one of a run that was resumed. Those are left out, and count as loaded. Kept by destinations with a ledger
-    and by files."""
+    """Is the run that first read these records, where a run before this batch's may have loaded some of them: a
+    replay's batch, or one of a run that was resumed. Those are left out, and count as loaded. Kept by destinations with
+    a ledger and by files."""
 
     @property
     def is_of_a_replay(self) -> bool:

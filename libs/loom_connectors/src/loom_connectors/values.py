@@ -10,9 +10,9 @@ from typing import Any
 from loom_common.domain.json_values.exact_json import UnfitJson, dumps, exact_float
 
 BYTES = "$bytes"
-"""The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
+"""Is the one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-"""What databases take for a number; the rest they read, or refuse, by themselves."""
+"""Says what databases take for a number; the rest they read, or refuse, by themselves."""
 _EXACTLY = Context(prec=200_000)
 _EXACT_INTEGERS = 2**53
 """Up to here every integer is a 64-bit floating-point number."""
@@ -22,7 +22,7 @@ EMPTY_TEXT = (
     " The value is an empty text, as an empty field of a CSV file is: `extract: {options: {null_values: ['']}}` makes "
     "it null."
 )
-"""What is added where a column that holds no text refuses an empty one."""
+"""Says what is added where a column that holds no text refuses an empty one."""
 
 
 class UnfitValue(ValueError):

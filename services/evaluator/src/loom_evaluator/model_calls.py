@@ -25,13 +25,14 @@ class ModelEvaluations:
 
     models: JournalledModels
     rules: Mapping[str, ModelRule]
-    """By the name of the evaluator."""
+    """Holds the rules by the name of the evaluator."""
     reuse: Reuse
     patience: float
     """Seconds one answer may take, all attempts added up."""
     keep_interactions: bool = True
     at_once: int | None = None
-    """Questions that a worker may have in flight together; None where no provider's `concurrency` is configured."""
+    """Is the number of questions that a worker may have in flight together; None where no provider's `concurrency` is
+    configured."""
 
     async def about(
         self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int

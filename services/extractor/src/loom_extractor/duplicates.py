@@ -18,7 +18,7 @@ from loom_extractor.identity import duplicate, identified
 from loom_extractor.seen_keys import Keyed, SeenKeys
 
 _CATCH_UP = 1000
-"""The records read at once on the way to a slice, or as many as the slice has if that is more."""
+"""Holds the records read at once on the way to a slice, or as many as the slice has if that is more."""
 
 
 class _Index:

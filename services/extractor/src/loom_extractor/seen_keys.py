@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _CACHE_KIB = 4096
-"""The memory per index in KiB. The rest is in an unnamed temporary file that is deleted with the connection."""
+"""Is the memory per index in KiB. The rest is in an unnamed temporary file that is deleted with the connection."""
 
 
 class Keyed(NamedTuple):

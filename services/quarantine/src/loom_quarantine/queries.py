@@ -34,7 +34,7 @@ LISTED = (
     "resolved_at",
     "resolution_action",
 )
-"""The columns of `listing` and their order, unless others are asked for."""
+"""Holds the columns of `listing` and their order, unless others are asked for."""
 WHOLE = (*LISTED, "pipeline_name", "batch_id", "outcome", "code", "output", "attempts", "replay_run_id")
 """Every column that describes the record."""
 
@@ -48,12 +48,12 @@ class RecordFilter:
     record_ids: tuple[str, ...] | None = None
     stage: Stage | None = None
     reason: str | None = None
-    """A part of the reason, or its code. Case is ignored."""
+    """Is a part of the reason, or its code. Case is ignored."""
     evaluator: str | None = None
-    """An evaluator that scored the record or failed on it."""
+    """Is an evaluator that scored the record or failed on it."""
     min_score: float | None = None
     max_score: float | None = None
-    """The highest score of that evaluator, inclusive."""
+    """Is the highest score of that evaluator, inclusive."""
     unresolved: bool = False
     """Only records that are not resolved."""
 
@@ -99,16 +99,16 @@ class KeptRow(Shown):
     run_id: str
     record_id: str
     record_data: dict[str, Any]
-    """The record as its source gave it."""
+    """Holds the record as its source gave it."""
     failure_stage: str
     failure_reason: str
     error_details: dict[str, Any] | None
-    """What the stage said besides; `prompt` is the question that was asked."""
+    """Says what the stage said besides; `prompt` is the question that was asked."""
     quarantined_at: str
-    """ISO 8601, UTC."""
+    """Is written in ISO 8601, in UTC."""
     resolved: bool
     resolved_at: str | None
-    """ISO 8601, UTC."""
+    """Is written in ISO 8601, in UTC."""
     resolution_action: str | None
     """`reprocessed`, `manual_fix` or `discarded`."""
     pipeline_name: str
@@ -116,11 +116,11 @@ class KeptRow(Shown):
     """`quarantined`, `rejected` or `skipped`."""
     code: str
     output: Any
-    """What the transform made of it, as JSON; None where it came to none."""
+    """Says what the transform made of it, as JSON; None where it came to none."""
     replay_run_id: str | None
-    """The run that took it up last."""
+    """Is the run that took it up last."""
     attempts: int | None
-    """How often its stage tried."""
+    """Says how often its stage tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class CauseCount(Shown):
     manual_fix: int
     discarded: int
     newest: str
-    """When the last of them was kept back: ISO 8601, UTC."""
+    """Says when the last of them was kept back: ISO 8601, UTC."""
 
 
 async def listing(
@@ -191,11 +191,11 @@ class Standing:
     """Says how many of the records that somebody wants to retry can be taken."""
 
     waiting: tuple[str, ...]
-    """The ids of records that can be taken."""
+    """Holds the ids of records that can be taken."""
     resolved: dict[str, int]
     """The number of resolved records, by `resolution_action`."""
     held: dict[str, int]
-    """The number of records that a replay is processing, by its run id."""
+    """Holds the number of records that a replay is processing, by its run id."""
 
     @property
     def records(self) -> int:

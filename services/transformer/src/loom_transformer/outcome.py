@@ -27,9 +27,9 @@ class TransformOutcome:
     error: RecordError | None = None
     spent: Spent = NOTHING
     answered_by: str | None = None
-    """Which fallback gave the output, where one did."""
+    """Says which fallback gave the output, where one did."""
     waits: bool = False
-    """Whether some of the time went by waiting for models, which is not theirs."""
+    """Tells whether some of the time went by waiting for models, which is not theirs."""
 
     @property
     def answered(self) -> float | None:

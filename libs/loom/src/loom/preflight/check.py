@@ -19,7 +19,7 @@ class Check:
     doubtful: bool = False
     """Whether it does not stand in the way of a run, and may still be a mistake."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong, where it can be told with its place in the file."""
+    """Says what is wrong, where it can be told with its place in the file."""
 
     @property
     def words(self) -> list[str]:
@@ -27,6 +27,6 @@ class Check:
         return [str(problem) for problem in self.problems] or [self.detail]
 
     records: int | None = None
-    """How many records the source has, where that is known."""
+    """Says how many records the source has, where that is known."""
     away: bool = False
-    """Whether it cannot be reached, which may change without anybody's doing."""
+    """Tells whether it cannot be reached, which may change without anybody's doing."""

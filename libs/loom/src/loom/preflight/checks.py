@@ -30,7 +30,7 @@ from loom_connectors.ports import ConnectorContext
 S = TypeVar("S", bound=Section)
 
 _ANSWER_SECONDS = 30.0
-"""How long a plugin's source or destination may take to answer a check."""
+"""Says how long a plugin's source or destination may take to answer a check."""
 
 
 async def check(

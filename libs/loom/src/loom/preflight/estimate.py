@@ -48,7 +48,7 @@ from loom_transformer.transforms.catalog import Catalog
 V = TypeVar("V")
 
 _PAGE = 2_000
-"""Records that are read at once where a source does not know how many it has."""
+"""Is the number of records that are read at once where a source does not know how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ class Estimate:
     records: int
     sampled: int
     calls: tuple[StageCalls, ...]
-    """Of the whole run, as the sample suggests."""
+    """Holds the calls of the whole run, as the sample suggests."""
     budget: float | None
     learned: bool
-    """Whether the length of answers is that of earlier runs."""
+    """Tells whether the length of answers is that of earlier runs."""
     unasked: tuple[Unpriced, ...] = ()
-    """What the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
+    """Says what the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
     last_call: float = 0.0
-    """USD that a budget must have left for the last call to be made, too."""
+    """Is in USD that a budget must have left for the last call to be made, too."""
 
     @property
     def cost(self) -> float:

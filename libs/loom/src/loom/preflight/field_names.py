@@ -19,7 +19,7 @@ from loom_transformer.transforms.vader import FIELDS as OF_VADER
 _SHOWN = 20
 """Field names that a message lists."""
 _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
-"""The keys of evaluators that name a field of the source."""
+"""Holds the keys of evaluators that name a field of the source."""
 
 Side = Literal["source", "output", "row"]
 
@@ -30,9 +30,9 @@ class Named:
 
     name: str
     side: Side
-    """Whose field it has to be: `row` is what is loaded, key, included fields and output."""
+    """Says whose field it has to be: `row` is what is loaded, key, included fields and output."""
     problem: Callable[[str, str, str | None], Problem]
-    """The mistake at its place, of what was found, what was expected, and what was meant."""
+    """Is the mistake at its place, of what was found, what was expected, and what was meant."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,12 @@ class LoadedPipeline:
 
     pipeline: Pipeline
     definition: dict[str, Any]
-    """As JSON values: what a run request carries."""
+    """Holds JSON values: what a run request carries."""
     files: dict[str, str]
     """Prompt and context files by the path the pipeline names them with, as text."""
     path: Path
     document: Document
-    """The file as it is written, with the place of each key."""
+    """Is the file as it is written, with the place of each key."""
     prompt: PromptText | None = None
 
     @property
@@ -66,7 +66,7 @@ class InvalidFile(InvalidDefinition):
         super().__init__(problems)
         self.document = document
         self.definition = definition
-        """With the project's defaults where it is silent."""
+        """Has the project's defaults where it is silent."""
         self.path = path
         self.prompt = prompt
 

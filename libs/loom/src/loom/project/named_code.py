@@ -22,7 +22,7 @@ from loom_transformer.transforms.scorer import BUILTIN as SCORERS
 from loom_transformer.transforms.scorer import Scorers
 
 Known = Callable[[], Iterable[str]]
-"""The names that there are, which are asked for only where another one was written."""
+"""Holds the names that there are, which are asked for only where another one was written."""
 _GATE: TypeAdapter[GateConfig] = TypeAdapter(AnyGate)
 
 

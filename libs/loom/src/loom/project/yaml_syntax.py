@@ -31,7 +31,7 @@ _WORDS = {
     "could not determine a constructor": (None, "a value without a tag: no `!` before it"),
     "for merging": (None, "`<<:` with an alias of a section: `<<: *name`"),
 }
-"""By the parser's own words for what it met: ours, where they are plainer, and what usually helps."""
+"""Maps the parser's own words for what it met to ours, where they are plainer, and to what usually helps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 NAME = "my_pipeline"
-"""What the pipeline is called in a template."""
+"""Says what the pipeline is called in a template."""
 
 
 def text_of(name: str) -> str:

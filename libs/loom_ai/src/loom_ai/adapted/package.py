@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from loom_ai.adapted.models import AdaptedModels
 
 _SDKS = {"bedrock": "boto3", "cohere": "cohere"}
-"""The SDK that the library needs for each provider."""
+"""Holds the SDK that the library needs for each provider."""
 REMEDY = (
     "Install it where the transformers and evaluators run: `make extras EXTRAS=providers` in the checkout; for the "
     "image, `docker build --build-arg AI_EXTRAS=providers .`"

@@ -36,8 +36,8 @@ class Response:
 
 
 current: ContextVar[Response | None] = ContextVar("loom_response", default=None)
-"""Where the response to the question goes that this task asks; threads that are begun for it see it, too. A context
-variable, because an SDK stands between the question and Loom's transport, and passes no argument on."""
+"""Says where the response to the question goes that this task asks; threads that are begun for it see it, too. A
+context variable, because an SDK stands between the question and Loom's transport, and passes no argument on."""
 
 
 def capture_response(status: int, headers: Mapping[str, Any], data: bytes) -> bytes:

@@ -26,7 +26,7 @@ _MISFITS: Errors = (
     *(ModelAPIError, UnexpectedModelBehavior, AttributeError, LookupError, TypeError, ValueError),
     *(AssertionError, ArithmeticError, RecursionError),
 )
-"""The errors of the library and the SDKs for a response that is not one of their protocol."""
+"""Holds the errors of the library and the SDKs for a response that is not one of their protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class OpenedModel:
 
     model: Model
     timeouts: Errors
-    """The errors of a call that was not answered in time."""
+    """Holds the errors of a call that was not answered in time."""
     no_access: Errors
-    """The errors of an SDK that finds no credentials."""
+    """Holds the errors of an SDK that finds no credentials."""
     unreachable: Errors
-    """The errors of an endpoint that cannot be reached."""
+    """Holds the errors of an endpoint that cannot be reached."""
     broken: Errors
-    """The errors of a connection that broke or did not speak HTTP."""
+    """Holds the errors of a connection that broke or did not speak HTTP."""
     misconfigured: Errors
-    """The errors of an SDK whose configuration is wrong, whatever the question is."""
+    """Holds the errors of an SDK whose configuration is wrong, whatever the question is."""
     unreadable: Errors
-    """The errors of a response that the library or SDK cannot read."""
+    """Holds the errors of a response that the library or SDK cannot read."""
     close: Callable[[], Awaitable[None]]
 
     @property

@@ -26,9 +26,9 @@ _PARAMETERS = {
     "bedrock": frozenset({"top_p", "stop_sequences"}),
     "cohere": frozenset({"top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "stop_sequences"}),
 }
-"""The parameters that the library passes on to each provider."""
+"""Holds the parameters that the library passes on to each provider."""
 _BODIES = {"bedrock": "bedrock_additional_model_requests_fields"}
-"""The setting under which the library passes on other fields of the body."""
+"""Holds the setting under which the library passes on other fields of the body."""
 
 
 def messages(call: ModelCall, form: Form) -> list[ModelMessage]:

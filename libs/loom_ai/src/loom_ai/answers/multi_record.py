@@ -42,7 +42,7 @@ class Part:
     """Is the part of a shared answer that belongs to one question."""
 
     output: dict[str, Any] | None
-    """The output; None where the part is missing or unfit and the question has to be asked alone."""
+    """Holds the output; None where the part is missing or unfit and the question has to be asked alone."""
     spent: Spent
 
 

@@ -17,18 +17,18 @@ from loom_ai.ports import ModelAnswer, ModelCall
 FIRST_ANSWERS = 1024
 """The limit of an answer before any was seen, in tokens, where the budget does not allow the call's own limit."""
 _FEW = 20
-"""The number of answers below which their lengths are multiplied by four instead of two."""
+"""Is the number of answers below which their lengths are multiplied by four instead of two."""
 _KEPT = 500
-"""The number of answers whose lengths are remembered."""
+"""Is the number of answers whose lengths are remembered."""
 _FIRST_LEAST = 64
 """The smallest limit that is worth a call before any answer was seen, in tokens."""
 _SHORTEST = 16
-"""The smallest limit that is ever set, in tokens."""
+"""Is the smallest limit that is ever set, in tokens."""
 _AROUND = 16
 """Extra tokens of a question where its common beginning with an earlier one ends, because tokens may span that
 point."""
 _MARGIN = 1.5
-"""The factor on the highest tokens per byte that were counted, for the likely size of a question."""
+"""Is the factor on the highest tokens per byte that were counted, for the likely size of a question."""
 _KINDS = 200
 
 
@@ -39,13 +39,13 @@ class Sizes:
     answers: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT))
     """The tokens of the last answers. An answer that was cut off is entered with twice its tokens."""
     most_given: int = 0
-    """The tokens of the largest question, as the provider counted them."""
+    """Holds the tokens of the largest question, as the provider counted them."""
     share: float = 0.0
-    """The highest ratio of counted tokens to the bound of a question."""
+    """Is the highest ratio of counted tokens to the bound of a question."""
     beyond: int = 0
-    """The most tokens by which an answer exceeded its limit. Some providers count tokens that they do not limit."""
+    """Is the most tokens by which an answer exceeded its limit. Some providers count tokens that they do not limit."""
     text: str = ""
-    """The text of a question that the provider has counted."""
+    """Is the text of a question that the provider has counted."""
     first: int = 0
     """The number of calls in flight, or about to be, that were made before any answer was seen."""
 

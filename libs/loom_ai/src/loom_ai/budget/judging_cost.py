@@ -13,9 +13,9 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.values.sampling import sampled
 
 _INSTRUCTIONS = 400
-"""The tokens of an evaluator's own instructions and of the schema of its answer."""
+"""Holds the tokens of an evaluator's own instructions and of the schema of its answer."""
 _ANSWER = 150
-"""The tokens of a usual output that is judged, and of a usual answer of the judge."""
+"""Holds the tokens of a usual output that is judged, and of a usual answer of the judge."""
 _MARGIN = 1.5
 
 

@@ -17,7 +17,8 @@ from uuid import uuid4
 from loom_common.domain.run.budget import BudgetDecision, BudgetState, Need, decide, fits, owed_for
 
 LEASE_SECONDS = 60.0
-"""Seconds that a reservation stands without being renewed, unless `LOOM_BUDGET_LEASE_SECONDS` says otherwise."""
+"""Is the number of seconds that a reservation stands without being renewed, unless `LOOM_BUDGET_LEASE_SECONDS` says
+otherwise."""
 OWED_SECONDS = 600.0
 """Seconds that a sum stays set aside for a judgement that does not happen."""
 
@@ -30,12 +31,13 @@ class Reserve:
     run_id: str
     need: Need
     limit: float
-    """The run's budget, in USD."""
+    """Is the run's budget, in USD."""
     booked: float
     """USD that the run is known to have spent. Where the ledger holds less, it did not exist yet when that was
     spent."""
     record: str = ""
-    """The id under which the cost of judging the answer is set aside, once per record; empty where it is not judged."""
+    """Is the id under which the cost of judging the answer is set aside, once per record; empty where it is not
+    judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Settle:
     id: str
     run_id: str
     worst: float
-    """The USD that were reserved."""
+    """Is the USD that were reserved."""
     cost: float
 
 
@@ -57,7 +59,7 @@ class Free:
     records: tuple[str, ...]
     """The ids under which sums may be set aside."""
     cost: float | None = None
-    """What judging them cost, in USD; None where they were not judged."""
+    """Says what judging them cost, in USD; None where they were not judged."""
     id: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -68,7 +70,7 @@ class SetAside:
     id: str
     run_id: str
     owed: Mapping[str, float]
-    """USD by the id of the record. A sum that is set aside already stays unchanged."""
+    """Is in USD by the id of the record. A sum that is set aside already stays unchanged."""
     limit: float
 
 
@@ -83,7 +85,7 @@ class Decision:
     verdict: BudgetDecision
     standing: BudgetState
     granted: float = 0.0
-    """The most that the call may cost, in USD."""
+    """Is the most that the call may cost, in USD."""
 
 
 class BudgetLedger(Protocol):
@@ -114,9 +116,10 @@ class Held:
     """Holds the rows of the ledger that a list of requests refers to."""
 
     calls: frozenset[str] = frozenset()
-    """The settled reservations that still exist. A missing one was counted as lost in between, and is corrected."""
+    """Holds the settled reservations that still exist. A missing one was counted as lost in between, and is
+    corrected."""
     owed: Mapping[str, float] = field(default_factory=dict)
-    """USD set aside for records, by the id of the record."""
+    """Is in USD set aside for records, by the id of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +128,9 @@ class ReservationResult:
 
     standing: BudgetState
     decisions: Mapping[str, Decision]
-    """The decision on each request, by the request's id."""
+    """Holds the decision on each request, by the request's id."""
     granted: Mapping[str, float]
-    """USD of new reservations, by the id of the request."""
+    """Is in USD of new reservations, by the id of the request."""
     owed: Mapping[str, float]
     """USD of new sums set aside, by the id of the record."""
     freed: Sequence[str]

@@ -33,7 +33,7 @@ class Price:
 
 
 _LISTED_AS = {"bedrock": "aws"}
-"""The names of providers in the price list, where they differ from Loom's."""
+"""Holds the names of providers in the price list, where they differ from Loom's."""
 _UNKNOWN = Price(0.0, known=False)
 Listed = tuple[str, dict[str, str]]
 """A model's name in the price list, and the provider it stands under."""

@@ -29,11 +29,12 @@ from loom_common.worker.usage import Usage
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.25
-"""Seconds between two looks at the ledger for settlements of other replicas."""
+"""Is the number of seconds between two looks at the ledger for settlements of other replicas."""
 _STILL_SECONDS = 5.0
-"""Seconds that a call waits for the settlement of judgements while nothing changes, before it proceeds without it."""
+"""Is the number of seconds that a call waits for the settlement of judgements while nothing changes, before it proceeds
+without it."""
 _BATCH_STILL_SECONDS = 30.0
-"""The same time for a batch that has not begun yet."""
+"""Is the same time for a batch that has not begun yet."""
 _DUST = 1e-12
 _FIRST_CALLS = 8
 """The number of calls of one kind that are made with a lowered limit before the first answer shows a usual length."""
@@ -47,7 +48,7 @@ class Reservation:
     run_id: str
     worst: float
     limit: int
-    """The most tokens that the answer may have."""
+    """Is the most tokens that the answer may have."""
 
 
 class BudgetReservations:

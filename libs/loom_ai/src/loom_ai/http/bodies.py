@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import aiohttp
 
 MOST_BYTES = 8 * 1024 * 1024
-"""The largest body that is read, in bytes. No model's answer is that long."""
+"""Is the largest body that is read, in bytes. No model's answer is that long."""
 ACCEPTED = "gzip, deflate"
-"""The `Accept-Encoding` of requests."""
+"""Is the `Accept-Encoding` of requests."""
 _EITHER = zlib.MAX_WBITS | 32
-"""The zlib window setting that detects gzip and zlib by their first bytes."""
+"""Is the zlib window setting that detects gzip and zlib by their first bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Body:
 
     data: bytes
     fault: str | None = None
-    """Why `data` is not the whole body; None where it is."""
+    """Says why `data` is not the whole body; None where it is."""
 
 
 async def read_body(response: aiohttp.ClientResponse, most: int = MOST_BYTES) -> Body:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
-"""The names of OpenSSL's errors for a peer that does not speak TLS."""
+"""Holds the names of OpenSSL's errors for a peer that does not speak TLS."""
 
 
 def cause_of(error: BaseException, url: str) -> str:

@@ -23,19 +23,19 @@ class Endpoint:
     """Names a model and the endpoint that serves it."""
 
     provider: str
-    """The name of a known provider, which says how it is spoken to."""
+    """Is the name of a known provider, which says how it is spoken to."""
     model: str
     base_url: str
-    """The endpoint's address. It may hold credential references."""
+    """Is the endpoint's address. It may hold credential references."""
     api_key: str | None = None
-    """A credential reference. None means the provider's usual one, where it is set; an empty text means no key."""
+    """Is a credential reference. None means the provider's usual one, where it is set; an empty text means no key."""
     timeout: float | None = None
-    """Seconds that one attempt may take; None for the client's own limits."""
+    """Is the number of seconds that one attempt may take; None for the client's own limits."""
     rate_limit: RateLimit | None = None
     concurrency: int | None = None
-    """The most calls in flight at once; None for the client's own limit."""
+    """Is the most calls in flight at once; None for the client's own limit."""
     served_by: str | None = None
-    """The provider's name in the pipeline, where the pipeline defines it under a name of its own."""
+    """Is the provider's name in the pipeline, where the pipeline defines it under a name of its own."""
     extras: Extras = NOTHING_BESIDES
     """Parameters, fields and headers that the pipeline adds to each request."""
 

@@ -25,16 +25,16 @@ _TRANSIENT = frozenset({408, 409, 425, 429})
 _BAD_KEY = b"API_KEY_INVALID"
 """Google's reason for answering an invalid key with 400 instead of 401."""
 _WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"sent an HTTP request to an HTTPS server")
-"""What nginx, and servers written in Go, answer to a plain HTTP request on a TLS port."""
+"""Says what nginx, and servers written in Go, answer to a plain HTTP request on a TLS port."""
 _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
 """Finds Google's `retryDelay`, which stands in the body instead of a `Retry-After` header."""
 REFUSED = "model_refused"
-"""The error code of a record whose request the endpoint refused."""
+"""Is the error code of a record whose request the endpoint refused."""
 LONGEST_WAIT = 86_400.0
-"""The longest `Retry-After` that is obeyed, in seconds."""
+"""Is the longest `Retry-After` that is obeyed, in seconds."""
 _NAME = 100
 _SHOWN = 300
-"""The most characters of the endpoint's message that an error quotes."""
+"""Is the most characters of the endpoint's message that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Limits:
     read: float
     total: float
     connections: int
-    """The most connections that are open at once."""
+    """Is the most connections that are open at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class EndpointReference:
     base_url: str
     model: str
     key: str
-    """The credential reference, which is shown instead of the key."""
+    """Is the credential reference, which is shown instead of the key."""
 
     def __str__(self) -> str:
         return f"model {self.model} at {redacted(self.base_url)}"

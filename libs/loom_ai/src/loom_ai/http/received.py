@@ -19,7 +19,7 @@ from loom_ai.wire.usage import ReportedUsage
 from loom_common.domain.values.urls import redacted
 
 RAW_KEPT = 20_000
-"""The most characters that are kept of an unusable response."""
+"""Is the most characters that are kept of an unusable response."""
 _WORDS: tuple[tuple[int, str], ...] = (
     (402, r"insufficient[_ ]quota|billing|payment[_ ]required|insufficient (?:credits|balance)"),
     (429, r"rate[_ -]?limit|too[_ ]many[_ ]requests|resource_exhausted|throttl"),
@@ -35,7 +35,7 @@ _WORDS: tuple[tuple[int, str], ...] = (
 """Patterns of error names and messages, and the HTTP status that each stands for."""
 _STATUS = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _WORDS)
 _READ_AS_THEY_ARE = frozenset({400, 401, 402, 403, 404, 413, 422, 429, 503, 529})
-"""The statuses that an error inside a 200 response is treated as.
+"""Holds the statuses that an error inside a 200 response is treated as.
 
 Any other one is a fault behind the endpoint, and makes the response unusable."""
 
@@ -49,12 +49,12 @@ class Received:
     endpoint: EndpointReference
     latency: float
     retry_after: float | None = None
-    """Seconds to wait, as its headers say."""
+    """Is the number of seconds to wait, as its headers say."""
     secrets: tuple[str, ...] = ()
-    """The key and other secrets of the request. Some endpoints repeat them in their responses."""
+    """Holds the key and other secrets of the request. Some endpoints repeat them in their responses."""
 
     answered_before: bool = False
-    """Whether the endpoint has answered another call for this model."""
+    """Tells whether the endpoint has answered another call for this model."""
 
     @property
     def data(self) -> bytes:

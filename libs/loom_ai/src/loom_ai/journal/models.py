@@ -38,7 +38,7 @@ class Reuse:
     enabled: bool = True
     """Off: no answer of another run will do."""
     max_age: float | None = None
-    """Seconds that an answer of another run may be old; None for any age."""
+    """Is the number of seconds that an answer of another run may be old; None for any age."""
 
     def key(self, call: ModelCall, payer: Payer) -> str:
         """Return the key under which the journal holds the answer that the payer may use."""
@@ -65,7 +65,7 @@ class JournalledModels:
         self._client = client
         self._journal = journal
         self.prices = prices or Prices()
-        """What calls cost."""
+        """Says what calls cost."""
         self._clock = clock or SystemClock()
         self._slots = CallSlots(concurrency)
         self._reservations = reservations

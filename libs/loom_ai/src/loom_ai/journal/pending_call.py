@@ -25,9 +25,9 @@ class PendingCall:
     """Of the run that pays for it, as the last one of its records to join has it: it may have been raised meanwhile."""
     task: asyncio.Task[Entry] = field(init=False)
     abandoned: bool = False
-    """Whether it ends without being sent, so that the next record that wants it begins anew."""
+    """Tells whether it ends without being sent, so that the next record that wants it begins anew."""
     asked: bool = False
-    """Whether a model was asked, and answered; else what it brings was found."""
+    """Tells whether a model was asked, and answered; else what it brings was found."""
     _waiters: int = 0
 
     def raise_budget(self, budget: Budget | None) -> None:

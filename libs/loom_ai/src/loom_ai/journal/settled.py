@@ -16,7 +16,7 @@ class Settled:
     answer: ModelAnswer
     spent: Spent
     earlier_run: bool
-    """Whether another run paid for it."""
+    """Tells whether another run paid for it."""
     fresh: bool = field(default=False, compare=False)
     """Whether a model was asked for it by this call; else it was found in the journal."""
 

@@ -25,7 +25,7 @@ _REMEMBERED = 200
 _SHOWN = 200
 """Characters of a useless answer in the error of the run."""
 _ID = re.compile(r"\b(?=\w*\d)[\w-]{8,}\b")
-"""What differs from one refusal to the next, e.g. the id of a request."""
+"""Says what differs from one refusal to the next, e.g. the id of a request."""
 
 
 @dataclass(slots=True)

@@ -55,9 +55,9 @@ class Taken:
 
     now: float
     requests_from: float
-    """Until when requests were spoken for; never before `now`, nor before the end of a pause."""
+    """Says until when the time is taken by earlier requests; never before `now`, nor before the end of a pause."""
     tokens_from: float
-    """The same for tokens."""
+    """Is the same for tokens."""
     paused_until: float
 
     def wait(self, requests: Rate | None, tokens: Rate | None, before: Wish) -> float:

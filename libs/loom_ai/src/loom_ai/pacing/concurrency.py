@@ -17,7 +17,7 @@ REFUSED_IN_A_ROW = 3
 WORTH_MORE = 1.1
 """Times the answers that half as many calls brought: below it, the further ones bring nothing."""
 _SEVERAL_SHARE = 8
-"""Of many calls in flight, as many in a row as an eighth of them."""
+"""Says how many in a row are several: of many calls in flight, an eighth."""
 _FASTER = 4
 """Times one for every limit's worth: what a chance refusal took is soon won back."""
 _APART = 1.3
@@ -33,11 +33,12 @@ class Concurrency:
 
     ceiling: int
     configured: bool = False
-    """Whether a person gave the ceiling: then it is begun with, and left only where the endpoint refuses calls."""
+    """Tells whether a person gave the ceiling: then it is begun with, and left only where the endpoint refuses
+    calls."""
     limit: float = 0.0
     """Calls that may be in flight at once."""
     growing: bool = True
-    """Whether no trouble was met yet."""
+    """Tells whether no trouble was met yet."""
     _share: float = 0.0
     _in_a_row: int = 0
     _answers: int = 0
@@ -47,7 +48,7 @@ class Concurrency:
     _limits: float = 0.0
     _ever: bool = False
     _brought: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """The limit, and the answers a second it brought; by its logarithm."""
+    """Holds the limit, and the answers a second it brought; by its logarithm."""
 
     def __post_init__(self) -> None:
         self.limit = self.limit or float(self.ceiling if self.configured else min(_FIRST, self.ceiling))

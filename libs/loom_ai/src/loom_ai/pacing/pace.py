@@ -26,7 +26,7 @@ from loom_common.ports.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
-"""How often to look whether another worker was asked to pause."""
+"""Says how often to look whether another worker was asked to pause."""
 _LATE_SECONDS = 1.0
 """Who wakes later than this after its moment takes another."""
 _LONGEST_PAUSE = 120.0
@@ -41,11 +41,11 @@ class _Place:
     name: str
     bucket: str
     gates: dict[int | None, Gate] = field(default_factory=dict)
-    """By the `concurrency` that pipelines configure for it; None where they leave it to be found."""
+    """Holds the gates by the `concurrency` that pipelines configure for it; None where they leave it to be found."""
     paused_until: float = 0.0
     looked_at: float = float("-inf")
     tokens_out: float = float(_FIRST_ANSWER_TOKENS)
-    """Of an answer, of late."""
+    """Counts the tokens of an answer, of late."""
     owed: float = 0.0
     """Tokens by which answers have passed their estimates, and that the next estimate makes up for."""
     limits: dict[tuple[int | None, int | None], _Limit] = field(default_factory=dict)

@@ -12,12 +12,12 @@ import orjson
 from loom_ai.ports import ModelCall
 
 _PER_MESSAGE = 16
-"""Tokens that an endpoint may put around a message: roles, separators."""
+"""Is the number of tokens that an endpoint may put around a message: roles, separators."""
 _PER_CALL = 64
 _TOOL_USE = {"anthropic": 700}
 """Tokens that a provider charges besides where an answer is asked for in a shape: its own instructions, at most."""
 _BYTES_PER_TOKEN = 4.0
-"""Of English text, JSON and code, by the tokenizers of the last years; less for other scripts."""
+"""Holds for English text, JSON and code, by the tokenizers of the last years; it is less for other scripts."""
 MOST_ANSWERED = 4096
 """Tokens an answer may have under a budget, where the pipeline sets no `max_tokens`: without a limit there is no worst
 case. The call is made with this limit."""

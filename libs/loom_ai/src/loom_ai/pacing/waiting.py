@@ -15,7 +15,7 @@ class Waiting:
     """Measures how long one call waits."""
 
     slots: asyncio.Semaphore | None = None
-    """The places of calls under way, one of which it has but while it waits."""
+    """Holds the places of calls under way, one of which it has but while it waits."""
     _has_one: bool = False
     _lent: bool = False
     _seconds: float = 0.0

@@ -12,7 +12,7 @@ from loom_ai.simulated.answers import answer_for
 
 _PER_MESSAGE = 4
 _FREE_TEXT = 256
-"""The tokens assumed for an answer without a schema, where no earlier run gives a figure."""
+"""Holds the tokens assumed for an answer without a schema, where no earlier run gives a figure."""
 
 
 class DryRunClient:
@@ -25,7 +25,7 @@ class DryRunClient:
         """`answered` holds the mean tokens per answer of earlier runs, by purpose and model."""
         self._answered = dict(answered or {})
         self.asked: list[tuple[ModelCall, int]] = []
-        """The calls so far, each with the tokens of its answer."""
+        """Holds the calls so far, each with the tokens of its answer."""
 
     async def complete(self, call: ModelCall, waits: Waits | None = None) -> ModelAnswer:
         answer = answer_for(call.schema, call.messages[0].content)

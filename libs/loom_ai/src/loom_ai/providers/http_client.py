@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _IDLE_SECONDS = 30.0
-"""Seconds after which an unused connection is closed."""
+"""Is the number of seconds after which an unused connection is closed."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
@@ -79,7 +79,7 @@ class HttpModelClient:
         self._pace = EndpointPacing(buckets, self._settings.concurrency, clock)
         self._learned = LearnedLimits()
         self._answered: set[tuple[str, str]] = set()
-        """The endpoints and models that have answered a call."""
+        """Holds the endpoints and models that have answered a call."""
         self._session: aiohttp.ClientSession | None = None
         self._adapted: AdaptedModels | None = None
 

@@ -30,7 +30,7 @@ _FORM = re.compile(
     re.IGNORECASE,
 )
 EndpointModel = tuple[str, str]
-"""The base URL and the model."""
+"""Is the base URL and the model."""
 K = TypeVar("K")
 V = TypeVar("V")
 

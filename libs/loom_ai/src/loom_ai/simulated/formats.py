@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 SCHEMA_IN_WORDS = "JSON Schema: "
-"""The text in front of a schema that is described in a system message."""
+"""Is the text in front of a schema that is described in a system message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,12 @@ class SimulatedRequest:
 
     model: str
     turns: tuple[str, ...]
-    """The texts of the conversation, the system message first."""
+    """Holds the texts of the conversation, the system message first."""
     question: str
-    """The text of the first user message."""
+    """Is the text of the first user message."""
     schema: Mapping[str, Any] | None
     form: str | None
-    """How the answer is held to a schema: `json_schema`, `json_object`, or None."""
+    """Says how the answer is held to a schema: `json_schema`, `json_object`, or None."""
     max_tokens: int | None
 
 
@@ -44,7 +44,7 @@ class Format(Protocol):
     """Is the wire format of one provider."""
 
     key_header: str
-    """The header that carries the API key."""
+    """Is the header that carries the API key."""
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         """Read a request; `model` is the one in the path, where the provider puts it there."""

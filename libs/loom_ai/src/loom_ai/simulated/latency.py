@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 _P99 = 2.326
-"""The 99th percentile of a standard normal distribution."""
+"""Is the 99th percentile of a standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Latency:
 
     median: float = 0.0
     p99: float | None = None
-    """The 99th percentile in seconds; None where every answer takes the median."""
+    """Is the 99th percentile in seconds; None where every answer takes the median."""
 
     def draw(self, chance: random.Random) -> float:
         """Draw the seconds of one answer."""

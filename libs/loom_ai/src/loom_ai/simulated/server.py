@@ -44,42 +44,42 @@ class SimulatedModel:
     """Holds the simulated provider's settings and what it was asked. All settings may be changed while it runs."""
 
     latency: float | Latency = 0.0
-    """Seconds that each answer takes, or their distribution."""
+    """Is the number of seconds that each answer takes, or their distribution."""
     tokens_out: int = 0
-    """The completion tokens that were reported so far."""
+    """Is the completion tokens that were reported so far."""
     tokens_per_answer: int | None = None
-    """The completion tokens that each answer reports; None for an estimate from its text."""
+    """Is the completion tokens that each answer reports; None for an estimate from its text."""
     api_key: str | None = None
-    """The only key that is accepted; calls with another one get 401."""
+    """Is the only key that is accepted; calls with another one get 401."""
     forms: Sequence[str] = FORMS
-    """The answer forms that are accepted; calls with another one get 400."""
+    """Holds the answer forms that are accepted; calls with another one get 400."""
     models: Sequence[str] = ()
-    """The models that exist; empty for all. Calls to other models get 404."""
+    """Holds the models that exist; empty for all. Calls to other models get 404."""
     rates: Mapping[str, float] = field(default_factory=dict)
-    """For each fault, the share of calls that meet it."""
+    """Says for each fault the share of calls that meet it."""
     retry_after: float = 0.2
-    """The `Retry-After` of a 429, in seconds."""
+    """Is the `Retry-After` of a 429, in seconds."""
     requests_per_minute: int | None = None
-    """The requests accepted per minute; more get 429. None means no limit."""
+    """Holds the requests accepted per minute; more get 429. None means no limit."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that are added to every answer."""
     seed: int = 0
     faults: deque[str] = field(default_factory=deque)
-    """The faults of the next calls, which come before those drawn by rate."""
+    """Holds the faults of the next calls, which come before those drawn by rate."""
     calls: int = 0
     answered: int = 0
     tokens_in: int = 0
     at_once: int = 0
     most_at_once: int = 0
     used: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """The tokens of questions and of answers, by model."""
+    """Holds the tokens of questions and of answers, by model."""
     met: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
-    """How often each conversation was asked, by the SHA-256 of its texts."""
+    """Says how often each conversation was asked, by the SHA-256 of its texts."""
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
     """The bodies of the last requests."""
     base_url: str = ""
-    """The address of the OpenAI-compatible API, which ends in `/v1`."""
+    """Is the address of the OpenAI-compatible API, which ends in `/v1`."""
 
     def __post_init__(self) -> None:
         self.traffic = Traffic()

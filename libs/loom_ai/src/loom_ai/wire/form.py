@@ -29,9 +29,9 @@ class AcceptedParameters:
     """Holds the optional parameters that an endpoint accepts, as far as its error responses have shown."""
 
     temperature: bool = True
-    """Whether the endpoint accepts a temperature."""
+    """Tells whether the endpoint accepts a temperature."""
     limit: str | None = None
-    """The name of the parameter that limits the answer's tokens; None for the protocol's usual name."""
+    """Is the name of the parameter that limits the answer's tokens; None for the protocol's usual name."""
 
 
 ALL_ACCEPTED = AcceptedParameters()

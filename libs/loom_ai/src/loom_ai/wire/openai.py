@@ -22,7 +22,7 @@ _REASONS = {
     **dict.fromkeys(("content_filter", "safety"), finish.FILTERED),
     "refusal": finish.REFUSED,
 }
-"""The `finish_reason` values of endpoints with this protocol, and Loom's finish reasons for them."""
+"""Holds the `finish_reason` values of endpoints with this protocol, and Loom's finish reasons for them."""
 
 
 parsed = documents.parsed

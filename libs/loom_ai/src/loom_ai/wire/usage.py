@@ -14,14 +14,15 @@ import orjson
 from loom_ai.ports import ModelCall
 
 _BYTES_PER_TOKEN = 3.2
-"""Bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in other languages."""
+"""Is the number of bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in
+other languages."""
 _AROUND_MESSAGE = 8
 _MOST_CHARACTERS = 32
-"""The most characters per token, averaged over a text. A count below that cannot be a count of this text."""
+"""Is the most characters per token, averaged over a text. A count below that cannot be a count of this text."""
 _MOST_GIVEN = 100_000
-"""The most tokens that an endpoint may add to a question, beside four for each character of it."""
+"""Is the most tokens that an endpoint may add to a question, beside four for each character of it."""
 _MOST_ANSWERED = 2_000_000
-"""The most tokens of an answer and its reasoning. No model writes more."""
+"""Is the most tokens of an answer and its reasoning. No model writes more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Usage:
 
     given: int
     cached: int
-    """How many of the `given` tokens the provider read from its cache."""
+    """Says how many of the `given` tokens the provider read from its cache."""
     answered: int
     estimated: bool
-    """Whether one of the counts is Loom's estimate because the endpoint's count could not be used."""
+    """Tells whether one of the counts is Loom's estimate because the endpoint's count could not be used."""
 
 
 @dataclass(frozen=True, slots=True)

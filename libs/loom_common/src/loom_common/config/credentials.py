@@ -50,7 +50,7 @@ class CredentialProvider(Protocol):
         ...
 
     remedy: str
-    """How a person sets a secret; `{name}` stands for its name."""
+    """Says how a person sets a secret; `{name}` stands for its name."""
 
 
 class EnvProvider:
@@ -97,7 +97,7 @@ def plugin_provider(name: str) -> CredentialProvider | None:
 
 
 BUILTIN = ("env", "file")
-"""The credential providers that Loom brings."""
+"""Holds the credential providers that Loom brings."""
 
 
 class Credentials:

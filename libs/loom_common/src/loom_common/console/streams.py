@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000
-"""Columns of what goes into a file or a pipe: no line of it is broken or cut."""
+"""Is the number of columns of what goes into a file or a pipe: no line of it is broken or cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Symbols:
 
     dot: str
     cut: str
-    """At the end of what was cut."""
+    """Stands at the end of what was cut."""
     good: str
     bad: str
     doubtful: str

@@ -16,7 +16,7 @@ from loom_common.console.streams import symbols
 GAP = 2
 """Blanks between columns."""
 NARROWEST = 8
-"""Characters that even the narrowest column has."""
+"""Is the number of characters that even the narrowest column has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,16 @@ class Column:
     """Describes a field of the rows, and how it is shown. A value that is missing is a dash."""
 
     key: str
-    """The name of an attribute, or the key of rows that are mappings."""
+    """Is the name of an attribute, or the key of rows that are mappings."""
     title: str
     show: Callable[[Any], str] = compact
     number: bool = False
-    """Whether it stands to the right."""
+    """Tells whether it stands to the right."""
     keep: bool = False
-    """Whether it is shown whole whatever the width, as ids are, which people copy."""
+    """Tells whether it is shown whole whatever the width, as ids are, which people copy."""
     optional: bool = False
-    """Whether it is left out of a terminal that is too narrow for all columns. The last such column goes first."""
+    """Tells whether it is left out of a terminal that is too narrow for all columns. The last such column goes
+    first."""
 
 
 class RowTable:

@@ -43,9 +43,9 @@ class Outgoing:
     route: Route
     message: Message
     mandatory: bool = True
-    """Whether it must reach a queue. False for facts that nobody may have subscribed to, and for replies."""
+    """Tells whether it must reach a queue. False for facts that nobody may have subscribed to, and for replies."""
     attempt: int = 1
     reply_to: str | None = None
-    """The queue to which an answer is sent."""
+    """Is the queue to which an answer is sent."""
     correlation_id: str | None = None
-    """The correlation id of an answer, which is that of the request. None means the run id."""
+    """Is the correlation id of an answer, which is that of the request. None means the run id."""

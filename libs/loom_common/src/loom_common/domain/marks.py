@@ -14,7 +14,7 @@ from loom_common.errors import RecordError
 POISON = "poison"
 TIMEOUT = "timeout"
 STRIKES = 2
-"""The number of process deaths on one record after which the record is not processed again."""
+"""Is the number of process deaths on one record after which the record is not processed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,13 @@ class Mark:
     """What is known about a batch that was begun and has not ended."""
 
     by: str
-    """The process that is processing the batch; empty where none is."""
+    """Is the process that is processing the batch; empty where none is."""
     begun: int = 0
-    """The number of processes that died while processing it."""
+    """Is the number of processes that died while processing it."""
     started: str | None = None
     """The record that is being processed, where records are processed one by one."""
     strikes: Mapping[str, int] = field(default_factory=dict)
-    """For each record, how often it was started and not finished."""
+    """Says for each record how often it was started and not finished."""
     hung: Sequence[str] = ()
     """Records that did not return until their process was replaced."""
 

@@ -15,7 +15,7 @@ from loom_common.domain.values.urls import clear_text_password
 
 _FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _KNOWN = frozenset(get_args(ErrorType))
-"""The kinds of errors whose messages are pydantic's own."""
+"""Holds the kinds of errors whose messages are pydantic's own."""
 
 
 def _location(value: str) -> str:
@@ -46,14 +46,14 @@ def _secret_reference(value: str) -> str:
 
 
 Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
-"""A path or URL. Credentials in it must be references: `${NAME}`."""
+"""Is a path or URL. Credentials in it must be references: `${NAME}`."""
 WebLocation = Annotated[Location, AfterValidator(_web_location)]
-"""The http(s) address of a service, or a reference to one."""
+"""Is the http(s) address of a service, or a reference to one."""
 FunctionRef = Annotated[str, AfterValidator(_function)]
 SecretRef = Annotated[str, AfterValidator(_secret_reference)]
 
 Mistake = InitErrorDetails
-"""A mistake: its place in its section, and what was expected there."""
+"""Is a mistake: its place in its section, and what was expected there."""
 
 
 def mistake(loc: tuple[str | int, ...], kind: str, expected: str, found: Any = None) -> Mistake:

@@ -51,7 +51,7 @@ class Delivery(Protocol):
     headers: Mapping[str, object]
     redelivered: bool
     deliveries: int
-    """How often it was delivered and not acknowledged before, where the broker counts; else 0 or 1."""
+    """Says how often it was delivered and not acknowledged before, where the broker counts; else 0 or 1."""
 
     async def ack(self) -> None:
         """Acknowledge it. Where the connection broke meanwhile, nothing is raised: the message is delivered again."""

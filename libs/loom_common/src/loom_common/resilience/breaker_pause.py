@@ -18,7 +18,7 @@ from loom_common.ports.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-"""For so long after a breaker opened, messages that need it go to a retry queue: the messages behind them in the queue
+"""Says how long after a breaker opened messages that need it go to a retry queue: the messages behind them in the queue
 are then reached, and show whether there is other work to do."""
 LOOK_EVERY_SECONDS = 5.0
 """A pausing worker does the same again so often, because a probe may be a minute away and take 30 s to fail."""

@@ -50,7 +50,7 @@ class Failpoint:
 
     point: str
     nth: int | None
-    """The number of the time at which it acts; None for every time."""
+    """Is the number of the time at which it acts; None for every time."""
     action: str
     seconds: float = 0.0
     reached: int = 0
@@ -76,7 +76,7 @@ class Failpoint:
 
 
 _armed: dict[str, Failpoint] = {}
-"""The armed failpoints by point. They belong to the process, because the process is what fails."""
+"""Holds the armed failpoints by point. They belong to the process, because the process is what fails."""
 
 
 def arm(service: str, orders: str | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""Of a container's control group, versions 2 and 1."""
+"""Names the limits of a container's control group, versions 2 and 1."""
 _NO_LIMIT = 1 << 60
 """Version 1 has no word for "none", only a number that no machine has."""
 

@@ -15,7 +15,7 @@ import structlog
 log = structlog.get_logger()
 
 SECONDS = 30.0
-"""Seconds from the first failure, or from the end of all work, to the forced end of the process."""
+"""Is the number of seconds from the first failure, or from the end of all work, to the forced end of the process."""
 
 
 class ExitWatchdog:

@@ -20,11 +20,11 @@ from loom_common.worker.stats import Need, ProcessStats, Reading
 
 BEAT_SECONDS = 1.0
 NEED_SECONDS = 2.0
-"""Seconds that a dependency has to answer. It is less than Kubernetes waits for `/readyz`."""
+"""Is the number of seconds that a dependency has to answer. It is less than Kubernetes waits for `/readyz`."""
 GAUGE_SECONDS = 5.0
 
 Findings = Mapping[str, str | None]
-"""For each check, what is wrong, or None."""
+"""Says for each check what is wrong, or None."""
 
 
 class Health:

@@ -68,7 +68,7 @@ class _LoopThread:
         self._loop = asyncio.new_event_loop()
         self.given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.busy: object | None = None
-        """Whose code is being computed this instant."""
+        """Says whose code is being computed this instant."""
         self._unawaited: set[asyncio.Task[None]] = set()
         """One for each piece of code that nobody waits for any more, and whose time is not over."""
         self._thread = threading.Thread(target=self._go, daemon=True, name="loom-user-loop")

@@ -34,9 +34,10 @@ class Risk:
     """Describes what a stage does to a batch, seen as a danger to its process."""
 
     deaths: int
-    """The number of processes that died with the batch in flight after which its records are processed one by one."""
+    """Is the number of processes that died with the batch in flight after which its records are processed one by
+    one."""
     in_process: bool
-    """Whether its code runs in this process, so that it and a suspect record may not run side by side."""
+    """Tells whether its code runs in this process, so that it and a suspect record may not run side by side."""
 
 
 USER_CODE = Risk(deaths=1, in_process=True)

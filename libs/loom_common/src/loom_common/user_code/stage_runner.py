@@ -27,7 +27,7 @@ O = TypeVar("O")  # noqa: E741 - an outcome
 V = TypeVar("V")
 
 KEPT_READY = 32
-"""Plans whose values are kept ready."""
+"""Is the number of plans whose values are kept ready."""
 
 
 class Plans(Protocol):
@@ -45,17 +45,17 @@ class Work(Generic[R, O]):
     attempt: Callable[[Sequence[R], int], Awaitable[Sequence[O]]]
     """One outcome per record, in order. Is told how often the records were tried before."""
     failed: Callable[[O], bool]
-    """Whether a record with that outcome may be tried again."""
+    """Tells whether a record with that outcome may be tried again."""
     joined: Callable[[O, O], O]
-    """The outcome of an earlier attempt and of a later one, as one."""
+    """Is the outcome of an earlier attempt and of a later one, as one."""
     kept_away: Callable[[R, RecordError], O]
-    """The outcome of a record that must not be processed, or that an unforeseen error belongs to."""
+    """Is the outcome of a record that must not be processed, or that an unforeseen error belongs to."""
     risk: Risk | None
     """What the work is to the process it runs in; None for none."""
     max_attempts: int
-    """At a record, the first one counted."""
+    """Limits the attempts at a record, the first one counted."""
     seconds: float
-    """What the batch may take."""
+    """Says what the batch may take."""
 
 
 class StageRunner(Generic[V]):

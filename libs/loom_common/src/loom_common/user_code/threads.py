@@ -25,11 +25,11 @@ R = TypeVar("R")
 log = structlog.get_logger()
 
 LEAKED_THREADS = 8
-"""Threads left behind, and still alive, until the process must be replaced."""
+"""Is the number of threads left behind, and still alive, until the process must be replaced."""
 
 
 _ENDING_SECONDS = 0.25
-"""How long a thread that was asked to end is waited for."""
+"""Says how long a thread that was asked to end is waited for."""
 
 
 class GivenUp(SystemExit):
@@ -43,7 +43,7 @@ class _Walk(Generic[T, R]):
         self.results: list[R] = []
         self.error: BaseException | None = None
         self.began = time.monotonic()
-        """When the item under way was begun."""
+        """Says when the item under way was begun."""
         self.given_up = False
         self.ended = asyncio.Event()
         self._items = items

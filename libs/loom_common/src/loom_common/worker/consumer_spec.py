@@ -15,11 +15,11 @@ M = TypeVar("M", bound=Message)
 Result = TypeVar("Result")
 
 Handler = Callable[[M, Context], Awaitable[Result]]
-"""A function of its message: it gives a result in terms of records, or raises `TransientError` (the message comes again
-later) or `PermanentError` (the run cannot go on)."""
+"""Is a function of its message: it gives a result in terms of records, or raises `TransientError` (the message comes
+again later) or `PermanentError` (the run cannot go on)."""
 
 Router = Callable[[M, Result, Context], Sequence[Outgoing]]
-"""The messages that follow from a message and the result of its handler; see `router.py`."""
+"""Holds the messages that follow from a message and the result of its handler; see `router.py`."""
 
 
 class Accepted(Protocol):
@@ -56,7 +56,8 @@ class ConsumerSpec:
     queue: str
     accepts: tuple[Accepted, ...]
     prefetch: int = 16
-    """Messages that a subscription may hold; `subscriptions.py` decides how many subscriptions there are."""
+    """Is the number of messages that a subscription may hold; `subscriptions.py` decides how many subscriptions there
+    are."""
 
     @property
     def kinds(self) -> tuple[type[Message], ...]:

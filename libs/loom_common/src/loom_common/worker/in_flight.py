@@ -19,13 +19,13 @@ class WorkInFlight:
     """Describes what a worker has in flight at one moment."""
 
     messages: int
-    """Messages that are not acknowledged."""
+    """Is the number of messages that are not acknowledged."""
     left: float
-    """What is still to be done of them, in messages."""
+    """Says what is still to be done of them, in messages."""
     parts_left: float = 0.0
-    """The same in parts (records, questions), where handlers said how many of those they may work on at once."""
+    """Is the same in parts (records, questions), where handlers said how many of those they may work on at once."""
     at_once: int = 0
-    """How many parts may be worked on at once; 0 where no handler said it."""
+    """Says how many parts may be worked on at once; 0 where no handler said it."""
 
 
 class InFlightMessage:
@@ -44,7 +44,7 @@ class InFlightMessage:
         self._told = told
         self.at_once: int | None = None
         self.of_parts = 1
-        """Of how many it was where that was said together with `at_once`."""
+        """Says of how many parts it was where that was said together with `at_once`."""
         self._of, self._done = 1, 0
         self._began, self._seconds = monotonic(), 0.0
 

@@ -39,11 +39,11 @@ class Slice:
     """Describes what was read for one `ExtractSlice`."""
 
     batches: tuple[SlicedRecords, ...]
-    """By position."""
+    """Holds the batches in the order of their positions."""
     cursor: Any
-    """Where the next slice begins."""
+    """Says where the next slice begins."""
     end: bool
-    """Whether no slice follows."""
+    """Tells whether no slice follows."""
     unchecked_keys: bool = False
     """Whether the keys must be looked up in the source before the batches are transformed."""
 

@@ -18,9 +18,9 @@ class StageResult:
     """Describes what every stage says of a batch."""
 
     seconds: float = 0.0
-    """How long the stage worked on the batch."""
+    """Says how long the stage worked on the batch."""
     kept: Sequence[KeptRecord] = ()
-    """The records that do not go on."""
+    """Holds the records that do not go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Transformed(StageResult):
     latency: dict[int, int] = field(default_factory=dict)
     """Histogram (`domain.values.latency`) of what a record took, or its model to answer."""
     waited: dict[int, int] = field(default_factory=dict)
-    """The same of what records waited besides."""
+    """Holds the same of what records waited besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Evaluated(StageResult):
 
     records: tuple[EvaluatedRecord, ...]
     unscored: int = 0
-    """How many of the batch's records the sample left out."""
+    """Says how many of the batch's records the sample left out."""
     evaluations: Sequence[Evaluation] = ()
 
 
@@ -59,11 +59,11 @@ class Loaded(StageResult):
     staged: int = 0
     """How many of these a reader sees only once the load is finalized."""
     second: int = 0
-    """How many of these lie in the second destination."""
+    """Says how many of these lie in the second destination."""
     rows: Sequence[dict[str, Any]] = ()
-    """The first rows that were loaded, of a sample, whose report shows them."""
+    """Holds the first rows that were loaded, of a sample, whose report shows them."""
     resolved: tuple[str, ...] = ()
-    """The ids of loaded records that the quarantine may hold, because an earlier run kept them back."""
+    """Holds the ids of loaded records that the quarantine may hold, because an earlier run kept them back."""
 
 
 def kept_for_error(

@@ -15,7 +15,7 @@ from enum import StrEnum
 from loom_common.worker.in_flight import InFlightMessage
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
-"""Seconds. From a batch that only passes through to one that takes all the time a batch may have."""
+"""Holds the upper bounds of the buckets, in seconds. From a batch that only passes through to one that takes all the time a batch may have."""
 
 
 class MessageOutcome(StrEnum):
@@ -48,12 +48,12 @@ class ConsumerStats:
 
     queue: str
     in_flight: Sized = ()
-    """The tasks of messages in flight. It is the worker's own collection, so that its length is always right."""
+    """Holds the tasks of messages in flight. It is the worker's own collection, so that its length is always right."""
     outcomes: Counter[MessageOutcome] = field(default_factory=lambda: Counter(dict.fromkeys(MessageOutcome, 0)))
     durations: Durations = field(default_factory=Durations)
     worked: float = 0.0
-    """Seconds in the handler, weighted by the share of each message that is left: a batch with a tenth left counts as a
-    tenth."""
+    """Is the number of seconds in the handler, weighted by the share of each message that is left: a batch with a tenth
+    left counts as a tenth."""
 
     def count(self, outcome: MessageOutcome) -> None:
         self.outcomes[outcome] += 1
@@ -94,10 +94,10 @@ class ProcessStats:
     measures."""
 
     queues: set[str] = field(default_factory=set)
-    """What must be consumed for the service to be ready."""
+    """Says what must be consumed for the service to be ready."""
     consumers: dict[str, ConsumerStats] = field(default_factory=dict)
     needs: dict[str, Need] = field(default_factory=dict)
-    """By a name for people: `state database`."""
+    """Holds the needs by a name for people: `state database`."""
     gauges: list[Gauge] = field(default_factory=list)
 
     def consumer(self, queue: str) -> ConsumerStats:

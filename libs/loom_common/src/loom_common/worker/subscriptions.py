@@ -21,7 +21,8 @@ from loom_common.worker.in_flight import InFlightMessages, WorkInFlight
 log = structlog.get_logger()
 
 MOST = 16
-"""Subscriptions of a worker. The messages of all of them are held in memory, so their number is bounded."""
+"""Is the number of subscriptions of a worker. The messages of all of them are held in memory, so their number is
+bounded."""
 TIGHT, HIGH = 0.75, 0.85
 """Shares of the process's memory limit: above the first no subscription is opened; above the second the prefetch limit
 bounds all messages in flight together, so that only one subscription is left."""
@@ -29,7 +30,7 @@ AHEAD, AMPLE = 1.5, 3.0
 """Records in flight for each that may be worked on at once: below the first the worker takes more messages, above the
 second it can do with fewer."""
 _MEMORY_SECONDS = 1.0
-"""How often the memory is looked at while nothing else changes."""
+"""Says how often the memory is looked at while nothing else changes."""
 
 
 def subscriptions_wanted(now: int, prefetch: int, work: WorkInFlight, memory: float = 0.0) -> int:

@@ -19,9 +19,9 @@ class Usage:
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget
-        """What the run may spend; None for no limit."""
+        """Says what the run may spend; None for no limit."""
         self.prices: Mapping[str, ModelPrice] = {}
-        """What the pipeline says models cost, before any price list."""
+        """Says what the pipeline says models cost, before any price list."""
         self.exhausted: BudgetExhausted | None = None
         """Set where a call was not made because the budget does not cover it. The batch is then not done, even if the
         handler went on without the answer."""

@@ -37,9 +37,9 @@ class TextFile:
 
     stream: BinaryIO
     shown: str
-    """How messages name it."""
+    """Says how messages name it."""
     prefix: str
-    """What stands before `line 17` in a record's position: the file's name where there may be several."""
+    """Says what stands before `line 17` in a record's position: the file's name where there may be several."""
     encoding: Encoding
     size: int
 
@@ -52,7 +52,7 @@ class RecordReader(Protocol):
     """Reads the records of a file."""
 
     encoding: str | None
-    """As declared by the user."""
+    """Is the encoding that the user declared."""
 
     def check(self, file: TextFile, keys: Sequence[str]) -> None:
         """See that it begins as it should. Raises `SourceError`, `ConfigurationError`."""

@@ -19,7 +19,7 @@ class Publication(BaseModel):
     parts: tuple[str, ...]
     complete: bool
     offset: int | None = None
-    """Where rows are added: at which byte. None where the file is replaced."""
+    """Says where rows are added: at which byte. None where the file is replaced."""
 
 
 class Manifest(BaseModel):

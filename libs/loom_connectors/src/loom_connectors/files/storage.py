@@ -18,7 +18,7 @@ class FileState:
     """Describes what a storage says of a file that is there."""
 
     size: int
-    """In bytes."""
+    """Is in bytes."""
     version: tuple[object, ...]
     """Another one where the file may have been written to since."""
 

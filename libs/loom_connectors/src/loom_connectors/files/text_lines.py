@@ -12,9 +12,9 @@ from typing import BinaryIO
 from loom_common.errors import RecordError
 
 LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes of a line that are held in memory. A longer one is no record."""
+"""Is the number of bytes of a line that are held in memory. A longer one is no record."""
 _KEPT = 64 * 1024
-"""Characters that are kept of a line that is too long."""
+"""Is the number of characters that are kept of a line that is too long."""
 _CHUNK = 256 * 1024
 
 MARKS = (
@@ -33,9 +33,9 @@ class Encoding:
 
     codec: str
     start: int
-    """Bytes of the byte order mark, to be skipped."""
+    """Is the number of bytes of the byte order mark, to be skipped."""
     newline: bytes
-    """What ends a line; a lone carriage return only in files that have no line feed."""
+    """Says what ends a line; a lone carriage return only in files that have no line feed."""
 
 
 def usable(name: str) -> str:
@@ -80,7 +80,7 @@ class Lines:
         self.offset = max(offset, encoding.start)
         self.number = number
         self.trouble: RecordError | None = None
-        """What is wrong with a line given since this was last set to None."""
+        """Says what is wrong with a line given since this was last set to None."""
         stream.seek(self.offset)
 
     def __iter__(self) -> Iterator[str]:

@@ -26,7 +26,7 @@ class Fault(StrEnum):
     """Lists what may be wrong with the quotes of a record."""
 
     BROKEN = "broken_quote"
-    """What follows a closing quote is neither a delimiter nor a line end."""
+    """Says what follows a closing quote is neither a delimiter nor a line end."""
     UNCLOSED = "unclosed_quote"
     """A quote is open at the end of the file, or for longer than a record can be."""
 
@@ -36,16 +36,16 @@ class Extent:
     """Says what belongs to a record that cannot be read."""
 
     raw: str
-    """Its first `LONGEST_RAW` characters."""
+    """Is its first `LONGEST_RAW` characters."""
     offset: int
     line: int
-    """The place after it: bytes and lines before the next record."""
+    """Is the place after it: bytes and lines before the next record."""
     fault: Fault | None
-    """What is wrong with its quotes; None where they are closed as they should be, and something else is wrong."""
+    """Says what is wrong with its quotes; None where they are closed as they should be, and something else is wrong."""
 
 
 LONGEST_RAW = 64 * 1024
-"""Characters that are kept of a record that cannot be read."""
+"""Is the number of characters that are kept of a record that cannot be read."""
 
 
 def extent(lines: Lines, dialect: Dialect) -> Extent:
@@ -87,9 +87,9 @@ class _Walk:
         self._in_quotes = re.compile(f"[{re.escape(dialect.quotechar)}{escape}]") if dialect.quotechar else None
         self._outside = re.compile(f"[{re.escape(dialect.delimiter)}{escape}]")
         self.quoted = False
-        """Whether a quoted field is open at the end of the last line."""
+        """Tells whether a quoted field is open at the end of the last line."""
         self.reopened = False
-        """Whether that field was opened on the last line."""
+        """Tells whether that field was opened on the last line."""
 
     def line(self, text: str) -> bool:
         """Go over the next line. False where a closing quote is followed by something else than it should be."""

@@ -19,11 +19,11 @@ _RARE_DELIMITERS = ",;\t|:^~\x01\x1f"
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """Excel's way to name the delimiter, on a line before the header."""
 _SAMPLE = 20
-"""Lines that are looked at where a header seems to hold one column."""
+"""Is the number of lines that are looked at where a header seems to hold one column."""
 _UNSEEN = "\u00ad\u180e\u200b\u2060\ufeff"
 """Characters without width that no name needs: soft hyphen, zero width space, word joiner, byte order mark."""
 TOO_LONG = "field larger than field limit"
-"""How Python's reader says it."""
+"""Is what Python's reader says."""
 _NAME_THEM = "Correct the header, or name all columns: `options: {columns: [...]}`."
 
 
@@ -34,9 +34,9 @@ class Header:
     columns: tuple[str, ...]
     dialect: Dialect
     body: FilePosition
-    """Where the first record begins."""
+    """Says where the first record begins."""
     first: FilePosition
-    """Where the header begins."""
+    """Says where the header begins."""
 
 
 def header_of(

@@ -35,7 +35,7 @@ class Style:
     codec: str = "utf-8"
     newline: str = "\n"
     line_is_open: bool = False
-    """Whether the last line lacks its end."""
+    """Tells whether the last line lacks its end."""
 
 
 class CsvWriter:

@@ -26,16 +26,16 @@ from loom_connectors.values import (
 )
 
 Write = Callable[[Any], str]
-"""A value as text that Postgres reads. Raises `UnfitValue`."""
+"""Is a value as text that Postgres reads. Raises `UnfitValue`."""
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
 _DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\d")
-"""A day with a time that is not midnight."""
+"""Is a day with a time that is not midnight."""
 _OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-](?!00(?::?00)?(?::?00)?(?: BC)?\s*$)\d")
-"""A time with an offset that is not that of UTC."""
+"""Is a time with an offset that is not that of UTC."""
 _FRACTION = re.compile(r":\d\d\.(\d*?)0*(?:\D|$)")
-"""The digits of a fraction of a second, without zeros at their end."""
+"""Holds the digits of a fraction of a second, without zeros at their end."""
 
 
 def copy_text(
@@ -156,9 +156,9 @@ class _Array:
     """Lists as the text of an array."""
 
     write: Write
-    """For an element."""
+    """Writes an element."""
     in_json: bool
-    """Whether every element is JSON."""
+    """Tells whether every element is JSON."""
     delimiter: str
 
     def written(self, value: Any) -> str:

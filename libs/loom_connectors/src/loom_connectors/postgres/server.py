@@ -41,9 +41,9 @@ class Address:
     """Is a `postgres://` URL, taken apart."""
 
     dsn: str
-    """For the driver; holds the password."""
+    """Is given to the driver; holds the password."""
     shown: str
-    """For people."""
+    """Is shown to people."""
     table: TableName | None
 
     @staticmethod

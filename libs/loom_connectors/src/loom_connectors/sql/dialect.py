@@ -27,7 +27,7 @@ class Fault(StrEnum):
     ROW = "row"
     """The values of a row were refused: a constraint, a type, a trigger. Other rows can be loaded."""
     DESTINATION = "destination"
-    """The table or the database: the same statement would fail again."""
+    """Is the table or the database: the same statement would fail again."""
     TRANSIENT = "transient"
     """The same statement may succeed later: a lost connection, a lock, a limit of time."""
 
@@ -38,11 +38,11 @@ class Rights:
 
     read_only: bool
     exists: bool
-    """Whether the table is there."""
+    """Tells whether the table is there."""
     may_write: bool
-    """Whether the table can be written in the mode that was asked for; true where it is not there."""
+    """Tells whether the table can be written in the mode that was asked for; true where it is not there."""
     may_create: bool
-    """Whether tables can be created beside it."""
+    """Tells whether tables can be created beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Target:
 
     table: TableName
     columns: Mapping[str, str]
-    """For each column, its declared type or another name by which the dialect knows how to write its values."""
+    """Holds for each column its declared type or another name by which the dialect knows how to write its values."""
     key: tuple[str, ...]
-    """The columns that a row is updated by; empty where rows are only added."""
+    """Holds the columns that a row is updated by; empty where rows are only added."""
 
 
 class TableSession(Protocol):
@@ -119,7 +119,7 @@ class TableSession(Protocol):
 
 
 Work = Callable[[TableSession], Coroutine[Any, Any, Result]]
-"""What is done with a connection."""
+"""Says what is done with a connection."""
 
 
 class TableDialect(Protocol):

@@ -17,9 +17,9 @@ from loom_connectors.options import closest
 from loom_connectors.sql.parameters import quoted
 
 ROW = "loom_row"
-"""What a row of the query is called in a page's SQL: a name no column is likely to have."""
+"""Says what a row of the query is called in a page's SQL: a name no column is likely to have."""
 ROW_TEXT = "loom_row_text"
-"""The extra column of pages of NULL keys."""
+"""Is the extra column of pages of NULL keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class KeyCursor:
     """Says where the next page begins."""
 
     nulls: bool = False
-    """Whether all rows with a key were given."""
+    """Tells whether all rows with a key were given."""
     last: tuple[Any, ...] | None = None
-    """The key of the last row given, as JSON values; the row's text for NULL keys."""
+    """Holds the key of the last row given, as JSON values; the row's text for NULL keys."""
     given: int = 0
-    """How many rows with that key were given."""
+    """Says how many rows with that key were given."""
 
     @staticmethod
     def of(value: Any) -> KeyCursor:

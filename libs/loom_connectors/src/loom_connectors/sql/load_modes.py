@@ -20,7 +20,7 @@ class Adding:
     key: tuple[str, ...]
     """Empty unless the mode is `upsert`."""
     written: bool
-    """Whether the pipeline file names the mode."""
+    """Tells whether the pipeline file names the mode."""
 
     @staticmethod
     def of(config: LoadConfig, context: ConnectorContext) -> Adding:

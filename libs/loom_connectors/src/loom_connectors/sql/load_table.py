@@ -27,7 +27,8 @@ class LoadTable:
     adding: Adding
     may_create: bool
     anew: bool
-    """Whether it is a sample's: made by its rows each time, because its columns may be others than the last one's."""
+    """Tells whether it is a sample's: made by its rows each time, because its columns may be others than the last
+    one's."""
     schema: Mapping[str, Any] | None
     """JSON Schema of the output, where the pipeline declares one."""
     expected: tuple[str, ...]

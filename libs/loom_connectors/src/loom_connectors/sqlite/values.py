@@ -17,9 +17,9 @@ from loom_common.errors import RecordError
 from loom_connectors.values import UnfitValue, as_object, bytes_in, json_text, see_that_it_fits_a_double
 
 ANY_JSON = "JSON TEXT"
-"""The declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
+"""Is the declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
 Bind = Callable[[Any], Any]
-"""A JSON value as one that SQLite's driver binds. Raises `UnfitValue`."""
+"""Is a JSON value as one that SQLite's driver binds. Raises `UnfitValue`."""
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")

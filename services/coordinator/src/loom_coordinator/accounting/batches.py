@@ -35,7 +35,7 @@ class BatchUsage:
 
     calls: tuple[Calls, ...] = ()
     whole: bool = False
-    """Whether the stage is done with the batch; else more may come."""
+    """Tells whether the stage is done with the batch; else more may come."""
 
     def better_than(self, other: BatchUsage) -> bool:
         """Tell whether `other` tells nothing new: words about a batch come twice, and in any order."""
@@ -69,14 +69,14 @@ class Batch:
     stage: Stage = Stage.EXTRACT
     tally: Tally = field(default_factory=Tally)
     kept: int = 0
-    """Records of it that the quarantine holds."""
+    """Is the number of records of it that the quarantine holds."""
     unread: int = -1
-    """Records of it that the extraction kept back; -1 until its slice has told."""
+    """Is the number of records of it that the extraction kept back; -1 until its slice has told."""
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
     waited: dict[str, int] = field(default_factory=dict)
     usages: dict[str, BatchUsage] = field(default_factory=dict)
-    """What each stage paid for it, by the name of the stage."""
+    """Says what each stage paid for it, by the name of the stage."""
 
     def pay(self, stage: Stage, usage: BatchUsage) -> tuple[Calls, ...]:
         """Take a stage's usage, unless a better one is known. Return what that adds to the books."""
@@ -172,11 +172,11 @@ def from_row(row: RowMapping) -> Batch:
 
 Fact = SliceExtracted | BatchFact | CallsPaid | RecordsKept
 Paid = tuple[str, Stage, tuple[Calls, ...]]
-"""A run, a stage, and calls that must be added to what is booked on them."""
+"""Is a run, a stage, and calls that must be added to what is booked on them."""
 
 
 Counted = dict[str, dict[Stage, Count]]
-"""By run: what each stage has seen and failed on besides."""
+"""Says by run what each stage has seen and failed on besides."""
 
 
 async def apply(unit: UnitOfWork, facts: Iterable[Fact]) -> tuple[list[Paid], Counted]:

@@ -19,9 +19,9 @@ class Figures:
     """Holds the figures of a run."""
 
     records: int
-    """Through the transform."""
+    """Counts the records that went through the transform."""
     cost_per_record: float
-    """USD."""
+    """Is in USD."""
     latency: Mapping[str, float | None]
     """`p50`, `p95`, `p99`: seconds that a model took to answer, or code to transform a record."""
     scores: Mapping[str, float]
@@ -34,7 +34,7 @@ class Finding:
 
     type: str
     subject: str
-    """What it is about, within its type: an evaluator, a percentile."""
+    """Says what it is about, within its type: an evaluator, a percentile."""
     message: str
     threshold: float
     actual: float

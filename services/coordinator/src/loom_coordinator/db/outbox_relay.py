@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 _GROUP = 100
 _LOOK_SECONDS = 1.0
-"""How often to look for rows that another process left behind."""
+"""Says how often to look for rows that another process left behind."""
 
 
 class OutboxRelay:

@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping
 from loom_common.domain.run.tally import Tally
 
 Json = Mapping[str, Any]
-"""A JSON object whose keys the pipeline's author chose."""
+"""Is a JSON object whose keys the pipeline's author chose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +31,15 @@ class Run:
     status: str
     """One of the statuses in `run_rows`."""
     error_message: str | None
-    """Why it is not `succeeded`; None for a run that is, or that has not ended."""
+    """Says why it is not `succeeded`; None for a run that is, or that has not ended."""
     prompt_version: str | None
     model: str | None
     context_versions: Json | None
-    """The beginning of the content hash of each context file, by its path."""
+    """Is the beginning of the content hash of each context file, by its path."""
     plan: str
-    """The content hash under which the payload store holds the run's plan."""
+    """Is the content hash under which the payload store holds the run's plan."""
     definition: Json
-    """The pipeline's definition, as the request gave it."""
+    """Is the pipeline's definition, as the request gave it."""
     params: Json
     requested_by: str | None
     idempotency_key: str | None
@@ -50,14 +50,14 @@ class Run:
     records_rejected: int
     rejection_rate: float | None
     tally: Tally | None
-    """What was counted at its end; None before that."""
+    """Says what was counted at its end; None before that."""
     cost_total: float | None
-    """USD, written at its end."""
+    """Is in USD, written at its end."""
     cost_breakdown: Mapping[str, float] | None
-    """USD by stage, written at its end."""
+    """Is in USD by stage, written at its end."""
     duration_seconds: float | None
     latency_p50: float | None
-    """Seconds; so are the next two."""
+    """Is the number of seconds; so are the next two."""
     latency_p95: float | None
     latency_p99: float | None
     waited: Mapping[str, float | None] | None
@@ -66,36 +66,37 @@ class Run:
     epoch: int
     """Rises with each cancel, pause and resume. Workers drop messages of an earlier epoch."""
     budget: float | None
-    """USD that it may spend in all; None without a limit."""
+    """Is in USD that it may spend in all; None without a limit."""
     reason: str | None
-    """Why it is paused or ended early, as a code; None otherwise."""
+    """Says why it is paused or ended early, as a code; None otherwise."""
     estimate: Mapping[str, float] | None
-    """What `loom cost --estimate` said before it began: `cost` in USD, and `records`."""
+    """Says what `loom cost --estimate` said before it began: `cost` in USD, and `records`."""
     owner: str | None
-    """The embedded engine that runs it; None in a cluster."""
+    """Is the embedded engine that runs it; None in a cluster."""
     wanted: str | None
-    """A command that another process has left for the owner."""
+    """Is a command that another process has left for the owner."""
     notice: str | None
-    """What holds it up, in a sentence for people."""
+    """Says what holds it up, in a sentence for people."""
     slice_batches: int
-    """Batches in a slice."""
+    """Is the number of batches in a slice."""
     credit_window: int
-    """Batches that may be in flight."""
+    """Is the number of batches that may be in flight."""
     priority: int
-    """From 1 to 10; its share beside other runs."""
+    """Is from 1 to 10, and sets its share beside other runs."""
     deadline: dt.datetime | None
     counted_before: Json | None
     """Failed records by stage when it was resumed last. `failure_limits` reads it."""
     counted: Json | None
     """Failed records by stage so far. `failure_limits` reads it."""
     placed: Mapping[str, bool] | None
-    """Whether the rows of the `first` and `second` destination are in place; None until the loader has said so."""
+    """Tells whether the rows of the `first` and `second` destination are in place; None until the loader has said
+    so."""
     sample: int | None
-    """The number of records that `--sample` limited it to; None for a whole run."""
+    """Is the number of records that `--sample` limited it to; None for a whole run."""
     sampled: Mapping[str, Sequence[dict[str, Any]]] | None
-    """The first rows that a sample loaded, by `partition-slice-position` of their batch."""
+    """Holds the first rows that a sample loaded, by `partition-slice-position` of their batch."""
     finalizing: bool
-    """Whether the loader has been asked to finalize its load."""
+    """Tells whether the loader has been asked to finalize its load."""
 
     @staticmethod
     def of(row: Mapping[str, Any] | RowMapping) -> Run:

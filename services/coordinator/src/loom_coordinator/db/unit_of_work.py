@@ -26,7 +26,7 @@ from loom_migrations.types import Json
 NAME = "coordinator"
 
 _PARAMETERS = 1000
-"""Values that a SQLite statement gets as parameters of their own; more go in as one."""
+"""Is the number of values that a SQLite statement gets as parameters of their own; more go in as one."""
 
 
 @dataclass(slots=True)

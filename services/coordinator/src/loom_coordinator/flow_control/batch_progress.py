@@ -26,7 +26,7 @@ class UnderWay:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._heard: dict[str, dict[str, tuple[float, BatchUnderWay]]] = {}
-        """By run and batch, with when it was heard by the event loop's clock."""
+        """Holds what was heard by run and batch, with when it was heard by the event loop's clock."""
 
     def of(self, run_id: str, epoch: int) -> list[BatchUnderWay]:
         """Return the run's batches that were heard of lately."""

@@ -22,9 +22,9 @@ class Replica:
 
     beat: WorkerBeat
     before: WorkerBeat | None
-    """What it said some seconds earlier."""
+    """Says what it said some seconds earlier."""
     silent: float
-    """Seconds since it was heard."""
+    """Is the number of seconds since it was heard."""
 
     @property
     def up(self) -> bool:
@@ -88,13 +88,13 @@ class FleetLoad:
     configured: int
     in_flight: int
     handled: float
-    """Per second, over all replicas; so are the next two."""
+    """Is per second, over all replicas; so are the next two."""
     failed: float
     retried: float
     seconds: float | None
     """Mean time in the handler; None where nothing came to its end."""
     memory: float
-    """Of the replica nearest to its limit."""
+    """Is that of the replica nearest to its limit."""
     away: tuple[str, ...]
 
 

@@ -40,7 +40,7 @@ class Heartbeat:
 
     beats: deque[WorkerBeat] = field(default_factory=deque)
     at: float = 0.0
-    """When the newest came, by the event loop's clock."""
+    """Says when the newest came, by the event loop's clock."""
 
     def add(self, beat: WorkerBeat, at: float) -> None:
         self.beats.append(beat)

@@ -33,7 +33,8 @@ _FORGET_SECONDS = 60.0
 """A limit nobody set by hand goes with the last consumer of its queue."""
 
 QUEUES = frozenset(queue for queue, service in flow.CONSUMERS.items() if service != NAME)
-"""The queues that have a limit: those of the stages and of the quarantine. The coordinator takes what there is."""
+"""Holds the queues that have a limit: those of the stages and of the quarantine. The coordinator takes what there
+is."""
 
 
 class PrefetchLoop:

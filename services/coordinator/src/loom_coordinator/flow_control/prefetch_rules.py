@@ -22,15 +22,16 @@ TIGHT, HIGH = 0.75, 0.85
 FEW_QUEUEING, MANY_QUEUEING = 2.0, 4.0
 """Messages in flight that only wait for each other: below the first the limit may rise, above the second it falls."""
 BRIEF = 0.25
-"""Seconds. Of messages that take less, their time says nothing: they wait for the broker, not for each other."""
+"""Is the number of seconds. Of messages that take less, their time says nothing: they wait for the broker, not for each
+other."""
 FULL = 0.75
-"""The share of the limit from which on it counts as reached: settled messages are replaced with a delay."""
+"""Is the share of the limit from which on it counts as reached: settled messages are replaced with a delay."""
 PATIENCE = 2
 """Decisions in a row that must want the same before it is done."""
 HOLD = 5
-"""Decisions after a halving in which nothing is raised or halved again: its effect must show first."""
+"""Is the number of decisions after a halving in which nothing is raised or halved again: its effect must show first."""
 DRIFT = 0.01
-"""How far the unhindered time follows a slower one at each decision: yesterday's small batches are forgotten."""
+"""Says how far the unhindered time follows a slower one at each decision: yesterday's small batches are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,18 @@ class Signals:
     """Describes one queue and its consumers, over the last seconds."""
 
     ready: int
-    """Messages that wait in the queue."""
+    """Is the number of messages that wait in the queue."""
     in_flight: int
     """Delivered to a replica and not acknowledged, over all replicas."""
     replicas: int
     configured: int
-    """What a replica takes where nobody says otherwise."""
+    """Says what a replica takes where nobody says otherwise."""
     rate: float
-    """Messages handled per second, over all replicas."""
+    """Is the number of messages handled per second, over all replicas."""
     seconds: float | None
-    """How long a message was in the handler; None where none came to its end."""
+    """Says how long a message was in the handler; None where none came to its end."""
     memory: float
-    """What the fullest replica holds of its limit, 0 to 1 and beyond; 0 where nothing limits it."""
+    """Says what the fullest replica holds of its limit, 0 to 1 and beyond; 0 where nothing limits it."""
     away: tuple[str, ...] = ()
     """Upstreams whose breaker is open."""
 
@@ -72,11 +73,11 @@ class Setting:
 
     prefetch: int
     reason: str = "as configured"
-    """Why it is what it is."""
+    """Says why it is what it is."""
     streak: int = 0
     """Decisions in a row that wanted it raised (positive) or lowered (negative)."""
     hold: int = 0
-    """Decisions until it may be raised or halved again."""
+    """Is the number of decisions until it may be raised or halved again."""
     unhindered: float | None = None
     """The least seconds a message took lately: what it takes where it waits for no other."""
 

@@ -14,13 +14,13 @@ class Measured:
     """Describes a run as it goes now."""
 
     remaining: int
-    """Records that have not come to their end."""
+    """Is the number of records that have not come to their end."""
     rate: float
     """Records of this run per second that came to their end lately."""
     transformers: int
-    """Replicas that are up."""
+    """Is the number of replicas that are up."""
     waits_for: Stage | None
-    """The stage in front of which most messages wait; None where none does."""
+    """Is the stage in front of which most messages wait; None where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Advice:
     """Says what to do, in a number where there is one."""
 
     transformers: int | None
-    """Replicas that are needed; None where that cannot be said."""
+    """Is the number of replicas that are needed; None where that cannot be said."""
     seconds: float | None
-    """Until the run is done as it goes now."""
+    """Is the time until the run is done as it goes now."""
     per_transformer: float | None
-    """Records per second."""
+    """Is the number of records per second."""
     words: str
 
 

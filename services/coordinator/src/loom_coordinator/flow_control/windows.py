@@ -22,12 +22,12 @@ OPENING_SECONDS = 10.0
 """The window of a run begins narrow for so long; then it is known what the fleet can do."""
 OPENING_BATCHES = 16
 SECONDS_AHEAD = 0.5
-"""How long the batches that wait in queues may wait there, in seconds."""
+"""Says how long the batches that wait in queues may wait there, in seconds."""
 IN_FLIGHT_FACTOR = 1.25
-"""Batches per message that the slowest stage may have in flight: that message, and a part of the one that replaces
-it."""
+"""Is the number of batches per message that the slowest stage may have in flight: that message, and a part of the one
+that replaces it."""
 NEWCOMER_WINDOWS = 4
-"""How many of its windows a run is a newcomer for."""
+"""Says how many of its windows a run is a newcomer for."""
 NEWCOMER_FACTOR = 4.0
 
 
@@ -52,9 +52,9 @@ class StageThroughput:
     """Says what the replicas of one stage can do, all together."""
 
     in_flight: int
-    """Messages that they may have in flight."""
+    """Is the number of messages that they may have in flight."""
     handled: float
-    """Messages that they handle per second."""
+    """Is the number of messages that they handle per second."""
 
 
 def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
@@ -74,9 +74,9 @@ class CreditState:
     priority: int
     """1 to 10; a run of priority 10 weighs twice one of 5."""
     released: int
-    """Batches asked for so far."""
+    """Is the number of batches asked for so far."""
     window: int
-    """What it may have in flight while it is alone."""
+    """Says what it may have in flight while it is alone."""
 
     @property
     def weight(self) -> float:

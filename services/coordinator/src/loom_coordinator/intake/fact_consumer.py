@@ -24,10 +24,10 @@ from loom_coordinator.intake.micro_batches import GROUP, groups
 log = structlog.get_logger()
 
 PACE_SECONDS = 0.05
-"""From one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty facts:
-under load, few large ones leave the machine to the records."""
+"""Is the time from one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty
+facts: under load, few large ones leave the machine to the records."""
 _URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})
-"""What somebody waits for: the extractor for its next slice, a user for the end."""
+"""Says what somebody waits for: the extractor for its next slice, a user for the end."""
 _PAUSE_SECONDS = 1.0
 
 

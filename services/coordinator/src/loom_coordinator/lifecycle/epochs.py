@@ -14,8 +14,8 @@ from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 LONGEST_WAIT = dt.timedelta(seconds=2 * RETRY_DELAYS[-1])
-"""How long after its end a run's epoch is still broadcast: a message of it may wait in the retry queue with the longest
-delay, and a worker that takes it later must drop it."""
+"""Says how long after its end a run's epoch is still broadcast: a message of it may wait in the retry queue with the
+longest delay, and a worker that takes it later must drop it."""
 MOST = 1000
 """Runs; the latest ones."""
 

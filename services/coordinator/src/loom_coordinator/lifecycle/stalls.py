@@ -28,9 +28,9 @@ class Heard:
     """Describes the batches whose last fact came from one stage."""
 
     waiting_since: dt.datetime | None
-    """When the longest unfinished one was heard of last."""
+    """Says when the longest unfinished one was heard of last."""
     last: dt.datetime
-    """When any of them was heard of last."""
+    """Says when any of them was heard of last."""
 
 
 def stalled(

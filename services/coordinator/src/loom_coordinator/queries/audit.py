@@ -24,7 +24,7 @@ from loom_coordinator.queries.audit_rules import Books
 from loom_migrations.engine import open_engine
 
 _FINALIZED = "finalize"
-"""The ledger's row for the end of a run that replaced a table: it stands for no batch."""
+"""Is the ledger's row for the end of a run that replaced a table: it stands for no batch."""
 
 
 async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, int] | None) -> Books:

@@ -21,11 +21,11 @@ class Books:
 
     status: str
     told: Tally | None
-    """By the run's row; None before its end."""
+    """Is what the run's row says; None before its end."""
     batches: Tally
-    """Their sum."""
+    """Is the sum of the batches."""
     unfinished: int
-    """Batches that are not done."""
+    """Is the number of batches that are not done."""
     kept: Mapping[str, int]
     """Outcome -> records in the quarantine."""
     unkept: int
@@ -35,9 +35,9 @@ class Books:
     ledger: Mapping[str, int] | None = None
     """Batch -> records loaded, as the destination says; None where it was not asked, or dropped what was staged."""
     placed: Mapping[str, bool] | None = None
-    """What the loader said of its two places at the end; None where it said nothing yet."""
+    """Says what the loader said of its two places at the end; None where it said nothing yet."""
     dropped: bool = False
-    """Whether staged rows were given up."""
+    """Tells whether staged rows were given up."""
 
 
 @dataclass(frozen=True, slots=True)

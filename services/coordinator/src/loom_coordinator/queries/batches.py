@@ -32,15 +32,15 @@ class BatchInFlight(Shown):
     partition: int
     slice: int
     position: int
-    """Its place in the slice, from 0."""
+    """Is its place in the slice, from 0."""
     records: int
     """Records extracted."""
     waits_for: str
-    """The stage that is to come, or `quarantine`."""
+    """Is the stage that is to come, or `quarantine`."""
     silent_seconds: float
-    """Seconds since its last fact."""
+    """Is the number of seconds since its last fact."""
     asked_again_after_seconds: float
-    """The timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
+    """Is the timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
 
 
 async def in_flight(

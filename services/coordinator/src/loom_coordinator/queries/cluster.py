@@ -37,23 +37,23 @@ class QueueLine(Shown):
     replicas: int
     """Those that are up."""
     lost: int
-    """Replicas of the service that fell silent without having been asked to stop."""
+    """Is the number of replicas of the service that fell silent without having been asked to stop."""
     prefetch: Sequence[int]
     """Every limit in force; more than one while a new limit is on its way."""
     by_hand: bool
-    """Whether a person set the limit."""
+    """Tells whether a person set the limit."""
     ready: int | None
-    """Messages that no consumer has yet; None where the queue does not exist."""
+    """Is the number of messages that no consumer has yet; None where the queue does not exist."""
     in_hand: int | None
     """Messages that were delivered and are not acknowledged."""
     retrying: int | None
-    """Messages in the queue's retry queues; None where it has none."""
+    """Is the number of messages in the queue's retry queues; None where it has none."""
     handled_per_second: float | None
     failed_per_second: float | None
     seconds: float | None
     """Mean time in the handler."""
     memory: float | None
-    """The share of its memory limit that the fullest replica holds, from 0 to 1; None without a limit."""
+    """Is the share of its memory limit that the fullest replica holds, from 0 to 1; None without a limit."""
     away: Sequence[str]
     """Upstreams whose breaker is not closed."""
 
@@ -68,12 +68,12 @@ class ReplicaLine(Shown):
     """`up`, `draining`, or `lost` where it fell silent without having been asked to stop."""
     uptime_seconds: float
     silent_seconds: float
-    """Seconds since its last heartbeat."""
+    """Is the number of seconds since its last heartbeat."""
     in_hand: int
     prefetch: Mapping[str, int]
-    """Its limit, by queue."""
+    """Holds its limit, by queue."""
     handled: int
-    """Messages since its start; so are the next two."""
+    """Is the number of messages since its start; so are the next two."""
     retried: int
     failed: int
     rss_bytes: int
@@ -88,9 +88,9 @@ class OldestBatch(Shown):
     run_id: str
     batch_id: str
     waits_for: str
-    """The stage that is to come, or `quarantine`."""
+    """Is the stage that is to come, or `quarantine`."""
     seconds: float
-    """Since its last fact."""
+    """Is the time since its last fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +101,12 @@ class Overview(Shown):
     queues: Sequence[QueueLine]
     replicas: Sequence[ReplicaLine]
     runs: Mapping[str, int]
-    """How many, by status."""
+    """Says how many, by status."""
     oldest: OldestBatch | None
     dead: int | None
     """Dead letters; None where their queue does not exist."""
     outbox: int
-    """Messages that are committed and not yet published."""
+    """Is the number of messages that are committed and not yet published."""
 
 
 async def depths(bus: Bus) -> dict[str, int | None]:

@@ -28,23 +28,23 @@ class CostTotal(Shown):
     runs: int = 0
     """Runs that ended."""
     records: int = 0
-    """Records of those runs."""
+    """Is the number of records of those runs."""
     made: int = 0
     """Model calls that were paid for."""
     reused: int = 0
     """Answers that had been paid for before."""
     unpriced: int = 0
-    """Of the calls made: those whose price is not known, which count as 0 USD."""
+    """Counts those of the calls made whose price is not known, which count as 0 USD."""
     estimated: int = 0
-    """Of the calls made: those whose tokens were estimated."""
+    """Counts those of the calls made whose tokens were estimated."""
     tokens_in: int = 0
     tokens_cached: int = 0
-    """Of `tokens_in`: those that the provider had cached."""
+    """Counts those of `tokens_in` that the provider had cached."""
     tokens_out: int = 0
     cost: float = 0.0
-    """USD."""
+    """Is in USD."""
     seconds: float = 0.0
-    """From question to answer, added up over the calls made."""
+    """Is the time from question to answer, added up over the calls made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class CostSpan(CostTotal):
     on which the run ended."""
 
     span: str = field(kw_only=True)
-    """The day (`2026-02-11`), the ISO week (`2026-W07`) or the month (`2026-02`)."""
+    """Is the day (`2026-02-11`), the ISO week (`2026-W07`) or the month (`2026-02`)."""
     cost_by_stage: Mapping[str, float] = field(default_factory=dict)
-    """USD; so are the next two."""
+    """Is in USD; so are the next two."""
     cost_by_model: Mapping[str, float] = field(default_factory=dict)
     cost_by_purpose: Mapping[str, float] = field(default_factory=dict)
 

@@ -32,14 +32,14 @@ class DeadLetterLine(Shown):
     id: str
     type: str | None
     run_id: str | None
-    """Its correlation id."""
+    """Is its correlation id."""
     by: str | None
-    """The service that gave it up; None where the broker did."""
+    """Is the service that gave it up; None where the broker did."""
     exchange: str | None
-    """Where it was published first; None where that is not known."""
+    """Says where it was published first; None where that is not known."""
     routing_key: str
     reason: str
-    """Why it is here, in a sentence."""
+    """Says why it is here, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class WholeDeadLetter(Shown):
     message_id: str | None
     content_encoding: str | None
     headers: Mapping[str, Any]
-    """As JSON: the broker's own headers hold lists and tables."""
+    """Holds JSON: the broker's own headers hold lists and tables."""
     bytes: int
     """Length of the body as it lies in the queue."""
     body: str
@@ -67,7 +67,7 @@ class DeadLetter:
     """Describes one message that no one could read or handle."""
 
     id: str
-    """Of its content: two copies of a message have the same."""
+    """Is made of its content: two copies of a message have the same."""
     delivery: Delivery
 
     @staticmethod

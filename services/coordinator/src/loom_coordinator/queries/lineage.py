@@ -35,26 +35,26 @@ class Lineage(Shown):
 
     run_id: str
     input_source: str | None
-    """The source's URL without credentials."""
+    """Is the source's URL without credentials."""
     input_query: str | None
     input_record_count: int | None
     """Records extracted."""
     stages: Sequence[Mapping[str, Any]] | None
-    """Per stage in order: its name as `stage`, `records_in` and `records_out`."""
+    """Holds per stage in order its name as `stage`, `records_in` and `records_out`."""
     output_destination: str | None
-    """The destination's URL without credentials."""
+    """Is the destination's URL without credentials."""
     output_record_count: int | None
     """Records loaded."""
     pipeline_version: str
     model: str | None
     prompt_version: str | None
     context_versions: Mapping[str, Any] | None
-    """The beginning of the content hash of each context file, by its path."""
+    """Holds the beginning of the content hash of each context file, by its path."""
     replay_of: str | None
     status: str
     started_at: dt.datetime
     replays: Sequence[ReplayOf]
-    """In the order in which they were started."""
+    """Holds the replays in the order in which they were started."""
 
 
 async def of_pipeline(

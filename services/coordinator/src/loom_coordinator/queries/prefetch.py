@@ -22,14 +22,14 @@ class PrefetchLimit(Shown):
     service: str
     queue: str
     prefetch: int
-    """Messages."""
+    """Is the number of messages."""
     by_hand: bool
-    """Whether a person set it; the coordinator sets it otherwise."""
+    """Tells whether a person set it; the coordinator sets it otherwise."""
     reason: str
-    """Why it is what it is, in a sentence."""
+    """Says why it is what it is, in a sentence."""
     changed_at: dt.datetime
     in_force: Sequence[int]
-    """What the replicas say; more than one limit while a new one is on its way."""
+    """Says what the replicas say; more than one limit while a new one is on its way."""
 
 
 async def limits(connection: AsyncConnection, now: dt.datetime) -> list[PrefetchLimit]:

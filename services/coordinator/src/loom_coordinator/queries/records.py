@@ -23,7 +23,7 @@ class Score(Shown):
 
     evaluator_name: str
     score: float | None
-    """From 0 to 1; None where it gave none."""
+    """Is from 0 to 1; None where it gave none."""
     threshold: float | None
     """None where there is nothing to miss, and for a run that has not ended."""
     passed: bool | None
@@ -43,7 +43,7 @@ class CallsForRecord(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """USD."""
+    """Is in USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class KeptCount(Shown):
     records: int
     unresolved: int
     newest: dt.datetime
-    """When the last of them was kept back."""
+    """Says when the last of them was kept back."""
 
 
 @dataclass(frozen=True, slots=True)

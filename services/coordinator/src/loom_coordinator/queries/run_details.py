@@ -33,7 +33,7 @@ class RunLine(Shown):
     pipeline_version: str
     status: str
     priority: int
-    """From 1 to 10."""
+    """Is from 1 to 10."""
     started_at: dt.datetime
     seconds: float
     """How long it took, or has been running."""
@@ -45,10 +45,10 @@ class RunLine(Shown):
     kept: int
     """Those that were rejected, skipped or quarantined."""
     cost: float
-    """USD."""
+    """Is in USD."""
     requested_by: str | None
     notice: str | None
-    """Why it failed, or what holds it up."""
+    """Says why it failed, or what holds it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class StageLine(Shown):
     seconds: float
     """Time that its replicas spent working, added up."""
     batches_waiting: int
-    """Batches in flight that wait for it."""
+    """Is the number of batches in flight that wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +95,20 @@ class RunDetails(Shown):
     stages: Sequence[StageLine]
     batches: BatchCounts
     credit_window: int | None
-    """Batches that may be in flight; None for a run that is not running."""
+    """Is the number of batches that may be in flight; None for a run that is not running."""
     records: Mapping[str, int]
     """Records by what became of them."""
     records_per_second: float
-    """The mean over the last minute."""
+    """Is the mean over the last minute."""
     remaining: int | None
-    """Records that have not ended; None until the source is read to its end."""
+    """Is the number of records that have not ended; None until the source is read to its end."""
     eta_seconds: float | None
-    """Seconds until it is done if it goes on as in the last minute."""
+    """Is the number of seconds until it is done if it goes on as in the last minute."""
     cost_by_stage: Mapping[str, float]
-    """USD."""
+    """Is in USD."""
     calls: CallCounts
     last_kept: Sequence[KeptRecord]
-    """The records that were kept back last, the newest first."""
+    """Holds the records that were kept back last, the newest first."""
 
     def as_json(self) -> dict[str, Any]:
         """Write the fields of the line, and these beside them."""

@@ -19,7 +19,7 @@ from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.lifecycle import run_report
 
 INTERRUPTED = "interrupted"
-"""The status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
+"""Is the status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
 
 Alive = Callable[[str], bool]
 """Says whether an embedded engine still runs, by the name that `pipeline_runs.owner` holds."""
@@ -50,15 +50,15 @@ class RunSummary(Shown):
     records_processed: int
     """Records extracted."""
     records_validated: int
-    """Records that passed their gate."""
+    """Is the number of records that passed their gate."""
     records_rejected: int
     rejection_rate: float | None
-    """Of the records that the gate decided about, from 0 to 1; None where it decided about none."""
+    """Is the share of the records that the gate decided about, from 0 to 1; None where it decided about none."""
     cost_total: float | None
-    """USD."""
+    """Is in USD."""
     error_message: str | None
     sample: int | None
-    """The number of records that `--sample` limited it to; None for a whole run."""
+    """Is the number of records that `--sample` limited it to; None for a whole run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class ShownRun(Shown):
     started_at: dt.datetime
     completed_at: dt.datetime | None
     params: Mapping[str, Any]
-    """The parameters of the request, by the names that the pipeline gives them."""
+    """Holds the parameters of the request, by the names that the pipeline gives them."""
     model: str | None
     prompt_version: str | None
     replay_of: str | None
     """The run whose quarantined records it runs over again."""
     notice: str | None
-    """What holds it up, in a sentence."""
+    """Says what holds it up, in a sentence."""
 
     def as_json(self) -> dict[str, Any]:
         """Write the report's fields, and these beside them."""

@@ -21,7 +21,7 @@ class Opinion(NamedTuple):
     value: float
     explanation: str | None = None
     confidence: float | None = None
-    """How sure a judging model said it was, in [0, 1]."""
+    """Says how sure a judging model said it was, in [0, 1]."""
 
 
 YES = Opinion(1.0)
@@ -29,9 +29,9 @@ YES = Opinion(1.0)
 Rule: TypeAlias = "Callable[[TransformedRecord], Opinion]"
 """Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
 AsyncRule: TypeAlias = "Callable[[TransformedRecord], Awaitable[Opinion]]"
-"""The same, for rules that wait for something."""
+"""Is the same, for rules that wait for something."""
 ModelRule: TypeAlias = "Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]"
-"""The same, for rules that ask a model. Raises `TransientError` too, where the model is away."""
+"""Is the same, for rules that ask a model. Raises `TransientError` too, where the model is away."""
 
 
 def no(explanation: str) -> Opinion:

@@ -76,10 +76,10 @@ replayed_records = Table(
     Column("action", String(100), nullable=False, comment="what resolves it if this run loads it"),
     Index("idx_replayed_records_thread", "origin_run_id", "record_id"),
 )
-"""The records that each replay took. Rows are never removed, so that a replay reads the same pages again."""
+"""Holds the records that each replay took. Rows are never removed, so that a replay reads the same pages again."""
 
 runs = table("pipeline_runs", *map(column, ("run_id", "status", "reason")))
-"""The columns of the coordinator's table that say whether a replay has ended."""
+"""Holds the columns of the coordinator's table that say whether a replay has ended."""
 
 
 def id_is_among(

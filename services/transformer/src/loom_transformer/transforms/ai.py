@@ -30,8 +30,8 @@ from loom_common.worker.usage import Usage
 from loom_transformer.outcome import TransformOutcome
 
 _RENDER_SECONDS = 10.0
-"""How long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond, and
-one that loops fills the memory meanwhile."""
+"""Says how long a prompt may take to be rendered, where `timeouts.record` is longer: most take less than a millisecond,
+and one that loops fills the memory meanwhile."""
 
 
 class AiTransform:

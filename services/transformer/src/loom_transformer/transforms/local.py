@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Compute = Callable[[dict[str, Any]], Any]
 _AT_ONCE = 32
-"""Records that one asynchronous function works on concurrently."""
+"""Is the number of records that one asynchronous function works on concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Bounds:
 
     threads: Threads = field(default_factory=Threads)
     seconds: float = 120.0
-    """For one record."""
+    """Limits the time for one record."""
 
 
 class Computed:

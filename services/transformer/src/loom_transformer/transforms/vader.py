@@ -11,7 +11,7 @@ from typing import Any
 POSITIVE_FROM = 0.05
 NEGATIVE_FROM = -0.05
 FIELDS = ("sentiment", "confidence", "compound")
-"""Of what it says of a text."""
+"""Names the fields of what it says of a text."""
 
 
 def vader() -> Callable[[str], dict[str, Any]]:

@@ -27,7 +27,7 @@ PAUSED = 3
 """Someone else paused the run: part of it is done."""
 
 STOP_SECONDS = 5.0
-"""How long the batches in flight may take after Ctrl-C, and how long everything may take to be closed."""
+"""Says how long the batches in flight may take after Ctrl-C, and how long everything may take to be closed."""
 _LOOK_SECONDS = 0.05
 
 Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"

@@ -144,7 +144,7 @@ class Prepared:
     loaded: LoadedPipeline | None
     """None for a registered pipeline, whose file lies elsewhere."""
     expected: int | None
-    """How many records its source has, where that is known."""
+    """Says how many records its source has, where that is known."""
 
 
 async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool, wait: bool) -> Prepared:

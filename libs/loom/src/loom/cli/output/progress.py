@@ -23,7 +23,7 @@ from loom_common.domain.run.waiting_text import counted_down
 from loom_common.flow import Stage
 
 SECONDS_BETWEEN_LINES = 5.0
-"""Where there is no terminal: often enough to see that it lives, seldom enough for a log."""
+"""Says where there is no terminal: often enough to see that it lives, seldom enough for a log."""
 
 
 class Display(Protocol):

@@ -21,7 +21,7 @@ class Among:
     total: int
     noun: str
     more: str
-    """How to see the others."""
+    """Says how to see the others."""
 
 
 def print_rows(

@@ -76,4 +76,4 @@ class MemoryBudgets:
 
 
 _Held = tuple[str, float, float]
-"""The run, the USD, and the end of the lease."""
+"""Is the run, the USD, and the end of the lease."""

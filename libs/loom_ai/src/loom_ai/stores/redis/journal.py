@@ -19,7 +19,8 @@ from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import Clock, SystemClock
 
 KEPT_SECONDS = 30 * 86400
-"""Seconds after which Redis drops an entry. They must cover the longest run, and bound the memory that is used."""
+"""Is the number of seconds after which Redis drops an entry. They must cover the longest run, and bound the memory that
+is used."""
 _QUIET_SECONDS = 60.0
 _PREFIX = "loom:journal:"
 

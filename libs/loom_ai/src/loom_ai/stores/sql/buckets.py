@@ -16,7 +16,7 @@ _DIALECTS = {
     "postgresql": ("extract(epoch FROM clock_timestamp())::double precision", "greatest"),
     "sqlite": (":now", "max"),
 }
-"""For each dialect: the expression for the current time, and the function for the greatest of several numbers."""
+"""Holds for each dialect the expression for the current time, and the function for the greatest of several numbers."""
 
 
 class SqlBuckets:

@@ -35,11 +35,11 @@ from loom_common.ports.clock import Clock, SystemClock
 
 _WHAT = "The ledger of budgets"
 _JUDGEMENTS = "judgements"
-"""The holder of rows that are set aside for judging, which belong to no process."""
+"""Is the holder of rows that are set aside for judging, which belong to no process."""
 _KEPT = ("spent", "lost", "judged", "judging")
-"""The columns of a run's row that make up its budget state."""
+"""Holds the columns of a run's row that make up its budget state."""
 _AT_ONCE = 500
-"""The most names in one query."""
+"""Is the most names in one query."""
 
 
 class SqlBudgets:

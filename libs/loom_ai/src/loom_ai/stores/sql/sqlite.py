@@ -12,7 +12,7 @@ from loom_ai.stores.sql.journal import SqlJournal
 from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
-"""Seconds that a writer waits for another process's transaction."""
+"""Is the number of seconds that a writer waits for another process's transaction."""
 
 
 def open_sqlite(path: Path) -> SqlJournal:

@@ -28,13 +28,13 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable
 
 LOST = (*CONNECTION_EXCEPTIONS, asyncio.CancelledError)
-"""The errors of an operation whose channel or connection is lost.
+"""Holds the errors of an operation whose channel or connection is lost.
 
 After a missed heartbeat aiormq raises `CancelledError`; `cancelled_by_us` tells that from a cancellation of the
 task."""
 
 RECONNECT_EVERY = 1.0
-"""Seconds between attempts to reconnect."""
+"""Is the number of seconds between attempts to reconnect."""
 
 
 def cancelled_by_us() -> bool:

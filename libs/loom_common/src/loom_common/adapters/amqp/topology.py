@@ -19,9 +19,9 @@ from loom_common.flow import Binding, Exchange, Queue, Topology
 log = structlog.get_logger(__name__)
 
 DELIVERY_LIMIT = 100
-"""The deliveries after which the broker moves a message to `loom.dead`, as a last protection."""
+"""Holds the deliveries after which the broker moves a message to `loom.dead`, as a last protection."""
 UNLIMITED = 1_000_000_000
-"""The limit of `loom.dead` itself, because people list its messages as often as they like. RabbitMQ 4 would stop at
+"""Is the limit of `loom.dead` itself, because people list its messages as often as they like. RabbitMQ 4 would stop at
 20."""
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from loom_common.ports.bus import Wire
 
 DELIVERY_LIMIT = 100
-"""The deliveries after which a message is moved to `loom.dead`, as in RabbitMQ."""
+"""Holds the deliveries after which a message is moved to `loom.dead`, as in RabbitMQ."""
 
 _order = count()
 
@@ -27,7 +27,7 @@ class Entry:
     routing_key: str
     deliveries: int = 0
     due: float = 0.0
-    """When its time in a retry queue ends, in seconds of the broker's clock."""
+    """Says when its time in a retry queue ends, in seconds of the broker's clock."""
     order: int = field(default_factory=_order.__next__)
 
     def __lt__(self, other: Entry) -> bool:

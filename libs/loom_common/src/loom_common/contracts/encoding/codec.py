@@ -18,9 +18,9 @@ from loom_common.ports.bus import Delivery, Wire
 from loom_common.text import readable, storable_value
 
 COMPRESS_ABOVE = 64 * 1024
-"""The bytes of JSON above which a body is compressed."""
+"""Holds the bytes of JSON above which a body is compressed."""
 LARGEST_BODY = 256 * 1024 * 1024
-"""The most bytes that a compressed body may decompress to."""
+"""Is the most bytes that a compressed body may decompress to."""
 
 JSON = "application/json"
 ZSTD = "zstd"

@@ -43,9 +43,9 @@ class GateConfig(Section):
 
 
 THRESHOLD_GATES = ("all_pass", "majority_pass", "any_pass")
-"""The gates that look at whether each evaluator passed."""
+"""Holds the gates that look at whether each evaluator passed."""
 GATES = (*THRESHOLD_GATES, "weighted")
-"""The gates that Loom brings."""
+"""Holds the gates that Loom brings."""
 
 
 class PluginGate(PluginSection, GateConfig):

@@ -72,7 +72,7 @@ EVALUATORS: dict[str, type[Evaluator]] = {
 }
 """Those that Loom brings, by their `type`."""
 MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
-"""The types that ask a model."""
+"""Holds the types that ask a model."""
 _built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discriminator="type")])
 
 

@@ -23,7 +23,7 @@ COUNTS: Mapping[str, tuple[str, ...]] = {
     "failed": ("quarantined", "skipped"),
     "kept": ("rejected", "quarantined", "skipped"),
 }
-"""The limits, and the counts of the report that each one adds up."""
+"""Holds the limits, and the counts of the report that each one adds up."""
 _WRITTEN = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<percent>%?)")
 
 
@@ -87,4 +87,4 @@ def checked(written: Any) -> Any:
 
 
 FailOn = Annotated[dict[str, str], BeforeValidator(checked)]
-"""The limits by name, as the pipeline file has them."""
+"""Holds the limits by name, as the pipeline file has them."""

@@ -12,7 +12,7 @@ from loom_common.domain.section import Mistake, Section, mistake, said
 
 OnFailure = Literal["quarantine", "skip", "retry", "fallback", "abort"]
 OnFailureHere = Literal["quarantine", "skip", "retry", "abort"]
-"""The values of `on_failure` in a stage that has no fallback."""
+"""Holds the values of `on_failure` in a stage that has no fallback."""
 ON_FAILURE = (
     "What becomes of a record that fails here: `quarantine` keeps it with its reason, `skip` counts it as skipped "
     "(and keeps it too), `retry` tries it `max_attempts` times before it is quarantined, `abort` fails the run."

@@ -170,7 +170,7 @@ _OWN_KEYS = {
     - {"type"}
     for kind, model in TRANSFORMS.items()
 }
-"""The keys that a transform of a type has beside those of every transform."""
+"""Holds the keys that a transform of a type has beside those of every transform."""
 _KEYS_OF_A_TYPE = frozenset[str]().union(*_OWN_KEYS.values())
 
 

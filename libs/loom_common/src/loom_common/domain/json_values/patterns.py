@@ -14,9 +14,9 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 SEARCH_SECONDS = 2.0
-"""The CPU seconds that one search may take."""
+"""Is the CPU seconds that one search may take."""
 LARGEST = 100_000
-"""The most characters and groups of a pattern whose counted repetitions are written out."""
+"""Is the most characters and groups of a pattern whose counted repetitions are written out."""
 
 _TOKEN = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?P<least>\d*)(?:,(?P<most>\d*))?\}|(?P<open>\()|(?P<close>\))|.", re.DOTALL

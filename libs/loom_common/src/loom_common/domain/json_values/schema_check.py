@@ -21,7 +21,7 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 CHECK_SECONDS = 2.0
-"""The seconds that one validation may take."""
+"""Holds the seconds that one validation may take."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 

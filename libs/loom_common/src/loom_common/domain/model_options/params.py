@@ -87,7 +87,7 @@ _MEANT = {
     "date": "a date: 2024-01-31",
     "datetime": "a date and time: 2024-01-31T12:00:00",
 }
-"""How values of each type are described in error messages."""
+"""Says how values of each type are described in error messages."""
 
 
 def _readable(kind: str, value: Any) -> bool:

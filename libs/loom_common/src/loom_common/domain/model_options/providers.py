@@ -19,7 +19,7 @@ from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, is_reference, names
 
 Wire = Literal["openai", "anthropic", "google", "bedrock", "cohere"]
-"""The protocols of endpoints."""
+"""Holds the protocols of endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,13 @@ class Provider:
 
     base_url: str
     key: str | None = None
-    """The reference of its default key, which is sent if it is set; None where the provider needs no key."""
+    """Is the reference of its default key, which is sent if it is set; None where the provider needs no key."""
     wire: Wire = "openai"
     base_url_variable: str | None = None
-    """The environment variable that usually names another endpoint of it."""
+    """Is the environment variable that usually names another endpoint of it."""
     protocol: object | None = None
-    """Of a plugin's: a module or object that words questions and reads answers, as `loom_ai.wire.form.Wire` says. None
-    where the provider speaks one of Loom's protocols, which `wire` names."""
+    """Is, for a provider of a plugin, a module or object that words questions and reads answers, as
+    `loom_ai.wire.form.Wire` says. None where the provider speaks one of Loom's protocols, which `wire` names."""
 
 
 PROVIDERS = {
@@ -60,10 +60,10 @@ PROVIDERS = {
     "llamacpp": Provider("http://localhost:8080/v1"),
     "simulated": Provider("http://127.0.0.1:8089/v1"),
 }
-"""The known providers, by the name in front of the colon in `model`."""
+"""Holds the known providers, by the name in front of the colon in `model`."""
 
 ADAPTED = frozenset({"bedrock", "cohere"})
-"""The providers whose protocol Loom does not implement. They need an extra package (docs/adr/0009)."""
+"""Holds the providers whose protocol Loom does not implement. They need an extra package (docs/adr/0009)."""
 
 
 def known_provider(name: str) -> Provider | None:

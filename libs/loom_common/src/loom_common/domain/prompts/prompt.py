@@ -16,7 +16,7 @@ from loom_common.errors import RecordError
 from loom_common.text import named, readable
 
 ROOTS = ("input", "context", "params")
-"""The names that a prompt may use."""
+"""Holds the names that a prompt may use."""
 
 _OF_THE_DATA = (
     jinja2.TemplateError,
@@ -28,7 +28,7 @@ _OF_THE_DATA = (
     RuntimeError,
     MemoryError,
 )
-"""The errors that a prompt's expression may raise because of a record's data, endless recursion included."""
+"""Holds the errors that a prompt's expression may raise because of a record's data, endless recursion included."""
 
 
 class _Root(dict[str, Any]):

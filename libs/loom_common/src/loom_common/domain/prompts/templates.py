@@ -18,9 +18,9 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 LARGEST_TEXT = 64 * 1024 * 1024
-"""The most characters of a prompt, and of a text or list inside its expressions."""
+"""Is the most characters of a prompt, and of a text or list inside its expressions."""
 LARGEST_NUMBER = 1_000_000
-"""The most bits of an integer."""
+"""Is the most bits of an integer."""
 
 _WIDTH = re.compile(r"\d{7,}")
 _NESTED_FIELD = re.compile(r"\{[^{}]*\{")

@@ -10,8 +10,8 @@ class Attempt:
     """Describes the attempt that is under way."""
 
     number: int = 1
-    """The 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""
+    """Is the 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""
     last: bool = False
-    """Whether this is the last attempt: records that still fail with a transient error are quarantined."""
+    """Tells whether this is the last attempt: records that still fail with a transient error are quarantined."""
     redelivered: int = 0
-    """How often it was delivered before and not acknowledged, where the broker counts."""
+    """Says how often it was delivered before and not acknowledged, where the broker counts."""

@@ -53,15 +53,15 @@ class Breaker:
     successes: int = 0
     """Consecutive successful probes."""
     opening: int = 0
-    """How often it opened."""
+    """Says how often it opened."""
     opened_at: float = 0.0
     probing: bool = False
     probed_at: float = 0.0
-    """When the last probe began."""
+    """Says when the last probe began."""
     begun: int = 0
-    """The number of calls that began."""
+    """Is the number of calls that began."""
     answered: int = 0
-    """The number of the latest call that was answered."""
+    """Is the number of the latest call that was answered."""
 
     def admit(self, now: float) -> Ticket | None:
         """Return the permission to call; None where the call must not be made, or not yet (see `probe_in`)."""

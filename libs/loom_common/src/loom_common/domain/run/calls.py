@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = tuple[str, str, str]
-"""The purpose, the provider and the model."""
+"""Is the purpose, the provider and the model."""
 
 
 class Calls(BaseModel):
@@ -47,7 +47,7 @@ class Calls(BaseModel):
 
 
 AMOUNTS = tuple(name for name in Calls.model_fields if name not in ("purpose", "provider", "model"))
-"""The fields of `Calls` that are added up."""
+"""Holds the fields of `Calls` that are added up."""
 
 
 def summed(calls: Iterable[Calls]) -> tuple[Calls, ...]:

@@ -20,7 +20,7 @@ class Score:
 
     name: str
     value: float
-    """A number in [0, 1]."""
+    """Is a number in [0, 1]."""
     threshold: float | None = None
     """None only under a `weighted` gate."""
     weight: float = 1.0
@@ -101,7 +101,7 @@ BUILTIN: dict[str, Callable[[Sequence[Score]], Verdict]] = {
     "majority_pass": majority_pass,
     "any_pass": any_pass,
 }
-"""The gates without settings. `weighted` needs its threshold."""
+"""Holds the gates without settings. `weighted` needs its threshold."""
 
 
 def decide(gate: Callable[[Sequence[Score]], bool | Verdict], scores: Sequence[Score], name: str) -> Verdict:

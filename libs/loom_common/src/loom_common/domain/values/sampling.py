@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN_ROWS = 10
-"""The most rows of a `--sample` run that its report shows."""
+"""Is the most rows of a `--sample` run that its report shows."""
 _SHOWN_LETTERS = 1000
 
 

@@ -13,7 +13,7 @@ from loom_common.errors import ConfigurationError, DependencyUnavailable
 from loom_common.ports.bus import Bus
 
 ANSWER_SECONDS = 30.0
-"""How long a coordinator may take to answer."""
+"""Says how long a coordinator may take to answer."""
 
 
 async def ask(bus: Bus, command: RunCommand, within: float = ANSWER_SECONDS) -> RunAccepted:
