@@ -20,7 +20,7 @@ from loom_migrations.reachable import first_contact
 from loom_migrations.trouble import told_plainly
 
 _HERE = Path(__file__).parent
-_LOCK = 7_310_116  # an arbitrary number: the Postgres advisory lock of migrations
+_LOCK = 7_310_116  # this arbitrary number is the Postgres advisory lock of migrations
 
 
 def newest() -> str:
@@ -97,7 +97,7 @@ def _upgrade(connection: Connection) -> None:
             f"{_place(connection)} has the schema {found}, which a newer Loom made; this one knows up to {newest()}. "
             "Install that version again, or name another place for the state."
         )
-    from alembic import command  # half a second to import, needed once per database
+    from alembic import command  # it takes half a second to import, and is needed once per database
     from alembic.config import Config
 
     config = Config()

@@ -90,7 +90,7 @@ class RabbitMQ(Backend):
         if epmd is None:
             raise BackendUnavailable("RabbitMQ is installed but Erlang's 'epmd' is not on the PATH.")
         self._configure()
-        return [  # epmd first: else RabbitMQ starts one that outlives it
+        return [  # epmd is started first, or else RabbitMQ starts one that outlives it
             Program(
                 "epmd", (epmd, "-port", str(self.ports["epmd"]), "-address", "127.0.0.1"), environment, self.folder
             ),

@@ -77,7 +77,7 @@ def parse(text: str, file: str, *, may_be_empty: bool = False) -> Document:
     Raises `InvalidDefinition` for bad syntax, and for every key that stands twice."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ReusedAnchorWarning)  # told below, with its place
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # it is told below, with its place
             places, twice, bodies = _walk(composed(text, file))
             wrong = [_twice(path, place, places[path], file) for path, place in twice]
             if wrong := [*wrong, *reused_anchors(text, file)]:

@@ -82,7 +82,7 @@ class AdaptedModels:
         key = (call.provider, base_url, call.model, secret, limits)
         async with self._opening:
             if key not in self._models:
-                # In a thread: the SDKs read files, and take a while to import.
+                # This runs in a thread, because the SDKs read files, and take a while to import.
                 self._models[key] = await asyncio.to_thread(_opened, call, base_url, secret, limits)
                 _allow_threads(limits.connections)
             return self._models[key]

@@ -92,7 +92,7 @@ class _Asking:
         claimed = {shared_by(key): question.payer for key, question in rest.items()}
         async with self.models.shared.taken(claimed) as mine:
             free = {key: each for key, each in rest.items() if shared_by(key) in mine}
-            parts |= await self._known(free)  # answered after the first look in the journal and before the claim
+            parts |= await self._known(free)  # it was answered after the first look in the journal and before the claim
             keys = [key for key in free if key not in parts]
             groups = [keys[start : start + self.at_once] for start in range(0, len(keys), self.at_once)]
             for answered in await asyncio.gather(*(self._asked({key: free[key] for key in each}) for each in groups)):

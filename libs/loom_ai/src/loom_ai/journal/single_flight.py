@@ -51,7 +51,7 @@ class SingleFlight:
         claim = Claim.of(key, payers[0])
         try:
             if await self._take(claim):
-                entry = await look_up()  # answered between the look that found nothing and the claim
+                entry = await look_up()  # it was answered between the look that found nothing and the claim
             else:
                 claim, entry = await self._wait(key, payers, look_up, waiting)
             if entry is None:

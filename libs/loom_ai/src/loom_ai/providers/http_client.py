@@ -257,7 +257,7 @@ class HttpModelClient:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                # No limit here: time spent waiting for a connection would count as the call's.
+                # There is no limit here, because time spent waiting for a connection would count as the call's.
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

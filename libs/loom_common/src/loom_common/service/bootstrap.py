@@ -242,7 +242,7 @@ async def _serve(name: str, build: Build, settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     watchdog = ExitWatchdog()
     async with open_platform(settings, name, watchdog=watchdog) as platform:
-        service = build(platform)  # first, because it registers what the service needs to be ready
+        service = build(platform)  # this comes first, because it registers what the service needs to be ready
         async with _health(platform, stop), _beats(name, platform, stop):
             await platform.bus.check(TOPOLOGY)
             log.info("service started", project=str(platform.project))

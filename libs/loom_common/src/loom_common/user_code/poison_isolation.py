@@ -142,7 +142,7 @@ class Isolation:
             else:
                 outcomes = await self._together(mark, records, work, kept_away, risk)
         except WorkerWornOut as worn:
-            # Not set down: what is left of the batch is for the process that takes this one's place.
+            # It is not set down: what is left of the batch is for the process that takes this one's place.
             await self._kept(batch, mark.hanging([each.id for each in worn.hung]))
             raise
         except BaseException:

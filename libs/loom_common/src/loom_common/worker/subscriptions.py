@@ -144,7 +144,7 @@ class Subscriptions:
     async def _open_another(self) -> None:
         try:
             more = await self._bus.subscribe(self._queue, self.prefetch)
-        except LoomError as error:  # then without it, until something changes again
+        except LoomError as error:  # it goes on without it, until something changes again
             log.debug("no further subscription", queue=self._queue, error=str(error))
             return
         work = self._in_flight.work

@@ -52,7 +52,7 @@ class CsvReader:
         if header is None:
             return [], FilePosition(file.size)
         if csv.field_size_limit() < self._max_field:
-            csv.field_size_limit(self._max_field)  # the process's: only ever raised
+            csv.field_size_limit(self._max_field)  # this limit is the process's, and is only ever raised
         mark = max(mark, header.body, key=lambda each: each.offset)
         records: list[ReadRecord] = []
         while len(records) < limit:

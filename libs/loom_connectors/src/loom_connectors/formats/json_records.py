@@ -16,7 +16,7 @@ DEEPEST = 100
 """Is the number of levels of nesting. Messages hold about twice as many."""
 
 
-class Unfit(Exception):  # no error of the program: what a record is kept back for
+class Unfit(Exception):  # this is no error of the program: it is what a record is kept back for
     """The text is no JSON object, or cannot be held as it is."""
 
     def __init__(self, code: str, words: str, column: int | None = None) -> None:

@@ -97,5 +97,5 @@ def _size(file: StoredFile) -> int:
 def _line(row: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # integers past 64 bits, lone surrogates: valid JSON that orjson does not write
+    except TypeError:  # orjson does not write integers past 64 bits and lone surrogates, which are valid JSON
         return json.dumps(row).encode() + b"\n"

@@ -95,7 +95,7 @@ class Server:
             with self._translated("no answer in time; see options.timeouts", Timeout):
                 yield connection
         except DependencyUnavailable:
-            with suppress(asyncpg.InterfaceError):  # where it is gone already
+            with suppress(asyncpg.InterfaceError):  # it may be gone already
                 connection.terminate()  # nobody should be given what is left of it
             raise
         finally:
@@ -147,7 +147,7 @@ class Server:
         except asyncpg.PostgresError as error:
             raise meaning(error, place, self._trouble) from error
         except asyncpg.InterfaceError as error:
-            if isinstance(error, ValueError):  # a value or a setting that the driver could not send
+            if isinstance(error, ValueError):  # the driver could not send a value or a setting
                 raise ConfigurationError(f"{place}: {error}") from error
             raise DependencyUnavailable(f"{place}: {error}") from error
         except asyncpg.InternalClientError as error:  # the server ended the connection in the midst of things

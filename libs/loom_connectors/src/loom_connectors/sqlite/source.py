@@ -90,7 +90,8 @@ class SqliteSource:
     def _by_key(self, db: sqlite3.Connection, columns: Sequence[str], cursor: KeyCursor, limit: int) -> Page:
         dialect = Dialect(
             row_text=" || '|' || ".join(f"quote({keyset_paging.ROW}.{quoted(name)})" for name in columns),
-            key=lambda name: f"{keyset_paging.ROW}.{quoted(name)} COLLATE BINARY",  # as Python compares: `a` is not `A`
+            # BINARY compares as Python does: `a` is not `A`.
+            key=lambda name: f"{keyset_paging.ROW}.{quoted(name)} COLLATE BINARY",
             value=lambda _number, _name: "?",
         )
         records: list[ReadRecord] = []

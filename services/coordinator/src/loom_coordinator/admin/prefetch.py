@@ -95,7 +95,7 @@ def _change(
             async with begin(engine, now(), None) as unit:
                 for queue in queues:
                     await change(unit, queue)
-            if limit is not None:  # at once; the coordinator says it again every few seconds
+            if limit is not None:  # this tells it at once; the coordinator says it again every few seconds
                 await bus.publish([told(queue, limit) for queue in queues])
 
     asyncio.run(settle())

@@ -35,7 +35,7 @@ def status(
     pause = seconds(every)
     if watch:
         with interrupts_restored(), contextlib.suppress(KeyboardInterrupt):
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # how one ends it, and no interruption
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # this is how one ends it, and no interruption
             asyncio.run(_watch(form, pause, replicas=replicas))
         return
     seen = asyncio.run(_once())

@@ -159,7 +159,7 @@ async def answered(unit: UnitOfWork, fact: SliceExtracted) -> None:
     if not changed.rowcount:
         return
     extracted = sum(batch.tally.extracted for batch in fact.batches)
-    remaining = partitions.c.remaining - extracted  # NULL where all are wanted
+    remaining = partitions.c.remaining - extracted  # it is NULL where all are wanted
     await unit.connection.execute(
         update(partitions)
         .where(partitions.c.run_id == fact.run_id, partitions.c.partition == fact.partition)

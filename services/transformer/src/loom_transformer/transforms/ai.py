@@ -207,7 +207,7 @@ class AiTransform:
                     return read(
                         entry.answer, self._shape, strict=self._strict
                     ), f"cached answer of {entry.payer.run_id}"
-                except RecordError:  # no good answer, or one of a shape that is not asked for any more
+                except RecordError:  # it is no good answer, or one of a shape that is not asked for any more
                     continue
         return None, None
 

@@ -129,7 +129,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
         if interrupted.is_set():
             entry.end_interrupted()
         interrupted.set()
-        # A thread, because it may be the event loop that does not come back.
+        # This is a thread, because it may be the event loop that does not come back.
         limit = threading.Timer(STOP_SECONDS, entry.end_interrupted)
         limit.daemon = True
         limit.start()

@@ -50,7 +50,8 @@ def kept_apart() -> Iterator[None]:
 
 
 def _with_its_own_descriptor(out: TextIO) -> TextIO:
-    own = os.fdopen(os.dup(out.fileno()), "w", encoding=out.encoding, errors=out.errors)  # not inherited by programs
+    # Programs that are started do not inherit this descriptor.
+    own = os.fdopen(os.dup(out.fileno()), "w", encoding=out.encoding, errors=out.errors)
     try:
         os.dup2(2, out.fileno())
     except OSError:  # stderr is closed: what others write goes nowhere

@@ -75,7 +75,7 @@ class AmqpPublishingChannel:
                 message_type=message.type or None,
                 app_id=message.app_id,
             ),
-            wait=False,  # for the socket; the confirm is awaited all the same
+            wait=False,  # the socket is not waited for; the confirm is awaited all the same
         )
 
     def _reason(self) -> BaseException:

@@ -76,7 +76,7 @@ class _FailingDelivery:
         await reach("before_ack")
         await self._delivery.ack()
         if armed("after_ack"):
-            await asyncio.sleep(0.01)  # so that it is written to the socket
+            await asyncio.sleep(0.01)  # this lets it be written to the socket
         await reach("after_ack")
 
     async def nack(self) -> None:

@@ -56,5 +56,5 @@ def record_hash(data: Mapping[str, Any], position: str) -> str:
 def _canonical(data: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer beyond 64 bits, half a surrogate pair, or a value that is not JSON
+    except TypeError:  # it holds an integer beyond 64 bits, half a surrogate pair, or a value that is not JSON
         return json.dumps(data, sort_keys=True, default=str).encode()

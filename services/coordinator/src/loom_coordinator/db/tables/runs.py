@@ -32,7 +32,7 @@ pipeline_runs = Table(
     Column("completed_at", UtcDateTime),
     Column("status", String(50), nullable=False),
     Column("error_message", Text),
-    # what ran
+    # These columns say what ran.
     Column("prompt_version", String(80)),
     Column("model", String(100)),
     Column("context_versions", Json),
@@ -42,7 +42,7 @@ pipeline_runs = Table(
     Column("requested_by", String(255)),
     Column("idempotency_key", String(255)),
     Column("replay_of", String(255)),
-    # what came of it
+    # These columns say what came of it.
     Column("records_processed", Integer, nullable=False, server_default="0"),
     Column("records_validated", Integer, nullable=False, server_default="0"),
     Column("records_rejected", Integer, nullable=False, server_default="0"),
@@ -55,7 +55,7 @@ pipeline_runs = Table(
     Column("latency_p95", Float),
     Column("latency_p99", Float),
     Column("waited", Json),
-    # how it is being run
+    # These columns say how it is being run.
     Column("destination", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("budget", Float),
