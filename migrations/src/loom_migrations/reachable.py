@@ -45,10 +45,11 @@ def first_contact(url: URL) -> Iterator[None]:
 
 def _unreachable(url: URL, error: Exception) -> DependencyUnavailable:
     place = redacted(url.set(drivername=url.get_backend_name()).render_as_string(hide_password=False))
-    return DependencyUnavailable(f"The database {place} does not answer: {_cause(url, error)}. {_REMEDY}")
+    return DependencyUnavailable(f"The database {place} does not answer: {cause_of(url, error)}. {_REMEDY}")
 
 
-def _cause(url: URL, error: Exception) -> str:
+def cause_of(url: URL, error: Exception) -> str:
+    """Say in words, without secrets, why the database at `url` gave no answer."""
     match error:
         case ConnectionRefusedError():
             return f"the connection was refused, because nothing listens at {url.host}:{url.port or 5432}"

@@ -46,7 +46,7 @@ UNANSWERED = (
         (("dead", "list"), {"LOOM_BUS_URL": "amqp://nobody:secret@127.0.0.1:1/"}, 1, "or `bus` in loom.yaml"),
         (("reconcile", "run_1", "--destination", "s3://key:secret@x"), {}, 2, "has no load ledger"),
         (("reconcile", "run_1", "--destination", "sqlite:///none.db?table=t"), {}, 2, "there is no such file"),
-        (("reconcile", "run_1", "--destination", NOWHERE), {}, 1, "cannot be read"),
+        (("reconcile", "run_1", "--destination", NOWHERE), {}, 1, "nothing listens at 127.0.0.1:1. See that"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(run, arguments, environ, code, said):

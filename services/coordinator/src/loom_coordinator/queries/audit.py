@@ -22,6 +22,7 @@ from loom_coordinator.lifecycle import staged_rows
 from loom_coordinator.queries import runs
 from loom_coordinator.queries.audit_rules import Books
 from loom_migrations.engine import open_engine
+from loom_migrations.reachable import cause_of
 
 _FINALIZED = "finalize"
 """Is the ledger's row for the end of a run that replaced a table: it stands for no batch."""
@@ -98,7 +99,10 @@ async def ledger(destination: str, run_id: str) -> dict[str, int]:
         async with engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
     except (asyncpg.PostgresError, OSError, TimeoutError) as error:
-        raise DependencyUnavailable(f"{place} cannot be read: {type(error).__name__}.") from error
+        raise DependencyUnavailable(
+            f"{place} cannot be read: {cause_of(engine.url, error)}. See that the server runs there, and that the "
+            "address, the user and the password of the destination are right."
+        ) from error
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", error)).splitlines()[0]
         raise ConfigurationError(f"{place}: its loom_load_ledger cannot be read: {cause}") from error

@@ -50,4 +50,7 @@ class RedisStore:
                 yield
         except (RedisError, OSError, TimeoutError) as error:
             cause = str(error).rstrip(".") or type(error).__name__
-            raise DependencyUnavailable(f"The {self._what} at {self._place} cannot be reached: {cause}.") from error
+            raise DependencyUnavailable(
+                f"The {self._what} at {self._place} cannot be reached: {cause}. "
+                "See that Redis runs there, and that LOOM_JOURNAL_URL is right."
+            ) from error
