@@ -1,6 +1,7 @@
 """The first sentence of every docstring is a whole sentence, which a stranger understands without the name above it."""
 
 import ast
+from functools import lru_cache
 
 import pytest
 
@@ -10,12 +11,12 @@ from support.sentences import attribute_docstrings, docstrings, first_sentence, 
 SOURCES = ("libs/*/src", "services/*/src", "migrations/src", "dev/src", "tests", "bench", "examples")
 
 
+@lru_cache(maxsize=1)
 def trees():
-    """Yield the path and the syntax tree of every source."""
-    for pattern in SOURCES:
-        for folder in ROOT.glob(pattern):
-            for path in sorted(folder.rglob("*.py")):
-                yield path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))
+    """Return the path and the syntax tree of every source."""
+    folders = (folder for pattern in SOURCES for folder in ROOT.glob(pattern))
+    paths = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+    return [(path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))) for path in paths]
 
 
 def found(texts, is_wrong):
