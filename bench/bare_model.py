@@ -1,4 +1,4 @@
-"""What a user would write instead: read the CSV, ask with aiohttp, as many at once, check, insert into SQLite."""
+"""Does what a user would write instead: read the CSV, ask with aiohttp, as many at once, check, insert into SQLite."""
 
 from __future__ import annotations
 

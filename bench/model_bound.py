@@ -1,4 +1,4 @@
-"""A job whose time is the model's: Loom embedded, beside a bare aiohttp script, as shares of what is possible.
+"""Measures a job whose time is the model's: Loom embedded, beside a bare aiohttp script, as shares of what is possible.
 
 100 calls of 200 ms in flight are at most 500 records a second. The model is simulated, in a process of its own on this
 machine. `python -m bench.model_bound` prints a table; each passage is a fresh process in an empty folder."""

@@ -1,4 +1,4 @@
-"""The job that most pipelines do: ask a model about each record, judge the answer, load it."""
+"""Defines the job that most pipelines do: ask a model about each record, judge the answer, load it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROMPT = "Classify the sentiment of this review as good or bad: {{ input.review 
 
 
 def definition(source: str, destination: str, base_url: str) -> dict[str, Any]:
-    """As a pipeline file would say it."""
+    """Return the definition as a pipeline file would say it."""
     return {
         "name": "model_bound",
         "version": "1.0.0",

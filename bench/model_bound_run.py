@@ -1,4 +1,4 @@
-"""One embedded run in this process: CSV -> model -> gate -> SQLite, timed from the request to the run's end."""
+"""Times one embedded run in this process, CSV -> model -> gate -> SQLite, from the request to the run's end."""
 
 from __future__ import annotations
 
