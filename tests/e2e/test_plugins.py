@@ -43,6 +43,20 @@ def judged(folder: Path):
     return project(folder, ROWS, evaluate={"evaluators": [POLITE]})
 
 
+def judged_by_references(folder: Path):
+    """Make the same project, with every plugin named by `module:name`."""
+    format_of_files = {"options": {"format": "loom_connectors.formats.csv:CsvFormat"}}
+    return project(
+        folder,
+        ROWS,
+        name="by_references",
+        evaluate={"evaluators": [{**POLITE, "type": "loom_politeness.evaluator:Politeness"}]},
+        destination="results/by_references.csv",
+        extract=format_of_files,
+        load=format_of_files,
+    )
+
+
 def test_its_plugins_are_listed_with_their_package(python, tmp_path):
     code, out, err = run_loom(python, tmp_path, "plugins", "list", "--check", "--format", "json")
     assert code == 0, err
@@ -84,12 +98,13 @@ async def test_services_of_the_same_environment_judge_alike(python, tmp_path, ra
             folder = tmp_path / "project"
             cluster = Cluster(folder, bus_url=bus_url, state_url=state_url, python=python)
             async with running(cluster):
-                made = judged(folder)
-                command = ("run", made.pipeline.name, "--format", "json")
-                code, out, err = run_loom(python, folder, *command, environ=cluster.credentials)
-                assert code == 0, err + cluster.troubles()
-                assert json.loads(out)["records"]["rejected"] == 1
-                assert [row["review"] for row in await made.loaded()] == ["What a kind letter!"]
+                for made in (judged(folder), judged_by_references(folder)):
+                    made.say()
+                    command = ("run", made.pipeline.name, "--format", "json")
+                    code, out, err = run_loom(python, folder, *command, environ=cluster.credentials)
+                    assert code == 0, err + cluster.troubles()
+                    assert json.loads(out)["records"]["rejected"] == 1
+                    assert [row["review"] for row in await made.loaded()] == ["What a kind letter!"]
 
 
 def test_without_the_package_the_run_is_refused_before_it_reads_anything(tmp_path, python, loom):

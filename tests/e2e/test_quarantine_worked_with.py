@@ -246,6 +246,6 @@ async def _resolved(config, run_id, number):
     async with within(20), open_views(config) as views:
         while True:
             rows = await views.quarantined(RecordFilter(run_id=run_id))
-            if sum(row["resolved"] for row in rows) >= number:
-                return {row["record_id"]: row["resolution_action"] for row in rows}
+            if sum(row.resolved for row in rows) >= number:
+                return {row.record_id: row.resolution_action for row in rows}
             await asyncio.sleep(0.05)

@@ -63,10 +63,10 @@ async def test_the_end_of_a_replay_resolves_what_it_got_through(engine, tmp_path
     await Harness(engine, tmp_path, record_ids=("0", "1", "2")).slice()
     await store.keep(engine, message(kept("1"), run_id="run_2", batch_id="b2"), NOW)
     await outgoing_of(RunEnds(engine, SystemClock()), finished(extracted=3, loaded=2, rejected=1))
-    rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"), limit=10)}
-    assert {name: row["resolved"] for name, row in rows.items()} == {"0": True, "1": False, "2": True, "3": False}
-    assert {row["resolution_action"] for row in rows.values() if row["resolved"]} == {"reprocessed"}
-    assert all((row["resolved_at"] is not None) == row["resolved"] for row in rows.values())
+    rows = {row.record_id: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"), limit=10)}
+    assert {name: row.resolved for name, row in rows.items()} == {"0": True, "1": False, "2": True, "3": False}
+    assert {row.resolution_action for row in rows.values() if row.resolved} == {"reprocessed"}
+    assert all((row.resolved_at is not None) == row.resolved for row in rows.values())
 
 
 async def test_what_is_resolved_is_not_replayed_again(engine, tmp_path):
@@ -91,7 +91,7 @@ async def test_a_replay_cut_short_and_a_run_that_is_none_resolve_nothing(engine,
     await Harness(engine, tmp_path).slice()
     assert await outgoing_of(RunEnds(engine, SystemClock()), end) == []
     [row] = await queries.listing(engine, RecordFilter(), limit=10)
-    assert not row["resolved"]
+    assert not row.resolved
 
 
 async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_them_so(engine, tmp_path):
@@ -101,7 +101,7 @@ async def test_a_replay_of_edited_records_gives_them_out_mended_and_resolves_the
     assert [record.input for record in batch[0].message.records] == [{"id": "one", "n": 7}]
     await outgoing_of(RunEnds(engine, SystemClock()), finished(extracted=1, loaded=1))
     [row] = await queries.listing(engine, RecordFilter(), limit=10)
-    assert (row["resolution_action"], row["record_data"]) == ("manual_fix", {"id": "1", "n": 1.5})
+    assert (row.resolution_action, row.record_data) == ("manual_fix", {"id": "1", "n": 1.5})
 
 
 async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
@@ -109,8 +109,8 @@ async def test_what_is_discarded_stays_readable_and_is_not_replayed(engine):
     await store.keep(engine, message(kept("0"), run_id="run_9"), NOW)
     discard = Quarantine(engine, SystemClock()).discard
     assert await outgoing_of(discard, DiscardRequest(run_id="run_1", record_ids=("0", "1"))) == []
-    rows = {row["record_id"]: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"))}
-    assert {name: row["resolution_action"] for name, row in rows.items()} == {
+    rows = {row.record_id: row for row in await queries.listing(engine, RecordFilter(run_id="run_1"))}
+    assert {name: row.resolution_action for name, row in rows.items()} == {
         "0": "discarded",
         "1": "discarded",
         "2": None,

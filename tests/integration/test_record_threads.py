@@ -46,7 +46,7 @@ async def run_is(engine, run_id, status, reason=None):
 async def ends(engine):
     """Return how each copy of each record was resolved: `{(run, record): action}`."""
     rows = await queries.listing(engine, RecordFilter(), None)
-    return {(row["run_id"], row["record_id"]): row["resolution_action"] for row in rows}
+    return {(row.run_id, row.record_id): row.resolution_action for row in rows}
 
 
 async def test_what_a_replay_of_a_replay_loads_is_resolved_in_every_copy_and_not_taken_again(engine):

@@ -35,4 +35,4 @@ def message(
 
 async def listed_ids(engine: AsyncEngine, limit: int = 100, **chosen: Any) -> list[str]:
     """Read the ids of the records that a filter chooses, the newest first."""
-    return [row["record_id"] for row in await queries.listing(engine, RecordFilter(**chosen), limit)]
+    return [row.record_id for row in await queries.listing(engine, RecordFilter(**chosen), limit)]

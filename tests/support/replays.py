@@ -106,4 +106,4 @@ async def taken(
     of those that it gets."""
     replay = ReplayOf(run_id=of, origin=origin, edits=edits or {}, record_ids=named)
     page = await claims.page(engine, replay, run_id, None, 100)
-    return [row["record_id"] for row in page.rows]
+    return [each.record_id for each in page.records]

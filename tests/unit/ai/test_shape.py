@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 
 from loom_ai.answers.shape import Shape
+from loom_common.domain.json_values import schema_check
+from loom_common.domain.json_values.schema_check import CHECK_SECONDS, SchemaCheck
+from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 SHAPE = Shape({"mood": {"enum": ["good", "bad"]}, "author": {"name": "string"}, "note": "string?"})
@@ -28,3 +31,30 @@ def test_a_misfit_names_the_field(value, words):
     with pytest.raises(RecordError, match="declared shape") as caught:
         SHAPE.check(value)
     assert (caught.value.code, caught.value.details["output"]) == ("invalid_output", value)
+
+
+def test_each_check_has_a_limit_of_time_of_its_own_that_reaches_every_part_of_the_schema(monkeypatch):
+    shape = Shape(
+        {"$defs": {"name": {"type": "string"}}, "type": "object", "properties": {"a": {"$ref": "#/$defs/name"}}}
+    )
+    assert shape.misfit({"a": 3}) == "a: 3 is not of type 'string'"
+    times = iter([0.0, *[1.0] * 3, *[CHECK_SECONDS + 1] * 100])
+    with monkeypatch.context() as patched:
+        patched.setattr(schema_check.time, "monotonic", lambda: next(times))
+        with pytest.raises(RecordError, match="took longer than 2 s") as caught:
+            shape.misfit({"a": 3})
+    assert caught.value.code == TIMEOUT
+    assert shape.misfit({"a": "x"}) is None
+
+
+def test_a_check_that_is_begun_within_another_does_not_lengthen_it():
+    outer = SchemaCheck({"type": "array", "items": {"type": "string"}}).misfits([1, 2])
+    assert "1 is not" in next(outer).message
+    assert list(SchemaCheck({"type": "string"}).misfits("x")) == []
+    assert "2 is not" in next(outer).message
+
+
+def test_a_format_is_a_comment_and_a_schema_that_refers_to_itself_ends():
+    assert list(SchemaCheck({"type": "string", "format": "email"}).misfits("no address")) == []
+    with pytest.raises(RecordError, match="refers to itself"):
+        list(SchemaCheck({"allOf": [{"$ref": "#"}]}).misfits({}))

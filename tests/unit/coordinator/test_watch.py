@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -129,3 +130,23 @@ def test_an_alert_that_cannot_be_sent_is_tried_again_and_then_given_up_with_its_
     assert webhook.outcome("HTTP 500", 1, now)["notification_due"] > now
     given_up = webhook.outcome("HTTP 500", webhook.ATTEMPTS, now)
     assert given_up == {"notification_due": None, "notification_error": "HTTP 500"}
+
+
+def test_an_alert_is_worded_for_its_receiver():
+    at = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    due = webhook.DueAlert(
+        1, "p", "run_1", "latency_sla", "p95", "warning", "too slow", 1.0, 2.0, None, at, None, "https://h/x", 0
+    )
+    assert webhook.body(due) == {
+        "pipeline": "p",
+        "run_id": "run_1",
+        "type": "latency_sla",
+        "subject": "p95",
+        "severity": "warning",
+        "message": "too slow",
+        "threshold": 1.0,
+        "actual": 2.0,
+        "details": {},
+        "triggered_at": "2026-01-02T00:00:00+00:00",
+    }
+    assert webhook.body(replace(due, notification_channel="slack")) == {"text": "Loom: p (run_1): too slow"}

@@ -1,5 +1,7 @@
 """A second way in passes the same checks: what a replay gives out is checked as what a source gives."""
 
+from dataclasses import replace
+
 import pytest
 
 from loom_common.domain.definition.reader import parse
@@ -7,6 +9,7 @@ from loom_common.domain.run.replaying import Changes, changed
 from loom_common.errors import InvalidDefinition
 from loom_common.worker.slices import SliceRecord
 from loom_quarantine.replays.checks import asks_the_source, checked, without_doubles
+from loom_quarantine.replays.claims import KeptInput
 
 PIPELINE = parse(
     {
@@ -19,10 +22,7 @@ PIPELINE = parse(
 
 
 def row(data, code="gate", stage="extract", record_id="x@line 2", details=None):
-    return {
-        "record_id": record_id, "record_data": data, "failure_stage": stage, "code": code,
-        "failure_reason": "as it was said", "error_details": details,
-    }  # fmt: skip
+    return KeptInput(1, record_id, data, stage, "as it was said", code, details)
 
 
 UNDECODED = row({"id": "1", "text": "caf\\xe9"}, "encoding", details={"mend": ["text"]})
@@ -79,7 +79,7 @@ def test_records_kept_before_sources_said_what_to_edit_are_looked_at(data, code,
 def test_what_is_not_edited_is_kept_back_as_before():
     assert str(checked(UNDECODED, {}, PIPELINE).error) == "as it was said"
     again = checked(UNDECODED, {"id": "2"}, PIPELINE)
-    twice = {**UNDECODED, "failure_reason": str(again.error), "error_details": again.error.details}
+    twice = replace(UNDECODED, failure_reason=str(again.error), error_details=again.error.details)
     assert str(checked(twice, {"id": "3"}, PIPELINE).error).count("Before it may go on") == 1
     assert checked(row({"id": "1", "text": "a"}, stage="evaluate"), {}, PIPELINE).error is None
 

@@ -148,4 +148,5 @@ class Loom:
         """Return what `loom quarantine list --format json` prints. `more` are the other fields of `RecordFilter`:
         `stage`, `reason`, `evaluator`, `min_score`, `max_score`, `unresolved`, `record_ids`."""
         async with open_views(self._config) as views:
-            return await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)
+            found = await views.quarantined(RecordFilter(pipeline_name, run_id, **more), limit)
+        return [each.as_json() for each in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -109,7 +109,9 @@ class Views:
         """Tell which of the records chosen a replay would take up, and why it would not take the others."""
         return await queries.standing(self._engine, chosen)
 
-    async def quarantined(self, chosen: RecordFilter | None = None, limit: int | None = 50) -> list[dict[str, Any]]:
+    async def quarantined(
+        self, chosen: RecordFilter | None = None, limit: int | None = 50
+    ) -> list[queries.ListedRecord]:
         """Return records that did not get through, newest first, with stage, reason, data and scores."""
         return await queries.listing(self._engine, chosen or RecordFilter(), limit)
 
@@ -119,16 +121,15 @@ class Views:
 
     async def quarantined_ids(self, chosen: RecordFilter) -> tuple[str, ...]:
         """Return the ids of all records chosen."""
-        rows = await queries.listing(self._engine, chosen, None, columns=("record_id",))
-        return tuple(row["record_id"] for row in rows)
+        return await queries.ids(self._engine, chosen)
 
-    async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[dict[str, Any]]:
+    async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[queries.WholeRecord]:
         """Yield every column of every record chosen, newest first, a page at a time."""
         before = None
-        while page := await queries.listing(self._engine, chosen, _PAGE, columns=queries.WHOLE, before=before):
+        while page := await queries.whole(self._engine, chosen, _PAGE, before):
             for row in page:
                 yield row
-            before = page[-1]["id"]
+            before = page[-1].id
 
     async def quarantine_stats(self, chosen: RecordFilter) -> list[queries.CauseCount]:
         """Count how many records did not get through for what, and what became of them."""

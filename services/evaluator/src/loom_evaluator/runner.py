@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import cast
 
 from loom_ai.http.endpoints import calls_at_once, endpoint_of
 from loom_ai.journal.models import JournalledModels, Reuse
@@ -40,13 +38,10 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class _Evaluator:
-    settings: EvaluatorConfig
-    rule: Rule | AsyncRule | None
-    """None for those that ask a model: `ModelEvaluations` has their rules."""
+    """Holds an evaluator that asks no model; `ModelEvaluations` has those that do."""
 
-    @property
-    def waits(self) -> bool:
-        return inspect.iscoroutinefunction(self.rule)
+    settings: EvaluatorConfig
+    rule: Rule | AsyncRule
 
     @property
     def is_foreign(self) -> bool:
@@ -98,10 +93,15 @@ class EvaluatorRunner:
             for each in config.evaluators
             if isinstance(each, ModelJudged)
         }
-        self._evaluators = [
-            _Evaluator(settings, None if settings.name in judges else rule_of(settings, folder))
-            for settings in config.evaluators
-        ]
+        self._settings = config.evaluators
+        scoring = [_Evaluator(each, rule_of(each, folder)) for each in config.evaluators if each.name not in judges]
+        self._apart = [each for each in scoring if each.is_foreign or isinstance(each.rule, AsyncRule)]
+        """Those that may take their time: each goes through the records of a batch by itself."""
+        self._quick = {
+            each.settings.name: each.rule
+            for each in scoring
+            if not each.is_foreign and not isinstance(each.rule, AsyncRule)
+        }
         self._model_evaluations = None
         if judges and models is not None:
             may = Reuse(enabled=reuse and config.cache.enabled, max_age=config.cache.max_age)
@@ -110,7 +110,7 @@ class EvaluatorRunner:
             )
         self._gate: Gate = gate_of(config.quality_gate, folder)
         self._gate_name = config.quality_gate.type
-        foreign = any(each.is_foreign for each in self._evaluators) or self._gate_name not in (*BUILTIN, "weighted")
+        foreign = any(each.is_foreign for each in scoring) or self._gate_name not in (*BUILTIN, "weighted")
         self.risk = USER_CODE if foreign else MODEL_CALLS if judges else None
         """The risk of its code for the process it runs in; None for none."""
 
@@ -132,18 +132,18 @@ class EvaluatorRunner:
         self, run_id: str, records: Sequence[TransformedRecord], context: Context, again: int
     ) -> list[RecordResult]:
         progress = context.progress
-        apart = [each for each in self._evaluators if each.waits or each.is_foreign]
         asked = 0 if self._model_evaluations is None else len(self._model_evaluations.rules)
         at_once = None if self._model_evaluations is None else self._model_evaluations.at_once
-        progress.begin(len(records) * (len(apart) + asked + 1), answers=len(records) * asked, at_once=at_once)
-        columns = await asyncio.gather(*(self._column(each, records, progress) for each in apart))
+        progress.begin(len(records) * (len(self._apart) + asked + 1), answers=len(records) * asked, at_once=at_once)
+        columns = await asyncio.gather(*(self._column(each, records, progress) for each in self._apart))
         heard: Sequence[dict[str, Answer]] = [{} for _ in records]
         if self._model_evaluations is not None:
             heard = await self._model_evaluations.about(run_id, records, context, again)
         rows = [
             _Row(
                 record,
-                {each.settings.name: column[place] for each, column in zip(apart, columns, strict=True)} | heard[place],
+                {each.settings.name: column[place] for each, column in zip(self._apart, columns, strict=True)}
+                | heard[place],
             )
             for place, record in enumerate(records)
         ]
@@ -160,9 +160,9 @@ class EvaluatorRunner:
     ) -> list[Answer]:
         """Return what an evaluator that may take its time says of each record."""
         seconds = min(self._seconds, evaluator.seconds)
-        if evaluator.waits:
-            return await _awaited(cast("AsyncRule", evaluator.rule), records, seconds, self._loop)
-        rule = cast("Rule", evaluator.rule)
+        rule = evaluator.rule
+        if isinstance(rule, AsyncRule):
+            return await _awaited(rule, records, seconds, self._loop)
 
         def one(record: TransformedRecord) -> Answer:
             answer = _answer(rule, record)
@@ -172,10 +172,7 @@ class EvaluatorRunner:
         return await self._threads.each(records, one, seconds, late=lambda _: _too_late(seconds))
 
     def _judged(self, row: _Row) -> RecordResult:
-        answers = [
-            row.given.get(each.settings.name) or _answer(cast("Rule", each.rule), row.record)
-            for each in self._evaluators
-        ]
+        answers = [row.given.get(each.name) or _answer(self._quick[each.name], row.record) for each in self._settings]
         return self._result(row, answers)
 
     def _late(self, row: _Row) -> RecordResult:
@@ -186,15 +183,13 @@ class EvaluatorRunner:
         scores: list[Score] = []
         evaluations: list[Evaluation] = []
         failure: RecordError | None = None
-        for evaluator, answer in zip(self._evaluators, answers, strict=True):
-            score = _score(evaluator.settings, answer.opinion)
-            evaluations.append(evaluation_of(row.record.id, evaluator.settings.name, answer, score))
+        for settings, answer in zip(self._settings, answers, strict=True):
+            score = _score(settings, answer.opinion)
+            evaluations.append(evaluation_of(row.record.id, settings.name, answer, score))
             if score is not None:
                 scores.append(score)
             elif isinstance(error := answer.opinion, RecordError) and failure is None:
-                failure = RecordError(
-                    f"Evaluator {evaluator.settings.name}: {error}", code=error.code, details=error.details
-                )
+                failure = RecordError(f"Evaluator {settings.name}: {error}", code=error.code, details=error.details)
         outcome = failure or self._decide(scores)
         return RecordResult(row.record, tuple(scores), tuple(evaluations), outcome)
 

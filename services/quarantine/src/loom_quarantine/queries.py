@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,24 +18,6 @@ from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among
 from loom_quarantine.db.tables import quarantined_records as table
 from loom_quarantine.db.threads import holder
-
-LISTED = (
-    "id",
-    "run_id",
-    "record_id",
-    "record_data",
-    "failure_stage",
-    "failure_reason",
-    "error_details",
-    "evaluation_scores",
-    "quarantined_at",
-    "resolved",
-    "resolved_at",
-    "resolution_action",
-)
-"""Holds the columns of `listing` and their order, unless others are asked for."""
-WHOLE = (*LISTED, "pipeline_name", "batch_id", "outcome", "code", "output", "attempts", "replay_run_id")
-"""Every column that describes the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +72,50 @@ class RecordFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedRecord(Shown):
+    """Holds a record as it is listed: the row of one time that it was kept back, as JSON values."""
+
+    id: int
+    """Rises with every record that is kept back."""
+    run_id: str
+    record_id: str
+    record_data: dict[str, Any]
+    """The record as its source gave it."""
+    failure_stage: str
+    failure_reason: str
+    error_details: dict[str, Any] | None
+    evaluation_scores: dict[str, float] | None
+    """The scores by the name of their evaluator."""
+    quarantined_at: str
+    """ISO 8601, UTC."""
+    resolved: bool
+    resolved_at: str | None
+    """ISO 8601, UTC."""
+    resolution_action: str | None
+    """`reprocessed`, `manual_fix` or `discarded`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRecord(ListedRecord):
+    """Holds a record with every column that describes it, as it is exported."""
+
+    pipeline_name: str
+    batch_id: str | None
+    outcome: str
+    """`quarantined`, `rejected` or `skipped`."""
+    code: str
+    output: Any
+    """The output that the transform made of it, as JSON; None where it came to none."""
+    attempts: int | None
+    """The number of times that its stage tried."""
+    replay_run_id: str | None
+    """The run that took it up last."""
+
+
+Row = TypeVar("Row", bound=ListedRecord)
+
+
+@dataclass(frozen=True, slots=True)
 class KeptRow(Shown):
     """Describes one time that a record was kept back: its row in `quarantined_records`."""
 
@@ -140,26 +165,37 @@ class CauseCount(Shown):
     """Says when the last of them was kept back: ISO 8601, UTC."""
 
 
-async def listing(
-    engine: AsyncEngine,
-    chosen: RecordFilter,
-    limit: int | None = 100,
-    *,
-    columns: Sequence[str] = LISTED,
-    before: int | None = None,
-) -> list[dict[str, Any]]:
-    """Return the newest `limit` records, or all, as JSON values (times in ISO 8601, UTC).
+async def listing(engine: AsyncEngine, chosen: RecordFilter, limit: int | None = 100) -> list[ListedRecord]:
+    """Return the newest `limit` records, or all."""
+    return await _rows(engine, chosen, limit, ListedRecord)
+
+
+async def whole(engine: AsyncEngine, chosen: RecordFilter, limit: int, before: int | None = None) -> list[WholeRecord]:
+    """Return the newest `limit` records with all that is kept of them.
 
     `before` is the `id` of the last row of an earlier listing, which is continued."""
+    return await _rows(engine, chosen, limit, WholeRecord, before)
+
+
+async def ids(engine: AsyncEngine, chosen: RecordFilter) -> tuple[str, ...]:
+    """Return the ids of all records that match, the newest first."""
+    async with transaction(engine) as connection:
+        query = select(table.c.record_id).where(*chosen.conditions(connection.dialect)).order_by(table.c.id.desc())
+        return tuple((await connection.execute(query)).scalars())
+
+
+async def _rows(
+    engine: AsyncEngine, chosen: RecordFilter, limit: int | None, kind: type[Row], before: int | None = None
+) -> list[Row]:
     async with transaction(engine) as connection:
         query = (
-            select(*(table.c[name] for name in columns))
+            select(*(table.c[field.name] for field in dataclasses.fields(kind)))
             .where(*chosen.conditions(connection.dialect), *([] if before is None else [table.c.id < before]))
             .order_by(table.c.id.desc())
             .limit(limit)
         )
         found = (await connection.execute(query)).mappings().all()
-    return [{name: as_json(value) for name, value in row.items()} for row in found]
+    return [kind(**{name: as_json(value) for name, value in row.items()}) for row in found]
 
 
 async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from jsonschema.exceptions import best_match
 
 from loom_common.domain.definition.output import json_schema
-from loom_common.domain.json_values.schema_check import limited, validator_of
+from loom_common.domain.json_values.schema_check import SchemaCheck
 from loom_common.domain.json_values.whole_numbers import whole_numbers
 from loom_common.errors import RecordError
 
@@ -20,16 +21,16 @@ class Shape:
         """`spec` is the short form of the pipeline file or a JSON Schema. Raises `ValueError` where it is neither."""
         self.schema = json_schema(spec)
         self._whole = whole_numbers(self.schema)
-        self._validator = validator_of(self.schema)
+        self._check = SchemaCheck(self.schema)
 
     def misfit(self, value: Any) -> str | None:
         """Return what is wrong with `value`, naming the field; None where it is valid.
 
         Raises `RecordError` where the check takes longer than its time limit."""
-        with limited():
-            if self._validator.is_valid(value):
-                return None
-            error = best_match(self._validator.iter_errors(value))
+        misfits = self._check.misfits(value)
+        if (first := next(misfits, None)) is None:
+            return None
+        error = best_match(chain((first,), misfits))
         if error is None:
             return None
         field = error.json_path.removeprefix("$").removeprefix(".")

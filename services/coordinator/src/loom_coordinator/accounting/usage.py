@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.v1 import StageCalls
@@ -76,40 +76,35 @@ async def _day(unit: UnitOfWork, pipeline: str, day: dt.date) -> dict[str, Any]:
             )
         )
     ).one()
-    spent = (
-        (
-            await unit.connection.execute(
-                select(*_KIND, *_SUMS)
-                .join(pipeline_runs, runs.run_id == run_calls.c.run_id)
-                .where(runs.pipeline_name == pipeline, run_calls.c.date == day)
-                .group_by(*_KIND)
-            )
-        )
-        .mappings()
-        .all()
+    spent = await unit.connection.execute(
+        select(*_KIND, *_SUMS)
+        .join(pipeline_runs, runs.run_id == run_calls.c.run_id)
+        .where(runs.pipeline_name == pipeline, run_calls.c.date == day)
+        .group_by(*_KIND)
     )
-    return {"pipeline_name": pipeline, "date": day, "updated_at": unit.now, **_figures(ended[0], ended[1], spent)}
+    calls = [StageCalls(**row) for row in spent.mappings()]
+    return {"pipeline_name": pipeline, "date": day, "updated_at": unit.now, **_figures(ended[0], ended[1], calls)}
 
 
-def _figures(count: int, records: int, spent: Sequence[RowMapping]) -> dict[str, Any]:
-    total = math.fsum(row["cost"] for row in spent)
+def _figures(count: int, records: int, spent: Sequence[StageCalls]) -> dict[str, Any]:
+    total = math.fsum(each.cost for each in spent)
     return {
         "total_runs": count,
         "total_records_processed": int(records),
         "total_cost": total,
-        "cost_by_stage": _by(spent, "stage"),
-        "cost_by_model": _by(spent, "model"),
-        "cost_by_purpose": _by(spent, "purpose"),
-        "calls": int(sum(row["made"] for row in spent)),
-        "tokens_in": int(sum(row["tokens_in"] for row in spent)),
-        "tokens_out": int(sum(row["tokens_out"] for row in spent)),
+        "cost_by_stage": _cost_by((each.stage, each.cost) for each in spent),
+        "cost_by_model": _cost_by((each.model, each.cost) for each in spent),
+        "cost_by_purpose": _cost_by((each.purpose, each.cost) for each in spent),
+        "calls": sum(each.made for each in spent),
+        "tokens_in": sum(each.tokens_in for each in spent),
+        "tokens_out": sum(each.tokens_out for each in spent),
         "avg_cost_per_run": total / count if count else None,
         "avg_cost_per_record": total / records if records else None,
     }
 
 
-def _by(spent: Iterable[RowMapping], what: str) -> dict[str, float]:
+def _cost_by(spent: Iterable[tuple[str, float]]) -> dict[str, float]:
     costs: dict[str, float] = {}
-    for row in spent:
-        costs[row[what]] = costs.get(row[what], 0.0) + row["cost"]
+    for name, cost in spent:
+        costs[name] = costs.get(name, 0.0) + cost
     return costs

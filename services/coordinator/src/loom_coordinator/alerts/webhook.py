@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import select, update
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import DependencyUnavailable, LoomError
@@ -26,6 +27,30 @@ LOOK_SECONDS = 1.0
 SEND_SECONDS = 5.0
 ATTEMPTS = 5
 _AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DueAlert:
+    """Holds an alert that is to be sent, by the columns of `monitoring_alerts`."""
+
+    id: int
+    pipeline_name: str
+    run_id: str
+    alert_type: str
+    subject: str
+    severity: str
+    message: str
+    threshold_value: float | None
+    actual_value: float | None
+    details: Mapping[str, Any] | None
+    triggered_at: dt.datetime
+    notification_channel: str | None
+    notification_url: str
+    notification_attempts: int
+    """The number of times that it was sent before."""
+
+
+_DUE = tuple(monitoring_alerts.c[field.name] for field in fields(DueAlert))
 
 
 class WebhookSender:
@@ -47,42 +72,37 @@ class WebhookSender:
             due = await self._take()
             if due:
                 async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SEND_SECONDS)) as session:
-                    await asyncio.gather(*(self._send(session, row) for row in due))
+                    await asyncio.gather(*(self._send(session, alert) for alert in due))
         except DependencyUnavailable as error:
             log.warning("alerts wait", error=str(error))
 
-    async def _take(self) -> list[RowMapping]:
+    async def _take(self) -> list[DueAlert]:
         """Take alerts to be sent now. Should this process die, they are due again."""
         async with self._outbox.unit() as unit:
-            rows = (
-                (
-                    await unit.connection.execute(
-                        select(monitoring_alerts)
-                        .where(monitoring_alerts.c.notification_due <= unit.now)
-                        .order_by(monitoring_alerts.c.id)
-                        .limit(_AT_ONCE)
-                        .with_for_update(skip_locked=True)
-                    )
-                )
-                .mappings()
-                .all()
+            found = await unit.connection.execute(
+                select(*_DUE)
+                .where(monitoring_alerts.c.notification_due <= unit.now)
+                .order_by(monitoring_alerts.c.id)
+                .limit(_AT_ONCE)
+                .with_for_update(skip_locked=True)
             )
-            if rows:
+            due = [DueAlert(*row) for row in found]
+            if due:
                 await unit.connection.execute(
                     update(monitoring_alerts)
-                    .where(monitoring_alerts.c.id.in_([row["id"] for row in rows]))
+                    .where(monitoring_alerts.c.id.in_([each.id for each in due]))
                     .values(
                         notification_due=unit.now + dt.timedelta(seconds=4 * SEND_SECONDS),
                         notification_attempts=monitoring_alerts.c.notification_attempts + 1,
                     )
                 )
-        return list(rows)
+        return due
 
-    async def _send(self, session: aiohttp.ClientSession, row: RowMapping) -> None:
+    async def _send(self, session: aiohttp.ClientSession, alert: DueAlert) -> None:
         trouble = None
         try:
-            url = self._credentials.expand(row["notification_url"], in_url=True)
-            async with session.post(url, json=body(row)) as response:
+            url = self._credentials.expand(alert.notification_url, in_url=True)
+            async with session.post(url, json=body(alert)) as response:
                 if response.status >= 300:
                     trouble = f"{_place(url)} answered HTTP {response.status}"
         except LoomError as error:
@@ -90,12 +110,12 @@ class WebhookSender:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             trouble = f"{_place(url)} cannot be reached ({type(error).__name__})"
         if trouble:
-            log.warning("alert not sent", run_id=row["run_id"], error=trouble, reported=True)
-        attempt = row["notification_attempts"] + 1
+            log.warning("alert not sent", run_id=alert.run_id, error=trouble, reported=True)
+        attempt = alert.notification_attempts + 1
         async with self._outbox.unit() as unit:
             await unit.connection.execute(
                 update(monitoring_alerts)
-                .where(monitoring_alerts.c.id == row["id"])
+                .where(monitoring_alerts.c.id == alert.id)
                 .values(**outcome(trouble, attempt, unit.now))
             )
 
@@ -108,22 +128,22 @@ def outcome(trouble: str | None, attempt: int, now: dt.datetime) -> dict[str, An
     return {"notification_due": again, "notification_error": trouble}
 
 
-def body(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
+def body(alert: DueAlert) -> dict[str, Any]:
     """Return the alert as its receiver takes it. Pure."""
-    text = f"Loom: {row['pipeline_name']} ({row['run_id']}): {row['message']}"
-    if row["notification_channel"] == "slack":
+    text = f"Loom: {alert.pipeline_name} ({alert.run_id}): {alert.message}"
+    if alert.notification_channel == "slack":
         return {"text": text}
     return {
-        "pipeline": row["pipeline_name"],
-        "run_id": row["run_id"],
-        "type": row["alert_type"],
-        "subject": row["subject"],
-        "severity": row["severity"],
-        "message": row["message"],
-        "threshold": row["threshold_value"],
-        "actual": row["actual_value"],
-        "details": row["details"] or {},
-        "triggered_at": row["triggered_at"].isoformat(),
+        "pipeline": alert.pipeline_name,
+        "run_id": alert.run_id,
+        "type": alert.alert_type,
+        "subject": alert.subject,
+        "severity": alert.severity,
+        "message": alert.message,
+        "threshold": alert.threshold_value,
+        "actual": alert.actual_value,
+        "details": alert.details or {},
+        "triggered_at": alert.triggered_at.isoformat(),
     }
 
 

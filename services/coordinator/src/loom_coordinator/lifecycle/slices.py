@@ -5,9 +5,10 @@ The cursor in `partitions` is the checkpoint of the extraction; no extractor hol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, false, func, select, true, update
+from sqlalchemy import false, func, select, true, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -26,6 +27,20 @@ ISSUED = "issued"
 EXTRACTED = "extracted"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPartition:
+    """Holds a partition of which there is more to extract."""
+
+    partition: int
+    next_slice: int
+    cursor: Any
+    """The place where its next slice begins, as its source wrote it."""
+    remaining: int | None
+    """The number of records that are still wanted; None for all."""
+    asked: int | None
+    """The batches of the slice that is not answered yet; None where there is none."""
+
+
 async def open_partition(unit: UnitOfWork, run_id: str, partition: int, limit: int | None) -> None:
     """Begin a partition at its start. `limit` is how many records of it are wanted; None for all."""
     await unit.connection.execute(
@@ -40,10 +55,10 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
     answer tells where the next one begins. Returns whether there is anything left to extract."""
     run_id = run.run_id
     places = await _open_places(unit, run_id)
-    waiting = [row for row in places if row["asked"] is None]
+    waiting = [place for place in places if place.asked is None]
     if not waiting:
         return bool(places)
-    outstanding = sum(row["asked"] or 0 for row in places)
+    outstanding = sum(place.asked or 0 for place in places)
     in_flight = await underway(unit, run_id)
     credit_window = (await run_windows.shared(unit))[run_id]
     age = (unit.now - run.started_at).total_seconds()
@@ -79,26 +94,26 @@ async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
     return not await _open_places(unit, run_id)
 
 
-async def _open_places(unit: UnitOfWork, run_id: str) -> Sequence[RowMapping]:
-    """Return partitions that are not sealed, or of which a slice is `asked` (so many batches) and not answered yet."""
+async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
+    """Return the partitions that are not sealed, or of which a slice is asked and not answered yet."""
+    place = (partitions.c.partition, partitions.c.next_slice, partitions.c.cursor, partitions.c.remaining)
     unanswered = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
     statement = (
-        select(partitions, slices.c.max_batches.label("asked"))
+        select(*place, slices.c.max_batches.label("asked"))
         .outerjoin(slices, unanswered & (slices.c.state == ISSUED))
         .where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None))
     )
-    return (await unit.connection.execute(statement)).mappings().all()
+    return [OpenPartition(*row) for row in await unit.connection.execute(statement)]
 
 
-async def _issue(unit: UnitOfWork, run: Run, partition: RowMapping, max_batches: int) -> None:
-    number, limit = partition["next_slice"], partition["remaining"]
+async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int) -> None:
     await unit.connection.execute(
         slices.insert().values(
             run_id=run.run_id,
-            partition=partition["partition"],
-            slice=number,
-            cursor=partition["cursor"],
-            record_limit=limit,
+            partition=place.partition,
+            slice=place.next_slice,
+            cursor=place.cursor,
+            record_limit=place.remaining,
             max_batches=max_batches,
             state=ISSUED,
             issued_at=unit.now,
@@ -106,11 +121,11 @@ async def _issue(unit: UnitOfWork, run: Run, partition: RowMapping, max_batches:
     )
     await unit.connection.execute(
         update(partitions)
-        .where(partitions.c.run_id == run.run_id, partitions.c.partition == partition["partition"])
-        .values(next_slice=number + 1)
+        .where(partitions.c.run_id == run.run_id, partitions.c.partition == place.partition)
+        .values(next_slice=place.next_slice + 1)
     )
     budget = await budget_of(unit, run)
-    _ask(unit, run, partition["partition"], number, partition["cursor"], limit, max_batches, budget=budget)
+    _ask(unit, run, place.partition, place.next_slice, place.cursor, place.remaining, max_batches, budget=budget)
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
@@ -183,18 +198,18 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
     positions: dict[tuple[int, int], list[int]] = {}
     for partition, number, position in unfinished:
         positions.setdefault((partition, number), []).append(position)
+    of_slice = (slices.c.state, slices.c.partition, slices.c.slice)
+    asked_for = (slices.c.cursor, slices.c.record_limit, slices.c.max_batches)
     rows = await unit.connection.execute(
-        select(slices).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
+        select(*of_slice, *asked_for).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
     )
     asked = 0
     budget = await budget_of(unit, run)
-    for row in rows.mappings().all():
-        place = (row["partition"], row["slice"])
-        if row["state"] == ISSUED:
-            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], budget=budget)
-        elif place in positions:
-            wanted = sorted(positions[place])
-            _ask(unit, run, *place, row["cursor"], row["record_limit"], row["max_batches"], wanted, budget=budget)
+    for state, partition, number, cursor, limit, max_batches in rows:
+        if state == ISSUED:
+            _ask(unit, run, partition, number, cursor, limit, max_batches, budget=budget)
+        elif (wanted := positions.get((partition, number))) is not None:
+            _ask(unit, run, partition, number, cursor, limit, max_batches, sorted(wanted), budget=budget)
         else:
             continue
         asked += 1

@@ -7,7 +7,7 @@ from referencing.exceptions import Unresolvable
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
-from loom_common.domain.json_values.schema_check import limited, validator_of
+from loom_common.domain.json_values.schema_check import SchemaCheck
 from loom_common.errors import PermanentError
 from loom_evaluator.evaluators.fields import output_value
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
@@ -21,13 +21,12 @@ def json_schema(settings: config.JsonSchema) -> Rule:
         jsonschema.Draft202012Validator.check_schema(settings.json_schema)
     except jsonschema.SchemaError as error:
         raise PermanentError(f"Evaluator {settings.name}: `schema` is no JSON Schema: {error.message}.") from error
-    validator = validator_of(settings.json_schema)
+    check = SchemaCheck(settings.json_schema)
 
     def rule(record: TransformedRecord) -> Opinion:
         value = record.result if settings.field is None else output_value(record, settings.field)
         try:
-            with limited():
-                misfit = next(validator.iter_errors(value), None)
+            misfit = next(check.misfits(value), None)
         except Unresolvable as error:
             raise cannot_score(f"the schema refers to what it does not hold: {error}") from error
         if misfit is None:

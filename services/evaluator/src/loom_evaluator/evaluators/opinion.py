@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -28,10 +29,20 @@ YES = Opinion(1.0)
 
 Rule: TypeAlias = "Callable[[TransformedRecord], Opinion]"
 """Scores one record. Raises `RecordError` where it cannot: that never counts as a pass."""
-AsyncRule: TypeAlias = "Callable[[TransformedRecord], Awaitable[Opinion]]"
-"""Is the same, for rules that wait for something."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncRule:
+    """Scores one record, and waits for something to do so. It is a class, so that the two can be told apart."""
+
+    score: Callable[[TransformedRecord], Awaitable[Opinion]]
+
+    def __call__(self, record: TransformedRecord) -> Awaitable[Opinion]:
+        return self.score(record)
+
+
 ModelRule: TypeAlias = "Callable[[TransformedRecord, EvaluationCall], Awaitable[Opinion]]"
-"""Is the same, for rules that ask a model. Raises `TransientError` too, where the model is away."""
+"""Scores one record by asking a model. Raises `TransientError` too, where the model is away."""
 
 
 def no(explanation: str) -> Opinion:

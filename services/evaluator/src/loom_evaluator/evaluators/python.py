@@ -63,7 +63,7 @@ def _asynchronous(function: Callable[..., Any]) -> AsyncRule:
         except BaseException as error:  # the function may raise anything
             raise _raised(error) from error
 
-    return rule
+    return AsyncRule(rule)
 
 
 def _raised(error: BaseException) -> RecordError:

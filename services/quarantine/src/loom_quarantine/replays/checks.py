@@ -15,27 +15,28 @@ from loom_common.domain.run.replaying import edited
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.worker.slices import SliceRecord
+from loom_quarantine.replays.claims import KeptInput
 
 _SAID = "said"
 """The detail that holds the error's original message, before the fields to edit were added to it."""
 
 
-def checked(row: Mapping[str, Any], edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
-    """Return the record of a row of `quarantined_records` with the edits applied, or with the error that quarantines it
+def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> SliceRecord:
+    """Return the record with the edits applied, or with the error that quarantines it
     again."""
-    data = edited(row["record_data"], edits)
-    if row["failure_stage"] != Stage.EXTRACT:
-        return SliceRecord(row["record_id"], data, _trouble(data, row["record_id"], pipeline) if edits else None)
-    details = row["error_details"] or {}
-    said = details.get(_SAID, row["failure_reason"])
-    fields = to_mend(row["record_data"], row["code"], details)
+    data = edited(kept.record_data, edits)
+    if kept.failure_stage != Stage.EXTRACT:
+        return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline) if edits else None)
+    details = kept.error_details or {}
+    said = details.get(_SAID, kept.failure_reason)
+    fields = to_mend(kept.record_data, kept.code, details)
     left = [name for name in fields if name not in edits]
     if left or not edits:
         reason = f"{said} {words(left)}" if left and edits else said
-        error = RecordError(reason, code=row["code"], details={**details, _SAID: said})
-        return SliceRecord(row["record_id"], data, error)
+        error = RecordError(reason, code=kept.code, details={**details, _SAID: said})
+        return SliceRecord(kept.record_id, data, error)
     data = mended(data, edits, fields)
-    return SliceRecord(row["record_id"], data, _trouble(data, row["record_id"], pipeline))
+    return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline))
 
 
 def _trouble(data: Mapping[str, Any], place: str, pipeline: Pipeline) -> RecordError | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.domain.run.plan import Replay
@@ -18,11 +17,27 @@ from loom_quarantine.resolution import MANUAL_FIX, REPROCESSED
 
 
 @dataclass(frozen=True, slots=True)
-class TakenPage:
-    """Holds rows of `quarantined_records` in the order of their ids, the next cursor, and whether these are the
-    last."""
+class KeptInput:
+    """Holds a record as it was kept back: what a replay reads in place of a source."""
 
-    rows: Sequence[Mapping[str, Any]]
+    id: int
+    """The id of its row in `quarantined_records`."""
+    record_id: str
+    record_data: dict[str, Any]
+    failure_stage: str
+    failure_reason: str
+    code: str
+    error_details: dict[str, Any] | None
+
+
+_COLUMNS = tuple(table.c[field.name] for field in fields(KeptInput))
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPage:
+    """Holds records in the order of their rows' ids, the next cursor, and whether these are the last."""
+
+    records: list[KeptInput]
     cursor: int | None
     end: bool
 
@@ -33,47 +48,45 @@ async def page(engine: AsyncEngine, replay: Replay, run_id: str, cursor: int | N
     They are recorded as taken by `run_id`, so that the same page can be read again, whatever happened to its records
     since. Raises `DependencyUnavailable`."""
     async with transaction(engine) as connection:
-        rows = await _taken_before(connection, run_id, cursor, limit) or await _take(
+        records = await _taken_before(connection, run_id, cursor, limit) or await _take(
             connection, replay, run_id, cursor, limit
         )
-    return TakenPage([dict(row) for row in rows], rows[-1]["id"] if rows else cursor, end=len(rows) < limit)
+    return TakenPage(records, records[-1].id if records else cursor, end=len(records) < limit)
 
 
-async def before(engine: AsyncEngine, run_id: str, cursor: int | None) -> list[dict[str, Any]]:
+async def before(engine: AsyncEngine, run_id: str, cursor: int | None) -> list[KeptInput]:
     """Return everything that the replay took before the page at `cursor`. Raises `DependencyUnavailable`."""
     if cursor is None:
         return []
     query = (
-        select(table)
+        select(*_COLUMNS)
         .join(replayed_records, replayed_records.c.source_id == table.c.id)
         .where(replayed_records.c.run_id == run_id, table.c.id <= cursor)
         .order_by(table.c.id)
     )
     async with transaction(engine) as connection:
-        return [dict(row) for row in (await connection.execute(query)).mappings()]
+        return [KeptInput(*row) for row in await connection.execute(query)]
 
 
-async def _taken_before(
-    connection: AsyncConnection, run_id: str, cursor: int | None, limit: int
-) -> Sequence[RowMapping]:
+async def _taken_before(connection: AsyncConnection, run_id: str, cursor: int | None, limit: int) -> list[KeptInput]:
     query = (
-        select(table)
+        select(*_COLUMNS)
         .join(replayed_records, replayed_records.c.source_id == table.c.id)
         .where(replayed_records.c.run_id == run_id, table.c.id > (cursor or 0))
         .order_by(table.c.id)
         .limit(limit)
     )
-    return (await connection.execute(query)).mappings().all()
+    return [KeptInput(*row) for row in await connection.execute(query)]
 
 
 async def _take(
     connection: AsyncConnection, replay: Replay, run_id: str, cursor: int | None, limit: int
-) -> Sequence[RowMapping]:
+) -> list[KeptInput]:
     origin = replay.origin or replay.run_id
     if connection.dialect.name == "postgresql":  # one replay at a time selects and takes; SQLite has one writer anyway
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"loom/{origin}", 0))))
     query = (
-        select(table)
+        select(*_COLUMNS)
         .where(
             table.c.run_id == replay.run_id,
             table.c.id > (cursor or 0),
@@ -84,23 +97,23 @@ async def _take(
         .order_by(table.c.id)
         .limit(limit)
     )
-    rows = (await connection.execute(query)).mappings().all()
-    if rows:
+    records = [KeptInput(*row) for row in await connection.execute(query)]
+    if records:
         action = await _action(connection, replay)
         entries = [
             {
                 "run_id": run_id,
-                "record_id": row["record_id"],
+                "record_id": record.record_id,
                 "origin_run_id": origin,
-                "source_id": row["id"],
+                "source_id": record.id,
                 "action": action,
             }
-            for row in rows
+            for record in records
         ]
         await connection.execute(insert(replayed_records), entries)
         taken = select(replayed_records.c.source_id).where(replayed_records.c.run_id == run_id)
         await connection.execute(update(table).where(table.c.id.in_(taken)).values(replay_run_id=run_id))
-    return rows
+    return records
 
 
 async def _action(connection: AsyncConnection, replay: Replay) -> str:

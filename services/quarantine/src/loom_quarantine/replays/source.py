@@ -29,10 +29,10 @@ class Replay:
         extract = plan.pipeline.extract
         limit = wanted(request, extract.batch_size)
         taken = await claims.page(self._engine, plan.replay, request.run_id, request.cursor, limit)
-        records = [checked(row, plan.replay.edits, plan.pipeline) for row in taken.rows]
+        records = [checked(kept, plan.replay.edits, plan.pipeline) for kept in taken.records]
         if changes_keys(plan.replay.edits, plan.pipeline):
             before = await claims.before(self._engine, request.run_id, request.cursor)
-            earlier = [checked(row, plan.replay.edits, plan.pipeline) for row in before]
+            earlier = [checked(kept, plan.replay.edits, plan.pipeline) for kept in before]
             records = without_doubles(records, earlier, extract.keys)
         return cut(
             request,

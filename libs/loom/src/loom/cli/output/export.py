@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from loom.cli.output import stdout
+from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError
 
 
-async def write(file: Path, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+async def write(file: Path, rows: AsyncIterator[Shown]) -> int:
     """Write rows as JSON Lines or CSV, as the file's name says; `-` is stdout. A file is there whole or not at all.
 
     Returns how many. Raises `ConfigurationError` for another kind of file, or one that cannot be written."""
@@ -33,23 +34,24 @@ async def write(file: Path, rows: AsyncIterator[Mapping[str, Any]]) -> int:
     return number
 
 
-async def _json_lines(stream: TextIO, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+async def _json_lines(stream: TextIO, rows: AsyncIterator[Shown]) -> int:
     number = 0
     async for row in rows:
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        stream.write(json.dumps(row.as_json(), ensure_ascii=False) + "\n")
         number += 1
     return number
 
 
-async def _csv(stream: TextIO, rows: AsyncIterator[Mapping[str, Any]]) -> int:
+async def _csv(stream: TextIO, rows: AsyncIterator[Shown]) -> int:
     """What has parts is JSON in its cell."""
     writer = None
     number = 0
     async for row in rows:
+        cells = {name: _cell(value) for name, value in row.as_json().items()}
         if writer is None:
-            writer = csv.DictWriter(stream, list(row))
+            writer = csv.DictWriter(stream, list(cells))
             writer.writeheader()
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow(cells)
         number += 1
     return number
 

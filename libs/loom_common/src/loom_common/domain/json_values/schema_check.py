@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from loom_common.domain.json_values.patterns import pattern_of
@@ -25,14 +23,36 @@ CHECK_SECONDS = 2.0
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
-_deadline: ContextVar[float] = ContextVar("deadline of the check under way", default=float("inf"))
 
-
-def validator_of(schema: Mapping[str, Any]) -> Any:
-    """Return a validator of the schema, to be used within `limited`. A `$ref` must point into the schema; nothing is
+class SchemaCheck:
+    """Checks values against a JSON Schema, which is compiled once. A `$ref` must point into the schema; nothing is
     fetched."""
-    # The `$schema` at the top was checked; inside the schema it would select one of the library's own validators.
-    return _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        # The `$schema` at the top was checked; inside the schema it would select one of the library's own validators.
+        self._validator: Any = _Validator(_without_dialect(schema), registry=EMPTY_REGISTRY)
+
+    def misfits(self, value: Any) -> Iterator[ValidationError]:
+        """Yield what is wrong with `value`, one after the other, as the check comes to it.
+
+        Raises `RecordError` where the check takes too long (code `timeout`) or the schema refers to itself without end
+        (code `invalid_output`)."""
+        limited = self._validator.evolve(format_checker=_Deadline(time.monotonic() + CHECK_SECONDS))
+        try:
+            yield from limited.iter_errors(value)
+        except RecursionError as error:
+            raise RecordError(
+                "The check against the declared shape does not end: it refers to itself", code="invalid_output"
+            ) from error
+
+
+class _Deadline(FormatChecker):
+    """Brings the time at which one check ends to each of its keywords, because the library hands a format checker on to
+    the validators of every part of a schema. It knows no format, so that none is checked."""
+
+    def __init__(self, ends: float) -> None:
+        super().__init__(formats=())
+        self.ends = ends
 
 
 def _without_dialect(schema: Any) -> Any:
@@ -41,24 +61,9 @@ def _without_dialect(schema: Any) -> Any:
     return [_without_dialect(each) for each in schema] if isinstance(schema, list) else schema
 
 
-@contextmanager
-def limited() -> Iterator[None]:
-    """Limit one validation. Raises `RecordError` where it takes too long (code `timeout`) or the schema refers to
-    itself without end (code `invalid_output`)."""
-    token = _deadline.set(time.monotonic() + CHECK_SECONDS)
-    try:
-        yield
-    except RecursionError as error:
-        raise RecordError(
-            "The check against the declared shape does not end: it refers to itself", code="invalid_output"
-        ) from error
-    finally:
-        _deadline.reset(token)
-
-
 def _timed(check: Keyword) -> Keyword:
     def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        if time.monotonic() > _deadline.get():
+        if time.monotonic() > validator.format_checker.ends:
             words = f"The check against the declared shape took longer than {CHECK_SECONDS:g} s"
             raise RecordError(words, code=TIMEOUT)
         yield from check(validator, wanted, instance, schema) or ()
