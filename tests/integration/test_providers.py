@@ -73,6 +73,15 @@ async def test_an_answer_has_the_shape_that_was_asked_for(client, server, endpoi
     assert server.calls == 1  # held to it by the provider's own means, not by words
 
 
+async def test_each_of_the_calls_that_are_in_flight_together_gets_its_own_answer(client, server, endpoint):
+    server.latency = 0.1
+    prompts = [f"q{number}" for number in range(20)]
+    calls = [call_to(endpoint, prompt, concurrency=20) for prompt in prompts]
+    answers = await asyncio.gather(*map(client.complete, calls))
+    assert server.most_at_once > 1
+    assert [each.text for each in answers] == [answer_for(None, prompt) for prompt in prompts]
+
+
 async def test_as_many_calls_are_in_flight_as_are_configured(client, server, endpoint):
     server.latency = 120.0
     calls = [call_to(endpoint, f"q{number}", concurrency=60, timeout=120.0) for number in range(80)]

@@ -8,8 +8,9 @@ import datetime as dt
 from time import perf_counter
 
 from pydantic_ai.direct import model_request
+from pydantic_ai.models import Model
 
-from loom_ai.adapted import bedrock, cohere, responses, turns
+from loom_ai.adapted import bedrock, cohere, turns
 from loom_ai.adapted.package import ensure
 from loom_ai.adapted.responses import Response
 from loom_ai.adapted.sdk_models import OpenedModel, open_model
@@ -46,17 +47,14 @@ class AdaptedModels:
         does."""
         opened = await self._open(call, base_url, secret, limits)
         response = Response()
-        token = responses.current.set(response)
         began = perf_counter()
         try:
             async with asyncio.timeout(limits.total):
-                await self._send(opened, call, form, accepted)
+                await self._send(opened.asking(response), call, form, accepted)
         except opened.expected as error:
             # The response is read below, whatever the library has made of it.
             if response.status is None:
                 raise _trouble(error, opened, endpoint, limits) from error
-        finally:
-            responses.current.reset(token)
         if response.status is None:
             raise PermanentError(f"{endpoint}: the provider's SDK asked in a way that Loom does not know.")
         wait = retry_after_of(response.headers, dt.datetime.now(dt.UTC))
@@ -64,9 +62,9 @@ class AdaptedModels:
         received = Received(response.body, call, endpoint, perf_counter() - began, wait, secrets, answered_before)
         return answer_or_raise(_READINGS[call.provider], response.status, response.headers, received)
 
-    async def _send(self, opened: OpenedModel, call: ModelCall, form: Form, accepted: AcceptedParameters) -> None:
+    async def _send(self, model: Model, call: ModelCall, form: Form, accepted: AcceptedParameters) -> None:
         await model_request(
-            opened.model,
+            model,
             turns.messages(call, form),
             model_settings=turns.settings(call, accepted),
             model_request_parameters=turns.parameters(call, form),

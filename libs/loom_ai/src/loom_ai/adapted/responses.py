@@ -6,7 +6,6 @@ Loom reads the answer as for every other provider."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,24 +22,13 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body = field(default_factory=lambda: Body(b""))
 
-    def receive(self, status: int, headers: Mapping[str, str], data: bytes) -> bytes:
+    def receive(self, status: int, headers: Mapping[str, Any], data: bytes) -> bytes:
         """Store a response, of whose body at most one byte above the limit was read. Returns the body that the SDK may
         read."""
-        self.status, self.headers = status, CIMultiDict(headers)
+        self.status, self.headers = status, CIMultiDict({str(name): str(text) for name, text in headers.items()})
         encoding = self.headers.get("Content-Encoding", "").strip().lower()
         body = Body(data) if encoding in ("", "identity") else decompress(data, encoding)
         if len(data) > MOST_BYTES or len(body.data) > MOST_BYTES:
             body = Body(body.data[:MOST_BYTES], f"it is larger than {MOST_BYTES // 1024 // 1024} MB")
         self.body = body
         return b"{}" if body.fault else body.data
-
-
-current: ContextVar[Response | None] = ContextVar("loom_response", default=None)
-"""Says where the response to the question goes that this task asks; threads that are begun for it see it, too. A
-context variable, because an SDK stands between the question and Loom's transport, and passes no argument on."""
-
-
-def capture_response(status: int, headers: Mapping[str, Any], data: bytes) -> bytes:
-    """Store a response for the task that made the call. Returns the body that the SDK may read."""
-    text = {str(name): str(value) for name, value in headers.items()}
-    return (current.get() or Response()).receive(status, text, data)

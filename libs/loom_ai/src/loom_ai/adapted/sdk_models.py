@@ -4,6 +4,7 @@ The errors of each SDK are classified beside the code that opens it, because not
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserError
 from pydantic_ai.models import Model
 
-from loom_ai.adapted import responses
+from loom_ai.adapted.responses import Response
 from loom_ai.http.bodies import ACCEPTED, MOST_BYTES
 from loom_ai.http.http_errors import Limits
 
@@ -31,9 +32,10 @@ _MISFITS: Errors = (
 
 @dataclass(frozen=True, slots=True)
 class OpenedModel:
-    """Is one model of the library, ready to be called. The error classes are looked up in the order of the fields."""
+    """Makes one model of the library for each call. The error classes are looked up in the order of the fields."""
 
-    model: Model
+    asking: Callable[[Response], Model]
+    """Makes the model for one call, whose response goes into the one that is given. The connections are shared."""
     timeouts: Errors
     """Holds the errors of a call that was not answered in time."""
     no_access: Errors
@@ -65,10 +67,15 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Op
     from pydantic_ai.models.cohere import CohereModel
     from pydantic_ai.providers.cohere import CohereProvider
 
-    class Kept(httpx.AsyncHTTPTransport):
+    shared = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=limits.connections))
+
+    class Kept(httpx.AsyncBaseTransport):
+        def __init__(self, into: Response) -> None:
+            self._into = into
+
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             request.headers["Accept-Encoding"] = ACCEPTED
-            response = await super().handle_async_request(request)
+            response = await shared.handle_async_request(request)
             data = bytearray()
             try:
                 async for piece in response.aiter_raw():
@@ -77,26 +84,27 @@ def _cohere(model: str, base_url: str, secret: str | None, limits: Limits) -> Op
                         break
             finally:
                 await response.aclose()
-            whole = responses.capture_response(response.status_code, response.headers, bytes(data))
+            whole = self._into.receive(response.status_code, response.headers, bytes(data))
             headers = {name: text for name, text in response.headers.items() if name not in _OF_THE_TRANSFER}
             return httpx.Response(response.status_code, headers=headers, content=whole, request=request)
 
-    at_once = httpx.Limits(max_connections=limits.connections)
-    http = httpx.AsyncClient(
-        transport=Kept(limits=at_once),
-        timeout=httpx.Timeout(limits.read, connect=limits.connect, pool=limits.total),
-    )
-    # Without a key the endpoint's answer says what is missing; the SDK would read a key from the environment.
-    client = AsyncClientV2(secret or "none", base_url=base_url, httpx_client=http, max_retries=0)
+    timeout = httpx.Timeout(limits.read, connect=limits.connect, pool=limits.total)
+
+    def asking(into: Response) -> Model:
+        http = httpx.AsyncClient(transport=Kept(into), timeout=timeout)
+        # Without a key the endpoint's answer says what is missing; the SDK would read a key from the environment.
+        client = AsyncClientV2(secret or "none", base_url=base_url, httpx_client=http, max_retries=0)
+        return CohereModel(model, provider=CohereProvider(cohere_client=client))
+
     return OpenedModel(
-        CohereModel(model, provider=CohereProvider(cohere_client=client)),
+        asking,
         timeouts=(TimeoutError, httpx.TimeoutException),
         unreachable=(httpx.ConnectError,),
         broken=(httpx.RequestError, OSError),
         no_access=(),
         misconfigured=(UserError, httpx.InvalidURL, httpx.UnsupportedProtocol),
         unreadable=_MISFITS,
-        close=http.aclose,
+        close=shared.aclose,
     )
 
 
@@ -124,30 +132,40 @@ def _bedrock(model: str, base_url: str, secret: str | None, limits: Limits) -> O
         signature_version="bearer" if secret else None,
     )
     client = session.client("bedrock-runtime", endpoint_url=base_url, config=config)
-    http = client._endpoint.http_session
-    send = http.send
+    shared = client._endpoint.http_session
 
-    def send_and_keep(request: Any) -> Any:
-        request.stream_output = True  # else the whole body is read at once
-        response = send(request)
-        try:
-            data = response.raw.read(MOST_BYTES + 1, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise aws.HTTPClientError(error=error) from error
-        if len(data) > MOST_BYTES:
-            response.raw.close()
-        else:
-            response.raw.release_conn()
-        response._content = responses.capture_response(response.status_code, response.headers, data)
-        return response
+    class Kept:
+        def __init__(self, into: Response) -> None:
+            self._into = into
 
-    http.send = send_and_keep
+        def send(self, request: Any) -> Any:
+            request.stream_output = True  # else the whole body is read at once
+            response = shared.send(request)
+            try:
+                data = response.raw.read(MOST_BYTES + 1, decode_content=False)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                raise aws.HTTPClientError(error=error) from error
+            if len(data) > MOST_BYTES:
+                response.raw.close()
+            else:
+                response.raw.release_conn()
+            response._content = self._into.receive(response.status_code, response.headers, data)
+            return response
+
+    def asking(into: Response) -> Model:
+        # A client for one call: all of it is shared but the way its request is sent. To open one takes long, and the
+        # SDK has no copy of it.
+        own = object.__new__(type(client))
+        vars(own).update(vars(client))
+        own._endpoint = copy.copy(client._endpoint)
+        own._endpoint.http_session = Kept(into)
+        return BedrockConverseModel(model, provider=BedrockProvider(bedrock_client=own))
 
     async def close() -> None:
         client.close()
 
     return OpenedModel(
-        BedrockConverseModel(model, provider=BedrockProvider(bedrock_client=client)),
+        asking,
         timeouts=(TimeoutError, aws.ReadTimeoutError),
         unreachable=(aws.EndpointConnectionError, aws.ConnectTimeoutError),
         broken=(aws.HTTPClientError, aws.ConnectionError, OSError),
