@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import fields
 
 import structlog
-from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy import delete, select, update
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
@@ -35,6 +36,8 @@ _FORGET_SECONDS = 60.0
 QUEUES = frozenset(queue for queue, service in flow.CONSUMERS.items() if service != NAME)
 """Holds the queues that have a limit: those of the stages and of the quarantine. The coordinator takes what there
 is."""
+
+_SETTING = tuple(prefetch_limits.c[field.name] for field in fields(Setting))
 
 
 class PrefetchLoop:
@@ -112,24 +115,23 @@ async def _enter(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
 async def _decide(unit: UnitOfWork, signals: Mapping[str, Signals]) -> None:
     due = unit.now - dt.timedelta(seconds=ROUND_SECONDS / 2)
     mine = await unit.connection.execute(
-        select(prefetch_limits)
+        select(prefetch_limits.c.queue, prefetch_limits.c.changed_at, *_SETTING)
         .where(prefetch_limits.c.by_hand.is_(False), prefetch_limits.c.decided_at < due)
         .order_by(prefetch_limits.c.queue)
         .with_for_update(skip_locked=True)
     )
-    for row in mine.mappings().all():
-        if row["queue"] in signals:
-            await _decide_one(unit, row, signals[row["queue"]])
+    for queue, changed_at, *setting in mine.all():
+        if queue in signals:
+            await _decide_one(unit, queue, Setting(*setting), changed_at, signals[queue])
 
 
-async def _decide_one(unit: UnitOfWork, row: RowMapping, signals: Signals) -> None:
-    before = Setting(row["prefetch"], row["reason"], row["streak"], row["hold"], row["unhindered"])
+async def _decide_one(unit: UnitOfWork, queue: str, before: Setting, changed_at: dt.datetime, signals: Signals) -> None:
     after = decide(before, signals)
     if after.prefetch != before.prefetch:
-        log.info("prefetch", queue=row["queue"], limit=after.prefetch, before=before.prefetch, reason=after.reason)
+        log.info("prefetch", queue=queue, limit=after.prefetch, before=before.prefetch, reason=after.reason)
     await unit.connection.execute(
         update(prefetch_limits)
-        .where(prefetch_limits.c.queue == row["queue"])
+        .where(prefetch_limits.c.queue == queue)
         .values(
             prefetch=after.prefetch,
             reason=after.reason,
@@ -137,7 +139,7 @@ async def _decide_one(unit: UnitOfWork, row: RowMapping, signals: Signals) -> No
             hold=after.hold,
             unhindered=after.unhindered,
             decided_at=unit.now,
-            changed_at=unit.now if after.prefetch != before.prefetch else row["changed_at"],
+            changed_at=unit.now if after.prefetch != before.prefetch else changed_at,
         )
     )
 
