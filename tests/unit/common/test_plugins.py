@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from loom_common.domain.definition.evaluation import EvaluateConfig, GateConfig
+from loom_common.domain.definition.pipeline import models_of
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.gates import Score, decide
 from loom_common.domain.run.plan import Plan
@@ -178,6 +179,15 @@ def test_a_name_that_two_packages_offer_is_refused(packages):
     packages.install("loom-test-other", {"loom.evaluators/shortness": "loom_test_other:Shortness"}, SHORTNESS)
     with pytest.raises(PluginUnusable, match="loom-test-other and loom-test-shortness both offer"):
         find(Kind.EVALUATOR, "shortness")
+
+
+def test_a_model_among_the_keys_of_a_plugin_is_its_own(packages):
+    shortness(packages, SHORTNESS.replace("most: int = 10", "most: int = 10\n    model: str"))
+    pipeline = parse(definition({"type": "shortness", "model": "opnai:gpt-4o", "threshold": 1}))
+    assert models_of(pipeline) == []
+    judged = definition({"type": "relevance", "query_field": "q", "model": "opnai:gpt-4o", "threshold": 1})
+    (problem,) = problems(judged)
+    assert "Did you mean 'openai:gpt-4o'?" in problem
 
 
 def test_an_evaluator_may_be_named_by_its_module(packages):

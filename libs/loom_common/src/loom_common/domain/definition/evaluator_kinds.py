@@ -34,8 +34,9 @@ from loom_common.domain.definition.evaluators import (
     Semantic,
 )
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, read_plugin
-from loom_common.domain.section import Mistake, mistakes_in, refusal
+from loom_common.domain.section import Mistake, mistakes_in, refusal, said
 from loom_common.domain.values.near import closest
+from loom_common.errors import PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 
@@ -79,6 +80,17 @@ _built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discrimin
 def evaluator_model(kind: str) -> type[Evaluator] | None:
     """Return the model of an evaluator's keys; None where there is no such evaluator. Raises `PluginUnusable`."""
     return EVALUATORS.get(kind) or plugin_model(Kind.EVALUATOR, kind, PluginEvaluator)  # type: ignore[type-abstract]
+
+
+def asks_a_model(written: Any) -> bool:
+    """Say whether an evaluator, as written or as a model, is one whose `model` is asked, or of a type that is not
+    there."""
+    kind = said(written, "type")
+    try:
+        model = evaluator_model(kind) if isinstance(kind, str) else None
+    except PluginUnusable:
+        return False
+    return model is None or issubclass(model, ModelJudged)
 
 
 def evaluator_names() -> list[str]:

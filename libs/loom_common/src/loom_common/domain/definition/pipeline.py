@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from loom_common.domain.definition.evaluation import EvaluateConfig
+from loom_common.domain.definition.evaluator_kinds import asks_a_model
 from loom_common.domain.definition.fail_on import FailOn
 from loom_common.domain.definition.failing import (
     ON_FAILURE,
@@ -201,6 +202,7 @@ def _models(written: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...],
         *(
             (("evaluate", "evaluators", at, "model"), said(evaluator, "model"))
             for at, evaluator in enumerate(items(evaluate, "evaluators"))
+            if asks_a_model(evaluator)
         ),
     ]
     yield from ((at, model) for at, model in named if isinstance(model, str))
