@@ -36,6 +36,20 @@ class Wire:
     headers: Mapping[str, str | int] = field(default_factory=dict)
     mandatory: bool = True
 
+    @classmethod
+    def of_delivery(cls, delivery: Delivery, exchange: str, headers: Mapping[str, str | int]) -> Wire:
+        """Return a delivered message as it came, to be published to `exchange` with these headers."""
+        return cls(
+            exchange=exchange,
+            routing_key=delivery.routing_key,
+            body=delivery.body,
+            type=delivery.type or "",
+            message_id=delivery.message_id or "",
+            correlation_id=delivery.correlation_id or "",
+            content_encoding=delivery.content_encoding,
+            headers=headers,
+        )
+
 
 class Delivery(Protocol):
     """Represents a message that was delivered. It must be acknowledged or rejected once."""

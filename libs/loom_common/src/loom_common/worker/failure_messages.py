@@ -55,21 +55,12 @@ def again(message: Message, queue: str, step: int, attempt: int) -> Outgoing:
 def dead_letter(delivery: Delivery, reason: str, service: str) -> Wire:
     """Return an unreadable delivery as it came, for the queue `loom.dead`, with the reason in a header."""
     headers = {name: value for name, value in delivery.headers.items() if isinstance(value, str | int)}
-    return Wire(
-        exchange=Exchange.DEAD,
-        routing_key=delivery.routing_key,
-        body=delivery.body,
-        type=delivery.type or "",
-        message_id=delivery.message_id or "",
-        correlation_id=delivery.correlation_id or "",
-        content_encoding=delivery.content_encoding,
-        headers={
-            **headers,
-            "loom-dead-reason": bounded(storable(reason)),
-            "loom-dead-by": service,
-            "loom-exchange": delivery.exchange,
-        },
-    )
+    told = {
+        "loom-dead-reason": bounded(storable(reason)),
+        "loom-dead-by": service,
+        "loom-exchange": delivery.exchange,
+    }
+    return Wire.of_delivery(delivery, Exchange.DEAD, {**headers, **told})
 
 
 def delayed(message: Message, error: Exception, attempt: int, retry: Retry) -> list[Outgoing]:

@@ -5,19 +5,12 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
-from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.v1 import BatchUnderWay, WorkUnderWay
-from loom_common.errors import UnreadableMessage
-from loom_common.flow import Binding, Exchange
-from loom_common.ports.bus import Bus, Delivery, Subscription
-
-log = structlog.get_logger()
+from loom_common.ports.bus import Bus
+from loom_coordinator.flow_control.event_listener import listening
 
 _OLD_SECONDS = 5.0
 """What was said so long ago is not counted any more: its batch is done, or its worker gone."""
-_AT_ONCE = 500
 
 
 class UnderWay:
@@ -42,32 +35,16 @@ class UnderWay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`."""
-        queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.underway.*")])
-        subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
-        listening = asyncio.create_task(self._listen(subscription))
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({stopping, listening}, return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                listening.result()
-        finally:
-            listening.cancel()
-            stopping.cancel()
-            await asyncio.gather(listening, stopping, return_exceptions=True)
-            await subscription.close()
+        async with listening(self._bus, "worker.underway.*", WorkUnderWay, self._hear) as receiving:
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({stopping, receiving}, return_when=asyncio.FIRST_COMPLETED)
+                if receiving.done():
+                    receiving.result()
+            finally:
+                stopping.cancel()
 
-    async def _listen(self, subscription: Subscription) -> None:
-        async for delivery in subscription:
-            self._hear(delivery)
-            await delivery.ack()
-
-    def _hear(self, delivery: Delivery) -> None:
-        try:
-            word = decode(delivery, WorkUnderWay)
-        except UnreadableMessage as error:
-            log.debug("progress not understood", reason=str(error))
-            return
-        assert isinstance(word, WorkUnderWay)
+    def _hear(self, work: WorkUnderWay) -> None:
         now = asyncio.get_running_loop().time()
-        for batch in word.batches:
+        for batch in work.batches:
             self._heard.setdefault(batch.run_id, {})[batch.batch_id] = (now, batch)

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy import delete
 
-from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.v1 import WorkerBeat
-from loom_common.errors import DependencyUnavailable, UnreadableMessage
-from loom_common.flow import Binding, Exchange
-from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_common.errors import DependencyUnavailable
+from loom_common.ports.bus import Bus
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.monitoring import replicas
+from loom_coordinator.flow_control.event_listener import listening
 
 log = structlog.get_logger()
 
@@ -31,7 +30,6 @@ SILENCE_SECONDS = 60.0
 RATE_SECONDS = 10.0
 """Rates are over about so long."""
 _WRITE_SECONDS = 2.0
-_AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -60,32 +58,14 @@ class Fleet:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`."""
-        queue = await self._bus.temporary_queue([Binding(Exchange.EVENTS, "worker.beat.*")])
-        subscription = await self._bus.subscribe(queue, prefetch=_AT_ONCE)
-        listening = asyncio.create_task(self._listen(subscription))
-        try:
+        async with listening(self._bus, "worker.beat.*", WorkerBeat, self._hear) as receiving:
             async for _ in every(_WRITE_SECONDS, stop):
-                if listening.done():
-                    listening.result()
+                if receiving.done():
+                    receiving.result()
                 await self._write()
             await self._write()
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            await subscription.close()
 
-    async def _listen(self, subscription: Subscription) -> None:
-        async for delivery in subscription:
-            self._hear(delivery)
-            await delivery.ack()
-
-    def _hear(self, delivery: Delivery) -> None:
-        try:
-            beat = decode(delivery, WorkerBeat)
-        except UnreadableMessage as error:
-            log.debug("beat not understood", reason=str(error))
-            return
-        assert isinstance(beat, WorkerBeat)
+    def _hear(self, beat: WorkerBeat) -> None:
         self._heard.setdefault(beat.replica, Heartbeat()).add(beat, asyncio.get_running_loop().time())
         self._fresh.add(beat.replica)
 

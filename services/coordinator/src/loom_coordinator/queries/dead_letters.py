@@ -128,21 +128,12 @@ class DeadLetter:
             raise ConfigurationError(
                 f"{self.id} does not say which exchange it was published to; it can be shown and discarded."
             )
-        delivery = self.delivery
-        return Wire(
-            exchange=self.exchange,
-            routing_key=delivery.routing_key,
-            body=delivery.body,
-            type=delivery.type or "",
-            message_id=delivery.message_id or "",
-            correlation_id=delivery.correlation_id or "",
-            content_encoding=delivery.content_encoding,
-            headers={
-                name: value
-                for name, value in delivery.headers.items()
-                if isinstance(value, str | int) and not name.startswith(_OURS)
-            },
-        )
+        headers = {
+            name: value
+            for name, value in self.delivery.headers.items()
+            if isinstance(value, str | int) and not name.startswith(_OURS)
+        }
+        return Wire.of_delivery(self.delivery, self.exchange, headers)
 
 
 @asynccontextmanager
