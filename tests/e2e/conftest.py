@@ -12,7 +12,7 @@ from support.cluster import Cluster, running
 from support.command import Ended
 from support.places import Place
 from support.simulated_model import SimulatedModel
-from support.watching import Watch, changes_runs, true_books_of
+from support.watching import Watch, changes_runs, cluster_in_use
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -29,13 +29,8 @@ async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def cluster(serving, monkeypatch) -> AsyncIterator[Cluster]:
     """Provide six services with a RabbitMQ virtual host and a Postgres database of their own."""
-    for name, value in serving.credentials.items():
-        monkeypatch.setenv(name, value)
-    await serving.serve()
-    serving.forget_troubles()
-    async with true_books_of(serving):
-        yield serving
-        print(serving.troubles())
+    async with cluster_in_use(serving, monkeypatch) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -93,6 +94,20 @@ async def test_state_that_cannot_be_used_is_said_once_with_file_and_remedy(folde
     assert "Traceback" not in ended.err
 
 
+async def run_in_a_child(folder: Path, prepare: Callable[[], None]) -> subprocess.CompletedProcess[str]:
+    """Run the pipeline `a` in a child process, which calls `prepare` before it becomes `loom`."""
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "loom", "run", "a.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=prepare,
+        timeout=120,
+    )
+
+
 def small_files() -> None:
     """Prevent, in the child, that a file grows beyond the limit, as on a disk that is full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
@@ -101,16 +116,7 @@ def small_files() -> None:
 async def test_a_full_disk_ends_the_run_with_one_sentence_and_resume_goes_on(folder):
     rows = "".join(f"{n},{'x' * 5}\n" for n in range(RECORDS))
     (folder / "in.csv").write_text(f"id,text\n{rows}")
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "loom", "run", "a.yaml"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=small_files,
-        timeout=120,
-    )
+    ended = await run_in_a_child(folder, small_files)
     told = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
     assert (ended.returncode, len(told)) == (1, 1), ended.stderr
     assert str(folder / ".loom") in told[0]
@@ -132,16 +138,7 @@ def no_rights_of_root() -> None:
 
 async def test_a_project_that_may_not_be_written_is_said_with_what_to_do(folder):
     folder.chmod(0o555)
-    ended = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "loom", "run", "a.yaml"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=no_rights_of_root,
-        timeout=120,
-    )
+    ended = await run_in_a_child(folder, no_rights_of_root)
     folder.chmod(0o755)
     assert (ended.returncode, "Traceback" in ended.stderr) == (1, False), ended.stderr
     assert f"error: {folder}/.loom: permission denied. Let the user who runs Loom write there" in ended.stderr

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, running
 from support.simulated_model import SimulatedModel
-from support.watching import true_books_of
+from support.watching import cluster_in_use
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -37,13 +37,8 @@ async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def cluster(breakable, monkeypatch) -> AsyncIterator[Cluster]:
     """Provide six services with a RabbitMQ virtual host, a Postgres database and a Redis journal of their own."""
-    for name, value in breakable.credentials.items():
-        monkeypatch.setenv(name, value)
-    await breakable.serve()
-    breakable.forget_troubles()
-    async with true_books_of(breakable):
-        yield breakable
-        print(breakable.troubles())
+    async with cluster_in_use(breakable, monkeypatch) as cluster:
+        yield cluster
 
 
 @pytest.fixture

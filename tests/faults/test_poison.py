@@ -12,32 +12,15 @@ import pytest
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_dev.waiting import within
+from support import poison
 from support.books import assert_balanced
 from support.clients import ended, request_of
 from support.command import loom, runs
+from support.poison import POISON
 from support.projects import ids, project, python, review_ids
 
 RECORDS = 40
-POISON = "r000017"
-CODE = f"""
-import os
-import time
-
-def raises(record):
-    if record["id"] == "{POISON}":
-        raise ValueError("cannot be judged")
-    return {{"mood": "good"}}
-
-def kills(record):
-    if record["id"] == "{POISON}":
-        os._exit(70)
-    return {{"mood": "good"}}
-
-def hangs(record):
-    if record["id"] == "{POISON}":
-        time.sleep(3600)
-    return {{"mood": "good"}}
-
+CODE = f"""{poison.CODE}
 def hangs_often(record):
     if record["id"] < "r000010":
         time.sleep(3600)

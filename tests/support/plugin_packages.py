@@ -5,11 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from loom_common.domain.definition.reader import parse
+from loom_common.errors import InvalidDefinition
 from loom_common.plugins.installed import offered
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
@@ -35,6 +39,24 @@ class PluginPackages:
         (metadata / "entry_points.txt").write_text("\n".join(lines))
         (self._folder / f"{module or name.replace('-', '_')}.py").write_text(code)
         offered.cache_clear()
+
+
+@contextmanager
+def plugin_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginPackages]:
+    """Find packages in the folder within the block. Their modules are called `loom_test_...`."""
+    before = set(sys.modules)
+    yield PluginPackages(folder, monkeypatch)
+    offered.cache_clear()
+    for name in set(sys.modules) - before:
+        if name.startswith("loom_test_"):
+            del sys.modules[name]
+
+
+def problems_of(definition: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a definition that is refused."""
+    with pytest.raises(InvalidDefinition) as caught:
+        parse(definition)
+    return [str(each) for each in caught.value.problems]
 
 
 def fresh_environment(folder: Path) -> Path:

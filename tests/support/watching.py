@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support import written
 from support.cluster import Cluster
 from support.simulated_model import SERVING
@@ -138,6 +140,19 @@ async def true_books_of(cluster: Cluster) -> AsyncIterator[None]:
                 await asyncio.sleep(0.2)
     if found:
         raise UntrueBooks("\n".join(found))
+
+
+@asynccontextmanager
+async def cluster_in_use(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    """Lend a cluster that many tests use to one of them: all services run, its credentials are in the environment, and
+    what it carries out must leave true books."""
+    for name, value in cluster.credentials.items():
+        monkeypatch.setenv(name, value)
+    await cluster.serve()
+    cluster.forget_troubles()
+    async with true_books_of(cluster):
+        yield cluster
+        print(cluster.troubles())
 
 
 async def _troubles_of(cluster: Cluster, known: Sequence[str]) -> list[str]:

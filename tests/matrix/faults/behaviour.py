@@ -8,29 +8,10 @@ from typing import Literal
 
 from matrix.attempt import Attempt
 from matrix.invariants import books, compare
+from support.poison import CODE, POISON
 from support.projects import project, python, review_ids
 
 RECORDS = 60
-POISON = "r000017"
-CODE = f"""
-import os
-import time
-
-def raises(record):
-    if record["id"] == "{POISON}":
-        raise ValueError("cannot be judged")
-    return {{"mood": "good"}}
-
-def kills(record):
-    if record["id"] == "{POISON}":
-        os._exit(70)
-    return {{"mood": "good"}}
-
-def hangs(record):
-    if record["id"] == "{POISON}":
-        time.sleep(3600)
-    return {{"mood": "good"}}
-"""
 
 
 async def poison(attempt: Attempt, how: Literal["raises", "kills", "hangs"]) -> None:

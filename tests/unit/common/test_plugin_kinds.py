@@ -21,13 +21,12 @@ from loom_common.domain.model_options.providers import split_model
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCredential, PluginUnusable
 from loom_common.plugins import registry
-from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import Kind
 from loom_common.worker.context import Context
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import open_source
 from loom_transformer.transforms.python import plugin_transform
-from support.plugin_packages import PluginPackages
+from support.plugin_packages import plugin_packages, problems_of
 
 SHOUT = """
 from loom.plugins import PluginTransform
@@ -85,12 +84,8 @@ class Vault:
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
-    before = set(sys.modules)
-    yield PluginPackages(tmp_path / "site", monkeypatch)
-    offered.cache_clear()
-    for name in set(sys.modules) - before:
-        if name.startswith("loom_test_"):
-            del sys.modules[name]
+    with plugin_packages(tmp_path / "site", monkeypatch) as packages:
+        yield packages
 
 
 def definition(**changes):
@@ -101,12 +96,6 @@ def definition(**changes):
         "load": {"destination": "y.csv"},
         **changes,
     }
-
-
-def problems(written):
-    with pytest.raises(InvalidDefinition) as caught:
-        parse(written)
-    return [str(each) for each in caught.value.problems]
 
 
 async def test_a_transform_of_a_package_brings_its_own_keys(packages):
@@ -120,10 +109,10 @@ async def test_a_transform_of_a_package_brings_its_own_keys(packages):
 
 def test_mistakes_in_the_keys_of_a_transform_are_told(packages):
     packages.install("loom-test-shout", {"loom.transforms/shout": "loom_test_shout:Shout"}, SHOUT)
-    wrong, strange = problems(definition(transform={"type": "shout", "marks": "many", "prompt": "Shout."}))
+    wrong, strange = problems_of(definition(transform={"type": "shout", "marks": "many", "prompt": "Shout."}))
     assert wrong.startswith("transform.marks: found 'many'")
     assert strange == "transform.prompt: found 'Shout.'; expected no `prompt` in a transform of type shout."
-    (unknown,) = problems(definition(transform={"type": "shuot"}))
+    (unknown,) = problems_of(definition(transform={"type": "shuot"}))
     assert unknown.endswith("passthrough, shout. Did you mean 'shout'?")
 
 
@@ -148,7 +137,7 @@ def test_a_transform_of_a_package_may_have_keys_that_a_built_in_one_has(packages
     pipeline = parse(written)
     assert models_of(pipeline) == []
     assert PromptFiles(written, tmp_path, None).read() == []
-    (missing,) = problems(definition(transform={"type": "resnet"}))
+    (missing,) = problems_of(definition(transform={"type": "resnet"}))
     assert missing.endswith("expected `model`, which a transform of type resnet needs.")
 
 

@@ -11,12 +11,12 @@ from loom_common.domain.definition.pipeline import models_of
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.gates import Score, decide
 from loom_common.domain.run.plan import Plan
-from loom_common.errors import ConfigurationError, InvalidDefinition, PermanentError, PluginUnusable
+from loom_common.errors import ConfigurationError, PermanentError, PluginUnusable
 from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names, register
 from loom_evaluator.gates import gate_of
-from support.plugin_packages import PluginPackages
+from support.plugin_packages import plugin_packages, problems_of
 
 SHORTNESS = """
 from loom.plugins import PluginEvaluator
@@ -49,12 +49,8 @@ class Strict(PluginGate):
 
 @pytest.fixture
 def packages(tmp_path, monkeypatch):
-    before = set(sys.modules)
-    yield PluginPackages(tmp_path / "site", monkeypatch)
-    offered.cache_clear()
-    for name in set(sys.modules) - before:
-        if name.startswith("loom_test_"):
-            del sys.modules[name]
+    with plugin_packages(tmp_path / "site", monkeypatch) as packages:
+        yield packages
 
 
 def definition(*evaluators, **more):
@@ -66,12 +62,6 @@ def definition(*evaluators, **more):
         "load": {"destination": "y.csv"},
         **more,
     }
-
-
-def problems(written):
-    with pytest.raises(InvalidDefinition) as caught:
-        parse(written)
-    return [str(each) for each in caught.value.problems]
 
 
 def shortness(packages, code=SHORTNESS, **more):
@@ -114,7 +104,7 @@ def test_a_process_without_the_package_says_so_and_loses_no_record(packages):
 
 def test_mistakes_in_its_keys_are_placed_like_any_other(packages):
     shortness(packages)
-    wrong, unknown = problems(definition({"type": "shortness", "mots": 3, "most": "many", "threshold": 1}))
+    wrong, unknown = problems_of(definition({"type": "shortness", "mots": 3, "most": "many", "threshold": 1}))
     assert wrong.startswith("evaluate.evaluators[0].most: found 'many'; expected a valid integer")
     assert unknown == (
         "evaluate.evaluators[0].mots: found the unknown key 'mots'; "
@@ -124,7 +114,7 @@ def test_mistakes_in_its_keys_are_placed_like_any_other(packages):
 
 def test_an_unknown_evaluator_names_those_of_packages_too(packages):
     shortness(packages)
-    (words,) = problems(definition({"type": "shortnes", "threshold": 1}))
+    (words,) = problems_of(definition({"type": "shortnes", "threshold": 1}))
     assert "pairwise, shortness. Did you mean 'shortness'?" in words
 
 
@@ -133,7 +123,7 @@ def test_a_package_that_the_pipeline_needs_is_named_where_it_is_missing(packages
     met = definition({"type": "shortness", "threshold": 1}, plugins=["loom-test-shortness>=1.0"])
     assert parse(met).plugins == ["loom-test-shortness>=1.0"]
     wanted = ["loom-test-shortness>=2", "loom-test-absent", "no package!"]
-    old, absent, strange = problems(definition({"type": "length", "threshold": 1}, plugins=wanted))
+    old, absent, strange = problems_of(definition({"type": "length", "threshold": 1}, plugins=wanted))
     assert "expected another version of loom-test-shortness than 1.0" in old
     assert "pip install 'loom-test-shortness>=2'" in old
     assert "plugins[1]: found 'loom-test-absent'; expected a package that is installed here: pip install" in absent
@@ -166,7 +156,7 @@ class Shortness(PluginEvaluator):
 )
 def test_a_plugin_that_cannot_be_used_is_a_mistake_with_its_remedy(packages, code, words):
     shortness(packages, code)
-    (problem,) = problems(definition({"type": "shortness", "most": 3, "threshold": 1}))
+    (problem,) = problems_of(definition({"type": "shortness", "most": 3, "threshold": 1}))
     assert problem.startswith("evaluate.evaluators[0].type: found 'shortness'; expected a plugin that can be used")
     assert words in problem
     if "cannot be imported" in words or "too old" in words or "does not say" in words:
@@ -210,7 +200,7 @@ def test_a_gate_of_a_package_has_keys_of_its_own(packages, tmp_path):
     assert decide(gate, [Score("a", 0.6)], "strict").passed
     assert not decide(gate, [Score("a", 0.4)], "strict").passed
     assert config.model_dump(exclude_defaults=True)["quality_gate"] == {"type": "strict", "least": 0.5}
-    (problem,) = problems(
+    (problem,) = problems_of(
         definition({"type": "length"}, evaluate={"quality_gate": {"type": "strict", "least": "high"}})
     )
     assert problem.startswith("evaluate.quality_gate.least: found 'high'")
@@ -233,5 +223,5 @@ def test_a_plugin_without_the_method_that_its_kind_asks_for_is_named_before_anyt
         "transforms": {"transform": {"type": "bare"}},
         "gates": {"evaluate": {"evaluators": [{"type": "length"}], "quality_gate": "bare"}},
     }
-    found = problems({**definition({"type": "length"}), **changes[kind]})
+    found = problems_of({**definition({"type": "length"}), **changes[kind]})
     assert any("(Bare) does not define `build`" in each for each in found), found
