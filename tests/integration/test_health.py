@@ -149,7 +149,7 @@ async def test_a_service_asked_to_stop_is_not_ready_first_and_then_finishes_what
     project, amqp_url, bus
 ):
     (project / "held_up.py").write_text(HOLD.format(folder=str(project)))
-    plan = plan_of({"type": "python", "function": "held_up:hold"})
+    plan = plan_of({"type": "python", "function": "held_up:hold"}, every_hop=True)
     await FolderPayloads(project / "payloads").put(plan.encoded())
     batch = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch_of(plan, [{"text": "fine"}])), "extractor")
 
@@ -197,7 +197,7 @@ async def test_a_service_is_alive_but_not_ready_while_its_broker_is_away(rabbitm
 
 async def test_a_service_is_alive_while_a_user_s_asynchronous_function_does_not_come_back(project, amqp_url, bus):
     (project / "held_up.py").write_text(HOLD.format(folder=str(project)).replace("def hold", "async def hold"))
-    plan = plan_of({"type": "python", "function": "held_up:hold"})
+    plan = plan_of({"type": "python", "function": "held_up:hold"}, every_hop=True)
     await FolderPayloads(project / "payloads").put(plan.encoded())
     batch = encode(Outgoing(work(Stage.TRANSFORM, "reviews"), batch_of(plan, [{"text": "fine"}])), "extractor")
 

@@ -21,7 +21,14 @@ from loom_common.flow import Stage
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, Transformed
+from loom_common.worker.stage_result import (
+    Evaluated,
+    Extracted,
+    Loaded,
+    Transformed,
+    passed_unscored,
+    unchanged,
+)
 from support.plans import batch_of, plan_of
 
 BATCH = batch_of(plan_of({"type": "passthrough"}), [{"n": 1}, {"n": 2}])
@@ -101,6 +108,43 @@ def test_kept_records_name_the_attempt_unless_the_worker_tried_them_more_often()
     kept = [*KEPT, KEPT[0].model_copy(update={"record_id": "r2", "attempts": 5})]
     message, _ = router.transformed(BATCH, Transformed(records=(), kept=kept), Context(Attempt(2)))
     assert [record.attempts for record in message.message.records] == [2, 5]
+
+
+NEXT = {
+    "extract, nothing between": (router.extracted, Extracted, EXTRACTED, "extract load", BatchEvaluated),
+    "extract, evaluators": (router.extracted, Extracted, EXTRACTED, "extract evaluate load", BatchTransformed),
+    "transform, no evaluators": (
+        router.transformed,
+        Transformed,
+        TRANSFORMED,
+        "extract transform load",
+        BatchEvaluated,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEXT)
+def test_a_batch_goes_to_the_next_stage_that_it_visits(case):
+    route, result, records, stages, kind = NEXT[case]
+    visits = tuple(Stage(name) for name in stages.split())
+    following = "load" if kind is BatchEvaluated else "evaluate"
+    forward, kept, fact = route(BATCH, result(records=records, kept=KEPT, stages=visits), Context())
+    assert (str(forward.route), type(forward.message)) == (f"loom.work/{following}.reviews", kind)
+    assert [(each.id, each.input, each.result) for each in forward.message.records] == [("r0", INPUT, INPUT)]
+    assert str(kept.route) == f"{QUARANTINED}.{case.partition(',')[0]}.reviews"
+    assert fact.message.header == forward.message.header
+
+
+def test_the_tally_is_the_same_with_and_without_the_hops_between():
+    """Each stage that has nothing to do gives its own result when it is visited."""
+    short, *_ = router.extracted(BATCH, Extracted(records=BATCH.records, stages=(Stage.EXTRACT, Stage.LOAD)), Context())
+    every = tuple(Stage)
+    checked, *_ = router.extracted(BATCH, Extracted(records=BATCH.records), Context())
+    changed, *_ = router.transformed(checked.message, unchanged(checked.message.records, every), Context())
+    judged, *_ = router.evaluated(changed.message, passed_unscored(changed.message.records), Context())
+    assert judged.message == short.message
+    assert judged.message.message_id == short.message.message_id
+    assert judged.route == short.route
 
 
 async def test_a_message_goes_to_the_handler_of_its_type():

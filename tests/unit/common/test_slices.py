@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
+from loom_common.contracts.v1 import BatchEvaluated, BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
 from loom_common.domain.run.attempts import Attempt
+from loom_common.domain.run.tally import Tally
 from loom_common.errors import PermanentError, RecordError
+from loom_common.flow import Stage
 from loom_common.worker import router
 from loom_common.worker.context import Context
 from loom_common.worker.slices import SliceRecord, cut, enough, wanted
@@ -25,7 +27,11 @@ def bad(name: str) -> SliceRecord:
     return SliceRecord(name, {"id": name}, RecordError("torn", code="ragged_row"))
 
 
-def slice_of(records, request=None, *, end=False, on_failure="quarantine", unchecked_keys=False):
+EVERY_STAGE = tuple(Stage)
+NOTHING_BETWEEN = (Stage.EXTRACT, Stage.LOAD)
+
+
+def slice_of(records, request=None, *, end=False, on_failure="quarantine", stages=EVERY_STAGE, unchecked_keys=False):
     return cut(
         request or request_of(),
         records,
@@ -33,6 +39,7 @@ def slice_of(records, request=None, *, end=False, on_failure="quarantine", unche
         cursor=7,
         end=end,
         on_failure=on_failure,
+        stages=stages,
         unchecked_keys=unchecked_keys,
     )
 
@@ -130,3 +137,27 @@ def test_batches_whose_keys_are_not_checked_are_extracted_first():
 def test_kept_records_name_the_attempt_that_kept_them():
     [kept] = of_type(routed([bad("a")], attempt=3), RecordsQuarantined)
     assert [record.attempts for record in kept.records] == [3]
+
+
+def test_batches_go_past_stages_without_work_and_the_fact_counts_what_these_let_through():
+    outgoing = routed([good("a"), bad("b"), good("c")], stages=NOTHING_BETWEEN)
+    first, second = of_type(outgoing, BatchEvaluated)
+    assert [str(each.route) for each in outgoing if each.message in (first, second)] == ["loom.work/load.p"] * 2
+    assert [(each.id, each.result, each.scores) for each in first.records] == [("a", {"id": "a"}, {})]
+    [fact] = of_type(outgoing, SliceExtracted)
+    assert [each.tally for each in fact.batches] == [first.header.tally, second.header.tally]
+    tally = first.header.tally
+    assert tally == Tally(extracted=2, quarantined=1, transformed=1, passed=1)
+
+
+def test_a_batch_without_a_good_record_is_not_published_past_stages_without_work_either():
+    outgoing = routed([bad("a"), bad("b")], stages=NOTHING_BETWEEN)
+    assert [type(each.message) for each in outgoing] == [RecordsQuarantined, SliceExtracted]
+    [fact] = of_type(outgoing, SliceExtracted)
+    assert fact.batches[0].tally.balanced
+
+
+def test_keys_are_checked_before_stages_without_work_are_passed():
+    [batch, fact] = routed([good("a")], stages=NOTHING_BETWEEN, unchecked_keys=True)
+    assert str(batch.route) == "loom.work/extract.p"
+    assert (batch.message.header.tally, fact.message.batches[0].tally.transformed) == (fact.message.batches[0].tally, 0)

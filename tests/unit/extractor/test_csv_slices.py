@@ -20,7 +20,7 @@ async def replica(folder):
     definition = {
         "name": "p",
         "extract": {"source": "reviews.csv", "key": "id", "batch_size": 2},
-        "transform": {"type": "passthrough"},
+        "transform": {"type": "python", "function": "transforms:judged"},
         "load": {"destination": "y.csv"},
     }
     payloads = FolderPayloads(folder / "payloads")

@@ -46,7 +46,7 @@ class Harness:
         definition: Mapping[str, object] = {
             "name": "p",
             "extract": {"source": "x.csv", "key": "id", "batch_size": 2, **extract},
-            "transform": {"type": "passthrough"},
+            "transform": {"type": "python", "function": "transforms:judged"},
             "load": {"destination": "y.csv"},
         }
         self.plan = Plan(pipeline=parse(definition))

@@ -5,6 +5,7 @@ import pytest
 from loom_ai.journal.models import JournalledModels
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_common.contracts.v1 import BatchFact, BatchTransformed, RecordsQuarantined
+from loom_common.domain.run.stages import has_work
 from loom_common.errors import DependencyUnavailable, PermanentError, UserCodeError
 from loom_common.flow import Stage
 from loom_transformer.handler import Transformer
@@ -30,7 +31,7 @@ def _transformer(plan, folder, model=None, made=None):
 
 
 async def test_a_batch_goes_on_to_evaluation_with_its_fact(tmp_path):
-    plan = plan_of(PASS)
+    plan = plan_of(PASS_CHECKED, every_hop=True)
     forward, fact = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}, {"n": 2}]))
     assert str(forward.route) == "loom.work/evaluate.reviews"
     assert isinstance(forward.message, BatchTransformed)
@@ -43,6 +44,28 @@ async def test_a_batch_goes_on_to_evaluation_with_its_fact(tmp_path):
     assert fact.message.header.tally == forward.message.header.tally
     assert (fact.message.header.tally.extracted, fact.message.header.tally.transformed) == (2, 2)
     assert sum(fact.message.latency.values()) == 2
+
+
+async def test_a_transform_that_has_nothing_to_do_passes_records_on(tmp_path):
+    plan = plan_of(PASS, every_hop=True)
+    forward, fact = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}, {"n": 2}]))
+    assert str(forward.route) == "loom.work/evaluate.reviews"
+    assert [(record.id, record.result) for record in forward.message.records] == [("r0", {"n": 1}), ("r1", {"n": 2})]
+    assert (fact.message.header.tally.transformed, fact.message.latency) == (2, {})
+
+
+async def test_without_evaluators_a_batch_goes_straight_to_the_loader(tmp_path):
+    plan = plan_of(PASS_CHECKED)
+    forward, fact = await outgoing_of(_transformer(plan, tmp_path), batch_of(plan, [{"n": 1}]))
+    assert str(forward.route) == "loom.work/load.reviews"
+    assert (fact.message.stage, fact.message.header.tally.passed) == (Stage.TRANSFORM, 1)
+
+
+@pytest.mark.parametrize("transform", [PASS, PASS_CHECKED, AI, {**PASS, "output": "text"}])
+def test_a_transform_is_made_where_the_stage_has_work(tmp_path, transform):
+    plan = plan_of(transform)
+    made = Catalog(JournalledModels(ScriptedModel(), MemoryJournal()), tmp_path).transform_of(plan)
+    assert (made is not None) == has_work(Stage.TRANSFORM, plan.pipeline)
 
 
 async def test_a_record_that_fails_is_kept_and_its_neighbours_go_on(tmp_path):

@@ -19,7 +19,7 @@ from support.plans import batch_of, plan_of
 
 async def test_a_batch_on_the_bus_comes_out_transformed(tmp_path):
     settings = Settings(project_dir=tmp_path, journal=JournalSettings(url="memory://"))
-    plan = plan_of({"type": "scorer", "scorer": "vader", "field": "review"})
+    plan = plan_of({"type": "scorer", "scorer": "vader", "field": "review"}, every_hop=True)
     async with open_platform(settings, "transformer") as platform, within(20):
         await platform.payloads.put(plan.encoded())
         stop = asyncio.Event()

@@ -4,6 +4,8 @@ A record enters with a *slice* of its source and walks four stages as part of a 
 
     run request -> coordinator -> [slice] -> extract -> [batch] -> transform -> [batch] -> evaluate -> [batch] -> load
 
+A batch is not sent to a stage that has nothing to do: see `domain/run/stages.py`.
+
 Every exchange, queue and routing key of Loom is named here and nowhere else. The broker's topology,
 the in-process bus and the wire-format document are all derived from these values.
 """

@@ -33,7 +33,7 @@ class Coordinator:
         under_way = UnderWay(platform.bus)
         self._loops = (
             under_way,
-            RequestConsumer(platform.bus, outbox, platform.payloads),
+            RequestConsumer(platform.bus, outbox, platform.payloads, every_hop=platform.settings.every_hop),
             FactConsumer(platform.bus, outbox),
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),

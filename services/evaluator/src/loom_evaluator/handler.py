@@ -15,7 +15,7 @@ from loom_common.domain.values import durations
 from loom_common.errors import RecordError
 from loom_common.user_code.stage_runner import StageRunner, Work
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import Evaluated, kept_for_error
+from loom_common.worker.stage_result import Evaluated, kept_for_error, passed_unscored
 from loom_evaluator.results import RecordResult
 from loom_evaluator.runner import EvaluatorRunner
 
@@ -37,7 +37,7 @@ class Evaluator:
         context.usage.prices = plan.pipeline.prices
         config = plan.pipeline.evaluate
         if evaluators is None or config is None:
-            return _let_through(batch)
+            return passed_unscored(batch.records)
         began = perf_counter()
         work = _work_of(evaluators, header.run_id, config, plan.pipeline.timeouts, context)
         results = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
@@ -78,16 +78,6 @@ def _kept_away(record: TransformedRecord, error: RecordError) -> RecordResult:
 def _may_be_tried_again(result: RecordResult) -> bool:
     """Refuse what hung: each further try would leave one more thread behind."""
     return isinstance(result.outcome, RecordError) and result.outcome.code != TIMEOUT
-
-
-def _let_through(batch: BatchTransformed) -> Evaluated:
-    """Let every record through, unscored."""
-    return Evaluated(
-        records=tuple(
-            EvaluatedRecord(id=record.id, input=record.input, output=record.output, answered_by=record.answered_by)
-            for record in batch.records
-        )
-    )
 
 
 def _passed(results: Sequence[RecordResult]) -> tuple[EvaluatedRecord, ...]:

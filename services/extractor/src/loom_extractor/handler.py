@@ -12,6 +12,7 @@ from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
+from loom_common.domain.run.stages import visited
 from loom_common.domain.values import durations
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
@@ -60,6 +61,7 @@ class Extractor:
             cursor=page.cursor,
             end=page.end,
             on_failure=extract.on_failure,
+            stages=visited(plan),
         )
 
     async def check(self, batch: BatchExtracted, _: Context) -> Extracted:
@@ -86,7 +88,7 @@ class Extractor:
             if each.id in errors
         ]
         good = tuple(each for each in batch.records if each.id not in errors)
-        return Extracted(records=good, seconds=perf_counter() - began, kept=kept)
+        return Extracted(records=good, seconds=perf_counter() - began, kept=kept, stages=visited(plan))
 
     async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
         """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being

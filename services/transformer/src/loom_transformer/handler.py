@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from loom_common.contracts.v1 import BatchExtracted, ExtractedRecord, TransformedRecord
+from loom_common.domain.run.stages import visited
 from loom_common.domain.values.latency import histogram
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
-from loom_common.worker.stage_result import Transformed, kept_for_error
+from loom_common.worker.stage_result import Transformed, kept_for_error, unchanged
 from loom_transformer.outcome import Transform, TransformOutcome, with_its_key
 from loom_transformer.recovered import finished, work_of
 
 
 class Transformer:
-    """Applies each plan's transform to its batches."""
+    """Applies each plan's transform to its batches. Without anything to do, records go on unchanged."""
 
-    def __init__(self, runner: StageRunner[Transform]) -> None:
+    def __init__(self, runner: StageRunner[Transform | None]) -> None:
         self._runner = runner
 
     async def __call__(self, batch: BatchExtracted, context: Context) -> Transformed:
@@ -26,6 +27,8 @@ class Transformer:
         `WorkerWornOut` where too much of it hangs."""
         header = batch.header
         plan, transform = await self._runner.of(header.plan)
+        if transform is None:
+            return unchanged(batch.records, visited(plan))
         context.usage.prices = plan.pipeline.prices
         began = perf_counter()
         work = work_of(transform, header.run_id, plan.pipeline, context)
@@ -45,6 +48,7 @@ class Transformer:
                 for record, outcome in zip(batch.records, outcomes, strict=True)
                 if outcome.error is not None
             ],
+            stages=visited(plan),
         )
 
 

@@ -135,6 +135,9 @@ class Settings(BaseSettings):
 
     project_dir: Path = Field(Path(), description="Relative sources, destinations and functions start here.")
     credential_prefix: str = Field("", description="`${KEY}` is looked up as `<prefix>KEY` first, then as `KEY`.")
+    every_hop: bool = Field(
+        False, description="Let batches also visit the stages that have nothing to do. It is part of the plan of a run."
+    )
     bus: BusSettings = Field(default_factory=BusSettings)
     state: StateSettings = Field(default_factory=StateSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)

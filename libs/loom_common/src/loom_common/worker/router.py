@@ -1,11 +1,15 @@
 """Makes the messages of what a handler gives back, and says where they go: one function for each kind of message.
 
 A handler names no route. `flow.py` names them all, and here is the only place where a result meets them; what becomes
-of a message whose handler raised is in `failure_messages.py`."""
+of a message whose handler raised is in `failure_messages.py`.
+
+A batch goes to the next stage that it visits. The result of a stage on the way there that has nothing to do is made
+here, and counted in the tally as if the stage had given it; it sends no fact."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
@@ -15,6 +19,8 @@ from loom_common.contracts.v1 import (
     BatchFact,
     BatchHeader,
     BatchTransformed,
+    EvaluatedRecord,
+    ExtractedRecord,
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
@@ -24,6 +30,7 @@ from loom_common.contracts.v1 import (
     RecordsQuarantined,
     SlicedBatch,
     SliceExtracted,
+    TransformedRecord,
 )
 from loom_common.domain.run.calls import Calls, advanced
 from loom_common.domain.run.tally import Tally
@@ -31,7 +38,25 @@ from loom_common.domain.values import ids
 from loom_common.flow import Stage
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SlicedRecords
-from loom_common.worker.stage_result import Evaluated, Extracted, Loaded, StageResult, Transformed
+from loom_common.worker.stage_result import (
+    Evaluated,
+    Extracted,
+    Loaded,
+    StageResult,
+    Transformed,
+    passed_unscored,
+    unchanged,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forward:
+    """Holds the message that takes a batch to the next stage that it visits."""
+
+    header: BatchHeader
+    """Holds the batch's header, with the tally after the stages on the way that have nothing to do."""
+    outgoing: tuple[Outgoing, ...] = ()
+    """Holds the message; none where no record is left, because the batch ends with its fact then."""
 
 
 def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:
@@ -41,14 +66,15 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
     record is not published: the fact ends it."""
     outgoing: list[Outgoing] = []
     reported: list[SlicedBatch] = []
-    following = Stage.EXTRACT if result.unchecked_keys else Stage.TRANSFORM
     for position, batch in enumerate(result.batches):
         header = _header(request, position, batch)
-        reported.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=header.tally))
+        if result.unchecked_keys:
+            forward = _to_extract(header, batch.records)
+        else:
+            forward = _to_transform(header, batch.records, result.stages)
+        reported.append(SlicedBatch(batch_id=header.batch_id, position=position, tally=forward.header.tally))
         if request.positions is None or position in request.positions:
-            forward = BatchExtracted(header=header, records=batch.records) if batch.records else None
-            outgoing += _onwards(forward, following, header)
-            outgoing += _quarantined(batch.kept, Stage.EXTRACT, header, context)
+            outgoing += [*forward.outgoing, *_quarantined(batch.kept, Stage.EXTRACT, header, context)]
     fact = SliceExtracted(
         run_id=request.run_id,
         pipeline=request.pipeline,
@@ -63,61 +89,48 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
 
 
 def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> list[Outgoing]:
-    """Route a batch whose keys were checked, on its way to be transformed."""
+    """Route a batch whose keys were checked, on its way to the next stage that it visits."""
     calls = context.usage.lines()
-    header = _next_header(batch.header, Stage.EXTRACT, result, calls)
-    fact = BatchFact(header=header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls)
-    forward = BatchExtracted(header=header, records=result.records) if result.records else None
-    return _of_batch(forward, result.kept, fact, context)
+    forward = _to_transform(_next_header(batch.header, Stage.EXTRACT, result, calls), result.records, result.stages)
+    fact = BatchFact(header=forward.header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls)
+    return _of_batch(forward.outgoing, result.kept, fact, context)
 
 
 def transformed(batch: BatchExtracted, result: Transformed, context: Context) -> list[Outgoing]:
-    """Route a transformed batch on its way to be evaluated."""
+    """Route a transformed batch on its way to the next stage that it visits."""
     calls = context.usage.lines()
-    header = _next_header(batch.header, Stage.TRANSFORM, result, calls, transformed=len(result.records))
+    forward = _to_evaluate(_next_header(batch.header, Stage.TRANSFORM, result, calls), result.records, result.stages)
     fact = BatchFact(
-        header=header,
+        header=forward.header,
         stage=Stage.TRANSFORM,
         seconds=result.seconds,
         latency=result.latency,
         waited=result.waited,
         calls=calls,
     )
-    forward = BatchTransformed(header=header, records=result.records) if result.records else None
-    return _of_batch(forward, result.kept, fact, context)
+    return _of_batch(forward.outgoing, result.kept, fact, context)
 
 
 def evaluated(batch: BatchTransformed, result: Evaluated, context: Context) -> list[Outgoing]:
     """Route an evaluated batch on its way to be loaded."""
     calls = context.usage.lines()
-    header = _next_header(
-        batch.header, Stage.EVALUATE, result, calls, passed=len(result.records), unscored=result.unscored
-    )
+    forward = _to_load(_next_header(batch.header, Stage.EVALUATE, result, calls), result.records)
     fact = BatchFact(
-        header=header,
+        header=forward.header,
         stage=Stage.EVALUATE,
         seconds=result.seconds,
         evaluations=tuple(result.evaluations),
         calls=calls,
     )
-    forward = BatchEvaluated(header=header, records=result.records) if result.records else None
-    return _of_batch(forward, result.kept, fact, context)
+    return _of_batch(forward.outgoing, result.kept, fact, context)
 
 
 def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outgoing]:
     """Route a loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
     calls = context.usage.lines()
-    header = _next_header(
-        batch.header,
-        Stage.LOAD,
-        result,
-        calls,
-        loaded=result.loaded,
-        staged=result.staged,
-        second=result.second,
-    )
+    header = _next_header(batch.header, Stage.LOAD, result, calls)
     fact = BatchFact(header=header, stage=Stage.LOAD, seconds=result.seconds, calls=calls, rows=tuple(result.rows))
-    outgoing = _of_batch(None, result.kept, fact, context)
+    outgoing = _of_batch((), result.kept, fact, context)
     if not result.resolved:
         return outgoing
     resolved = RecordsLoaded(run_id=header.run_id, batch_id=header.batch_id, record_ids=result.resolved)
@@ -143,22 +156,50 @@ def given_up(header: BatchHeader, stage: Stage, records: Sequence[KeptRecord], c
     """Route a batch of which `stage` lets no record through, because it could not work on it."""
     calls, result = context.usage.lines(), StageResult(kept=records)
     after = _next_header(header, stage, result, calls)
-    return _of_batch(None, records, BatchFact(header=after, stage=stage, seconds=0.0, calls=calls), context)
+    return _of_batch((), records, BatchFact(header=after, stage=stage, seconds=0.0, calls=calls), context)
 
 
-def _of_batch(forward: Message | None, kept: Sequence[KeptRecord], fact: BatchFact, context: Context) -> list[Outgoing]:
+def _to_extract(header: BatchHeader, records: tuple[ExtractedRecord, ...]) -> _Forward:
+    """Send the batch to the extractor, which checks its keys."""
+    return _forward(Stage.EXTRACT, BatchExtracted(header=header, records=records))
+
+
+def _to_transform(header: BatchHeader, records: tuple[ExtractedRecord, ...], stages: tuple[Stage, ...]) -> _Forward:
+    """Send the batch to the transformer, or to the next of `stages` where that is not among them."""
+    if Stage.TRANSFORM in stages:
+        return _forward(Stage.TRANSFORM, BatchExtracted(header=header, records=records))
+    result = unchanged(records, stages)
+    return _to_evaluate(_next_header(header, Stage.TRANSFORM, result), result.records, stages)
+
+
+def _to_evaluate(header: BatchHeader, records: tuple[TransformedRecord, ...], stages: tuple[Stage, ...]) -> _Forward:
+    """Send the batch to the evaluator, or to the loader where that is not among `stages`."""
+    if Stage.EVALUATE in stages:
+        return _forward(Stage.EVALUATE, BatchTransformed(header=header, records=records))
+    result = passed_unscored(records)
+    return _to_load(_next_header(header, Stage.EVALUATE, result), result.records)
+
+
+def _to_load(header: BatchHeader, records: tuple[EvaluatedRecord, ...]) -> _Forward:
+    """Send the batch to the loader."""
+    return _forward(Stage.LOAD, BatchEvaluated(header=header, records=records))
+
+
+def _forward(stage: Stage, batch: BatchExtracted | BatchTransformed | BatchEvaluated) -> _Forward:
+    header = batch.header
+    return _Forward(header, (Outgoing(flow.work(stage, header.pipeline), batch),) if batch.records else ())
+
+
+def _of_batch(
+    forward: Sequence[Outgoing], kept: Sequence[KeptRecord], fact: BatchFact, context: Context
+) -> list[Outgoing]:
     """Return everything to publish, the batch first. Without records to forward there is no batch: the fact ends it."""
     header, stage = fact.header, fact.stage
     return [
-        *_onwards(forward, stage.next, header),
+        *forward,
         *_quarantined(kept, stage, header, context),
         Outgoing(flow.fact("batch", stage.done, header.pipeline), fact),
     ]
-
-
-def _onwards(batch: Message | None, stage: Stage | None, header: BatchHeader) -> Iterator[Outgoing]:
-    if batch is not None and stage is not None:
-        yield Outgoing(flow.work(stage, header.pipeline), batch)
 
 
 def _quarantined(kept: Sequence[KeptRecord], stage: Stage, header: BatchHeader, context: Context) -> Iterator[Outgoing]:
@@ -190,11 +231,9 @@ def _header(request: ExtractSlice, position: int, batch: SlicedRecords) -> Batch
     )
 
 
-def _next_header(
-    header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...], **counts: int
-) -> BatchHeader:
+def _next_header(header: BatchHeader, stage: Stage, result: StageResult, calls: tuple[Calls, ...] = ()) -> BatchHeader:
     """Return the header with the tally after this stage."""
-    tally = header.tally.plus(**counts, **advanced(calls, stage)).plus(**_ends(result.kept))
+    tally = header.tally.plus(**result.counts, **advanced(calls, stage)).plus(**_ends(result.kept))
     return header.model_copy(update={"tally": tally})
 
 

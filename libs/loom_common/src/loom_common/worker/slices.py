@@ -9,7 +9,8 @@ from typing import Any
 from loom_common.contracts.v1 import ExtractedRecord, ExtractSlice, KeptRecord
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.errors import RecordError
-from loom_common.worker.stage_result import kept_for_error
+from loom_common.flow import Stage
+from loom_common.worker.stage_result import EVERY_STAGE, kept_for_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Slice:
     """Tells whether no slice follows."""
     unchecked_keys: bool = False
     """Whether the keys must be looked up in the source before the batches are transformed."""
+    stages: tuple[Stage, ...] = EVERY_STAGE
+    """Lists the stages that the batches visit, by their plan."""
 
 
 def wanted(request: ExtractSlice, batch_size: int) -> int:
@@ -67,6 +70,7 @@ def cut(
     cursor: Any,
     end: bool,
     on_failure: OnFailure,
+    stages: tuple[Stage, ...],
     unchecked_keys: bool = False,
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
@@ -77,6 +81,7 @@ def cut(
         cursor,
         end=end or enough(request, len(records)),
         unchecked_keys=unchecked_keys,
+        stages=stages,
     )
 
 

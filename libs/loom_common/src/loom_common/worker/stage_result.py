@@ -1,6 +1,8 @@
 """Describes what became of a batch's records in one stage: the result of a handler, in terms of records.
 
-The router makes the messages of a result, with the batch's header and the model calls that were made for it."""
+The router makes the messages of a result, with the batch's header and the model calls that were made for it. The
+results of a stage that has nothing to do are made here, too: the stage's handler gives them where a batch visits it, the
+router where no batch does."""
 
 from __future__ import annotations
 
@@ -11,6 +13,9 @@ from typing import Any
 from loom_common.contracts.v1 import EvaluatedRecord, Evaluation, ExtractedRecord, KeptRecord, TransformedRecord
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.errors import PermanentError, RecordError
+from loom_common.flow import Stage
+
+EVERY_STAGE = tuple(Stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +27,19 @@ class StageResult:
     kept: Sequence[KeptRecord] = ()
     """Holds the records that do not go on."""
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return what the stage achieved, by the field of the tally that counts it."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted(StageResult):
     """Holds the records of a replayed batch whose keys were looked up in the source."""
 
     records: tuple[ExtractedRecord, ...]
+    stages: tuple[Stage, ...] = EVERY_STAGE
+    """Lists the stages that the batch visits, by its plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +51,12 @@ class Transformed(StageResult):
     """Histogram (`domain.values.latency`) of what a record took, or its model to answer."""
     waited: dict[int, int] = field(default_factory=dict)
     """Holds the same of what records waited besides."""
+    stages: tuple[Stage, ...] = EVERY_STAGE
+    """Lists the stages that the batch visits, by its plan."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"transformed": len(self.records)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +67,10 @@ class Evaluated(StageResult):
     unscored: int = 0
     """Says how many of the batch's records the sample left out."""
     evaluations: Sequence[Evaluation] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"passed": len(self.records), "unscored": self.unscored}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +86,22 @@ class Loaded(StageResult):
     """Holds the first rows that were loaded, of a sample, whose report shows them."""
     resolved: tuple[str, ...] = ()
     """Holds the ids of loaded records that the quarantine may hold, because an earlier run kept them back."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"loaded": self.loaded, "staged": self.staged, "second": self.second}
+
+
+def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Transformed:
+    """Give every record its input as its output: the result of a transform that has nothing to do."""
+    return Transformed(records=tuple(TransformedRecord(each.id, each.input, None) for each in records), stages=stages)
+
+
+def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
+    """Let every record through without a score: the result of an evaluation without evaluators."""
+    return Evaluated(
+        records=tuple(EvaluatedRecord(each.id, each.input, each.output, each.answered_by) for each in records)
+    )
 
 
 def kept_for_error(

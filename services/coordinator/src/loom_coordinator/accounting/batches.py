@@ -96,9 +96,11 @@ class Batch:
         return self.tally.model_copy(update=money)
 
     def advance(self, stage: Stage, tally: Tally) -> None:
-        """Take the tally of a stage, unless a later stage's is known."""
-        if _ORDER[stage] >= _ORDER[self.stage]:
-            self.stage, self.tally = stage, tally
+        """Take the tally of a stage, unless a later stage's is known. The stages after it that have nothing to do are
+        then done with the batch, too."""
+        done = furthest(stage, tally)
+        if _ORDER[done] >= _ORDER[self.stage]:
+            self.stage, self.tally = done, tally
 
     def extracted(self, tally: Tally) -> None:
         """Take the tally of the extraction. Of a replay's batch there may be two, in any order: the one that was made
@@ -168,6 +170,13 @@ def from_row(row: RowMapping) -> Batch:
         waited=row["waited"] or {},
         usages={stage: BatchUsage.of_json(said) for stage, said in (row["calls"] or {}).items()},
     )
+
+
+def furthest(stage: Stage, tally: Tally) -> Stage:
+    """Return the last stage that is done with a batch whose tally `stage` has told: that stage, or a later one that
+    the batch did not visit, because it had nothing to do. The tally counts what such a stage let through."""
+    counted = {Stage.TRANSFORM: tally.transformed, Stage.EVALUATE: tally.passed}
+    return max([stage, *(each for each, records in counted.items() if records)], key=_ORDER.__getitem__)
 
 
 Fact = SliceExtracted | BatchFact | CallsPaid | RecordsKept

@@ -19,8 +19,8 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.intake import start_run
 
 
-async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest) -> RunAccepted:
-    """Start a run over another run's quarantined records.
+async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayRequest, *, every_hop: bool) -> RunAccepted:
+    """Start a run over another run's quarantined records. With `every_hop` its batches visit every stage.
 
     Raises `ConfigurationError` for an unknown run, one that has not ended, and one of whose records none waits;
     `InvalidDefinition` for changes that do not fit its pipeline."""
@@ -43,7 +43,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
     )
     plan = Plan.decoded(await payloads.get(original.plan))
     definition = changed(original.definition, changes)
-    plan = replayed(plan.model_copy(update={"pipeline": parse(definition)}), replay)
+    plan = replayed(plan.model_copy(update={"pipeline": parse(definition), "every_hop": every_hop}), replay)
     if changes.prompt is not None:
         await start_run.register_prompt(unit, plan)
     run_id = new_run_id()

@@ -39,10 +39,12 @@ _PAUSE_SECONDS = 1.0
 class RequestConsumer:
     """Consumes `loom.coordinator.runs`. What a message is, its routing key says: any client can write one."""
 
-    def __init__(self, bus: Bus, outbox: OutboxRelay, payloads: PayloadStore) -> None:
+    def __init__(self, bus: Bus, outbox: OutboxRelay, payloads: PayloadStore, *, every_hop: bool) -> None:
+        """Take `every_hop`: whether the runs that are started here visit the stages that have nothing to do."""
         self._bus = bus
         self._outbox = outbox
         self._payloads = payloads
+        self._every_hop = every_hop
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`."""
@@ -89,9 +91,9 @@ class RequestConsumer:
     def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted]]:
         match message:
             case RunRequest():
-                return lambda unit: start_run.accept(unit, self._payloads, message)
+                return lambda unit: start_run.accept(unit, self._payloads, message, every_hop=self._every_hop)
             case ReplayRequest():
-                return lambda unit: replays.accept(unit, self._payloads, message)
+                return lambda unit: replays.accept(unit, self._payloads, message, every_hop=self._every_hop)
             case RunCommand():
                 return lambda unit: run_commands.carry_out(unit, message)
             case _:

@@ -48,8 +48,9 @@ class Registered:
     base: str
 
 
-async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest) -> RunAccepted:
-    """Start the run that is asked for; an idempotency key seen before is answered with its run.
+async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, *, every_hop: bool) -> RunAccepted:
+    """Start the run that is asked for; an idempotency key seen before is answered with its run. With `every_hop` its
+    batches visit every stage.
 
     Raises `InvalidDefinition` with every mistake."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
@@ -65,6 +66,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest) 
         limit=request.sample,
         reuse=request.reuse,
         beside=request.sample is not None and not request.load,
+        every_hop=every_hop,
     )
     if mistakes := list(plan_mistakes(plan)):
         raise InvalidDefinition(mistakes)

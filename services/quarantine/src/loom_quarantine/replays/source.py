@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import ExtractSlice
+from loom_common.domain.run.stages import visited
 from loom_common.errors import PermanentError
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, cut, wanted
@@ -41,5 +42,6 @@ class Replay:
             cursor=taken.cursor,
             end=taken.end,
             on_failure=extract.on_failure,
+            stages=visited(plan),
             unchecked_keys=asks_the_source(records, extract.keys),
         )

@@ -36,8 +36,9 @@ class Catalog:
         self._scorers = Scorers()
         self._threads = threads or Threads()
 
-    def transform_of(self, plan: Plan) -> Transform:
-        """Return the plan's transform. Blocks while it imports user code. Raises `PermanentError`, `UserCodeError`."""
+    def transform_of(self, plan: Plan) -> Transform | None:
+        """Return the plan's transform; None where it has nothing to do. Blocks while it imports user code. Raises
+        `PermanentError`, `UserCodeError`."""
         config, folder = plan.pipeline.transform, self._project / plan.base
         shape = None if config.shape is None else Shape(config.shape)
         _see_that_it_fits(config, shape)
@@ -51,7 +52,7 @@ class Catalog:
             case PythonTransformConfig():
                 return python_transform(config.function, folder, shape, bounds)
             case PassthroughTransformConfig():
-                return Passthrough(shape)
+                return None if shape is None else Passthrough(shape)
             case PluginTransform():
                 return plugin_transform(config, shape, bounds)
 

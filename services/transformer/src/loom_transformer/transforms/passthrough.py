@@ -1,4 +1,4 @@
-"""Implements `passthrough`: the output is the input."""
+"""Implements `passthrough` with a declared `output`: the output is the input, where the input has that shape."""
 
 from __future__ import annotations
 
@@ -12,23 +12,19 @@ from loom_common.errors import RecordError
 from loom_common.worker.context import Context
 from loom_transformer.outcome import TransformOutcome
 
-_UNCHANGED = TransformOutcome(None, 0.0)
-
 
 class Passthrough:
-    """Copies nothing; checks the declared shape where there is one."""
+    """Checks the declared shape."""
 
     risk = None
 
-    def __init__(self, shape: Shape | None) -> None:
+    def __init__(self, shape: Shape) -> None:
         self._shape = shape
 
     async def apply(
         self, run_id: str, records: Sequence[ExtractedRecord], context: Context, again: int = 0
     ) -> list[TransformOutcome]:
-        if (shape := self._shape) is None:
-            return [_UNCHANGED] * len(records)
-        return await asyncio.to_thread(lambda: [_checked(record, shape) for record in records])
+        return await asyncio.to_thread(lambda: [_checked(record, self._shape) for record in records])
 
 
 def _checked(record: ExtractedRecord, shape: Shape) -> TransformOutcome:

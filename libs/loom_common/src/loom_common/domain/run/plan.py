@@ -42,6 +42,7 @@ class Plan(BaseModel):
     reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
     replay: Replay | None = None
     beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
+    every_hop: bool = Field(False, description="Whether batches also visit the stages that have nothing to do.")
 
     def encoded(self) -> bytes:
         """Return the bytes whose hash names this plan."""
