@@ -22,7 +22,7 @@ from support.simulated_model import SlowAfter
 from support.watching import books_are_changed
 
 SOON = 15.0
-"""Is the number of seconds from typing a command to its effect."""
+"""The number of seconds from typing a command to its effect."""
 
 
 SLOW = 5.0

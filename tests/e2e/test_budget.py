@@ -23,7 +23,8 @@ from support.simulated_model import SimulatedModel
 
 REPLICAS = {"transformer": 4}
 PER_CALL = 0.0000088
-"""Is in USD: what an average question of these tests and its answer cost, at 15 and 60 cents per million tokens."""
+"""An amount in USD: what an average question of these tests and its answer cost, at 15 and 60 cents per million
+tokens."""
 
 
 async def test_a_budget_worth_fifty_calls_is_never_passed_and_resumed_every_record_is_paid_once(here, model):

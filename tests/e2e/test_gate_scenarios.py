@@ -50,7 +50,7 @@ class Scenario:
     records: Mapping[str, tuple[Sequence[Any], str | None]]
     weights: Sequence[float] | None = None
     outcome: str = "rejected"
-    """Is the outcome of those that are held back."""
+    """The outcome of those that are held back."""
 
 
 SCENARIOS = {

@@ -30,7 +30,7 @@ FILE_BYTES = 900_000
 """Limits how large a file may become in the test of a full disk: less than the state of that many records needs."""
 PR_CAPBSET_DROP = 24
 CAP_DAC_OVERRIDE = 1
-"""Is a number of Linux, by which `prctl` takes from a process and its programs the right to pass over the modes of
+"""A number of Linux, by which `prctl` takes from a process and its programs the right to pass over the modes of
 files."""
 
 

@@ -148,7 +148,7 @@ def test_a_sample_takes_no_registered_definition_s_place(tmp_path, run):
 
 
 class OwnDestination(DataConnector):
-    """Is a connector of the user's own."""
+    """Represents a connector of the user's own."""
 
     called: ClassVar[list[str]] = []
 

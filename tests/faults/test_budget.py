@@ -17,7 +17,7 @@ from support.scripted_model import call_of
 
 RECORDS = 200
 BUDGET = 0.0009
-"""Is in USD: about a hundred calls."""
+"""An amount in USD: about a hundred calls."""
 
 
 async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_budget(cluster, model, servers):

@@ -32,7 +32,7 @@ TERMINAL = ("succeeded", "partial", "failed", "cancelled")
 
 @dataclass
 class Attempt:
-    """Is a run, and what is expected of it after the fault."""
+    """Represents a run, and what is expected of it after the fault."""
 
     system: ClusterUnderTest
     chance: random.Random
@@ -45,7 +45,7 @@ class Attempt:
     asks_twice: bool = False
     """Tells whether several runs of this attempt ask the same questions."""
     dead_letters: int = 0
-    """Is the number of messages that must end in `loom.dead`."""
+    """The number of messages that must end in `loom.dead`."""
     asked_again: bool = False
     """Whether messages are destroyed, or seem so, and the coordinator may publish work again."""
     never_logged: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Attempt:
     ended_at: float = 0.0
     end_seconds: float = END_SECONDS
     settle_seconds: float = SETTLE_SECONDS
-    """Is the number of seconds within which the remaining messages of the run must be consumed."""
+    """The number of seconds within which the remaining messages of the run must be consumed."""
 
     @property
     def table(self) -> str:

@@ -18,7 +18,7 @@ COORDINATOR_POINTS = ("before_commit", "after_commit", "mid_publish", "mid_relay
 
 @dataclass(frozen=True)
 class FaultCase:
-    """Is one fault and how often it is tried."""
+    """Represents one fault and how often it is tried."""
 
     fault: str
     times: int

@@ -13,13 +13,13 @@ BEGIN, END = "<!-- faults: begin -->", "<!-- faults: end -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Is the outcome of one attempt."""
+    """Represents the outcome of one attempt."""
 
     fault: str
     seed: int
     troubles: tuple[str, ...]
     recovery: float
-    """Is the number of seconds from the beginning of the fault to the end of the run."""
+    """The number of seconds from the beginning of the fault to the end of the run."""
     repeated_calls: int | None
     """Model calls beyond one per record; None where the same question is asked twice on purpose."""
     records: int = 0

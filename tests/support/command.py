@@ -43,7 +43,7 @@ class Ended:
 
 
 class Command:
-    """Is a running `loom ...`."""
+    """Represents a running `loom ...`."""
 
     def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None, *, follows: bool) -> None:
         self._process = process

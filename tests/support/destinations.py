@@ -63,7 +63,7 @@ class Place:
 
     folder: Path
     url: str
-    """Is the URL of the test's own database; empty where it needs none."""
+    """The URL of the test's own database; empty where it needs none."""
     location: str
     mode: str
 

@@ -15,7 +15,7 @@ _FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>\w*)\n(?P<body>.*?)^ *```$", re
 
 @dataclass(frozen=True)
 class Snippet:
-    """Is a fenced block."""
+    """Represents a fenced block."""
 
     page: Path
     line: int

@@ -102,7 +102,7 @@ DOCUMENTS: dict[str, Callable[[str, Any, Any], dict[str, Any]]] = {
 
 
 class _Json(str):
-    """Is JSON that stands in a document as it is written."""
+    """Represents JSON that stands in a document as it is written."""
 
     __slots__ = ()
 

@@ -15,7 +15,7 @@ from loom_connectors.ports import ConnectorContext
 
 @dataclass(frozen=True)
 class MemoryFile:
-    """Is one of the bucket's objects."""
+    """Represents one of the bucket's objects."""
 
     bucket: dict[str, bytes]
     key: str
@@ -70,7 +70,7 @@ class MemoryInputs:
 
 @dataclass(frozen=True)
 class MemoryResult:
-    """Is the object of a destination, and those beside it."""
+    """Represents the object of a destination, and those beside it."""
 
     bucket: dict[str, bytes]
     key: str
@@ -132,7 +132,7 @@ class MemoryResult:
 
 @dataclass(frozen=True)
 class MemoryStorage:
-    """Is one bucket."""
+    """Represents one bucket."""
 
     bucket: dict[str, bytes] = field(default_factory=dict)
 

@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 
 
 class PluginPackages:
-    """Is a folder on the path of this process, from which the packages in it are found."""
+    """Represents a folder on the path of this process, from which the packages in it are found."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder = folder

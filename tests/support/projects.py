@@ -44,7 +44,7 @@ def reviews(count: int, *, width: int = 0) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Project:
-    """Is a folder that `loom` runs in."""
+    """Represents a folder that `loom` runs in."""
 
     folder: Path
     pipeline: Path

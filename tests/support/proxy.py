@@ -24,7 +24,7 @@ class Proxy:
         self.port = reserve_port()
         self.url = urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{self.port}")))
         self.delay = 0.0
-        """Is the number of seconds that everything takes on its way, in each direction."""
+        """The number of seconds that everything takes on its way, in each direction."""
         self._hole = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()

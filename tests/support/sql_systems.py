@@ -21,16 +21,16 @@ Statement = Callable[[str, str], Awaitable[Sequence[Sequence[Any]]]]
 
 @dataclass(frozen=True)
 class SqlSystem:
-    """Is one SQL system."""
+    """Represents one SQL system."""
 
     location: str
     """`load.destination` of its table `scores`; `${DB}` is the URL of the test's own database."""
     server: str | None
-    """Is the fixture that gives this URL; None where the database is a file in the folder `out` of the test."""
+    """The fixture that gives this URL; None where the database is a file in the folder `out` of the test."""
     run: Statement
     """Runs by the system's own driver; `url` is a path where the database is a file."""
     tables: str = "SELECT table_name FROM information_schema.tables"
-    """Is the query for the names of all tables."""
+    """The query for the names of all tables."""
 
 
 async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:
@@ -57,7 +57,7 @@ SQL_SYSTEMS = (
 
 @dataclass(frozen=True)
 class Database:
-    """Is the database of one test."""
+    """Represents the database of one test."""
 
     system: SqlSystem
     url: str

@@ -125,7 +125,7 @@ class Watch:
 
 
 _SETTLED_SECONDS = 15.0
-"""Is the number of seconds within which what was in flight at the end of a run is reported and stored."""
+"""The number of seconds within which what was in flight at the end of a run is reported and stored."""
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-"""Is a JSON value; None is SQL NULL."""
+"""A JSON value; None is SQL NULL."""
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):

@@ -13,7 +13,7 @@ from support.cluster import MODEL_CALLS_AT_ONCE
 
 _SECONDS = 60.0
 STATISTICS_SECONDS = 6.0
-"""Is the number of seconds to wait for statistics of the broker, which are up to five seconds old."""
+"""The number of seconds to wait for statistics of the broker, which are up to five seconds old."""
 MOST_TIMES = {"extractor": 3, "transformer": 40, "evaluator": 40, "loader": 40, "quarantine": 20, "coordinator": 6}
 """Says how often each service reaches a failpoint in a usual run, at least."""
 

@@ -176,7 +176,7 @@ def test_a_model_among_the_keys_of_a_plugin_is_its_own(packages):
     pipeline = parse(definition({"type": "shortness", "model": "opnai:gpt-4o", "threshold": 1}))
     assert models_of(pipeline) == []
     judged = definition({"type": "relevance", "query_field": "q", "model": "opnai:gpt-4o", "threshold": 1})
-    (problem,) = problems(judged)
+    (problem,) = problems_of(judged)
     assert "Did you mean 'openai:gpt-4o'?" in problem
 
 

@@ -14,7 +14,7 @@ from loom_dev.waiting import patience
 
 
 class Refused:
-    """Is a cursor that says when a statement of its was refused for the first time."""
+    """Represents a cursor that says when a statement of its was refused for the first time."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
         self._cursor = cursor

@@ -24,7 +24,7 @@ QUOTES = ['"', '""', ",", ";", "\t", "\n", "\r\n", "\r", "'", "\\"]
 TRICKY = [*QUOTES, "null", "NaN", "0.10", "1e5", "00", "\ufeff", "\u200b"]
 CELL = TEXT | st.sampled_from(TRICKY) | st.datetimes().map(lambda value: value.isoformat())
 DECIMAL = st.decimals(allow_nan=False, allow_infinity=False).map(str)
-"""Is a number as it may be written; most are no floating-point number of 64 bits."""
+"""A number as it may be written; most are no floating-point number of 64 bits."""
 NAMES = ["id", "a", "b c", "é", "x,y", 'q"u']
 OBJECTS = st.lists(st.dictionaries(st.sampled_from(NAMES), JSON | CELL, max_size=4), max_size=6)
 MARKS = st.sampled_from(["", "\ufeff"])

@@ -14,7 +14,7 @@ from loom_common.errors import UnreadableMessage
 
 
 class Arrived:
-    """Is a delivery, as far as decoding looks at it."""
+    """Represents a delivery, as far as decoding looks at it."""
 
     def __init__(self, wire, **changes):
         self.body = changes.get("body", wire.body)

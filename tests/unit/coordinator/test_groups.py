@@ -14,11 +14,11 @@ from loom_dev.waiting import within
 
 QUEUE = "facts"
 LONG = 60.0
-"""Is the number of seconds: a test that waits so long fails by its timeout."""
+"""The number of seconds: a test that waits so long fails by its timeout."""
 
 
 class Facts:
-    """Is a queue whose messages come in groups."""
+    """Represents a queue whose messages come in groups."""
 
     def __init__(self, bus: MemoryBus) -> None:
         self.bus = bus

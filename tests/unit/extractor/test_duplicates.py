@@ -14,7 +14,7 @@ from loom_extractor.identity import identified
 
 
 class ListSource:
-    """Is a source whose cursor is the number of records before it."""
+    """Represents a source whose cursor is the number of records before it."""
 
     def __init__(self, keys):
         self.records = [

@@ -19,7 +19,7 @@ FIRST = Attempt()
 
 
 class Place:
-    """Is a destination that refuses what it is told to, and keeps a ledger."""
+    """Represents a destination that refuses what it is told to, and keeps a ledger."""
 
     guarantee = Guarantee.LEDGER
     stages = False

@@ -24,7 +24,7 @@ from support.handling import outgoing_of
 
 
 class MemoryDestination:
-    """Is a destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
+    """Represents a destination in memory. Refuses rows whose `n` is negative; holds each batch once."""
 
     location = "memory:destination"
     stages = False

@@ -23,7 +23,7 @@ READY_SECONDS = 90.0
 
 
 class Backend(ABC):
-    """Is a private server on loopback with a random password.
+    """Represents a private server on loopback with a random password.
 
     `start` and `restart` return when it serves. Ports, password and data outlive `stop` and `kill`, so that its URL
     stays valid; `close` kills it and removes everything."""

@@ -19,11 +19,11 @@ class Program:
     """Variables that are added to its owner's environment."""
     folder: Path
     user: pwd.struct_passwd | None = None
-    """Is the user to run as; None for the current one."""
+    """The user to run as; None for the current one."""
     stop_signal: signal.Signals = signal.SIGTERM
-    """Is the signal that shuts it down in order."""
+    """The signal that shuts it down in order."""
     kill_signal: signal.Signals = signal.SIGKILL
-    """Is the signal that ends it at once, as in a crash."""
+    """The signal that ends it at once, as in a crash."""
 
     @property
     def log(self) -> Path:

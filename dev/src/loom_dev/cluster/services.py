@@ -12,7 +12,7 @@ from loom_common.flow import QUARANTINE_QUEUE, RUNS_QUEUE, Stage, work_queue
 from loom_dev.errors import SetupError
 
 MOST = 64
-"""Is the most replicas of one service on one machine. A higher number is taken for a typing mistake."""
+"""The most replicas of one service on one machine. A higher number is taken for a typing mistake."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from loom_dev.errors import SetupError
 from loom_dev.waiting import until
 
 DOWN_SECONDS = 90.0
-"""Is the number of seconds to stop: services finish what is in flight, for up to half a minute, and then the servers
+"""The number of seconds to stop: services finish what is in flight, for up to half a minute, and then the servers
 end."""
 
 
@@ -79,7 +79,7 @@ ALIVE = ("STARTING", "RUNNING", "BACKOFF")
 
 
 class Supervisor:
-    """Is the process that runs the cluster's programs, restarts those that end, and ends all on request."""
+    """Represents the process that runs the cluster's programs, restarts those that end, and ends all on request."""
 
     def __init__(self, place: ClusterFolder) -> None:
         self._place = place

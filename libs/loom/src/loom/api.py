@@ -22,7 +22,8 @@ from loom_quarantine.queries import RecordFilter
 
 
 class Pipeline(domain.Pipeline):
-    """Is a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else here."""
+    """Represents a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else
+    here."""
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
@@ -74,7 +75,7 @@ class RunResult:
 
 
 class Loom:
-    """Is a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
+    """Represents a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
 
     def __init__(self, config_path: str | Path | None = None) -> None:
         self._config = LoomConfig.load(Path(config_path) if config_path else None)

@@ -28,18 +28,18 @@ from loom_quarantine.queries import KeptRow
 
 @dataclass(frozen=True, slots=True)
 class KeptTime(Shown):
-    """Is one time that a record was kept back."""
+    """Represents one time that a record was kept back."""
 
     run_id: str
     failure_stage: str
     failure_reason: str
     quarantined_at: str
-    """Is written in ISO 8601, in UTC."""
+    """A time in ISO 8601, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStory(Shown):
-    """Is one record that was kept back, as a run kept it back, with what came before and after."""
+    """Represents one record that was kept back, as a run kept it back, with what came before and after."""
 
     row: KeptRow
     prompt: str | None
@@ -48,7 +48,7 @@ class RecordStory(Shown):
     calls: Sequence[CallsForRecord] | None
     """Says what was paid for it; None where the journal cannot tell record by record."""
     replay_of: str | None
-    """Is the run whose quarantined records that run ran over again."""
+    """The run whose quarantined records that run ran over again."""
     replays: Sequence[KeptTime]
     """Times that a later replay kept it back again, the newest first."""
     kept_before: Sequence[KeptTime]

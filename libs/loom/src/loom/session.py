@@ -44,7 +44,7 @@ Event = RunProgress | RunFinished
 
 
 class Session:
-    """Is one client of the bus. Open with `open_session`."""
+    """Represents one client of the bus. Open with `open_session`."""
 
     def __init__(self, bus: Bus, queue: str, events: Subscription) -> None:
         self._bus = bus

@@ -15,7 +15,7 @@ from loom_common.worker.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """Is one turn of a conversation."""
+    """Represents one turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -23,25 +23,25 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """Is one question to a model. Its key is made of everything that decides the answer: not of `api_key`, `purpose` or
-    limits."""
+    """Represents one question to a model. Its key is made of everything that decides the answer: not of `api_key`,
+    `purpose` or limits."""
 
     model: str
     messages: tuple[ChatMessage, ...]
     base_url: str
-    """Is the endpoint, always named. May hold credential references; never a secret."""
+    """The endpoint, always named. May hold credential references; never a secret."""
     provider: str = "openai"
-    """Is the name of a known provider (`loom_common.domain.model_options.providers`), which says how it is spoken
+    """The name of a known provider (`loom_common.domain.model_options.providers`), which says how it is spoken
     to."""
     served_by: str | None = None
-    """Is the provider as the pipeline names it, where that is a name of its own. Not part of the key."""
+    """The provider as the pipeline names it, where that is a name of its own. Not part of the key."""
     temperature: float | None = 0.0
     """None leaves it to the model."""
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     """JSON Schema that the answer must fit; None for free text."""
     api_key: str | None = None
-    """Is a credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
+    """A credential reference, resolved by the client as it calls. None: the provider's usual one, where it is set;
     empty: none."""
     purpose: str = "transform"
     """Says what it is paid for: `transform`, `evaluate`, `repair`."""
@@ -67,13 +67,13 @@ class ModelAnswer:
     finish_reason: str
     """`stop` for a whole answer; else how it ended, by the names of `loom_ai.wire.finish`."""
     model: str
-    """Is the model that answered, as the provider names it."""
+    """The model that answered, as the provider names it."""
     tokens_in: int
     tokens_cached: int
     """Those of `tokens_in` that the provider had cached, and charges less for."""
     tokens_out: int
     latency: float
-    """Is the number of seconds from question to answer."""
+    """The number of seconds from question to answer."""
     estimated: bool = False
     """Tells whether a token count is Loom's estimate, because the provider's could not be used."""
     noted: tuple[str, ...] = ()
@@ -108,12 +108,12 @@ class Entry:
     purpose: str
     provider: str
     model: str
-    """Is the model that was asked for."""
+    """The model that was asked for."""
     answer: ModelAnswer
     cost: float
-    """Is in USD."""
+    """An amount in USD."""
     created_at: dt.datetime
-    """Is in UTC, with its zone."""
+    """A time in UTC, with its zone."""
 
 
 NOTED = "remembered"
@@ -130,13 +130,13 @@ class Kept:
     tokens_in: int
     tokens_out: int
     cost: float
-    """Is in USD that were paid for them."""
+    """An amount in USD that were paid for them."""
     oldest: dt.datetime
     newest: dt.datetime
 
 
 class Waits(Protocol):
-    """Is told when a call waits for its turn: that time is not the model's, and meanwhile another call may go."""
+    """Learns when a call waits for its turn: that time is not the model's, and meanwhile another call may go."""
 
     def for_a_turn(self) -> AbstractAsyncContextManager[None]:
         """Count the time around the waiting as waiting for a turn. The call may have to wait at its end until it may go

@@ -39,11 +39,11 @@ from typing import Any
 from loom_common.text import shown, storable_value
 
 _LONGEST_WORDS = 20_000
-"""Is the most characters of an error's message. A definition may hold many mistakes."""
+"""The most characters of an error's message. A definition may hold many mistakes."""
 
 
 class LoomError(Exception):
-    """Is the root of the tree. `str(error)` is safe to show and to store, and contains no secret."""
+    """Serves as the root of the tree. `str(error)` is safe to show and to store, and contains no secret."""
 
     def __init__(self, *words: object) -> None:
         super().__init__(*(shown(each, _LONGEST_WORDS) for each in words))
@@ -132,7 +132,7 @@ class BreakerOpen(DependencyUnavailable):
         self, upstream: str, *, probe_in: float, opened_for: float, opening: int, reason: str | None = None
     ) -> None:
         self.upstream = upstream
-        """Is the upstream's name, which may be shown: `model gpt-4o-mini at https://...`."""
+        """The upstream's name, which may be shown: `model gpt-4o-mini at https://...`."""
         self.probe_in = probe_in
         """Seconds until the next probe."""
         self.opened_for = opened_for
@@ -140,7 +140,7 @@ class BreakerOpen(DependencyUnavailable):
         self.opening = opening
         """Says how often the breaker opened, so that each time is reported once."""
         self.reason = reason
-        """Is the message of the last failure, which may be shown."""
+        """The message of the last failure, which may be shown."""
         super().__init__(f"{upstream} is away. It is tried again in {probe_in:.0f} s.", retry_after=probe_in)
 
 
@@ -204,18 +204,18 @@ class BudgetExhausted(LoomError):
         self, limit: float, gone: float, worst: float, lost: float = 0.0, owed: float = 0.0, run_id: str = ""
     ) -> None:
         self.run_id = run_id
-        """Is the run whose budget it is."""
+        """The run whose budget it is."""
         self.limit = limit
-        """Is the budget in USD."""
+        """The budget in USD."""
         self.gone = gone
         """USD that are spent or may have been charged."""
         self.lost = lost
-        """Is the part of `gone` that is the worst case of calls whose process died, which the provider may have
+        """The part of `gone` that is the worst case of calls whose process died, which the provider may have
         charged."""
         self.owed = owed
         """USD that are set aside to judge answers."""
         self.worst = worst
-        """Is the least USD that the call needs, with the cost of judging its answer."""
+        """The least USD that the call needs, with the cost of judging its answer."""
         kept = f", ${owed:.6f} is kept to judge what was answered" if owed else ""
         super().__init__(
             f"${gone:.6f} of the budget of ${limit:.6f} is spent{kept}, and the next call may cost ${worst:.6f}."
@@ -228,7 +228,7 @@ class RecordError(LoomError):
 
     def __init__(self, message: str, *, code: str, details: dict[str, Any] | None = None) -> None:
         self.code = code
-        """Is an identifier for programs: `ragged_row`, `invalid_output`, `constraint`."""
+        """An identifier for programs: `ragged_row`, `invalid_output`, `constraint`."""
         self.details: dict[str, Any] = storable_value(details or {})
         super().__init__(message)
 

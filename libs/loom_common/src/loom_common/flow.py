@@ -50,7 +50,7 @@ class Exchange(StrEnum):
     CONTROL = "loom.control"
     DEAD = "loom.dead"
     DIRECT = ""
-    """Is the broker's default exchange, whose routing key is a queue's name. It serves replies and retries."""
+    """The broker's default exchange, whose routing key is a queue's name. It serves replies and retries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Is a durable queue and its bindings.
+    """Represents a durable queue and its bindings.
 
     A queue with a `ttl` is a retry queue: after `ttl` seconds a message in it returns unchanged to the queue
     `returns_to`."""

@@ -14,13 +14,13 @@ REPLACEMENT = "\ufffd"
 LONGEST_REASON = 4_000
 """The most characters of an error's message that are kept in tables, logs, messages and headers."""
 DEEPEST = 150
-"""Is the most levels of lists and objects that a message can carry."""
+"""The most levels of lists and objects that a message can carry."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CUT = " [...]"
 _LARGEST_NUMBER = 14_000
-"""Is the most bits of an integer that is written out; Python refuses more than 4,300 digits."""
+"""The most bits of an integer that is written out; Python refuses more than 4,300 digits."""
 
 
 def storable(text: str) -> str:

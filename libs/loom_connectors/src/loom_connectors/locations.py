@@ -18,10 +18,10 @@ from loom_connectors.ports import ConnectorContext
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Is a location, taken apart. Nothing in it is a secret."""
+    """Represents a location, taken apart. Nothing in it is a secret."""
 
     shown: str
-    """Is the location as written in the pipeline file, without user and password."""
+    """The location as written in the pipeline file, without user and password."""
     scheme: str
     """Empty where it is a path; `module:name` where it names a plugin so."""
     ending: str

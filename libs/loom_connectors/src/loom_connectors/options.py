@@ -12,7 +12,7 @@ from loom_common.errors import InvalidDefinition, Problem
 
 
 class Options(BaseModel):
-    """Is the base of what a connector lets the user set. Unknown keys are mistakes."""
+    """Serves as the base of what a connector lets the user set. Unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -85,7 +85,7 @@ class _OnItsLoop(Generic[C]):
 
 
 class SourceOnItsLoop:
-    """Is a plugin's source. Every call runs on the plugin's loop."""
+    """Represents a plugin's source. Every call runs on the plugin's loop."""
 
     def __init__(self, what: str, open_one: Callable[[], Source], context: ConnectorContext) -> None:
         self._own = _OnItsLoop(what, open_one, context)
@@ -107,7 +107,7 @@ class SourceOnItsLoop:
 
 
 class DestinationOnItsLoop:
-    """Is a plugin's destination. Every call runs on the plugin's loop."""
+    """Represents a plugin's destination. Every call runs on the plugin's loop."""
 
     def __init__(self, what: str, open_one: Callable[[], Destination], context: ConnectorContext) -> None:
         self._own = _OnItsLoop(what, open_one, context)

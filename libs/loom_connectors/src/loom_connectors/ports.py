@@ -36,7 +36,7 @@ class ConnectorContext:
     threads: Threads = field(default_factory=Threads)
     """Runs the code of plugins."""
     call_seconds: float = 900.0
-    """Is the most that one call of a plugin's source or destination may take."""
+    """The most that one call of a plugin's source or destination may take."""
 
 
 @dataclass(slots=True)  # not frozen: made for every record, and a frozen one takes three times as long to make
@@ -63,7 +63,7 @@ class Page:
 
 
 SAMPLE = 100
-"""Is the number of records that are looked at to learn the fields of a source that does not declare them."""
+"""The number of records that are looked at to learn the fields of a source that does not declare them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class LoadBatch:
     position: int
     rows: Sequence[Row]
     origin: str | None = None
-    """Is the run that first read these records, where a run before this batch's may have loaded some of them: a
+    """The run that first read these records, where a run before this batch's may have loaded some of them: a
     replay's batch, or one of a run that was resumed. Those are left out, and count as loaded. Kept by destinations with
     a ledger and by files."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from loom_common.domain.json_values.exact_json import UnfitJson, dumps, exact_float
 
 BYTES = "$bytes"
-"""Is the one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
+"""The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """Says what databases take for a number; the rest they read, or refuse, by themselves."""
 _EXACTLY = Context(prec=200_000)

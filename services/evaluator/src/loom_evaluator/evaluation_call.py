@@ -15,7 +15,7 @@ from loom_common.contracts.v1 import Interaction
 from loom_common.text import storable, storable_value
 
 _PROMPT_KEPT = 4_000
-"""Is the number of characters of a question that are kept with its answer."""
+"""The number of characters of a question that are kept with its answer."""
 
 
 class EvaluationCall:

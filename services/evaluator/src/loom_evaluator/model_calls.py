@@ -31,7 +31,7 @@ class ModelEvaluations:
     """Seconds one answer may take, all attempts added up."""
     keep_interactions: bool = True
     at_once: int | None = None
-    """Is the number of questions that a worker may have in flight together; None where no provider's `concurrency` is
+    """The number of questions that a worker may have in flight together; None where no provider's `concurrency` is
     configured."""
 
     async def about(

@@ -11,7 +11,7 @@ from loom_common.text import bounded, storable
 from loom_evaluator.evaluators.opinion import Opinion
 
 _LONGEST = 20_000
-"""Is the number of characters of an explanation that are kept."""
+"""The number of characters of an explanation that are kept."""
 
 
 @dataclass(frozen=True, slots=True)

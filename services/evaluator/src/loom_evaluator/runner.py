@@ -33,7 +33,7 @@ from loom_evaluator.model_calls import ModelEvaluations
 from loom_evaluator.results import Answer, RecordResult, evaluation_of
 
 _AT_ONCE = 32
-"""Is the number of records that one asynchronous evaluator looks at concurrently."""
+"""The number of records that one asynchronous evaluator looks at concurrently."""
 
 
 @dataclass(frozen=True, slots=True)

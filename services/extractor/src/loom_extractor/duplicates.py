@@ -22,7 +22,7 @@ _CATCH_UP = 1000
 
 
 class _Index:
-    """Is the index of a partition's keys, which one slice at a time uses."""
+    """Represents the index of a partition's keys, which one slice at a time uses."""
 
     def __init__(self) -> None:
         self.seen = SeenKeys()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _CACHE_KIB = 4096
-"""Is the memory per index in KiB. The rest is in an unnamed temporary file that is deleted with the connection."""
+"""The memory per index in KiB. The rest is in an unnamed temporary file that is deleted with the connection."""
 
 
 class Keyed(NamedTuple):
@@ -22,7 +22,7 @@ class Keyed(NamedTuple):
 
 
 class SeenKeys:
-    """Is the set of keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
+    """Represents the set of keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
 
     It can be rebuilt from the source: adding is idempotent in the source's order. The probability that two of ten
     million keys share a 64-bit hash is three in a million."""

@@ -29,12 +29,12 @@ class RecordFilter:
     record_ids: tuple[str, ...] | None = None
     stage: Stage | None = None
     reason: str | None = None
-    """Is a part of the reason, or its code. Case is ignored."""
+    """A part of the reason, or its code. Case is ignored."""
     evaluator: str | None = None
-    """Is an evaluator that scored the record or failed on it."""
+    """An evaluator that scored the record or failed on it."""
     min_score: float | None = None
     max_score: float | None = None
-    """Is the highest score of that evaluator, inclusive."""
+    """The highest score of that evaluator, inclusive."""
     unresolved: bool = False
     """Only records that are not resolved."""
 
@@ -130,10 +130,10 @@ class KeptRow(Shown):
     error_details: dict[str, Any] | None
     """Says what the stage said besides; `prompt` is the question that was asked."""
     quarantined_at: str
-    """Is written in ISO 8601, in UTC."""
+    """A time in ISO 8601, in UTC."""
     resolved: bool
     resolved_at: str | None
-    """Is written in ISO 8601, in UTC."""
+    """A time in ISO 8601, in UTC."""
     resolution_action: str | None
     """`reprocessed`, `manual_fix` or `discarded`."""
     pipeline_name: str
@@ -143,7 +143,7 @@ class KeptRow(Shown):
     output: Any
     """Says what the transform made of it, as JSON; None where it came to none."""
     replay_run_id: str | None
-    """Is the run that took it up last."""
+    """The run that took it up last."""
     attempts: int | None
     """Says how often its stage tried."""
 

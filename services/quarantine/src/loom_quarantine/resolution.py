@@ -18,7 +18,7 @@ from loom_quarantine.db.threads import origin_of
 
 REPROCESSED = "reprocessed"
 MANUAL_FIX = "manual_fix"
-"""Is the resolution of a record that was replayed with edited fields."""
+"""The resolution of a record that was replayed with edited fields."""
 DISCARDED = "discarded"
 
 

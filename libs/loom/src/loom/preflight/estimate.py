@@ -48,7 +48,7 @@ from loom_transformer.transforms.catalog import Catalog
 V = TypeVar("V")
 
 _PAGE = 2_000
-"""Is the number of records that are read at once where a source does not know how many it has."""
+"""The number of records that are read at once where a source does not know how many it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Estimate:
     unasked: tuple[Unpriced, ...] = ()
     """Says what the estimate leaves out, because it fails: as in a run, such records cost nothing in that stage."""
     last_call: float = 0.0
-    """Is in USD that a budget must have left for the last call to be made, too."""
+    """An amount in USD that a budget must have left for the last call to be made, too."""
 
     @property
     def cost(self) -> float:

@@ -32,7 +32,7 @@ class Named:
     side: Side
     """Says whose field it has to be: `row` is what is loaded, key, included fields and output."""
     problem: Callable[[str, str, str | None], Problem]
-    """Is the mistake at its place, of what was found, what was expected, and what was meant."""
+    """The mistake at its place, of what was found, what was expected, and what was meant."""
 
 
 @dataclass(frozen=True, slots=True)

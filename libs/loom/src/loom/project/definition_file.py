@@ -33,7 +33,7 @@ class LoadedPipeline:
     """Prompt and context files by the path the pipeline names them with, as text."""
     path: Path
     document: Document
-    """Is the file as it is written, with the place of each key."""
+    """The file as it is written, with the place of each key."""
     prompt: PromptText | None = None
 
     @property

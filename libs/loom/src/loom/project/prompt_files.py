@@ -23,7 +23,7 @@ class PromptText:
 
     text: str
     at: KeyPath
-    """Is its key in the definition."""
+    """Its key in the definition."""
     file: str | None
     """The file it stands in, as it may be shown; None where it stands in the definition itself."""
     document: Document | None

@@ -13,9 +13,9 @@ from loom_common.errors import InvalidDefinition, Problem
 from loom_common.text import storable
 
 LARGEST = 100_000
-"""Is the number of values of a file, each counted as often as aliases repeat it."""
+"""The number of values of a file, each counted as often as aliases repeat it."""
 DEEPEST = 100
-"""Is the number of levels of lists and mappings within each other."""
+"""The number of levels of lists and mappings within each other."""
 
 
 def composed(text: str, file: str) -> Node | None:

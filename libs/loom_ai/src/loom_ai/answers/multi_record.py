@@ -31,7 +31,7 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Is a call that may be combined with others, and the record that pays for it when it is made alone."""
+    """Represents a call that may be combined with others, and the record that pays for it when it is made alone."""
 
     call: ModelCall
     payer: Payer
@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Is the part of a shared answer that belongs to one question."""
+    """Represents the part of a shared answer that belongs to one question."""
 
     output: dict[str, Any] | None
     """Holds the output; None where the part is missing or unfit and the question has to be asked alone."""

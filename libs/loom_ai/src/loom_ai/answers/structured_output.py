@@ -21,13 +21,13 @@ from loom_common.errors import RecordError
 
 INVALID = "invalid_output"
 _RAW_SHOWN = 20_000
-"""Is the most characters of an unusable answer that are kept with its record."""
+"""The most characters of an unusable answer that are kept with its record."""
 _REPAIRED = 100_000
-"""Is the longest answer that is sent back for repair, in characters; above that, repair costs more than asking anew."""
+"""The longest answer that is sent back for repair, in characters; above that, repair costs more than asking anew."""
 TRIES = 3
 """Says how often a question is asked where the response is not one of the endpoint's protocol."""
 _APART = 1000
-"""Is the distance in the journal key between the tries of one attempt at a record and those of the next."""
+"""The distance in the journal key between the tries of one attempt at a record and those of the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,18 @@ from loom_ai.ports import ModelAnswer, ModelCall
 FIRST_ANSWERS = 1024
 """The limit of an answer before any was seen, in tokens, where the budget does not allow the call's own limit."""
 _FEW = 20
-"""Is the number of answers below which their lengths are multiplied by four instead of two."""
+"""The number of answers below which their lengths are multiplied by four instead of two."""
 _KEPT = 500
-"""Is the number of answers whose lengths are remembered."""
+"""The number of answers whose lengths are remembered."""
 _FIRST_LEAST = 64
 """The smallest limit that is worth a call before any answer was seen, in tokens."""
 _SHORTEST = 16
-"""Is the smallest limit that is ever set, in tokens."""
+"""The smallest limit that is ever set, in tokens."""
 _AROUND = 16
 """Extra tokens of a question where its common beginning with an earlier one ends, because tokens may span that
 point."""
 _MARGIN = 1.5
-"""Is the factor on the highest tokens per byte that were counted, for the likely size of a question."""
+"""The factor on the highest tokens per byte that were counted, for the likely size of a question."""
 _KINDS = 200
 
 
@@ -41,11 +41,11 @@ class Sizes:
     most_given: int = 0
     """Holds the tokens of the largest question, as the provider counted them."""
     share: float = 0.0
-    """Is the highest ratio of counted tokens to the bound of a question."""
+    """The highest ratio of counted tokens to the bound of a question."""
     beyond: int = 0
-    """Is the most tokens by which an answer exceeded its limit. Some providers count tokens that they do not limit."""
+    """The most tokens by which an answer exceeded its limit. Some providers count tokens that they do not limit."""
     text: str = ""
-    """Is the text of a question that the provider has counted."""
+    """The text of a question that the provider has counted."""
     first: int = 0
     """The number of calls in flight, or about to be, that were made before any answer was seen."""
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from loom_common.domain.run.budget import BudgetDecision, BudgetState, Need, decide, fits, owed_for
 
 LEASE_SECONDS = 60.0
-"""Is the number of seconds that a reservation stands without being renewed, unless `LOOM_BUDGET_LEASE_SECONDS` says
+"""The number of seconds that a reservation stands without being renewed, unless `LOOM_BUDGET_LEASE_SECONDS` says
 otherwise."""
 OWED_SECONDS = 600.0
 """Seconds that a sum stays set aside for a judgement that does not happen."""
@@ -31,12 +31,12 @@ class Reserve:
     run_id: str
     need: Need
     limit: float
-    """Is the run's budget, in USD."""
+    """The run's budget, in USD."""
     booked: float
     """USD that the run is known to have spent. Where the ledger holds less, it did not exist yet when that was
     spent."""
     record: str = ""
-    """Is the id under which the cost of judging the answer is set aside, once per record; empty where it is not
+    """The id under which the cost of judging the answer is set aside, once per record; empty where it is not
     judged."""
 
 
@@ -47,7 +47,7 @@ class Settle:
     id: str
     run_id: str
     worst: float
-    """Is the USD that were reserved."""
+    """The USD that were reserved."""
     cost: float
 
 
@@ -70,7 +70,7 @@ class SetAside:
     id: str
     run_id: str
     owed: Mapping[str, float]
-    """Is in USD by the id of the record. A sum that is set aside already stays unchanged."""
+    """An amount in USD by the id of the record. A sum that is set aside already stays unchanged."""
     limit: float
 
 
@@ -85,7 +85,7 @@ class Decision:
     verdict: BudgetDecision
     standing: BudgetState
     granted: float = 0.0
-    """Is the most that the call may cost, in USD."""
+    """The most that the call may cost, in USD."""
 
 
 class BudgetLedger(Protocol):
@@ -119,7 +119,7 @@ class Held:
     """Holds the settled reservations that still exist. A missing one was counted as lost in between, and is
     corrected."""
     owed: Mapping[str, float] = field(default_factory=dict)
-    """Is in USD set aside for records, by the id of the record."""
+    """An amount in USD set aside for records, by the id of the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class ReservationResult:
     decisions: Mapping[str, Decision]
     """Holds the decision on each request, by the request's id."""
     granted: Mapping[str, float]
-    """Is in USD of new reservations, by the id of the request."""
+    """An amount in USD of new reservations, by the id of the request."""
     owed: Mapping[str, float]
     """USD of new sums set aside, by the id of the record."""
     freed: Sequence[str]

@@ -26,7 +26,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Is a price in USD. It is 0.0 and not `known` where no price was found."""
+    """Represents a price in USD. It is 0.0 and not `known` where no price was found."""
 
     usd: float
     known: bool

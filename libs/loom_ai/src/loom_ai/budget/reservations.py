@@ -29,12 +29,12 @@ from loom_common.worker.usage import Usage
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.25
-"""Is the number of seconds between two looks at the ledger for settlements of other replicas."""
+"""The number of seconds between two looks at the ledger for settlements of other replicas."""
 _STILL_SECONDS = 5.0
-"""Is the number of seconds that a call waits for the settlement of judgements while nothing changes, before it proceeds
+"""The number of seconds that a call waits for the settlement of judgements while nothing changes, before it proceeds
 without it."""
 _BATCH_STILL_SECONDS = 30.0
-"""Is the same time for a batch that has not begun yet."""
+"""The same time for a batch that has not begun yet."""
 _DUST = 1e-12
 _FIRST_CALLS = 8
 """The number of calls of one kind that are made with a lowered limit before the first answer shows a usual length."""
@@ -42,13 +42,13 @@ _FIRST_CALLS = 8
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Is the sum that is reserved for one call."""
+    """Represents the sum that is reserved for one call."""
 
     id: str
     run_id: str
     worst: float
     limit: int
-    """Is the most tokens that the answer may have."""
+    """The most tokens that the answer may have."""
 
 
 class BudgetReservations:

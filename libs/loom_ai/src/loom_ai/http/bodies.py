@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import aiohttp
 
 MOST_BYTES = 8 * 1024 * 1024
-"""Is the largest body that is read, in bytes. No model's answer is that long."""
+"""The largest body that is read, in bytes. No model's answer is that long."""
 ACCEPTED = "gzip, deflate"
-"""Is the `Accept-Encoding` of requests."""
+"""The `Accept-Encoding` of requests."""
 _EITHER = zlib.MAX_WBITS | 32
-"""Is the zlib window setting that detects gzip and zlib by their first bytes."""
+"""The zlib window setting that detects gzip and zlib by their first bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Is a response body, decompressed."""
+    """Represents a response body, decompressed."""
 
     data: bytes
     fault: str | None = None

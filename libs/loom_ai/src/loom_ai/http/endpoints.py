@@ -23,19 +23,19 @@ class Endpoint:
     """Names a model and the endpoint that serves it."""
 
     provider: str
-    """Is the name of a known provider, which says how it is spoken to."""
+    """The name of a known provider, which says how it is spoken to."""
     model: str
     base_url: str
-    """Is the endpoint's address. It may hold credential references."""
+    """The endpoint's address. It may hold credential references."""
     api_key: str | None = None
-    """Is a credential reference. None means the provider's usual one, where it is set; an empty text means no key."""
+    """A credential reference. None means the provider's usual one, where it is set; an empty text means no key."""
     timeout: float | None = None
-    """Is the number of seconds that one attempt may take; None for the client's own limits."""
+    """The number of seconds that one attempt may take; None for the client's own limits."""
     rate_limit: RateLimit | None = None
     concurrency: int | None = None
-    """Is the most calls in flight at once; None for the client's own limit."""
+    """The most calls in flight at once; None for the client's own limit."""
     served_by: str | None = None
-    """Is the provider's name in the pipeline, where the pipeline defines it under a name of its own."""
+    """The provider's name in the pipeline, where the pipeline defines it under a name of its own."""
     extras: Extras = NOTHING_BESIDES
     """Parameters, fields and headers that the pipeline adds to each request."""
 

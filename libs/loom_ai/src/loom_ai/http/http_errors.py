@@ -29,12 +29,12 @@ _WANTS_TLS = (b"plain HTTP request was sent to HTTPS port", b"sent an HTTP reque
 _DELAY = re.compile(rb'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
 """Finds Google's `retryDelay`, which stands in the body instead of a `Retry-After` header."""
 REFUSED = "model_refused"
-"""Is the error code of a record whose request the endpoint refused."""
+"""The error code of a record whose request the endpoint refused."""
 LONGEST_WAIT = 86_400.0
-"""Is the longest `Retry-After` that is obeyed, in seconds."""
+"""The longest `Retry-After` that is obeyed, in seconds."""
 _NAME = 100
 _SHOWN = 300
-"""Is the most characters of the endpoint's message that an error quotes."""
+"""The most characters of the endpoint's message that an error quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Limits:
     read: float
     total: float
     connections: int
-    """Is the most connections that are open at once."""
+    """The most connections that are open at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class EndpointReference:
     base_url: str
     model: str
     key: str
-    """Is the credential reference, which is shown instead of the key."""
+    """The credential reference, which is shown instead of the key."""
 
     def __str__(self) -> str:
         return f"model {self.model} at {redacted(self.base_url)}"

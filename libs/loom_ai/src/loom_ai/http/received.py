@@ -19,7 +19,7 @@ from loom_ai.wire.usage import ReportedUsage
 from loom_common.domain.values.urls import redacted
 
 RAW_KEPT = 20_000
-"""Is the most characters that are kept of an unusable response."""
+"""The most characters that are kept of an unusable response."""
 _WORDS: tuple[tuple[int, str], ...] = (
     (402, r"insufficient[_ ]quota|billing|payment[_ ]required|insufficient (?:credits|balance)"),
     (429, r"rate[_ -]?limit|too[_ ]many[_ ]requests|resource_exhausted|throttl"),
@@ -49,7 +49,7 @@ class Received:
     endpoint: EndpointReference
     latency: float
     retry_after: float | None = None
-    """Is the number of seconds to wait, as its headers say."""
+    """The number of seconds to wait, as its headers say."""
     secrets: tuple[str, ...] = ()
     """Holds the key and other secrets of the request. Some endpoints repeat them in their responses."""
 

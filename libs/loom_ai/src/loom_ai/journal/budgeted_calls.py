@@ -26,7 +26,7 @@ class Books:
     write: Callable[[str, ModelCall, Payer, ModelAnswer], Awaitable[Entry]]
     enter_usage: Callable[[ModelCall, Entry, Payer], None]
     price: Callable[[ModelCall, Payer, ModelAnswer], float]
-    """Is in USD."""
+    """An amount in USD."""
 
 
 class BudgetedCalls:

@@ -38,7 +38,7 @@ class Reuse:
     enabled: bool = True
     """Off: no answer of another run will do."""
     max_age: float | None = None
-    """Is the number of seconds that an answer of another run may be old; None for any age."""
+    """The number of seconds that an answer of another run may be old; None for any age."""
 
     def key(self, call: ModelCall, payer: Payer) -> str:
         """Return the key under which the journal holds the answer that the payer may use."""

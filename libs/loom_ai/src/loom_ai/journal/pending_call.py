@@ -15,8 +15,8 @@ from loom_common.errors import Timeout
 
 @dataclass(slots=True)
 class PendingCall:
-    """Is one call under way. Where no record waits for it any more, it goes on if it was sent, and is cancelled if it
-    was not."""
+    """Represents one call under way. Where no record waits for it any more, it goes on if it was sent, and is cancelled
+    if it was not."""
 
     waiting: Waiting
     payers: list[Payer]

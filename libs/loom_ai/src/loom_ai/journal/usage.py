@@ -16,7 +16,7 @@ class Spent:
     tokens_out: int = 0
     cost: float = 0.0
     answered: float = 0.0
-    """Is the number of seconds from question to answer, of the calls made."""
+    """The number of seconds from question to answer, of the calls made."""
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(

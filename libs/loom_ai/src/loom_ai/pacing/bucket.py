@@ -57,7 +57,7 @@ class Taken:
     requests_from: float
     """Says until when the time is taken by earlier requests; never before `now`, nor before the end of a pause."""
     tokens_from: float
-    """Is the same for tokens."""
+    """The same for tokens."""
     paused_until: float
 
     def wait(self, requests: Rate | None, tokens: Rate | None, before: Wish) -> float:

@@ -22,7 +22,7 @@ LENT = 3
 
 @dataclass(slots=True, eq=False)
 class Stay:
-    """Is the stay of one call that was let in."""
+    """Represents the stay of one call that was let in."""
 
     on_lent: Callable[[], None]
     """Called once, where its place is given to another while it goes on."""

@@ -15,7 +15,7 @@ _PAIRS = (
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 120.0
-"""Is the number of seconds. Who says more means a day's quota, and says so again with a 429."""
+"""The number of seconds. Who says more means a day's quota, and says so again with a 429."""
 
 
 def pause_of(headers: Mapping[str, str], now: dt.datetime) -> float:

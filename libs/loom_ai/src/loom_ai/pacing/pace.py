@@ -36,7 +36,7 @@ _FIRST_ANSWER_TOKENS = 256
 
 @dataclass(slots=True)
 class _Place:
-    """Is a model at an endpoint, under one key."""
+    """Represents a model at an endpoint, under one key."""
 
     name: str
     bucket: str
@@ -62,7 +62,7 @@ class _Limit:
 
 @dataclass(slots=True)
 class Turn:
-    """Is a call that may go. Tell it how the call ended."""
+    """Represents a call that may go. Tell it how the call ended."""
 
     _pace: EndpointPacing
     _place: _Place

@@ -12,7 +12,7 @@ import orjson
 from loom_ai.ports import ModelCall
 
 _PER_MESSAGE = 16
-"""Is the number of tokens that an endpoint may put around a message: roles, separators."""
+"""The number of tokens that an endpoint may put around a message: roles, separators."""
 _PER_CALL = 64
 _TOOL_USE = {"anthropic": 700}
 """Tokens that a provider charges besides where an answer is asked for in a shape: its own instructions, at most."""

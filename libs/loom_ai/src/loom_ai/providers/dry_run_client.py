@@ -16,7 +16,7 @@ _FREE_TEXT = 256
 
 
 class DryRunClient:
-    """Is a `ModelClient` that answers with made-up values of the schema.
+    """Implements a `ModelClient` that answers with made-up values of the schema.
 
     Its token counts are estimates: the question's from its text, the answer's from earlier runs, or else from the
     made-up text."""

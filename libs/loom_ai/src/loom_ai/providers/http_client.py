@@ -52,14 +52,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _IDLE_SECONDS = 30.0
-"""Is the number of seconds after which an unused connection is closed."""
+"""The number of seconds after which an unused connection is closed."""
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
 
 class HttpModelClient:
-    """Is a `ModelClient` that asks endpoints over HTTP. To each model it has at most as many calls in flight as the
-    call's `concurrency` says, or else `settings.concurrency`, beside those that hang."""
+    """Implements a `ModelClient` that asks endpoints over HTTP. To each model it has at most as many calls in flight as
+    the call's `concurrency` says, or else `settings.concurrency`, beside those that hang."""
 
     def __init__(
         self,

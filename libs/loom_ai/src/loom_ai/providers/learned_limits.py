@@ -30,7 +30,7 @@ _FORM = re.compile(
     re.IGNORECASE,
 )
 EndpointModel = tuple[str, str]
-"""Is the base URL and the model."""
+"""The base URL and the model."""
 K = TypeVar("K")
 V = TypeVar("V")
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 SCHEMA_IN_WORDS = "JSON Schema: "
-"""Is the text in front of a schema that is described in a system message."""
+"""The text in front of a schema that is described in a system message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class SimulatedRequest:
     turns: tuple[str, ...]
     """Holds the texts of the conversation, the system message first."""
     question: str
-    """Is the text of the first user message."""
+    """The text of the first user message."""
     schema: Mapping[str, Any] | None
     form: str | None
     """Says how the answer is held to a schema: `json_schema`, `json_object`, or None."""
@@ -41,10 +41,10 @@ class SimulatedAnswer:
 
 
 class Format(Protocol):
-    """Is the wire format of one provider."""
+    """Represents the wire format of one provider."""
 
     key_header: str
-    """Is the header that carries the API key."""
+    """The header that carries the API key."""
 
     def read_request(self, body: dict[str, Any], model: str) -> SimulatedRequest:
         """Read a request; `model` is the one in the path, where the provider puts it there."""

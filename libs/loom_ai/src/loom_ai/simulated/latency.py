@@ -7,16 +7,16 @@ import random
 from dataclasses import dataclass
 
 _P99 = 2.326
-"""Is the 99th percentile of a standard normal distribution."""
+"""The 99th percentile of a standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Is a log-normal distribution of seconds, which the latencies of real endpoints are close to."""
+    """Represents a log-normal distribution of seconds, which the latencies of real endpoints are close to."""
 
     median: float = 0.0
     p99: float | None = None
-    """Is the 99th percentile in seconds; None where every answer takes the median."""
+    """The 99th percentile in seconds; None where every answer takes the median."""
 
     def draw(self, chance: random.Random) -> float:
         """Draw the seconds of one answer."""

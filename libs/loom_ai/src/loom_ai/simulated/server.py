@@ -44,13 +44,13 @@ class SimulatedModel:
     """Holds the simulated provider's settings and what it was asked. All settings may be changed while it runs."""
 
     latency: float | Latency = 0.0
-    """Is the number of seconds that each answer takes, or their distribution."""
+    """The number of seconds that each answer takes, or their distribution."""
     tokens_out: int = 0
-    """Is the completion tokens that were reported so far."""
+    """The completion tokens that were reported so far."""
     tokens_per_answer: int | None = None
-    """Is the completion tokens that each answer reports; None for an estimate from its text."""
+    """The completion tokens that each answer reports; None for an estimate from its text."""
     api_key: str | None = None
-    """Is the only key that is accepted; calls with another one get 401."""
+    """The only key that is accepted; calls with another one get 401."""
     forms: Sequence[str] = FORMS
     """Holds the answer forms that are accepted; calls with another one get 400."""
     models: Sequence[str] = ()
@@ -58,7 +58,7 @@ class SimulatedModel:
     rates: Mapping[str, float] = field(default_factory=dict)
     """Says for each fault the share of calls that meet it."""
     retry_after: float = 0.2
-    """Is the `Retry-After` of a 429, in seconds."""
+    """The `Retry-After` of a 429, in seconds."""
     requests_per_minute: int | None = None
     """Holds the requests accepted per minute; more get 429. None means no limit."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class SimulatedModel:
     bodies: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=200))
     """The bodies of the last requests."""
     base_url: str = ""
-    """Is the address of the OpenAI-compatible API, which ends in `/v1`."""
+    """The address of the OpenAI-compatible API, which ends in `/v1`."""
 
     def __post_init__(self) -> None:
         self.traffic = Traffic()

@@ -13,7 +13,7 @@ class Traffic:
     def __init__(self) -> None:
         self._arrivals: deque[float] = deque()
         self.most = 0
-        """Is the most requests in any window so far."""
+        """The most requests in any window so far."""
 
     @property
     def arrivals(self) -> list[float]:

@@ -18,7 +18,7 @@ from loom_ai.wire.usage import ReportedUsage, sum_of_counts
 
 VERSION = "2023-06-01"
 LONGEST = 4096
-"""Is the `max_tokens` of a request whose pipeline names none. This protocol requires the field."""
+"""The `max_tokens` of a request whose pipeline names none. This protocol requires the field."""
 _TOOL = "output"
 _REASONS = {
     **dict.fromkeys(("end_turn", "stop_sequence"), finish.WHOLE),

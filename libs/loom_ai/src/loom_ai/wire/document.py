@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 _LONGEST_NAME = 200
-"""Is the most characters that are kept of the model name in a response."""
+"""The most characters that are kept of the model name in a response."""
 
 
 class NoAnswer(ValueError):

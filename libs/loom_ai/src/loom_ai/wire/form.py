@@ -31,7 +31,7 @@ class AcceptedParameters:
     temperature: bool = True
     """Tells whether the endpoint accepts a temperature."""
     limit: str | None = None
-    """Is the name of the parameter that limits the answer's tokens; None for the protocol's usual name."""
+    """The name of the parameter that limits the answer's tokens; None for the protocol's usual name."""
 
 
 ALL_ACCEPTED = AcceptedParameters()
@@ -56,7 +56,7 @@ class ResponseReader(Protocol):
 
 @runtime_checkable
 class Wire(ResponseReader, Protocol):
-    """Is a provider's protocol."""
+    """Represents a provider's protocol."""
 
     def forms(self, call: ModelCall) -> tuple[Form, ...]:
         """Return the forms that the protocol has for this call, strictest first."""

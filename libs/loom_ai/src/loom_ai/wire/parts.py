@@ -12,7 +12,7 @@ _TEXTS = frozenset({"text", "output_text"})
 _THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking", "reasoning_text", "summary_text"})
 """Kinds of parts that hold reasoning, which is no part of the answer."""
 _SHOWN = 40
-"""Is the most characters that are kept of a kind's name."""
+"""The most characters that are kept of a kind's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class MessageText:
 
     text: str = ""
     refused: str | None = None
-    """Is the text of a refusal, where the message holds one."""
+    """The text of a refusal, where the message holds one."""
     noted: tuple[str, ...] = ()
     """Holds the kinds of other parts that were left out. Reasoning is not listed."""
 

@@ -14,15 +14,15 @@ import orjson
 from loom_ai.ports import ModelCall
 
 _BYTES_PER_TOKEN = 3.2
-"""Is the number of bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in
+"""The number of bytes per token in an estimate. Recent tokenizers put more bytes into a token, in European and in
 other languages."""
 _AROUND_MESSAGE = 8
 _MOST_CHARACTERS = 32
-"""Is the most characters per token, averaged over a text. A count below that cannot be a count of this text."""
+"""The most characters per token, averaged over a text. A count below that cannot be a count of this text."""
 _MOST_GIVEN = 100_000
-"""Is the most tokens that an endpoint may add to a question, beside four for each character of it."""
+"""The most tokens that an endpoint may add to a question, beside four for each character of it."""
 _MOST_ANSWERED = 2_000_000
-"""Is the most tokens of an answer and its reasoning. No model writes more."""
+"""The most tokens of an answer and its reasoning. No model writes more."""
 
 
 @dataclass(frozen=True, slots=True)

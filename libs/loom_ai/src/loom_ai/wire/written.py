@@ -14,7 +14,7 @@ _NOTHING = object()
 
 
 class Literal(str):
-    """Is JSON text that was cut out of a larger document."""
+    """Represents JSON text that was cut out of a larger document."""
 
     __slots__ = ()
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from rich.console import Console
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000
-"""Is the number of columns of what goes into a file or a pipe: no line of it is broken or cut."""
+"""The number of columns of what goes into a file or a pipe: no line of it is broken or cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from loom_common.console.streams import symbols
 GAP = 2
 """Blanks between columns."""
 NARROWEST = 8
-"""Is the number of characters that even the narrowest column has."""
+"""The number of characters that even the narrowest column has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Column:
     """Describes a field of the rows, and how it is shown. A value that is missing is a dash."""
 
     key: str
-    """Is the name of an attribute, or the key of rows that are mappings."""
+    """The name of an attribute, or the key of rows that are mappings."""
     title: str
     show: Callable[[Any], str] = compact
     number: bool = False

@@ -12,14 +12,15 @@ from loom_common.flow import Route
 
 
 class Part(BaseModel):
-    """Is the base of every part of a message. It is immutable. An unknown field is an error, because it means an
+    """Serves as the base of every part of a message. It is immutable. An unknown field is an error, because it means an
     unknown version."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Message(Part, ABC):
-    """Is the base of every message. A published class never changes; a new version is a new class with a new `type`."""
+    """Serves as the base of every message. A published class never changes; a new version is a new class with a new
+    `type`."""
 
     type: ClassVar[str]
     """`loom.<entity>.<what>.v<version>`, the AMQP `type` property."""
@@ -46,6 +47,6 @@ class Outgoing:
     """Tells whether it must reach a queue. False for facts that nobody may have subscribed to, and for replies."""
     attempt: int = 1
     reply_to: str | None = None
-    """Is the queue to which an answer is sent."""
+    """The queue to which an answer is sent."""
     correlation_id: str | None = None
-    """Is the correlation id of an answer, which is that of the request. None means the run id."""
+    """The correlation id of an answer, which is that of the request. None means the run id."""

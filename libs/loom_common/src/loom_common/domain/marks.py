@@ -14,7 +14,7 @@ from loom_common.errors import RecordError
 POISON = "poison"
 TIMEOUT = "timeout"
 STRIKES = 2
-"""Is the number of process deaths on one record after which the record is not processed again."""
+"""The number of process deaths on one record after which the record is not processed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Mark:
     """What is known about a batch that was begun and has not ended."""
 
     by: str
-    """Is the process that is processing the batch; empty where none is."""
+    """The process that is processing the batch; empty where none is."""
     begun: int = 0
-    """Is the number of processes that died while processing it."""
+    """The number of processes that died while processing it."""
     started: str | None = None
     """The record that is being processed, where records are processed one by one."""
     strikes: Mapping[str, int] = field(default_factory=dict)

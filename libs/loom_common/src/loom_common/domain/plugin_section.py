@@ -16,8 +16,8 @@ from loom_common.plugins.registry import find
 
 
 class PluginSection(Section, ABC):
-    """Is the base of every section whose keys a plugin brings. A kind of plugin that builds something names it as an
-    abstract method."""
+    """Serves as the base of every section whose keys a plugin brings. A kind of plugin that builds something names it
+    as an abstract method."""
 
 
 S = TypeVar("S", bound=PluginSection)

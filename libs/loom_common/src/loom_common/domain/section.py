@@ -46,14 +46,14 @@ def _secret_reference(value: str) -> str:
 
 
 Location = Annotated[str, Field(min_length=1), AfterValidator(_location)]
-"""Is a path or URL. Credentials in it must be references: `${NAME}`."""
+"""A path or URL. Credentials in it must be references: `${NAME}`."""
 WebLocation = Annotated[Location, AfterValidator(_web_location)]
-"""Is the http(s) address of a service, or a reference to one."""
+"""The http(s) address of a service, or a reference to one."""
 FunctionRef = Annotated[str, AfterValidator(_function)]
 SecretRef = Annotated[str, AfterValidator(_secret_reference)]
 
 Mistake = InitErrorDetails
-"""Is a mistake: its place in its section, and what was expected there."""
+"""A mistake: its place in its section, and what was expected there."""
 
 
 def mistake(loc: tuple[str | int, ...], kind: str, expected: str, found: Any = None) -> Mistake:
@@ -103,7 +103,7 @@ def _is_number(annotation: Any) -> bool:
 
 
 class Section(BaseModel):
-    """Is the base of every section of the pipeline file. Unknown keys are mistakes.
+    """Serves as the base of every section of the pipeline file. Unknown keys are mistakes.
 
     A rule about several keys belongs in `mistakes`. A validator that runs after the fields would be skipped while a
     field is wrong, and the user would see its error in a second round."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 PLUGIN_API = 1
-"""Is the version of the interfaces that plugins are written against. It rises when one changes incompatibly."""
+"""The version of the interfaces that plugins are written against. It rises when one changes incompatibly."""
 API_VARIABLE = "LOOM_PLUGIN_API"
-"""Is the variable in a plugin's module that says which version it was written against."""
+"""The variable in a plugin's module that says which version it was written against."""
 
 
 class Kind(StrEnum):

@@ -21,7 +21,7 @@ from loom_common.flow import Binding, Topology
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Is a message that is published."""
+    """Represents a message that is published."""
 
     exchange: str
     routing_key: str

@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 5.0
 """Seconds that calls wait for a probe. Waiting calls occupy slots that calls of other upstreams may need; after this
 time the message is retried later, which counts no attempt."""
 _REMEMBERED = 1000
-"""Is the most upstreams with a breaker. Above it, the one that was not called for longest is dropped."""
+"""The most upstreams with a breaker. Above it, the one that was not called for longest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Snapshot:
     """Consecutive failures."""
     openings: int
     probe_in: float
-    """Is the number of seconds until the next probe; 0 where it is not open."""
+    """The number of seconds until the next probe; 0 where it is not open."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class _Guarded:
     sought_since: float | None = None
     """Says when it could not be reached for the first time, if it was never reached since."""
     reason: str | None = None
-    """Is the message of the last failure."""
+    """The message of the last failure."""
     failed_on: set[str] = field(default_factory=set)
     """Holds the questions that it has failed on since it last worked. Only those that it answered with a failure are
     included."""

@@ -50,7 +50,7 @@ class Failpoint:
 
     point: str
     nth: int | None
-    """Is the number of the time at which it acts; None for every time."""
+    """The number of the time at which it acts; None for every time."""
     action: str
     seconds: float = 0.0
     reached: int = 0

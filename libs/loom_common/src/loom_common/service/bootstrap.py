@@ -59,12 +59,12 @@ class Platform:
     credentials: Credentials
     clock: Clock
     breakers: Breakers = field(default_factory=Breakers)
-    """Is the circuit breakers of all upstreams of this process."""
+    """The circuit breakers of all upstreams of this process."""
     threads: Threads = field(default_factory=Threads)
     user_code_lock: ReadWriteLock = field(default_factory=ReadWriteLock)
-    """Is the lock around user code: isolated records hold it alone, because user code may end the process."""
+    """The lock around user code: isolated records hold it alone, because user code may end the process."""
     stats: ProcessStats = field(default_factory=ProcessStats)
-    """Is the state that the process reports over HTTP and in heartbeats. A service registers its consumers and needs in
+    """The state that the process reports over HTTP and in heartbeats. A service registers its consumers and needs in
     it."""
     watchdog: ExitWatchdog = field(default_factory=NoExitWatchdog)
     """Ends the process once one of its loops has failed."""
@@ -84,7 +84,7 @@ class Service(Protocol):
 
 
 Build = Callable[[Platform], Service]
-"""Is a function that makes a service: `build(platform)` in its `service.py`."""
+"""A function that makes a service: `build(platform)` in its `service.py`."""
 
 
 class StageService:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-"""Is the exit code of a process that Ctrl-C ended."""
+"""The exit code of a process that Ctrl-C ended."""
 _NOTHING_BEGUN = "interrupted: nothing was begun"
 _SHOW_CURSOR = b"\r\x1b[?25h\x1b[K"
 """A live display hides the cursor; this shows it again."""

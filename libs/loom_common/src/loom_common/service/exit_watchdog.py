@@ -15,11 +15,11 @@ import structlog
 log = structlog.get_logger()
 
 SECONDS = 30.0
-"""Is the number of seconds from the first failure, or from the end of all work, to the forced end of the process."""
+"""The number of seconds from the first failure, or from the end of all work, to the forced end of the process."""
 
 
 class ExitWatchdog:
-    """Is the watchdog of one process."""
+    """Represents the watchdog of one process."""
 
     def __init__(self, seconds: float = SECONDS, end: Callable[[int], object] = os._exit) -> None:
         self._seconds = seconds

@@ -20,7 +20,7 @@ from loom_common.worker.stats import Need, ProcessStats, Reading
 
 BEAT_SECONDS = 1.0
 NEED_SECONDS = 2.0
-"""Is the number of seconds that a dependency has to answer. It is less than Kubernetes waits for `/readyz`."""
+"""The number of seconds that a dependency has to answer. It is less than Kubernetes waits for `/readyz`."""
 GAUGE_SECONDS = 5.0
 
 Findings = Mapping[str, str | None]

@@ -34,7 +34,7 @@ class Risk:
     """Describes what a stage does to a batch, seen as a danger to its process."""
 
     deaths: int
-    """Is the number of processes that died with the batch in flight after which its records are processed one by
+    """The number of processes that died with the batch in flight after which its records are processed one by
     one."""
     in_process: bool
     """Tells whether its code runs in this process, so that it and a suspect record may not run side by side."""
@@ -58,8 +58,8 @@ O = TypeVar("O")  # noqa: E741 - an outcome
 
 
 class ReadWriteLock:
-    """Is a lock around user code: many batches hold it together, or one record holds it alone. A record that waits to
-    hold it alone comes before batches."""
+    """Represents a lock around user code: many batches hold it together, or one record holds it alone. A record that
+    waits to hold it alone comes before batches."""
 
     def __init__(self) -> None:
         self._present = 0

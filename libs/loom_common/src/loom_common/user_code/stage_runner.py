@@ -27,7 +27,7 @@ O = TypeVar("O")  # noqa: E741 - an outcome
 V = TypeVar("V")
 
 KEPT_READY = 32
-"""Is the number of plans whose values are kept ready."""
+"""The number of plans whose values are kept ready."""
 
 
 class Plans(Protocol):
@@ -47,9 +47,9 @@ class Work(Generic[R, O]):
     failed: Callable[[O], bool]
     """Tells whether a record with that outcome may be tried again."""
     joined: Callable[[O, O], O]
-    """Is the outcome of an earlier attempt and of a later one, as one."""
+    """The outcome of an earlier attempt and of a later one, as one."""
     kept_away: Callable[[R, RecordError], O]
-    """Is the outcome of a record that must not be processed, or that an unforeseen error belongs to."""
+    """The outcome of a record that must not be processed, or that an unforeseen error belongs to."""
     risk: Risk | None
     """What the work is to the process it runs in; None for none."""
     max_attempts: int

@@ -25,7 +25,7 @@ R = TypeVar("R")
 log = structlog.get_logger()
 
 LEAKED_THREADS = 8
-"""Is the number of threads left behind, and still alive, until the process must be replaced."""
+"""The number of threads left behind, and still alive, until the process must be replaced."""
 
 
 _ENDING_SECONDS = 0.25
@@ -37,7 +37,7 @@ class GivenUp(SystemExit):
 
 
 class _Walk(Generic[T, R]):
-    """Is one thread's way through a list of items."""
+    """Represents one thread's way through a list of items."""
 
     def __init__(self, items: Sequence[T], work: Callable[[T], R]) -> None:
         self.results: list[R] = []

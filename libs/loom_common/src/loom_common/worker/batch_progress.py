@@ -22,7 +22,7 @@ from loom_common.worker.failure_messages import Batch, stage_of
 log = structlog.get_logger()
 
 SECONDS = 0.5
-"""Is the number of seconds between two reports of a worker."""
+"""The number of seconds between two reports of a worker."""
 
 
 class BatchProgress:

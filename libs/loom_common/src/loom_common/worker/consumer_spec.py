@@ -15,7 +15,7 @@ M = TypeVar("M", bound=Message)
 Result = TypeVar("Result")
 
 Handler = Callable[[M, Context], Awaitable[Result]]
-"""Is a function of its message: it gives a result in terms of records, or raises `TransientError` (the message comes
+"""A function of its message: it gives a result in terms of records, or raises `TransientError` (the message comes
 again later) or `PermanentError` (the run cannot go on)."""
 
 Router = Callable[[M, Result, Context], Sequence[Outgoing]]
@@ -56,7 +56,7 @@ class ConsumerSpec:
     queue: str
     accepts: tuple[Accepted, ...]
     prefetch: int = 16
-    """Is the number of messages that a subscription may hold; `subscriptions.py` decides how many subscriptions there
+    """The number of messages that a subscription may hold; `subscriptions.py` decides how many subscriptions there
     are."""
 
     @property

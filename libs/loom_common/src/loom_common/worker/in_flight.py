@@ -19,17 +19,17 @@ class WorkInFlight:
     """Describes what a worker has in flight at one moment."""
 
     messages: int
-    """Is the number of messages that are not acknowledged."""
+    """The number of messages that are not acknowledged."""
     left: float
     """Says what is still to be done of them, in messages."""
     parts_left: float = 0.0
-    """Is the same in parts (records, questions), where handlers said how many of those they may work on at once."""
+    """The same in parts (records, questions), where handlers said how many of those they may work on at once."""
     at_once: int = 0
     """Says how many parts may be worked on at once; 0 where no handler said it."""
 
 
 class InFlightMessage:
-    """Is one message of a worker's, and counts how much of it is done."""
+    """Represents one message of a worker's, and counts how much of it is done."""
 
     __slots__ = ("_began", "_changed", "_done", "_of", "_seconds", "_told", "at_once", "of_parts")
 

@@ -53,7 +53,7 @@ class ConsumerStats:
     outcomes: Counter[MessageOutcome] = field(default_factory=lambda: Counter(dict.fromkeys(MessageOutcome, 0)))
     durations: Durations = field(default_factory=Durations)
     worked: float = 0.0
-    """Is the number of seconds in the handler, weighted by the share of each message that is left: a batch with a tenth
+    """The number of seconds in the handler, weighted by the share of each message that is left: a batch with a tenth
     left counts as a tenth."""
 
     def count(self, outcome: MessageOutcome) -> None:

@@ -21,7 +21,7 @@ from loom_common.worker.in_flight import InFlightMessages, WorkInFlight
 log = structlog.get_logger()
 
 MOST = 16
-"""Is the number of subscriptions of a worker. The messages of all of them are held in memory, so their number is
+"""The number of subscriptions of a worker. The messages of all of them are held in memory, so their number is
 bounded."""
 TIGHT, HIGH = 0.75, 0.85
 """Shares of the process's memory limit: above the first no subscription is opened; above the second the prefetch limit

@@ -33,7 +33,7 @@ class FilePosition:
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """Is an open file."""
+    """Represents an open file."""
 
     stream: BinaryIO
     shown: str
@@ -52,7 +52,7 @@ class RecordReader(Protocol):
     """Reads the records of a file."""
 
     encoding: str | None
-    """Is the encoding that the user declared."""
+    """The encoding that the user declared."""
 
     def check(self, file: TextFile, keys: Sequence[str]) -> None:
         """See that it begins as it should. Raises `SourceError`, `ConfigurationError`."""
@@ -94,7 +94,7 @@ class RowWriter(Protocol):
 
 
 class Format(Protocol):
-    """Is one kind of file."""
+    """Represents one kind of file."""
 
     def reader(self, options: Mapping[str, Any]) -> RecordReader:
         """Return the reader, made with `extract.options`. Raises `InvalidDefinition` for those that it does not

@@ -21,7 +21,7 @@ from loom_connectors.ports import SAMPLE, Fields, Page, ReadRecord
 
 _HEAD = 64 * 1024
 _CHEAP_TO_COUNT = 64 * 1024 * 1024
-"""Is the number of bytes of all files together that are read through to count their records (about a second)."""
+"""The number of bytes of all files together that are read through to count their records (about a second)."""
 
 
 class FileSource:

@@ -18,13 +18,13 @@ class FileState:
     """Describes what a storage says of a file that is there."""
 
     size: int
-    """Is in bytes."""
+    """A size in bytes."""
     version: tuple[object, ...]
     """Another one where the file may have been written to since."""
 
 
 class Opened(NamedTuple):
-    """Is a file that is being read."""
+    """Represents a file that is being read."""
 
     stream: BinaryIO
     """Can be read from any offset."""
@@ -32,7 +32,7 @@ class Opened(NamedTuple):
 
 
 class StoredFile(Protocol):
-    """Is one file, which may not be there. Every method may raise `OSError`."""
+    """Represents one file, which may not be there. Every method may raise `OSError`."""
 
     @property
     def name(self) -> str:
@@ -85,7 +85,8 @@ class Inputs(Protocol):
 
 
 class ResultFile(Protocol):
-    """Is the file of a destination, and what lies beside it, by names such as `run_1.json` or `run_1/0-0-1.part`."""
+    """Represents the file of a destination, and what lies beside it, by names such as `run_1.json` or
+    `run_1/0-0-1.part`."""
 
     @property
     def file(self) -> StoredFile:
@@ -149,7 +150,7 @@ class ResultFile(Protocol):
 
 
 class Storage(Protocol):
-    """Is one kind of place where files lie."""
+    """Represents one kind of place where files lie."""
 
     def inputs(self, location: str, context: ConnectorContext) -> Inputs:
         """Return the files of a source. Raises `ConfigurationError` for a location that it cannot read."""

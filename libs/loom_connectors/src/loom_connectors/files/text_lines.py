@@ -12,9 +12,9 @@ from typing import BinaryIO
 from loom_common.errors import RecordError
 
 LONGEST_LINE = 16 * 1024 * 1024
-"""Is the number of bytes of a line that are held in memory. A longer one is no record."""
+"""The number of bytes of a line that are held in memory. A longer one is no record."""
 _KEPT = 64 * 1024
-"""Is the number of characters that are kept of a line that is too long."""
+"""The number of characters that are kept of a line that is too long."""
 _CHUNK = 256 * 1024
 
 MARKS = (
@@ -33,7 +33,7 @@ class Encoding:
 
     codec: str
     start: int
-    """Is the number of bytes of the byte order mark, to be skipped."""
+    """The number of bytes of the byte order mark, to be skipped."""
     newline: bytes
     """Says what ends a line; a lone carriage return only in files that have no line feed."""
 

@@ -36,16 +36,16 @@ class Extent:
     """Says what belongs to a record that cannot be read."""
 
     raw: str
-    """Is its first `LONGEST_RAW` characters."""
+    """Its first `LONGEST_RAW` characters."""
     offset: int
     line: int
-    """Is the place after it: bytes and lines before the next record."""
+    """The place after it: bytes and lines before the next record."""
     fault: Fault | None
     """Says what is wrong with its quotes; None where they are closed as they should be, and something else is wrong."""
 
 
 LONGEST_RAW = 64 * 1024
-"""Is the number of characters that are kept of a record that cannot be read."""
+"""The number of characters that are kept of a record that cannot be read."""
 
 
 def extent(lines: Lines, dialect: Dialect) -> Extent:

@@ -19,11 +19,11 @@ _RARE_DELIMITERS = ",;\t|:^~\x01\x1f"
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """Excel's way to name the delimiter, on a line before the header."""
 _SAMPLE = 20
-"""Is the number of lines that are looked at where a header seems to hold one column."""
+"""The number of lines that are looked at where a header seems to hold one column."""
 _UNSEEN = "\u00ad\u180e\u200b\u2060\ufeff"
 """Characters without width that no name needs: soft hyphen, zero width space, word joiner, byte order mark."""
 TOO_LONG = "field larger than field limit"
-"""Is what Python's reader says."""
+"""The message of Python's reader for such a field."""
 _NAME_THEM = "Correct the header, or name all columns: `options: {columns: [...]}`."
 
 

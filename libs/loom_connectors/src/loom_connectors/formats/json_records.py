@@ -13,7 +13,7 @@ from loom_common.errors import SourceError
 from loom_connectors.files.format import FilePosition, TextFile
 
 DEEPEST = 100
-"""Is the number of levels of nesting. Messages hold about twice as many."""
+"""The number of levels of nesting. Messages hold about twice as many."""
 
 
 class Unfit(Exception):  # this is no error of the program: it is what a record is kept back for

@@ -16,7 +16,7 @@ from loom_connectors.options import options_of
 from loom_connectors.ports import ReadRecord
 
 _LONGEST_RAW = 64 * 1024
-"""Is the number of characters that are kept of a line that is no record."""
+"""The number of characters that are kept of a line that is no record."""
 
 
 class JsonLinesOptions(FileOptions):

@@ -26,14 +26,14 @@ from loom_connectors.values import (
 )
 
 Write = Callable[[Any], str]
-"""Is a value as text that Postgres reads. Raises `UnfitValue`."""
+"""A value as text that Postgres reads. Raises `UnfitValue`."""
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
 _DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\d")
-"""Is a day with a time that is not midnight."""
+"""A day with a time that is not midnight."""
 _OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-](?!00(?::?00)?(?::?00)?(?: BC)?\s*$)\d")
-"""Is a time with an offset that is not that of UTC."""
+"""A time with an offset that is not that of UTC."""
 _FRACTION = re.compile(r":\d\d\.(\d*?)0*(?:\D|$)")
 """Holds the digits of a fraction of a second, without zeros at their end."""
 

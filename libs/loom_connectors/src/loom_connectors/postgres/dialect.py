@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class PostgresSession:
-    """Is one connection to Postgres."""
+    """Represents one connection to Postgres."""
 
     def __init__(self, connection: Any, write_seconds: float) -> None:
         self._connection = connection
@@ -92,7 +92,7 @@ class PostgresSession:
 
 
 class PostgresDialect:
-    """Is one Postgres database."""
+    """Represents one Postgres database."""
 
     errors = (asyncpg.PostgresError, UnfitValue)
 

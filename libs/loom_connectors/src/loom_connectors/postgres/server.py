@@ -38,12 +38,12 @@ _ROW = ("22", "23", "44", "54", "P0001")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Is a `postgres://` URL, taken apart."""
+    """Represents a `postgres://` URL, taken apart."""
 
     dsn: str
-    """Is given to the driver; holds the password."""
+    """A form given to the driver; holds the password."""
     shown: str
-    """Is shown to people."""
+    """A form shown to people."""
     table: TableName | None
 
     @staticmethod

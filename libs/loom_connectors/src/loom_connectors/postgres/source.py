@@ -28,9 +28,9 @@ from loom_connectors.sql.table_name import TableName
 _BLOCKS = (8, 4096)
 """Blocks of a table that are looked through at once: at first, and at most where they turn out empty."""
 _RANK = "loom_rank"
-"""Is the extra column that says which rows of a page have equal keys, as Postgres compares them: 1.0 is 1.00."""
+"""The extra column that says which rows of a page have equal keys, as Postgres compares them: 1.0 is 1.00."""
 _KEY = "loom_key_{}"
-"""Is the extra columns that hold the text form of a row's keys, for the cursor."""
+"""The extra columns that hold the text form of a row's keys, for the cursor."""
 _PLACE = "loom_place"
 _NO_TEXT = (UnicodeDecodeError, asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
 """Holds a value that is no UTF-8 text."""

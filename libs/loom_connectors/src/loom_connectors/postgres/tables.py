@@ -13,7 +13,7 @@ from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 
 _LOCK = 7_220_586_111_003_127_101
-"""Is the advisory lock under which Loom creates tables: of two that create the same one at once, one would fail."""
+"""The advisory lock under which Loom creates tables: of two that create the same one at once, one would fail."""
 _TYPES = {
     Kind.TEXT: "text",
     Kind.INTEGER: "bigint",

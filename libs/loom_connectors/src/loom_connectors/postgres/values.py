@@ -20,7 +20,7 @@ SESSION = "SET DateStyle = ISO; SET IntervalStyle = iso_8601; SET bytea_output =
 """Makes the text forms exact, and the same whatever a server's or a user's settings are."""
 
 Read = Callable[[str], Any]
-"""Is the JSON value of a text form. Raises `UnfitJson` where there is none."""
+"""The JSON value of a text form. Raises `UnfitJson` where there is none."""
 
 _OUTPUTS = {1042: "bpcharout", 869: "inet_out"}
 """Types whose cast to text is another than their text form: it cuts padding off, or adds `/32`."""
@@ -38,7 +38,7 @@ class Column:
     name: str
     oid: int
     type: str
-    """Is its SQL type, to cast a cursor's text into."""
+    """Its SQL type, to cast a cursor's text into."""
     read: Read | None
     """None: the text is the value."""
 

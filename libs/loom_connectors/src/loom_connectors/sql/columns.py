@@ -22,7 +22,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     JSON = "json"
     BIG_INTEGER = "big integer"
-    """Is an integer that does not fit 64 bits."""
+    """An integer that does not fit 64 bits."""
     BYTES = "bytes"
     ANY = "any"
     """Values of several kinds, each written as JSON so that they stay apart."""

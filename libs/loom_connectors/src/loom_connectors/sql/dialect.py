@@ -27,7 +27,7 @@ class Fault(StrEnum):
     ROW = "row"
     """The values of a row were refused: a constraint, a type, a trigger. Other rows can be loaded."""
     DESTINATION = "destination"
-    """Is the table or the database: the same statement would fail again."""
+    """The table or the database: the same statement would fail again."""
     TRANSIENT = "transient"
     """The same statement may succeed later: a lost connection, a lock, a limit of time."""
 
@@ -47,7 +47,8 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Is the table that rows of a batch are written to: the destination's, or the staging table of a replacing run."""
+    """Represents the table that rows of a batch are written to: the destination's, or the staging table of a replacing
+    run."""
 
     table: TableName
     columns: Mapping[str, str]
@@ -57,7 +58,7 @@ class Target:
 
 
 class TableSession(Protocol):
-    """Is one connection to the database. Every method may raise the driver's errors."""
+    """Represents one connection to the database. Every method may raise the driver's errors."""
 
     def transaction(self, statement_seconds: float | None = None) -> AbstractAsyncContextManager[None]:
         """Commits what is done inside, or nothing of it. Each statement may take `statement_seconds`, where given."""
@@ -123,7 +124,7 @@ Work = Callable[[TableSession], Coroutine[Any, Any, Result]]
 
 
 class TableDialect(Protocol):
-    """Is one database of a SQL system: its connections, its way to write SQL, and what its errors mean."""
+    """Represents one database of a SQL system: its connections, its way to write SQL, and what its errors mean."""
 
     @property
     def shown(self) -> str:

@@ -19,7 +19,7 @@ from loom_connectors.sql.parameters import quoted
 ROW = "loom_row"
 """Says what a row of the query is called in a page's SQL: a name no column is likely to have."""
 ROW_TEXT = "loom_row_text"
-"""Is the extra column of pages of NULL keys."""
+"""The extra column of pages of NULL keys."""
 
 
 @dataclass(frozen=True, slots=True)

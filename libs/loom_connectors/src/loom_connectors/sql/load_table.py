@@ -20,7 +20,7 @@ from loom_connectors.sql.table_name import TableName
 
 @dataclass(frozen=True, slots=True)
 class LoadTable:
-    """Is the table that a pipeline loads, with what the pipeline says of it."""
+    """Represents the table that a pipeline loads, with what the pipeline says of it."""
 
     dialect: TableDialect
     name: TableName

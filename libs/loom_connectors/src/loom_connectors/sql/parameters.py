@@ -51,7 +51,7 @@ class QueryMistake:
     """Describes one mistake in how a query names parameters."""
 
     offset: int
-    """Is the number of characters of the query before it."""
+    """The number of characters of the query before it."""
     found: str
     expected: str
     suggestion: str | None = None

@@ -14,7 +14,7 @@ from loom_connectors.values import json_text
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 FINALIZED = "finalize"
-"""Is the ledger's row for the exchange of a run that replaces a table: it stands for no batch."""
+"""The ledger's row for the exchange of a run that replaces a table: it stands for no batch."""
 
 
 def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) -> tuple[list[Row], list[FailedRow]]:

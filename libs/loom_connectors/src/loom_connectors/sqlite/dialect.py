@@ -36,7 +36,7 @@ _ROW_ERRORS = (
 
 
 class SqliteSession:
-    """Is a connection to a SQLite file. Its coroutines wait for nothing: they block."""
+    """Represents a connection to a SQLite file. Its coroutines wait for nothing: they block."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -109,7 +109,7 @@ class SqliteSession:
 
 
 class SqliteDialect:
-    """Is one SQLite file that is written."""
+    """Represents one SQLite file that is written."""
 
     errors = (sqlite3.Error, OverflowError, UnicodeEncodeError, UnfitValue)
 

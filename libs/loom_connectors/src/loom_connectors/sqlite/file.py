@@ -34,7 +34,7 @@ _AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_
 
 @dataclass
 class SqliteFile:
-    """Is one database file. It is written through one connection, one transaction at a time."""
+    """Represents one database file. It is written through one connection, one transaction at a time."""
 
     path: Path
     table: str | None

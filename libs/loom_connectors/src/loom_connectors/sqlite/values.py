@@ -17,9 +17,9 @@ from loom_common.errors import RecordError
 from loom_connectors.values import UnfitValue, as_object, bytes_in, json_text, see_that_it_fits_a_double
 
 ANY_JSON = "JSON TEXT"
-"""Is the declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
+"""The declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
 Bind = Callable[[Any], Any]
-"""Is a JSON value as one that SQLite's driver binds. Raises `UnfitValue`."""
+"""A JSON value as one that SQLite's driver binds. Raises `UnfitValue`."""
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
@@ -27,7 +27,7 @@ _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 
 
 class NoText(str):
-    """Is a text of SQLite that is no UTF-8, shown with its bytes as `\\xe9`."""
+    """Represents a text of SQLite that is no UTF-8, shown with its bytes as `\\xe9`."""
 
     __slots__ = ()
 

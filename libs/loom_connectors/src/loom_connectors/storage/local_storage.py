@@ -32,7 +32,7 @@ from loom_connectors.storage.local import (
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """Is a file of this machine."""
+    """Represents a file of this machine."""
 
     path: Path
 
@@ -98,7 +98,8 @@ class LocalInputs:
 
 
 class LocalResult:
-    """Is a file of this machine, and the folder beside it. A link is followed: the file it leads to is written."""
+    """Represents a file of this machine, and the folder beside it. A link is followed: the file it leads to is
+    written."""
 
     def __init__(self, path: Path) -> None:
         self._path = followed(path)

@@ -59,7 +59,7 @@ class BatchUsage:
 
 @dataclass(slots=True)
 class Batch:
-    """Is one batch row. `stage` is the last one known to be done with it."""
+    """Represents one batch row. `stage` is the last one known to be done with it."""
 
     run_id: str
     batch_id: str
@@ -69,9 +69,9 @@ class Batch:
     stage: Stage = Stage.EXTRACT
     tally: Tally = field(default_factory=Tally)
     kept: int = 0
-    """Is the number of records of it that the quarantine holds."""
+    """The number of records of it that the quarantine holds."""
     unread: int = -1
-    """Is the number of records of it that the extraction kept back; -1 until its slice has told."""
+    """The number of records of it that the extraction kept back; -1 until its slice has told."""
     seconds: dict[str, float] = field(default_factory=dict)
     latency: dict[str, int] = field(default_factory=dict)
     waited: dict[str, int] = field(default_factory=dict)
@@ -181,7 +181,7 @@ def furthest(stage: Stage, tally: Tally) -> Stage:
 
 Fact = SliceExtracted | BatchFact | CallsPaid | RecordsKept
 Paid = tuple[str, Stage, tuple[Calls, ...]]
-"""Is a run, a stage, and calls that must be added to what is booked on them."""
+"""A run, a stage, and calls that must be added to what is booked on them."""
 
 
 Counted = dict[str, dict[Stage, Count]]

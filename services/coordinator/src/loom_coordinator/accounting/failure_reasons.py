@@ -14,7 +14,7 @@ from loom_common.contracts.v1 import KeptReason
 from loom_coordinator.db.tables.outcomes import quarantined
 
 MOST = 5
-"""Is the number of reasons that a report names; what is rarer is left to `loom quarantine stats`."""
+"""The number of reasons that a report names; what is rarer is left to `loom quarantine stats`."""
 _READ = 500
 """Distinct texts that are looked at, the most frequent first."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

@@ -21,7 +21,7 @@ class Figures:
     records: int
     """Counts the records that went through the transform."""
     cost_per_record: float
-    """Is in USD."""
+    """An amount in USD."""
     latency: Mapping[str, float | None]
     """`p50`, `p95`, `p99`: seconds that a model took to answer, or code to transform a record."""
     scores: Mapping[str, float]
@@ -30,7 +30,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Is something to be told. One per run, type and subject."""
+    """Represents something to be told. One per run, type and subject."""
 
     type: str
     subject: str

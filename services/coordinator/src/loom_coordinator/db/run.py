@@ -14,7 +14,7 @@ from sqlalchemy import RowMapping
 from loom_common.domain.run.tally import Tally
 
 Json = Mapping[str, Any]
-"""Is a JSON object whose keys the pipeline's author chose."""
+"""A JSON object whose keys the pipeline's author chose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,11 @@ class Run:
     prompt_version: str | None
     model: str | None
     context_versions: Json | None
-    """Is the beginning of the content hash of each context file, by its path."""
+    """The beginning of the content hash of each context file, by its path."""
     plan: str
-    """Is the content hash under which the payload store holds the run's plan."""
+    """The content hash under which the payload store holds the run's plan."""
     definition: Json
-    """Is the pipeline's definition, as the request gave it."""
+    """The pipeline's definition, as the request gave it."""
     params: Json
     requested_by: str | None
     idempotency_key: str | None
@@ -52,12 +52,12 @@ class Run:
     tally: Tally | None
     """Says what was counted at its end; None before that."""
     cost_total: float | None
-    """Is in USD, written at its end."""
+    """An amount in USD, written at its end."""
     cost_breakdown: Mapping[str, float] | None
-    """Is in USD by stage, written at its end."""
+    """An amount in USD by stage, written at its end."""
     duration_seconds: float | None
     latency_p50: float | None
-    """Is the number of seconds; so are the next two."""
+    """The number of seconds; so are the next two."""
     latency_p95: float | None
     latency_p99: float | None
     waited: Mapping[str, float | None] | None
@@ -66,23 +66,23 @@ class Run:
     epoch: int
     """Rises with each cancel, pause and resume. Workers drop messages of an earlier epoch."""
     budget: float | None
-    """Is in USD that it may spend in all; None without a limit."""
+    """An amount in USD that it may spend in all; None without a limit."""
     reason: str | None
     """Says why it is paused or ended early, as a code; None otherwise."""
     estimate: Mapping[str, float] | None
     """Says what `loom cost --estimate` said before it began: `cost` in USD, and `records`."""
     owner: str | None
-    """Is the embedded engine that runs it; None in a cluster."""
+    """The embedded engine that runs it; None in a cluster."""
     wanted: str | None
-    """Is a command that another process has left for the owner."""
+    """A command that another process has left for the owner."""
     notice: str | None
     """Says what holds it up, in a sentence for people."""
     slice_batches: int
-    """Is the number of batches in a slice."""
+    """The number of batches in a slice."""
     credit_window: int
-    """Is the number of batches that may be in flight."""
+    """The number of batches that may be in flight."""
     priority: int
-    """Is from 1 to 10, and sets its share beside other runs."""
+    """A number from 1 to 10, and sets its share beside other runs."""
     deadline: dt.datetime | None
     counted_before: Json | None
     """Failed records by stage when it was resumed last. `failure_limits` reads it."""
@@ -92,7 +92,7 @@ class Run:
     """Tells whether the rows of the `first` and `second` destination are in place; None until the loader has said
     so."""
     sample: int | None
-    """Is the number of records that `--sample` limited it to; None for a whole run."""
+    """The number of records that `--sample` limited it to; None for a whole run."""
     sampled: Mapping[str, Sequence[dict[str, Any]]] | None
     """Holds the first rows that a sample loaded, by `partition-slice-position` of their batch."""
     finalizing: bool

@@ -23,7 +23,7 @@ PARTIAL = "partial"
 FAILED = "failed"
 CANCELLED = "cancelled"
 FAILURE_LIMIT = "failure_limit"
-"""Is the reason of an end, as it stands in `pipeline_runs.reason`: a limit of failed records was passed."""
+"""The reason of an end, as it stands in `pipeline_runs.reason`: a limit of failed records was passed."""
 TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
 
 

@@ -26,12 +26,12 @@ from loom_migrations.types import Json
 NAME = "coordinator"
 
 _PARAMETERS = 1000
-"""Is the number of values that a SQLite statement gets as parameters of their own; more go in as one."""
+"""The number of values that a SQLite statement gets as parameters of their own; more go in as one."""
 
 
 @dataclass(slots=True)
 class UnitOfWork:
-    """Is an open transaction. `owner` is the embedded engine whose runs these are; None in a cluster."""
+    """Represents an open transaction. `owner` is the embedded engine whose runs these are; None in a cluster."""
 
     connection: AsyncConnection
     now: dt.datetime

@@ -24,7 +24,7 @@ class Replica:
     before: WorkerBeat | None
     """Says what it said some seconds earlier."""
     silent: float
-    """Is the number of seconds since it was heard."""
+    """The number of seconds since it was heard."""
 
     @property
     def up(self) -> bool:
@@ -88,13 +88,13 @@ class FleetLoad:
     configured: int
     in_flight: int
     handled: float
-    """Is per second, over all replicas; so are the next two."""
+    """A rate per second, over all replicas; so are the next two."""
     failed: float
     retried: float
     seconds: float | None
     """Mean time in the handler; None where nothing came to its end."""
     memory: float
-    """Is that of the replica nearest to its limit."""
+    """The value of the replica nearest to its limit."""
     away: tuple[str, ...]
 
 

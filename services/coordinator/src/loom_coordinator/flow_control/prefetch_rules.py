@@ -22,14 +22,14 @@ TIGHT, HIGH = 0.75, 0.85
 FEW_QUEUEING, MANY_QUEUEING = 2.0, 4.0
 """Messages in flight that only wait for each other: below the first the limit may rise, above the second it falls."""
 BRIEF = 0.25
-"""Is the number of seconds. Of messages that take less, their time says nothing: they wait for the broker, not for each
+"""The number of seconds. Of messages that take less, their time says nothing: they wait for the broker, not for each
 other."""
 FULL = 0.75
-"""Is the share of the limit from which on it counts as reached: settled messages are replaced with a delay."""
+"""The share of the limit from which on it counts as reached: settled messages are replaced with a delay."""
 PATIENCE = 2
 """Decisions in a row that must want the same before it is done."""
 HOLD = 5
-"""Is the number of decisions after a halving in which nothing is raised or halved again: its effect must show first."""
+"""The number of decisions after a halving in which nothing is raised or halved again: its effect must show first."""
 DRIFT = 0.01
 """Says how far the unhindered time follows a slower one at each decision: yesterday's small batches are forgotten."""
 
@@ -39,14 +39,14 @@ class Signals:
     """Describes one queue and its consumers, over the last seconds."""
 
     ready: int
-    """Is the number of messages that wait in the queue."""
+    """The number of messages that wait in the queue."""
     in_flight: int
     """Delivered to a replica and not acknowledged, over all replicas."""
     replicas: int
     configured: int
     """Says what a replica takes where nobody says otherwise."""
     rate: float
-    """Is the number of messages handled per second, over all replicas."""
+    """The number of messages handled per second, over all replicas."""
     seconds: float | None
     """Says how long a message was in the handler; None where none came to its end."""
     memory: float
@@ -77,7 +77,7 @@ class Setting:
     streak: int = 0
     """Decisions in a row that wanted it raised (positive) or lowered (negative)."""
     hold: int = 0
-    """Is the number of decisions until it may be raised or halved again."""
+    """The number of decisions until it may be raised or halved again."""
     unhindered: float | None = None
     """The least seconds a message took lately: what it takes where it waits for no other."""
 

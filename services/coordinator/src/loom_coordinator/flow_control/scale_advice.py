@@ -14,13 +14,13 @@ class Measured:
     """Describes a run as it goes now."""
 
     remaining: int
-    """Is the number of records that have not come to their end."""
+    """The number of records that have not come to their end."""
     rate: float
     """Records of this run per second that came to their end lately."""
     transformers: int
-    """Is the number of replicas that are up."""
+    """The number of replicas that are up."""
     waits_for: Stage | None
-    """Is the stage in front of which most messages wait; None where none does."""
+    """The stage in front of which most messages wait; None where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Advice:
     """Says what to do, in a number where there is one."""
 
     transformers: int | None
-    """Is the number of replicas that are needed; None where that cannot be said."""
+    """The number of replicas that are needed; None where that cannot be said."""
     seconds: float | None
-    """Is the time until the run is done as it goes now."""
+    """The time until the run is done as it goes now."""
     per_transformer: float | None
-    """Is the number of records per second."""
+    """The number of records per second."""
     words: str
 
 

@@ -24,7 +24,7 @@ OPENING_BATCHES = 16
 SECONDS_AHEAD = 0.5
 """Says how long the batches that wait in queues may wait there, in seconds."""
 IN_FLIGHT_FACTOR = 1.25
-"""Is the number of batches per message that the slowest stage may have in flight: that message, and a part of the one
+"""The number of batches per message that the slowest stage may have in flight: that message, and a part of the one
 that replaces it."""
 NEWCOMER_WINDOWS = 4
 """Says how many of its windows a run is a newcomer for."""
@@ -52,9 +52,9 @@ class StageThroughput:
     """Says what the replicas of one stage can do, all together."""
 
     in_flight: int
-    """Is the number of messages that they may have in flight."""
+    """The number of messages that they may have in flight."""
     handled: float
-    """Is the number of messages that they handle per second."""
+    """The number of messages that they handle per second."""
 
 
 def paced_window(full: int, stages: Sequence[StageThroughput]) -> int:
@@ -74,7 +74,7 @@ class CreditState:
     priority: int
     """1 to 10; a run of priority 10 weighs twice one of 5."""
     released: int
-    """Is the number of batches asked for so far."""
+    """The number of batches asked for so far."""
     window: int
     """Says what it may have in flight while it is alone."""
 

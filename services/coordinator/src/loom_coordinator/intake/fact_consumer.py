@@ -24,7 +24,7 @@ from loom_coordinator.intake.micro_batches import GROUP, groups
 log = structlog.get_logger()
 
 PACE_SECONDS = 0.05
-"""Is the time from one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty
+"""The time from one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty
 facts: under load, few large ones leave the machine to the records."""
 _URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""

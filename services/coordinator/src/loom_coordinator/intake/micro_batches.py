@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from loom_common.ports.bus import Delivery, Subscription
 
 GROUP = 200
-"""Is the number of deliveries in a group at most; a subscription's prefetch should be as many."""
+"""The number of deliveries in a group at most; a subscription's prefetch should be as many."""
 
 
 async def groups(

@@ -41,7 +41,7 @@ from loom_coordinator.lifecycle import slices
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """Is a pipeline as it is stored."""
+    """Represents a pipeline as it is stored."""
 
     definition: dict[str, Any]
     files: dict[str, str]

@@ -18,7 +18,7 @@ from loom_coordinator.lifecycle import slices
 from loom_coordinator.lifecycle.run_progress import progress
 
 EXHAUSTED = "budget_exhausted"
-"""Is the reason of a pause, as it stands in `pipeline_runs.reason`."""
+"""The reason of a pause, as it stands in `pipeline_runs.reason`."""
 
 
 async def pause(unit: UnitOfWork, run: Run, spent: BudgetSpent) -> None:

@@ -17,7 +17,7 @@ LEFT_AS_IT_WAS = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Is a status of `runs.TERMINAL`, with the reason where it is not `succeeded`."""
+    """Represents a status of `runs.TERMINAL`, with the reason where it is not `succeeded`."""
 
     status: str
     error: str | None = None

@@ -19,7 +19,7 @@ from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize
 
 SUPERSEDED = "superseded"
-"""Is the reason of an end, as it stands in `pipeline_runs.reason`: a later run has replaced the destination."""
+"""The reason of an end, as it stands in `pipeline_runs.reason`: a later run has replaced the destination."""
 _RESUMABLE = (run_rows.FAILED, run_rows.PARTIAL)
 
 

@@ -25,7 +25,7 @@ from loom_migrations.engine import open_engine
 from loom_migrations.reachable import cause_of
 
 _FINALIZED = "finalize"
-"""Is the ledger's row for the end of a run that replaced a table: it stands for no batch."""
+"""The ledger's row for the end of a run that replaced a table: it stands for no batch."""
 
 
 async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, int] | None) -> Books:

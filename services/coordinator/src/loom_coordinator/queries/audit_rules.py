@@ -21,11 +21,11 @@ class Books:
 
     status: str
     told: Tally | None
-    """Is what the run's row says; None before its end."""
+    """The number that the run's row says; None before its end."""
     batches: Tally
-    """Is the sum of the batches."""
+    """The sum of the batches."""
     unfinished: int
-    """Is the number of batches that are not done."""
+    """The number of batches that are not done."""
     kept: Mapping[str, int]
     """Outcome -> records in the quarantine."""
     unkept: int
@@ -42,7 +42,7 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Is a difference between two numbers that ought to be one."""
+    """Represents a difference between two numbers that ought to be one."""
 
     what: str
     expected: int | float

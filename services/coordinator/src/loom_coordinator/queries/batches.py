@@ -32,15 +32,15 @@ class BatchInFlight(Shown):
     partition: int
     slice: int
     position: int
-    """Is its place in the slice, from 0."""
+    """Its place in the slice, from 0."""
     records: int
     """Records extracted."""
     waits_for: str
-    """Is the stage that is to come, or `quarantine`."""
+    """The stage that is to come, or `quarantine`."""
     silent_seconds: float
-    """Is the number of seconds since its last fact."""
+    """The number of seconds since its last fact."""
     asked_again_after_seconds: float
-    """Is the timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
+    """The timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
 
 
 async def in_flight(

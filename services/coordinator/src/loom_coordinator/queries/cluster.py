@@ -37,23 +37,23 @@ class QueueLine(Shown):
     replicas: int
     """Those that are up."""
     lost: int
-    """Is the number of replicas of the service that fell silent without having been asked to stop."""
+    """The number of replicas of the service that fell silent without having been asked to stop."""
     prefetch: Sequence[int]
     """Every limit in force; more than one while a new limit is on its way."""
     by_hand: bool
     """Tells whether a person set the limit."""
     ready: int | None
-    """Is the number of messages that no consumer has yet; None where the queue does not exist."""
+    """The number of messages that no consumer has yet; None where the queue does not exist."""
     in_hand: int | None
     """Messages that were delivered and are not acknowledged."""
     retrying: int | None
-    """Is the number of messages in the queue's retry queues; None where it has none."""
+    """The number of messages in the queue's retry queues; None where it has none."""
     handled_per_second: float | None
     failed_per_second: float | None
     seconds: float | None
     """Mean time in the handler."""
     memory: float | None
-    """Is the share of its memory limit that the fullest replica holds, from 0 to 1; None without a limit."""
+    """The share of its memory limit that the fullest replica holds, from 0 to 1; None without a limit."""
     away: Sequence[str]
     """Upstreams whose breaker is not closed."""
 
@@ -68,12 +68,12 @@ class ReplicaLine(Shown):
     """`up`, `draining`, or `lost` where it fell silent without having been asked to stop."""
     uptime_seconds: float
     silent_seconds: float
-    """Is the number of seconds since its last heartbeat."""
+    """The number of seconds since its last heartbeat."""
     in_hand: int
     prefetch: Mapping[str, int]
     """Holds its limit, by queue."""
     handled: int
-    """Is the number of messages since its start; so are the next two."""
+    """The number of messages since its start; so are the next two."""
     retried: int
     failed: int
     rss_bytes: int
@@ -88,9 +88,9 @@ class OldestBatch(Shown):
     run_id: str
     batch_id: str
     waits_for: str
-    """Is the stage that is to come, or `quarantine`."""
+    """The stage that is to come, or `quarantine`."""
     seconds: float
-    """Is the time since its last fact."""
+    """The time since its last fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Overview(Shown):
     dead: int | None
     """Dead letters; None where their queue does not exist."""
     outbox: int
-    """Is the number of messages that are committed and not yet published."""
+    """The number of messages that are committed and not yet published."""
 
 
 async def depths(bus: Bus) -> dict[str, int | None]:

@@ -28,7 +28,7 @@ class CostTotal(Shown):
     runs: int = 0
     """Runs that ended."""
     records: int = 0
-    """Is the number of records of those runs."""
+    """The number of records of those runs."""
     made: int = 0
     """Model calls that were paid for."""
     reused: int = 0
@@ -42,9 +42,9 @@ class CostTotal(Shown):
     """Counts those of `tokens_in` that the provider had cached."""
     tokens_out: int = 0
     cost: float = 0.0
-    """Is in USD."""
+    """An amount in USD."""
     seconds: float = 0.0
-    """Is the time from question to answer, added up over the calls made."""
+    """The time from question to answer, added up over the calls made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class CostSpan(CostTotal):
     on which the run ended."""
 
     span: str = field(kw_only=True)
-    """Is the day (`2026-02-11`), the ISO week (`2026-W07`) or the month (`2026-02`)."""
+    """The day (`2026-02-11`), the ISO week (`2026-W07`) or the month (`2026-02`)."""
     cost_by_stage: Mapping[str, float] = field(default_factory=dict)
-    """Is in USD; so are the next two."""
+    """An amount in USD; so are the next two."""
     cost_by_model: Mapping[str, float] = field(default_factory=dict)
     cost_by_purpose: Mapping[str, float] = field(default_factory=dict)
 

@@ -32,9 +32,9 @@ class DeadLetterLine(Shown):
     id: str
     type: str | None
     run_id: str | None
-    """Is its correlation id."""
+    """Its correlation id."""
     by: str | None
-    """Is the service that gave it up; None where the broker did."""
+    """The service that gave it up; None where the broker did."""
     exchange: str | None
     """Says where it was published first; None where that is not known."""
     routing_key: str
@@ -67,7 +67,7 @@ class DeadLetter:
     """Describes one message that no one could read or handle."""
 
     id: str
-    """Is made of its content: two copies of a message have the same."""
+    """An id made of its content: two copies of a message have the same."""
     delivery: Delivery
 
     @staticmethod

@@ -35,14 +35,14 @@ class Lineage(Shown):
 
     run_id: str
     input_source: str | None
-    """Is the source's URL without credentials."""
+    """The source's URL without credentials."""
     input_query: str | None
     input_record_count: int | None
     """Records extracted."""
     stages: Sequence[Mapping[str, Any]] | None
     """Holds per stage in order its name as `stage`, `records_in` and `records_out`."""
     output_destination: str | None
-    """Is the destination's URL without credentials."""
+    """The destination's URL without credentials."""
     output_record_count: int | None
     """Records loaded."""
     pipeline_version: str

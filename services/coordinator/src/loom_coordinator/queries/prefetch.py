@@ -22,7 +22,7 @@ class PrefetchLimit(Shown):
     service: str
     queue: str
     prefetch: int
-    """Is the number of messages."""
+    """The number of messages."""
     by_hand: bool
     """Tells whether a person set it; the coordinator sets it otherwise."""
     reason: str

@@ -23,7 +23,7 @@ class Score(Shown):
 
     evaluator_name: str
     score: float | None
-    """Is from 0 to 1; None where it gave none."""
+    """A number from 0 to 1; None where it gave none."""
     threshold: float | None
     """None where there is nothing to miss, and for a run that has not ended."""
     passed: bool | None
@@ -43,7 +43,7 @@ class CallsForRecord(Shown):
     tokens_in: int
     tokens_out: int
     cost: float
-    """Is in USD."""
+    """An amount in USD."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class RunLine(Shown):
     pipeline_version: str
     status: str
     priority: int
-    """Is from 1 to 10."""
+    """A number from 1 to 10."""
     started_at: dt.datetime
     seconds: float
     """How long it took, or has been running."""
@@ -45,7 +45,7 @@ class RunLine(Shown):
     kept: int
     """Those that were rejected, skipped or quarantined."""
     cost: float
-    """Is in USD."""
+    """An amount in USD."""
     requested_by: str | None
     notice: str | None
     """Says why it failed, or what holds it up."""
@@ -61,7 +61,7 @@ class StageLine(Shown):
     seconds: float
     """Time that its replicas spent working, added up."""
     batches_waiting: int
-    """Is the number of batches in flight that wait for it."""
+    """The number of batches in flight that wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,17 @@ class RunDetails(Shown):
     stages: Sequence[StageLine]
     batches: BatchCounts
     credit_window: int | None
-    """Is the number of batches that may be in flight; None for a run that is not running."""
+    """The number of batches that may be in flight; None for a run that is not running."""
     records: Mapping[str, int]
     """Records by what became of them."""
     records_per_second: float
-    """Is the mean over the last minute."""
+    """The mean over the last minute."""
     remaining: int | None
-    """Is the number of records that have not ended; None until the source is read to its end."""
+    """The number of records that have not ended; None until the source is read to its end."""
     eta_seconds: float | None
-    """Is the number of seconds until it is done if it goes on as in the last minute."""
+    """The number of seconds until it is done if it goes on as in the last minute."""
     cost_by_stage: Mapping[str, float]
-    """Is in USD."""
+    """An amount in USD."""
     calls: CallCounts
     last_kept: Sequence[KeptRecord]
     """Holds the records that were kept back last, the newest first."""

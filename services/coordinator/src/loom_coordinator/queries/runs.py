@@ -19,7 +19,7 @@ from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.lifecycle import run_report
 
 INTERRUPTED = "interrupted"
-"""Is the status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
+"""The status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
 
 Alive = Callable[[str], bool]
 """Says whether an embedded engine still runs, by the name that `pipeline_runs.owner` holds."""
@@ -50,15 +50,15 @@ class RunSummary(Shown):
     records_processed: int
     """Records extracted."""
     records_validated: int
-    """Is the number of records that passed their gate."""
+    """The number of records that passed their gate."""
     records_rejected: int
     rejection_rate: float | None
-    """Is the share of the records that the gate decided about, from 0 to 1; None where it decided about none."""
+    """The share of the records that the gate decided about, from 0 to 1; None where it decided about none."""
     cost_total: float | None
-    """Is in USD."""
+    """An amount in USD."""
     error_message: str | None
     sample: int | None
-    """Is the number of records that `--sample` limited it to; None for a whole run."""
+    """The number of records that `--sample` limited it to; None for a whole run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ LOOP_SECONDS = 0.5
 """The least pause between two passes over the active runs."""
 SWEEP_SECONDS = 3.0
 REST = 9
-"""Is the pause after a pass, in multiples of its duration: a pass adds up all batches of its runs, which may be
+"""The pause after a pass, in multiples of its duration: a pass adds up all batches of its runs, which may be
 many."""
 
 

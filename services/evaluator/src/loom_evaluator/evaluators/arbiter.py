@@ -35,8 +35,8 @@ NOTHING_TO_COMPARE = Opinion(0.5, "The run to compare with has no output for thi
 
 
 class Question(NamedTuple):
-    """Is what Arbiter's `evaluate` is given. What it calls the reference is, by evaluator, an expected answer, a
-    source, a query or another answer."""
+    """Represents what Arbiter's `evaluate` is given. What it calls the reference is, by evaluator, an expected answer,
+    a source, a query or another answer."""
 
     output: str
     reference: str | None

@@ -114,7 +114,7 @@ class Agent:
 
 
 class ResultShape(Shape):
-    """Is the shape of a pydantic model, its validators included: they say what no JSON Schema can."""
+    """Represents the shape of a pydantic model, its validators included: they say what no JSON Schema can."""
 
     def __init__(self, result_type: type[BaseModel]) -> None:
         super().__init__(strict_schema(result_type.model_json_schema()))

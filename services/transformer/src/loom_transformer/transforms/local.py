@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Compute = Callable[[dict[str, Any]], Any]
 _AT_ONCE = 32
-"""Is the number of records that one asynchronous function works on concurrently."""
+"""The number of records that one asynchronous function works on concurrently."""
 
 
 @dataclass(frozen=True, slots=True)

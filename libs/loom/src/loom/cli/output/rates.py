@@ -8,7 +8,7 @@ from loom_common.contracts.v1 import RunProgress
 from loom_common.flow import Stage
 
 MEMORY = 5.0
-"""Is the number of seconds after which an old rate counts for half or less: steady to look at, quick to follow a
+"""The number of seconds after which an old rate counts for half or less: steady to look at, quick to follow a
 change."""
 
 

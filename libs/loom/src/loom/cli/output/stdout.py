@@ -68,7 +68,8 @@ class _Command(TyperCommand):
 
 
 class App(typer.Typer):
-    """Is an application whose commands have stdout for their results alone. Help is printed before a command begins."""
+    """Represents an application whose commands have stdout for their results alone. Help is printed before a command
+    begins."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
         """Register a command, as Typer's `command` does."""

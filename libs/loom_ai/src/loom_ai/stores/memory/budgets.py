@@ -11,7 +11,7 @@ from loom_common.ports.clock import Clock, SystemClock
 
 
 class MemoryBudgets:
-    """Is a `BudgetLedger` in dictionaries. `sibling` returns the same ledger for another holder."""
+    """Implements a `BudgetLedger` in dictionaries. `sibling` returns the same ledger for another holder."""
 
     def __init__(self, clock: Clock | None = None, shared: MemoryBudgets | None = None) -> None:
         self.lease = LEASE_SECONDS
@@ -76,4 +76,4 @@ class MemoryBudgets:
 
 
 _Held = tuple[str, float, float]
-"""Is the run, the USD, and the end of the lease."""
+"""The run, the USD, and the end of the lease."""

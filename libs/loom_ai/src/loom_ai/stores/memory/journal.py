@@ -10,7 +10,7 @@ from loom_ai.stores.sql.sums import Sums, to_be_cleared
 
 
 class MemoryJournal:
-    """Is a `Journal` in a dictionary."""
+    """Implements a `Journal` in a dictionary."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}

@@ -6,7 +6,7 @@ from loom_common.domain.marks import Mark
 
 
 class MemoryMarks:
-    """Is a `Marks` store in a dictionary."""
+    """Implements a `Marks` store in a dictionary."""
 
     def __init__(self) -> None:
         self._marks: dict[str, Mark] = {}

@@ -21,7 +21,7 @@ class RedisStore:
     """Connects to a store in Redis at its first use, and fails fast when Redis cannot be reached."""
 
     _what: ClassVar[str]
-    """Is the store's name in error messages."""
+    """The store's name in error messages."""
 
     def __init__(self, url: str) -> None:
         limits = CacheSettings()

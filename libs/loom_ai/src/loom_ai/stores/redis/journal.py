@@ -19,7 +19,7 @@ from loom_common.errors import DependencyUnavailable
 from loom_common.ports.clock import Clock, SystemClock
 
 KEPT_SECONDS = 30 * 86400
-"""Is the number of seconds after which Redis drops an entry. They must cover the longest run, and bound the memory that
+"""The number of seconds after which Redis drops an entry. They must cover the longest run, and bound the memory that
 is used."""
 _QUIET_SECONDS = 60.0
 _PREFIX = "loom:journal:"
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class RedisJournal(RedisStore):
-    """Is a `Journal` that continues without Redis when it must, and logs that once a minute."""
+    """Implements a `Journal` that continues without Redis when it must, and logs that once a minute."""
 
     _what = "journal"
 

@@ -35,15 +35,15 @@ from loom_common.ports.clock import Clock, SystemClock
 
 _WHAT = "The ledger of budgets"
 _JUDGEMENTS = "judgements"
-"""Is the holder of rows that are set aside for judging, which belong to no process."""
+"""The holder of rows that are set aside for judging, which belong to no process."""
 _KEPT = ("spent", "lost", "judged", "judging")
 """Holds the columns of a run's row that make up its budget state."""
 _AT_ONCE = 500
-"""Is the most names in one query."""
+"""The most names in one query."""
 
 
 class SqlBudgets:
-    """Is a `BudgetLedger` with an engine of its own. The migrations must have created the tables."""
+    """Implements a `BudgetLedger` with an engine of its own. The migrations must have created the tables."""
 
     def __init__(
         self, engine: AsyncEngine, place: str, clock: Clock | None = None, lease: float = LEASE_SECONDS

@@ -22,7 +22,7 @@ from loom_common.errors import DependencyUnavailable, PermanentError
 
 
 class SqlJournal:
-    """Is a `Journal` with an engine of its own. The migrations must have created the table."""
+    """Implements a `Journal` with an engine of its own. The migrations must have created the table."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine

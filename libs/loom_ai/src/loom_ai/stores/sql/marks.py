@@ -21,7 +21,7 @@ from loom_common.domain.marks import Mark
 from loom_common.ports.clock import Clock, SystemClock
 
 _KEPT = dt.timedelta(days=7)
-"""Is the age at which a mark is deleted: no batch comes back after that time."""
+"""The age at which a mark is deleted: no batch comes back after that time."""
 
 
 class SqlMarks:

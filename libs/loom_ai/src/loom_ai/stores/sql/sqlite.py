@@ -12,7 +12,7 @@ from loom_ai.stores.sql.journal import SqlJournal
 from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
-"""Is the number of seconds that a writer waits for another process's transaction."""
+"""The number of seconds that a writer waits for another process's transaction."""
 
 
 def open_sqlite(path: Path) -> SqlJournal:

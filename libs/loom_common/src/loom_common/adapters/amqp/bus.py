@@ -15,9 +15,9 @@ from loom_common.flow import Binding, Topology
 from loom_common.ports.bus import Consumer, QueueState, Wire
 
 PATIENCE = 60.0
-"""Is the number of seconds that an operation waits for a broker that cannot be reached."""
+"""The number of seconds that an operation waits for a broker that cannot be reached."""
 CONNECT_WITHIN = 10.0
-"""Is the number of seconds within which the first connection must succeed."""
+"""The number of seconds within which the first connection must succeed."""
 
 
 class AmqpBus:

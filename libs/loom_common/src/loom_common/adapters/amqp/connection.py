@@ -34,7 +34,7 @@ After a missed heartbeat aiormq raises `CancelledError`; `cancelled_by_us` tells
 task."""
 
 RECONNECT_EVERY = 1.0
-"""Is the number of seconds between attempts to reconnect."""
+"""The number of seconds between attempts to reconnect."""
 
 
 def cancelled_by_us() -> bool:

@@ -14,7 +14,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
 
 DELIVERY_COUNT = "x-delivery-count"
-"""Is the header in which a quorum queue counts the earlier deliveries of a message."""
+"""The header in which a quorum queue counts the earlier deliveries of a message."""
 
 
 class AmqpDelivery:

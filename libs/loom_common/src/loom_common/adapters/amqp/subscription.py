@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-"""Is the longest pause in seconds between attempts to consume again. Pauses double."""
+"""The longest pause in seconds between attempts to consume again. Pauses double."""
 
 
 class AmqpSubscription:

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 DELIVERY_LIMIT = 100
 """Holds the deliveries after which the broker moves a message to `loom.dead`, as a last protection."""
 UNLIMITED = 1_000_000_000
-"""Is the limit of `loom.dead` itself, because people list its messages as often as they like. RabbitMQ 4 would stop at
+"""The limit of `loom.dead` itself, because people list its messages as often as they like. RabbitMQ 4 would stop at
 20."""
 
 

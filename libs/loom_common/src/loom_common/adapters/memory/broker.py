@@ -13,7 +13,7 @@ from loom_common.ports.bus import Wire
 from loom_common.ports.clock import Clock, SystemClock
 
 ROUTES_KEPT = 10_000
-"""Is the most routing keys whose queues are cached. Above it, the cache is emptied."""
+"""The most routing keys whose queues are cached. Above it, the cache is emptied."""
 
 
 class MemoryBroker:

@@ -15,7 +15,7 @@ from loom_common.ports.clock import Clock
 
 
 class MemoryBus:
-    """Is a connection to a broker in this process.
+    """Represents a connection to a broker in this process.
 
     Buses with the same `MemoryBroker` exchange messages. Without one, the bus has a broker of its own, whose messages
     end with the process; `clock` times its retry queues."""

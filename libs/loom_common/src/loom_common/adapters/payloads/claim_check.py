@@ -21,9 +21,9 @@ from loom_common.ports.payloads import PayloadStore
 log = structlog.get_logger()
 
 LARGEST_INLINE = 256 * 1024
-"""Is the most bytes of a body that is sent in its message."""
+"""The most bytes of a body that is sent in its message."""
 CLAIM = "loom-claim"
-"""Is the header with the hash of a body that is in the payload store."""
+"""The header with the hash of a body that is in the payload store."""
 LOST = "claimed body is not in the payload store"
 _PAUSE_SECONDS = 1.0
 

@@ -20,7 +20,7 @@ from loom_common.text import readable, storable_value
 COMPRESS_ABOVE = 64 * 1024
 """Holds the bytes of JSON above which a body is compressed."""
 LARGEST_BODY = 256 * 1024 * 1024
-"""Is the most bytes that a compressed body may decompress to."""
+"""The most bytes that a compressed body may decompress to."""
 
 JSON = "application/json"
 ZSTD = "zstd"

@@ -95,7 +95,7 @@ class KeptReason(Part):
 
 
 class RunReport(Part):
-    """Is the report that `loom run --format json` prints."""
+    """Represents the report that `loom run --format json` prints."""
 
     run_id: str
     pipeline: str

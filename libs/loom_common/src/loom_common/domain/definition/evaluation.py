@@ -49,7 +49,7 @@ GATES = (*THRESHOLD_GATES, "weighted")
 
 
 class PluginGate(PluginSection, GateConfig):
-    """Is the base of gates with keys of their own that a plugin brings. A gate without keys is any class with
+    """Serves as the base of gates with keys of their own that a plugin brings. A gate without keys is any class with
     `apply`."""
 
     @abstractmethod

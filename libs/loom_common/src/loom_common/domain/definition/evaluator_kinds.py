@@ -42,7 +42,7 @@ from loom_common.plugins.registry import names
 
 
 class PluginEvaluator(PluginSection, Evaluator):
-    """Is the base of evaluators that a plugin brings. A subclass adds its own keys, and builds what scores."""
+    """Serves as the base of evaluators that a plugin brings. A subclass adds its own keys, and builds what scores."""
 
     type: str
 

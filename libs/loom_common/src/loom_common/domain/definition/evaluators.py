@@ -28,7 +28,7 @@ def _plain(value: str) -> str:
 
 _Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 Criteria = _Text | Annotated[list[_Text], Field(min_length=1)]
-"""Is the criteria of a judge, as text or as a list of texts."""
+"""The criteria of a judge, as text or as a list of texts."""
 
 
 class Evaluator(Section):
@@ -177,7 +177,7 @@ class ModelJudged(Evaluator):
     )
     timeout: Limit | None = Field(None, description=_TIMEOUT.format("30s"))
     usual_timeout: ClassVar[str] = "30s"
-    """Is the timeout of a call where neither the evaluator nor its provider sets one."""
+    """The timeout of a call where neither the evaluator nor its provider sets one."""
 
 
 class Semantic(ModelJudged):

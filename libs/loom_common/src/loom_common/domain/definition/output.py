@@ -22,7 +22,7 @@ from loom_common.domain.section import mistake, refusal
 from loom_common.domain.values.near import closest
 
 TEXT = "text"
-"""Is the field of an output that is free text: `{text: ...}`."""
+"""The field of an output that is free text: `{text: ...}`."""
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 _SCHEMA_WORDS = frozenset(
     """type enum const minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern format
@@ -109,4 +109,4 @@ def _readable(spec: Any) -> Any:
 
 
 OutputSpec = Annotated[dict[str, Any] | Literal["text"], BeforeValidator(_readable)]
-"""Is an output spec that was checked to be readable."""
+"""An output spec that was checked to be readable."""

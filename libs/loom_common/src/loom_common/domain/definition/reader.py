@@ -20,11 +20,11 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
-"""Is a function from a path of keys to its place in the user's file: (file, line, column), each None if unknown."""
+"""A function from a path of keys to its place in the user's file: (file, line, column), each None if unknown."""
 KeyPath = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
 _MOST_PLACES = 4
-"""Is the most sections in which a key may exist for an error message to suggest where a misplaced one belongs."""
+"""The most sections in which a key may exist for an error message to suggest where a misplaced one belongs."""
 _KINDS = frozenset(get_args(ErrorType))
 """Holds the kinds of errors whose messages are pydantic's own."""
 

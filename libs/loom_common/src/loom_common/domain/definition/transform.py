@@ -149,7 +149,8 @@ class PassthroughTransformConfig(TransformConfig):
 
 
 class PluginTransform(PluginSection, TransformConfig):
-    """Is the base of transforms that a plugin brings. A subclass adds its own keys, and builds what transforms."""
+    """Serves as the base of transforms that a plugin brings. A subclass adds its own keys, and builds what
+    transforms."""
 
     type: str
 

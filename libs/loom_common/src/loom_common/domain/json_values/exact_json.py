@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import orjson
 
 DEEPEST = 100
-"""Is the most levels of nesting. Messages may have about twice as many."""
+"""The most levels of nesting. Messages may have about twice as many."""
 _PLAIN = frozenset((str, int, bool, type(None)))
 """Types that the fast parser cannot have altered. An integer that it alters becomes a float."""
 _SPACES = b" \t\r\n"

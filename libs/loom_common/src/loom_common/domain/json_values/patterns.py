@@ -14,9 +14,9 @@ from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
 
 SEARCH_SECONDS = 2.0
-"""Is the CPU seconds that one search may take."""
+"""The CPU seconds that one search may take."""
 LARGEST = 100_000
-"""Is the most characters and groups of a pattern whose counted repetitions are written out."""
+"""The most characters and groups of a pattern whose counted repetitions are written out."""
 
 _TOKEN = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(?P<least>\d*)(?:,(?P<most>\d*))?\}|(?P<open>\()|(?P<close>\))|.", re.DOTALL
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 
 class Pattern:
-    """Is a compiled pattern."""
+    """Represents a compiled pattern."""
 
     def __init__(self, written: str) -> None:
         """Raises `ValueError` where `written` is not a regular expression or is too large."""

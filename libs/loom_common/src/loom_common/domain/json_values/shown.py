@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 
 class Shown:
-    """Is the base of a frozen dataclass that people and programs are shown. Its JSON has the names of its fields."""
+    """Serves as the base of a frozen dataclass that people and programs are shown. Its JSON has the names of its
+    fields."""
 
     __slots__ = ()
 

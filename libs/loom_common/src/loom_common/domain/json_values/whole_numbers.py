@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 Turn = Callable[[Any], Any]
-"""Is a function that returns a value with its declared integers as `int`, or the same value where nothing changes."""
+"""A function that returns a value with its declared integers as `int`, or the same value where nothing changes."""
 _Known = dict[int, Turn | None]
 
 

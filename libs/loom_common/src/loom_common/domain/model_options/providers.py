@@ -28,10 +28,10 @@ class Provider:
 
     base_url: str
     key: str | None = None
-    """Is the reference of its default key, which is sent if it is set; None where the provider needs no key."""
+    """The reference of its default key, which is sent if it is set; None where the provider needs no key."""
     wire: Wire = "openai"
     base_url_variable: str | None = None
-    """Is the environment variable that usually names another endpoint of it."""
+    """The environment variable that usually names another endpoint of it."""
     protocol: object | None = None
     """Is, for a provider of a plugin, a module or object that words questions and reads answers, as
     `loom_ai.wire.form.Wire` says. None where the provider speaks one of Loom's protocols, which `wire` names."""

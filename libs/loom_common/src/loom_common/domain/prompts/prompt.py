@@ -32,7 +32,7 @@ _OF_THE_DATA = (
 
 
 class _Root(dict[str, Any]):
-    """Is one of the three roots, with its name for error messages."""
+    """Represents one of the three roots, with its name for error messages."""
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -59,7 +59,7 @@ def environment() -> jinja2.Environment:
 
 
 class Prompt:
-    """Is a compiled prompt with its context and parameters, to be rendered for each record."""
+    """Represents a compiled prompt with its context and parameters, to be rendered for each record."""
 
     def __init__(self, text: str, context: Mapping[str, str], params: Mapping[str, Any]) -> None:
         """Raises `jinja2.TemplateSyntaxError`."""

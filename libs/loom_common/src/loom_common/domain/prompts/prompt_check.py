@@ -26,7 +26,7 @@ class PromptMistake:
     expected: str
     suggestion: str | None = None
     column: int | None = None
-    """Is the 1-based column; None where it is unknown."""
+    """The 1-based column; None where it is unknown."""
 
     def __str__(self) -> str:
         hint = f" Did you mean '{self.suggestion}'?" if self.suggestion else ""

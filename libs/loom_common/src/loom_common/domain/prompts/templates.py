@@ -18,9 +18,9 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 LARGEST_TEXT = 64 * 1024 * 1024
-"""Is the most characters of a prompt, and of a text or list inside its expressions."""
+"""The most characters of a prompt, and of a text or list inside its expressions."""
 LARGEST_NUMBER = 1_000_000
-"""Is the most bits of an integer."""
+"""The most bits of an integer."""
 
 _WIDTH = re.compile(r"\d{7,}")
 _NESTED_FIELD = re.compile(r"\{[^{}]*\{")
@@ -61,7 +61,8 @@ def _plain(value: Any) -> Any:
 
 
 class Environment(ImmutableSandboxedEnvironment):
-    """Is the sandbox of templates. Neither a pipeline's template nor a record's data can reach Python objects."""
+    """Represents the sandbox of templates. Neither a pipeline's template nor a record's data can reach Python
+    objects."""
 
     intercepted_binops = frozenset(("*", "**", "+", "%"))
 

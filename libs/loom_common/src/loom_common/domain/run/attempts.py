@@ -10,7 +10,7 @@ class Attempt:
     """Describes the attempt that is under way."""
 
     number: int = 1
-    """Is the 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""
+    """The 1-based number of the attempt. Retries after a delay are counted, redeliveries are not."""
     last: bool = False
     """Tells whether this is the last attempt: records that still fail with a transient error are quarantined."""
     redelivered: int = 0

@@ -44,7 +44,7 @@ class Ticket:
 
 @dataclass(slots=True)
 class Breaker:
-    """Is the breaker of one upstream. All times are seconds of one monotonic clock."""
+    """Represents the breaker of one upstream. All times are seconds of one monotonic clock."""
 
     policy: Policy = Policy()
     state: State = State.CLOSED
@@ -59,9 +59,9 @@ class Breaker:
     probed_at: float = 0.0
     """Says when the last probe began."""
     begun: int = 0
-    """Is the number of calls that began."""
+    """The number of calls that began."""
     answered: int = 0
-    """Is the number of the latest call that was answered."""
+    """The number of the latest call that was answered."""
 
     def admit(self, now: float) -> Ticket | None:
         """Return the permission to call; None where the call must not be made, or not yet (see `probe_in`)."""

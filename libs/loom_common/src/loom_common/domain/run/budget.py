@@ -12,7 +12,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 _DUST = 1e-9
-"""Is the rounding error that is tolerated, in USD."""
+"""The rounding error that is tolerated, in USD."""
 
 
 class Budget(BaseModel):
@@ -45,14 +45,14 @@ class Need:
     """Describes the worst case of a call in USD, by the length of the answer that it is allowed."""
 
     full: float
-    """Is the worst case with the answer limit of the pipeline."""
+    """The worst case with the answer limit of the pipeline."""
     enough: float
-    """Is the worst case with a limit that nearly all earlier answers stayed within."""
+    """The worst case with a limit that nearly all earlier answers stayed within."""
     least: float
-    """Is the worst case with a limit that most earlier answers stayed within. With less, the call is not worth
+    """The worst case with a limit that most earlier answers stayed within. With less, the call is not worth
     making."""
     judged: float = 0.0
-    """Is the cost of judging the answer, which is set aside with the call."""
+    """The cost of judging the answer, which is set aside with the call."""
     judging: bool = False
     """Tells whether the call itself judges an answer. It may then use what is set aside for judging."""
     patient: bool = True
@@ -67,17 +67,17 @@ class BudgetState:
     """Describes the state of a run's budget, in USD."""
 
     spent: float = 0.0
-    """Is the cost of calls that were answered."""
+    """The cost of calls that were answered."""
     lost: float = 0.0
-    """Is the worst case of calls whose process died, because the provider may have charged them."""
+    """The worst case of calls whose process died, because the provider may have charged them."""
     reserved: float = 0.0
-    """Is the worst case of the calls in flight."""
+    """The worst case of the calls in flight."""
     owed: float = 0.0
     """The sum that is set aside to judge answers."""
     judged: int = 0
-    """Is the number of records that were judged."""
+    """The number of records that were judged."""
     judging: float = 0.0
-    """Is the cost of judging them."""
+    """The cost of judging them."""
 
     @property
     def gone(self) -> float:
@@ -86,7 +86,7 @@ class BudgetState:
 
 
 _MARGIN = 1.5
-"""Is the factor on the mean cost of judging that is set aside per record."""
+"""The factor on the mean cost of judging that is set aside per record."""
 
 
 def owed_for(estimate: float, standing: BudgetState) -> float:

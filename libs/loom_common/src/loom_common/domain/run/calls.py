@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = tuple[str, str, str]
-"""Is the purpose, the provider and the model."""
+"""The purpose, the provider and the model."""
 
 
 class Calls(BaseModel):

@@ -20,7 +20,7 @@ class Score:
 
     name: str
     value: float
-    """Is a number in [0, 1]."""
+    """A number in [0, 1]."""
     threshold: float | None = None
     """None only under a `weighted` gate."""
     weight: float = 1.0

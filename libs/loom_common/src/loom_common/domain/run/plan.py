@@ -30,7 +30,7 @@ class Replay(BaseModel):
 
 
 class Plan(BaseModel):
-    """Is the plan, which is immutable and the same for every batch of a run."""
+    """Represents the plan, which is immutable and the same for every batch of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

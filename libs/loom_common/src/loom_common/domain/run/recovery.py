@@ -9,7 +9,7 @@ from loom_common.flow import RETRY_DELAYS
 
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
-"""Is the longest pause in seconds between attempts at a record within a worker (`on_failure: retry`). Pauses double."""
+"""The longest pause in seconds between attempts at a record within a worker (`on_failure: retry`). Pauses double."""
 
 UNEXPECTED_RETRIES = 1
 """Retries after an unexpected error, which is most often a defect. After them the batch is quarantined."""

@@ -17,7 +17,7 @@ from loom_common.errors import InvalidDefinition, Problem
 from loom_common.text import unstorable
 
 GATE = "gate"
-"""Is the key of a weighted gate's threshold in `thresholds`."""
+"""The key of a weighted gate's threshold in `thresholds`."""
 
 
 class Changes(BaseModel):

@@ -19,7 +19,7 @@ class Tally(BaseModel):
     transformed: int = 0
     passed: int = 0
     unscored: int = 0
-    """Is the number of records that passed without being evaluated, because `evaluate.sample` left them out. They are
+    """The number of records that passed without being evaluated, because `evaluate.sample` left them out. They are
     among `passed`."""
     rejected: int = 0
     skipped: int = 0

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from loom_common.domain.values.ids import content_hash
 
 _LONGEST_NAME = 63
-"""Is the most bytes of a name in Postgres."""
+"""The most bytes of a name in Postgres."""
 
 
 def staging_table(table: str, run_id: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SHOWN_ROWS = 10
-"""Is the most rows of a `--sample` run that its report shows."""
+"""The most rows of a `--sample` run that its report shows."""
 _SHOWN_LETTERS = 1000
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Numeri
 metadata = MetaData()
 
 Usd = Numeric(14, 8, asdecimal=False)
-"""Is an amount in USD, read as a float."""
+"""An amount in USD, read as a float."""
 
 
 def row_id() -> Column[int]:

@@ -110,4 +110,4 @@ quarantined = table(
     *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
     *map(column, ("outcome", "code", "resolved", "quarantined_at")),
 )
-"""Is the quarantine's own table, as far as it is read here."""
+"""The quarantine's own table, as far as it is read here."""
