@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +22,8 @@ _REMEDY = (
 
 async def reachable(engine: AsyncEngine) -> None:
     """Run an empty query. Raises `DependencyUnavailable`. The caller limits the time."""
+    import asyncpg  # an embedded run never asks, and an import of its driver takes long
+
     try:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
@@ -33,13 +34,14 @@ async def reachable(engine: AsyncEngine) -> None:
 @contextmanager
 def first_contact(url: URL) -> Iterator[None]:
     """Raise `DependencyUnavailable`, with cause and remedy, where a server takes no connection. Other errors pass."""
+    if url.get_backend_name() == "sqlite":
+        yield
+        return
+    import asyncpg
+
     try:
         yield
-    except (asyncpg.PostgresError, ConnectionError, socket.gaierror, TimeoutError) as error:
-        raise _unreachable(url, error) from error
-    except OSError as error:
-        if url.get_backend_name() == "sqlite":
-            raise
+    except (asyncpg.PostgresError, OSError) as error:
         raise _unreachable(url, error) from error
 
 
@@ -50,6 +52,8 @@ def _unreachable(url: URL, error: Exception) -> DependencyUnavailable:
 
 def cause_of(url: URL, error: Exception) -> str:
     """Say in words, without secrets, why the database at `url` gave no answer."""
+    import asyncpg
+
     match error:
         case ConnectionRefusedError():
             return f"the connection was refused, because nothing listens at {url.host}:{url.port or 5432}"

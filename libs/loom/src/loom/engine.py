@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import TextIO
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from loom.project.engines import claim
 from loom_common.config.settings import Settings
-from loom_common.file_errors import unusable
 from loom_common.flow import TOPOLOGY
 from loom_common.service.bootstrap import Platform, Service, open_platform
 
@@ -87,40 +82,3 @@ async def _until_idle(platform: Platform) -> None:
         if not any([await platform.bus.depth(name) for name in names]):
             return
         await asyncio.sleep(_LOOK_SECONDS)
-
-
-@contextmanager
-def claim(project: Path) -> Iterator[str]:
-    """Claim an engine's id, with a lock file held for as long as it lives, so that others can tell its runs from
-    interrupted ones. The kernel drops a dead process's locks."""
-    folder = project / ".loom" / "engines"
-    owner = f"engine-{os.getpid()}-{secrets.token_hex(3)}"
-    with _opened(folder / owner) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield owner
-        finally:
-            (folder / owner).unlink(missing_ok=True)
-
-
-def _opened(path: Path) -> TextIO:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w")
-    except OSError as error:
-        raise unusable(str(path), error) or error from error
-
-
-def alive(project: Path, owner: str | None) -> bool:
-    """Tell whether the embedded engine of that id still runs."""
-    if owner is None:
-        return False
-    try:
-        with (project / ".loom" / "engines" / owner).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            return False
-    except FileNotFoundError:
-        return False

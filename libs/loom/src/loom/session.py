@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import structlog
 
-from loom.engine import alive, embedded
+from loom.engine import embedded
 from loom.project.config import LoomConfig
+from loom.project.engines import alive
 from loom.views import open_views
 from loom_common import flow
 from loom_common.contracts.encoding.codec import decode, encode

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from loom import kept_record
-from loom.engine import alive
-from loom.kept_record import RecordStory
 from loom.project.config import LoomConfig
+from loom.project.engines import alive
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
@@ -28,6 +26,7 @@ from loom_quarantine import queries
 from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
+    from loom.kept_record import RecordStory
     from loom.preflight.estimate import Estimate
 
 _PAGE = 1000
@@ -137,6 +136,8 @@ class Views:
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
         """Return all that is known of one record that did not get through; None where there is none."""
+        from loom import kept_record  # it opens the plan's and the journal's stores, which no other view needs
+
         return await kept_record.story(self._engine, self._config, record_id, run_id)
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:

@@ -13,8 +13,8 @@ from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.single_flight import SingleFlight
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.fallback import FallingBack
-from loom_ai.ports import Journal
-from loom_ai.providers.http_client import HttpModelClient
+from loom_ai.ports import Journal, ModelClient
+from loom_ai.providers.first_call import FirstCallClient
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
@@ -38,11 +38,16 @@ def open_models(
     """Open models behind `journal`, within `budgets`; all are closed with them. Without budgets, a run that has one
     fails; without claims, equal questions are asked once in each process."""
     settings = settings or ModelSettings()
-    client = HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
+
+    def client() -> ModelClient:
+        from loom_ai.providers.http_client import HttpModelClient
+
+        return HttpModelClient(settings, credentials, clock, breakers=breakers, buckets=buckets)
+
     prices = Prices()
     reservations = None if budgets is None else BudgetReservations(budgets, prices)
     fleet = None if claims is None else SingleFlight(claims, clock)
-    return JournalledModels(client, journal, prices, clock, settings.concurrency, reservations, fleet)
+    return JournalledModels(FirstCallClient(client), journal, prices, clock, settings.concurrency, reservations, fleet)
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:

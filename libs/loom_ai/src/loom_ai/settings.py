@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ModelSettings(BaseSettings):
     """Holds the limits of one process. All times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True, defer_build=True)
 
     concurrency: int = Field(
         64, ge=1, description="How many calls are in flight at once to a model whose provider sets no `concurrency`."
@@ -27,7 +27,7 @@ class ModelSettings(BaseSettings):
 class BudgetSettings(BaseSettings):
     """Says how replicas share the budget of a run."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True, defer_build=True)
 
     lease_seconds: float = Field(
         60.0, gt=0, description="How long the reservations of a replica that died are held. Clocks must differ by less."

@@ -14,7 +14,7 @@ from loom_common.errors import InvalidDefinition, Problem
 class Options(BaseModel):
     """Serves as the base of what a connector lets the user set. Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class NoOptions(Options):

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class CoordinatorSettings(BaseSettings):
     """Holds the coordinator's times, all in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True, defer_build=True)
 
     stuck_seconds: float = Field(
         30.0,

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from loom.project.prompt_files import PromptText
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.domain.definition.output import TEXT, json_schema
-from loom_common.domain.prompts.prompt_check import fields_of
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
 from loom_common.errors import Problem
@@ -117,6 +116,8 @@ def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText
     if said(transform, "type") == "scorer":
         yield from at(("transform", "field"), said(transform, "field"), "source")
     if prompt is not None and said(transform, "type") == "ai":
+        from loom_common.domain.prompts.prompt_check import fields_of
+
         for field in fields_of(prompt.text):
             yield Named(field.name, "source", _in_prompt(prompt, field.line, field.column))
     for position, evaluator in enumerate(items(said(definition, "evaluate"), "evaluators")):

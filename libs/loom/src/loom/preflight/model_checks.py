@@ -9,7 +9,7 @@ from loom_ai.adapted import package
 from loom_common.domain.definition.evaluators import EmbeddingSimilarity, ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS, provider_names
-from loom_evaluator.evaluators import arbiter_package, embedding
+from loom_evaluator.evaluators import arbiter_package
 
 
 def check(pipeline: Pipeline) -> list[Check]:
@@ -54,9 +54,12 @@ def _evaluators(pipeline: Pipeline) -> list[Check]:
         checks.append(Check("evaluators", ok=True, detail=f"{judges}: Arbiter is installed"))
     elif judges:
         checks.append(Check("evaluators", ok=False, detail=f"{judges}: needs Arbiter. {arbiter_package.REMEDY}"))
-    if measures and embedding.installed():
-        checks.append(Check("evaluators", ok=True, detail=f"{measures}: the embedding model is installed"))
-    elif measures:
-        words = f"{measures}: needs an embedding model. {embedding.REMEDY}"
-        checks.append(Check("evaluators", ok=False, detail=words))
-    return checks
+    return [*checks, _embedding(measures)] if measures else checks
+
+
+def _embedding(measures: str) -> Check:
+    from loom_evaluator.evaluators import embedding
+
+    if embedding.installed():
+        return Check("evaluators", ok=True, detail=f"{measures}: the embedding model is installed")
+    return Check("evaluators", ok=False, detail=f"{measures}: needs an embedding model. {embedding.REMEDY}")

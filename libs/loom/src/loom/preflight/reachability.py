@@ -36,12 +36,12 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
 
 async def journal(config: LoomConfig) -> list[Check]:
     """Check the journal, where it is a server's. A file is made by the first run."""
-    from loom.preflight.check import Check
-    from loom_ai.reachability import reach_journal
-
     url = config.settings().journal.url.get_secret_value()
     if url.startswith(("sqlite:", "memory:")):
         return []
+    from loom.preflight.check import Check
+    from loom_ai.reachability import reach_journal
+
     try:
         await reach_journal(url, config.project)
     except LoomError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,15 +180,7 @@ class LoomConfig(Section):
                 "`bus: {url: amqp://...}` in loom.yaml, or LOOM_BUS_URL in the environment."
             )
         try:
-            return Settings(
-                project_dir=Path(given["LOOM_PROJECT_DIR"]),
-                credential_prefix=given["LOOM_CREDENTIAL_PREFIX"],
-                bus=BusSettings.model_validate({"url": given["LOOM_BUS_URL"]}),
-                state=StateSettings.model_validate({"url": given["LOOM_STATE_URL"]}),
-                journal=JournalSettings.model_validate({"url": given["LOOM_JOURNAL_URL"]}),
-                payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
-                log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
-            )
+            return _settings(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
         except ValidationError as error:
             words = "; ".join(
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
@@ -242,6 +235,21 @@ class LoomConfig(Section):
         if self.cache.ttl_days is not None and isinstance(transform, Mapping) and transform.get("type") == "ai":
             _fill(filled, "transform", "cache", {"ttl": f"{self.cache.ttl_days:g}d"})
         return filled
+
+
+@lru_cache(maxsize=4)
+def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
+    """Return the settings that these variables make, and no others do. A command asks for them often."""
+    given = dict(variables)
+    return Settings(
+        project_dir=Path(given["LOOM_PROJECT_DIR"]),
+        credential_prefix=given["LOOM_CREDENTIAL_PREFIX"],
+        bus=BusSettings.model_validate({"url": given["LOOM_BUS_URL"]}),
+        state=StateSettings.model_validate({"url": given["LOOM_STATE_URL"]}),
+        journal=JournalSettings.model_validate({"url": given["LOOM_JOURNAL_URL"]}),
+        payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
+        log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
+    )
 
 
 def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:

@@ -17,9 +17,6 @@ from loom_common.errors import Problem, UserCodeError
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 from loom_common.user_code.functions import load_function
-from loom_evaluator.gates import gate_of
-from loom_transformer.transforms.scorer import BUILTIN as SCORERS
-from loom_transformer.transforms.scorer import Scorers
 
 Known = Callable[[], Iterable[str]]
 """Holds the names that there are, which are asked for only where another one was written."""
@@ -51,7 +48,7 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
             ("transform", "scorer"),
             scorer,
             partial(_find_scorer, scorer, folder),
-            lambda: (*SCORERS, *names(Kind.SCORER)),
+            _scorers,
         )
     for position, evaluator in enumerate(items(evaluate, "evaluators")):
         if said(evaluator, "type") == "python":
@@ -60,17 +57,12 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
             look(at, function, partial(load_function, function, folder))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
         look(
-            ("evaluate", "quality_gate"), gate.type, partial(gate_of, gate, folder), lambda: (*GATES, *names(Kind.GATE))
+            ("evaluate", "quality_gate"),
+            gate.type,
+            partial(_find_gate, gate, folder),
+            lambda: (*GATES, *names(Kind.GATE)),
         )
     return problems
-
-
-def _scorers() -> list[str]:
-    return [*SCORERS, *names(Kind.SCORER)]
-
-
-def _gates() -> list[str]:
-    return [*GATES, *names(Kind.GATE)]
 
 
 def _gate(written: Any) -> GateConfig | None:
@@ -81,7 +73,21 @@ def _gate(written: Any) -> GateConfig | None:
         return None
 
 
+def _scorers() -> list[str]:
+    from loom_transformer.transforms.scorer import BUILTIN
+
+    return [*BUILTIN, *names(Kind.SCORER)]
+
+
+def _find_gate(gate: GateConfig, folder: Path) -> None:
+    from loom_evaluator.gates import gate_of
+
+    gate_of(gate, folder)
+
+
 def _find_scorer(name: str, folder: Path) -> None:
     """Leave Loom's own scorers to be loaded by the worker that needs them: a lexicon takes a while."""
-    if name not in SCORERS:
+    from loom_transformer.transforms.scorer import BUILTIN, Scorers
+
+    if name not in BUILTIN:
         Scorers().get(name, folder)

@@ -7,7 +7,6 @@ from typing import Any
 
 from loom.project.prompt_files import PromptText
 from loom.project.yaml_positions import Document
-from loom_common.domain.prompts.prompt_check import params_of
 from loom_common.domain.section import said
 from loom_common.errors import Problem
 from loom_connectors.sql.parameters import query_mistakes, query_params
@@ -34,6 +33,8 @@ def unused(definition: Mapping[str, Any], prompt: PromptText | None) -> list[str
     query = said(said(definition, "extract"), "query")
     used = query_params(query) if isinstance(query, str) else set[str]()
     if prompt is not None:
+        from loom_common.domain.prompts.prompt_check import params_of
+
         found = params_of(prompt.text)
         if found is None:
             return []

@@ -12,7 +12,6 @@ from typing import Any
 from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.domain.definition.transform import asks_models
-from loom_common.domain.prompts.prompt_check import check_prompt
 from loom_common.domain.section import items, said
 from loom_common.errors import InvalidDefinition, Problem
 
@@ -86,6 +85,8 @@ class PromptFiles:
             return
         file = os.path.relpath(self._folder / prompt) if in_file else None
         self.prompt = PromptText(text, at, file, self._document)
+        from loom_common.domain.prompts.prompt_check import check_prompt
+
         names = [Path(name).stem for name in self._context]
         self._problems += [
             self.prompt.problem(each.line, each.column, each.found, each.expected, each.suggestion)

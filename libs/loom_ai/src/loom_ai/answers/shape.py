@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
-from jsonschema.exceptions import best_match
-
 from loom_common.domain.definition.output import json_schema
-from loom_common.domain.json_values.schema_check import SchemaCheck
 from loom_common.domain.json_values.whole_numbers import whole_numbers
 from loom_common.errors import RecordError
 
@@ -19,6 +16,8 @@ class Shape:
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         """`spec` is the short form of the pipeline file or a JSON Schema. Raises `ValueError` where it is neither."""
+        from loom_common.domain.json_values.schema_check import SchemaCheck  # many pipelines declare no shape
+
         self.schema = json_schema(spec)
         self._whole = whole_numbers(self.schema)
         self._check = SchemaCheck(self.schema)
@@ -30,6 +29,8 @@ class Shape:
         misfits = self._check.misfits(value)
         if (first := next(misfits, None)) is None:
             return None
+        from jsonschema.exceptions import best_match
+
         error = best_match(chain((first,), misfits))
         if error is None:
             return None

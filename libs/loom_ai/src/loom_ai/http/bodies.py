@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp
 
 MOST_BYTES = 8 * 1024 * 1024
 """The largest body that is read, in bytes. No model's answer is that long."""

@@ -16,7 +16,7 @@ _SQL = ("sqlite:", "postgres:", "postgresql:")
 class BusSettings(BaseSettings):
     """Says which bus is used: `memory://` within the process, or `amqp://user:password@host/vhost` for RabbitMQ."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True, defer_build=True)
 
     url: SecretStr = SecretStr("memory://")
 
@@ -24,7 +24,7 @@ class BusSettings(BaseSettings):
 class StateSettings(BaseSettings):
     """Run state and quarantine: `sqlite:///path` or `postgresql://...`."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_STATE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_STATE_", frozen=True, defer_build=True)
 
     url: SecretStr = SecretStr("sqlite:///.loom/loom.db")
 
@@ -32,7 +32,7 @@ class StateSettings(BaseSettings):
 class JournalSettings(BaseSettings):
     """Says where results of model calls are kept: `sqlite:///path`, `postgresql://...` or `redis://...`."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_JOURNAL_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_JOURNAL_", frozen=True, defer_build=True)
 
     url: SecretStr = SecretStr("sqlite:///.loom/journal.db")
 
@@ -40,7 +40,7 @@ class JournalSettings(BaseSettings):
 class PayloadSettings(BaseSettings):
     """Says where plans and large messages are kept: `file:///folder` (shared by all workers) or `postgresql://...`."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_PAYLOADS_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_PAYLOADS_", frozen=True, defer_build=True)
 
     url: SecretStr = SecretStr("file:.loom/payloads")
 
@@ -48,7 +48,7 @@ class PayloadSettings(BaseSettings):
 class LogSettings(BaseSettings):
     """Says how a process logs."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_LOG_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_LOG_", frozen=True, defer_build=True)
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -57,7 +57,7 @@ class LogSettings(BaseSettings):
 class WorkerSettings(BaseSettings):
     """Says how a stage works."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True, defer_build=True)
 
     prefetch: int = Field(8, ge=1, description="How many batches a replica has in flight at once.")
     drain_seconds: float = Field(
@@ -71,7 +71,7 @@ class WorkerSettings(BaseSettings):
 class BreakerSettings(BaseSettings):
     """Says when a model endpoint, a source or a destination is not called for a while."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True, defer_build=True)
 
     failures: int = Field(5, ge=1, description="How many calls in a row fail until an upstream is called no more.")
     open_seconds: float = Field(60.0, gt=0, description="How long it is then left alone.")
@@ -86,7 +86,7 @@ class BreakerSettings(BaseSettings):
 class DatabaseSettings(BaseSettings):
     """Time limits of the databases of state, journal and payloads, in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True, defer_build=True)
 
     connect_timeout: float = Field(3.0, gt=0, description="How long a connection to a database may take.")
     query_timeout: float = Field(10.0, gt=0, description="How long one statement may take.")
@@ -108,7 +108,7 @@ class DatabaseSettings(BaseSettings):
 class CacheSettings(BaseSettings):
     """Time limits of Redis, in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True, defer_build=True)
 
     connect_timeout: float = Field(1.0, gt=0, description="How long a connection to Redis may take.")
     operation_timeout: float = Field(
@@ -119,7 +119,7 @@ class CacheSettings(BaseSettings):
 class HealthSettings(BaseSettings):
     """Says where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True, defer_build=True)
 
     host: str = Field("127.0.0.1", description="Elsewhere than loopback only where a network policy guards it.")
     port: int | None = Field(None, ge=1, le=65535, description="None: not at all, as in the embedded engine.")
@@ -131,7 +131,7 @@ class HealthSettings(BaseSettings):
 class Settings(BaseSettings):
     """Holds all settings of a service."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True, defer_build=True)
 
     project_dir: Path = Field(Path(), description="Relative sources, destinations and functions start here.")
     credential_prefix: str = Field("", description="`${KEY}` is looked up as `<prefix>KEY` first, then as `KEY`.")

@@ -15,7 +15,7 @@ class Part(BaseModel):
     """Serves as the base of every part of a message. It is immutable. An unknown field is an error, because it means an
     unknown version."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Message(Part, ABC):

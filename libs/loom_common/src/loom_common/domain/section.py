@@ -108,7 +108,7 @@ class Section(BaseModel):
     A rule about several keys belongs in `mistakes`. A validator that runs after the fields would be skipped while a
     field is wrong, and the user would see its error in a second round."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def long_form(cls, written: Any) -> Any:

@@ -20,7 +20,6 @@ import structlog
 from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.adapters.payloads.folder import FolderPayloads
-from loom_common.adapters.payloads.postgres import PostgresPayloads
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.config.settings import Settings
@@ -196,6 +195,8 @@ def open_payloads(settings: Settings) -> PayloadStore:
     """Return the payload store that `LOOM_PAYLOADS_URL` names."""
     url = settings.payloads.url.get_secret_value()
     if url.startswith(("postgres://", "postgresql://")):
+        from loom_common.adapters.payloads.postgres import PostgresPayloads
+
         return PostgresPayloads(url)
     if url.startswith("file:"):
         return FolderPayloads(settings.project_dir / url.removeprefix("file:").removeprefix("//"))

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from loom_common.service.garbage import collect_rarely
+
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended."""
 _NOTHING_BEGUN = "interrupted: nothing was begun"
@@ -24,6 +26,7 @@ def begin() -> None:
     Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
     Until another handler is installed, SIGINT ends the process at once, with a sentence and no traceback."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    collect_rarely()
     signal.signal(signal.SIGINT, _interrupted)
 
 

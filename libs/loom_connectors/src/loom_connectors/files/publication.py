@@ -12,7 +12,7 @@ from loom_connectors.files.storage import StoredFile
 class Publication(BaseModel):
     """A new state of the file that is about to be shown, or was just shown."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     size: int
     digest: str
@@ -25,7 +25,7 @@ class Publication(BaseModel):
 class Manifest(BaseModel):
     """Says what of a run is in the file."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     complete: bool = False
     parts: tuple[str, ...] = ()

@@ -7,10 +7,9 @@ import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 from sqlalchemy import select, update
 
@@ -20,6 +19,9 @@ from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
+
+if TYPE_CHECKING:
+    import aiohttp
 
 log = structlog.get_logger()
 
@@ -71,6 +73,8 @@ class WebhookSender:
         try:
             due = await self._take()
             if due:
+                import aiohttp  # in the process that sends an alert
+
                 async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SEND_SECONDS)) as session:
                     await asyncio.gather(*(self._send(session, alert) for alert in due))
         except DependencyUnavailable as error:
@@ -99,6 +103,8 @@ class WebhookSender:
         return due
 
     async def _send(self, session: aiohttp.ClientSession, alert: DueAlert) -> None:
+        import aiohttp
+
         trouble = None
         try:
             url = self._credentials.expand(alert.notification_url, in_url=True)

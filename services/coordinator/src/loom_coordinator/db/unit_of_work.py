@@ -7,10 +7,9 @@ import functools
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Insert, Table, any_, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,6 +21,10 @@ from loom_common.errors import DependencyUnavailable
 from loom_coordinator.db.tables.work import inbox, outbox
 from loom_migrations.trouble import state_trouble
 from loom_migrations.types import Json
+from loom_migrations.upserts import inserting
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 NAME = "coordinator"
 
@@ -44,11 +47,13 @@ class UnitOfWork:
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT, in the database's own dialect."""
-        return _inserting(self.connection.dialect.name, table)
+        return inserting(self.connection.dialect.name, table)
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
         """Tell whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
         if self.connection.dialect.name != "sqlite":
+            from sqlalchemy.dialects import postgresql
+
             return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
         given = list(values)
         if len(given) <= _PARAMETERS:
@@ -106,15 +111,11 @@ class UnitOfWork:
         return bool(self._outgoing)
 
 
-def _inserting(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-
-
 @functools.cache
 def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Sequence[str] | None) -> Insert:
     """Return the statement of an upsert, built once: `excluded` makes a copy of every column of its table."""
     key = [column.name for column in table.primary_key]
-    statement = _inserting(dialect, table)
+    statement = inserting(dialect, table)
     changed = [name for name in columns if name not in key] if update is None else update
     if not changed:
         return statement.on_conflict_do_nothing(index_elements=key)

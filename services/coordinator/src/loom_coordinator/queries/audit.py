@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import asyncpg
 from sqlalchemy import column, func, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -76,6 +75,8 @@ async def ledger(destination: str, run_id: str) -> dict[str, int]:
     """Return the number of records loaded by batch, as `loom_load_ledger` beside the destination's table says.
 
     Raises `ConfigurationError` for a URL that names no such ledger, `DependencyUnavailable`."""
+    import asyncpg  # the only query that may connect to another database than that of the run state
+
     place = redacted(destination)
     credentials = Credentials({"env": EnvProvider(), "file": FileProvider()})
     try:

@@ -10,10 +10,8 @@ from loom_common.domain.definition import evaluators as config
 from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.evaluator_kinds import EvaluatorConfig, PluginEvaluator
 from loom_common.domain.model_options.providers import ProviderConfig
-from loom_evaluator.evaluators.arbiter import arbiter_rule
 from loom_evaluator.evaluators.bounds import in_range, length
 from loom_evaluator.evaluators.embedding import embedding_similarity
-from loom_evaluator.evaluators.json_schema import json_schema
 from loom_evaluator.evaluators.opinion import AsyncRule, ModelRule, Rule
 from loom_evaluator.evaluators.python import python
 from loom_evaluator.evaluators.text import contains, exact_match, regex
@@ -27,6 +25,8 @@ def model_rule_of(
 ) -> ModelRule:
     """Return the evaluator ready to ask its model. Raises `PermanentError` where what it is made of is not
     installed."""
+    from loom_evaluator.evaluators.arbiter import arbiter_rule  # few pipelines ask a model to judge
+
     return arbiter_rule(settings, section, providers or {}, pipeline)
 
 
@@ -40,6 +40,8 @@ def rule_of(settings: EvaluatorConfig, folder: Path) -> Rule | AsyncRule:
         case config.Regex():
             return regex(settings)
         case config.JsonSchema():
+            from loom_evaluator.evaluators.json_schema import json_schema  # it imports jsonschema
+
             return json_schema(settings)
         case config.Range():
             return in_range(settings)

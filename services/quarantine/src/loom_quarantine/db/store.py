@@ -9,10 +9,10 @@ import datetime as dt
 from collections.abc import Sequence
 
 from sqlalchemy import Dialect, Insert, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_common.contracts.v1 import RecordsQuarantined
+from loom_migrations.upserts import inserting
 from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.rows import rows_of
 from loom_quarantine.db.tables import id_is_among
@@ -56,6 +56,6 @@ async def _resolve_as_its_thread(connection: AsyncConnection, message: RecordsQu
 
 
 def _upsert(dialect: Dialect, columns: Sequence[str]) -> Insert:
-    insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    insert = inserting(dialect.name, table)
     replaced = {name: insert.excluded[name] for name in columns if name not in _FIRST_WORD_STAYS}
     return insert.on_conflict_do_update(index_elements=["run_id", "record_id"], set_=replaced)

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.budget.ledger import (
@@ -29,6 +28,7 @@ from loom_ai.budget.ledger import (
     decided,
 )
 from loom_ai.journal.tables import budget_reservations, run_budgets
+from loom_ai.stores.sql.dialects import dialect_of
 from loom_ai.stores.sql.journal import trouble
 from loom_common.domain.run.budget import BudgetState
 from loom_common.ports.clock import Clock, SystemClock
@@ -53,7 +53,7 @@ class SqlBudgets:
         self._place = place
         self._clock = clock or SystemClock()
         self._holder = uuid4().hex
-        self._dialect: ModuleType = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._dialect: ModuleType = dialect_of(engine)
 
     async def exchange(self, requests: Sequence[Request]) -> list[Decision]:
         decisions: dict[str, Decision] = {}

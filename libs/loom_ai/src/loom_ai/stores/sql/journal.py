@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal.tables import journal
 from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
+from loom_ai.stores.sql.dialects import dialect_of
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable, PermanentError
 
@@ -27,7 +27,7 @@ class SqlJournal:
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
         self._place = place
-        self._upsert = _upsert(postgresql if engine.dialect.name == "postgresql" else sqlite)
+        self._upsert = _upsert(dialect_of(engine))
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
         with trouble("The journal", self._place, "read"):

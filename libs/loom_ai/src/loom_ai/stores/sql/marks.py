@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal.tables import batch_marks
+from loom_ai.stores.sql.dialects import dialect_of
 from loom_ai.stores.sql.journal import trouble
 from loom_common.domain.marks import Mark
 from loom_common.ports.clock import Clock, SystemClock
@@ -31,7 +31,7 @@ class SqlMarks:
         self._engine = engine
         self._place = place
         self._clock = clock or SystemClock()
-        self._dialect: ModuleType = postgresql if engine.dialect.name == "postgresql" else sqlite
+        self._dialect: ModuleType = dialect_of(engine)
         self._swept = False
         self._begin = Coalescer(self._begin_group)
         self._clear = Coalescer(self._clear_group)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from loom_common.domain.definition.transform import AiTransformConfig
-from loom_common.domain.prompts.prompt_check import check_prompt
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import Problem
 
@@ -28,6 +27,8 @@ def plan_mistakes(plan: Plan) -> Iterator[Problem]:
     if transform.prompt not in plan.files and _names_a_file(transform.prompt):
         yield Problem(at, f"{transform.prompt!r}", f"a prompt, or a file that is among the request's `files` ({there})")
         return
+    from loom_common.domain.prompts.prompt_check import check_prompt
+
     names = [PurePath(name).stem for name in transform.context]
     for each in check_prompt(plan.text_of(transform.prompt), names, list(plan.pipeline.params)):
         yield Problem(at, f"{each.found} (line {each.line})", each.expected, each.suggestion)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args
 
 from pydantic import (
+    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -74,7 +75,9 @@ EVALUATORS: dict[str, type[Evaluator]] = {
 """Those that Loom brings, by their `type`."""
 MODEL_JUDGED = frozenset(name for name, model in EVALUATORS.items() if issubclass(model, ModelJudged))
 """Holds the types that ask a model."""
-_built_in: TypeAdapter[BuiltIn] = TypeAdapter(Annotated[BuiltIn, Field(discriminator="type")])
+_built_in: TypeAdapter[BuiltIn] = TypeAdapter(
+    Annotated[BuiltIn, Field(discriminator="type")], config=ConfigDict(defer_build=True)
+)
 
 
 def evaluator_model(kind: str) -> type[Evaluator] | None:

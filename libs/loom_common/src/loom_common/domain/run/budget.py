@@ -18,7 +18,7 @@ _DUST = 1e-9
 class Budget(BaseModel):
     """Describes a run's budget, as its batches carry it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     limit: float = Field(gt=0, description="USD for the run in all.")
     spent: float = Field(0.0, ge=0, description="USD that were booked on the run when the slice was asked for.")

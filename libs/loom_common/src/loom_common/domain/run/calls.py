@@ -14,7 +14,7 @@ Kind = tuple[str, str, str]
 class Calls(BaseModel):
     """Adds up the calls of one stage that share purpose, provider and model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     purpose: str = Field(description="`transform`, `evaluate`, `repair` or `fallback`.")
     provider: str

@@ -6,22 +6,23 @@ messages carry the hash, and workers cache the last few plans."""
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
-from loom_common.domain.prompts.prompt import Prompt
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PermanentError
+
+if TYPE_CHECKING:
+    from loom_common.domain.prompts.prompt import Prompt
 
 
 class Replay(BaseModel):
     """Marks a run that reads another run's quarantined records instead of the source."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     run_id: str
     origin: str | None = Field(None, description="The run that first kept them back; None where it is `run_id`.")
@@ -32,7 +33,7 @@ class Replay(BaseModel):
 class Plan(BaseModel):
     """Represents the plan, which is immutable and the same for every batch of a run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     pipeline: Pipeline
     files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
@@ -79,6 +80,10 @@ def prompt_of(plan: Plan, config: AiTransformConfig) -> Prompt:
     missing = [path for path in config.context if path not in plan.files]
     if missing:
         raise PermanentError(f"The run's plan lacks the context files {', '.join(missing)}. Start the run again.")
+    import jinja2
+
+    from loom_common.domain.prompts.prompt import Prompt
+
     context = {PurePath(path).stem: plan.files[path] for path in config.context}
     try:
         return Prompt(plan.text_of(config.prompt), context, plan.params)

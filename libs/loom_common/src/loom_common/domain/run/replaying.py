@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from loom_common.domain.json_values import exact_json
-from loom_common.domain.prompts.prompt_check import check_prompt
 from loom_common.errors import InvalidDefinition, Problem
 from loom_common.text import unstorable
 
@@ -23,7 +22,7 @@ GATE = "gate"
 class Changes(BaseModel):
     """Says what differs in a replay from the run whose records it reads."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     prompt: str | None = Field(None, description="The text of another prompt.")
     model: str | None = Field(None, description="Another model for the transform.")
@@ -60,6 +59,8 @@ def changed(definition: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
 
 
 def _mistakes(prompt: str, transform: Mapping[str, Any], params: Mapping[str, Any]) -> list[Problem]:
+    from loom_common.domain.prompts.prompt_check import check_prompt
+
     context = [PurePath(path).stem for path in transform.get("context") or ()]
     return [
         Problem(("prompt",), f"{each.found} (line {each.line})", each.expected, each.suggestion)

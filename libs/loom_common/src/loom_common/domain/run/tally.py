@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 class Tally(BaseModel):
     """Counts of records and model calls, and costs in USD, over the stages passed so far."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     extracted: int = 0
     transformed: int = 0

@@ -55,12 +55,8 @@ batches = Table(
     Column("waited", Json),
     Column("calls", Json),
     Column("updated_at", UtcDateTime, nullable=False),
-    Index(
-        "idx_batches_underway",
-        "run_id",
-        sqlite_where=text("state = 'underway'"),
-        postgresql_where=text("state = 'underway'"),
-    ),
+    # The migration limits it on Postgres, too. Said here, that would import Postgres's dialect into embedded runs.
+    Index("idx_batches_underway", "run_id", sqlite_where=text("state = 'underway'")),
 )
 
 inbox = Table(

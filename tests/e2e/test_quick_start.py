@@ -1,0 +1,56 @@
+"""A command imports what it uses. A package that takes long to import, and that a command does not need, is not loaded
+by it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+CLIENTS = {"aio_pika", "aiohttp", "aiormq", "asyncpg", "boto3", "genai_prices", "httpx", "redis"}
+"""Clients of servers that an embedded run over files does not have."""
+READERS = {"jinja2", "jsonschema", "pyarrow", "vaderSentiment"}
+"""Packages that only some pipelines need."""
+RUNNING = {"loom_common.service.bootstrap", "loom_common.worker.worker", "loom_connectors.postgres"}
+"""Modules that carry out runs."""
+MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
+NOT_LOADED = {
+    "--help": CLIENTS | READERS | RUNNING | MIGRATING | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
+    "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | {"sqlalchemy", "structlog"},
+    "status {run}": CLIENTS | READERS | RUNNING | MIGRATING | {"loom_ai", "loom_connectors", "structlog"},
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING,
+}
+
+
+def loaded(project, argv):
+    """Return every module that a command has loaded when it ends."""
+    code = (
+        "import sys\nfrom loom.cli.app import main\n"
+        f"sys.argv = {['loom', *argv]!r}\n"
+        "try:\n    main()\nfinally:\n    print(*sys.modules, file=open('modules.txt', 'w'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set((project / "modules.txt").read_text().split())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return the folder of a pipeline that has run, whose state has the newest schema."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "in.csv").write_text("id,n\n1,1\n2,2\n")
+    (folder / "pipeline.yaml").write_text(
+        "name: p\nextract: {source: in.csv, key: id}\ntransform: {type: passthrough}\nload: {destination: out.jsonl}\n"
+    )
+    loaded(folder, ["run", "pipeline.yaml", "--format", "json"])
+    return folder
+
+
+@pytest.mark.parametrize("command", NOT_LOADED)
+def test_a_command_loads_no_package_that_it_does_not_use(project, command):
+    with contextlib.closing(sqlite3.connect(project / ".loom/loom.db")) as state:
+        (run_id,) = state.execute("SELECT run_id FROM pipeline_runs").fetchone()
+    assert loaded(project, command.format(run=run_id).split()) & NOT_LOADED[command] == set()
