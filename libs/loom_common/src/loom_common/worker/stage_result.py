@@ -1,8 +1,8 @@
 """Describes what became of a batch's records in one stage: the result of a handler, in terms of records.
 
 The router makes the messages of a result, with the batch's header and the model calls that were made for it. The
-results of a stage that has nothing to do are made here, too: the stage's handler gives them where a batch visits it, the
-router where no batch does."""
+results of a stage that has nothing to do are made here, too: the stage's handler gives them where a batch visits it,
+the router where no batch does."""
 
 from __future__ import annotations
 
