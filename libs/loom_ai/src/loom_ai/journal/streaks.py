@@ -7,8 +7,9 @@ with that, instead of asking as often as there are records."""
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass, field
+
+from cachetools import LRUCache
 
 from loom_ai.http.http_errors import REFUSED
 from loom_ai.ports import ModelAnswer, ModelCall, Payer
@@ -40,7 +41,7 @@ class Streaks:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._streaks: OrderedDict[tuple[str, str, str], _Streak] = OrderedDict()
+        self._streaks: LRUCache[tuple[str, str, str], _Streak] = LRUCache(_REMEMBERED)
 
     def answered(self, call: ModelCall, payer: Payer, answer: ModelAnswer) -> None:
         """Note that an answer came. Raises `UpstreamUnusable` where it is of no use, like the last ones."""
@@ -73,8 +74,6 @@ class Streaks:
         streak = self._streaks.get(place)
         if streak is None or streak.kind != kind or now - streak.seen_at > _FORGOTTEN_SECONDS:
             streak = self._streaks[place] = _Streak(kind)
-            if len(self._streaks) > _REMEMBERED:
-                self._streaks.popitem(last=False)
         streak.seen_at = now
         if len(streak.records) < LONGEST:
             streak.records.add(payer.record_id)

@@ -7,9 +7,9 @@ that later records are asked without it."""
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TypeVar
+
+from cachetools import LRUCache
 
 from loom_ai.ports import ModelCall
 from loom_ai.wire.form import AcceptedParameters, Form
@@ -31,8 +31,6 @@ _FORM = re.compile(
 )
 EndpointModel = tuple[str, str]
 """The base URL and the model."""
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -45,8 +43,8 @@ class LearnedLimits:
     """Remembers the refusals that this process has seen."""
 
     def __init__(self) -> None:
-        self._accepted: OrderedDict[EndpointModel, AcceptedParameters] = OrderedDict()
-        self._forms: OrderedDict[bytes, _Candidates] = OrderedDict()
+        self._accepted: LRUCache[EndpointModel, AcceptedParameters] = LRUCache(_REMEMBERED)
+        self._forms: LRUCache[bytes, _Candidates] = LRUCache(_REMEMBERED)
 
     def accepted(self, endpoint: EndpointModel) -> AcceptedParameters:
         """Return the parameters that the endpoint accepts, as far as is known."""
@@ -61,7 +59,7 @@ class LearnedLimits:
         """Remember that this form was answered, so that later refusals are not attributed to it."""
         known = self._forms.get(schema_key)
         if known is None or known.forms != (form,):
-            _keep(self._forms, schema_key, _Candidates((form,)))
+            self._forms[schema_key] = _Candidates((form,))
 
     def leave_out_parameter(
         self, error: RecordError, call: ModelCall, endpoint: EndpointModel, limits: tuple[str, ...]
@@ -71,14 +69,14 @@ class LearnedLimits:
         changed = without_refused_parameter(error, call, accepted, limits)
         if changed == accepted:
             return False
-        _keep(self._accepted, endpoint, changed)
+        self._accepted[endpoint] = changed
         return True
 
     def leave_out_form(self, error: RecordError, schema_key: bytes, forms: tuple[Form, ...]) -> bool:
         """Say whether the refusal is about the strictest of `forms`, and if so remember to leave that form out."""
         if len(forms) < 2 or not is_about_form(error):
             return False
-        _keep(self._forms, schema_key, _Candidates(forms[1:]))
+        self._forms[schema_key] = _Candidates(forms[1:])
         return True
 
     def may_be_about_form(self, schema_key: bytes, forms: tuple[Form, ...]) -> bool:
@@ -88,7 +86,7 @@ class LearnedLimits:
         known = self._forms.get(schema_key)
         if known is None:
             known = _Candidates(forms)
-            _keep(self._forms, schema_key, known)
+            self._forms[schema_key] = known
         known.unexplained += 1
         return known.unexplained <= UNEXPLAINED_TRIES
 
@@ -128,10 +126,3 @@ _ABOUT_THE_QUESTION = re.compile(
 
 def _words(error: RecordError) -> str:
     return f"{error.details.get('param') or ''} {error.details.get('error') or ''}"
-
-
-def _keep(values: OrderedDict[K, V], key: K, value: V) -> None:
-    values[key] = value
-    values.move_to_end(key)
-    if len(values) > _REMEMBERED:
-        values.popitem(last=False)

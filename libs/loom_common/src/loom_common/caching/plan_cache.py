@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import PermanentError
@@ -15,20 +16,16 @@ class PlanCache:
 
     def __init__(self, payloads: PayloadStore, capacity: int = 32) -> None:
         self._payloads = payloads
-        self._capacity = capacity
-        self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._plans: LRUCache[str, Plan] = LRUCache(capacity)
         self._lock = asyncio.Lock()
 
     async def get(self, plan_hash: str) -> Plan:
         """Return the plan with that hash. Raises `PermanentError` where the payload store does not have it."""
         if (plan := self._plans.get(plan_hash)) is not None:
-            self._plans.move_to_end(plan_hash)
             return plan
         async with self._lock:
             if plan_hash not in self._plans:
                 self._plans[plan_hash] = await self._read(plan_hash)
-                if len(self._plans) > self._capacity:
-                    self._plans.popitem(last=False)
             return self._plans[plan_hash]
 
     async def _read(self, plan_hash: str) -> Plan:

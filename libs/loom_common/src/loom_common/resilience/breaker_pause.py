@@ -7,10 +7,10 @@ probe, and keeps those in flight; but every few seconds it looks whether the que
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from uuid import uuid4
 
 import structlog
+from cachetools import LRUCache
 
 from loom_common.errors import BreakerOpen
 from loom_common.ports.clock import Clock, SystemClock
@@ -45,7 +45,7 @@ class BreakerPause:
         self._open = asyncio.Event()
         self._open.set()
         self._ended = asyncio.Event()
-        self._told: OrderedDict[tuple[str, str, int], None] = OrderedDict()
+        self._told: LRUCache[tuple[str, str, int], None] = LRUCache(_TOLD)
         self.name = uuid4().hex[:12]
         """Tells this worker's notices from another's."""
 
@@ -93,6 +93,4 @@ class BreakerPause:
         if key in self._told:
             return False
         self._told[key] = None
-        if len(self._told) > _TOLD:
-            self._told.popitem(last=False)
         return True

@@ -7,10 +7,11 @@ to; and further attempts at the records that failed."""
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from cachetools import LRUCache
 
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
@@ -67,7 +68,7 @@ class StageRunner(Generic[V]):
         self._plans = plans
         self._make = make
         self._isolation = isolation
-        self._ready: OrderedDict[str, V] = OrderedDict()
+        self._ready: LRUCache[str, V] = LRUCache(KEPT_READY)
         self._making = asyncio.Lock()
 
     async def of(self, plan_hash: str) -> tuple[Plan, V]:
@@ -76,9 +77,6 @@ class StageRunner(Generic[V]):
         async with self._making:
             if plan_hash not in self._ready:
                 self._ready[plan_hash] = await asyncio.to_thread(self._make, plan)
-                if len(self._ready) > KEPT_READY:
-                    self._ready.popitem(last=False)
-            self._ready.move_to_end(plan_hash)
             return plan, self._ready[plan_hash]
 
     async def run(

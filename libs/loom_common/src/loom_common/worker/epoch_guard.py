@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from cachetools import LRUCache
 
 from loom_common.contracts.encoding.codec import epoch_of
 from loom_common.contracts.envelope import Message
@@ -18,13 +18,11 @@ class EpochGuard:
     otherwise harmless: ids are derived and the load is ledgered."""
 
     def __init__(self) -> None:
-        self._epochs: OrderedDict[str, int] = OrderedDict()
+        self._epochs: LRUCache[str, int] = LRUCache(_REMEMBERED_RUNS)
 
     def learn(self, run_id: str, epoch: int) -> None:
         """Take note of an epoch."""
-        self._epochs[run_id] = max(epoch, self._epochs.pop(run_id, 0))
-        if len(self._epochs) > _REMEMBERED_RUNS:
-            self._epochs.popitem(last=False)
+        self._epochs[run_id] = max(epoch, self._epochs.get(run_id, 0))
 
     def stale(self, message: Message) -> bool:
         """Tell whether a newer epoch of the message's run is known."""
