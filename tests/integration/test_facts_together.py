@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
-from loom_common.contracts.v1 import BatchFact, BatchHeader
+from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.db.tables.work import batches, inbox
+from loom_coordinator.db import run_totals
+from loom_coordinator.db.tables.outcomes import record_evaluations
+from loom_coordinator.db.tables.work import batches
+from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.intake import apply_facts
-from support.run_rows import begun_run
+from support.run_rows import NOW, begun_run
 
 RUN = "run_1"
 
@@ -31,21 +36,52 @@ def transformed(position: int) -> BatchFact:
     return BatchFact(header=header, stage=Stage.TRANSFORM, seconds=0.1)
 
 
+def evaluated(explanation: str) -> BatchFact:
+    scored = Evaluation(record_id=explanation, name="fit", score=0.5, passed=False, explanation=explanation)
+    fact = transformed(0)
+    return fact.model_copy(update={"stage": Stage.EVALUATE, "evaluations": (scored,)})
+
+
 async def test_all_facts_of_a_group_are_taken_at_once(unit):
     group = [transformed(position) for position in range(3)]
     await apply_facts.take(unit, group)
 
     known = await unit.connection.execute(select(batches.c.position).order_by(batches.c.position))
     assert list(known.scalars()) == [0, 1, 2]
-    entered = await unit.connection.execute(select(inbox.c.message_id))
-    assert set(entered.scalars()) == {fact.message_id for fact in group}
+    totals = (await run_totals.read(unit, [RUN]))[RUN]
+    assert (totals.tally, totals.underway) == (Tally(extracted=15, transformed=15), 3)
 
 
-async def test_of_a_group_only_the_new_facts_are_taken(unit):
-    assert await unit.first_time({"first": RUN, "second": RUN}) == {"first", "second"}
-    assert await unit.first_time({"second": RUN, "third": RUN}) == {"third"}
+async def test_facts_that_come_again_change_nothing(unit):
+    group = [transformed(position) for position in range(3)]
+    await apply_facts.take(unit, group)
+    once = (await run_totals.read(unit, [RUN]))[RUN]
+    await apply_facts.take(unit, [*group, *group])
+
+    assert (await run_totals.read(unit, [RUN]))[RUN] == once
 
 
-async def test_text_that_the_database_does_not_hold_spoils_no_group(unit, url):
-    entered = await unit.first_time({"a\x00b": RUN, "c": RUN})
-    assert entered == ({"a\ufffdb", "c"} if url.startswith("postgres") else {"a\x00b", "c"})
+async def test_text_that_the_database_does_not_hold_spoils_no_group(unit):
+    await apply_facts.take(unit, [evaluated("a\x00b"), evaluated("c")])
+
+    kept = await unit.connection.execute(select(record_evaluations.c.explanation))
+    assert len(list(kept.scalars())) == 2
+
+
+async def test_a_request_that_comes_again_is_known(unit):
+    assert [await unit.first_time(each) for each in ("first", "second", "first")] == [True, True, False]
+
+
+async def test_two_coordinators_that_take_facts_of_one_run_count_them_all(engine):
+    async with begun_run(engine):
+        pass
+
+    async def take(position: int) -> None:
+        async with begin(engine, NOW, None) as unit:
+            await apply_facts.take(unit, [transformed(position)])
+
+    await asyncio.gather(*map(take, range(12)))
+
+    async with begin(engine, NOW, None) as unit:
+        totals = (await run_totals.read(unit, [RUN]))[RUN]
+    assert (totals.tally.extracted, totals.underway) == (60, 12)

@@ -9,12 +9,13 @@ from loom_common.contracts.v1 import BatchFact, BatchHeader, SlicedBatch, SliceE
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches
-from loom_coordinator.db import run_rows
+from loom_coordinator.accounting.batch import DONE, UNDERWAY
+from loom_coordinator.db import run_rows, run_totals
 from loom_coordinator.db.tables.work import batches as batches_table
+from loom_coordinator.db.tables.work import run_totals as run_totals_table
 from loom_coordinator.db.tables.work import slices
 from loom_coordinator.lifecycle import slices as lifecycle_slices
-from support.run_rows import begun_run
+from support.run_rows import apply, begun_run
 
 RUN = "run_1"
 BATCHES, WINDOW = 2, 4
@@ -48,7 +49,7 @@ def answer(number: int, records: int, *, end: bool = False, each: int = 5) -> Sl
 
 
 async def take(unit, *facts: SliceExtracted) -> None:
-    await batches.apply(unit, facts)
+    await apply(unit, *facts)
     for fact in facts:
         await lifecycle_slices.answered(unit, fact)
 
@@ -69,7 +70,7 @@ async def test_slices_are_asked_for_while_the_window_has_room(unit):
 
     assert await release(unit)
     assert await asked(unit) == [0, 1]
-    assert await lifecycle_slices.underway(unit, RUN) == WINDOW
+    assert (await run_totals.read(unit, [RUN]))[RUN].underway == WINDOW
 
 
 async def test_an_answer_counts_once(unit):
@@ -77,7 +78,7 @@ async def test_an_answer_counts_once(unit):
     await release(unit)
     await take(unit, answer(0, records=10))
     await lifecycle_slices.answered(unit, answer(0, records=10))
-    await unit.connection.execute(batches_table.delete())
+    await unit.connection.execute(run_totals_table.delete())  # so that the window has room
     await release(unit)
 
     rows = await unit.connection.execute(select(slices.c.slice, slices.c.cursor, slices.c.record_limit))
@@ -103,7 +104,7 @@ async def test_a_later_fact_finds_the_batch_that_an_earlier_one_told_of(unit):
         run_id=RUN, pipeline="p", plan="plan", epoch=1, batch_id=told.batches[1].batch_id, partition=0, slice=0,
         position=1, tally=Tally(extracted=5, transformed=5, passed=5, loaded=5),
     )  # fmt: skip
-    await batches.apply(unit, [BatchFact(header=header, stage=Stage.LOAD, seconds=0.1)])
+    await apply(unit, BatchFact(header=header, stage=Stage.LOAD, seconds=0.1))
 
     rows = await unit.connection.execute(select(batches_table.c.state).order_by(batches_table.c.position))
-    assert list(rows.scalars()) == [batches.UNDERWAY, batches.DONE]
+    assert list(rows.scalars()) == [UNDERWAY, DONE]

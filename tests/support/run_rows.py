@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.contracts.envelope import Message
+from loom_coordinator.accounting import batches
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.run_totals import RunTotals
 from loom_coordinator.db.tables import metadata
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
@@ -50,7 +52,7 @@ def a_run(**changed: Any) -> Run:
     """Return a run that has just begun, with the fields in `changed` set otherwise."""
     counts = dict.fromkeys(("records_processed", "records_validated", "records_rejected"), 0)
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(Run))
-    return Run(**{**nothing, **counts, **run_columns(**changed)})
+    return Run(**{**nothing, **counts, "totals": RunTotals(), **run_columns(**changed)})
 
 
 BEGINNING = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
@@ -99,6 +101,12 @@ async def the_run(unit: UnitOfWork, run_id: str = "run_1") -> Run:
     found = await run_rows.find(unit.connection, run_id)
     assert found is not None
     return found
+
+
+async def apply(unit: UnitOfWork, *facts: batches.Fact) -> None:
+    """Bring batches up to date with facts, under the locks of their runs."""
+    runs = await run_rows.lock(unit, {fact.correlation_id for fact in facts})
+    await batches.apply(unit, runs, facts)
 
 
 def sent(unit: UnitOfWork, kind: type[M]) -> list[M]:

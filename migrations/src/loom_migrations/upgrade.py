@@ -37,12 +37,12 @@ def _place(connection: Connection) -> str:
     return url.database or "" if url.get_backend_name() == "sqlite" else redacted(url.render_as_string())
 
 
-async def upgrade(engine: AsyncEngine) -> None:
-    """Apply the missing migrations. Raises `StateUnusable` where the database cannot be used, and
-    `DependencyUnavailable` where it does not answer."""
+async def upgrade(engine: AsyncEngine, to: str = "head") -> None:
+    """Apply the missing migrations up to the revision `to`. Raises `StateUnusable` where the database cannot be used,
+    and `DependencyUnavailable` where it does not answer."""
     with first_contact(engine.url), told_plainly(engine.url):
         async with _alone(engine.url), engine.begin() as connection:
-            await connection.run_sync(_upgrade)
+            await connection.run_sync(_upgrade, to)
 
 
 async def upgrade_all(urls: Iterable[str]) -> None:
@@ -86,7 +86,7 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, to: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     found = _revision(connection)
@@ -103,4 +103,4 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.accounting.batches import DONE, UNDERWAY, Batch, furthest
+from loom_coordinator.accounting.batch import DONE, UNDERWAY, Batch, furthest
 
 STORY = [
     (Stage.EXTRACT, Tally(extracted=5, quarantined=1)),

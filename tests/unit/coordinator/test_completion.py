@@ -10,9 +10,8 @@ from loom_common.contracts.v1 import BatchFact, BatchHeader, FinalizeLoad, LoadF
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches
 from loom_coordinator.lifecycle import completion
-from support.run_rows import DEFINITION, NOW, run_state, sent, the_run
+from support.run_rows import DEFINITION, NOW, apply, run_state, sent, the_run
 
 RUN = "run_1"
 APPENDING = {**DEFINITION, "load": {"destination": "out.csv", "mode": "append"}}
@@ -28,7 +27,7 @@ async def count(unit, tally: Tally) -> None:
         position=0, tally=tally,
     )  # fmt: skip
     kept = [RecordsKept(run_id=RUN, batch_id=header.batch_id, kept=tally.kept)] if tally.kept else []
-    await batches.apply(unit, [BatchFact(header=header, stage=Stage.LOAD, seconds=0.1), *kept])
+    await apply(unit, BatchFact(header=header, stage=Stage.LOAD, seconds=0.1), *kept)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ async def test_a_run_with_a_batch_in_flight_goes_on():
             run_id=RUN, pipeline="p", plan="plan", epoch=1, batch_id="b", partition=0, slice=0, position=0,
             tally=Tally(extracted=5, transformed=5),
         )  # fmt: skip
-        await batches.apply(unit, [BatchFact(header=header, stage=Stage.TRANSFORM, seconds=0.1)])
+        await apply(unit, BatchFact(header=header, stage=Stage.TRANSFORM, seconds=0.1))
         await completion.finalize_if_ended(unit, await the_run(unit))
         assert (sent(unit, FinalizeLoad), (await the_run(unit)).status) == ([], "running")
 

@@ -9,7 +9,7 @@ import pytest
 from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.flow import Queue, Topology
 from loom_common.ports.bus import Wire
-from loom_coordinator.intake.micro_batches import GROUP, groups
+from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 from loom_dev.waiting import within
 
 QUEUE = "facts"
@@ -28,9 +28,9 @@ class Facts:
     async def say(self, *types: str) -> None:
         await self.bus.publish([Wire("", QUEUE, b"{}", type=each) for each in types])
 
-    async def grouped(self, pace: float) -> AsyncIterator[list[str]]:
+    async def grouped(self, pace: float, enough: int = GROUP) -> AsyncIterator[list[str]]:
         subscription = await self.bus.subscribe(QUEUE, prefetch=GROUP)
-        async for group in groups(subscription, self.stop, pace=pace, urgent={"urgent"}):
+        async for group in groups(subscription, self.stop, Pace(pace, {"urgent"}, enough)):
             for delivery in group:
                 await delivery.ack()
             yield [delivery.type or "" for delivery in group]
@@ -85,6 +85,15 @@ async def test_a_full_group_waits_for_nobody(facts):
     await facts.say(*["plain"] * GROUP)
 
     assert len(await soon(coming)) == GROUP
+
+
+async def test_as_many_facts_as_are_enough_wait_for_nobody(facts):
+    coming = facts.grouped(pace=LONG, enough=3)
+    await facts.say("plain")
+    await soon(coming)
+    await facts.say(*["plain"] * 3)
+
+    assert len(await soon(coming)) == 3
 
 
 async def test_a_group_that_waits_is_given_when_told_to_stop(facts):

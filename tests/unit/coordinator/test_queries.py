@@ -13,10 +13,9 @@ from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches as accounting
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.queries import batches, cluster, costs, lineage, prefetch, records, run_details, runs
-from support.run_rows import NOW, add_run, run_state, the_run
+from support.run_rows import NOW, add_run, apply, run_state, the_run
 
 RUN = "run_1"
 LOADED = Tally(extracted=5, transformed=5, passed=5, loaded=5)
@@ -34,9 +33,7 @@ def batch(position: int, stage: Stage, tally: Tally) -> BatchFact:
 async def unit():
     """Provide a run of an embedded engine with one batch that ended and one that is in flight."""
     async with run_state(owner="engine_1", params={"day": "2026-01-01"}) as unit:
-        await accounting.apply(
-            unit, [batch(0, Stage.LOAD, LOADED), batch(1, Stage.TRANSFORM, Tally(extracted=5, transformed=5))]
-        )
+        await apply(unit, batch(0, Stage.LOAD, LOADED), batch(1, Stage.TRANSFORM, Tally(extracted=5, transformed=5)))
         yield unit
 
 

@@ -12,6 +12,7 @@ AGREE = Books(
     status="succeeded",
     told=TALLY,
     batches=TALLY.plus(cost_transform=1e-12),
+    totals=TALLY,
     unfinished=0,
     kept={"rejected": 2, "quarantined": 1},
     unkept=0,
@@ -20,7 +21,14 @@ AGREE = Books(
 )
 HALF = Tally(extracted=10, transformed=9, passed=5, loaded=5)
 CANCELLED = Books(
-    status="cancelled", told=HALF.plus(cancelled=5), batches=HALF, unfinished=1, kept={}, unkept=0, loaded={"b1": 5}
+    status="cancelled",
+    told=HALF.plus(cancelled=5),
+    batches=HALF,
+    totals=HALF,
+    unfinished=1,
+    kept={},
+    unkept=0,
+    loaded={"b1": 5},
 )
 
 
@@ -54,9 +62,10 @@ def test_books_that_agree(books):
             [("loaded of batch b1: facts, ledger", 4, 3), ("loaded of batch b2: facts, ledger", 3, 4)],
         ),
         (
-            replace(AGREE, told=TALLY.plus(extracted=1), batches=TALLY.plus(extracted=1)),
+            replace(AGREE, **dict.fromkeys(("told", "batches", "totals"), TALLY.plus(extracted=1))),
             [("extracted, came to an end", 11, 10)],
         ),
+        (replace(AGREE, totals=TALLY.plus(loaded=1)), [("loaded: batches, totals", 7, 8)]),
         (replace(CANCELLED, told=HALF), [("cancelled: batches, run", 5, 0)]),
     ],
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, insert
 from sqlalchemy.engine import create_engine
 
 from loom_common.domain.run.tally import Tally
+from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables import metadata
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
@@ -26,14 +27,14 @@ def stored():
             named = {"name": "p", "version": "1", "definition": {}, "files": {}, "base": ""}
             connection.execute(insert(pipelines).values(**named, created_at=NOW, updated_at=NOW))
             connection.execute(insert(pipeline_runs).values(**run_columns(**columns)))
-            return connection.execute(select(pipeline_runs)).mappings().one()
+            return connection.execute(run_rows.RUNS).mappings().one()
 
     yield store
     engine.dispose()
 
 
 def test_a_run_has_a_field_for_every_column():
-    assert [field.name for field in dataclasses.fields(Run)] == [column.name for column in pipeline_runs.columns]
+    assert [field.name for field in dataclasses.fields(Run)] == [*(each.name for each in pipeline_runs.c), "totals"]
 
 
 def test_a_run_that_has_not_ended_has_no_tally(stored):

@@ -7,9 +7,8 @@ import pytest
 from loom_common.contracts.v1 import ExtractSlice, SlicedBatch, SliceExtracted
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
-from loom_coordinator.accounting import batches
 from loom_coordinator.lifecycle import slices
-from support.run_rows import run_state, sent, the_run
+from support.run_rows import apply, run_state, sent, the_run
 
 RUN = "run_1"
 
@@ -32,7 +31,7 @@ def answer(number: int, of: int = 2, *, end: bool = False) -> SliceExtracted:
 
 
 async def take(unit, fact: SliceExtracted) -> None:
-    await batches.apply(unit, [fact])
+    await apply(unit, fact)
     await slices.answered(unit, fact)
 
 

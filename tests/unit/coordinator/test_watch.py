@@ -11,7 +11,7 @@ from loom_common.domain.run.calls import Calls
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
-from loom_coordinator.accounting.batches import Batch, BatchUsage
+from loom_coordinator.accounting.batch import Batch, BatchUsage
 from loom_coordinator.alerts import webhook
 from loom_coordinator.alerts.rules import Figures, findings
 from loom_coordinator.lifecycle import budget_pause
@@ -70,7 +70,7 @@ def test_a_stages_bill_is_booked_once_whatever_the_order_of_words():
     assert batch.pay(Stage.TRANSFORM, more) == ()
     assert batch.pay(Stage.TRANSFORM, all_of_it) == ()
     assert batch.pay(Stage.EVALUATE, some)[0].made == 1
-    assert (batch.paid.calls_made, batch.paid.cost_transform, batch.paid.cost_evaluate) == (4, 1.5, 0.5)
+    assert [batch.amounts[name] for name in ("calls_made", "cost_transform", "cost_evaluate")] == [4, 1.5, 0.5]
     assert BatchUsage.of_json(more.as_json()) == more
 
 

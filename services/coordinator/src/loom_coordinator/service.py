@@ -23,6 +23,9 @@ from loom_coordinator.sweeping.sweeper import Sweeper
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
 
+_PING_AFTER_SECONDS = 1.0
+"""All that the coordinator does in a transaction is done again where the connection was lost."""
+
 
 class Coordinator:
     """Takes requests and facts, relays what follows from them, and sweeps. Any number may run side by side."""
@@ -68,7 +71,7 @@ def _of_a_cluster(platform: Platform, outbox: OutboxRelay) -> tuple[Fleet | Pref
 
 def build(platform: Platform, owner: str | None = None) -> Coordinator:
     """Build the service on its platform. `owner` names the embedded engine whose runs it minds; None in a cluster."""
-    engine = open_engine(platform.settings.state.url.get_secret_value())
+    engine = open_engine(platform.settings.state.url.get_secret_value(), ping_after=_PING_AFTER_SECONDS)
     platform.stats.queues |= {RUNS_QUEUE, FACTS_QUEUE}
     platform.stats.needs["state database"] = lambda: reachable(engine)
     gauges = Gauges(engine, platform.bus, platform.clock)

@@ -1,5 +1,4 @@
-"""Adds up what is known of a run's records, which is its tally, its scores, its lineage and its cost, from the rows
-that hold them."""
+"""Keeps a run's books: its tally, its scores, its lineage and its cost, as the rows that hold them tell."""
 
 from __future__ import annotations
 
@@ -7,28 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Float, case, cast, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Float, case, cast, func, select
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
-from loom_common.domain.values import latency as histogram
 from loom_common.domain.values.urls import redacted
 from loom_common.flow import Stage
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
-from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
-
-_SUMS = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]
-
-
-async def tally(connection: AsyncConnection, run_id: str) -> Tally:
-    """Return the run's tally: the sum of its batches'."""
-    row = (await connection.execute(select(*_SUMS).where(batches.c.run_id == run_id))).mappings().one()
-    return Tally(**row)
 
 
 def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Tally:
@@ -38,12 +26,12 @@ def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Ta
     return total.shown(placed=said["first"], second_placed=said["second"], ended=ended)
 
 
-async def of_run(connection: AsyncConnection, run: Run) -> Tally:
-    """Return the run's tally for people, as far as it has come. Its row holds the one of its end; until then, and after
-    a resume, the batches tell."""
+def of_run(run: Run) -> Tally:
+    """Return the run's tally for people, as far as it has come. Its row holds the one of its end; until then, and
+    after a resume, its totals tell."""
     if run.completed_at is not None and run.tally is not None:
         return run.tally
-    return shown(await tally(connection, run.run_id), run.placed, ended=False)
+    return shown(run.totals.tally, run.placed, ended=False)
 
 
 def columns(total: Tally) -> dict[str, Any]:
@@ -58,25 +46,6 @@ def columns(total: Tally) -> dict[str, Any]:
         "cost_total": cost,
         "cost_breakdown": {"transform": total.cost_transform, "evaluate": total.cost_evaluate},
     }
-
-
-async def latency(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
-    """Return percentiles in seconds: how long models took to answer, or code to transform a record."""
-    return await _percentiles(unit, run_id, batches.c.latency)
-
-
-async def waited(unit: UnitOfWork, run_id: str) -> dict[str, float | None]:
-    """Return percentiles in seconds: how long records waited besides for their answers."""
-    return await _percentiles(unit, run_id, batches.c.waited)
-
-
-async def _percentiles(unit: UnitOfWork, run_id: str, column: Column[Any]) -> dict[str, float | None]:
-    merged: dict[int, int] = {}
-    rows = await unit.connection.stream(select(column).where(batches.c.run_id == run_id))
-    async for (counts,) in rows:
-        histogram.merge(merged, {int(bucket): count for bucket, count in (counts or {}).items()})
-    shares = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-    return {name: histogram.percentile(merged, share) for name, share in shares.items()}
 
 
 def definition(run: Run) -> Pipeline:

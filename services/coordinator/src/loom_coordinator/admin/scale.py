@@ -55,7 +55,6 @@ async def _measured(run_id: str, records: int | None) -> Measured:
     from loom_common import flow
     from loom_common.config.settings import Settings
     from loom_common.errors import ConfigurationError
-    from loom_coordinator.accounting import tallies
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
     from loom_coordinator.flow_control import fleet_load
@@ -69,10 +68,10 @@ async def _measured(run_id: str, records: int | None) -> Measured:
         ready = await depths(bus)
         async with begin(engine, now(), None) as unit:
             run = await runs.find(unit.connection, run_id)
-            tally = await tallies.tally(unit.connection, run_id)
+            tally = run.totals.tally
             loads = fleet_load.loads(await fleet_load.read(unit.connection, unit.now))
             known = await slices.exhausted(unit, run_id)
-            rate = await batches.records_per_second(unit.connection, unit.now, run)
+            rate = batches.records_per_second(unit.now, run)
     if records is None and not known:
         raise ConfigurationError(
             f"How many records {run_id} will have is not known before its source is read to the end: say --records N."

@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Float, cast, func, select
 
 from loom_common.domain.definition.monitoring import MonitoringConfig
-from loom_common.domain.run.tally import Tally
-from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.accounting import usage
 from loom_coordinator.alerts import store
 from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, findings
 from loom_coordinator.db.run import Run
@@ -28,10 +27,10 @@ async def look(unit: UnitOfWork, run: Run, *, at_end: bool = False) -> None:
     config = config_of(run)
     if not config.watches:
         return
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     if not tally.transformed or (not at_end and tally.transformed < LEAST_RECORDS):
         return
-    now = await _figures(unit, run.run_id, tally)
+    now = await _figures(unit, run)
     sections = [each for each in (config.cost_spike, config.score_degradation) if each is not None]
     most = max((each.runs for each in sections), default=0)
     history = await _history(unit, run, most) if most else []
@@ -39,7 +38,8 @@ async def look(unit: UnitOfWork, run: Run, *, at_end: bool = False) -> None:
         await store.raise_one(unit, run, finding)
 
 
-async def _figures(unit: UnitOfWork, run_id: str, tally: Tally) -> Figures:
+async def _figures(unit: UnitOfWork, run: Run) -> Figures:
+    run_id, tally = run.run_id, run.totals.tally
     scores = record_evaluations.c
     rows = await unit.connection.execute(
         select(scores.evaluator_name, func.avg(cast(scores.score, Float)), func.count())
@@ -50,7 +50,7 @@ async def _figures(unit: UnitOfWork, run_id: str, tally: Tally) -> Figures:
     return Figures(
         records=tally.transformed,
         cost_per_record=cost / tally.transformed,
-        latency=await tallies.latency(unit, run_id),
+        latency=run.totals.percentiles(),
         scores={name: float(mean) for name, mean, _ in rows if mean is not None},
     )
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from loom_common.domain.run.tally import Tally
+from loom_coordinator.db.run_totals import RunTotals
 
 Json = Mapping[str, Any]
 """A JSON object whose keys the pipeline's author chose."""
@@ -19,7 +20,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Holds one row of `pipeline_runs`. Every field is the column of the same name; times are aware and in UTC."""
+    """Holds one row of `pipeline_runs`. Every field but `totals` is the column of the same name; times are in UTC."""
 
     run_id: str
     pipeline_name: str
@@ -96,16 +97,22 @@ class Run:
     sampled: Mapping[str, Sequence[dict[str, Any]]] | None
     """Holds the first rows that a sample loaded, by `partition-slice-position` of their batch."""
     finalizing: bool
-    """Tells whether the loader has been asked to finalize its load."""
+    """Says whether the loader has been asked to finalize its load."""
+    totals: RunTotals
+    """Is what its batches come to."""
 
     @staticmethod
-    def of(row: Mapping[str, Any] | RowMapping) -> Run:
-        """Return the run of a row that holds every column of `pipeline_runs`."""
-        values = dict(row)
+    def of(row: Mapping[str, Any] | RowMapping, totals: RunTotals | None = None) -> Run:
+        """Return the run of a row that holds every column of `pipeline_runs`. Without `totals` it holds those in
+        `LABELLED`, too."""
+        values = {name: value for name, value in row.items() if name in _COLUMNS}
         values["tally"] = Tally(**row["tally"]) if row["tally"] else None
-        return Run(**values)
+        return Run(**values, totals=RunTotals.of(row) if totals is None else totals)
 
     @property
     def has_ended(self) -> bool:
         """Tell whether its end is written: when it came, and what was counted then."""
         return self.completed_at is not None and self.tally is not None
+
+
+_COLUMNS = frozenset(each.name for each in fields(Run)) - {"totals"}

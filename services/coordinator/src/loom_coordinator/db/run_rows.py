@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.errors import ConfigurationError
+from loom_coordinator.db import run_totals
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.run_totals import LABELLED, NOTHING
+from loom_coordinator.db.tables import work
 from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.db.unit_of_work import UnitOfWork
+from loom_coordinator.db.unit_of_work import UnitOfWork, one_of
 
 RUNNING = "running"
 PAUSED = "paused"
@@ -27,22 +31,31 @@ FAILURE_LIMIT = "failure_limit"
 TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
 
 
+RUNS = select(pipeline_runs, *LABELLED).select_from(
+    pipeline_runs.outerjoin(work.run_totals, work.run_totals.c.run_id == pipeline_runs.c.run_id)
+)
+"""All that `Run.of` reads."""
+_FOUND = RUNS.where(pipeline_runs.c.run_id == bindparam("run_id"))
+
+
 async def lock(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, Run]:
-    """Lock the rows of these runs until the unit ends, in a fixed order, so that none deadlock."""
-    statement = (
-        select(pipeline_runs)
-        .where(pipeline_runs.c.run_id.in_(list(run_ids)))
-        .order_by(pipeline_runs.c.run_id)
-        .with_for_update()
-    )
-    rows = (await unit.connection.execute(statement)).mappings()
-    return {row["run_id"]: Run.of(row) for row in rows}
+    """Lock the rows of these runs until the unit ends, in a fixed order so that none deadlock, and return them."""
+    named = list(run_ids)
+    rows = (await unit.connection.execute(_locking(unit.dialect), {"run_ids": named})).mappings().all()
+    # A query that waited for a lock returns joined rows as they were before. So the totals are read by one of its own.
+    totals = await run_totals.read(unit, named)
+    return {row["run_id"]: Run.of(row, totals.get(row["run_id"], NOTHING)) for row in rows}
+
+
+@functools.cache
+def _locking(dialect: str) -> Select[tuple[object, ...]]:
+    named = one_of(dialect, pipeline_runs.c.run_id, bindparam("run_ids"))
+    return select(pipeline_runs).where(named).order_by(pipeline_runs.c.run_id).with_for_update()
 
 
 async def find(connection: AsyncConnection, run_id: str) -> Run | None:
     """Return the run as it stands now, without a lock; None where there is no such run."""
-    rows = await connection.execute(select(pipeline_runs).where(pipeline_runs.c.run_id == run_id))
-    row = rows.mappings().one_or_none()
+    row = (await connection.execute(_FOUND, {"run_id": run_id})).mappings().one_or_none()
     return None if row is None else Run.of(row)
 
 

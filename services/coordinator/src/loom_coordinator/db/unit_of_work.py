@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Insert, Table, any_, func, literal, select
+from sqlalchemy import BindParameter, ColumnElement, Insert, Table, any_, bindparam, func, select, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 NAME = "coordinator"
 
-_PARAMETERS = 1000
-"""The number of values that a SQLite statement gets as parameters of their own; more go in as one."""
-
 
 @dataclass(slots=True)
 class UnitOfWork:
@@ -47,19 +44,16 @@ class UnitOfWork:
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT, in the database's own dialect."""
-        return inserting(self.connection.dialect.name, table)
+        return inserting(self.dialect, table)
+
+    @property
+    def dialect(self) -> str:
+        """Return `sqlite` or `postgresql`."""
+        return self.connection.dialect.name
 
     def among(self, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-        """Tell whether a column is one of `values`: on Postgres one statement whatever their number, prepared once."""
-        if self.connection.dialect.name != "sqlite":
-            from sqlalchemy.dialects import postgresql
-
-            return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
-        given = list(values)
-        if len(given) <= _PARAMETERS:
-            return column.in_(given)
-        unfolded = func.json_each(literal(given, Json)).table_valued("value")
-        return column.in_(select(unfolded.c.value))
+        """Return whether a column is one of `values`."""
+        return one_of(self.dialect, column, bindparam(None, list(values), unique=True))
 
     async def upsert(
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, update: Iterable[str] | None = None
@@ -68,16 +62,14 @@ class UnitOfWork:
         if not rows:
             return
         changed = None if update is None else tuple(update)
-        statement = _upserting(self.connection.dialect.name, table, tuple(rows[0]), changed)
+        statement = _upserting(self.dialect, table, tuple(rows[0]), changed)
         await self.connection.execute(statement, list(rows))
 
-    async def first_time(self, messages: Mapping[str, str]) -> set[str]:
-        """Enter message ids (id -> run) into the inbox; give back those that were not there."""
-        if not messages:
-            return set()
-        rows = [{"message_id": name, "run_id": run_id, "received_at": self.now} for name, run_id in messages.items()]
+    async def first_time(self, message_id: str) -> bool:
+        """Enter a message's id into the inbox. Return whether it was not there."""
+        row = {"message_id": message_id, "received_at": self.now}
         statement = self.insert(inbox).on_conflict_do_nothing().returning(inbox.c.message_id)
-        return set((await self.connection.execute(statement, rows)).scalars())
+        return (await self.connection.execute(statement, row)).scalar_one_or_none() is not None
 
     async def flush(self) -> None:
         """Write what is to be sent into the outbox."""
@@ -109,6 +101,16 @@ class UnitOfWork:
     def sends(self) -> bool:
         """Tell whether anything waits to be sent."""
         return bool(self._outgoing)
+
+
+def one_of(dialect: str, column: ColumnElement[str], values: BindParameter[list[str]]) -> ColumnElement[bool]:
+    """Return whether a column is one of the values of one parameter, a list. The statement is the same whatever their
+    number, so that it is prepared once."""
+    if dialect != "sqlite":
+        from sqlalchemy.dialects import postgresql
+
+        return column == any_(type_coerce(values, postgresql.ARRAY(column.type)))
+    return column.in_(select(func.json_each(type_coerce(values, Json)).table_valued("value").c.value))
 
 
 @functools.cache

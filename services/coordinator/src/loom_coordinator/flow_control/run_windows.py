@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from loom_common.flow import Stage, work_queue
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.db.tables.work import slices
+from loom_coordinator.db.tables.work import partitions
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.flow_control.fleet_load import FleetLoad
@@ -17,6 +17,17 @@ from loom_coordinator.flow_control.windows import CreditState, StageThroughput
 
 _QUEUES = tuple(work_queue(stage) for stage in Stage if stage is not Stage.EXTRACT)
 """Those that a run's batches wait in."""
+_RELEASED = (
+    select(func.coalesce(func.sum(partitions.c.released), 0))
+    .where(partitions.c.run_id == pipeline_runs.c.run_id)
+    .scalar_subquery()
+)
+_RUNNING = select(
+    pipeline_runs.c.run_id, pipeline_runs.c.priority, pipeline_runs.c.credit_window, _RELEASED.label("released")
+).where(
+    pipeline_runs.c.status == run_rows.RUNNING,
+    pipeline_runs.c.owner.is_not_distinct_from(bindparam("owner", type_=pipeline_runs.c.owner.type)),
+)
 
 
 async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> None:
@@ -38,17 +49,9 @@ async def follow_the_fleet(unit: UnitOfWork, loads: Mapping[str, FleetLoad]) -> 
 
 async def shared(unit: UnitOfWork) -> dict[str, int]:
     """Return the window of every running run by its id, shared among those that run together."""
-    runs = pipeline_runs.c
-    released = (
-        select(func.coalesce(func.sum(slices.c.max_batches), 0)).where(slices.c.run_id == runs.run_id).scalar_subquery()
-    )
-    rows = await unit.connection.execute(
-        select(runs.run_id, runs.priority, runs.credit_window, released.label("released")).where(
-            runs.status == run_rows.RUNNING, runs.owner.is_not_distinct_from(unit.owner)
-        )
-    )
+    rows = await unit.connection.execute(_RUNNING, {"owner": unit.owner})
     return windows.shared_windows(
-        {run_id: CreditState(priority, given, window) for run_id, priority, window, given in rows.all()}
+        {run_id: CreditState(priority, int(given), window) for run_id, priority, window, given in rows.all()}
     )
 
 

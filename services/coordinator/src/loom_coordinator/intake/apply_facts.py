@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loom_common.contracts.envelope import Message
@@ -43,16 +44,14 @@ ACCEPTED: tuple[type[Message], ...] = (
 )
 
 
-async def take(unit: UnitOfWork, messages: Sequence[Message]) -> None:
-    """Apply a group of facts. Those that were taken before change nothing."""
-    by_id = {message.message_id: message for message in messages}
-    fresh = await unit.first_time({name: message.correlation_id for name, message in by_id.items()})
-    # A slice's answer is taken again after a resume: its epoch is part of its id.
-    new = [message for name, message in by_id.items() if name in fresh]
-    known = await run_rows.lock(unit, {message.correlation_id for message in new})
-    new = [message for message in new if message.correlation_id in known]
-    paid, counted = await batches.apply(unit, [fact for fact in new if isinstance(fact, batches.Fact)])
-    await usage.book(unit, paid)
+async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int:
+    """Apply a group of facts. Those that were taken before change nothing, and neither do those that a later one of the
+    same batch has overtaken. Return how many batches of their runs are in flight."""
+    known = await run_rows.lock(unit, {message.correlation_id for message in messages})
+    new = [message for message in messages if message.correlation_id in known]
+    applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
+    known |= {run_id: replace(known[run_id], totals=totals) for run_id, totals in applied.totals.items()}
+    await usage.book(unit, applied.paid)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
     for fact in new:
         if isinstance(fact, SliceExtracted):
@@ -62,7 +61,8 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> None:
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
-        await _go_on(unit, run, mine, counted.get(run_id, {}))
+        await _go_on(unit, run, mine, applied.counted.get(run_id, {}))
+    return sum(run.totals.underway for run in known.values())
 
 
 async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:

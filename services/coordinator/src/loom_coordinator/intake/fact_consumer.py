@@ -19,15 +19,18 @@ from loom_common.worker.failure_messages import dead_letter
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.unit_of_work import NAME
 from loom_coordinator.intake import apply_facts
-from loom_coordinator.intake.micro_batches import GROUP, groups
+from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 
 log = structlog.get_logger()
 
-PACE_SECONDS = 0.05
-"""The time from one group to the next, unless the next is full or urgent. A transaction costs as much as some twenty
-facts: under load, few large ones leave the machine to the records."""
+PACE_SECONDS = 0.2
+"""Is the time from one group to the next, unless the next is urgent or large. A transaction costs as much as some fifty
+facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that batches
+that have ended make room for others in time."""
 _URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""
+_PARTS = 4
+"""A group is large that has a fact for every fourth batch in flight: they may make room for as many others."""
 _PAUSE_SECONDS = 1.0
 
 
@@ -37,12 +40,13 @@ class FactConsumer:
     def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
         self._bus = bus
         self._outbox = outbox
+        self._pace = Pace(PACE_SECONDS, _URGENT)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume facts until `stop`. While the database is away, keep the facts in flight and take no more."""
         subscription = await self._bus.subscribe(FACTS_QUEUE, prefetch=GROUP)
         try:
-            async for group in groups(subscription, stop, pace=PACE_SECONDS, urgent=_URGENT):
+            async for group in groups(subscription, stop, self._pace):
                 await self._take(group)
         finally:
             await subscription.close()
@@ -62,8 +66,9 @@ class FactConsumer:
     async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
         try:
             async with self._outbox.unit() as unit:
-                await apply_facts.take(unit, [message for _, message in readable])
+                in_flight = await apply_facts.take(unit, [message for _, message in readable])
                 await failpoints.reach("before_commit")
+            self._pace.enough = max(1, in_flight // _PARTS)
             await failpoints.reach("after_commit")
         except (DependencyUnavailable, StateUnusable):
             raise

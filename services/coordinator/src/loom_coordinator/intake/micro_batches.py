@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from typing import Literal
 
 from loom_common.ports.bus import Delivery, Subscription
 
@@ -11,48 +13,86 @@ GROUP = 200
 """The number of deliveries in a group at most; a subscription's prefetch should be as many."""
 
 
+@dataclass(slots=True)
+class Pace:
+    """Says how a group that follows another closely waits and grows."""
+
+    seconds: float = 0.0
+    """Is the time from the end of one group to the next; the first delivery after a silence waits for nobody."""
+    urgent: Collection[str] = ()
+    """Types of messages that do not wait, and take along what has arrived."""
+    enough: int = GROUP
+    """Deliveries that do not wait for more. It may be changed between two groups."""
+
+
 async def groups(
-    subscription: Subscription, stop: asyncio.Event, *, pace: float = 0.0, urgent: Collection[str] = ()
+    subscription: Subscription, stop: asyncio.Event, pace: Pace | None = None
 ) -> AsyncIterator[list[Delivery]]:
     """Yield what has arrived, as soon as anything has. When `stop` is set nothing more is taken, what was taken by then
     still comes, and that is the end.
 
-    A group that follows within `pace` seconds of its predecessor's end waits until then, and grows meanwhile; unless
-    it is full, or holds a message of one of the `urgent` types. The first delivery after a silence waits for nobody."""
-    arrived: asyncio.Queue[Delivery] = asyncio.Queue()
-    hurry = asyncio.Event()
-
-    async def pump() -> None:
-        async for delivery in subscription:
-            arrived.put_nowait(delivery)
-            if delivery.type in urgent or arrived.qsize() >= GROUP - 1:  # one more may be in flight
-                hurry.set()
-
-    pumping = asyncio.create_task(pump())
+    A group that follows its predecessor closely waits as `pace` says."""
+    arrivals = _Arrivals(subscription, pace or Pace())
+    pumping = asyncio.create_task(arrivals.pump())
     stopping = asyncio.create_task(stop.wait())
     resting = asyncio.create_task(asyncio.sleep(0))
     try:
         while not stop.is_set():
-            getting = asyncio.create_task(arrived.get())
-            await asyncio.wait({getting, stopping, pumping}, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
+            await _first(arrivals.anything, stopping, pumping)
+            if not arrivals.anything.is_set():
                 break
-            hurrying = asyncio.create_task(hurry.wait())
-            await asyncio.wait({resting, hurrying, stopping, pumping}, return_when=asyncio.FIRST_COMPLETED)
-            hurrying.cancel()
-            hurry.clear()
-            group = [getting.result()]
-            while len(group) < GROUP and not arrived.empty():
-                group.append(arrived.get_nowait())
-            yield group
+            await _first(arrivals.hurry, stopping, pumping, resting)
+            yield arrivals.taken()
             resting.cancel()
-            resting = asyncio.create_task(asyncio.sleep(pace))
+            resting = asyncio.create_task(asyncio.sleep(arrivals.pace.seconds))
+            arrivals.see_whether_it_is_enough()
         await subscription.stop()
         await pumping
-        while not arrived.empty():
-            yield [arrived.get_nowait() for _ in range(min(GROUP, arrived.qsize()))]
+        while arrivals.anything.is_set():
+            yield arrivals.taken()
     finally:
         for task in (pumping, stopping, resting):
             task.cancel()
         await asyncio.gather(pumping, stopping, resting, return_exceptions=True)
+
+
+class _Arrivals:
+    """What has arrived and is not in a group yet."""
+
+    def __init__(self, subscription: Subscription, pace: Pace) -> None:
+        self.pace = pace
+        self.anything = asyncio.Event()
+        self.hurry = asyncio.Event()
+        self._subscription = subscription
+        self._waiting: list[Delivery] = []
+
+    async def pump(self) -> None:
+        async for delivery in self._subscription:
+            self._waiting.append(delivery)
+            self.anything.set()
+            if delivery.type in self.pace.urgent:
+                self.hurry.set()
+            self.see_whether_it_is_enough()
+
+    def see_whether_it_is_enough(self) -> None:
+        if len(self._waiting) >= min(self.pace.enough, GROUP):
+            self.hurry.set()
+
+    def taken(self) -> list[Delivery]:
+        group = self._waiting[:GROUP]
+        del self._waiting[:GROUP]
+        self.hurry.clear()
+        if not self._waiting:
+            self.anything.clear()
+        return group
+
+
+async def _first(event: asyncio.Event, *tasks: asyncio.Task[Literal[True]] | asyncio.Task[None]) -> None:
+    """Wait until the event is set, or one of these tasks is done."""
+    if event.is_set():
+        return
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

@@ -102,7 +102,7 @@ async def _replays(unit: UnitOfWork, run_id: str) -> list[Run]:
     found: list[Run] = []
     parents = [run_id]
     while parents:
-        query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(parents))
+        query = run_rows.RUNS.where(pipeline_runs.c.replay_of.in_(parents))
         children = [Run.of(row) for row in (await unit.connection.execute(query)).mappings()]
         found += children
         parents = [child.run_id for child in children]

@@ -77,7 +77,7 @@ class RequestConsumer:
             message = read(delivery)
             async with self._outbox.unit() as unit:
                 # A request that carries no id cannot be told from its own repetition, except by its delivery.
-                if delivery.message_id and not await unit.first_time({_inbox_id(delivery): ""}):
+                if delivery.message_id and not await unit.first_time(_inbox_id(delivery)):
                     return
                 accepted = await self._action(message)(unit)
                 start_run.answer(unit, delivery, accepted)

@@ -68,7 +68,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
     if run.status in (run_rows.SUCCEEDED, run_rows.PARTIAL) and run.reason != run_rows.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run.run_id} has ended ({run.status}): there is nothing to resume.")
     await replays.see_that_it_may_be_resumed(unit, run)
-    await staged_rows.see_that_it_can_go_on(unit, run)
+    staged_rows.see_that_it_can_go_on(run)
     booked = await usage.cost_of_run(unit.connection, run.run_id)
     counted = await failure_limits.so_far(unit, run)
     await run_rows.raise_epoch(

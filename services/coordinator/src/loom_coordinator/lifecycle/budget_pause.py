@@ -9,7 +9,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BudgetSpent
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError
-from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.accounting import usage
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -24,7 +24,7 @@ EXHAUSTED = "budget_exhausted"
 async def pause(unit: UnitOfWork, run: Run, spent: BudgetSpent) -> None:
     """Let workers drop what is on its way, and say what was done and what is left. Nothing is lost."""
     run_id = run.run_id
-    tally = await tallies.tally(unit.connection, run_id)
+    tally = run.totals.tally
     whole = await slices.exhausted(unit, run_id)
     words = said(run_id, spent, tally.ended, tally.extracted if whole else None)
     await run_rows.raise_epoch(unit, run, status=run_rows.PAUSED, finalizing=False, notice=words, reason=EXHAUSTED)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete
-
 from loom_common import flow
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, RunFinished, RunReport
@@ -14,17 +12,16 @@ from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.tables.work import inbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import final_status, finalize, run_report, slices, staged_rows, stalls
+from loom_coordinator.lifecycle import final_status, finalize, run_report, staged_rows, stalls
 
 
 async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
     """All is extracted: once nothing of the run is on the way any more, judge it, and ask the loader to put the result
     in place. A run that failed replaces nothing."""
-    if run.finalizing or await slices.underway(unit, run.run_id):
+    if run.finalizing or run.totals.underway:
         return
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     reached = final_status.of(tally, _batch_threshold(run))
     if reached.status == run_rows.FAILED:
         await fail(unit, run, reached.error or "the run failed")
@@ -35,7 +32,7 @@ async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
 
 async def put_in_place(unit: UnitOfWork, run: Run) -> None:
     """Ask the loader to put the result of a whole run in place. An empty one takes no other's, unless it may."""
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     empty = tally.loaded == tally.second  # the first destination has got no row of this run
     keep = empty and not run.sample and not tallies.definition(run).load.allow_empty
     finalize.ask(unit, run, run.epoch, complete=True, keep=keep)
@@ -46,7 +43,7 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     place."""
     placed = where(finalized)
     await run_rows.change(unit, run.run_id, destination=finalized.location, placed=placed)
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     reached = final_status.of(tally, _batch_threshold(run))
     if finalized.kept:
         reached = final_status.kept_old_result(reached)
@@ -68,7 +65,7 @@ async def fail(unit: UnitOfWork, run: Run, reason: str) -> None:
 
 async def stop(unit: UnitOfWork, run: Run, limit: str) -> None:
     """End a run that passed a limit of its pipeline: `partial` where records are loaded, which are shown."""
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     loaded = tally.loaded if final_status.adds(run) else tally.loaded - tally.staged
     status = run_rows.PARTIAL if loaded else run_rows.FAILED
     await _cut_short(unit, run, status, error=limit, reason=run_rows.FAILURE_LIMIT)
@@ -86,7 +83,7 @@ async def _cut_short(
     """End a run before its time. What it added to its destination is shown. What it staged to replace a whole waits for
     `loom resume`, or is dropped."""
     epoch = await run_rows.raise_epoch(unit, run, placed=None)
-    tally = await tallies.tally(unit.connection, run.run_id)
+    tally = run.totals.tally
     shown = tallies.shown(tally, None, ended=True)
     if drop and not final_status.adds(run):
         shown = shown.model_copy(update={"staged": 0})
@@ -125,7 +122,7 @@ async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
         if isinstance(fact, LoadFinalized):
             placed = where(fact)
             await run_rows.change(unit, run_id, placed=placed)
-    tally = await tallies.tally(unit.connection, run_id)
+    tally = run.totals.tally
     shown = tallies.shown(tally, placed, ended=True)
     if staged_rows.given_up(run):
         shown = shown.model_copy(update={"staged": 0})
@@ -153,7 +150,7 @@ async def _end(
     epoch = run.epoch if epoch is None else epoch
     run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
-    percentiles = await tallies.latency(unit, run_id)
+    percentiles = run.totals.percentiles()
     duration = (unit.now - run.started_at).total_seconds()
     await run_rows.change(
         unit,
@@ -169,13 +166,12 @@ async def _end(
         latency_p50=percentiles["p50"],
         latency_p95=percentiles["p95"],
         latency_p99=percentiles["p99"],
-        waited=await tallies.waited(unit, run_id),
+        waited=run.totals.waiting_percentiles(),
         **tallies.columns(tally),
     )
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
     await check.look(unit, run, at_end=True)
-    await unit.connection.execute(delete(inbox).where(inbox.c.run_id == run_id))
     finished = await run_report.of(unit.connection, run_id)
     assert finished is not None
     _tell(unit, run, finished, epoch)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from loom_common.contracts.v1 import BatchUnderWay, RunProgress, StageProgress
 from loom_common.flow import Stage
-from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -21,8 +20,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
     """Return the progress of a run at this moment. `under_way` are the batches in flight: their finished records count
     before the batch is finished."""
     run_id = run.run_id
-    tally = await tallies.tally(unit.connection, run_id)
-    worked = await _seconds(unit, run_id)
+    tally = run.totals.tally
     begun = await _begun(unit, run_id, under_way)
     counts = {
         Stage.EXTRACT: (tally.extracted, tally.extracted),
@@ -39,7 +37,7 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
         total=tally.extracted if await slices.exhausted(unit, run_id) else None,
         stages={
             stage: StageProgress(
-                records_in=entered, records_out=left + begun.get(stage, 0), seconds=worked.get(stage, 0.0)
+                records_in=entered, records_out=left + begun.get(stage, 0), seconds=run.totals.worked(stage)
             )
             for stage, (entered, left) in counts.items()
         },
@@ -63,9 +61,3 @@ async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWa
         if each.batch_id in reached and _RANK[reached[each.batch_id]] < _RANK[each.stage]:
             counts[each.stage] = counts.get(each.stage, 0) + each.done
     return counts
-
-
-async def _seconds(unit: UnitOfWork, run_id: str) -> dict[Stage, float]:
-    columns = [func.sum(batches.c.seconds[stage.value].as_float()).label(stage.value) for stage in Stage]
-    row = (await unit.connection.execute(select(*columns).where(batches.c.run_id == run_id))).mappings().one()
-    return {stage: float(row[stage.value] or 0.0) for stage in Stage}

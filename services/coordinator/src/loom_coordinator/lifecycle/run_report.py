@@ -31,7 +31,7 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     evaluation = {row["evaluator_name"]: summary(row) for row in scores.mappings()}
     spent = await usage.of_run(connection, run_id)
     told = await store.of_run(connection, run_id)
-    tally = await tallies.of_run(connection, run)
+    tally = tallies.of_run(run)
     why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
     return build(run, tally, evaluation, spent, told, why)
 

@@ -4,11 +4,12 @@ The cursor in `partitions` is the checkpoint of the extraction; no extractor hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import false, func, select, true, update
+from sqlalchemy import bindparam, false, func, literal_column, select, true, update
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
@@ -16,7 +17,8 @@ from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
 from loom_common.domain.run.budget import Budget
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
-from loom_coordinator.accounting.batches import DONE, UNDERWAY
+from loom_coordinator.accounting.batches import IS_UNDERWAY
+from loom_coordinator.db import run_totals
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -25,6 +27,23 @@ from loom_coordinator.flow_control.windows import OPENING_SECONDS, next_slice, o
 
 ISSUED = "issued"
 EXTRACTED = "extracted"
+IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
+"""A condition that the index of unanswered slices serves: its value is part of the statement."""
+_UNANSWERED = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition) & IS_ISSUED
+_OPEN = (
+    select(
+        partitions.c.partition,
+        partitions.c.next_slice,
+        partitions.c.cursor,
+        partitions.c.remaining,
+        slices.c.max_batches.label("asked"),
+    )
+    .select_from(partitions.outerjoin(slices, _UNANSWERED))
+    .where(
+        partitions.c.run_id == bindparam("run_id"),
+        partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +64,29 @@ async def open_partition(unit: UnitOfWork, run_id: str, partition: int, limit: i
     """Begin a partition at its start. `limit` is how many records of it are wanted; None for all."""
     await unit.connection.execute(
         partitions.insert().values(
-            run_id=run_id, partition=partition, next_slice=0, cursor=None, remaining=limit, sealed=False
+            run_id=run_id, partition=partition, next_slice=0, released=0, cursor=None, remaining=limit, sealed=False
         )
     )
 
 
 async def release(unit: UnitOfWork, run: Run) -> bool:
     """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
-    answer tells where the next one begins. Returns whether there is anything left to extract."""
+    answer tells where the next one begins. Returns whether anything of the run is left to extract or on its way."""
     run_id = run.run_id
+    if run.totals.underway >= run.credit_window:
+        return True
     places = await _open_places(unit, run_id)
     waiting = [place for place in places if place.asked is None]
     if not waiting:
         return bool(places)
     outstanding = sum(place.asked or 0 for place in places)
-    in_flight = await underway(unit, run_id)
     credit_window = (await run_windows.shared(unit))[run_id]
     age = (unit.now - run.started_at).total_seconds()
     if unit.owner is None and age < OPENING_SECONDS:
-        credit_window = min(credit_window, opening_window(await _done(unit, run_id), age))
+        credit_window = min(credit_window, opening_window(run.totals.done, age))
     for partition in waiting:
         asked = next_slice(
-            in_flight=in_flight,
+            in_flight=run.totals.underway,
             outstanding=outstanding,
             batches_per_slice=run.slice_batches,
             credit_window=credit_window,
@@ -78,17 +98,6 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
     return True
 
 
-async def underway(unit: UnitOfWork, run_id: str) -> int:
-    """Count the batches of a run that have not ended."""
-    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
-    return int((await unit.connection.execute(count)).scalar_one())
-
-
-async def _done(unit: UnitOfWork, run_id: str) -> int:
-    count = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
-    return int((await unit.connection.execute(count)).scalar_one())
-
-
 async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
     """Tell whether every partition is sealed and every slice answered."""
     return not await _open_places(unit, run_id)
@@ -96,14 +105,7 @@ async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
 
 async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
     """Return the partitions that are not sealed, or of which a slice is asked and not answered yet."""
-    place = (partitions.c.partition, partitions.c.next_slice, partitions.c.cursor, partitions.c.remaining)
-    unanswered = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
-    statement = (
-        select(*place, slices.c.max_batches.label("asked"))
-        .outerjoin(slices, unanswered & (slices.c.state == ISSUED))
-        .where(partitions.c.run_id == run_id, partitions.c.sealed.is_(False) | slices.c.max_batches.is_not(None))
-    )
-    return [OpenPartition(*row) for row in await unit.connection.execute(statement)]
+    return [OpenPartition(*row) for row in await unit.connection.execute(_OPEN, {"run_id": run_id})]
 
 
 async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int) -> None:
@@ -122,7 +124,7 @@ async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: 
     await unit.connection.execute(
         update(partitions)
         .where(partitions.c.run_id == run.run_id, partitions.c.partition == place.partition)
-        .values(next_slice=place.next_slice + 1)
+        .values(next_slice=place.next_slice + 1, released=partitions.c.released + max_batches)
     )
     budget = await budget_of(unit, run)
     _ask(unit, run, place.partition, place.next_slice, place.cursor, place.remaining, max_batches, budget=budget)
@@ -191,9 +193,7 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
     batches. Works from the database alone, whatever the broker has lost. Returns how many slices were asked for."""
     run_id = run.run_id
     unfinished = await unit.connection.execute(
-        select(batches.c.partition, batches.c.slice, batches.c.position).where(
-            batches.c.run_id == run_id, batches.c.state == UNDERWAY
-        )
+        select(batches.c.partition, batches.c.slice, batches.c.position).where(batches.c.run_id == run_id, IS_UNDERWAY)
     )
     positions: dict[tuple[int, int], list[int]] = {}
     for partition, number, position in unfinished:
@@ -213,11 +213,25 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
         else:
             continue
         asked += 1
-    # They are asked for at this moment, and the sweep counts their silence from here.
-    await unit.connection.execute(
-        update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
-    )
-    await unit.connection.execute(
-        update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
-    )
+    await asked_again(unit, run_id)
     return asked
+
+
+async def asked_again(unit: UnitOfWork, run_id: str) -> None:
+    """Enter that what has not ended is asked for at this moment: the sweep counts its silence from here."""
+    await unit.connection.execute(update(slices).where(slices.c.run_id == run_id, IS_ISSUED).values(issued_at=unit.now))
+    await unit.connection.execute(
+        update(batches).where(batches.c.run_id == run_id, IS_UNDERWAY).values(updated_at=unit.now)
+    )
+    await run_totals.asked_again(unit, run_id)
+
+
+async def last_asked(unit: UnitOfWork, run_ids: Iterable[str]) -> dict[str, tuple[int, dt.datetime | None]]:
+    """Return how many batches each of these runs was asked for, and when the last of its unanswered slices was."""
+    issued = select(func.max(slices.c.issued_at)).where(slices.c.run_id == partitions.c.run_id, IS_ISSUED)
+    rows = await unit.connection.execute(
+        select(partitions.c.run_id, func.sum(partitions.c.released), issued.scalar_subquery())
+        .where(unit.among(partitions.c.run_id, run_ids))
+        .group_by(partitions.c.run_id)
+    )
+    return {run_id: (int(released), at) for run_id, released, at in rows}

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
-
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import ConfigurationError
-from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -34,11 +31,11 @@ def given_up(run: Run) -> bool:
     return cancelled or run.reason == SUPERSEDED
 
 
-async def see_that_it_can_go_on(unit: UnitOfWork, run: Run) -> None:
+def see_that_it_can_go_on(run: Run) -> None:
     """Raises `ConfigurationError` for a run whose staged rows are gone."""
     if not given_up(run):
         return
-    written = await tallies.tally(unit.connection, run.run_id)
+    written = run.totals.tally
     in_place = run.placed is not None and run.placed["first"]
     if not written.staged or in_place:
         return
@@ -62,15 +59,13 @@ async def supersede(unit: UnitOfWork, run: Run) -> None:
     if run.sample:
         return
     earlier = await unit.connection.execute(
-        select(pipeline_runs)
-        .where(
+        run_rows.RUNS.where(
             pipeline_runs.c.pipeline_name == run.pipeline_name,
             pipeline_runs.c.status.in_(_RESUMABLE),
             pipeline_runs.c.run_id != run.run_id,
             pipeline_runs.c.sample.is_(None),
             pipeline_runs.c.tally["staged"].as_integer() > 0,
-        )
-        .with_for_update(skip_locked=True)  # one that is being resumed at this moment keeps its rows
+        ).with_for_update(skip_locked=True, of=pipeline_runs)  # one that is being resumed at this moment keeps its rows
     )
     place = run.definition["load"]["destination"]
     for other in [Run.of(row) for row in earlier.mappings()]:

@@ -9,18 +9,24 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import bindparam, func, select
 
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.values.durations import seconds
 from loom_common.flow import Stage
-from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle.slices import ISSUED
+from loom_coordinator.lifecycle.slices import IS_ISSUED
 
 _ORDER = list(Stage)
+_WAITING = (
+    select(batches.c.stage, func.min(batches.c.updated_at))
+    .where(batches.c.run_id == bindparam("run_id"), IS_UNDERWAY)
+    .group_by(batches.c.stage)
+)
+_ASKED = select(func.min(slices.c.issued_at)).where(slices.c.run_id == bindparam("run_id"), IS_ISSUED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +73,9 @@ def timeouts_of(run: Run) -> Timeouts:
 
 
 async def look(unit: UnitOfWork, run: Run) -> Stage | None:
-    """Look for the stage at which the run is stalled; return None where it moves."""
-    rows = await unit.connection.execute(
-        select(
-            batches.c.stage,
-            func.min(case((batches.c.state == UNDERWAY, batches.c.updated_at))).label("waiting_since"),
-            func.max(batches.c.updated_at).label("last"),
-        )
-        .where(batches.c.run_id == run.run_id)
-        .group_by(batches.c.stage)
-    )
-    heard = {Stage(row["stage"]): Heard(row["waiting_since"], row["last"]) for row in rows.mappings()}
-    asked = select(func.min(slices.c.issued_at)).where(slices.c.run_id == run.run_id, slices.c.state == ISSUED)
-    return stalled(heard, (await unit.connection.execute(asked)).scalar_one(), limits_of(run), unit.now)
-
-
-async def asked_again(unit: UnitOfWork, run: Run) -> None:
-    """From now on the run has its time again: what was asked for is not asked for at every look."""
-    run_id = run.run_id
-    await unit.connection.execute(
-        update(batches).where(batches.c.run_id == run_id, batches.c.state == UNDERWAY).values(updated_at=unit.now)
-    )
-    await unit.connection.execute(
-        update(slices).where(slices.c.run_id == run_id, slices.c.state == ISSUED).values(issued_at=unit.now)
-    )
+    """Return the stage at which the run is stalled; None where it moves."""
+    waiting = await unit.connection.execute(_WAITING, {"run_id": run.run_id})
+    since = {Stage(stage): at for stage, at in waiting}
+    heard = {stage: Heard(since.get(stage), last) for stage, last in run.totals.heard.items()}
+    asked = (await unit.connection.execute(_ASKED, {"run_id": run.run_id})).scalar_one()
+    return stalled(heard, asked, limits_of(run), unit.now)

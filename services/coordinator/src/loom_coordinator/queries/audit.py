@@ -11,10 +11,10 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
-from loom_coordinator.accounting import tallies
-from loom_coordinator.accounting.batches import DONE
+from loom_coordinator.accounting.batch import DONE
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import staged_rows
@@ -42,7 +42,8 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
     return Books(
         status=run.status,
         told=run.tally if run.completed_at else None,
-        batches=await tallies.tally(connection, run_id),
+        batches=await _added_up(connection, run_id),
+        totals=run.totals.tally,
         placed=run.placed,
         dropped=staged_rows.given_up(run),
         unfinished=(await connection.execute(unfinished)).scalar_one(),
@@ -51,6 +52,12 @@ async def books(connection: AsyncConnection, run_id: str, ledger: Mapping[str, i
         loaded={row[0]: row[1] for row in await connection.execute(loaded)},
         ledger=None if staged_rows.given_up(run) else ledger,
     )
+
+
+async def _added_up(connection: AsyncConnection, run_id: str) -> Tally:
+    sums = [func.coalesce(func.sum(batches.c[name]), 0).label(name) for name in Tally.model_fields]
+    row = (await connection.execute(select(*sums).where(batches.c.run_id == run_id))).mappings().one()
+    return Tally(**row)
 
 
 async def _unkept(connection: AsyncConnection, run_id: str) -> int:

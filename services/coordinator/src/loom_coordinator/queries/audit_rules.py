@@ -23,7 +23,9 @@ class Books:
     told: Tally | None
     """The number that the run's row says; None before its end."""
     batches: Tally
-    """The sum of the batches."""
+    """Their sum."""
+    totals: Tally
+    """Is what the run's row in `run_totals` says of them."""
     unfinished: int
     """The number of batches that are not done."""
     kept: Mapping[str, int]
@@ -50,9 +52,14 @@ class Difference:
 
 
 def differences(books: Books) -> list[Difference]:
-    """Return all differences; none for a run whose books agree."""
-    found = [*_of_the_run(books), *_of_the_quarantine(books)]
+    """Return all of them; none for a run whose books agree."""
+    found = [*_of_the_totals(books), *_of_the_run(books), *_of_the_quarantine(books)]
     return [*found, *_of_the_ledger(books.loaded, books.ledger)] if books.ledger is not None else found
+
+
+def _of_the_totals(books: Books) -> list[Difference]:
+    pairs = ((name, getattr(books.batches, name), getattr(books.totals, name)) for name in Tally.model_fields)
+    return [Difference(f"{name}: batches, totals", *pair) for name, *pair in pairs if not _same(*pair)]
 
 
 def _of_the_run(books: Books) -> list[Difference]:

@@ -11,15 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.json_values.shown import Shown
 from loom_common.flow import Stage
-from loom_coordinator.accounting.batches import DONE, UNDERWAY
+from loom_coordinator.accounting import running_totals
+from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import stalls
 from loom_coordinator.queries import runs
 
-LATELY_SECONDS = 60.0
-"""Rates are means over so many seconds: steady to look at, and quick enough to follow a change."""
 _QUARANTINE = "quarantine"
 """What a batch waits for that is loaded while records of it are still being written to the quarantine."""
 
@@ -54,7 +53,7 @@ async def in_flight(
         select(*columns, batches.c.updated_at)
         .where(
             batches.c.run_id == run_id,
-            batches.c.state == UNDERWAY,
+            IS_UNDERWAY,
             batches.c.updated_at <= now - dt.timedelta(seconds=silent_seconds),
         )
         .order_by(batches.c.updated_at)
@@ -80,18 +79,10 @@ def waits_for(done: Stage) -> str:
     return done.next.value if done.next else _QUARANTINE
 
 
-async def number_done(connection: AsyncConnection, run_id: str) -> int:
-    """Return how many batches of the run have ended."""
-    counted = select(func.count()).where(batches.c.run_id == run_id, batches.c.state == DONE)
-    return int((await connection.execute(counted)).scalar_one())
-
-
 async def number_in_flight(connection: AsyncConnection, run_id: str) -> Mapping[Stage, int]:
     """Return batches in flight by the stage that is to come. Those that wait for the quarantine count with `load`."""
     rows = await connection.execute(
-        select(batches.c.stage, func.count())
-        .where(batches.c.run_id == run_id, batches.c.state == UNDERWAY)
-        .group_by(batches.c.stage)
+        select(batches.c.stage, func.count()).where(batches.c.run_id == run_id, IS_UNDERWAY).group_by(batches.c.stage)
     )
     counts: dict[Stage, int] = {}
     for stage, number in rows:
@@ -100,14 +91,8 @@ async def number_in_flight(connection: AsyncConnection, run_id: str) -> Mapping[
     return counts
 
 
-async def records_per_second(connection: AsyncConnection, now: dt.datetime, run: Run) -> float:
+def records_per_second(now: dt.datetime, run: Run) -> float:
     """Return the records of a run per second whose batch ended in the last minute; 0 where it is not running."""
     if run.status != run_rows.RUNNING:
         return 0.0
-    seconds = min(LATELY_SECONDS, max(1.0, (now - run.started_at).total_seconds()))
-    counted = select(func.coalesce(func.sum(batches.c.extracted), 0)).where(
-        batches.c.run_id == run.run_id,
-        batches.c.state == DONE,
-        batches.c.updated_at >= now - dt.timedelta(seconds=seconds),
-    )
-    return int((await connection.execute(counted)).scalar_one()) / seconds
+    return running_totals.records_per_second(run.totals, (now - run.started_at).total_seconds(), now)

@@ -15,7 +15,7 @@ from loom_common.contracts.v1 import BreakerBeat
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import TopologyMissing
 from loom_common.ports.bus import Bus
-from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db.tables.monitoring import prefetch_limits
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, outbox
@@ -189,7 +189,7 @@ async def _oldest(connection: AsyncConnection, now: dt.datetime) -> OldestBatch 
     rows = await connection.execute(
         select(batches.c.run_id, batches.c.batch_id, batches.c.stage, batches.c.updated_at)
         .join(pipeline_runs, pipeline_runs.c.run_id == batches.c.run_id)
-        .where(batches.c.state == UNDERWAY, pipeline_runs.c.status == "running")
+        .where(IS_UNDERWAY, pipeline_runs.c.status == "running")
         .order_by(batches.c.updated_at)
         .limit(1)
     )

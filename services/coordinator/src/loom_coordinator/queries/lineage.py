@@ -11,8 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.run_totals import LABELLED
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
+from loom_coordinator.db.tables.work import run_totals
 from loom_coordinator.queries.runs import Alive, always_alive, status_of
 
 _NEWEST = 10
@@ -62,8 +65,9 @@ async def of_pipeline(
 ) -> list[Lineage]:
     """Return the lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
     statement = (
-        select(pipeline_lineage, pipeline_runs)
+        select(pipeline_lineage, pipeline_runs, *LABELLED)
         .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
+        .outerjoin(run_totals, run_totals.c.run_id == pipeline_lineage.c.run_id)
         .where(pipeline_runs.c.pipeline_name == pipeline)
         .order_by(pipeline_runs.c.started_at.desc())
         .limit(_NEWEST)
@@ -74,7 +78,8 @@ async def of_pipeline(
     replays = await _replays(connection, [row[pipeline_runs.c.run_id] for row in rows], alive)
     found = []
     for row in rows:
-        run = Run.of({column.name: row[column] for column in pipeline_runs.columns})
+        totals = {column.name: row[column.name] for column in LABELLED}
+        run = Run.of({column.name: row[column] for column in pipeline_runs.columns} | totals)
         entered = {column.name: row[column] for column in pipeline_lineage.columns}
         found.append(
             Lineage(
@@ -100,7 +105,7 @@ async def of_pipeline(
 
 async def _replays(connection: AsyncConnection, run_ids: Sequence[str], alive: Alive) -> dict[str, list[ReplayOf]]:
     found: dict[str, list[ReplayOf]] = {run_id: [] for run_id in run_ids}
-    query = select(pipeline_runs).where(pipeline_runs.c.replay_of.in_(run_ids)).order_by(pipeline_runs.c.started_at)
+    query = run_rows.RUNS.where(pipeline_runs.c.replay_of.in_(run_ids)).order_by(pipeline_runs.c.started_at)
     for run in [Run.of(row) for row in (await connection.execute(query)).mappings()]:
         if run.replay_of is not None:
             loaded = run.tally.loaded if run.tally else None

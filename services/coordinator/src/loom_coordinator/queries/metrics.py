@@ -11,7 +11,7 @@ from loom_common.flow import TOPOLOGY, Stage
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
 from loom_common.worker.stats import Reading
-from loom_coordinator.accounting.batches import UNDERWAY
+from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows as runs
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, outbox
@@ -33,7 +33,7 @@ class Gauges:
         """Runs by status; batches in flight by the stage that is done with them; messages that wait to be said."""
         status, stage = pipeline_runs.c.status, batches.c.stage
         counted_runs = select(status, func.count()).group_by(status)
-        counted_batches = select(stage, func.count()).where(batches.c.state == UNDERWAY).group_by(stage)
+        counted_batches = select(stage, func.count()).where(IS_UNDERWAY).group_by(stage)
         async with begin(self._engine, self._clock.now(), None) as unit:
             by_status = await _counts(unit, counted_runs)
             by_stage = await _counts(unit, counted_batches)

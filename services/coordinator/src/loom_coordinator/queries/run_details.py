@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.domain.json_values.shown import Shown
@@ -119,14 +118,14 @@ class RunDetails(Shown):
 async def listing(
     connection: AsyncConnection, now: dt.datetime, statuses: Collection[str], pipeline: str | None, limit: int
 ) -> list[RunLine]:
-    """Return the newest runs, the newest first; of every status where `statuses` is empty."""
-    statement = select(pipeline_runs).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
+    """The newest runs, the newest first; of every status where `statuses` is empty."""
+    statement = run_rows.RUNS.order_by(pipeline_runs.c.started_at.desc()).limit(limit)
     if statuses:
         statement = statement.where(pipeline_runs.c.status.in_(statuses))
     if pipeline is not None:
         statement = statement.where(pipeline_runs.c.pipeline_name == pipeline)
     found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
-    return [await _line(connection, now, run) for run in found]
+    return [_line(now, run) for run in found]
 
 
 async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) -> RunDetails:
@@ -134,13 +133,13 @@ async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) ->
     run = await runs.find(connection, run_id)
     unit = UnitOfWork(connection, now, None)
     told = await progress(unit, run)
-    tally = await tallies.of_run(connection, run)
-    rate = await batches.records_per_second(connection, now, run)
+    tally = tallies.of_run(run)
+    rate = batches.records_per_second(now, run)
     remaining = told.tally.underway if told.total is not None else None
     ended = run.status in run_rows.TERMINAL
     waiting = {} if ended else await batches.number_in_flight(connection, run_id)
     return RunDetails(
-        line=await _line(connection, now, run),
+        line=_line(now, run),
         model=run.model,
         prompt_version=run.prompt_version,
         destination=run.destination,
@@ -151,7 +150,7 @@ async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) ->
             StageLine(stage.value, worked.records_in, worked.records_out, worked.seconds, waiting.get(stage, 0))
             for stage, worked in told.stages.items()
         ],
-        batches=BatchCounts(await batches.number_done(connection, run_id), sum(waiting.values())),
+        batches=BatchCounts(run.totals.done, sum(waiting.values())),
         credit_window=(await run_windows.shared(unit)).get(run_id) if run.status == run_rows.RUNNING else None,
         records=tally.model_dump(include=set(_ENDS)),
         records_per_second=rate,
@@ -163,8 +162,8 @@ async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) ->
     )
 
 
-async def _line(connection: AsyncConnection, now: dt.datetime, run: Run) -> RunLine:
-    tally = await tallies.of_run(connection, run)
+def _line(now: dt.datetime, run: Run) -> RunLine:
+    tally = tallies.of_run(run)
     took = run.duration_seconds if run.completed_at is not None else None
     return RunLine(
         run_id=run.run_id,

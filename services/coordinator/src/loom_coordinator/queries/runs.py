@@ -147,13 +147,12 @@ async def history(
 ) -> list[RunSummary]:
     """Return the pipeline's newest runs, at most `limit`, the newest first."""
     statement = (
-        select(pipeline_runs)
-        .where(pipeline_runs.c.pipeline_name == pipeline)
+        run_rows.RUNS.where(pipeline_runs.c.pipeline_name == pipeline)
         .order_by(pipeline_runs.c.started_at.desc())
         .limit(limit)
     )
     runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
-    return [await _summary(connection, run, alive) for run in runs]
+    return [_summary(run, alive) for run in runs]
 
 
 async def number_of_runs(connection: AsyncConnection, pipeline: str) -> int:
@@ -184,9 +183,9 @@ async def _pipeline(
     )
 
 
-async def _summary(connection: AsyncConnection, run: Run, alive: Alive) -> RunSummary:
-    """The counts and the cost of a run that has not ended are those of its batches: its row has them at its end."""
-    counts = {} if run.has_ended else tallies.columns(await tallies.tally(connection, run.run_id))
+def _summary(run: Run, alive: Alive) -> RunSummary:
+    """The counts and the cost of a run that has not ended are those of its totals: its row has them at its end."""
+    counts = {} if run.has_ended else tallies.columns(run.totals.tally)
     return RunSummary(
         run_id=run.run_id,
         pipeline_version=run.pipeline_version,

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import func, select
 
 from loom_common.errors import DependencyUnavailable, TopologyMissing
 from loom_common.flow import DEAD_QUEUE, RUN_ENDS_QUEUE, TOPOLOGY
@@ -19,12 +18,13 @@ from loom_common.ports.clock import Clock
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.db.tables.work import batches, outbox, slices
+from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import fleet_load
 from loom_coordinator.intake import apply_facts
-from loom_coordinator.lifecycle import completion, stalls
+from loom_coordinator.lifecycle import completion
 from loom_coordinator.lifecycle import slices as lifecycle_slices
 
 log = structlog.get_logger()
@@ -109,31 +109,20 @@ class BrokerLoss:
                 asked = 0
             else:
                 asked = await lifecycle_slices.reissue(unit, run)
-                await stalls.asked_again(unit, run)
                 await apply_facts.advance(unit, run)
         log.warning("lost: asked for again", run_id=run_id, slices=asked, finalizing=run.finalizing)
 
 
 async def _news(unit: UnitOfWork) -> dict[str, object]:
-    """Return for every running run something that changes with every fact that changes the run."""
-    heard = (
-        select(
-            pipeline_runs.c.run_id,
-            pipeline_runs.c.epoch,
-            pipeline_runs.c.finalizing,
-            pipeline_runs.c.notice,
-            _latest(func.max(batches.c.updated_at), batches.c.run_id),
-            _latest(func.max(slices.c.issued_at), slices.c.run_id),
-            _latest(func.count(), slices.c.run_id),
-        )
-        .where(pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(unit.owner))
-        .order_by(pipeline_runs.c.run_id)
+    """Return of every running run something that changes with every fact that changes the run."""
+    running = run_rows.RUNS.where(
+        pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(unit.owner)
     )
-    return {row[0]: tuple(row) for row in await unit.connection.execute(heard)}
-
-
-def _latest(what: ColumnElement[Any], run_id: ColumnElement[str]) -> ScalarSelect[Any]:
-    return select(what).where(run_id == pipeline_runs.c.run_id).scalar_subquery()
+    found = [Run.of(row) for row in (await unit.connection.execute(running)).mappings()]
+    asked = await lifecycle_slices.last_asked(unit, [run.run_id for run in found])
+    return {
+        run.run_id: (run.epoch, run.finalizing, run.notice, run.totals.heard_at, asked.get(run.run_id)) for run in found
+    }
 
 
 async def _nothing_in_flight(unit: UnitOfWork) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from sqlalchemy import select
 
 from loom_common import flow
 from loom_common.contracts.encoding.codec import encode
@@ -83,7 +82,7 @@ class Sweeper:
 
     async def _active(self, unit: UnitOfWork) -> list[Run]:
         rows = await unit.connection.execute(
-            select(pipeline_runs).where(
+            run_rows.RUNS.where(
                 pipeline_runs.c.status == run_rows.RUNNING, pipeline_runs.c.owner.is_not_distinct_from(self._owner)
             )
         )
@@ -116,7 +115,6 @@ class Sweeper:
                 await self._watch(unit, locked)
                 if (stage := await stalls.look(unit, locked)) is not None:
                     asked = await slices.reissue(unit, locked)
-                    await stalls.asked_again(unit, locked)
                     log.warning("stalled: batches asked for again", run_id=run.run_id, stage=stage, slices=asked)
 
     async def _watch(self, unit: UnitOfWork, run: Run) -> None:
