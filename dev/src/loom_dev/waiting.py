@@ -24,12 +24,12 @@ def within(seconds: float) -> asyncio.Timeout:
     return asyncio.timeout(patience(seconds))
 
 
-def until(condition: Callable[[], bool], seconds: float) -> bool:
+def until(condition: Callable[[], bool], seconds: float, every: float = INTERVAL) -> bool:
     """Wait for `condition` for `seconds`, longer on a busy machine, and return whether it came true. It is evaluated at
-    least once, and every 30 ms."""
+    least once, and then `every` so many seconds."""
     deadline = time.monotonic() + patience(seconds)
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(INTERVAL)
+        time.sleep(every)
     return True

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
 
-from loom_dev.backends import Backend, Postgres
+from loom_common.adapters.amqp.bus import AmqpBus
+from loom_common.errors import LoomError
+from loom_common.flow import TOPOLOGY
+from loom_dev.backends import Backend, Postgres, RabbitMQ
 from loom_dev.backends.backend import READY_SECONDS
 from loom_dev.backends.program import Program
 from loom_dev.cluster.place import DATABASE, ClusterFolder, environment
@@ -19,6 +21,10 @@ from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.cluster.supervision import Supervisor, configuration, section
 from loom_dev.errors import SetupError
 from loom_dev.waiting import until
+from loom_migrations.upgrade import upgrade_all
+
+_LOOK_SECONDS = 0.2
+"""The seconds between two looks at what starts: each takes CPU time from it."""
 
 
 class LocalCluster:
@@ -32,16 +38,19 @@ class LocalCluster:
         """Start what does not run yet and wait until everything serves. Returns the services' environment.
 
         Raises `SetupError` with the end of the log of what did not start."""
-        servers = self._place.servers(running=bool(self._supervisor.pid))
+        running = bool(self._supervisor.pid)
+        rabbitmq, postgres, redis = servers = self._place.servers(running=running)
         values = environment(self._place, *servers)
+        if not running:  # RabbitMQ takes longest, and starts while the files of Postgres are made
+            self._supervisor.apply(configuration(self._place, self._backends([rabbitmq, redis])))
         self._supervisor.apply(self._configuration(servers, values, replicas))
         for server in servers:
             self._supervisor.start(server.name)
-        for server in servers:
-            self._wait(server.is_ready, server.name)
-        asyncio.run(_create_database(servers[1]))
-        for step in (("db", "upgrade"), ("topology", "apply")):
-            self._prepare(step, values)
+        self._side_by_side(
+            lambda: self._with_schema(postgres, values),
+            lambda: self._with_topology(rabbitmq, values),
+            lambda: self._wait(redis.is_ready, redis.name),
+        )
         for service in SERVICES:
             self._supervisor.start(service.name)
         self._wait(lambda: not asyncio.run(missing(values["LOOM_BUS_URL"], replicas)), *replicas)
@@ -52,34 +61,71 @@ class LocalCluster:
         return self._supervisor.down(*(service.name for service in SERVICES))
 
     def _configuration(self, servers: Sequence[Backend], values: Mapping[str, str], replicas: Mapping[str, int]) -> str:
-        backends = [program for server in servers for program in server.programs()]
-        folder = self._place.project
+        folder, logs = self._place.project, self._place.logs
         services = [
             Program(each.name, (sys.executable, "-m", f"loom_{each.name}"), values, folder) for each in SERVICES
         ]
-        logs = self._place.logs
         return configuration(
             self._place,
             [
-                *(section(each, logs, autostart=True, priority=10 + i) for i, each in enumerate(backends)),
+                *self._backends(servers),
                 *(section(each, logs, copies=replicas[each.name], autostart=False, priority=100) for each in services),
             ],
         )
+
+    def _backends(self, servers: Sequence[Backend]) -> list[str]:
+        """Return the sections of the servers. The programs of one server start in order."""
+        return [
+            section(program, self._place.logs, autostart=True, priority=10 + position)
+            for server in servers
+            for position, program in enumerate(server.programs())
+        ]
+
+    def _side_by_side(self, *steps: Callable[[], None]) -> None:
+        """Take the steps at the same time. Raises the first `SetupError`, after all have ended."""
+        with ThreadPoolExecutor() as pool:
+            taken = [pool.submit(step) for step in steps]
+        for step in taken:
+            step.result()
+
+    def _with_schema(self, postgres: Postgres, values: Mapping[str, str]) -> None:
+        """Wait for Postgres, and make the database and its newest schema."""
+        self._wait(postgres.is_ready, postgres.name)
+        databases = {values["LOOM_STATE_URL"], values["LOOM_PAYLOADS_URL"]}
+
+        async def make() -> None:
+            await _create_database(postgres)
+            await upgrade_all(databases)
+
+        try:
+            asyncio.run(make())
+        except LoomError as error:
+            raise SetupError(f"The schema of the database could not be made. {error}") from error
+
+    def _with_topology(self, rabbitmq: RabbitMQ, values: Mapping[str, str]) -> None:
+        """Wait for RabbitMQ, and declare exchanges and queues."""
+        self._wait(rabbitmq.is_ready, rabbitmq.name)
+
+        async def declare() -> None:
+            bus = await AmqpBus.connect(values["LOOM_BUS_URL"], name="make up")
+            try:
+                await bus.declare(TOPOLOGY)
+            finally:
+                await bus.close()
+
+        try:
+            asyncio.run(declare())
+        except LoomError as error:
+            raise SetupError(f"Exchanges and queues could not be declared. {error}") from error
 
     def _wait(self, serves: Callable[[], bool], *names: str) -> None:
         def fallen() -> list[str]:
             return [name for name in self._supervisor.fallen() if name in names]
 
-        if not until(lambda: bool(fallen()) or serves(), READY_SECONDS) or fallen():
+        if not until(lambda: serves() or bool(fallen()), READY_SECONDS, _LOOK_SECONDS) or fallen():
             late = fallen() or names
             words = "\n".join(_last_lines(self._place.logs, late))
             raise SetupError(f"Did not come up: {', '.join(late)}. Last words in {self._place.logs}:\n{words}")
-
-    def _prepare(self, step: Sequence[str], values: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "loom_coordinator", *step]
-        done = subprocess.run(command, env={**os.environ, **values}, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SetupError(f"`loom-coordinator {' '.join(step)}` failed: {done.stderr.strip()[-2000:]}")
 
 
 def _last_lines(logs: Path, names: Sequence[str]) -> list[str]:
