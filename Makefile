@@ -99,7 +99,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak fuzz lint types imports schemas docs docs-check bench bench-short clean
+.PHONY: test faults faults-short soak fuzz lint types imports schemas docs docs-check bench bench-peers bench-short clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --dist load --ignore=tests/matrix $(ARGS)
 
@@ -144,6 +144,9 @@ bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model
 	@$(BIN)/python -m bench.hostile
 	@$(BIN)/python -m bench.coordinator
 
+bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is far from what it was
 	@$(BIN)/python -m bench --records 20000 --rounds 1 --batch 100 --least 0.2
 	@$(BIN)/python -m bench.model_bound --records 2000 --rounds 1 --least 0.4
@@ -154,5 +157,5 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,11 +18,20 @@ from bench.result import BenchError, Passage
 async def passage(module: str, source: Path, records: int, setting: int | str, patience: float) -> Passage:
     """Time a module that is run with the source, a database file and a `setting`, such as the batch size. Raises
     `BenchError`."""
+    return await timed([sys.executable, "-m", module], source, records, (str(setting),), patience)
+
+
+async def timed(
+    program: Sequence[str], source: Path, records: int, settings: Sequence[str], patience: float
+) -> Passage:
+    """Time a program that loads the source into the table `reviews` of a database file, and prints its `seconds` and
+    its `cpu` seconds. Raises `BenchError`."""
+    name = Path(program[-1]).stem
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         database = Path(folder, "out.db")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOM_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, str(source), str(database), str(setting)),
+            *(*program, str(source), str(database), *settings),
             cwd=folder,
             env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdout=asyncio.subprocess.PIPE,
@@ -31,12 +41,12 @@ async def passage(module: str, source: Path, records: int, setting: int | str, p
         except TimeoutError:
             process.kill()
             await process.wait()
-            raise BenchError(f"{module} did not end within {patience:.0f} s with {setting}") from None
+            raise BenchError(f"{name} did not end within {patience:.0f} s with {' '.join(settings)}") from None
         if process.returncode:
-            raise BenchError(f"{module} failed")
+            raise BenchError(f"{name} failed")
         with closing(sqlite3.connect(database)) as db:
             found = db.execute("SELECT count(*), count(DISTINCT id) FROM reviews").fetchone()
     if found != (records, records):
-        raise BenchError(f"{module} left {found[0]} rows of {found[1]} records, not {records}")
+        raise BenchError(f"{name} left {found[0]} rows of {found[1]} records, not {records}")
     measured = json.loads(output)
     return Passage(records, measured["seconds"], {"process": measured["cpu"]})
