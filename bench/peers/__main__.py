@@ -1,4 +1,4 @@
-"""`python -m bench.peers`, which is `make bench-peers`: Loom beside dlt, CSV into SQLite, in turns, on the same file.
+"""Runs Loom beside dlt on the same file, CSV into SQLite, in turns: `python -m bench.peers`, which is `make bench-peers`.
 
 Both are whole runs as their users start them from Python, timed from the call to its end: dlt extracts, normalizes and
 loads in one call, Loom does the same with its ledger, its lineage and its books."""
