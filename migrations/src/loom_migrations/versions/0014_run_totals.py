@@ -43,7 +43,9 @@ def upgrade() -> None:
     )
     _add_up(totals)
     issued = sa.text("state = 'issued'")
-    op.create_index("idx_slices_issued", "slices", ["run_id"], sqlite_where=issued, postgresql_where=issued)
+    op.create_index(
+        "idx_slices_issued", "slices", ["run_id", "partition"], sqlite_where=issued, postgresql_where=issued
+    )
     op.add_column(
         "partitions",
         sa.Column("released", sa.Integer, nullable=False, server_default="0", comment="batches asked for so far"),

@@ -35,7 +35,8 @@ slices = Table(
     Column("max_batches", Integer, nullable=False),
     Column("state", String(20), nullable=False),
     Column("issued_at", UtcDateTime, nullable=False),
-    Index("idx_slices_issued", "run_id", sqlite_where=text("state = 'issued'")),  # as `idx_batches_underway`
+    # The migration limits it on Postgres, too, as `idx_batches_underway`.
+    Index("idx_slices_issued", "run_id", "partition", sqlite_where=text("state = 'issued'")),
 )
 
 
