@@ -1,7 +1,7 @@
-"""Runs Loom beside dlt on the same file, CSV into SQLite, in turns: `python -m bench.peers`, which is `make bench-peers`.
+"""Runs Loom beside dlt on the same file, CSV into SQLite, in turns.
 
 Both are whole runs as their users start them from Python, timed from the call to its end: dlt extracts, normalizes and
-loads in one call, Loom does the same with its ledger, its lineage and its books."""
+loads in one call, Loom does the same with its ledger, its lineage and its books. `make bench-peers` calls it."""
 
 from __future__ import annotations
 
