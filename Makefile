@@ -136,13 +136,14 @@ docs: $(VENV)/.dev ## write what is generated from the code
 docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
 
-bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator
+bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator, start-up
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.model_bound
 	@$(BIN)/python -m bench.model_calls
 	@$(BIN)/python -m bench.arbiter
 	@$(BIN)/python -m bench.hostile
 	@$(BIN)/python -m bench.coordinator
+	@$(BIN)/python -m bench.start_up
 
 bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
 	@$(BIN)/python -m bench.peers $(ARGS)
@@ -154,6 +155,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
 	@$(BIN)/python -m bench.hostile --records 2000 --pairs 1 --least 0.5
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
+	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
