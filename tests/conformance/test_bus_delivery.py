@@ -2,7 +2,12 @@
 
 import time
 
+from loom_common import flow
+from loom_common.contracts.encoding.codec import decode, encode
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord
 from loom_common.ports.bus import Wire
+from support.plans import batch_of, plan_of
 
 
 def work(*bodies: bytes) -> list[Wire]:
@@ -21,6 +26,19 @@ async def test_messages_come_in_the_order_they_were_published(bus, buses):
     subscription = await bus.subscribe("test.work", prefetch=100)
 
     assert bodies(await buses.take(subscription, 100)) == numbers
+
+
+async def test_a_batch_is_read_as_it_was_sent_also_when_it_is_delivered_again(bus, buses):
+    header = batch_of(plan_of({"type": "passthrough"}), []).header
+    record = EvaluatedRecord("1", {"text": "é", "n": 2**70, "parts": [1.5, None, {"x": True}]}, None, scores={"a": 1.0})
+    batch = BatchEvaluated(header=header, records=(record,))
+    await bus.publish([encode(Outgoing(flow.work(flow.Stage.LOAD, "reviews"), batch), "test")])
+    subscription = await bus.subscribe("test.work", prefetch=1)
+
+    for _ in range(2):
+        (delivery,) = await buses.take(subscription, 1)
+        assert decode(delivery, BatchEvaluated) == batch
+        await delivery.nack()
 
 
 async def test_a_first_delivery_is_not_marked(bus, buses):

@@ -49,7 +49,7 @@ class Hostile(Exception):
 
 def _delivered(wire: Wire) -> Any:
     """Return the wire as it is delivered, as far as decoding looks at it."""
-    return SimpleNamespace(body=wire.body, type=wire.type, content_encoding=wire.content_encoding)
+    return SimpleNamespace(body=wire.body, message=None, type=wire.type, content_encoding=wire.content_encoding)
 
 
 @given(ANY_TEXT)

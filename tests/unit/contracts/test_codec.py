@@ -18,6 +18,7 @@ class Arrived:
 
     def __init__(self, wire, **changes):
         self.body = changes.get("body", wire.body)
+        self.message = changes.get("message")
         self.type = changes.get("type", wire.type)
         self.content_encoding = changes.get("content_encoding", wire.content_encoding)
 
@@ -69,6 +70,28 @@ def test_the_properties_say_what_it_is_and_whose():
 def test_what_cannot_be_read_says_why(changes, reason):
     with pytest.raises(UnreadableMessage, match=reason):
         decode(Arrived(wire(batch()), **changes), BatchExtracted)
+
+
+def test_a_work_message_that_is_handed_over_is_not_decoded():
+    message = batch()
+    sent = wire(message)
+    assert sent.message is message
+    assert decode(Arrived(sent, message=message, body=b"{"), BatchExtracted) is message
+
+
+def test_a_message_that_is_handed_over_to_the_wrong_consumer_is_unreadable():
+    with pytest.raises(UnreadableMessage, match="has no business here"):
+        decode(Arrived(wire(batch()), message=batch()), RunRequest)
+
+
+def test_a_work_message_that_cannot_be_encoded_is_refused_before_it_is_handed_over():
+    with pytest.raises(ValueError, match="surrogate"):
+        wire(batch("\ud800"))
+
+
+def test_a_report_is_not_handed_over_because_its_encoding_may_replace_values():
+    report = RunRequest(pipeline="reviews")
+    assert encode(Outgoing(flow.run_command("request"), report), "test").message is None
 
 
 def test_an_unknown_field_means_an_unknown_version():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 REPLACEMENT = "\ufffd"
@@ -91,12 +92,24 @@ def storable_value(value: Any, depth: int = DEEPEST) -> Any:
 def unstorable(value: Any, depth: int = DEEPEST) -> str | None:
     """Return what in `value`, which is made of JSON types, no message can carry; None where there is nothing."""
     if isinstance(value, str):
-        return None if value.isascii() or not _SURROGATE.search(value) else "half a surrogate pair, which is no text"
+        return None if value.isascii() or _is_unicode(value) else "half a surrogate pair, which is no text"
     if isinstance(value, int):
         return "a whole number of more than 4,000 digits" if value.bit_length() > _LARGEST_NUMBER else None
     if not isinstance(value, dict | list):
         return None
     if depth <= 0:
         return f"more than {DEEPEST} levels of lists and objects within each other"
-    inner = (each for pair in value.items() for each in pair) if isinstance(value, dict) else iter(value)
-    return next((why for each in inner if (why := unstorable(each, depth - 1)) is not None), None)
+    for each in chain(value, value.values()) if isinstance(value, dict) else value:
+        if type(each) is str and each.isascii():  # most values of most records
+            continue
+        if (why := unstorable(each, depth - 1)) is not None:
+            return why
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -246,6 +246,8 @@ def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: On
             f"The destination accounts for {result.loaded} loaded and {len(result.failed)} refused of "
             f"{counted(len(records), 'row')}. Its connector must account for every row of a batch."
         )
+    if not result.failed:
+        return []
     by_id = {record.id: record for record in records}
     return [_kept(by_id[row.record_id], row, on_failure) for row in result.failed]
 

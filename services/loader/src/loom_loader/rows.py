@@ -22,14 +22,17 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
     shape = pipeline.transform.shape
     whole = whole_numbers(json_schema(shape)) if shape is not None else None
     keys, included = pipeline.extract.keys, pipeline.load.include
+    carried = (*keys, *included)
     rows, failed = [], []
     for record in records:
         output = record.result if whole is None else whole(record.result)
+        if not carried:
+            rows.append(Row(record.id, {**output}))
+            continue
         try:
             see_fields(record.input, [name for name in included if name not in output], record.id)
         except RecordError as error:
             failed.append(FailedRow(record.id, error.code, str(error)))
             continue
-        carried = {name: record.input.get(name) for name in (*keys, *included)}
-        rows.append(Row(record.id, {**carried, **output}))
+        rows.append(Row(record.id, {**{name: record.input.get(name) for name in carried}, **output}))
     return rows, failed

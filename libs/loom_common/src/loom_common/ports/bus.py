@@ -35,6 +35,8 @@ class Wire:
     app_id: str = "loom"
     headers: Mapping[str, str | int] = field(default_factory=dict)
     mandatory: bool = True
+    message: object | None = field(default=None, compare=False, repr=False)
+    """The immutable message that `body` is the encoding of. A bus within one process hands it over beside the body."""
 
     @classmethod
     def of_delivery(cls, delivery: Delivery, exchange: str, headers: Mapping[str, str | int]) -> Wire:
@@ -55,6 +57,8 @@ class Delivery(Protocol):
     """Represents a message that was delivered. It must be acknowledged or rejected once."""
 
     body: bytes
+    message: object | None
+    """The message that `body` is the encoding of, where the bus hands it over; None where it must be decoded."""
     exchange: str
     routing_key: str
     type: str | None

@@ -8,12 +8,13 @@ from typing import Any
 
 from loom_common.contracts.v1 import ExtractedRecord, ExtractSlice, KeptRecord
 from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.worker.stage_result import EVERY_STAGE, kept_for_error
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class SliceRecord:
     """Holds a record as it enters a run. A record with an `error` goes to quarantine and no further."""
 

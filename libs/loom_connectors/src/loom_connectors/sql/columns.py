@@ -91,7 +91,11 @@ def kinds(schema: Mapping[str, Any] | None, names: Sequence[str], rows: Sequence
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
     """Every column that a row has, in the order they are first seen."""
-    return list(dict.fromkeys(name for row in rows for name in row.values))
+    names: dict[str, None] = {}
+    for row in rows:
+        if not row.values.keys() <= names.keys():
+            names |= dict.fromkeys(row.values)
+    return list(names)
 
 
 def nameable(names: Sequence[str]) -> list[str]:
@@ -108,8 +112,8 @@ def _is_nameable(name: str) -> bool:
 
 def unknown_everywhere(rows: Sequence[Row], known: Sequence[str]) -> list[str]:
     """The columns that every row has and the table has not: trouble of the table, not of a row."""
-    shared = set(rows[0].values).intersection(*(row.values for row in rows)) if rows else set()
-    return [name for name in columns_of(rows) if name in shared and name not in known]
+    unknown = [name for name in columns_of(rows) if name not in known]
+    return [name for name in unknown if all(name in row.values for row in rows)]
 
 
 def lacking(missing: Sequence[str], table: str, known: Sequence[str]) -> DestinationError:

@@ -20,11 +20,12 @@ FINALIZED = "finalize"
 def sorted_out(rows: Sequence[Row], known: Sequence[str], key: Sequence[str]) -> tuple[list[Row], list[FailedRow]]:
     """The rows a table can be asked to take, and those it cannot: a column it lacks, or no value for the key."""
     fit, failed = [], []
+    columns = frozenset(known)
     for row in rows:
-        strange = [name for name in row.values if name not in known]
-        keyless = [name for name in key if row.values.get(name) is None]
-        if strange:
-            words = f"The table has no column '{strange[0]}'; its columns are {', '.join(known)}."
+        keyless = [name for name in key if row.values.get(name) is None] if key else ()
+        if not row.values.keys() <= columns:
+            strange = next(name for name in row.values if name not in columns)
+            words = f"The table has no column '{strange}'; its columns are {', '.join(known)}."
             failed.append(FailedRow(row.record_id, "missing_column", words))
         elif keyless:
             failed.append(FailedRow(row.record_id, "missing_key", f"The key column '{keyless[0]}' has no value."))

@@ -30,6 +30,7 @@ class AmqpDelivery:
         "deliveries",
         "exchange",
         "headers",
+        "message",
         "message_id",
         "redelivered",
         "reply_to",
@@ -46,6 +47,7 @@ class AmqpDelivery:
         self._tag: int = frame.delivery_tag or 0
         self._window = window
         self.body = message.body
+        self.message: object | None = None
         self.exchange: str = frame.exchange or ""
         self.routing_key: str = frame.routing_key or ""
         self.type: str | None = properties.message_type

@@ -21,6 +21,7 @@ class MemoryDelivery:
         "deliveries",
         "exchange",
         "headers",
+        "message",
         "message_id",
         "redelivered",
         "reply_to",
@@ -33,6 +34,7 @@ class MemoryDelivery:
         self._subscription = subscription
         self._entry = entry
         self.body = wire.body
+        self.message = wire.message
         self.exchange = entry.exchange
         self.routing_key = entry.routing_key
         self.type: str | None = wire.type or None

@@ -44,7 +44,7 @@ class ClaimCheckBus(WrappedBus):
         # Unreadable messages are kept after their run, and their bodies with them.
         run_id = message.correlation_id if message.exchange != Exchange.DEAD else None
         name = await self._payloads.put(message.body, run_id=run_id or None)
-        return replace(message, body=b"", headers={**message.headers, CLAIM: name})
+        return replace(message, body=b"", message=None, headers={**message.headers, CLAIM: name})
 
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:
         return ClaimingSubscription(await self._bus.subscribe(queue, prefetch), self._payloads)

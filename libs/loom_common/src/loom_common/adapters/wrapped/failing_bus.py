@@ -61,6 +61,7 @@ class _FailingDelivery:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self.body = delivery.body
+        self.message = delivery.message
         self.exchange = delivery.exchange
         self.routing_key = delivery.routing_key
         self.type = delivery.type

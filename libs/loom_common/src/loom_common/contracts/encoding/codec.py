@@ -29,13 +29,15 @@ ZSTD = "zstd"
 def encode(outgoing: Outgoing, app_id: str) -> Wire:
     """Return the message as it is published.
 
-    A work message is encoded exactly: raises `ValueError` where it holds what UTF-8 JSON cannot. In a reporting message
-    such values are replaced, because the report of a failure must not fail."""
+    A work message is encoded exactly: raises `ValueError` where it holds what UTF-8 JSON cannot. It is given along with
+    its encoding, because it is what a consumer would decode. In a reporting message such values are replaced, because
+    the report of a failure must not fail."""
     message = outgoing.message
+    exact = outgoing.route.exchange == Exchange.WORK
     try:
         body = message.__pydantic_serializer__.to_json(message, by_alias=True)
     except ValueError:
-        if outgoing.route.exchange == Exchange.WORK:
+        if exact:
             raise
         body = to_json(storable_value(_plain(message)))
     encoding = None
@@ -57,6 +59,7 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
         app_id=app_id,
         headers=headers,
         mandatory=outgoing.mandatory,
+        message=message if exact else None,
     )
 
 
@@ -90,8 +93,8 @@ def body_of(delivery: Delivery) -> bytes:
 
 
 def decode(delivery: Delivery, *accepted: type[Message], default: type[Message] | None = None) -> Message:
-    """Return the message in a delivery. `default` is the class of a message without a type, such as a plain client's
-    request.
+    """Return the message in a delivery, which is decoded unless the bus hands it over. `default` is the class of a
+    message without a type, such as a plain client's request.
 
     Raises `UnreadableMessage` for invalid JSON, an unknown type, a future version or a missing field."""
     known = BY_TYPE.get(delivery.type or "") if delivery.type or default is None else default
@@ -100,6 +103,8 @@ def decode(delivery: Delivery, *accepted: type[Message], default: type[Message] 
     if accepted and known not in accepted:
         expected = ", ".join(message.type for message in accepted)
         raise UnreadableMessage(f"message type {delivery.type!r} has no business here; expected {expected}")
+    if isinstance(delivery.message, known):
+        return delivery.message
     try:
         return known.model_validate_json(body_of(delivery))
     except ValidationError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -12,6 +11,7 @@ from loom_common.contracts.envelope import Message, Part
 from loom_common.domain.run.budget import Budget
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import message_id
+from loom_common.domain.values.per_record import per_record
 from loom_common.flow import Stage
 
 
@@ -55,7 +55,7 @@ class BatchHeader(Part):
 _EXACT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class ExtractedRecord:
     """Holds a record as the source has it."""
 
@@ -65,7 +65,7 @@ class ExtractedRecord:
     input: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class TransformedRecord:
     """Describes a record with its output."""
 
@@ -82,7 +82,7 @@ class TransformedRecord:
         return self.input if self.output is None else self.output
 
 
-@dataclass(frozen=True, slots=True)
+@per_record
 class EvaluatedRecord(TransformedRecord):
     """Describes a record that its gate let through."""
 
