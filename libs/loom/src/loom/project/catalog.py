@@ -38,18 +38,13 @@ def entries(config: LoomConfig) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
 
 
-def is_path(target: str) -> bool:
-    """Tell whether a user means a file, and not a pipeline's name."""
-    path = Path(target)
-    return path.suffix in _SUFFIXES or os.sep in target or path.is_file()
-
-
 def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> LoadedPipeline | str:
     """The pipeline a user means: a file's path, the name of one in the project, or a registered name (given back).
 
     Raises `InvalidDefinition`, `ConfigurationError` where nothing or more than one thing is meant."""
-    if is_path(target):
-        return definition_file.load(Path(target), config.applied_to)
+    path = Path(target)
+    if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
+        return definition_file.load(path, config.applied_to)
     named = [entry for entry in entries(config) if entry.name == target]
     if len(named) > 1:
         places = ", ".join(os.path.relpath(entry.path) for entry in named)

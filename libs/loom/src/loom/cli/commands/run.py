@@ -155,7 +155,7 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, s
     from loom_common.contracts.v1 import RunRequest
     from loom_common.domain.model_options.params import resolved
 
-    registered = [] if catalog.is_path(target) else await state.registered_names(config, target)
+    registered = await state.registered_names(config, target)
     try:
         loaded = catalog.find(target, config, registered)
     except InvalidFile as error:
