@@ -56,9 +56,9 @@ def servers() -> Iterator[Servers]:
 
 
 @asynccontextmanager
-async def cluster(amqp: str, dsn: str, folder: Path) -> AsyncIterator[dict[str, int]]:
-    """Start the six services and wait until they are ready; give their pids by name. Ended by pid. Raises
-    `BenchError`."""
+async def cluster(amqp: str, dsn: str, folder: Path, *, every_hop: bool) -> AsyncIterator[dict[str, int]]:
+    """Start the six services and wait until they are ready; give their pids by name. Ended by pid. With `every_hop` a
+    batch also visits stages that have nothing to do. Raises `BenchError`."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
         "LOOM_BUS_URL": amqp,
@@ -67,6 +67,7 @@ async def cluster(amqp: str, dsn: str, folder: Path) -> AsyncIterator[dict[str, 
         "LOOM_JOURNAL_URL": dsn,
         "LOOM_PROJECT_DIR": str(folder),
         "LOOM_LOG_LEVEL": "warning",
+        "LOOM_EVERY_HOP": str(every_hop),
         "BENCH_DATABASE": dsn,  # a definition names no password, only where it is found
     }
     for step in (("db", "upgrade"), ("topology", "apply")):

@@ -18,6 +18,8 @@ from support.length import LONG
 from support.projects import ai, project, review_ids
 
 RECORDS = 160
+JUDGED = {"evaluators": [{"type": "length", "field": "mood", "min": 1, "threshold": 1.0}]}
+"""Passes every record. Without it no batch would visit the evaluator."""
 REDELIVERED_SECONDS = 25.0
 """Messages in flight must be delivered again at once, and not only when a sweep finds them."""
 
@@ -33,6 +35,7 @@ async def test_a_run_outlives_a_killed(service, attempt, cluster, model):
         RECORDS,
         name=name,
         transform=ai(model.base_url, cache={"enabled": False}),
+        evaluate=JUDGED if service == "evaluator" else None,
         destination=f"${{RESULTS}}?table={name}",
         extract={"batch_size": 10},
     )

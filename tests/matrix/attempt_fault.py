@@ -58,7 +58,7 @@ async def attempt_fault(system: ClusterUnderTest, case: FaultCase, seed: int) ->
 
 async def _restored(system: ClusterUnderTest, attempt: Attempt) -> None:
     """Restore the cluster, so that nothing of this attempt affects the next."""
-    await system.restart_without_failpoints()
+    await system.restart_unchanged()
     await system.wait_until_all_consume()
     await system.rows("UPDATE pipeline_runs SET wanted = 'cancel' WHERE status = 'running'")
     await unsettled(system, attempt.run_id, attempt.dead_letters)

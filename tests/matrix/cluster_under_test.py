@@ -53,7 +53,8 @@ class ClusterUnderTest:
     deaths: list[tuple[str, int]] = field(default_factory=list)
     """Holds the services that ended and their exit codes, since the start of the attempt."""
     _begun: dict[str, float] = field(default_factory=dict)
-    _orders: dict[str, str] = field(default_factory=dict)
+    _changed: set[str] = field(default_factory=set)
+    """The services that have an environment of their own."""
 
     @property
     def vhost(self) -> str:
@@ -85,14 +86,18 @@ class ClusterUnderTest:
 
     async def restart_with_failpoints(self, orders: Mapping[str, str]) -> None:
         """Restart services, each with a failpoint."""
-        for name in orders:
+        await self.restart_with({name: {"LOOM_FAILPOINT": order} for name, order in orders.items()})
+
+    async def restart_with(self, environs: Mapping[str, Mapping[str, str]]) -> None:
+        """Restart services, each with this in its environment besides."""
+        for name in environs:
             self._begun[name] = time.monotonic() + 3600  # `restart_ended` must not restart it meanwhile
             self.signal(name, signal.SIGTERM)
-        for name, order in orders.items():
+        for name, environ in environs.items():
             while name not in self.cluster.ended():
                 await asyncio.sleep(_LOOK)
-            self._orders[name] = order
-            self._begin(name, {"LOOM_FAILPOINT": order})
+            self._changed.add(name)
+            self._begin(name, environ)
         await self.wait_until_all_consume()
 
     async def wait_until_all_consume(self) -> None:
@@ -104,12 +109,12 @@ class ClusterUnderTest:
                         return
                 await asyncio.sleep(_LOOK)
 
-    async def restart_without_failpoints(self) -> None:
-        """Restart the services that still have a failpoint, without it."""
-        for name in list(self._orders):
+    async def restart_unchanged(self) -> None:
+        """Restart the services that were given a failpoint or another environment, without it."""
+        for name in self._changed:
             self.signal(name, signal.SIGCONT)
             self.signal(name, signal.SIGKILL)
-            del self._orders[name]
+        self._changed.clear()
         await asyncio.sleep(2 * _LOOK)
 
     async def declare(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from matrix.attempt import Attempt
-from matrix.faults import behaviour, broker, crashes, messages, network, stores
+from matrix.faults import behaviour, broker, crashes, messages, moved, network, stores
 from support.cluster import NAMES
 
 STAGE_SERVICES = ("extractor", "transformer", "evaluator", "loader", "quarantine")
@@ -70,6 +70,13 @@ def _fault_cases() -> Iterator[FaultCase]:
     yield FaultCase("malformed and 1,000 fuzzed messages", 2, messages.malformed, short=True)
     yield FaultCase("a record of 10 MB", 2, partial(messages.large, megabytes=10))
     yield FaultCase("a record of 20 MB", 2, partial(messages.large, megabytes=20))
+    for name in ("extractor", "loader", "coordinator"):
+        inject = partial(moved.killed, service=name)
+        yield FaultCase(f"`{name}` SIGKILL, batches go straight to the loader", 5, inject, short=name != "coordinator")
+    yield FaultCase("broker wiped, batches go straight to the loader", 3, moved.wiped, short=True)
+    for name in ("transformer", "evaluator"):
+        inject = partial(moved.killed, service=name, every_hop=True)
+        yield FaultCase(f"`{name}` SIGKILL, it has nothing to do and is visited", 5, inject, short=name == "evaluator")
     for poison in ("raises", "kills", "hangs"):
         yield FaultCase(f"a record that {poison}", 5, partial(behaviour.poison, how=poison), short=poison == "kills")
     yield FaultCase("cancelled and resumed three times", 3, behaviour.cancelled_and_resumed, short=True)

@@ -54,7 +54,7 @@ async def wiped(attempt: Attempt) -> None:
     attempt.asked_again = True
     await attempt.begin()
     await attempt.wait_until_midway()
-    await _wipe(attempt)
+    await wipe(attempt)
 
 
 async def wiped_at_the_end(attempt: Attempt) -> None:
@@ -63,7 +63,7 @@ async def wiped_at_the_end(attempt: Attempt) -> None:
     await attempt.begin()
     await attempt.wait_for_calls(attempt.records)
     await asyncio.sleep(attempt.chance.uniform(0, 0.5))
-    await _wipe(attempt)
+    await wipe(attempt)
 
 
 async def wiped_while_finalizing(attempt: Attempt) -> None:
@@ -76,10 +76,11 @@ async def wiped_while_finalizing(attempt: Attempt) -> None:
     while not (await attempt.system.rows(query, attempt.run_id))[0][0]:
         await asyncio.sleep(0.02)
     attempt.system.kill("loader")
-    await _wipe(attempt)
+    await wipe(attempt)
 
 
-async def _wipe(attempt: Attempt) -> None:
+async def wipe(attempt: Attempt) -> None:
+    """Delete the broker's disk while a run is at work, and apply the topology again."""
     attempt.repeatable_calls = MODEL_CALLS_AT_ONCE
     attempt.fault_begins()
     system = attempt.system

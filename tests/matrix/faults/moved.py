@@ -1,0 +1,59 @@
+"""Faults while records are only moved: a pipeline whose transform and evaluation have nothing to do."""
+
+from __future__ import annotations
+
+import json
+
+from matrix.attempt import BATCH, Attempt
+from matrix.faults.broker import wipe
+from matrix.invariants import asked_again, books, compare
+from support.projects import PASSTHROUGH, project, reviews
+
+RECORDS = 4000
+
+
+async def killed(attempt: Attempt, service: str, *, every_hop: bool = False) -> None:
+    """Send SIGKILL at a random moment. With `every_hop` the batches visit all stages, else the loader follows the
+    extractor."""
+    await _begin(attempt, every_hop=every_hop)
+    attempt.fault_begins()
+    attempt.system.kill(service)
+
+
+async def wiped(attempt: Attempt) -> None:
+    """Delete the broker's disk, with all queues, exchanges and messages, and apply the topology again."""
+    attempt.asked_again = True
+    await _begin(attempt, every_hop=False)
+    await wipe(attempt)
+
+
+async def _begin(attempt: Attempt, *, every_hop: bool) -> None:
+    """Start the run, and wait until a random moment in the middle of it."""
+    if every_hop:
+        await attempt.system.restart_with({"coordinator": {"LOOM_EVERY_HOP": "true"}})
+        attempt.system.deaths.clear()
+    attempt.records = RECORDS
+    attempt.made = project(
+        attempt.system.cluster.project / attempt.name,
+        RECORDS,
+        name=attempt.name,
+        transform=PASSTHROUGH,
+        destination=f"${{RESULTS}}?table={attempt.table}",
+        extract={"batch_size": BATCH},
+    )
+    visited = {"transform", "evaluate", "load"} if every_hop else {"load"}
+
+    async def check(attempt: Attempt) -> list[str]:
+        report = await attempt.report()
+        found = [] if report["status"] == "succeeded" else [f"{report['status']}: {report['error']}"]
+        wanted = {each["id"]: each["review"] for each in reviews(RECORDS)}
+        found += books(report) + compare(wanted, [(row["id"], row["review"]) for row in await attempt.loaded_rows()])
+        told = await attempt.system.rows("SELECT seconds FROM batches WHERE run_id = $1", attempt.run_id)
+        stages = {frozenset(json.loads(row["seconds"])) for row in told}
+        if any(not each <= visited for each in stages) or frozenset(visited) not in stages:
+            found.append(f"the batches visited {sorted(map(sorted, stages))}, not {sorted(visited)}")
+        return found + asked_again(attempt)
+
+    attempt.check = check
+    attempt.run_id = await attempt.start(attempt.made)
+    await attempt.wait_for_loaded(attempt.chance.randrange(RECORDS // 10, RECORDS // 2))
