@@ -5,6 +5,7 @@ import pytest
 from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
+from loom_common.text import unstorable
 from loom_connectors.ports import ReadRecord
 from loom_extractor.identity import duplicate, identified
 
@@ -51,6 +52,31 @@ def test_a_record_without_its_key_is_kept_out_and_says_why(data, words):
     assert (record.error.code, str(record.error)) == ("missing_key", words)
     assert record.error.details == {"position": "line 7"}
     assert record.id == record_hash(data, "line 7")
+
+
+def nested(levels):
+    value = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", "…é😀", "\ud800", {"\ud800": 1}, ["[" * 400], 2**70, 2**15_000, nested(149), nested(150), nested(400)],
+    ids=("ascii", "unicode", "surrogate", "name", "brackets", "65 bits", "digits", "149", "150", "400"),
+)
+@pytest.mark.parametrize("keys", [(), ("id",)])
+def test_what_no_message_can_carry_is_kept_out_and_nothing_else(value, keys):
+    data = {"id": "1", "value": value}
+    error = identified(ReadRecord("line 7", data), keys).error
+    assert (None if error is None else error.code) == (None if unstorable(data) is None else "unstorable")
+
+
+@pytest.mark.parametrize("data", [{"b": 1, "a": "…"}, {"b": 2**70, "a": "…"}])
+def test_the_id_of_a_record_without_a_key_stays_what_earlier_versions_made(data):
+    known = {1: "e009de6f1d665f6715fe35d608ec643d", 2**70: "fe7287ca5b0fe2118893d6727e880b2f"}
+    assert identified(ReadRecord("line 7", data), []).id == known[data["b"]]
 
 
 def test_without_a_key_equal_rows_are_two_records():

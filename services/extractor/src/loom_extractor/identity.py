@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loom_common.domain.checks.record_checks import bounded, key_of, see_fields
-from loom_common.domain.values.ids import record_hash
+from loom_common.domain.values.ids import record_hash, sorted_json
 from loom_common.errors import RecordError
-from loom_common.text import storable_value, unstorable
+from loom_common.text import DEEPEST, storable_value, unstorable
 from loom_common.worker.slices import SliceRecord
 from loom_connectors.ports import ReadRecord
 
@@ -17,16 +17,23 @@ def identified(record: ReadRecord, keys: Sequence[str], carried: Sequence[str] =
     field among those `carried` to the destination."""
     if record.error is not None:
         return _kept_out(record, keys, record.error)
-    if (why := unstorable(record.data)) is not None:
+    written = sorted_json(record.data)
+    if not _shows_storable(written) and (why := unstorable(record.data)) is not None:
         error = RecordError(f"The record at {record.position} holds {why}.", code="unstorable")
         return _kept_out(record, keys, error)
     try:
         see_fields(record.data, carried, record.position)
         if not keys:
-            return SliceRecord(record_hash(record.data, record.position), record.data)
+            return SliceRecord(record_hash(record.data, record.position, written), record.data)
         return SliceRecord(key_of(record.data, keys, record.position), record.data)
     except RecordError as error:
         return _kept_out(record, keys, error)
+
+
+def _shows_storable(written: bytes | None) -> bool:
+    """Tell whether a record's JSON shows that a message can carry it. The encoder takes only whole characters and short
+    integers, and where there are no more brackets than levels are allowed, it is not nested too deeply."""
+    return written is not None and written.count(b"{") + written.count(b"[") <= DEEPEST
 
 
 def duplicate(record: SliceRecord, position: str, first: str) -> SliceRecord:

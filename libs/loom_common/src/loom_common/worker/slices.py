@@ -88,7 +88,7 @@ def cut(
 
 def _batch(chunk: Sequence[SliceRecord], on_failure: OnFailure) -> SlicedRecords:
     return SlicedRecords(
-        records=tuple(ExtractedRecord(id=each.id, input=each.input) for each in chunk if each.error is None),
+        records=tuple([ExtractedRecord(each.id, each.input) for each in chunk if each.error is None]),
         kept=tuple(
             kept_for_error(each.id, each.error, on_failure, input=each.input)
             for each in chunk

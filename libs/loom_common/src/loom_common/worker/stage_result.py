@@ -94,13 +94,13 @@ class Loaded(StageResult):
 
 def unchanged(records: Sequence[ExtractedRecord], stages: tuple[Stage, ...]) -> Transformed:
     """Give every record its input as its output: the result of a transform that has nothing to do."""
-    return Transformed(records=tuple(TransformedRecord(each.id, each.input, None) for each in records), stages=stages)
+    return Transformed(records=tuple([TransformedRecord(each.id, each.input, None) for each in records]), stages=stages)
 
 
 def passed_unscored(records: Sequence[TransformedRecord]) -> Evaluated:
     """Let every record through without a score: the result of an evaluation without evaluators."""
     return Evaluated(
-        records=tuple(EvaluatedRecord(each.id, each.input, each.output, each.answered_by) for each in records)
+        records=tuple([EvaluatedRecord(each.id, each.input, each.output, each.answered_by) for each in records])
     )
 
 

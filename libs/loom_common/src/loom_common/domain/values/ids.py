@@ -47,14 +47,20 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def record_hash(data: Mapping[str, Any], position: str) -> str:
-    """Return the identity of a record without a key, from its content and its position, which tells equal rows
-    apart."""
-    return hashlib.sha256(position.encode("utf-8", "surrogatepass") + b"\n" + _canonical(data)).hexdigest()[:32]
+def record_hash(data: Mapping[str, Any], position: str, written: bytes | None = None) -> str:
+    """Return the identity of a record without a key, from its content and its position, which tells equal rows apart.
+
+    `written` is the record's `sorted_json`, where the caller has it."""
+    content = written if written is not None else sorted_json(data)
+    if content is None:
+        content = json.dumps(data, sort_keys=True, default=str).encode()
+    return hashlib.sha256(position.encode("utf-8", "surrogatepass") + b"\n" + content).hexdigest()[:32]
 
 
-def _canonical(data: Mapping[str, Any]) -> bytes:
+def sorted_json(data: Mapping[str, Any]) -> bytes | None:
+    """Return a record as JSON, with its names in order. None where the encoder refuses it: it holds an integer beyond
+    64 bits, half a surrogate pair, or a value that is not JSON."""
     try:
         return orjson.dumps(data, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # it holds an integer beyond 64 bits, half a surrogate pair, or a value that is not JSON
-        return json.dumps(data, sort_keys=True, default=str).encode()
+    except TypeError:
+        return None
