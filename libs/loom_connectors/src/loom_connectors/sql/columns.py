@@ -92,8 +92,9 @@ def kinds(schema: Mapping[str, Any] | None, names: Sequence[str], rows: Sequence
 def columns_of(rows: Sequence[Row]) -> list[str]:
     """Every column that a row has, in the order they are first seen."""
     names: dict[str, None] = {}
+    seen = names.keys()
     for row in rows:
-        if not row.values.keys() <= names.keys():
+        if not row.values.keys() <= seen:
             names |= dict.fromkeys(row.values)
     return list(names)
 

@@ -81,10 +81,10 @@ class LoadTable:
         """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,
         created where it is missing. Raises `DestinationError` for a column that all rows have and the table has not."""
         names = columns_of(batch.rows)
-        found = known if known is not None and set(names) <= set(known.columns) else None
-        if found is None:
-            wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)
-            found = await self._seen(session, batch.run_id, wanted)
+        if known is not None and known.columns.keys() >= set(names):
+            return known
+        wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)
+        found = await self._seen(session, batch.run_id, wanted)
         if missing := unknown_everywhere(batch.rows, list(found.columns)):
             raise lacking(missing, str(self.name), list(found.columns))
         return found
