@@ -21,7 +21,7 @@ from support.handling import outgoing_of
 
 
 class Harness:
-    """Holds a replay of run_1 as run_2."""
+    """Holds a replay of run_1 as run_2, whose batches visit every stage."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Harness:
             "load": {"destination": "y.csv"},
         }
         replay = ReplayOf(run_id="run_1", record_ids=record_ids, edits=edits or {})
-        self.plan = Plan(pipeline=parse(pipeline), replay=replay)
+        self.plan = Plan(pipeline=parse(pipeline), replay=replay, every_hop=True)
         self.payloads = FolderPayloads(folder)
         self.replay = Replay(PlanCache(self.payloads), engine)
 

@@ -74,7 +74,7 @@ def limits_in(module):
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, BaseSettings)
         for name, field in model.model_fields.items()
-        if isinstance(field.default, int | float)
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool)
     }
 
 
