@@ -143,7 +143,7 @@ def _fuzzed(attempt: Attempt, wire: Wire, number: int) -> Wire:
 
 def _readable(wire: Wire) -> bool:
     try:
-        decode(SimpleNamespace(type=wire.type, body=wire.body, content_encoding=wire.content_encoding))
+        decode(SimpleNamespace(type=wire.type, body=wire.body, content_encoding=wire.content_encoding, message=None))
     except UnreadableMessage:
         return False
     return True
