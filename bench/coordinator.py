@@ -42,9 +42,9 @@ from loom_migrations.upgrade import upgrade
 
 RUN = "run_1"
 RECORDS = 100
-"""Is the number of records in a batch."""
+"""The number of records in a batch."""
 SLICE = 20
-"""Is the number of batches in a slice."""
+"""The number of batches in a slice."""
 READ = Tally(extracted=RECORDS)
 CHANGED = READ.plus(transformed=RECORDS)
 JUDGED = CHANGED.plus(passed=RECORDS)
@@ -63,7 +63,7 @@ class Cost:
     """Says what one kind of work took, in milliseconds."""
 
     cpu: float
-    """Is CPU of this process."""
+    """The CPU seconds of this process."""
     database: float
     """CPU of the database; 0 where it is in this process."""
     wall: float

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -18,9 +19,9 @@ from loom_common.service.garbage import collect_less
 from loom_common.service.logging import configure_logging
 
 
-async def run(source: str, database: str, batch_size: int) -> dict[str, float]:
-    """Return the seconds and CPU seconds. State lies below the working directory."""
-    request = RunRequest(definition=definition(source, f"sqlite:///{database}?table=reviews", batch_size))
+async def timed(definition: dict[str, Any]) -> dict[str, float]:
+    """Return the seconds and CPU seconds of a run. State lies below the working directory."""
+    request = RunRequest(definition=definition)
     async with open_session(LoomConfig(), cluster=False) as session:
         collect_less()
         began, cpu = time.perf_counter(), time.process_time()
@@ -34,6 +35,12 @@ async def run(source: str, database: str, batch_size: int) -> dict[str, float]:
     sys.exit(f"the run was paused below {Path.cwd()}")
 
 
-if __name__ == "__main__":
+def report(definition: dict[str, Any]) -> None:
+    """Run the definition as `loom run` does, and print what `timed` returns, as JSON."""
     configure_logging(LogSettings(level="warning"), service="bench")
-    print(json.dumps(uvloop.run(run(*sys.argv[1:3], batch_size=int(sys.argv[3])))))
+    print(json.dumps(uvloop.run(timed(definition))))
+
+
+if __name__ == "__main__":
+    source, database, batch_size = sys.argv[1:4]
+    report(definition(source, f"sqlite:///{database}?table=reviews", int(batch_size)))

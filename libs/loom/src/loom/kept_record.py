@@ -23,7 +23,7 @@ from loom_coordinator.queries import records
 from loom_coordinator.queries.records import CallsForRecord, Score
 from loom_migrations.engine import open_engine
 from loom_quarantine import queries
-from loom_quarantine.queries import KeptRow
+from loom_quarantine.queries import WholeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class KeptTime(Shown):
 class RecordStory(Shown):
     """Represents one record that was kept back, as a run kept it back, with what came before and after."""
 
-    row: KeptRow
+    row: WholeRecord
     prompt: str | None
     """The question that was asked, or would have been; None where none can be made of the record."""
     scores: Sequence[Score]
@@ -116,7 +116,7 @@ async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id:
     )
 
 
-def _time(row: KeptRow) -> KeptTime:
+def _time(row: WholeRecord) -> KeptTime:
     return KeptTime(row.run_id, row.failure_stage, row.failure_reason, row.quarantined_at)
 
 

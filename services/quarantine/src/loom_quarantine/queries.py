@@ -84,13 +84,14 @@ class ListedRecord(Shown):
     failure_stage: str
     failure_reason: str
     error_details: dict[str, Any] | None
+    """The details that the stage gave; `prompt` is the question that was asked."""
     evaluation_scores: dict[str, float] | None
     """The scores by the name of their evaluator."""
     quarantined_at: str
-    """ISO 8601, UTC."""
+    """A time in ISO 8601, in UTC."""
     resolved: bool
     resolved_at: str | None
-    """ISO 8601, UTC."""
+    """A time in ISO 8601, in UTC."""
     resolution_action: str | None
     """`reprocessed`, `manual_fix` or `discarded`."""
 
@@ -113,39 +114,6 @@ class WholeRecord(ListedRecord):
 
 
 Row = TypeVar("Row", bound=ListedRecord)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptRow(Shown):
-    """Describes one time that a record was kept back: its row in `quarantined_records`."""
-
-    id: int
-    """Rises with every record that is kept back."""
-    run_id: str
-    record_id: str
-    record_data: dict[str, Any]
-    """Holds the record as its source gave it."""
-    failure_stage: str
-    failure_reason: str
-    error_details: dict[str, Any] | None
-    """Says what the stage said besides; `prompt` is the question that was asked."""
-    quarantined_at: str
-    """A time in ISO 8601, in UTC."""
-    resolved: bool
-    resolved_at: str | None
-    """A time in ISO 8601, in UTC."""
-    resolution_action: str | None
-    """`reprocessed`, `manual_fix` or `discarded`."""
-    pipeline_name: str
-    outcome: str
-    """`quarantined`, `rejected` or `skipped`."""
-    code: str
-    output: Any
-    """Says what the transform made of it, as JSON; None where it came to none."""
-    replay_run_id: str | None
-    """The run that took it up last."""
-    attempts: int | None
-    """Says how often its stage tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +173,7 @@ async def number_of(engine: AsyncEngine, chosen: RecordFilter) -> int:
         return int((await connection.execute(query)).scalar_one())
 
 
-async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[KeptRow]:
+async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None) -> list[WholeRecord]:
     """Every time the record was kept back, newest first: by the run that first did and by the replays of it, among
     which `run_id` is one. Without a run, the thread of the record that was kept back last is meant."""
     newest = select(table.c.origin_run_id).where(
@@ -213,13 +181,13 @@ async def history(engine: AsyncEngine, record_id: str, run_id: str | None = None
     )
     thread = newest.order_by(table.c.id.desc()).limit(1).scalar_subquery()
     query = (
-        select(*(table.c[field.name] for field in dataclasses.fields(KeptRow)))
+        select(*(table.c[field.name] for field in dataclasses.fields(WholeRecord)))
         .where(table.c.record_id == record_id, table.c.origin_run_id == thread)
         .order_by(table.c.id.desc())
     )
     async with transaction(engine) as connection:
         found = (await connection.execute(query)).mappings().all()
-    return [KeptRow(**{name: as_json(value) for name, value in row.items()}) for row in found]
+    return [WholeRecord(**{name: as_json(value) for name, value in row.items()}) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class PostgresDialect:
     def quoted(self, name: str) -> str:
         return quoted(name)
 
-    def placeholder(self, number: int) -> str:
+    def marker(self, number: int) -> str:
         return f"${number}"
 
     def is_one_of(self, number: int) -> str:

@@ -148,7 +148,7 @@ class TableDialect(Protocol):
         """Quote an identifier within a statement."""
         ...
 
-    def placeholder(self, number: int) -> str:
+    def marker(self, number: int) -> str:
         """Return the place of the value with this number, counted from 1, within a statement."""
         ...
 

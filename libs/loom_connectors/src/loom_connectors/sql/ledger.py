@@ -23,7 +23,7 @@ class Ledger:
         self._table = table
         self._dialect = dialect
         self._name = table.quoted_by(dialect.quoted)
-        run, batch = dialect.placeholder(1), dialect.placeholder(2)
+        run, batch = dialect.marker(1), dialect.marker(2)
         self._one = f"run_id = {run} AND batch_id = {batch}"
         self._several = f"run_id = {run} AND batch_id {dialect.is_one_of(2)}"
 
@@ -43,8 +43,8 @@ class Ledger:
 
     async def correct(self, session: TableSession, run_id: str, batch_id: str, result: LoadResult) -> None:
         """Write what became of a batch that was entered as loaded."""
-        loaded, failed = (self._dialect.placeholder(number) for number in (1, 2))
-        run, batch = (self._dialect.placeholder(number) for number in (3, 4))
+        loaded, failed = (self._dialect.marker(number) for number in (1, 2))
+        run, batch = (self._dialect.marker(number) for number in (3, 4))
         sql = (
             f"UPDATE {self._name} SET loaded = {loaded}, failed = {failed} WHERE run_id = {run} AND batch_id = {batch}"
         )
@@ -66,5 +66,5 @@ class Ledger:
 
     async def count_nothing(self, session: TableSession, run_id: str) -> None:
         """Say of every batch of a run that none of its rows is in the table, because they were removed."""
-        sql = f"UPDATE {self._name} SET loaded = 0 WHERE run_id = {self._dialect.placeholder(1)}"
+        sql = f"UPDATE {self._name} SET loaded = 0 WHERE run_id = {self._dialect.marker(1)}"
         await session.execute(sql, run_id)

@@ -59,7 +59,7 @@ class QueryMistake:
 
 def query_mistakes(query: str, params: Collection[str]) -> list[QueryMistake]:
     """Return everything in braces that is not `{{ name }}` or `{{ params.name }}`, every unknown name, and every
-    placeholder inside quotes, where it would be text. So is NUL, which no SQL may hold."""
+    marker inside quotes, where it would be text. So is NUL, which no SQL may hold."""
     mistakes = []
     if (at := query.find("\0")) >= 0:
         mistakes.append(QueryMistake(at, "NUL", "SQL, which holds none: bind such a value by `params`"))
@@ -84,8 +84,8 @@ def query_params(query: str) -> set[str]:
     return {named[1] for text in inside if text is not None and (named := _NAME.fullmatch(text))}
 
 
-def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], str]) -> tuple[str, list[Any]]:
-    """Return the query with `{{ name }}` and `{{ params.name }}` as placeholders (numbered from 1), and their values in
+def bound(query: str, params: Mapping[str, Any], marker: Callable[[int], str]) -> tuple[str, list[Any]]:
+    """Return the query with `{{ name }}` and `{{ params.name }}` as markers (numbered from 1), and their values in
     order.
 
     Raises `InvalidDefinition` with every mistake in it."""
@@ -101,10 +101,10 @@ def bound(query: str, params: Mapping[str, Any], placeholder: Callable[[int], st
         if match["braces"] is None or named is None:
             return match[0]
         name = named[1]
-        if name not in numbers or placeholder(1) == placeholder(2):  # unnumbered ones need their value every time
+        if name not in numbers or marker(1) == marker(2):  # unnumbered ones need their value every time
             values.append(params[name])
             numbers[name] = len(values)
-        return placeholder(numbers[name])
+        return marker(numbers[name])
 
     return _TOKENS.sub(replaced, query).strip().rstrip(";").rstrip(), values
 

@@ -136,7 +136,7 @@ class SqliteDialect:
     def quoted(self, name: str) -> str:
         return quoted(name)
 
-    def placeholder(self, number: int) -> str:
+    def marker(self, number: int) -> str:
         return f"?{number}"
 
     def is_one_of(self, number: int) -> str:

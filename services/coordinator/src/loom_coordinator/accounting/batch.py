@@ -72,7 +72,7 @@ class Batch:
     latency: dict[int, int] = field(default_factory=dict)
     waited: dict[int, int] = field(default_factory=dict)
     usages: dict[str, BatchUsage] = field(default_factory=dict)
-    """Is what each stage paid for it, by the name of the stage."""
+    """The cost that each stage paid for it, by the name of the stage."""
 
     def pay(self, stage: Stage, usage: BatchUsage) -> tuple[Calls, ...]:
         """Take a stage's usage, unless a better one is known. Return what that adds to the books."""

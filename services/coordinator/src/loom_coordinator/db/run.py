@@ -99,7 +99,7 @@ class Run:
     finalizing: bool
     """Says whether the loader has been asked to finalize its load."""
     totals: RunTotals
-    """Is what its batches come to."""
+    """The sums of its batches."""
 
     @staticmethod
     def of(row: Mapping[str, Any] | RowMapping, totals: RunTotals | None = None) -> Run:

@@ -37,7 +37,7 @@ class RunTotals:
     ended: int = 0
     """Records of those."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Is how many seconds each stage has worked, by its name."""
+    """The seconds that each stage has worked, by its name."""
     latency: Mapping[int, int] = field(default_factory=dict)
     """Histogram of the seconds that models took to answer, or code to transform a record."""
     waited: Mapping[int, int] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 log = structlog.get_logger()
 
 PACE_SECONDS = 0.2
-"""Is the time from one group to the next, unless the next is urgent or large. A transaction costs as much as some fifty
+"""The time from one group to the next, unless the next is urgent or large. A transaction costs as much as some fifty
 facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that batches
 that have ended make room for others in time."""
 _URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})

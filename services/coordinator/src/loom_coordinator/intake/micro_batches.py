@@ -18,7 +18,7 @@ class Pace:
     """Says how a group that follows another closely waits and grows."""
 
     seconds: float = 0.0
-    """Is the time from the end of one group to the next; the first delivery after a silence waits for nobody."""
+    """The time from the end of one group to the next; the first delivery after a silence waits for nobody."""
     urgent: Collection[str] = ()
     """Types of messages that do not wait, and take along what has arrived."""
     enough: int = GROUP

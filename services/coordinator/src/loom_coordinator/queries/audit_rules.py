@@ -25,7 +25,7 @@ class Books:
     batches: Tally
     """Their sum."""
     totals: Tally
-    """Is what the run's row in `run_totals` says of them."""
+    """The sums that the run's row in `run_totals` says of them."""
     unfinished: int
     """The number of batches that are not done."""
     kept: Mapping[str, int]
