@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from loom.session import open_session
+from loom_coordinator.db import run_rows
+from loom_dev.waiting import within
+from loom_quarantine.db import store
 from support.books import assert_balanced
+from support.clients import ended, request_of
 from support.failing_projects import CODE, judged_by
 from support.projects import project, python
 
@@ -19,6 +26,33 @@ def test_half_of_the_records_failing_ends_a_run_by_default_and_a_pipeline_may_sa
     made.say(transform={**python("transforms:misspelt"), "max_failure_rate": None})
     end = run()
     assert end.report["error"] == "Nothing was loaded: errors kept back 400 of 400 records."
+
+
+async def test_reasons_are_complete_where_the_quarantine_is_slower_than_the_end(here, monkeypatch):
+    storing = store.keep
+
+    async def late(engine, message, now):
+        async with within(20):
+            while await _status(engine, message.run_id) == "running":
+                await asyncio.sleep(0.05)
+        return await storing(engine, message, now)
+
+    monkeypatch.setattr(store, "keep", late)
+    made = project(here.folder, 40, transform=python("transforms:misspelt"), code=CODE, extract={"batch_size": 40})
+    async with open_session(here.config, cluster=False) as session:
+        run_id = (await session.start(request_of(made, here.config))).run_id
+        report = (await ended(session, run_id)).report
+    assert (report.status, report.reason) == ("failed", "failure_limit")
+    assert [(each.records, each.reason) for each in report.reasons] == [
+        (40, "KeyError: 'moood' in transforms:misspelt")
+    ]
+
+
+async def _status(engine, run_id) -> str:
+    async with engine.connect() as connection:
+        run = await run_rows.find(connection, run_id)
+    assert run is not None
+    return run.status
 
 
 def test_rejections_are_no_failures(tmp_path, run):

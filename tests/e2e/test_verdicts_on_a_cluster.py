@@ -74,6 +74,40 @@ async def test_errors_only_replace_nothing(cluster, made):
     assert await names(cluster, made) == [""]
 
 
+async def test_an_early_end_waits_for_the_quarantine(cluster, made):
+    made.say(transform=python("transforms:misspelt"))
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+
+    async def status(run_id: str) -> str:
+        [row] = await cluster.rows("SELECT status FROM pipeline_runs WHERE run_id = $1", run_id)
+        return str(row["status"])
+
+    async with open_session(config, cluster=True) as session:
+        connection = await asyncpg.connect(cluster.state_url)
+        async with connection.transaction():  # while this holds, nothing is stored; it is less than the store's timeout
+            await connection.execute("LOCK TABLE quarantined_records IN EXCLUSIVE MODE")
+            run_id = (await session.start(request_of(made, config))).run_id
+            await settles(lambda: status(run_id), "failed")
+        await connection.close()
+        report = (await ended(session, run_id)).report.model_dump()
+    assert sum(each["records"] for each in report["reasons"]) == report["records"]["quarantined"] > 0
+    assert report["reasons"][0]["reason"] == "KeyError: 'moood' in transforms:misspelt"
+    assert_balanced(report)
+
+
+async def test_an_early_end_counts_what_can_be_read(cluster, made):
+    made.say(load={"destination": "results/out.csv", "mode": "append"}, transform=python("transforms:slow"))
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with open_session(config, cluster=True) as session:
+        run_id = (await session.start(request_of(made, config))).run_id
+        await until(session, run_id, lambda progress: progress.tally.loaded >= 10)
+        await session.cancel(run_id)
+        report = (await ended(session, run_id)).report.model_dump()
+    there = await rows_at("results/out.csv", made.folder, cluster.credentials)
+    assert (report["records"]["loaded"], report["records"]["staged"]) == (len(there), 0)
+    assert len(there) >= 10
+
+
 async def test_a_second_run_updates(cluster, made):
     for _ in range(2):
         report = await run(cluster, made)

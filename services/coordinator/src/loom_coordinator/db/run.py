@@ -97,7 +97,9 @@ class Run:
     sampled: Mapping[str, Sequence[dict[str, Any]]] | None
     """Holds the first rows that a sample loaded, by `partition-slice-position` of their batch."""
     finalizing: bool
-    """Says whether the loader has been asked to finalize its load."""
+    """Says whether the loader has been asked to finalize its load, and has not answered."""
+    tell_by: dt.datetime | None
+    """Says when its end is told at the latest; None where it was told, or the run goes on. `run_ends` reads it."""
     totals: RunTotals
     """The sums of its batches."""
 

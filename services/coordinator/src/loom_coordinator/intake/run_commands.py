@@ -86,6 +86,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
         counted_before=counted,
         counted=counted,
         placed=None,
+        tell_by=None,
     )
     fresh = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
     await slices.reissue(unit, fresh)

@@ -1,19 +1,19 @@
-"""Ends a run: decides when the end has come and with which status, and writes and tells it."""
+"""Ends a run: decides when the end has come and with which status, and writes it. `run_ends` tells it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loom_common import flow
-from loom_common.contracts.envelope import Message, Outgoing
-from loom_common.contracts.v1 import BatchFact, LoadFinalized, RunFinished, RunReport
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
+from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import final_status, finalize, run_report, staged_rows, stalls
+from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls
 
 
 async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
@@ -82,13 +82,14 @@ async def _cut_short(
 ) -> None:
     """End a run before its time. What it added to its destination is shown. What it staged to replace a whole waits for
     `loom resume`, or is dropped."""
-    epoch = await run_rows.raise_epoch(unit, run, placed=None)
     tally = run.totals.tally
+    asks = bool(tally.loaded or drop)
+    epoch = await run_rows.raise_epoch(unit, run, placed=None)
     shown = tallies.shown(tally, None, ended=True)
     if drop and not final_status.adds(run):
         shown = shown.model_copy(update={"staged": 0})
-    await _end(unit, run, status, shown, error=error, reason=reason, epoch=epoch)
-    if tally.loaded or drop:
+    await _end(unit, run, status, shown, error=error, reason=reason, finalizing=asks)
+    if asks:
         finalize.ask(unit, run, epoch, complete=False, drop=drop)
 
 
@@ -114,22 +115,32 @@ async def cancel(unit: UnitOfWork, run: Run) -> None:
 
 async def correct(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> None:
     """Correct what is written where facts came after the end: of a batch that was in flight when the run was cancelled,
-    stopped or failed, or of the loader, which tells what of it can be read."""
+    stopped or failed, of the quarantine, or of the loader, which tells what of it can be read. Tell the end where they
+    were all that was waited for."""
     if run.status not in (run_rows.CANCELLED, run_rows.FAILED, run_rows.PARTIAL):
         return
     run_id, placed = run.run_id, run.placed
     for fact in facts:
         if isinstance(fact, LoadFinalized):
             placed = where(fact)
-            await run_rows.change(unit, run_id, placed=placed)
+    finalizing = run.finalizing and not any(_answers(fact, run) for fact in facts)
     tally = run.totals.tally
     shown = tallies.shown(tally, placed, ended=True)
     if staged_rows.given_up(run):
         shown = shown.model_copy(update={"staged": 0})
         if any(isinstance(fact, BatchFact) and fact.header.tally.staged for fact in facts):
             finalize.ask(unit, run, run.epoch, complete=False, drop=True)
-    await run_rows.change(unit, run_id, **tallies.columns(shown))
+    await run_rows.change(unit, run_id, placed=placed, finalizing=finalizing, **tallies.columns(shown))
+    await tallies.enter_lineage(unit, run, shown)
     await usage.add_up(unit, run)
+    await run_ends.tell_where_complete(unit, run_id)
+
+
+def _answers(fact: Message, run: Run) -> bool:
+    """Tell whether a fact answers what the loader was asked at the end of the run, be it that it cannot do so."""
+    if isinstance(fact, StageFailed):
+        return fact.stage is Stage.LOAD and fact.epoch == run.epoch
+    return isinstance(fact, LoadFinalized) and fact.epoch == run.epoch
 
 
 def _batch_threshold(run: Run) -> float | None:
@@ -145,9 +156,9 @@ async def _end(
     *,
     error: str | None,
     reason: str | None = None,
-    epoch: int | None = None,
+    finalizing: bool = False,
 ) -> None:
-    epoch = run.epoch if epoch is None else epoch
+    """Write the end. With `finalizing` the loader is being asked to finalize what there is."""
     run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
     percentiles = run.totals.percentiles()
@@ -162,7 +173,8 @@ async def _end(
         notice=None,
         reason=reason,
         wanted=None,
-        finalizing=False,
+        finalizing=finalizing,
+        tell_by=unit.now + run_ends.PATIENCE,
         latency_p50=percentiles["p50"],
         latency_p95=percentiles["p95"],
         latency_p99=percentiles["p99"],
@@ -172,17 +184,4 @@ async def _end(
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
     await check.look(unit, run, at_end=True)
-    finished = await run_report.of(unit.connection, run_id)
-    assert finished is not None
-    _tell(unit, run, finished, epoch)
-
-
-def _tell(unit: UnitOfWork, run: Run, finished: RunReport, epoch: int) -> None:
-    message = RunFinished(
-        run_id=run.run_id,
-        pipeline=run.pipeline_name,
-        epoch=epoch,
-        report=finished,
-        replay_of=run.replay_of,
-    )
-    unit.send(Outgoing(flow.fact("run", "finished", run.pipeline_name), message))
+    await run_ends.tell_where_complete(unit, run_id)

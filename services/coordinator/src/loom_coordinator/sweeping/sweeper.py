@@ -26,7 +26,7 @@ from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.intake import apply_facts, run_commands
-from loom_coordinator.lifecycle import completion, epochs, slices, stalls
+from loom_coordinator.lifecycle import completion, epochs, run_ends, slices, stalls
 from loom_coordinator.lifecycle.run_progress import progress
 
 log = structlog.get_logger()
@@ -101,9 +101,14 @@ class Sweeper:
         async with self._outbox.unit() as unit:
             active = await self._active(unit)
             raised = await epochs.raised(unit)
+            untold = await run_ends.overdue(unit)
         if raised:
             said = [Outgoing(flow.control("all"), epoch, mandatory=False) for epoch in raised]
             await self._bus.publish([encode(each, NAME) for each in said])
+        for run_id in untold:
+            async with self._outbox.unit() as unit:
+                await run_rows.lock(unit, [run_id])
+                await run_ends.tell_where_complete(unit, run_id)
         for run in active:
             async with self._outbox.unit() as unit:
                 locked = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
