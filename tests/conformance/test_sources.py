@@ -1,8 +1,10 @@
-"""Tests what every source must do: the same records whatever the page size, and the same page for the same cursor."""
+"""Tests what every source must do: the same records whatever the page size and however it is split, and the same page
+for the same cursor."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -14,9 +16,12 @@ import pytest
 
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.run.piece import Piece
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
+from loom_connectors.pieces import read, split
 from loom_connectors.ports import ConnectorContext, Page, ReadRecord, Source
 from loom_connectors.registry import open_source, register_connector
+from support.pieces import pages_of, read_pieces
 
 ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in range(23)]
 """`half` stands twice each, but for the last."""
@@ -133,6 +138,10 @@ MAKERS = {
 }
 
 
+ONE_PIECE = ("custom", "csv-utf16", "sqlite-query", "postgres-query", "postgres-place")
+"""A connector that splits nothing, wide characters, queries by a text, a table of one block."""
+
+
 @pytest.fixture(params=MAKERS)
 def make(request, tmp_path) -> Callable[[], Awaitable[Source]]:
     url = request.getfixturevalue("postgres_url") if request.param.startswith("postgres") else ""
@@ -147,14 +156,7 @@ async def source(make):
 
 
 async def pages(source: Source, limit: int) -> list[tuple[Any, Page]]:
-    """Every page, with the cursor it was read from, after a way through JSON."""
-    found, cursor = [], None
-    while not found or not found[-1][1].end:
-        page = await source.read(cursor, limit)
-        assert len(page.records) <= limit
-        found.append((cursor, page))
-        cursor = json.loads(json.dumps(page.cursor))
-    return found
+    return await pages_of(source, Piece(), limit)
 
 
 def records_of(pages: list[tuple[Any, Page]]) -> list[ReadRecord]:
@@ -194,3 +196,41 @@ async def test_the_last_cursor_gives_nothing_more(source):
 
 async def test_the_count_is_that_of_the_records(source):
     assert await source.count() in (len(ROWS), None)
+
+
+async def test_the_pieces_are_the_source(source):
+    whole = records_of(await pages(source, 1000))
+    for parts in (1, 2, 3, 5, 40):
+        pieces = await split(source, parts)
+        assert 1 <= len(pieces) <= parts
+        assert await split(source, parts) == pieces
+        assert (pieces[0].start, pieces[-1].until) == (None, None)
+        assert all(before.until == after.start for before, after in itertools.pairwise(pieces))
+        assert await read_pieces(source, pieces, 4) == whole
+
+
+async def test_a_piece_is_read_on_from_every_cursor_in_it(source):
+    for piece in await split(source, 3):
+        found = await pages_of(source, piece, 2)
+        for cursor, page in reversed(found):
+            assert await read(source, cursor, 2, piece.until) == page
+        rest = records_of(found)
+        for cursor, page in found:
+            assert records_of(await pages_of(source, piece.model_copy(update={"start": cursor}), 1000)) == rest
+            rest = rest[len(page.records) :]
+
+
+async def test_records_of_one_key_are_in_one_piece_where_it_says_so(source, request):
+    pieces = await split(source, 4)
+    found = [{record.data["half"] for record in await read_pieces(source, [piece], 50)} for piece in pieces]
+    if "duplicate-key" in request.node.callspec.id:
+        assert all(piece.whole_keys for piece in pieces)
+        assert sum(map(len, found)) == len(set().union(*found))
+
+
+async def test_a_small_source_is_one_piece_unless_more_are_asked_for(source):
+    assert list(await split(source, None)) == [Piece()]
+
+
+async def test_a_source_that_can_be_split_is(source, request):
+    assert len(await split(source, 3)) == (1 if request.node.callspec.id in ONE_PIECE else 3)

@@ -18,6 +18,7 @@ from loom_common.errors import (
 from loom_connectors.ports import ReadRecord
 from loom_connectors.postgres.source import dialect
 from loom_connectors.sql.keyset_paging import KeyCursor, page_sql
+from support.pieces import read_pieces
 
 
 async def everything(source, limit: int = 3) -> list[ReadRecord]:
@@ -194,3 +195,36 @@ async def test_a_database_that_is_not_there_is_an_error(postgres_url, reading):
     async with reading("t", url=urlsplit(postgres_url)._replace(path="/nosuch").geturl()) as source:
         with pytest.raises(SourceError, match="nosuch"):
             await source.check()
+
+
+async def test_a_table_is_split_by_its_blocks(sql, reading):
+    await sql("CREATE TABLE t AS SELECT n AS id, repeat('x', 400) AS text FROM generate_series(1, 200) AS n")
+    async with reading("t") as source:
+        pieces = await source.split(4)
+        found = [len(await read_pieces(source, [piece], 7)) for piece in pieces]
+        assert await read_pieces(source, pieces, 7) == await everything(source, 50)
+    assert len(found) == 4
+    assert min(found) > 20
+
+
+@pytest.mark.parametrize("key", ["id", "d", "word", "at", "half"])
+async def test_a_table_is_split_by_keys_of_any_type(sql, reading, key):
+    await sql(
+        """CREATE TABLE t AS SELECT n AS id, n / 7.0 AS d, 'Wörd ' || n AS word, n / 2 AS half,
+           '2024-01-01'::timestamptz + n * interval '7 hours' AS at FROM generate_series(1, 300) AS n"""
+    )
+    async with reading("t", key=key) as source:
+        pieces = await source.split(4)
+        found = [len(await read_pieces(source, [piece], 70)) for piece in pieces]
+        assert await read_pieces(source, pieces, 70) == await everything(source, 100)
+    assert found == pytest.approx([75] * 4, abs=2)
+
+
+async def test_a_large_table_is_split_unasked_and_a_small_one_is_not(sql, reading):
+    await sql("CREATE TABLE t AS SELECT n AS id FROM generate_series(1, 250000) AS n", "ANALYZE t")
+    async with reading("t", key="id") as source:
+        assert len(await source.split(None)) == 2
+    async with reading(query="SELECT * FROM t WHERE id > 1000", key="id") as source:
+        assert len(await source.split(None)) == 2
+    async with reading(query="SELECT * FROM t LIMIT 1000", key="id") as source:
+        assert len(await source.split(None)) == 1

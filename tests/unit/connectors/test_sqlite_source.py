@@ -11,6 +11,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError, SourceError, Timeout
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.sqlite.connector import open_source
+from support.pieces import read_pieces
 from support.sqlite_files import run_sql
 
 
@@ -145,3 +146,37 @@ async def test_infinite_keys_of_sqlite_are_read_once(tmp_path):
     run_sql(tmp_path, "CREATE TABLE t (k)", "INSERT INTO t VALUES (9e999), (-9e999), (9e999), (1)")
     records = await read(tmp_path, "t", key="k", limit=1)
     assert len(records) == len({record.position for record in records}) == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ("(1), (2), (3.5), (4), (NULL), (NULL)", 3),
+        ("('a'), ('b'), ('B'), ('ä'), ('c'), (NULL)", 3),
+        ("(1), ('1'), (2), ('2')", 1),
+        ("('a'), (x'61'), ('b'), (x'62')", 1),
+        ("(NULL), (NULL)", 1),
+        ("(1), (1), (1)", 1),
+    ],
+    ids=["numbers", "texts", "a number is no text", "a text is no blob", "no key", "one key"],
+)
+async def test_a_table_is_split_where_different_keys_look_different(tmp_path, values, parts):
+    run_sql(tmp_path, "CREATE TABLE t (k COLLATE NOCASE)", f"INSERT INTO t VALUES {values}")
+    reading = source(tmp_path, "t", key="k")
+    pieces = await reading.split(3)
+    assert len(pieces) == parts
+    assert await read_pieces(reading, pieces, 1) == await read(tmp_path, "t", key="k", limit=50)
+
+
+async def test_a_query_is_split_by_whole_numbers_and_a_large_table_unasked(tmp_path):
+    rows = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s LIMIT 250000) SELECT n FROM s"
+    run_sql(tmp_path, "CREATE TABLE t (id INTEGER PRIMARY KEY)", f"INSERT INTO t {rows}")
+    query = "SELECT id, 'x' || id AS text FROM t WHERE id > {{ least }}"
+    params = {"least": 1000}
+    assert len(await source(tmp_path, "t").split(None)) == 2
+    assert len(await source(tmp_path, "t", key="id").split(None)) == 2
+    assert len(await source(tmp_path, query=query, key="id", params=params).split(None)) == 2
+    assert len(await source(tmp_path, query=query, key="text", params=params).split(4)) == 1
+    halves = source(tmp_path, query=query, key="id", params=params)
+    first, second = [len(await read_pieces(halves, [piece], 100_000)) for piece in await halves.split(2)]
+    assert (first, second) == (124_500, 124_500)

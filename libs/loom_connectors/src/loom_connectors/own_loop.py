@@ -6,12 +6,14 @@ and Ctrl-C of the process, so it runs on a loop that can be given up on. It is t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import LoomError, PluginFailed, PluginUnusable, Timeout
 from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
+from loom_connectors.pieces import read, split
 from loom_connectors.ports import ConnectorContext, Destination, Fields, Guarantee, LoadBatch, LoadResult, Page, Source
 
 _CLOSING_SECONDS = 10.0
@@ -99,8 +101,11 @@ class SourceOnItsLoop:
     async def fields(self) -> Fields | None:
         return await self._own.call(lambda source: source.fields())
 
-    async def read(self, cursor: Any, limit: int) -> Page:
-        return await self._own.call(lambda source: source.read(cursor, limit))
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        return await self._own.call(lambda source: split(source, parts))
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
+        return await self._own.call(lambda source: read(source, cursor, limit, until))
 
     async def close(self) -> None:
         await self._own.close()

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.ids import thread_id
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
@@ -99,6 +100,28 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+PIECES = 8
+"""The number of pieces that a large source is split into where nobody says how many."""
+
+
+@runtime_checkable
+class DivisibleSource(Source, Protocol):
+    """Can be split into pieces that are read at the same time. A source without these methods is one piece."""
+
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        """Return at most `parts` pieces, in the order of the source: each begins where the one before it ends, the
+        first has no `start` and the last no `until`. Where `parts` is None they are as many as the size of the source
+        is worth, `PIECES` at most, and one where it is small. The same for the same source, in constant memory and at
+        little cost beside reading it. Raises as `check` does."""
+        ...
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
+        """Read as a source does, and end before the record at the cursor `until`, which is a piece's; None: at the
+        end of the source. The records of all pieces, one piece after the other, are those of the source, each with the
+        position that it has in the source."""
         ...
 
 

@@ -110,7 +110,8 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
 
     form = _format(location, config.options, "extract")[0]
     written = context.credentials.expand(config.source)
-    return FileSource(config, _storage(location.scheme).inputs(written, context), form.reader(config.options))
+    inputs = _storage(location.scheme).inputs(written, context)
+    return FileSource(config, inputs, form.reader(config.options), near=location.scheme in _LOCAL)
 
 
 def _destination(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:

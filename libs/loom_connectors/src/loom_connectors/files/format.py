@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from pydantic import Field
 
+from loom_connectors.files.cut_off import cut_off
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.files.text_lines import Encoding, Lines
 from loom_connectors.options import Options
@@ -42,10 +43,19 @@ class TextFile:
     """Says what stands before `line 17` in a record's position: the file's name where there may be several."""
     encoding: Encoding
     size: int
+    until: int | None = None
+    """The byte offset at which the piece that is read ends, a place that `record_starts` gave; None for the file's
+    end."""
 
     def lines(self, mark: FilePosition) -> Lines:
-        """Return its lines from `mark` on."""
+        """Return its lines from `mark` on, beyond the end of a piece, too."""
         return Lines(self.stream, self.encoding, self.shown, mark.offset, mark.line)
+
+    def rest(self, mark: FilePosition) -> Lines:
+        """Return the lines from `mark` on that are to be read: those of the piece."""
+        if self.until is None:
+            return self.lines(mark)
+        return Lines(cut_off(self.stream, self.until), self.encoding, self.shown, mark.offset, mark.line)
 
 
 class RecordReader(Protocol):
@@ -64,6 +74,18 @@ class RecordReader(Protocol):
 
     def count(self, file: TextFile) -> int | None:
         """Count the records; return None where that would take care to tell."""
+        ...
+
+
+@runtime_checkable
+class DivisibleReader(RecordReader, Protocol):
+    """Can tell where a record begins amid a file. It reads the lines that `TextFile.rest` gives, so that reading may
+    also end amid a file."""
+
+    def record_starts(self, file: TextFile, offsets: Sequence[int]) -> Sequence[FilePosition] | None:
+        """Return, for each of these byte offsets, which ascend, the first place at or after it where a record begins
+        that has another before it; less often where one place serves for several offsets, or none is left. Return None
+        where it cannot be told for certain. Reads the file once at most, in constant memory."""
         ...
 
 

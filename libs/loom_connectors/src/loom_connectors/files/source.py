@@ -12,22 +12,28 @@ from contextlib import contextmanager
 from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.files.file_kinds import see_that_it_is_text
-from loom_connectors.files.format import FilePosition, RecordReader, TextFile
+from loom_connectors.files.format import DivisibleReader, FilePosition, RecordReader, TextFile
 from loom_connectors.files.storage import Inputs, StoredFile
 from loom_connectors.files.text_lines import encoding_of
-from loom_connectors.ports import SAMPLE, Fields, Page, ReadRecord
+from loom_connectors.pieces import pieces_between
+from loom_connectors.ports import PIECES, SAMPLE, Fields, Page, ReadRecord
 
 _HEAD = 64 * 1024
 _CHEAP_TO_COUNT = 64 * 1024 * 1024
 """The number of bytes of all files together that are read through to count their records (about a second)."""
+_PIECE = 32 * 1024 * 1024
+"""The number of bytes of a piece, where nobody says how many pieces there are to be (a second or two of reading)."""
 
 
 class FileSource:
     """Reads one file, or all that match a pattern, in the order of their names."""
 
-    def __init__(self, config: ExtractConfig, inputs: Inputs, reader: RecordReader) -> None:
+    def __init__(self, config: ExtractConfig, inputs: Inputs, reader: RecordReader, *, near: bool) -> None:
+        """Take `near`, which says whether the files lie on this machine, so that looking through one costs little
+        beside reading its records."""
         if config.query is not None:
             raise ConfigurationError(
                 f"extract.query is for databases; {config.source} is read as a file. Remove `query`."
@@ -36,6 +42,7 @@ class FileSource:
         self._keys = config.keys
         self._inputs = inputs
         self._reader = reader
+        self._near = near
         self._fingerprints: dict[str, tuple[tuple[object, ...], str]] = {}
 
     async def check(self) -> None:
@@ -47,8 +54,11 @@ class FileSource:
     async def fields(self) -> Fields | None:
         return fields_of(await self.read(None, SAMPLE))
 
-    async def read(self, cursor: Any, limit: int) -> Page:
-        return await asyncio.to_thread(self._page, cursor, limit)
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        return await asyncio.to_thread(self._split, parts)
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
+        return await asyncio.to_thread(self._page, cursor, limit, until)
 
     async def close(self) -> None:
         return
@@ -59,12 +69,8 @@ class FileSource:
                 self._reader.check(text, self._keys)
 
     def _count(self) -> int | None:
-        total, size, files = 0, 0, self._inputs.files()
-        for file in files:
-            with self._inputs.trouble(file):
-                state = file.state()
-            size += state.size if state else 0
-        if size > _CHEAP_TO_COUNT:
+        total, files = 0, self._inputs.files()
+        if sum(self._sizes(files)) > _CHEAP_TO_COUNT:
             return None
         for file in files:
             with self._open(file) as text:
@@ -74,20 +80,59 @@ class FileSource:
             total += found
         return total
 
-    def _page(self, cursor: Any, limit: int) -> Page:
+    def _sizes(self, files: Sequence[StoredFile]) -> list[int]:
+        sizes = []
+        for file in files:
+            with self._inputs.trouble(file):
+                state = file.state()
+            sizes.append(state.size if state else 0)
+        return sizes
+
+    def _split(self, parts: int | None) -> Sequence[Piece]:
+        files = self._inputs.files()
+        sizes = self._sizes(files)
+        total = sum(sizes)
+        wanted = min(PIECES, total // _PIECE) if parts is None else parts
+        offsets = [total * at // wanted for at in range(1, wanted)]
+        cuts: list[tuple[int, FilePosition]] = []
+        begins, at_next = 0, False
+        for index, (file, size) in enumerate(zip(files, sizes, strict=True)):
+            if index and size and (at_next or begins in offsets):
+                cuts.append((index, FilePosition()))
+                at_next = False
+            if amid := [offset - begins for offset in offsets if begins < offset < begins + size]:
+                places = self._places(file, amid, told=parts is not None)
+                cuts += [(index, place) for place in places]
+                at_next = not places
+            begins += size
+        return pieces_between(self._cursor(files, index, place) for index, place in cuts)
+
+    def _places(self, file: StoredFile, offsets: Sequence[int], *, told: bool) -> Sequence[FilePosition]:
+        """Return where records begin near these offsets of a file; nothing where that is not known, or costs too
+        much."""
+        if not isinstance(self._reader, DivisibleReader) or not (self._near or told):
+            return ()
+        with self._open(file) as text:
+            return self._reader.record_starts(text, offsets) or ()
+
+    def _page(self, cursor: Any, limit: int, until: Any) -> Page:
         files = self._inputs.files()
         index, mark = 0, FilePosition()
         if cursor is not None:
             index, mark = cursor["file"], FilePosition(cursor["offset"], cursor["line"])
             self._see_that_it_is_unchanged(files, cursor)
+        last, end = len(files), 0
+        if until is not None:
+            last, end = until["file"], until["offset"]
+            self._see_that_it_is_unchanged(files, until)
         records: list[ReadRecord] = []
-        while index < len(files) and len(records) < limit:
-            with self._open(files[index]) as text:
+        while (index, mark.offset) < (last, end) and len(records) < limit:
+            with self._open(files[index], end if index == last else None) as text:
                 found, mark = self._reader.read(text, mark, limit - len(records))
                 records += found
                 if mark.offset >= text.size:
                     index, mark = index + 1, FilePosition()
-        return Page(records, self._cursor(files, index, mark), end=index >= len(files))
+        return Page(records, self._cursor(files, index, mark), end=(index, mark.offset) >= (last, end))
 
     def _cursor(self, files: Sequence[StoredFile], index: int, mark: FilePosition) -> dict[str, Any]:
         begun = index < len(files)
@@ -130,7 +175,7 @@ class FileSource:
         return fingerprint
 
     @contextmanager
-    def _open(self, file: StoredFile) -> Iterator[TextFile]:
+    def _open(self, file: StoredFile, until: int | None = None) -> Iterator[TextFile]:
         several = self._inputs.several()
         shown = self._inputs.relative(file) if several else self._location
         with self._inputs.trouble(file), file.opened() as (stream, state):
@@ -142,6 +187,7 @@ class FileSource:
                 prefix=f"{self._inputs.relative(file)} " if several else "",
                 encoding=encoding_of(head, self._reader.encoding),
                 size=state.size,
+                until=until,
             )
 
 

@@ -12,6 +12,7 @@ from loom_common.errors import ConfigurationError, RecordError
 from loom_connectors.files.format import FilePosition, TextFile
 from loom_connectors.formats.csv_broken import Dialect, extent
 from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
+from loom_connectors.formats.csv_starts import record_starts
 from loom_connectors.options import closest
 from loom_connectors.ports import ReadRecord
 
@@ -62,6 +63,10 @@ class CsvReader:
             mark = self._keep_back(file, header, mark, stuck, records)
         return records, mark
 
+    def record_starts(self, file: TextFile, offsets: Sequence[int]) -> Sequence[FilePosition] | None:
+        header = self._header(file)
+        return () if header is None else record_starts(file, header.body, header.dialect, offsets)
+
     def count(self, file: TextFile) -> int | None:
         header = self._header(file)
         if header is None:
@@ -77,7 +82,7 @@ class CsvReader:
         """Append records up to `limit`. Returns the mark after them, and why the next is none, where that is so."""
         columns, width, prefix = header.columns, len(header.columns), f"{file.prefix}line "
         room, null, longest = limit - len(records), self._null, self._max_field
-        lines = file.lines(mark)
+        lines = file.rest(mark)
         offset, line = lines.offset, mark.line + 1
         try:
             for fields in reader(lines, header.dialect):
@@ -105,7 +110,7 @@ class CsvReader:
         self, file: TextFile, header: Header, mark: FilePosition, stuck: csv.Error, records: list[ReadRecord]
     ) -> FilePosition:
         """Append what begins at `mark` and is no record. Returns the mark after it."""
-        found = extent(file.lines(mark), header.dialect)
+        found = extent(file.rest(mark), header.dialect)
         code, words = told(found.fault or stuck, header.dialect, self._max_field)
         error = self._error(file, mark.line + 1, code, words)
         records.append(self._record(file, mark.line + 1, {"raw": found.raw}, error))

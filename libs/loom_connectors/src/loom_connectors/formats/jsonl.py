@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from loom_common.errors import RecordError
 from loom_connectors.files.format import FileOptions, FilePosition, TextFile
+from loom_connectors.files.line_starts import line_starts
 from loom_connectors.files.text_lines import usable
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
@@ -53,7 +54,7 @@ class JsonLinesReader:
         if mark.offset <= file.encoding.start:
             see_lines(file)
         records: list[ReadRecord] = []
-        lines, prefix = file.lines(mark), f"{file.prefix}line "
+        lines, prefix = file.rest(mark), f"{file.prefix}line "
         for text in lines:
             if lines.trouble is not None:
                 records.append(ReadRecord(prefix + str(lines.number), {"raw": text.rstrip("\r\n")}, lines.trouble))
@@ -68,6 +69,9 @@ class JsonLinesReader:
             if len(records) >= limit:
                 break
         return records, FilePosition(lines.offset, lines.number)
+
+    def record_starts(self, file: TextFile, offsets: Sequence[int]) -> Sequence[FilePosition] | None:
+        return line_starts(file, FilePosition(file.encoding.start), offsets)
 
     def count(self, file: TextFile) -> int:
         return sum(not text.isspace() for text in file.lines(FilePosition()))

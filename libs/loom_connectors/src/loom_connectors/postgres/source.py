@@ -10,17 +10,21 @@ from typing import Any
 import asyncpg
 
 from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.options import options_of
+from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import (
     ConnectorContext,
     Fields,
     Page,
     ReadRecord,
 )
+from loom_connectors.postgres import pieces
 from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.values import SESSION, Column, columns_of, data_of
 from loom_connectors.sql import keyset_paging
+from loom_connectors.sql.key_pieces import starting_at
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound, listed, quoted
 from loom_connectors.sql.table_name import TableName
@@ -32,8 +36,6 @@ _RANK = "loom_rank"
 _KEY = "loom_key_{}"
 """The extra columns that hold the text form of a row's keys, for the cursor."""
 _PLACE = "loom_place"
-_NO_TEXT = (UnicodeDecodeError, asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
-"""Holds a value that is no UTF-8 text."""
 
 
 def dialect(types: Mapping[str, str]) -> Dialect:
@@ -81,25 +83,39 @@ class PostgresSource:
         async with self._server.connection() as connection:
             return Fields(tuple(each.name for each in await self._attributes(connection)), certain=True)
 
-    async def read(self, cursor: Any, limit: int) -> Page:
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        async with self._server.connection() as connection:
+            if not self._keys:
+                table = await self._see_physical_order(connection)
+                return pieces_between(await pieces.blocks(connection, table, parts))
+            columns = await self._see_columns(connection)
+            keys = await pieces.keys(
+                connection, self._query, self._values, columns[self._keys[0]], self._table, parts, self._timeouts.count
+            )
+            return pieces_between(starting_at(keys), whole_keys=True)
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
         async with self._server.connection() as connection:
             if self._keys:
-                return await self._by_key(connection, KeyCursor.of(cursor), limit)
+                end = None if until is None else KeyCursor.of(until)
+                return await self._by_key(connection, KeyCursor.of(cursor), limit, end)
             table = await self._see_physical_order(connection)
-            return await self._by_place(connection, table, cursor or {"block": 0, "item": 0}, limit)
+            return await self._by_place(connection, table, cursor or {"block": 0, "item": 0}, limit, until)
 
     async def close(self) -> None:
         await self._server.close()
 
-    async def _by_key(self, connection: Any, cursor: KeyCursor, limit: int) -> Page:
+    async def _by_key(self, connection: Any, cursor: KeyCursor, limit: int, until: KeyCursor | None) -> Page:
         columns = await self._see_columns(connection)
         types = {name: column.type for name, column in columns.items()}
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            page = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect(types), len(self._values))
+            bound = len(self._values)
+            page = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect(types), bound, until)
             rest = self._ranked(page, nulls=cursor.nulls)
-            rows = await self._fetched(connection, rest, *self._values, *map(_as_text, cursor.last or ()))
+            edges = [*(cursor.last or ()), *(until.last or () if until else ())]
+            rows = await self._fetched(connection, rest, *self._values, *map(_as_text, edges))
             ranks = [(row[_RANK],) for row in rows]
             ordinals = keyset_paging.ordinals(ranks)
             for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
@@ -107,7 +123,7 @@ class PostgresSource:
             at, over = keyset_paging.advance(cursor, ranks, room)
             if rows:
                 at = replace(at, last=tuple(rows[-1][name] for name in self._key_names(nulls=cursor.nulls)))
-            if not over or cursor.nulls:
+            if not over or cursor.nulls or until is not None:
                 return Page(records, at.json, end=over)
             cursor = KeyCursor(nulls=True)
 
@@ -141,12 +157,17 @@ class PostgresSource:
     def _what(self) -> str:
         return f"table {self._table}" if self._table else "query"
 
-    async def _by_place(self, connection: Any, table: TableName, cursor: dict[str, int], limit: int) -> Page:
+    async def _by_place(
+        self,
+        connection: Any,
+        table: TableName,
+        cursor: Mapping[str, int],
+        limit: int,
+        until: Mapping[str, int] | None,
+    ) -> Page:
         """Read rows as they lie on disk, some blocks at a time: Postgres reads a range of row ids without a scan."""
         await self._see_columns(connection)
-        blocks = await connection.fetchval(
-            "SELECT pg_relation_size(to_regclass($1)) / current_setting('block_size')::int", table.sql
-        )
+        blocks = until["block"] if until else await pieces.number_of_blocks(connection, table)
         rest = (
             f"ctid AS {_PLACE} FROM {table.sql} AS {keyset_paging.ROW} "
             "WHERE ctid > $1 AND ctid < $2 ORDER BY ctid LIMIT $3"
@@ -172,11 +193,11 @@ class PostgresSource:
         texts = [f"{each.sql(keyset_paging.ROW)} AS {quoted(each.name)}" for each in columns]
         try:
             return await connection.fetch(f"SELECT {', '.join([*texts, rest])}", *values)
-        except _NO_TEXT:
+        except pieces.NO_TEXT:
             texts = [f"{each.bytes_sql(keyset_paging.ROW)} AS {quoted(each.name)}" for each in columns]
         try:
             return await connection.fetch(f"SELECT {', '.join([*texts, rest])}", *values)
-        except _NO_TEXT as error:
+        except pieces.NO_TEXT as error:
             raise SourceError(
                 f"{self._server.address.shown} {self._what}: {error}. A key ({listed(self._keys)}) is not UTF-8 text, "
                 "so the rows cannot be read in pages by it. Name another key, or convert it in a query."

@@ -41,7 +41,8 @@ class KeyCursor:
     nulls: bool = False
     """Tells whether all rows with a key were given."""
     last: tuple[Any, ...] | None = None
-    """Holds the key of the last row given, as JSON values; the row's text for NULL keys."""
+    """Holds the key of the last row given, as JSON values; the row's text for NULL keys. At the start of a piece, the
+    value of the first key column at which it begins."""
     given: int = 0
     """Says how many rows with that key were given."""
 
@@ -60,19 +61,30 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
 
 
 def page_sql(
-    query: str, keys: Sequence[str], cursor: KeyCursor, limit: int, dialect: Dialect, bound_before: int
+    query: str,
+    keys: Sequence[str],
+    cursor: KeyCursor,
+    limit: int,
+    dialect: Dialect,
+    bound_before: int,
+    until: KeyCursor | None = None,
 ) -> str:
-    """Return the SQL of the page at `cursor`. It gives up to `cursor.given` rows more than `limit`, to be left out."""
+    """Return the SQL of the page at `cursor`. It gives up to `cursor.given` rows more than `limit`, to be left out, and
+    ends before the piece that begins at `until`. Bound are the query's values, those of `cursor.last`, and those of
+    `until.last`."""
     if cursor.nulls:
         return _nulls_sql(query, keys, cursor, limit, dialect, bound_before)
     columns = [dialect.key(key) for key in keys]
     # Not IS NOT NULL: a composite value of which one field is NULL is neither, and must come in one of the phases.
-    where = " AND ".join(f"NOT ({column} IS NULL)" for column in columns)
-    if cursor.last is not None:
-        values = ", ".join(dialect.value(bound_before + at, key) for at, key in enumerate(keys, 1))
-        where += f" AND ({', '.join(columns)}) >= ({values})"
+    conditions = [f"NOT ({column} IS NULL)" for column in columns]
+    for comparison, place in ((">=", cursor), ("<", until)):
+        if place is not None and place.last is not None:
+            compared = keys[: len(place.last)]
+            values = ", ".join(dialect.value(bound_before + at, key) for at, key in enumerate(compared, 1))
+            conditions.append(f"({', '.join(columns[: len(compared)])}) {comparison} ({values})")
+            bound_before += len(compared)
     order = ", ".join([*columns, dialect.row_text])
-    return _sql(f"{ROW}.*", query, where, order, limit + cursor.given)
+    return _sql(f"{ROW}.*", query, " AND ".join(conditions), order, limit + cursor.given)
 
 
 def _nulls_sql(

@@ -15,12 +15,16 @@ from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.json_values.plain_values import plain
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import SourceError, Timeout
 from loom_connectors.options import options_of
+from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import ConnectorContext, Fields, Page, ReadRecord
 from loom_connectors.sql import keyset_paging
+from loom_connectors.sql.key_pieces import starting_at
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound, quoted
+from loom_connectors.sqlite import pieces
 from loom_connectors.sqlite.file import SqliteFile
 from loom_connectors.sqlite.tables import is_view
 from loom_connectors.sqlite.values import data_of
@@ -54,8 +58,11 @@ class SqliteSource:
     async def fields(self) -> Fields | None:
         return await asyncio.to_thread(self._fields)
 
-    async def read(self, cursor: Any, limit: int) -> Page:
-        return await asyncio.to_thread(self._read, cursor, limit)
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        return await asyncio.to_thread(self._split, parts)
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
+        return await asyncio.to_thread(self._read, cursor, limit, until)
 
     async def close(self) -> None:
         return
@@ -79,15 +86,36 @@ class SqliteSource:
         except Timeout:
             return None
 
-    def _read(self, cursor: Any, limit: int) -> Page:
+    def _split(self, parts: int | None) -> Sequence[Piece]:
+        with closing(self._file.opened_to_read()) as db:
+            try:
+                with self._file.trouble():
+                    self._file.limit(db, self._timeouts.count)
+                    return self._pieces(db, self._columns(db), parts)
+            except Timeout:
+                return [Piece()]
+
+    def _pieces(self, db: sqlite3.Connection, columns: Sequence[str], parts: int | None) -> Sequence[Piece]:
+        if not self._keys:
+            rowid = self._rowid(db, columns)
+            return pieces_between(pieces.rowids(db, self._table or "", rowid, parts))
+        rowid_or_none = self._rowid_name(db, columns)
+        table = (self._table, rowid_or_none) if self._table is not None and rowid_or_none is not None else None
+        keys = pieces.keys(db, self._query, self._values, self._keys[0], table, parts)
+        return pieces_between(starting_at([_to_cursor(key) for key in keys]), whole_keys=True)
+
+    def _read(self, cursor: Any, limit: int, until: Any) -> Page:
         with closing(self._file.opened_to_read()) as db, self._file.trouble():
             self._file.limit(db, self._timeouts.query)
             columns = self._columns(db)
             if self._keys:
-                return self._by_key(db, columns, KeyCursor.of(cursor), limit)
-            return self._by_rowid(db, columns, cursor, limit)
+                end = None if until is None else KeyCursor.of(until)
+                return self._by_key(db, columns, KeyCursor.of(cursor), limit, end)
+            return self._by_rowid(db, columns, cursor, limit, until)
 
-    def _by_key(self, db: sqlite3.Connection, columns: Sequence[str], cursor: KeyCursor, limit: int) -> Page:
+    def _by_key(
+        self, db: sqlite3.Connection, columns: Sequence[str], cursor: KeyCursor, limit: int, until: KeyCursor | None
+    ) -> Page:
         dialect = Dialect(
             row_text=" || '|' || ".join(f"quote({keyset_paging.ROW}.{quoted(name)})" for name in columns),
             # BINARY compares as Python does: `a` is not `A`.
@@ -97,8 +125,9 @@ class SqliteSource:
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            sql = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect, len(self._values))
-            rows = db.execute(sql, [*self._values, *map(_from_cursor, cursor.last or ())]).fetchall()
+            sql = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect, len(self._values), until)
+            edges = [*(cursor.last or ()), *(until.last or () if until else ())]
+            rows = db.execute(sql, [*self._values, *map(_from_cursor, edges)]).fetchall()
             names = [*columns, keyset_paging.ROW_TEXT] if cursor.nulls else list(columns)
             places = [names.index(name) for name in ((keyset_paging.ROW_TEXT,) if cursor.nulls else self._keys)]
             found = [tuple(row[place] for place in places) for row in rows]
@@ -108,17 +137,21 @@ class SqliteSource:
                 place = keyset_paging.place(self._keys, shown, ordinal, row[-1] if cursor.nulls else None)
                 records.append(self._record(columns, row, place))
             cursor, over = keyset_paging.advance(cursor, found, room)
-            if not over or cursor.nulls:
+            if not over or cursor.nulls or until is not None:
                 if cursor.last is not None:
                     cursor = replace(cursor, last=tuple(map(_to_cursor, cursor.last)))
                 return Page(records, cursor.json, end=over)
             cursor = KeyCursor(nulls=True)
 
-    def _by_rowid(self, db: sqlite3.Connection, columns: Sequence[str], cursor: Any, limit: int) -> Page:
+    def _by_rowid(
+        self, db: sqlite3.Connection, columns: Sequence[str], cursor: int | None, limit: int, until: int | None
+    ) -> Page:
         rowid = self._rowid(db, columns)
-        after = "" if cursor is None else f"WHERE {rowid} > ?"
-        sql = f"SELECT {rowid}, * FROM {quoted(self._table or '')} {after} ORDER BY {rowid} LIMIT ?"
-        rows = db.execute(sql, [*([] if cursor is None else [cursor]), limit]).fetchall()
+        edges = {f"{rowid} > ?": cursor, f"{rowid} <= ?": until}
+        given = {condition: edge for condition, edge in edges.items() if edge is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
+        sql = f"SELECT {rowid}, * FROM {quoted(self._table or '')} {where} ORDER BY {rowid} LIMIT ?"
+        rows = db.execute(sql, [*given.values(), limit]).fetchall()
         records = [self._record(columns, row[1:], f"row {row[0]}") for row in rows]
         return Page(records, rows[-1][0] if rows else cursor, end=len(rows) < limit)
 
@@ -140,11 +173,17 @@ class SqliteSource:
         """Return the name that the table's rowid goes by. Raises `ConfigurationError` where there is none."""
         if self._table is None:
             raise keyset_paging.no_order("A query")
-        taken = {name.lower() for name in columns}
-        name = next((name for name in _ROWID_NAMES if name not in taken), None)
-        if name is None or is_view(db, self._table):
+        name = self._rowid_name(db, columns)
+        if name is None:
             raise keyset_paging.no_order(f"{self._table} (a view, or a table without rowid)")
         return name
+
+    def _rowid_name(self, db: sqlite3.Connection, columns: Sequence[str]) -> str | None:
+        """Return the name that the table's rowid goes by; None where it has none, and where there is no table."""
+        if self._table is None or is_view(db, self._table):
+            return None
+        taken = {name.lower() for name in columns}
+        return next((name for name in _ROWID_NAMES if name not in taken), None)
 
 
 def _to_cursor(value: Any) -> Any:

@@ -1,0 +1,19 @@
+"""Describes a piece of a source: what one partition of a run reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Piece(BaseModel):
+    """Describes a part of a source, between two cursors of that source. Without both it is the whole source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    start: Any = Field(None, description="The cursor of its first record; null for the source's first.")
+    until: Any = Field(None, description="The cursor of the first record after it; null for the source's end.")
+    whole_keys: bool = Field(
+        False, description="Whether a record with the key of one of its records is always in it, too."
+    )
