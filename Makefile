@@ -61,12 +61,14 @@ dev: $(VENV)/.dev ## what a developer needs besides
 HOME_OF_arbiter := services/evaluator
 HOME_OF_embeddings := services/evaluator
 HOME_OF_providers := libs/loom_ai
+HOME_OF_objects := libs/loom_connectors
+HOME_OF_arrow := libs/loom_connectors
 comma := ,
 WANTED = $(subst $(comma), ,$(EXTRAS))
 KNOWN_EXTRAS = $(sort $(patsubst HOME_OF_%,%,$(filter HOME_OF_%,$(.VARIABLES))))
 UNKNOWN_EXTRAS = $(filter-out $(KNOWN_EXTRAS),$(WANTED))
 
-extras: $(VENV)/.base ## what some evaluators and providers need besides (EXTRAS=arbiter,embeddings,providers)
+extras: $(VENV)/.base ## what some evaluators, providers and connectors need besides (EXTRAS=arbiter,objects,arrow)
 	@test -n "$(strip $(WANTED))" -a -z "$(strip $(UNKNOWN_EXTRAS))" || \
 		{ echo "Name one or more of $(KNOWN_EXTRAS): make extras EXTRAS=arbiter,embeddings" >&2; exit 1; }
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --no-build-isolation \

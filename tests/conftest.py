@@ -15,7 +15,8 @@ import hypothesis
 import pytest
 import structlog
 
-from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, start_all
+from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
+from support.buckets import bucket_of
 from support.sharing import ByCluster
 
 hypothesis.settings.register_profile(
@@ -54,14 +55,19 @@ class Servers:
     rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
     postgres: Postgres = field(default_factory=Postgres)
     redis: Redis = field(default_factory=Redis)
+    seaweedfs: SeaweedFS = field(default_factory=SeaweedFS)
+
+    @property
+    def each(self) -> tuple[Backend, ...]:
+        return self.rabbitmq, self.postgres, self.redis, self.seaweedfs
 
     def serve(self, backend: Backend) -> None:
         """See to it that `backend` runs; with it, the first time, all that the collected tests name."""
-        named = [each for each in (self.rabbitmq, self.postgres, self.redis) if each.name in self.named]
+        named = [each for each in self.each if each.name in self.named]
         start_all(*(each for each in {backend, *named} if not each.running))
 
     def close(self) -> None:
-        for backend in (self.rabbitmq, self.postgres, self.redis):
+        for backend in self.each:
             backend.close()
 
 
@@ -121,3 +127,18 @@ def redis_url(redis_server: Redis) -> Iterator[str]:
     """Provide an empty database of the test's own."""
     with redis_server.database() as url:
         yield url
+
+
+@pytest.fixture
+def seaweedfs(servers: Servers) -> SeaweedFS:
+    """Provide an S3 server that checks signatures: `url`, `environment`, `restart`, `kill`."""
+    servers.serve(servers.seaweedfs)
+    return servers.seaweedfs
+
+
+@pytest.fixture
+def s3_environment(seaweedfs: SeaweedFS) -> dict[str, str]:
+    """Provide variables that a location refers to: the endpoint, its keys, and a folder of the test's own."""
+    environ = seaweedfs.environment()
+    bucket_of(environ).put("is there", b"")
+    return environ

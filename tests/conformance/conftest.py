@@ -102,4 +102,7 @@ def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -
     """Provide the destination that `support.destinations.places` names, empty."""
     location, mode = where
     server = next((each.server for each in SQL_SYSTEMS if each.location == location), None)
-    return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode)
+    environ = {}
+    if location.startswith("s3://"):
+        environ = request.getfixturevalue("s3_environment")
+    return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode, environ)

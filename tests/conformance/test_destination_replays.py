@@ -73,10 +73,9 @@ async def test_a_row_that_was_refused_can_be_loaded_by_the_next_replay(at):
 
 @pytest.mark.parametrize("where", [place for place in ADDING if "?table" not in place[0]])
 async def test_a_part_that_was_promised_and_never_written_holds_nothing_up(at):
-    folder = at.folder / (at.location + ".loom")
-    folder.mkdir(parents=True)
     [name] = replayed(1, run="run_1").threads
-    (folder / "run_0.threads").write_text(f"{name} run_1 0-0-0-run_1-0.part\nhalf-writ")
+    file = at.location.partition("?")[0].rpartition("/")[2]
+    at.put(f"out/{file}.loom/run_0.threads", f"{name} run_1 0-0-0-run_1-0.part\nhalf-writ")
     await at.load(replayed(1, run="run_2"))
     await at.finalize("run_2")
     assert await at.rows() == [row(1)]

@@ -19,10 +19,12 @@ from support.watching import Watch, changes_runs, cluster_in_use
 async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
     servers.serve(servers.rabbitmq)
     servers.serve(servers.postgres)
+    servers.serve(servers.seaweedfs)
+    environ = servers.seaweedfs.environment()
     with servers.rabbitmq.vhost() as bus_url:
         async with servers.postgres.database() as state_url:
             folder = tmp_path_factory.mktemp("e2e") / "project"
-            async with running(Cluster(folder, bus_url=bus_url, state_url=state_url)) as cluster:
+            async with running(Cluster(folder, bus_url=bus_url, state_url=state_url, environ=environ)) as cluster:
                 yield cluster
 
 

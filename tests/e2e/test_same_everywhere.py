@@ -14,7 +14,9 @@ import pytest
 from loom import Loom
 from loom.api import RunResult
 from support.books import assert_balanced
+from support.buckets import KEYS, bucket_of
 from support.cluster import Cluster
+from support.file_contents import content_of
 from support.projects import Project, ai, project, python, reviews
 
 RECORDS = 250
@@ -38,15 +40,18 @@ GATED = {
     ]
 }
 
+BUCKET = "s3://tests/${S3_FOLDER}"
 FROM_AND_TO = {
     "csv": ("reviews.csv", "out.csv"),
     "jsonl": ("reviews.jsonl", "out.jsonl"),
     "sqlite": ("sqlite:///reviews.db?table=reviews", "sqlite:///out.db?table=judged"),
     "postgres": ("${RESULTS}?table=same_reviews", "${RESULTS}?table=same_judged"),
+    "parquet": ("reviews.csv", "out.parquet"),
+    "bucket": (f"{BUCKET}/in.parquet{KEYS}", f"{BUCKET}/out.parquet{KEYS}"),
 }
 
 
-async def fill(source: str, folder: Path, results_url: str) -> None:
+async def fill(source: str, folder: Path, environ: Mapping[str, str]) -> None:
     """Put the reviews where the pipeline will read them."""
     rows = list(reviews(RECORDS))
     values = [tuple(row.values()) for row in rows]
@@ -57,10 +62,12 @@ async def fill(source: str, folder: Path, results_url: str) -> None:
             database.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
             database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
     elif source.startswith("${RESULTS}"):
-        connection = await asyncpg.connect(results_url)
+        connection = await asyncpg.connect(environ["RESULTS"])
         await connection.execute("CREATE TABLE same_reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
         await connection.copy_records_to_table("same_reviews", records=values)
         await connection.close()
+    elif source.startswith(BUCKET):
+        bucket_of(environ).put("in.parquet", content_of("in.parquet", rows))
 
 
 async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping[str, str]) -> bytes:
@@ -94,16 +101,17 @@ async def both(
     results = []
     outcomes = []
     for folder, environ, loom_yaml, clustered in (
-        (tmp_path / place, {"RESULTS": postgres_url}, tmp_path / "loom.yaml", False),
-        (cluster.project / place, cluster.credentials, cluster.project / "loom.yaml", True),
+        (tmp_path / place, {**cluster.environ, "RESULTS": postgres_url}, tmp_path / "loom.yaml", False),
+        (cluster.project / place, {**cluster.environ, **cluster.credentials}, cluster.project / "loom.yaml", True),
     ):
         made = project(
             folder, RECORDS, name=f"same_{place}", source=source, destination=destination, extract={"batch_size": 20},
             **settings,
         )  # fmt: skip
-        await fill(source, folder, environ["RESULTS"])
+        await fill(source, folder, environ)
         loom_yaml.touch()
-        monkeypatch.setenv("RESULTS", environ["RESULTS"])
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
         loom = Loom(loom_yaml)
         results.append(await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=clustered))
         outcomes.append(await outcome(made, results[-1], loom, environ))

@@ -51,7 +51,7 @@ class Cluster:
         self.bus_url = bus_url
         self.state_url = state_url
         self.journal_url = journal_url or state_url
-        self._environ = dict(environ or {})
+        self.environ = dict(environ or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -200,7 +200,7 @@ class Cluster:
             "LOOM_PAYLOADS_URL": self.state_url,
             "LOOM_JOURNAL_URL": self.journal_url,
             "LOOM_PROJECT_DIR": str(self.project),
-            **self._environ,
+            **self.environ,
             **(more or {}),
         }
         with self._log(name).open("ab") as log:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
+from support.buckets import KEYS, bucket_of
+from support.file_contents import records_in
 from support.sql_systems import SQL_SYSTEMS, Database
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"type": "string"}}}
 TABLE = "CREATE TABLE scores (id integer PRIMARY KEY, text text NOT NULL, CHECK (id < 1000))"
 
-FILES = ("out/scores.csv", "out/scores.jsonl")
+FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.jsonl.gz", "out/scores.parquet")
+OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
 TABLES = tuple(system.location for system in SQL_SYSTEMS)
 
-ADDING = [(location, "append") for location in FILES] + [
+ADDING = [(location, "append") for location in (*FILES, OBJECTS[0])] + [
     (location, mode) for location in TABLES for mode in ("append", "upsert")
 ]
-REPLACING = [(location, "replace") for location in FILES + TABLES]
+REPLACING = [(location, "replace") for location in (*FILES, OBJECTS[1], *TABLES)]
 IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
 EVERY = ADDING + REPLACING
 
@@ -36,7 +38,9 @@ EVERY = ADDING + REPLACING
 def places(*locations_and_modes: tuple[str, str]) -> Any:
     """Run a test against each of these; its argument `at` is the `Place`."""
     return pytest.mark.parametrize(
-        "where", locations_and_modes, ids=[f"{location}-{mode}" for location, mode in locations_and_modes]
+        "where",
+        locations_and_modes,
+        ids=[f"{location.removesuffix(KEYS)}-{mode}" for location, mode in locations_and_modes],
     )
 
 
@@ -66,12 +70,14 @@ class Place:
     """The URL of the test's own database; empty where it needs none."""
     location: str
     mode: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the location refers to."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Destination]:
         """Open the destination, as one more process does."""
         context = ConnectorContext(
-            self.folder, Credentials({"env": EnvProvider({"DB": self.url})}), output_schema=SCHEMA
+            self.folder, Credentials({"env": EnvProvider({"DB": self.url, **self.environ})}), output_schema=SCHEMA
         )
         key = ["id"] if self.mode == "upsert" else []
         destination = open_destination(LoadConfig(destination=self.location, mode=self.mode, key=key), context)
@@ -102,25 +108,42 @@ class Place:
         """Return what of a run lies beside the destination: staging tables, and folders with parts."""
         if (database := self.database) is not None:
             return [name for name in await database.tables() if name.startswith("scores__loom")]
-        return [path.name for path in (self.folder / "out").glob("*.loom/run_*") if path.is_dir()]
+        paths = await asyncio.to_thread(self._paths)
+        found = [re.search(r"\.loom/(run_[^/]*)/", path) for path in paths]
+        return sorted({each[1] for each in found if each})
 
     async def rows(self) -> list[dict[str, Any]]:
         """What a reader finds, in the order it is there."""
         if (database := self.database) is not None:
             return await database.rows()
-        found = await asyncio.to_thread(_records, self.folder / self.location)
+        name = self.location.partition("?")[0].rpartition("/")[2]
+        content = await asyncio.to_thread(self._content, f"out/{name}")
+        found = [] if content is None else records_in(name, content)
         return [{"id": int(each["id"]), "text": each["text"]} for each in found]
+
+    def put(self, path: str, content: str) -> None:
+        """Write a file beside the destination, or an object."""
+        if self.is_object:
+            bucket_of(self.environ).put(path, content.encode())
+            return
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(content)
+
+    @property
+    def is_object(self) -> bool:
+        return self.location.startswith("s3://")
+
+    def _paths(self) -> list[str]:
+        if self.is_object:
+            return bucket_of(self.environ).paths()
+        return [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
+
+    def _content(self, path: str) -> bytes | None:
+        if self.is_object:
+            return bucket_of(self.environ).content(path)
+        return (self.folder / path).read_bytes() if (self.folder / path).exists() else None
 
     async def make_table(self, sql: str = TABLE) -> None:
         """Make the table, as somebody else did before."""
         assert self.database is not None
         await self.database.make_table(sql)
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    if path.suffix == ".jsonl":
-        return [orjson.loads(line) for line in path.read_bytes().splitlines()]
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))

@@ -13,6 +13,9 @@ from typing import Any
 
 import asyncpg
 
+from support.buckets import bucket_of
+from support.file_contents import records_in
+
 PASSTHROUGH: Mapping[str, Any] = {"type": "passthrough"}
 COLUMNS = ("id", "review", "stars")
 
@@ -107,12 +110,21 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 async def rows_at(destination: str, folder: Path, environ: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return what lies at a destination, whatever it is, ordered by id."""
+    if destination.endswith(".parquet"):
+        return _by_id(records_in(destination, (folder / destination).read_bytes()))
+    if destination.startswith("s3://tests/"):
+        name = destination.partition("?")[0].rpartition("/")[2]
+        return _by_id(records_in(name, bucket_of(environ).content(name) or b""))
     if destination.endswith((".csv", ".jsonl")):
         return sorted(_file_rows(folder / destination), key=lambda row: str(row["id"]))
     place, _, table = destination.partition("?table=")
     if destination.startswith("sqlite:"):
         return _sqlite_rows(folder / place.removeprefix("sqlite:///"), table)
     return await _postgres_rows(environ[place.removeprefix("${").removesuffix("}")], table)
+
+
+def _by_id(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["id"]))
 
 
 def _file_rows(path: Path) -> list[dict[str, Any]]:

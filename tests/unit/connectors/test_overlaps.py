@@ -134,6 +134,21 @@ def test_references_are_looked_through_and_compared_by_name_where_they_are_unkno
     assert found(folder, "postgres://${U}:${P}@db/shop?table=t", "postgres://${V}:${Q}@db/shop?table=t")
 
 
+OBJECT = "s3://bucket/a/in.parquet?endpoint=http://store&secret_access_key=${S}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [OBJECT, "s3://bucket/a/*.parquet?endpoint=http://store", "s3://bucket/a/in%2Eparquet?endpoint=http://store"],
+)
+def test_an_object_that_is_read_is_no_destination(folder, source):
+    assert "its own source" in str(found(folder, source, OBJECT))
+    assert found(folder, source, OBJECT.replace("/a/", "/b/")) is None
+    assert found(folder, source, OBJECT.replace("//store", "//other")) is None
+    problem = found(folder, "data/in.csv", OBJECT, fallback=OBJECT)
+    assert "the destination itself" in problem.found
+
+
 def test_the_place_of_a_sample_is_not_the_source(folder):
     for source, destination in (
         ("scores.sample.csv", "scores.csv"),

@@ -20,7 +20,15 @@ def test_a_location_is_shown_without_secrets(location, shown):
 
 @pytest.mark.parametrize(
     ("location", "clear"),
-    [("postgres://u:p@h/d", True), ("postgres://u:${P}@h/d", False), ("postgres://u@h/d", False), ("a.csv", False)],
+    [
+        ("postgres://u:p@h/d", True),
+        ("postgres://u:${P}@h/d", False),
+        ("postgres://u@h/d", False),
+        ("a.csv", False),
+        ("s3://b/x?access_key_id=me&secret_access_key=word", True),
+        ("s3://b/x?access_key_id=${K}&secret_access_key=${S}", False),
+        ("az://b/x?account=me&account_key=word", True),
+    ],
 )
 def test_a_password_in_clear_is_noticed(location, clear):
     assert clear_text_password(location) is clear

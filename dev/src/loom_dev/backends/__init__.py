@@ -1,11 +1,12 @@
-"""Runs private RabbitMQ, Postgres and Redis servers on loopback, which end with the process that started them.
+"""Runs private RabbitMQ, Postgres, Redis and SeaweedFS servers on loopback, which end with who started them.
 
-They run in containers where a Docker daemon answers, and otherwise from Debian packages, as processes outside of any
-system service."""
+They run in containers where a Docker daemon answers, and otherwise from Debian packages or wheels, as processes outside
+of any system service."""
 
 from loom_dev.backends.backend import Backend, start_all
 from loom_dev.backends.postgres import Postgres
 from loom_dev.backends.rabbitmq import RabbitMQ
 from loom_dev.backends.redis import Redis
+from loom_dev.backends.seaweedfs import SeaweedFS
 
-__all__ = ["Backend", "Postgres", "RabbitMQ", "Redis", "start_all"]
+__all__ = ["Backend", "Postgres", "RabbitMQ", "Redis", "SeaweedFS", "start_all"]

@@ -7,11 +7,15 @@ CONNECTORS = """
 |---|---|
 | `data/reviews.csv`, `data/*.csv`, `scores.tsv` | CSV files |
 | `data/reviews.jsonl`, `data/*.ndjson` | JSON Lines files |
+| `data/reviews.parquet` | Parquet files (extra `arrow`) |
+| `data/reviews.csv.gz`, `.zst`, `.bz2` | compressed files of text |
+| `s3://bucket/folder/*.parquet`, `gs://...`, `az://...` | objects of a bucket (extra `objects`) |
 | `sqlite:///path/to.db?table=reviews` | SQLite |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
-does not: `options: {format: csv}` for `reviews.txt`.
+does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
+are installed where the extractors and loaders run; an error names the one that is missing.
 
 A database source is read by `extract.query`, or as a whole table by `?table=`. Options are written into
 `extract.options` and `load.options`; an unknown one is a mistake. [How values travel](values.md) says how each type
@@ -29,18 +33,74 @@ names it. A closing quote is followed by a delimiter or a line end. A ragged row
 encoding quarantine that record, with its line; the others go on. As a destination: exactly once, each batch is a part
 of its own and the file is joined from them at the end. Null is an empty field, empty text is `""`. A link is followed;
 permissions and owner stay. Mode `replace` (the default) or `append`, which adds bytes at the end and changes none, also
-where the run failed or was cancelled: rows are written with the columns, delimiter, encoding and line ends of the
-file. A file that they do not fit is refused before the run where the output is declared, else at the first batch.
+where the run failed or was cancelled: rows are written with the columns, delimiter, encoding and line ends of the file.
+A file that they do not fit is refused before the run where the output is declared, else at the first batch.
 """,
     "JSON Lines files": """
 One object a line, read exactly: integers stay what they are, however long. A line that is no JSON object, or has a key
 twice, a number of more digits than a floating-point number holds, or more than 100 levels of nesting, quarantines that
 record, with its line. As a destination: like CSV.
 """,
+    "Parquet files": """
+Values have the types of their columns, and each is carried exactly ([How values travel](values.md#parquet)). A value
+that has no exact form quarantines its record, with its row. A source is read by its row groups, some MiB at a time, in
+whatever storage it lies. As a destination: exactly once, each batch is a part of its own, and the file is written from
+them at the end, with row groups of `group_size` bytes. The type of a column is the one in `types`, else that of the
+declared output, else the one that holds each of the run's values exactly. A value that its column would change
+quarantines its record at stage `load`. Mode `replace` (the default) or `append`, which writes the file anew with the
+rows added: they have to fit its columns.
+""",
     "SQLite and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch
 and a row of the table `loom_load_ledger` are one transaction. A row that violates a constraint quarantines that record
-at stage `load`; its neighbours load. Mode `upsert` (the default where records have a key), `append`, or
-`replace`, which is put in place at the end of the run as a whole.
+at stage `load`; its neighbours load. Mode `upsert` (the default where records have a key), `append`, or `replace`,
+which is put in place at the end of the run as a whole.
 """,
 }
+
+STORAGES = """
+### Compressed files
+
+A name that ends in `.gz`, `.zst` or `.bz2`, as `reviews.csv.gz`, or the option `compression`, says that a file of text
+is compressed. It is packed and unpacked as it is read and written, in constant memory. Each page goes on where the page
+before ended; only a process that begins amid the file unpacks what is before. Rows are added as a compressed file of
+their own at the end. A file that unpacks to more than 256 MiB and to more than 1,000 times its size is refused, and so
+is a Zstandard file that asks for more than 128 MiB of memory. Parquet files are compressed inside: see `codec`.
+
+### Buckets: S3, Google Cloud Storage, Azure
+
+`s3://bucket/name` is an object of Amazon's S3 or of whatever speaks its protocol, `gs://bucket/name` one of Google
+Cloud Storage, `az://container/name` one of Azure Blob Storage. What follows in the URL says how the bucket is reached.
+Keys are [credential references](#credentials); a key in plain text is a mistake. Without them the usual environment
+variables count (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
+`AZURE_STORAGE_ACCOUNT_NAME` and so on), or the role of the machine.
+
+```yaml
+extract:
+  source: s3://reviews/2024/*.parquet?endpoint=${S3_ENDPOINT}&access_key_id=${S3_KEY}&secret_access_key=${S3_SECRET}
+```
+
+| scheme | parameter | meaning |
+|---|---|---|
+| `s3` | `endpoint` | Where it is not Amazon's. `http://` only for a server of one's own. |
+| `s3` | `region`, `access_key_id`, `secret_access_key`, `session_token` | As for every client of S3. |
+| `s3` | `virtual_hosted=true` | The bucket is part of the host's name. |
+| `gs` | `service_account`, `service_account_key` | The path of the file of a service account, or its content. |
+| `az` | `account`, `account_key`, `sas_key` | The storage account, and one of its keys. |
+| `az` | `client_id`, `client_secret`, `tenant_id`, `endpoint` | An application that is registered instead. |
+| all | `anonymous=true` | Requests are not signed. |
+
+As a source: one object, a pattern (`*`, `**`, `[ab]`; a `?` begins the parameters), or a folder, which ends in `/` and
+needs the option `format`. Names that begin with a point or an underscore, as `_SUCCESS`, are left out. A character that
+means something in a URL is written as `%23`. Objects are read in blocks of 1 MiB, each only as long as it is the same
+object: one that is written to while a run reads it fails the run, also between two slices. As a destination: exactly
+once. Parts and the manifest lie beside the object, in `<name>.loom/`; the result is uploaded in pieces of 8 MiB and
+then exchanged as a whole. One process at a time works on a result: it holds an object `lock` there, written only where
+there is none. It is taken over 30 seconds after its process died. The store has to heed `If-None-Match` and `If-Match`
+when an object is written, as S3, Google, Azure, MinIO and SeaweedFS do. `append` writes the object anew with the rows
+added, and nobody but Loom may write to it meanwhile. `loom validate` writes an empty object beside the destination and
+removes it, to see that this is allowed.
+
+S3 is tested against SeaweedFS, which checks signatures. Google's and Azure's stores are served by the same code and the
+same library, and have had no test against a server.
+"""

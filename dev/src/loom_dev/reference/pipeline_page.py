@@ -14,6 +14,7 @@ from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
+from loom_connectors.formats.arrow.parquet import ColumnSourceOptions, ParquetDestinationOptions
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
@@ -77,6 +78,7 @@ def _connectors() -> str:
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
         "JSON Lines files": (JsonLinesOptions, JsonLinesOptions),
+        "Parquet files": (ColumnSourceOptions, ParquetDestinationOptions),
         "SQLite and Postgres": (SqlSourceOptions, SqlDestinationOptions),
     }
     for title, (source, destination) in options.items():
@@ -89,4 +91,4 @@ def _connectors() -> str:
                     for name, field in model.model_fields.items()
                     if (inner := model_in(field.annotation)) and section == "extract.options"
                 ]
-    return "\n".join(parts)
+    return "\n".join([*parts, connectors_text.STORAGES])

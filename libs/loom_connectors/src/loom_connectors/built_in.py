@@ -10,6 +10,9 @@ STORAGES: Mapping[str, str] = MappingProxyType(
     {
         "": "loom_connectors.storage.local_storage:LocalStorage",
         "file": "loom_connectors.storage.local_storage:LocalStorage",
+        "s3": "loom_connectors.storage.objects.storage:ObjectStorage",
+        "gs": "loom_connectors.storage.objects.storage:ObjectStorage",
+        "az": "loom_connectors.storage.objects.storage:ObjectStorage",
     }
 )
 """Storages by the scheme of a location; the empty scheme is that of a path."""
@@ -20,6 +23,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "tsv": "loom_connectors.formats.csv:CsvFormat",
         "jsonl": "loom_connectors.formats.jsonl:JsonLinesFormat",
         "ndjson": "loom_connectors.formats.jsonl:JsonLinesFormat",
+        "parquet": "loom_connectors.formats.arrow.parquet:ParquetFormat",
     }
 )
 """Formats by the ending of a file's name, or by the option `format`."""
@@ -41,3 +45,16 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
+
+EXTRAS: Mapping[str, str] = MappingProxyType({"obstore": "objects", "pyarrow": "arrow"})
+"""The extra of this package that brings a package which Loom does not need otherwise."""
+
+
+def missing_extra(name: str, package: str) -> str:
+    """Say how the package is installed that a connector, a storage or a format needs."""
+    extra = EXTRAS[package]
+    return (
+        f"'{name}' needs the package {package}, which is not installed. Install it where the extractors and loaders "
+        f"run: `make extras EXTRAS={extra}` in the checkout; for the image, "
+        f"`docker build --build-arg CONNECTOR_EXTRAS={extra} .`"
+    )

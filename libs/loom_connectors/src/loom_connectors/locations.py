@@ -15,6 +15,9 @@ from loom_common.plugins.registry import is_reference
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
 
+COMPRESSED = ("gz", "zst", "bz2")
+"""Endings of the names of compressed files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -25,7 +28,10 @@ class Location:
     scheme: str
     """Empty where it is a path; `module:name` where it names a plugin so."""
     ending: str
-    """Says what follows the last point of a name, in lower case: `csv` of `data/reviews.csv`."""
+    """Says what follows the last point of a name, in lower case: `csv` of `data/reviews.csv`, and also of
+    `reviews.csv.gz`."""
+    compression: str | None = None
+    """Says how the file is compressed by its name: `gz` of `reviews.csv.gz`."""
 
     @staticmethod
     def of(location: str, context: ConnectorContext) -> Location:
@@ -33,7 +39,8 @@ class Location:
         written = location
         if "${" in location.partition("://")[0]:
             written = context.credentials.expand(location)
-        return Location(redacted(location), *taken_apart(written))
+        scheme, ending = taken_apart(written)
+        return Location(redacted(location), scheme, ending, compression_in(_path_in(written))[0])
 
     def format_in(self, options: Mapping[str, Any], known: Collection[str], section: str) -> str:
         """Return the name of the file's format: the option `format`, or the ending. Raises `InvalidDefinition` where
@@ -51,6 +58,17 @@ class Location:
                 [Problem(path, f"the unknown format {named!r}", _one_of(known), closest(str(named), sorted(known)))]
             )
         raise self._unknown(section, self._no_format(known), closest(self.ending, sorted(known)))
+
+    def compressed(self, options: Mapping[str, Any], section: str, *, allowed: bool) -> str | None:
+        """Return how the file is compressed: by the option `compression`, else by its name. Raises `InvalidDefinition`
+        where its format is compressed in a way of its own (not `allowed`)."""
+        if not allowed:
+            if self.compression is None:
+                return None
+            remedy = f"a name without .{self.compression}: files of this format are compressed inside"
+            raise self._unknown(section, remedy, None)
+        named = options.get("compression", self.compression)
+        return None if named == "none" else named
 
     def unknown_scheme(self, section: str, known: Collection[str]) -> InvalidDefinition:
         """Neither a storage nor a system has this scheme."""
@@ -75,10 +93,25 @@ class Location:
 
 def taken_apart(written: str) -> tuple[str, str]:
     """Return the scheme of a location, or the `module:name` that takes its place, and the ending of its name."""
-    scheme, separator, rest = written.partition("://")
-    ending = scheme_of(rest if separator else written).partition("?")[0]
+    scheme, separator, _ = written.partition("://")
+    ending = scheme_of(compression_in(_path_in(written))[1])
     named = scheme if is_reference(scheme) else scheme.lower().partition("+")[0]
     return named if separator else "", ending
+
+
+def compression_in(name: str) -> tuple[str | None, str]:
+    """Return how a file is compressed by its name, and the name without that ending: `gz` and `a.csv` of
+    `a.csv.gz`."""
+    start, _, ending = name.rpartition(".")
+    return (ending.lower(), start) if start and ending.lower() in COMPRESSED else (None, name)
+
+
+def _path_in(written: str) -> str:
+    """Return what a location names without its scheme and, where it is a URL of no file of this machine, its query."""
+    scheme, separator, rest = written.partition("://")
+    if not separator:
+        return written
+    return rest if scheme.lower() == "file" else rest.partition("?")[0]
 
 
 def unusable_plugin(path: tuple[str, ...], named: str, error: PluginUnusable) -> Problem:

@@ -9,18 +9,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.destination_names import sample_file, sample_table
-from loom_common.domain.values.urls import redacted
+from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import MissingCredential, Problem
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
 from loom_connectors.storage.local import path_of, pattern, resolved
+from loom_connectors.storage.objects.patterns import is_read
 
 _POSTGRES = ("postgres", "postgresql")
+_OBJECTS = ("s3", "gs", "az")
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 _FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|\w+)(?:\s*\.\s*(?:"[^"]+"|\w+))?)', re.IGNORECASE)
@@ -78,6 +80,16 @@ def _source_in(
             words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
             return words, "another file, outside of what the source's pattern matches"
         return None
+    if read in _OBJECTS and read == written:
+        *bucket, key = _object(location, context)
+        *bucket_read, pattern_read = _object(extract.source, context)
+        if bucket == bucket_read and any(is_read(each, pattern_read) for each in _written(key, context)):
+            words = f"an object that extract.source ('{redacted(extract.source)}') reads"
+            return (
+                f"{words}: the run would destroy its own source",
+                "another object, outside of what the source's pattern matches",
+            )
+        return None
     table = _table(location, written, context)
     source = _source_table(extract, read, context)
     beside = table and context.sample and replace(table, name=sample_table(table.name))
@@ -87,10 +99,25 @@ def _source_in(
     return None
 
 
-def _place(location: str, context: ConnectorContext) -> Path | Table | None:
+def _place(location: str, context: ConnectorContext) -> Path | Table | tuple[str, str, str, str] | None:
     if is_local_file(location, context):
         return resolved(_path(location, context), context.folder)
-    return _table(location, scheme_in(location, context), context)
+    if (scheme := scheme_in(location, context)) in _OBJECTS:
+        return _object(location, context)
+    return _table(location, scheme, context)
+
+
+def _object(location: str, context: ConnectorContext) -> tuple[str, str, str, str]:
+    """Return the scheme, the endpoint, the bucket and the key of an object, or of a pattern."""
+    url = context.credentials.expand(location, in_url=True)
+    scheme, _, rest = url.partition("://")
+    bucket, _, key = rest.partition("?")[0].partition("/")
+    return scheme.lower(), query_of(url).get("endpoint", ""), bucket, unquote(key)
+
+
+def _written(key: str, context: ConnectorContext) -> list[str]:
+    folder, slash, name = key.rpartition("/")
+    return [key, f"{folder}{slash}{sample_file(name)}"] if context.sample else [key]
 
 
 def _path(location: str, context: ConnectorContext) -> str:

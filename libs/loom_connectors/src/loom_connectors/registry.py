@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.urls import query_of
-from loom_common.errors import InvalidDefinition, PluginUnusable
+from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import is_reference, names, register
-from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
+from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, SOURCES, STORAGES, missing_extra
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
@@ -101,17 +101,19 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
 
         return open_plugged_source(plugin, config, context)
     if location.scheme in SOURCES:
-        factory: SourceFactory = _found(SOURCES[location.scheme])
+        factory: SourceFactory = _found(SOURCES, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
         raise location.unknown_scheme("extract", known)
+    from loom_connectors.files.format import RecordReader
     from loom_connectors.files.source import FileSource
 
     form = _format(location, config.options, "extract")[0]
-    written = context.credentials.expand(config.source)
-    inputs = _storage(location.scheme).inputs(written, context)
-    return FileSource(config, inputs, form.reader(config.options), near=location.scheme in _LOCAL)
+    reader = form.reader(config.options)
+    packed = location.compressed(config.options, "extract", allowed=isinstance(reader, RecordReader))
+    inputs = _storage(location.scheme).inputs(_written(location, config.source, context), context)
+    return FileSource(config, inputs, reader, near=location.scheme in _LOCAL, compression=packed)
 
 
 def _destination(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
@@ -123,7 +125,7 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
 
         return open_plugged_destination(plugin, config, context)
     if location.scheme in DESTINATIONS:
-        factory: DestinationFactory = _found(DESTINATIONS[location.scheme])
+        factory: DestinationFactory = _found(DESTINATIONS, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}
@@ -132,11 +134,16 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
 
 
 def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
+    from loom_connectors.files.compression import PackingWriter
     from loom_connectors.files.destination import FileDestination
+    from loom_connectors.files.format import RowWriter
 
     form, name = _format(location, config.options, "load")
     writer = form.writer(config.options, name)
-    written = context.credentials.expand(config.destination)
+    packed = location.compressed(config.options, "load", allowed=isinstance(writer, RowWriter))
+    if packed is not None and isinstance(writer, RowWriter):
+        writer = PackingWriter(writer, packed)
+    written = _written(location, config.destination, context)
     return FileDestination(config, context, _storage(location.scheme).result(written, context), writer)
 
 
@@ -157,6 +164,11 @@ def _plugged(kind: Kind, location: Location) -> str | None:
     return None if name in SCHEMES or name not in names(kind) else name
 
 
+def _written(location: Location, written: str, context: ConnectorContext) -> str:
+    """Return a location with its secrets. Those in the URL of a storage that Loom brings are percent-encoded."""
+    return context.credentials.expand(written, in_url=location.scheme in {*STORAGES} - {*_LOCAL})
+
+
 def _is_storage(scheme: str) -> bool:
     if is_reference(scheme):
         from loom_connectors.plugged import is_storage
@@ -167,7 +179,7 @@ def _is_storage(scheme: str) -> bool:
 
 def _storage(scheme: str) -> Storage:
     if scheme in STORAGES:
-        own: Storage = _found(STORAGES[scheme])()
+        own: Storage = _found(STORAGES, scheme)()
         return own
     from loom_connectors.plugged import open_storage
 
@@ -180,7 +192,7 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
     own = location.ending in FORMATS and "format" not in options
     name = location.format_in(options, FORMATS if own else {*FORMATS, *names(Kind.FORMAT)}, section)
     if name in FORMATS:
-        return _found(FORMATS[name])(), name
+        return _found(FORMATS, name)(), name
     from loom_connectors.plugged import open_format
 
     try:
@@ -191,7 +203,13 @@ def _format(location: Location, options: Mapping[str, Any], section: str) -> tup
         raise InvalidDefinition([unusable_plugin((section, "options", "format"), name, error)]) from error
 
 
-def _found(name: str) -> Any:
-    """Find what a name of the form `module:attribute` stands for."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+def _found(kind: Mapping[str, str], key: str) -> Any:
+    """Find what a name stands for, which `kind` has as `module:attribute`. Raises `ConfigurationError` where it needs a
+    package that is not installed."""
+    module, _, attribute = kind[key].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name not in EXTRAS:
+            raise
+        raise ConfigurationError(missing_extra(key, error.name)) from error

@@ -10,27 +10,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import BinaryIO, cast
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import ConfigurationError
-from loom_connectors.files.format import RowWriter
+from loom_connectors.files.format import RowWriter, TypedWriter, WholeFileWriter
 from loom_connectors.files.part_threads import PartThreads, Place
-from loom_connectors.files.publication import Manifest, Publication, digest_of
+from loom_connectors.files.publication import Digesting, Manifest, Publication, digest_of
 from loom_connectors.files.storage import ResultFile, StoredFile
 from loom_connectors.ports import ConnectorContext, Guarantee, LoadBatch, LoadResult
 from loom_connectors.sql.columns import kinds
 from loom_connectors.sql.row_outcomes import left_out, result_of
 
+_MERGING = ".merging"
+"""Ends the name of what says that a run's rows are being added by writing the whole file anew."""
+
 
 class FileDestination:
     """Loads into one file. Mode `replace` (the default) or `append`."""
 
-    def __init__(self, config: LoadConfig, context: ConnectorContext, result: ResultFile, writer: RowWriter) -> None:
+    def __init__(
+        self, config: LoadConfig, context: ConnectorContext, result: ResultFile, writer: RowWriter | WholeFileWriter
+    ) -> None:
         _see_that_it_can_be_a_file(config)
         self._append = context.adds if context.sample or config.mode is None else config.mode == "append"
         self._result = result
-        self._writer = writer
         self._expected = list(dict.fromkeys([*context.record_key, *config.include, *kinds(context.output_schema, ())]))
+        if isinstance(writer, TypedWriter):
+            writer = writer.declared(context.output_schema, self._expected)
+        self._writer = writer
 
     @property
     def guarantee(self) -> Guarantee:
@@ -117,7 +125,9 @@ class FileDestination:
 
     def _finalize(self, run_id: str, *, complete: bool) -> bool:
         """Tell whether what was loaded is in the file."""
-        if not self._result.is_begun() and (self._append or not complete):
+        with self._result.trouble():
+            begun = self._result.is_begun()
+        if not begun and (self._append or not complete):
             return self._append  # nothing was ever loaded here, so there is nothing to add
         with self._result.trouble(), self._result.alone():
             self._settle()
@@ -134,28 +144,37 @@ class FileDestination:
             return manifest.complete or self._append
 
     def _publish(self, run_id: str, manifest: Manifest, *, complete: bool) -> Manifest:
-        """Write the file anew beside its place, tell the manifest what it will be, put it in place."""
+        """Write the file anew beside its place, or what is to be added to it; tell the manifest what it will be; put it
+        in place."""
         parts = [part for part in self._parts(run_id) if part.name not in set(manifest.parts)]
-        if self._append:
-            return self._add(run_id, manifest, parts, complete=complete)
+        if self._append and isinstance(self._writer, RowWriter):
+            return self._add(run_id, manifest, parts, self._writer, complete=complete)
         new = f"{run_id}.new"
         with self._result.writing(new) as target:
-            self._writer.replacement(parts, target)
-        written = self._result.beside(new)
-        size = _size(written)
+            digesting = Digesting(target)
+            if self._append and not isinstance(self._writer, RowWriter):
+                self._writer.merged(parts, self._result.file, cast("BinaryIO", digesting))
+            else:
+                self._writer.replacement(parts, cast("BinaryIO", digesting))
         names = tuple(part.name for part in parts)
-        news = Publication(size=size, digest=digest_of(written, size), parts=names, complete=complete)
+        news = Publication(size=digesting.size, digest=digesting.digest, parts=names, complete=complete)
         self._keep(run_id, manifest.model_copy(update={"publishing": news}))
+        if self._append:
+            self._result.put(f"{run_id}{_MERGING}", b"", durable=True)
         self._result.exchange(new)
         manifest = manifest.published(news)
         self._keep(run_id, manifest)
+        if self._append:
+            self._result.remove(f"{run_id}{_MERGING}")
         return manifest
 
-    def _add(self, run_id: str, manifest: Manifest, parts: Sequence[StoredFile], *, complete: bool) -> Manifest:
+    def _add(
+        self, run_id: str, manifest: Manifest, parts: Sequence[StoredFile], writer: RowWriter, *, complete: bool
+    ) -> Manifest:
         """Write what is to be added beside the file, tell the manifest where it will begin, add it."""
         addition = f"{run_id}.add"
         with self._result.writing(addition, durable=True) as target:
-            self._writer.addition(parts, self._result.file, target)
+            writer.addition(parts, self._result.file, target)
         news = Publication(
             size=_size(self._result.beside(addition)),
             digest="",
@@ -177,6 +196,13 @@ class FileDestination:
                 there = not news.size or self._result.append(addition, news.offset)
                 self._keep(run_id, manifest.published(news) if there else Manifest(parts=manifest.parts))
             self._result.remove(addition)
+        for merging in self._result.names(_MERGING):
+            run_id = merging.removesuffix(_MERGING)
+            manifest = self._manifest(run_id)
+            news = manifest.publishing
+            if news is not None and news.offset is None:
+                self._keep(run_id, manifest.published(news) if self._shows(news) else Manifest(parts=manifest.parts))
+            self._result.remove(merging)
 
     def _parts(self, run_id: str) -> list[StoredFile]:
         def place(name: str) -> tuple[int, ...]:
@@ -217,5 +243,6 @@ def _see_that_it_can_be_a_file(config: LoadConfig) -> None:
             f"load.mode: found 'upsert'; a file ({config.destination}) has no keys to update by. Use `replace` or "
             "`append`, or a database."
         )
-    if set("*?") & set(config.destination):
+    named, _, _ = config.destination.partition("?" if "://" in config.destination else "\0")
+    if set("*?") & set(named):
         raise ConfigurationError(f"load.destination: '{config.destination}' is a pattern; name one file.")

@@ -19,11 +19,11 @@ READ_THROUGH = 64 * 1024 * 1024
 @contextmanager
 def opened(existing: StoredFile, declared: str | None) -> Iterator[TextFile]:
     """Open the file as text. What a source would refuse is a `DestinationError` here."""
-    with existing.opened() as (stream, state):
+    with existing.opened() as (stream, _):
         head = stream.read(_HEAD)
         try:
             see_that_it_is_text(head, declared, existing.shown)
-            yield TextFile(stream, existing.shown, "", encoding_of(head, declared), state.size)
+            yield TextFile(stream, existing.shown, "", encoding_of(head, declared))
         except SourceError as error:
             raise DestinationError(f"{error} So nothing can be appended to it; name another file.") from error
 
@@ -32,7 +32,8 @@ def line_is_open(file: TextFile) -> bool:
     """Tell whether the last line lacks its end."""
     codec = file.encoding.codec
     width = len("\n".encode(codec))
-    if file.size - file.encoding.start < width:
-        return file.size > file.encoding.start
-    file.stream.seek(file.size - width)
+    size = file.size
+    if size - file.encoding.start < width:
+        return size > file.encoding.start
+    file.stream.seek(size - width)
     return file.stream.read(width) not in ("\n".encode(codec), "\r".encode(codec))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,6 +38,33 @@ class Manifest(BaseModel):
     def published(self, news: Publication) -> Manifest:
         """The manifest once `news` is shown."""
         return Manifest(complete=news.complete, parts=() if news.complete else (*self.parts, *news.parts))
+
+
+class Digesting(io.RawIOBase):
+    """Passes on what is written to a stream, and keeps its size and its hash, which is that of `digest_of`."""
+
+    def __init__(self, target: BinaryIO) -> None:
+        super().__init__()
+        self._target = target
+        self._hash = hashlib.blake2b(digest_size=20)
+        self.size = 0
+
+    @property
+    def digest(self) -> str:
+        """Return the hash of what was written so far."""
+        return self._hash.hexdigest()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size
+
+    def write(self, data: Any) -> int:
+        self._target.write(data)
+        self._hash.update(data)
+        self.size += memoryview(data).nbytes
+        return memoryview(data).nbytes
 
 
 def digest_of(file: StoredFile, size: int) -> str:

@@ -21,6 +21,8 @@ class FileState:
     """A size in bytes."""
     version: tuple[object, ...]
     """Another one where the file may have been written to since."""
+    tag: str | None = None
+    """The storage's own mark of the content, such as an ETag: another one where the content is another."""
 
 
 class Opened(NamedTuple):

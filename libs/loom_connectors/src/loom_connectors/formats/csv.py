@@ -9,8 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loom_connectors.files.format import FileOptions
-from loom_connectors.files.text_lines import usable
+from loom_connectors.files.format import TextOptions
 from loom_connectors.formats.csv_broken import Dialect
 from loom_connectors.formats.csv_header import twice
 from loom_connectors.formats.csv_parts import CsvWriter
@@ -18,10 +17,9 @@ from loom_connectors.formats.csv_records import CsvReader
 from loom_connectors.options import options_of
 
 
-class CsvSourceOptions(FileOptions):
+class CsvSourceOptions(TextOptions):
     """Says how a CSV file is written."""
 
-    encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
     delimiter: str | None = Field(
         None, min_length=1, max_length=1, description="Default: the likeliest of `,` `;` tab `|` in the first line."
     )
@@ -37,11 +35,6 @@ class CsvSourceOptions(FileOptions):
         description="Fields that are null, quoted or not, e.g. `['', NA]`. Default: none: empty fields are empty text.",
     )
     max_field: int = Field(131_072, ge=1, description="The longest field, in characters.")
-
-    @field_validator("encoding")
-    @classmethod
-    def _usable(cls, value: str | None) -> str | None:
-        return None if value is None else usable(value)
 
     @field_validator("null_values", mode="before")
     @classmethod
@@ -60,7 +53,7 @@ class CsvSourceOptions(FileOptions):
         return self
 
 
-class CsvDestinationOptions(FileOptions):
+class CsvDestinationOptions(TextOptions):
     """Says how a CSV file is to be written: line feeds, quotes where needed. Rows that are added to a file are written
     as it is."""
 
@@ -71,11 +64,6 @@ class CsvDestinationOptions(FileOptions):
         description="Default: that of the file that is added to; else a comma, a tab in files named `.tsv`.",
     )
     encoding: str | None = Field(None, description="Default: that of the file that is added to, else utf-8.")
-
-    @field_validator("encoding")
-    @classmethod
-    def _usable(cls, value: str | None) -> str | None:
-        return None if value is None else usable(value)
 
 
 class CsvFormat:

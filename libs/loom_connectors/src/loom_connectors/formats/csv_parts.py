@@ -166,8 +166,8 @@ class CsvWriter:
             null_values=(),
             max_field=file.size + 1,
         )
-        mark = FilePosition()
-        while mark.offset < file.size:
+        mark, size = FilePosition(), file.size
+        while mark.offset < size:
             records, mark = form.read(file, mark, _PAGE)
             for record in records:
                 if record.error is not None and record.error.code in ("encoding", "nul_byte", "unclosed_quote"):

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, field_validator
-
 from loom_common.errors import RecordError
-from loom_connectors.files.format import FileOptions, FilePosition, TextFile
+from loom_connectors.files.format import FilePosition, TextFile, TextOptions
 from loom_connectors.files.line_starts import line_starts
-from loom_connectors.files.text_lines import usable
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
 from loom_connectors.options import options_of
@@ -20,15 +17,8 @@ _LONGEST_RAW = 64 * 1024
 """The number of characters that are kept of a line that is no record."""
 
 
-class JsonLinesOptions(FileOptions):
+class JsonLinesOptions(TextOptions):
     """Says how a JSON Lines file is written."""
-
-    encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
-
-    @field_validator("encoding")
-    @classmethod
-    def _usable(cls, value: str | None) -> str | None:
-        return None if value is None else usable(value)
 
 
 class JsonLinesFormat:

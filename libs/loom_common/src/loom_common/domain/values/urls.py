@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl
 
 _USERINFO = re.compile(r"(?<=://)(?P<user>[^/@:\s]*)(?P<password>:[^@/\s]*)?@")
 _SECRET_QUERY = re.compile(r"(?i)([?&](?:[^=&]*(?:password|passwd|secret|token|key)[^=&]*)=)([^&]+)")
+_PASSWORD_QUERY = re.compile(
+    r"(?i)[?&][^=&]*(?:password|passwd|secret|token|account_key|sas_key)[^=&]*=(?!REFERENCE)[^&]"
+)
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 
 
@@ -14,6 +17,8 @@ def clear_text_password(location: str) -> bool:
     """Say whether a URL holds a password that is not a `${reference}`."""
     bare = _REFERENCE.sub("REFERENCE", location)
     match = _USERINFO.search(bare)
+    if _PASSWORD_QUERY.search(bare):
+        return True
     return bool(match and match["password"] and match["password"] not in (":", ":REFERENCE"))
 
 

@@ -1,0 +1,123 @@
+"""Implements Parquet files as a `Format`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, field_validator
+
+from loom_connectors.files.format import FileOptions
+from loom_connectors.formats.arrow.column_reader import ColumnReader
+from loom_connectors.formats.arrow.column_types import type_named
+from loom_connectors.formats.arrow.column_writer import ColumnWriter
+from loom_connectors.options import options_of
+
+_PIECE = 4 * 1024 * 1024
+"""The bytes of rows, unpacked, that are read at once."""
+_MOST_ROWS = 4096
+_BUFFER = 256 * 1024
+"""The bytes of each column that are read at once."""
+
+
+class ColumnSourceOptions(FileOptions):
+    """Says what is read of a file of typed columns."""
+
+    columns: list[str] | None = Field(None, min_length=1, description="The columns that are read. Default: all.")
+
+
+class ColumnDestinationOptions(FileOptions):
+    """Says how a file of typed columns is written."""
+
+    types: dict[str, str] = Field(
+        default_factory=dict,
+        description="Types of columns, before those of the output: `{price: 'decimal(12,2)', at: timestamp}`.",
+    )
+    group_size: int = Field(64 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        for each in value.values():
+            type_named(each)
+        return value
+
+    @property
+    def named_types(self) -> dict[str, Any]:
+        """Return the types by the names of their columns."""
+        return {name: type_named(each) for name, each in self.types.items()}
+
+
+class ParquetDestinationOptions(ColumnDestinationOptions):
+    """Says how a Parquet file is written."""
+
+    codec: Literal["zstd", "snappy", "gzip", "none"] = Field("zstd", description="How its pages are compressed.")
+
+
+class ParquetFormat:
+    """Implements Parquet."""
+
+    def reader(self, options: Mapping[str, Any]) -> ColumnReader:
+        return ColumnReader(ParquetFile(), options_of(ColumnSourceOptions, options, "extract").columns)
+
+    def writer(self, options: Mapping[str, Any], name: str) -> ColumnWriter:
+        given = options_of(ParquetDestinationOptions, options, "load")
+        return ColumnWriter(ParquetFile(given.codec), given.named_types, given.group_size)
+
+
+class ParquetFile:
+    """Opens and writes Parquet files."""
+
+    name = "Parquet"
+
+    def __init__(self, codec: str = "zstd") -> None:
+        self._codec = codec
+
+    def open(self, stream: BinaryIO) -> ParquetColumns:
+        return ParquetColumns(
+            pq.ParquetFile(stream, buffer_size=_BUFFER, pre_buffer=False, arrow_extensions_enabled=True)
+        )
+
+    @contextmanager
+    def writing(self, target: BinaryIO, schema: Any) -> Iterator[Any]:
+        with pq.ParquetWriter(
+            pa.PythonFile(target, mode="w"), schema, compression=self._codec.upper(), write_page_index=True
+        ) as file:
+            yield file
+
+
+class ParquetColumns:
+    """Reads an open Parquet file by its row groups."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        sizes = [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
+        self._starts = [0, *itertools.accumulate(sizes)]
+
+    @property
+    def schema(self) -> Any:
+        return self._file.schema_arrow
+
+    @property
+    def groups(self) -> int:
+        return int(self._file.metadata.num_row_groups)
+
+    def batches(self, group: int) -> Iterator[Any]:
+        found = self._file.metadata.row_group(group)
+        size = max(1, min(_MOST_ROWS, _PIECE * found.num_rows // max(found.total_byte_size, 1)))
+        return iter(self._file.iter_batches(batch_size=size, row_groups=[group], use_threads=False))
+
+    def start(self, group: int) -> int:
+        return int(self._starts[group])
+
+    def offset(self, group: int) -> int:
+        columns = self._file.metadata.row_group(group)
+        places = (columns.column(at) for at in range(columns.num_columns))
+        return min(int(each.dictionary_page_offset or each.data_page_offset) for each in places)
+
+    def count(self) -> int:
+        return int(self._starts[-1])

@@ -1,0 +1,100 @@
+"""Finds the objects that a source names: one, all that match a pattern, or all below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import obstore
+from obstore.store import ObjectStore
+
+from loom_common.errors import SourceError
+from loom_connectors.files.storage import FileState, Opened, StoredFile
+from loom_connectors.storage.objects.address import Address
+from loom_connectors.storage.objects.errors import store_trouble
+from loom_connectors.storage.objects.patterns import folder_of, is_hidden, names_several, pattern_of
+from loom_connectors.storage.objects.reader import read_from
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFile:
+    """Represents an object, which may not be there."""
+
+    store: ObjectStore
+    root: str
+    key: str
+    listed: FileState | None = None
+    """Its state, where a listing told it."""
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.root}/{self.key}"
+
+    def state(self) -> FileState | None:
+        if self.listed is not None:
+            return self.listed
+        try:
+            return _state(obstore.head(self.store, self.key))
+        except FileNotFoundError:
+            return None
+
+    @contextmanager
+    def opened(self) -> Iterator[Opened]:
+        state = self.state()
+        if state is None:
+            raise FileNotFoundError(self.shown)
+        with read_from(self.store, self.key, state.size, state.tag) as stream:
+            yield Opened(stream, state)
+
+
+class ObjectInputs:
+    """Finds the objects of a source."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._store = address.store()
+        self._pattern = pattern_of(address.key) if self.several() else None
+        self._folder = folder_of(address.key)
+
+    @property
+    def place(self) -> str:
+        return f"{self._address.root}/{self._address.key}"
+
+    def several(self) -> bool:
+        return names_several(self._address.key)
+
+    def files(self) -> Sequence[ObjectFile]:
+        if self._pattern is None:
+            return [ObjectFile(self._store, self._address.root, self._address.key)]
+        with store_trouble(self.place, SourceError, _REMEDY):
+            found = [
+                ObjectFile(self._store, self._address.root, each["path"], _state(each))
+                for listed in obstore.list(self._store, self._folder or None)
+                for each in listed
+                if self._pattern.fullmatch(each["path"]) and not is_hidden(each["path"].removeprefix(self._folder))
+            ]
+        if not found:
+            raise SourceError(f"{self.place}: no object matches. {_REMEDY}")
+        return sorted(found, key=lambda each: each.key)
+
+    def shown(self, file: StoredFile) -> str:
+        return file.shown
+
+    def relative(self, file: StoredFile) -> str:
+        return file.shown.removeprefix(f"{self._address.root}/").removeprefix(self._folder)
+
+    def trouble(self, file: StoredFile) -> AbstractContextManager[None]:
+        return store_trouble(file.shown, SourceError, _REMEDY)
+
+
+_REMEDY = "Put the object there, or correct extract.source."
+
+
+def _state(found: obstore.ObjectMeta) -> FileState:
+    tag = found["e_tag"] or found["version"]
+    return FileState(found["size"], (tag, found["size"], found["last_modified"]), tag)
