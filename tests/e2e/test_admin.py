@@ -12,11 +12,13 @@ import pytest
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom_common.flow import CONSUMERS, DEAD_QUEUE
+from loom_coordinator.admin.app import app
 from loom_dev.waiting import patience, within
 from support.admin import admin, begin
 from support.books import assert_complete
 from support.clients import ended, request_of, until
 from support.cluster import NAMES
+from support.command import PATIENCE, Ended, commands_given_a_run
 from support.projects import ai, project, review_ids
 from support.simulated_model import SlowAfter
 from support.watching import books_are_changed
@@ -242,18 +244,38 @@ async def test_dead_letters_are_listed_sent_again_and_thrown_away(cluster):
         assert queue.declaration_result.message_count == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("pause", "run_000000000000"), "error: There is no run run_000000000000 in the coordinator's state database"),
-        (("run", "run_000000000000"), "error: There is no run run_000000000000"),
-        (("dead", "show", "abc"), "error: There is no dead letter abc"),
-    ],
-)
-async def test_what_is_not_there_is_said_in_a_line(cluster, arguments, words):
-    done = await admin(cluster, *arguments)
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert done.err.startswith(words)
+UNKNOWN = "run_000000000000"
+OF_A_RUN = {
+    ("run",): (UNKNOWN,),
+    ("batches",): (UNKNOWN,),
+    ("pause",): (UNKNOWN,),
+    ("resume",): (UNKNOWN,),
+    ("cancel",): (UNKNOWN,),
+    ("priority",): (UNKNOWN, "7"),
+    ("reconcile",): (UNKNOWN,),
+    ("quarantine", "stats"): ("--run", UNKNOWN),
+    ("scale", "advice"): (UNKNOWN, "--within", "1h"),
+}
+"""Names every command that may be given a run, with arguments that name one that does not exist."""
+
+
+async def test_what_is_not_there_is_said_in_a_line(cluster):
+    assert commands_given_a_run(app) == set(OF_A_RUN)
+    no_run = f"error: There is no run {UNKNOWN} in the coordinator's state database"
+    asked = {(*command, *arguments): no_run for command, arguments in OF_A_RUN.items()}
+    asked["dead", "show", "abc"] = "error: There is no dead letter abc"
+    for arguments, words in asked.items():
+        done = await admin(cluster, *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), arguments
+        assert done.err.startswith(words)
+
+
+async def test_a_command_is_a_process_that_says_the_same(cluster):
+    arguments = ("topology", "check", "--format", "json")
+    process = await begin(cluster, *arguments)
+    async with within(PATIENCE):
+        out, err = await process.communicate()
+    assert Ended(process.returncode, out.decode(), err.decode()) == await admin(cluster, *arguments)
 
 
 async def test_the_cluster_is_made_ready(cluster):

@@ -9,6 +9,7 @@ import json
 import pytest
 
 from loom import Loom
+from loom.cli.root_command import app
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
@@ -17,6 +18,7 @@ from loom_common.errors import InvalidDefinition
 from loom_dev.waiting import within
 from loom_quarantine.queries import RecordFilter
 from support.clients import ended, request_of
+from support.command import commands_given_a_run
 from support.projects import ai, project
 from support.simulated_model import simulated_process
 
@@ -115,11 +117,48 @@ def test_options_that_match_no_record_are_told_with_the_place_and_what_is_there(
         assert ended.err.startswith(f"error: There is no run run_000000000000 in {state}. ")
 
 
+UNKNOWN = "run_000000000000"
+OF_A_RUN = {
+    ("status",): (UNKNOWN,),
+    ("resume",): (UNKNOWN,),
+    ("cancel",): (UNKNOWN,),
+    ("cost",): ("scored", "--run-id", UNKNOWN),
+    ("lineage",): ("scored", "--run-id", UNKNOWN),
+    ("quarantine", "list"): ("--run-id", UNKNOWN),
+    ("quarantine", "show"): ("b", "--run-id", UNKNOWN),
+    ("quarantine", "export"): ("kept.csv", "--run-id", UNKNOWN),
+    ("quarantine", "retry"): (UNKNOWN,),
+    ("quarantine", "discard"): (UNKNOWN, "--all"),
+    ("quarantine", "stats"): ("--run-id", UNKNOWN),
+}
+"""Names every command that may be given a run, with arguments that name one that does not exist."""
+
+
+def test_every_command_that_may_be_given_a_run_is_in_the_table():
+    assert commands_given_a_run(app) == set(OF_A_RUN)
+
+
 def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loom, ran, tmp_path):
-    for command in (("status",), ("resume",), ("cancel",), ("cost", "scored", "--run-id")):
-        ended = loom(*command, "run_000000000000")
-        assert ended.code == 2
-        assert f"There is no run run_000000000000 in the state file {tmp_path}/.loom/loom.db. `loom list`" in ended.err
+    for command, arguments in OF_A_RUN.items():
+        ended = loom(*command, *arguments)
+        assert (ended.code, ended.out) == (2, ""), command
+        assert f"There is no run {UNKNOWN} in the state file {tmp_path}/.loom/loom.db. `loom list`" in ended.err
+    assert not (tmp_path / "kept.csv").exists()
+
+
+def test_a_run_of_another_pipeline_is_told(loom, ran):
+    _, run_id = ran
+    for command in (("lineage", "other"), ("cost", "other"), ("quarantine", "list", "--pipeline", "other")):
+        ended = loom(*command, "--run-id", run_id)
+        assert (ended.code, ended.out) == (2, ""), command
+        assert f"Run {run_id} is one of 'scored', not of 'other'. `loom history other`" in ended.err
+
+
+def test_where_no_record_is_meant_the_quarantine_is_not_called_empty(loom, ran):
+    for command in (("list", "--stage", "load"), ("list", "--pipeline", "other"), ("stats", "--pipeline", "other")):
+        ended = loom("quarantine", *command)
+        assert ended.code == 0
+        assert "No record in quarantine is one of those asked for." in ended.out + ended.err
 
 
 def test_an_export_holds_every_column_of_the_records_chosen(loom, ran, tmp_path):

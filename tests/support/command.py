@@ -7,11 +7,13 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from loom_dev.waiting import within
 from support.watching import Watch, changes_runs
@@ -110,6 +112,18 @@ class Command:
 async def loom(folder: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Ended:
     """Run a command to its end."""
     return await (await Command.begin(folder, *arguments, environ=environ)).end()
+
+
+def commands_given_a_run(app: typer.Typer) -> set[tuple[str, ...]]:
+    """Return the names of all commands of a command line that may be given the id of a run."""
+    return set(_given_a_run(typer.main.get_command(app), ()))
+
+
+def _given_a_run(command: Any, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for below, inner in getattr(command, "commands", {}).items():
+        yield from _given_a_run(inner, (*name, below))
+    if any(parameter.metavar == "RUN" for parameter in command.params):
+        yield name
 
 
 def runs(folder: Path) -> list[str]:

@@ -39,4 +39,10 @@ def stats(
         Column("unresolved", "unresolved", numbers.count, number=True, keep=True),
         Column("newest", "newest (UTC)", numbers.short_moment, keep=True, optional=True),
     ]
-    output.print_rows(rows, columns, "The quarantine is empty.")
+    output.print_rows(rows, columns, _none(pipeline, run_id))
+
+
+def _none(pipeline: str | None, run_id: str | None) -> str:
+    """Say that nothing was counted."""
+    everything = pipeline is None and run_id is None
+    return "The quarantine is empty." if everything else "The quarantine holds none of these."

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from loom_ai.journal.tables import journal
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations
+from loom_coordinator.queries import runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,10 @@ async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> lis
 
 
 async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id: str | None) -> list[KeptCount]:
-    """Return what was kept back, counted by pipeline, stage, code and outcome; the largest count first."""
+    """Return what was kept back, counted by pipeline, stage, code and outcome; the largest count first. Raises
+    `ConfigurationError` where a run is named that there is not."""
+    if run_id is not None:
+        await runs.find(connection, run_id)
     keys = (quarantined.c.pipeline_name, quarantined.c.failure_stage, quarantined.c.code, quarantined.c.outcome)
     records = func.count().label("records")
     unresolved = func.sum(case((quarantined.c.resolved.is_(True), 0), else_=1)).label("unresolved")

@@ -114,6 +114,7 @@ def lineage(
     from loom.cli.output.tables import Among, Column, print_rows
 
     settings = common.configuration()
+    follow.wait_for(state.refuse_other(settings, run_id, pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
     total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [

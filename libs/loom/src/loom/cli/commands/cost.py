@@ -98,13 +98,10 @@ async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) ->
 async def _run(pipeline: str, run_id: str, config: LoomConfig, form: Format) -> None:
     from loom.cli.commands import state
     from loom.cli.output import terminal
-    from loom_common.errors import ConfigurationError
 
+    await state.refuse_other(config, run_id, pipeline)
     run = await state.ask(config, lambda views: views.run(run_id))
-    if run is None:
-        raise state.no_run(config, run_id)
-    if run.report.pipeline != pipeline:
-        raise ConfigurationError(f"Run {run_id} is not one of '{pipeline}'. `loom history {pipeline}` lists its runs.")
+    assert run is not None
     names = ("run_id", "pipeline", "status", "cost", "spending", "budget", "estimate")
     if form is Format.JSON:
         document = run.as_json()

@@ -39,6 +39,7 @@ def list_records(
 
     settings = common.configuration()
     meant = which.chosen()
+    follow.wait_for(state.refuse_other(settings, meant.run_id, meant.pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.quarantined(meant, limit)))
     total = follow.wait_for(state.ask(settings, lambda views: views.quarantined_number(meant)))
     columns = [
@@ -50,7 +51,7 @@ def list_records(
         Column("run_id", "run", keep=True),
     ]
     among = Among(total, "record", "`--limit N` shows more, `loom quarantine export FILE` writes all")
-    print_rows(rows, columns, form, "No record is in quarantine.", among)
+    print_rows(rows, columns, form, _none(meant), among)
 
 
 @app.command("show")
@@ -68,6 +69,7 @@ def show(
     from loom_common.errors import ConfigurationError
 
     settings = common.configuration()
+    follow.wait_for(state.refuse_other(settings, run_id, None))
     record = follow.wait_for(state.ask(settings, lambda views: views.quarantined_record(record_id, run_id)))
     if record is None:
         where = f" of run {run_id}" if run_id else ""
@@ -93,6 +95,7 @@ def export(
 
     settings = common.configuration()
     meant = which.chosen()
+    follow.wait_for(state.refuse_other(settings, meant.run_id, meant.pipeline))
     number = follow.wait_for(
         state.ask(settings, lambda views: output_export.write(file, views.quarantined_whole(meant)))
     )
@@ -177,6 +180,7 @@ def stats(
 
     settings = common.configuration()
     meant = RecordFilter(pipeline=pipeline, run_id=run_id)
+    follow.wait_for(state.refuse_other(settings, run_id, pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
     numbers = ("records", "unresolved", "reprocessed", "manual_fix", "discarded")
     columns = [
@@ -187,7 +191,15 @@ def stats(
         *(Column(name, name.replace("_", " "), terminal.count, number=True, keep=True) for name in numbers),
         Column("newest", "newest (UTC)", terminal.moment, keep=True),
     ]
-    print_rows(rows, columns, form, "No record is in quarantine.")
+    print_rows(rows, columns, form, _none(meant))
+
+
+def _none(meant: RecordFilter) -> str:
+    """Say that no record is listed."""
+    from loom_quarantine.queries import RecordFilter
+
+    everything = meant == RecordFilter()
+    return "No record is in quarantine." if everything else "No record in quarantine is one of those asked for."
 
 
 def _changes(prompt: Path | None, model: str | None, thresholds: list[str], edits: list[str]) -> Changes | None:

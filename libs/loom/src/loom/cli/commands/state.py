@@ -46,6 +46,20 @@ async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
         raise no_run(config, run_id)
 
 
+async def refuse_other(config: LoomConfig, run_id: str | None, pipeline: str | None) -> None:
+    """Raise `ConfigurationError` where a run is named that is not known here, or is not one of the pipeline named."""
+    if run_id is None:
+        return
+    run = await ask(config, lambda views: views.row(run_id))
+    if run is None:
+        raise no_run(config, run_id)
+    if pipeline not in (None, run.pipeline_name):
+        raise ConfigurationError(
+            f"Run {run_id} is one of '{run.pipeline_name}', not of '{pipeline}'. `loom history {pipeline}` lists the "
+            "runs of that one."
+        )
+
+
 def no_run(config: LoomConfig, run_id: str) -> ConfigurationError:
     """Return the error for a run that is not known: where it was looked for, and how to find the one that is meant."""
     flags = " --cluster" if config.distributed else ""
