@@ -31,7 +31,7 @@ EVERY_STAGE = tuple(Stage)
 NOTHING_BETWEEN = (Stage.EXTRACT, Stage.LOAD)
 
 
-def slice_of(records, request=None, *, end=False, on_failure="quarantine", stages=EVERY_STAGE, unchecked_keys=False):
+def slice_of(records, request=None, *, end=False, on_failure="quarantine", stages=EVERY_STAGE, unchecked=False):
     return cut(
         request or request_of(),
         records,
@@ -40,7 +40,7 @@ def slice_of(records, request=None, *, end=False, on_failure="quarantine", stage
         end=end,
         on_failure=on_failure,
         stages=stages,
-        unchecked_keys=unchecked_keys,
+        unchecked=unchecked,
     )
 
 
@@ -130,7 +130,7 @@ def test_the_same_slice_has_the_same_ids_whoever_extracts_it():
 
 
 def test_batches_whose_keys_are_not_checked_are_extracted_first():
-    outgoing = routed([good("a")], unchecked_keys=True)
+    outgoing = routed([good("a")], unchecked=True)
     assert str(outgoing[0].route) == "loom.work/extract.p"
 
 
@@ -158,6 +158,6 @@ def test_a_batch_without_a_good_record_is_not_published_past_stages_without_work
 
 
 def test_keys_are_checked_before_stages_without_work_are_passed():
-    [batch, fact] = routed([good("a")], stages=NOTHING_BETWEEN, unchecked_keys=True)
+    [batch, fact] = routed([good("a")], stages=NOTHING_BETWEEN, unchecked=True)
     assert str(batch.route) == "loom.work/extract.p"
     assert (batch.message.header.tally, fact.message.batches[0].tally.transformed) == (fact.message.batches[0].tally, 0)

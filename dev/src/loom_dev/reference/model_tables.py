@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import Recovery
+from loom_common.domain.quality.check import QualityCheck
 from loom_dev.reference.markdown import paragraphs, table
 
 
@@ -56,6 +57,8 @@ def _type_words(annotation: Any) -> str:
     if origin is dict or annotation is dict:
         return "section"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if issubclass(annotation, QualityCheck):
+            return "check"
         return "evaluator" if issubclass(annotation, Evaluator) else "section"
     names = {str: "text", int: "integer", float: "number", bool: "boolean", Any: "value"}
     return names.get(annotation, str(annotation))

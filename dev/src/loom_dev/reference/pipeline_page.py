@@ -14,11 +14,13 @@ from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
+from loom_common.domain.quality.check import RecordCheck, RunCheck
+from loom_common.domain.quality.kinds import CHECKS
 from loom_connectors.formats.arrow.parquet import ColumnSourceOptions, ParquetDestinationOptions
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-from loom_dev.reference import connectors_text, failing_text
+from loom_dev.reference import connectors_text, failing_text, quality_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
 from loom_dev.reference.model_tables import doc, fields, model_in
@@ -51,7 +53,16 @@ def pipeline_page() -> str:
     parts = [text.PIPELINE_INTRO, f"```yaml\n{(EXAMPLES / 'pipeline-llm.yaml').read_text(encoding='utf-8')}```\n"]
     parts += [f"## {title}\n\n{doc(model)}\n\n{fields(model)}{more}" for title, model, more in sections]
     parts.append(failing_text.FAILING)
-    parts += [text.OUTPUT, text.GATES, _evaluators(), _connectors(), text.IDENTITY, text.FILES, text.CREDENTIALS]
+    parts += [
+        text.OUTPUT,
+        text.GATES,
+        _evaluators(),
+        _checks(),
+        _connectors(),
+        text.IDENTITY,
+        text.FILES,
+        text.CREDENTIALS,
+    ]
     return page(parts)
 
 
@@ -62,6 +73,16 @@ def _transforms() -> str:
 
 def _evaluators() -> str:
     return "\n".join((text.EVALUATORS, fields(Evaluator), _kinds(evaluator_kinds.EVALUATORS, Evaluator)))
+
+
+def _checks() -> str:
+    kinds = {f"`{name}`": model for name, model in CHECKS.items()}
+    parts = [quality_text.QUALITY, fields(RecordCheck), quality_text.OF_A_RUN, fields(RunCheck)]
+    for title, model in kinds.items():
+        shared = RecordCheck if issubclass(model, RecordCheck) else RunCheck
+        own = set(model.model_fields) - set(shared.model_fields) - {"check"}
+        parts.append(f"### Check {title}\n\n{doc(model)}\n" + (f"\n{fields(model, only=own)}" if own else ""))
+    return "\n".join(parts)
 
 
 def _kinds(models: Mapping[str, type[BaseModel]], shared: type[BaseModel]) -> str:

@@ -16,10 +16,12 @@ from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform, ScorerTransformConfig
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
 from loom_common.domain.plugin_section import concrete, plugin_model
+from loom_common.domain.quality.kinds import Custom, Reference
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_common.plugins.installed import offered
 from loom_common.plugins.kinds import PLUGIN_API, Kind
 from loom_common.plugins.registry import find, register, registered
+from loom_common.quality.compiled import function_of
 from loom_connectors import plugged
 from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
 from loom_connectors.registry import plugin_names, register_format, register_storage
@@ -34,6 +36,7 @@ __all__ = [
     "PluginGate",
     "PluginTransform",
     "Provider",
+    "register_check",
     "register_credentials",
     "register_evaluator",
     "register_format",
@@ -74,6 +77,12 @@ def register_scorer(name: str, scorer: Callable[[str], Any]) -> None:
     """Make `scorer: <name>` mean a function of a text, or a class whose instances are called, in this process. Raises
     `ConfigurationError` for the name of a scorer that Loom brings."""
     register(Kind.SCORER, name, scorer, SCORERS)
+
+
+def register_check(name: str, check: Callable[[Any], Any]) -> None:
+    """Make `function: <name>` of a `custom` quality check mean a function of a value, in this process. It returns
+    whether the value holds, or a pair of that and a reason."""
+    register(Kind.CHECK, name, check)
 
 
 def register_provider(name: str, provider: Provider) -> None:
@@ -133,6 +142,8 @@ def _trouble(kind: Kind, name: str) -> str | None:
                 plugin_model(kind, name, PluginTransform)  # type: ignore[type-abstract]
             case Kind.GATE:
                 _see_gate(name)
+            case Kind.CHECK:
+                function_of(name, Path())
             case Kind.SCORER:
                 Scorers().get(name, Path())
             case Kind.PROVIDER:
@@ -180,6 +191,11 @@ def _named(pipeline: Pipeline) -> Iterator[tuple[Kind, str]]:
     if pipeline.evaluate is not None:
         yield from ((Kind.EVALUATOR, each.type) for each in pipeline.evaluate.evaluators)
         yield Kind.GATE, pipeline.evaluate.quality_gate.type
+    for each in (*extract.quality_checks, *load.quality_checks):
+        if isinstance(each, Custom):
+            yield Kind.CHECK, each.function
+        if isinstance(each, Reference):
+            yield from plugin_names(each.source, each.options, Kind.SOURCE)
     providers = {split_model(model, pipeline.providers)[0] for model in models_of(pipeline)}
     yield from ((Kind.PROVIDER, name) for name in providers)
     known = [provider for name in providers if (provider := known_provider(name)) is not None]

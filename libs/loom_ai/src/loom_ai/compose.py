@@ -22,6 +22,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
 from loom_common.ports.marks import Marks
+from loom_common.ports.seen_values import SeenValues
 from loom_common.resilience.breakers import Breakers
 
 
@@ -63,6 +64,21 @@ def open_budgets(settings: Settings) -> BudgetLedger:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlBudgets(postgres_engine(url), redacted(url), lease=lease)
+
+
+def open_seen_values(settings: Settings) -> SeenValues:
+    """Open the store of the values that unique checks compare, in the database of the budgets."""
+    from loom_ai.stores.sql.seen_values import SqlSeenValues
+
+    url = settings.budgets
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlSeenValues(sqlite_engine(path), str(path))
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlSeenValues(postgres_engine(url), redacted(url))
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:

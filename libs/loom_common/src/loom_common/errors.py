@@ -17,10 +17,12 @@
     │   ├── AccessRefused            a key, password or permission was refused
     │   ├── UpstreamUnusable         one different record after another got nothing of use from an endpoint
     │   ├── StateUnusable            the files of Loom's own state cannot be read or written
+    │   ├── CheckBroken              a record misses a quality check that tolerates none
     │   └── UserCodeError            a Python function of the user's could not be loaded
     ├── BudgetExhausted              the run's budget does not cover the next model call
     ├── PluginFailed                 the code of a plugin raised an error that is none of these
     ├── RecordError                  this one record is at fault; its neighbours are not
+    │   └── CheckFailed              it misses a quality check that keeps it back
     ├── UnreadableMessage            bad JSON, unknown type, future version: goes to loom.dead
     ├── WorkerWornOut                this process holds too much that hangs: it must be replaced
     ├── TopologyMissing              a service found an exchange or queue undeclared
@@ -183,6 +185,15 @@ class StateUnusable(PermanentError):
     """The files of Loom's state cannot be read or written. Nothing can continue until that is repaired."""
 
 
+class CheckBroken(PermanentError):
+    """Reports that a record misses a quality check whose action is to fail the run."""
+
+    def __init__(self, message: str, check: str) -> None:
+        self.check = check
+        """The check's name."""
+        super().__init__(message)
+
+
 class UserCodeError(PermanentError):
     """Reports that a Python function that the pipeline names could not be loaded."""
 
@@ -231,6 +242,11 @@ class RecordError(LoomError):
         """An identifier for programs: `ragged_row`, `invalid_output`, `constraint`."""
         self.details: dict[str, Any] = storable_value(details or {})
         super().__init__(message)
+
+
+class CheckFailed(RecordError):
+    """Reports a record that misses a quality check. It is quarantined, whatever its stage's `on_failure` says, because
+    the check's own action says so."""
 
 
 class UnreadableMessage(LoomError):

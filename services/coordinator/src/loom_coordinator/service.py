@@ -75,5 +75,5 @@ def build(platform: Platform, owner: str | None = None) -> Coordinator:
     platform.stats.queues |= {RUNS_QUEUE, FACTS_QUEUE}
     platform.stats.needs["state database"] = lambda: reachable(engine)
     gauges = Gauges(engine, platform.bus, platform.clock)
-    platform.stats.gauges += [gauges.runs, gauges.queues]
+    platform.stats.gauges += [gauges.runs, gauges.queues, gauges.quality]
     return Coordinator(platform, engine, owner)

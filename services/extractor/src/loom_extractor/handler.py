@@ -1,9 +1,9 @@
-"""Reads slices of a source, and checks the keys of replayed records against it."""
+"""Reads slices of a source, checks the quality of its records, and checks the keys of replayed records against it."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 from loom_common.caching.plan_cache import PlanCache
@@ -13,10 +13,11 @@ from loom_common.domain.checks.record_checks import carried_from_input, key_of
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.run.stages import visited
-from loom_common.domain.values import durations
+from loom_common.domain.values import durations, ids
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
 from loom_common.ports.clock import Clock
+from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
@@ -27,6 +28,9 @@ from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
 
 OpenSource = Callable[[Plan], Source]
+
+_WHOLE = -1
+"""Stands for the position of a batch where a slice is checked as a whole."""
 
 
 class Extractor:
@@ -39,7 +43,10 @@ class Extractor:
         open_source: OpenSource,
         duplicates: Duplicates,
         breakers: Breakers | None = None,
+        checker: Callable[[], QualityChecker] | None = None,
     ) -> None:
+        """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some."""
+        self._checker = checker
         self._plans = plans
         self._breakers = breakers or Breakers()
         self._sources = sources
@@ -54,24 +61,49 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._recovered(request, plan, context.clock)
+            part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
+            checked = await self._checked(records, plan, request.plan, request.run_id, part, context)
         return cut(
             request,
-            records,
+            _with_errors(records, checked.errors),
             batch_size=extract.batch_size,
             cursor=page.cursor,
             end=page.end,
             on_failure=extract.on_failure,
             stages=visited(plan),
+            checks=checked.counts,
         )
 
-    async def check(self, batch: BatchExtracted, _: Context) -> Extracted:
-        """Check a replay's batch with edited keys: records whose key another record of the source has are kept back.
-        So are those that cannot be checked, because the source cannot be read. Raises as `read` does."""
+    async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
+        """Check a replay's batch: records with an edited key that another record of the source has are kept back, and
+        so are those that miss a quality check. Raises as `read` does."""
         plan = await self._plans.get(batch.header.plan)
+        on_failure = plan.pipeline.extract.on_failure
+        began = perf_counter()
+        errors = await self._key_errors(batch, plan)
+        free = [SliceRecord(each.id, each.input) for each in batch.records if each.id not in errors]
+        part = batch.header.batch_id
+        checked = await self._checked(free, plan, batch.header.plan, batch.header.run_id, part, context)
+        errors |= checked.errors
+        kept = [
+            kept_for_error(each.id, errors[each.id], on_failure, input=each.input)
+            for each in batch.records
+            if each.id in errors
+        ]
+        good = tuple(each for each in batch.records if each.id not in errors)
+        seconds = perf_counter() - began
+        return Extracted(records=good, seconds=seconds, kept=kept, stages=visited(plan), checks=checked.counts)
+
+    async def _key_errors(self, batch: BatchExtracted, plan: Plan) -> dict[str, RecordError]:
+        """Return an error for each record whose key was edited and is another record's, or cannot be looked up because
+        the source cannot be read."""
         extract = plan.pipeline.extract
+        if not extract.keys:
+            return {}
         new = {key_of(each.input, extract.keys): each.id for each in batch.records}
         new = {key: record_id for key, record_id in new.items() if key != record_id}
-        began = perf_counter()
+        if not new:
+            return {}
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         try:
             async with (
@@ -79,16 +111,24 @@ class Extractor:
                 self._sources.of(batch.header.plan, lambda: self._open_source(plan)) as source,
                 self._breakers.guarding(f"source {redacted(extract.source)}"),
             ):
-                errors = taken_keys(await positions_of(new, source, extract.keys), new)
+                return taken_keys(await positions_of(new, source, extract.keys), new)
         except PermanentError as error:
-            errors = {record_id: _unchecked(key, error) for key, record_id in new.items()}
-        kept = [
-            kept_for_error(each.id, errors[each.id], extract.on_failure, input=each.input)
-            for each in batch.records
-            if each.id in errors
-        ]
-        good = tuple(each for each in batch.records if each.id not in errors)
-        return Extracted(records=good, seconds=perf_counter() - began, kept=kept, stages=visited(plan))
+            return {record_id: _unchecked(key, error) for key, record_id in new.items()}
+
+    async def _checked(
+        self,
+        records: Sequence[SliceRecord],
+        plan: Plan,
+        plan_hash: str,
+        run_id: str,
+        part: str,
+        context: Context,
+    ) -> Checked:
+        """Run the plan's quality checks on those records that have no error."""
+        if self._checker is None or not plan.pipeline.extract.quality_checks:
+            return NOTHING_CHECKED
+        free = [CheckedRecord(each.id, each.input) for each in records if each.error is None]
+        return await self._checker().check(plan_hash, run_id, part, free, context.attempt, context.clock)
 
     async def _recovered(self, request: ExtractSlice, plan: Plan, clock: Clock) -> tuple[Page, list[SliceRecord]]:
         """Return the slice; under `retry` read it again where records of it are bad, e.g. while a file is still being
@@ -117,6 +157,16 @@ class Extractor:
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records
+
+
+def _with_errors(records: Sequence[SliceRecord], errors: Mapping[str, RecordError]) -> Sequence[SliceRecord]:
+    """Return the records, those that have no error yet with what the quality checks found."""
+    if not errors:
+        return records
+    return [
+        SliceRecord(each.id, each.input, errors[each.id]) if each.error is None and each.id in errors else each
+        for each in records
+    ]
 
 
 def _unchecked(key: str, error: PermanentError) -> RecordError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
+from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
 from loom_common.domain.model_options.params import typed
+from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, SourceError
@@ -18,6 +21,7 @@ from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext, Source
+from loom_connectors.references import column_values
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
@@ -31,12 +35,17 @@ def build(platform: Platform) -> Service:
     def open_planned(plan: Plan) -> Source:
         return open_source_of(plan, platform)
 
+    def other_source(plan: Plan, check: Reference) -> AsyncIterator[Sequence[Any]]:
+        return column_values(plan, check, lambda plan: context_of(plan, platform))
+
+    quality = QualityStage(platform, Stage.EXTRACT, other_source)
+
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with sources.closing(), duplicates.closing():
+        async with sources.closing(), duplicates.closing(), quality.closing():
             yield
 
-    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers)
+    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
         Accepts(ExtractSlice, extractor.read, router.sliced),
@@ -46,16 +55,21 @@ def build(platform: Platform) -> Service:
     return StageService("extractor", [consumer], platform, closing)
 
 
+def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
+    """Return what a source of the plan may know of this worker."""
+    return ConnectorContext(
+        folder=platform.project / plan.base,
+        credentials=platform.credentials,
+        params=typed(plan.pipeline.params, plan.params),
+        threads=platform.threads,
+        call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
+    )
+
+
 def open_source_of(plan: Plan, platform: Platform) -> Source:
     """Return the plan's source for this worker. Raises `SourceError` where its settings cannot be used."""
     try:
-        context = ConnectorContext(
-            folder=platform.project / plan.base,
-            credentials=platform.credentials,
-            params=typed(plan.pipeline.params, plan.params),
-            threads=platform.threads,
-            call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
-        )
+        context = context_of(plan, platform)
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise SourceError(str(problem))
         return open_source(plan.pipeline.extract, context)

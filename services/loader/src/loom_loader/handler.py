@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -37,6 +37,7 @@ from loom_common.errors import (
     TransientError,
 )
 from loom_common.ports.clock import Clock
+from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience import failpoints
 from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
@@ -59,7 +60,10 @@ class Loader:
         destinations: ResourceCache[Destination],
         open_destination: OpenDestination,
         breakers: Breakers | None = None,
+        checker: Callable[[], QualityChecker] | None = None,
     ) -> None:
+        """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some."""
+        self._checker = checker
         self._plans = plans
         self._breakers = breakers or Breakers()
         self._destinations = destinations
@@ -70,7 +74,12 @@ class Loader:
         written."""
         header = batch.header
         plan = await self._plans.get(header.plan)
+        limits, began = plan.pipeline.timeouts, perf_counter()
+        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         rows, lacking = rows_of(batch.records, plan.pipeline)
+        checked = await self._checked(rows, plan, header, context)
+        rows = [row for row in rows if row.record_id not in checked.errors] if checked.errors else rows
+        records = [each for each in batch.records if each.id not in checked.errors]
         place = LoadBatch(
             header.run_id,
             header.batch_id,
@@ -80,20 +89,30 @@ class Loader:
             rows,
             origin_of(header, plan),
         )
-        limits = plan.pipeline.timeouts
-        seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
-        began = perf_counter()
         async with within(seconds, f"Loading a batch of {counted(len(rows), 'record')}", "timeouts.load"):
             written = await self._recovered(place, header.plan, plan, context)
         written = replace(written, failed=(*written.failed, *lacking))
         return Loaded(
             seconds=perf_counter() - began,
-            kept=_refused(batch.records, written, plan.pipeline.load.on_failure),
+            kept=[
+                *_missing_a_check(batch.records, checked.errors, plan.pipeline.load.on_failure),
+                *_refused(records, written, plan.pipeline.load.on_failure),
+            ],
             loaded=written.loaded,
             staged=written.staged,
             second=written.second,
             rows=_first_rows(rows, written.failed) if plan.beside else (),
             resolved=_loaded_after_all(place, written),
+            checks=checked.counts,
+        )
+
+    async def _checked(self, rows: Sequence[Row], plan: Plan, header: BatchHeader, context: Context) -> Checked:
+        """Run the plan's quality checks on the rows."""
+        if self._checker is None or not plan.pipeline.load.quality_checks:
+            return NOTHING_CHECKED
+        records = [CheckedRecord(row.record_id, row.values) for row in rows]
+        return await self._checker().check(
+            header.plan, header.run_id, header.batch_id, records, context.attempt, context.clock
         )
 
     async def _recovered(self, place: LoadBatch, plan_hash: str, plan: Plan, context: Context) -> Written:
@@ -249,10 +268,16 @@ def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: On
     if not result.failed:
         return []
     by_id = {record.id: record for record in records}
-    return [_kept(by_id[row.record_id], row, on_failure) for row in result.failed]
+    return [_kept(by_id[row.record_id], RecordError(row.reason, code=row.code), on_failure) for row in result.failed]
 
 
-def _kept(record: EvaluatedRecord, row: FailedRow, on_failure: OnFailure) -> KeptRecord:
-    error = RecordError(row.reason, code=row.code)
+def _missing_a_check(
+    records: Sequence[EvaluatedRecord], errors: Mapping[str, RecordError], on_failure: OnFailure
+) -> list[KeptRecord]:
+    """Return the records whose rows miss a quality check."""
+    return [_kept(record, errors[record.id], on_failure) for record in records if record.id in errors]
+
+
+def _kept(record: EvaluatedRecord, error: RecordError, on_failure: OnFailure) -> KeptRecord:
     kept = kept_for_error(record.id, error, on_failure, input=record.input, output=record.result)
     return kept.model_copy(update={"scores": record.scores})

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchEvaluated, FinalizeLoad
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.model_options.params import typed
+from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, DestinationError
@@ -16,6 +22,7 @@ from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext, Destination
+from loom_connectors.references import column_values
 from loom_connectors.registry import open_destination
 from loom_loader.handler import Loader
 
@@ -27,32 +34,47 @@ def build(platform: Platform) -> Service:
     def open_planned(plan: Plan) -> Destination:
         return open_destination_of(plan, platform)
 
-    loader = Loader(platform.plans, destinations, open_planned, platform.breakers)
+    def other_source(plan: Plan, check: Reference) -> AsyncIterator[Sequence[Any]]:
+        return column_values(plan, check, lambda plan: context_of(plan, platform))
+
+    quality = QualityStage(platform, Stage.LOAD, other_source)
+
+    @asynccontextmanager
+    async def closing() -> AsyncIterator[None]:
+        async with destinations.closing(), quality.closing():
+            yield
+
+    loader = Loader(platform.plans, destinations, open_planned, platform.breakers, quality.checker)
     queue = flow.work_queue(Stage.LOAD)
     accepts = (
         Accepts(BatchEvaluated, loader.load, router.loaded),
         Accepts(FinalizeLoad, loader.finalize, router.finalized),
     )
     consumer = ConsumerSpec(queue, accepts, platform.settings.worker.prefetch)
-    return StageService("loader", [consumer], platform, destinations.closing)
+    return StageService("loader", [consumer], platform, closing)
+
+
+def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
+    """Return what a destination of the plan may know of this worker. Raises `ConfigurationError`."""
+    output = plan.pipeline.transform.shape
+    return ConnectorContext(
+        folder=platform.project / plan.base,
+        credentials=platform.credentials,
+        params=typed(plan.pipeline.params, plan.params),
+        output_schema=json_schema(output) if output is not None else None,
+        record_key=plan.pipeline.extract.keys,
+        adds=plan.replay is not None,
+        sample=plan.beside,
+        threads=platform.threads,
+        call_seconds=durations.seconds(plan.pipeline.timeouts.load),
+    )
 
 
 def open_destination_of(plan: Plan, platform: Platform) -> Destination:
     """Open the plan's destination, as seen from this worker. Raises `DestinationError` where its settings cannot be
     used."""
-    output = plan.pipeline.transform.shape
     try:
-        context = ConnectorContext(
-            folder=platform.project / plan.base,
-            credentials=platform.credentials,
-            params=typed(plan.pipeline.params, plan.params),
-            output_schema=json_schema(output) if output is not None else None,
-            record_key=plan.pipeline.extract.keys,
-            adds=plan.replay is not None,
-            sample=plan.beside,
-            threads=platform.threads,
-            call_seconds=durations.seconds(plan.pipeline.timeouts.load),
-        )
+        context = context_of(plan, platform)
         if (problem := overlap(plan.pipeline.extract, plan.pipeline.load, context)) is not None:
             raise DestinationError(str(problem))
         return open_destination(plan.pipeline.load, context)

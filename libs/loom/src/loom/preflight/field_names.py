@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from loom.project.prompt_files import PromptText
@@ -21,6 +22,8 @@ _OF_INPUT = ("reference_field", "source_field", "query_field", "baseline_field")
 """Holds the keys of evaluators that name a field of the source."""
 
 Side = Literal["source", "output", "row"]
+_CHECKED: tuple[tuple[str, Side], ...] = (("extract", "source"), ("load", "row"))
+"""Holds the sections with quality checks, and whose fields these look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def compared(
     output = output_fields(definition, source)
     there = {"source": source, "output": output, "row": _row(definition, output)}
     problems, unsure, unknown = [], [], list[str]()
-    for named in _named(document, definition, prompt):
+    for named in chain(_named(document, definition, prompt), _checked(document, definition)):
         fields = there[named.side]
         if fields is None:
             unknown.append(named.name)
@@ -102,8 +105,7 @@ def _row(definition: Mapping[str, Any], output: Fields | None) -> Fields | None:
 
 def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText | None) -> Iterator[Named]:
     def at(path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
-        if isinstance(name, str):
-            yield Named(name, side, lambda found, expected, meant: document.problem(path, found, expected, meant))
+        yield from _at(document, path, name, side)
 
     def listed(section: str, key: str, side: Side) -> Iterator[Named]:
         value = said(said(definition, section), key)
@@ -127,6 +129,21 @@ def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText
             yield from at((*place, key), said(evaluator, key), "source")
     yield from listed("load", "include", "source")
     yield from listed("load", "key", "row")
+
+
+def _at(document: Document, path: KeyPath, name: Any, side: Side) -> Iterator[Named]:
+    if isinstance(name, str):
+        yield Named(name, side, lambda found, expected, meant: document.problem(path, found, expected, meant))
+
+
+def _checked(document: Document, definition: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield the fields that quality checks look at."""
+    for section, side in _CHECKED:
+        for position, check in enumerate(items(said(definition, section), "quality_checks")):
+            place = (section, "quality_checks", position, "column")
+            yield from _at(document, place, said(check, "column"), side)
+            for column_at, name in enumerate(items(check, "column")):
+                yield from _at(document, (*place, column_at), name, side)
 
 
 def _in_prompt(prompt: PromptText, line: int, column: int | None) -> Callable[[str, str, str | None], Problem]:

@@ -1,8 +1,9 @@
-"""Checks that the scorers, gates and Python functions that a definition names are there; a missing one is a mistake."""
+"""Checks that the scorers, gates, quality checks and Python functions that a definition names are there; a missing one
+is a mistake."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from loom_common.domain.values.near import closest
 from loom_common.errors import Problem, UserCodeError
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
+from loom_common.quality.compiled import function_of
 from loom_common.user_code.functions import load_function
 
 Known = Callable[[], Iterable[str]]
@@ -55,6 +57,8 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
             function = said(evaluator, "function")
             at = ("evaluate", "evaluators", position, "function")
             look(at, function, partial(load_function, function, folder))
+    for path, check in _checks(definition):
+        look(path, check, partial(function_of, check, folder), lambda: names(Kind.CHECK))
     if (gate := _gate(said(evaluate, "quality_gate"))) is not None:
         look(
             ("evaluate", "quality_gate"),
@@ -63,6 +67,14 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
             lambda: (*GATES, *names(Kind.GATE)),
         )
     return problems
+
+
+def _checks(definition: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the functions of custom quality checks, with their places."""
+    for section in ("extract", "load"):
+        for position, check in enumerate(items(said(definition, section), "quality_checks")):
+            if said(check, "check") == "custom":
+                yield (section, "quality_checks", position, "function"), said(check, "function")
 
 
 def _gate(written: Any) -> GateConfig | None:

@@ -52,6 +52,16 @@ model_buckets = sa.Table(
     sa.Column("paused_until", sa.Double, nullable=False),
 )
 
+seen_values = sa.Table(
+    "seen_values",
+    metadata,
+    sa.Column("scope", sa.String(255), primary_key=True),  # the run that first read the record
+    sa.Column("check_name", sa.String(150), primary_key=True),
+    sa.Column("digest", sa.String(32), primary_key=True),
+    sa.Column("record_id", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+)
+
 model_claims = sa.Table(
     "model_claims",
     metadata,

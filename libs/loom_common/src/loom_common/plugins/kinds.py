@@ -23,6 +23,7 @@ class Kind(StrEnum):
     SCORER = "scorer"
     PROVIDER = "provider"
     CREDENTIAL = "credential"
+    CHECK = "check"
 
     @property
     def group(self) -> str:

@@ -96,13 +96,13 @@ def paused(message: Message, away: BreakerOpen, by: str) -> list[Outgoing]:
     return [Outgoing(flow.fact("stage", "delayed", pipeline_of(message)), fact, mandatory=False)]
 
 
-def run_failed(message: Message, reason: str) -> list[Outgoing]:
-    """Return the fact that the run cannot go on."""
+def run_failed(message: Message, reason: str, check: str | None = None) -> list[Outgoing]:
+    """Return the fact that the run cannot go on; `check` is the quality check that a record misses."""
     stage = stage_of(message)
     if stage is None:
         return []
     epoch = getattr(getattr(message, "header", message), "epoch", 0)
-    fact = StageFailed(run_id=message.correlation_id, epoch=epoch, stage=stage, reason=reason)
+    fact = StageFailed(run_id=message.correlation_id, epoch=epoch, stage=stage, reason=reason, check=check)
     return [Outgoing(flow.fact("stage", "failed", pipeline_of(message)), fact)]
 
 

@@ -68,7 +68,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
     reported: list[SlicedBatch] = []
     for position, batch in enumerate(result.batches):
         header = _header(request, position, batch)
-        if result.unchecked_keys:
+        if result.unchecked:
             forward = _to_extract(header, batch.records)
         else:
             forward = _to_transform(header, batch.records, result.stages)
@@ -84,6 +84,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         batches=tuple(reported),
         cursor=result.cursor,
         end=result.end,
+        checks=result.checks,
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 
@@ -92,7 +93,9 @@ def extracted(batch: BatchExtracted, result: Extracted, context: Context) -> lis
     """Route a batch whose keys were checked, on its way to the next stage that it visits."""
     calls = context.usage.lines()
     forward = _to_transform(_next_header(batch.header, Stage.EXTRACT, result, calls), result.records, result.stages)
-    fact = BatchFact(header=forward.header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls)
+    fact = BatchFact(
+        header=forward.header, stage=Stage.EXTRACT, seconds=result.seconds, calls=calls, checks=result.checks
+    )
     return _of_batch(forward.outgoing, result.kept, fact, context)
 
 
@@ -129,7 +132,14 @@ def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outg
     """Route a loaded batch: its fact, the rows that were refused, and the records that leave the quarantine by it."""
     calls = context.usage.lines()
     header = _next_header(batch.header, Stage.LOAD, result, calls)
-    fact = BatchFact(header=header, stage=Stage.LOAD, seconds=result.seconds, calls=calls, rows=tuple(result.rows))
+    fact = BatchFact(
+        header=header,
+        stage=Stage.LOAD,
+        seconds=result.seconds,
+        calls=calls,
+        rows=tuple(result.rows),
+        checks=result.checks,
+    )
     outgoing = _of_batch((), result.kept, fact, context)
     if not result.resolved:
         return outgoing

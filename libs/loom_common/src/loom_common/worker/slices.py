@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_common.contracts.v1 import ExtractedRecord, ExtractSlice, KeptRecord
+from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord
 from loom_common.domain.definition.failing import OnFailure
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
@@ -46,8 +46,11 @@ class Slice:
     """Says where the next slice begins."""
     end: bool
     """Tells whether no slice follows."""
-    unchecked_keys: bool = False
-    """Whether the keys must be looked up in the source before the batches are transformed."""
+    unchecked: bool = False
+    """Whether the extractor must check the records before they are transformed: look their keys up in the source, or
+    run the quality checks."""
+    checks: tuple[CheckCount, ...] = ()
+    """Holds what the quality checks counted."""
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batches visit, by their plan."""
 
@@ -72,7 +75,8 @@ def cut(
     end: bool,
     on_failure: OnFailure,
     stages: tuple[Stage, ...],
-    unchecked_keys: bool = False,
+    unchecked: bool = False,
+    checks: tuple[CheckCount, ...] = (),
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
     under `abort`."""
@@ -81,7 +85,8 @@ def cut(
         tuple(_batch(chunk, on_failure) for chunk in chunks),
         cursor,
         end=end or enough(request, len(records)),
-        unchecked_keys=unchecked_keys,
+        unchecked=unchecked,
+        checks=checks,
         stages=stages,
     )
 

@@ -10,9 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loom_common.contracts.v1 import EvaluatedRecord, Evaluation, ExtractedRecord, KeptRecord, TransformedRecord
+from loom_common.contracts.v1 import (
+    CheckCount,
+    EvaluatedRecord,
+    Evaluation,
+    ExtractedRecord,
+    KeptRecord,
+    TransformedRecord,
+)
 from loom_common.domain.definition.failing import OnFailure
-from loom_common.errors import PermanentError, RecordError
+from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage
 
 EVERY_STAGE = tuple(Stage)
@@ -26,6 +33,8 @@ class StageResult:
     """Says how long the stage worked on the batch."""
     kept: Sequence[KeptRecord] = ()
     """Holds the records that do not go on."""
+    checks: tuple[CheckCount, ...] = ()
+    """Holds what the stage's quality checks counted."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,7 +123,9 @@ def kept_for_error(
     tries: int = 1,
 ) -> KeptRecord:
     """A record kept for an error, as its stage's `on_failure` says, after the worker tried it `tries` times. `abort`
-    raises `PermanentError`."""
+    raises `PermanentError`. A record that misses a quality check is quarantined."""
+    if isinstance(error, CheckFailed):
+        on_failure = "quarantine"
     if on_failure == "abort":
         raise PermanentError(f"Record {record_id}: {error} (on_failure: abort)") from error
     return KeptRecord(

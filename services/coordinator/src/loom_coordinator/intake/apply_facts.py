@@ -24,7 +24,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run import waiting_text
 from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches, failure_limits, usage
+from loom_coordinator.accounting import batches, failure_limits, quality, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -52,6 +52,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int:
     applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
     known |= {run_id: replace(known[run_id], totals=totals) for run_id, totals in applied.totals.items()}
     await usage.book(unit, applied.paid)
+    await quality.keep(unit, known, new)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
     for fact in new:
         if isinstance(fact, SliceExtracted):
@@ -88,9 +89,19 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
     if finalized:
         await completion.succeed(unit, run, finalized[-1])
         return
+    if (missed := await _missed(unit, run, facts)) is not None:
+        await completion.fail(unit, run, missed)
+        return
     if run.notice and moved:
         await run_rows.change(unit, run.run_id, notice=None)
     await advance(unit, run)
+
+
+async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str | None:
+    """Return why the run fails by a quality check, once the last of its slices is read."""
+    if not any(isinstance(fact, SliceExtracted) and fact.end for fact in facts):
+        return None
+    return await quality.broken(unit, run, Stage.EXTRACT) if await slices.exhausted(unit, run.run_id) else None
 
 
 async def advance(unit: UnitOfWork, run: Run) -> None:

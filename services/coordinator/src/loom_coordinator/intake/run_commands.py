@@ -9,7 +9,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator.accounting import failure_limits, usage
+from loom_coordinator.accounting import failure_limits, quality, usage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -88,6 +88,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
         placed=None,
         tell_by=None,
     )
+    await quality.forget_failure(unit, run.run_id)
     fresh = (await run_rows.lock(unit, [run.run_id]))[run.run_id]
     await slices.reissue(unit, fresh)
     await apply_facts.advance(unit, fresh)

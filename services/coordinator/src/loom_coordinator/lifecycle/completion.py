@@ -8,7 +8,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.accounting import tallies, usage
+from loom_coordinator.accounting import quality, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -20,6 +20,9 @@ async def finalize_if_ended(unit: UnitOfWork, run: Run) -> None:
     """All is extracted: once nothing of the run is on the way any more, judge it, and ask the loader to put the result
     in place. A run that failed replaces nothing."""
     if run.finalizing or run.totals.underway:
+        return
+    if (missed := await quality.broken(unit, run, Stage.EXTRACT, Stage.LOAD)) is not None:
+        await fail(unit, run, missed)
         return
     tally = run.totals.tally
     reached = final_status.of(tally, _batch_threshold(run))
@@ -161,6 +164,7 @@ async def _end(
     """Write the end. With `finalizing` the loader is being asked to finalize what there is."""
     run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
+    await quality.write(unit, run)
     percentiles = run.totals.percentiles()
     duration = (unit.now - run.started_at).total_seconds()
     await run_rows.change(

@@ -8,12 +8,20 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from loom_common.contracts.v1 import Alert, EvaluatorSummary, KeptReason, RunBudget, RunReport, StageCalls
+from loom_common.contracts.v1 import (
+    Alert,
+    CheckSummary,
+    EvaluatorSummary,
+    KeptReason,
+    RunBudget,
+    RunReport,
+    StageCalls,
+)
 from loom_common.domain.definition.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
-from loom_coordinator.accounting import estimates, failure_reasons, tallies, usage
+from loom_coordinator.accounting import estimates, failure_reasons, quality, tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -33,7 +41,8 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     told = await store.of_run(connection, run_id)
     tally = tallies.of_run(run)
     why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
-    return build(run, tally, evaluation, spent, told, why)
+    checks = await quality.summaries(connection, run)
+    return build(run, tally, evaluation, spent, told, why, checks)
 
 
 def build(
@@ -43,6 +52,7 @@ def build(
     spent: Sequence[StageCalls] = (),
     told: Sequence[Alert] = (),
     why: Sequence[KeptReason] = (),
+    checks: Sequence[CheckSummary] = (),
 ) -> RunReport:
     """Return the report of a run row and its tally. Pure."""
     return RunReport(
@@ -83,6 +93,7 @@ def build(
         budget=_budget(run, sum(each.cost for each in spent)),
         estimate=estimates.compared(run.estimate, spent, tally.extracted),
         alerts=tuple(told),
+        checks=tuple(checks),
         reasons=tuple(why),
         staged_in=staged_in(run.destination, run.run_id) if tally.staged else None,
         sample=run.sample,

@@ -13,6 +13,7 @@ from loom_common.ports.clock import Clock
 from loom_common.worker.stats import Reading
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows as runs
+from loom_coordinator.db.tables.quality import quality_results
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
@@ -42,6 +43,29 @@ class Gauges:
             *_zero_filled("loom_runs", "Runs by status.", "status", _STATUSES, by_status),
             *_zero_filled("loom_batches_in_flight", "By the last stage done.", "stage", Stage, by_stage),
             Reading("loom_outbox_messages", "Committed and not yet published.", unsaid),
+        ]
+
+    async def quality(self) -> Sequence[Reading]:
+        """Return records that missed a quality check, in the newest ended run of each pipeline."""
+        ended, found = pipeline_runs.c, quality_results.c
+        newest = (
+            select(ended.pipeline_name, func.max(ended.completed_at).label("at"))
+            .where(ended.run_id.in_(select(found.run_id)))
+            .group_by(ended.pipeline_name)
+            .subquery()
+        )
+        of_newest = (ended.pipeline_name == newest.c.pipeline_name) & (ended.completed_at == newest.c.at)
+        query = (
+            select(ended.pipeline_name, found.stage, found.check_name, found.missed)
+            .select_from(quality_results.join(pipeline_runs, ended.run_id == found.run_id).join(newest, of_newest))
+            .order_by(ended.pipeline_name, found.position)
+        )
+        async with begin(self._engine, self._clock.now(), None) as unit:
+            rows = (await unit.connection.execute(query)).all()
+        meaning = "Records that missed a quality check in the newest ended run."
+        return [
+            Reading("loom_quality_missed_records", meaning, missed, {"pipeline": name, "stage": stage, "check": check})
+            for name, stage, check, missed in rows
         ]
 
     async def queues(self) -> Sequence[Reading]:

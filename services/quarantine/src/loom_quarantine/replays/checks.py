@@ -11,6 +11,7 @@ from typing import Any
 from loom_common.domain.checks.record_checks import carried_from_input, key_of, see_fields
 from loom_common.domain.checks.repairs import mended, to_mend, words
 from loom_common.domain.definition.pipeline import Pipeline
+from loom_common.domain.quality.outcomes import QUALITY_CHECK
 from loom_common.domain.run.replaying import edited
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
@@ -25,7 +26,7 @@ def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> Sl
     """Return the record with the edits applied, or with the error that quarantines it
     again."""
     data = edited(kept.record_data, edits)
-    if kept.failure_stage != Stage.EXTRACT:
+    if kept.failure_stage != Stage.EXTRACT or kept.code == QUALITY_CHECK:
         return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline) if edits else None)
     details = kept.error_details or {}
     said = details.get(_SAID, kept.failure_reason)

@@ -43,5 +43,5 @@ class Replay:
             end=taken.end,
             on_failure=extract.on_failure,
             stages=visited(plan),
-            unchecked_keys=asks_the_source(records, extract.keys),
+            unchecked=bool(extract.quality_checks) or asks_the_source(records, extract.keys),
         )

@@ -14,6 +14,7 @@ from loom.cli.output import sample_rows, terminal
 from loom_common.domain.values.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
+_OUTCOMES = {"warned": "yellow", "quarantined": "yellow", "failed": "red"}
 _COUNTS = ("extracted", "passed", "unscored", "rejected", "quarantined", "skipped", "cancelled", "staged", "loaded")
 _ALWAYS = {"extracted", "passed", "rejected", "quarantined", "loaded"}
 
@@ -30,6 +31,8 @@ def render(report: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_head(report), Text(), _records(report["records"]), Text()]
     if report["evaluation"]:
         parts += [_evaluators(report["evaluation"]), Text()]
+    if report.get("checks"):
+        parts += [_checks(report["checks"]), Text()]
     if report.get("reasons"):
         parts += [why_kept(report), Text()]
     if report.get("rows"):
@@ -92,6 +95,23 @@ def _evaluators(evaluation: Mapping[str, Mapping[str, Any]]) -> RenderableType:
             "-" if scores["pass_rate"] is None else f"{scores['pass_rate']:.1%}",
         )
     return table
+
+
+def _checks(checks: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return a table of the quality checks, and below it why the run as a whole misses some of them."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table.add_column("Check", min_width=11)
+    table.add_column("stage")
+    for title in ("checked", "missed"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("outcome")
+    for each in checks:
+        outcome = Text(each["outcome"], style=_OUTCOMES.get(each["outcome"], ""))
+        table.add_row(
+            Text(each["name"]), each["stage"], terminal.count(each["seen"]), terminal.count(each["missed"]), outcome
+        )
+    why = [Text(f"  {each['name']}: {each['reason']}", overflow="fold") for each in checks if each["reason"]]
+    return Group(table, *why)
 
 
 def _facts(report: Mapping[str, Any]) -> RenderableType:

@@ -11,6 +11,7 @@ from loom_common.contracts.v1.facts import (
     BatchFact,
     BudgetSpent,
     CallsPaid,
+    CheckCount,
     Evaluation,
     Interaction,
     LoadFinalized,
@@ -22,6 +23,7 @@ from loom_common.contracts.v1.facts import (
 )
 from loom_common.contracts.v1.reports import (
     Alert,
+    CheckSummary,
     EvaluatorSummary,
     KeptReason,
     RunBudget,
@@ -57,6 +59,8 @@ __all__ = [
     "BreakerBeat",
     "BudgetSpent",
     "CallsPaid",
+    "CheckCount",
+    "CheckSummary",
     "DiscardRequest",
     "EvaluatedRecord",
     "Evaluation",

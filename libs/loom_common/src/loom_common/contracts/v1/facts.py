@@ -14,6 +14,15 @@ from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
 
 
+class CheckCount(Part):
+    """Counts the records that a quality check has seen in a slice or a batch."""
+
+    name: str
+    seen: int
+    missed: int
+    newest: float | None = Field(None, description="`freshness`: the newest time seen, in seconds since 1970.")
+
+
 class SlicedBatch(Part):
     """Describes a batch of a slice, as the extractor made it."""
 
@@ -35,6 +44,7 @@ class SliceExtracted(Message):
     batches: tuple[SlicedBatch, ...]
     cursor: Any = None
     end: bool = Field(description="Whether that was all of the partition.")
+    checks: tuple[CheckCount, ...] = Field((), description="What the quality checks counted, of all its batches.")
 
     @property
     def message_id(self) -> str:
@@ -84,6 +94,7 @@ class BatchFact(Message):
     evaluations: tuple[Evaluation, ...] = ()
     calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
     rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")
+    checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
 
     @property
     def correlation_id(self) -> str:
@@ -194,6 +205,7 @@ class StageFailed(Message):
     epoch: int
     stage: Stage
     reason: str
+    check: str | None = Field(None, description="The quality check that a record misses; null for other reasons.")
 
     @property
     def message_id(self) -> str:

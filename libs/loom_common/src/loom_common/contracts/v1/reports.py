@@ -59,6 +59,22 @@ class StageCalls(Calls):
     stage: str
 
 
+class CheckSummary(Part):
+    """Describes what a quality check came to over a run."""
+
+    stage: str
+    name: str
+    check: str = Field(description="The kind: `not_null`, `unique`, `regex` and so on.")
+    column: str | None = Field(description="The field, or fields; null where it is about the whole record or run.")
+    action: str = Field(description="`fail`, `warn` or `quarantine`.")
+    seen: int = Field(description="Records that were checked.")
+    missed: int = Field(description="Records that miss the check.")
+    outcome: str = Field(
+        description="`passed`; `warned`, `quarantined` or `failed` where records, or the run, miss the check."
+    )
+    reason: str | None = Field(None, description="Why the run as a whole misses it; else null.")
+
+
 class RunBudget(Part):
     """Describes a run's budget and what was spent of it, in USD."""
 
@@ -126,6 +142,7 @@ class RunReport(Part):
         "the true cost per record is above it.",
     )
     alerts: tuple[Alert, ...] = ()
+    checks: tuple[CheckSummary, ...] = Field((), description="What the quality checks found, in their order.")
     reasons: tuple[KeptReason, ...] = Field((), description="The most frequent reasons why records were kept back.")
     staged_in: str | None = Field(None, description="Where staged rows lie, beside the destination; null without any.")
     sample: int | None = Field(None, description="How many records the run was limited to by `--sample`; else null.")

@@ -30,6 +30,7 @@ from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
 from loom_common.domain.plugin_section import unusable
+from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
@@ -53,7 +54,15 @@ class ExtractConfig(Recovery):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
     )
+    quality_checks: list[CheckConfig] = Field(
+        default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
+    )
     on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Demand different names of quality checks."""
+        yield from name_mistakes(said(written, "quality_checks"))
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -84,6 +93,9 @@ class LoadConfig(Recovery):
         False, description="`replace`: let a run that loaded no row empty the destination. Else what is there stays."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
+    quality_checks: list[CheckConfig] = Field(
+        default_factory=list, description="What is demanded of the rows that passed, before they are loaded."
+    )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: Location | None = Field(
         None,
@@ -96,8 +108,10 @@ class LoadConfig(Recovery):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Check that a fallback destination has `on_failure: fallback`, and that `upsert` has a key."""
+        """Check that a fallback destination has `on_failure: fallback`, that `upsert` has a key, and that quality
+        checks have names of their own."""
         yield from fallback_fits(written)
+        yield from name_mistakes(said(written, "quality_checks"))
         if said(written, "mode") == "upsert" and not said(written, "key"):
             yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
 

@@ -15,6 +15,8 @@ from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import TransformConfig, transform_model, transform_names
 from loom_common.domain.model_options.providers import provider_names
+from loom_common.domain.quality.check import QualityCheck
+from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
@@ -133,6 +135,8 @@ def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
     for part in loc[:-1]:
         if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named
+        elif isinstance(part, str) and issubclass(model, QualityCheck) and part in CHECKS:
+            model = CHECKS[part]
         elif isinstance(part, str) and part in model.model_fields:
             model = next(_sections_of(model.model_fields[part].annotation), model)
             if issubclass(model, TransformConfig):
@@ -152,7 +156,7 @@ def _belongs(key: str, root: type[BaseModel]) -> str:
 
 def _sections(model: type[BaseModel], at: str) -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in model.model_fields.items():
-        place = f"{at}{name}[]" if name == "evaluators" else f"{at}{name}"
+        place = f"{at}{name}[]" if name in ("evaluators", "quality_checks") else f"{at}{name}"
         for inner in _sections_of(field.annotation):
             yield place, inner
             yield from _sections(inner, f"{place}.")
