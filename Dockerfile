@@ -1,6 +1,6 @@
 # One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators and providers that need
 # more than Loom brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings --build-arg AI_EXTRAS=providers .`;
-# for connectors that do: `--build-arg CONNECTOR_EXTRAS=objects,arrow`.
+# for connectors that do: `--build-arg CONNECTOR_EXTRAS=objects,arrow,duckdb`.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'

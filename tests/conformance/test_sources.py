@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 import asyncpg
+import duckdb
 import pytest
 
 from loom_common.config.credentials import Credentials, EnvProvider
@@ -108,6 +109,17 @@ def sqlite_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
     return make
 
 
+def duckdb_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+    async def make(folder, _):
+        with closing(duckdb.connect(folder / "in.duckdb")) as db:
+            db.execute(extract.pop("table", SQL_TABLE))
+            db.executemany("INSERT INTO t VALUES (?, ?, ?)", [tuple(row.values()) for row in ROWS])
+        source = "duckdb:///in.duckdb" if "query" in extract else "duckdb:///in.duckdb?table=t"
+        return open_source(ExtractConfig(source=source, **extract), context(folder))
+
+    return make
+
+
 def postgres_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
     async def make(folder, url):
         connection = await asyncpg.connect(url)
@@ -165,6 +177,13 @@ MAKERS = {
     "sqlite-two-keys": sqlite_source(key=["half", "id"]),
     "sqlite-query": sqlite_source(query="SELECT * FROM t WHERE id >= 0", key="text"),
     "sqlite-null-key": sqlite_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
+    "duckdb-rowid": duckdb_source(),
+    "duckdb-key": duckdb_source(key="id"),
+    "duckdb-primary-key": duckdb_source(key="id", table="CREATE TABLE t (id integer PRIMARY KEY, text text, half int)"),
+    "duckdb-duplicate-key": duckdb_source(key="half"),
+    "duckdb-two-keys": duckdb_source(key=["half", "id"]),
+    "duckdb-query": duckdb_source(query="SELECT * FROM t WHERE id >= 0 -- all\n;", key="text"),
+    "duckdb-null-key": duckdb_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
     "postgres-place": postgres_source(),
     "postgres-key": postgres_source(key="id"),
     "postgres-duplicate-key": postgres_source(key="half"),
@@ -175,7 +194,16 @@ MAKERS = {
 }
 
 
-ONE_PIECE = ("custom", "csv-utf16", "csv-gz", "csv-bz2", "sqlite-query", "postgres-query", "postgres-place")
+ONE_PIECE = (
+    "custom",
+    "csv-utf16",
+    "csv-gz",
+    "csv-bz2",
+    "sqlite-query",
+    "duckdb-query",
+    "postgres-query",
+    "postgres-place",
+)
 """A connector that splits nothing, wide characters, compressed files, queries by a text, a table of one block."""
 
 COARSE = ("jsonl-zst-pattern", "s3-jsonl-gz-pattern", "parquet", "parquet-pattern", "s3-parquet-pattern")

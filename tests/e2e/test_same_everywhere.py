@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import asyncpg
+import duckdb
 import pytest
 
 from loom import Loom
@@ -45,6 +46,7 @@ FROM_AND_TO = {
     "csv": ("reviews.csv", "out.csv"),
     "jsonl": ("reviews.jsonl", "out.jsonl"),
     "sqlite": ("sqlite:///reviews.db?table=reviews", "sqlite:///out.db?table=judged"),
+    "duckdb": ("duckdb:///reviews.duckdb?table=reviews", "duckdb:///out.duckdb?table=judged"),
     "postgres": ("${RESULTS}?table=same_reviews", "${RESULTS}?table=same_judged"),
     "parquet": ("reviews.csv", "out.parquet"),
     "bucket": (f"{BUCKET}/in.parquet{KEYS}", f"{BUCKET}/out.parquet{KEYS}"),
@@ -59,6 +61,10 @@ async def fill(source: str, folder: Path, environ: Mapping[str, str]) -> None:
         (folder / source).write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     elif source.startswith("sqlite:"):
         with closing(sqlite3.connect(folder / "reviews.db")) as database, database:
+            database.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
+            database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
+    elif source.startswith("duckdb:"):
+        with closing(duckdb.connect(folder / "reviews.duckdb")) as database:
             database.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
             database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
     elif source.startswith("${RESULTS}"):

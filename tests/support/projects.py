@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import sqlite3
@@ -15,6 +16,7 @@ import asyncpg
 
 from support.buckets import bucket_of
 from support.file_contents import records_in
+from support.sql_systems import in_duckdb
 
 PASSTHROUGH: Mapping[str, Any] = {"type": "passthrough"}
 COLUMNS = ("id", "review", "stars")
@@ -120,6 +122,8 @@ async def rows_at(destination: str, folder: Path, environ: Mapping[str, str]) ->
     place, _, table = destination.partition("?table=")
     if destination.startswith("sqlite:"):
         return _sqlite_rows(folder / place.removeprefix("sqlite:///"), table)
+    if destination.startswith("duckdb:"):
+        return await _duckdb_rows(str(folder / place.removeprefix("duckdb:///")), table)
     return await _postgres_rows(environ[place.removeprefix("${").removesuffix("}")], table)
 
 
@@ -143,6 +147,16 @@ def _sqlite_rows(path: Path, table: str) -> list[dict[str, Any]]:
         found = database.execute(f'SELECT * FROM "{table}" ORDER BY id')
         names = [each[0] for each in found.description]
         return [dict(zip(names, row, strict=True)) for row in found]
+
+
+async def _duckdb_rows(path: str, table: str) -> list[dict[str, Any]]:
+    if not await asyncio.to_thread(Path(path).exists):
+        return []
+    if [table] not in map(list, await in_duckdb(path, "SELECT table_name FROM information_schema.tables")):
+        return []
+    names = [name for name, *_ in await in_duckdb(path, f'DESCRIBE "{table}"')]
+    rows = await in_duckdb(path, f'SELECT * FROM "{table}" ORDER BY id')
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 async def _postgres_rows(url: str, table: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.ports.bus import Delivery
-from loom_connectors.ports import ConnectorContext, LoadBatch, ReadRecord, Row
+from loom_connectors.ports import ConnectorContext, LoadBatch, ReadRecord, Row, Source
 from loom_connectors.registry import open_destination, open_source
 from support.plans import batch_of, plan_of
 
@@ -63,6 +63,19 @@ def delivered(wire: Any) -> Delivery:
     return Delivered()  # type: ignore[return-value]
 
 
+async def _read(source: Source) -> list[ReadRecord]:
+    records: list[ReadRecord] = []
+    cursor, end = None, False
+    try:
+        while not end:
+            page = await source.read(cursor, 3)
+            cursor, end = page.cursor, page.end
+            records += page.records
+    finally:
+        await source.close()
+    return records
+
+
 async def carried(
     folder: Path, source: str, destination: str, run: str, env: Mapping[str, str] | None = None, **extract: Any
 ) -> tuple[list[ReadRecord], set[int]]:
@@ -71,12 +84,7 @@ async def carried(
     reading = open_source(ExtractConfig(source=source, **extract), context)
     writing = open_destination(LoadConfig(destination=destination), context)
     try:
-        records: list[ReadRecord] = []
-        cursor, end = None, False
-        while not end:
-            page = await reading.read(cursor, 3)
-            cursor, end = page.cursor, page.end
-            records += page.records
+        records = await _read(reading)
         kept = {at for at, record in enumerate(records) if record.error is not None}
         usable = [at for at in range(len(records)) if at not in kept]
         data = on_the_wire([records[at] for at in usable])
@@ -84,7 +92,6 @@ async def carried(
         result = await writing.load(LoadBatch(run, "b", 0, 0, 0, rows))
         await writing.finalize(run, complete=True)
     finally:
-        await reading.close()
         await writing.close()
     assert result.loaded + len(result.failed) == len(rows)
     return records, kept | {int(each.record_id) for each in result.failed}

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import duckdb
+
+from loom_dev.waiting import within
 
 Statement = Callable[[str, str], Awaitable[Sequence[Sequence[Any]]]]
 """Runs a statement in the database of a URL. Returns the rows of a query."""
@@ -41,6 +44,21 @@ async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:
         await connection.close()
 
 
+async def in_duckdb(path: str, sql: str) -> Sequence[Sequence[Any]]:
+    """Wait while the connector, which closes the file once it is idle, has it open."""
+
+    def run() -> Sequence[Sequence[Any]]:
+        with closing(duckdb.connect(path)) as db:
+            return db.execute(sql).fetchall()
+
+    async with within(10):
+        while True:
+            try:
+                return await asyncio.to_thread(run)
+            except (duckdb.ConnectionException, duckdb.IOException):
+                await asyncio.sleep(0.02)
+
+
 async def in_sqlite(path: str, sql: str) -> Sequence[Sequence[Any]]:
     def run() -> Sequence[Sequence[Any]]:
         with closing(sqlite3.connect(path)) as db, db:
@@ -51,6 +69,7 @@ async def in_sqlite(path: str, sql: str) -> Sequence[Sequence[Any]]:
 
 SQL_SYSTEMS = (
     SqlSystem("sqlite:///out/scores.db?table=scores", None, in_sqlite, "SELECT name FROM sqlite_schema"),
+    SqlSystem("duckdb:///out/scores.duckdb?table=scores", None, in_duckdb),
     SqlSystem("${DB}?table=scores", "postgres_url", in_postgres),
 )
 

@@ -11,6 +11,7 @@ CONNECTORS = """
 | `data/reviews.csv.gz`, `.zst`, `.bz2` | compressed files of text |
 | `s3://bucket/folder/*.parquet`, `gs://...`, `az://...` | objects of a bucket (extra `objects`) |
 | `sqlite:///path/to.db?table=reviews` | SQLite |
+| `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
@@ -50,11 +51,17 @@ declared output, else the one that holds each of the run's values exactly. A val
 quarantines its record at stage `load`. Mode `replace` (the default) or `append`, which writes the file anew with the
 rows added: they have to fit its columns.
 """,
-    "SQLite and Postgres": """
+    "SQLite, DuckDB and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch
 and a row of the table `loom_load_ledger` are one transaction. A row that violates a constraint quarantines that record
 at stage `load`; its neighbours load. Mode `upsert` (the default where records have a key), `append`, or `replace`,
 which is put in place at the end of the run as a whole.
+
+DuckDB lets one process write a file, and no other read it meanwhile. Loom closes the file when it is idle for 0.3 s,
+and for a moment after each second of work. Who finds it open in another process waits `timeouts.connect` for it, and
+then as for a database that is away. So in a cluster several extractors may read one file at the same time; loaders may
+write one in turns, which is slow, so keep to one. All of them must run on the machine that has the file. A table
+without `extract.key` is read in the order of its `rowid`: nobody may delete its rows meanwhile.
 """,
 }
 

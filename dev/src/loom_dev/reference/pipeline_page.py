@@ -100,7 +100,7 @@ def _connectors() -> str:
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
         "JSON Lines files": (JsonLinesOptions, JsonLinesOptions),
         "Parquet files": (ColumnSourceOptions, ParquetDestinationOptions),
-        "SQLite and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+        "SQLite, DuckDB and Postgres": (SqlSourceOptions, SqlDestinationOptions),
     }
     for title, (source, destination) in options.items():
         parts.append(f"### {title}\n\n{connectors_text.CONNECTOR[title].strip()}\n")

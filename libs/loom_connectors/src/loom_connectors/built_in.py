@@ -31,6 +31,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "sqlite": "loom_connectors.sqlite.connector:open_source",
+        "duckdb": "loom_connectors.duckdb.connector:open_source",
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
     }
@@ -40,13 +41,14 @@ SOURCES: Mapping[str, str] = MappingProxyType(
 DESTINATIONS: Mapping[str, str] = MappingProxyType(
     {
         "sqlite": "loom_connectors.sqlite.connector:open_destination",
+        "duckdb": "loom_connectors.duckdb.connector:open_destination",
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
     }
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
-EXTRAS: Mapping[str, str] = MappingProxyType({"obstore": "objects", "pyarrow": "arrow"})
+EXTRAS: Mapping[str, str] = MappingProxyType({"duckdb": "duckdb", "obstore": "objects", "pyarrow": "arrow"})
 """The extra of this package that brings a package which Loom does not need otherwise."""
 
 

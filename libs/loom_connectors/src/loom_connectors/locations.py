@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 from loom_common.domain.values.urls import redacted, scheme_of
-from loom_common.errors import InvalidDefinition, PluginUnusable, Problem
+from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable, Problem
 from loom_common.plugins.registry import is_reference
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
@@ -112,6 +113,24 @@ def _path_in(written: str) -> str:
     if not separator:
         return written
     return rest if scheme.lower() == "file" else rest.partition("?")[0]
+
+
+def database_file(location: str, context: ConnectorContext) -> tuple[str, str | None]:
+    """Return the path of a database that is a file, and the table where one is named, as `sqlite:///relative.db?table=t`
+    or `sqlite:////absolute.db` say them. Raises `ConfigurationError`."""
+    scheme, _, written = context.credentials.expand(location).partition("://")
+    rest, _, query = written.partition("?")
+    path = rest.removeprefix("/")
+    if not path or (not rest.startswith("/") and scheme.lower() == "sqlite"):
+        raise ConfigurationError(
+            f"'{location}': expected {scheme}:///relative.db (three slashes) or {scheme}:////absolute.db (four)."
+        )
+    settings = dict(parse_qsl(query, keep_blank_values=True))
+    table = settings.pop("table", None)
+    for key in settings:
+        hint = " Did you mean 'table'?" if closest(key, ["table"]) else " It knows `table` alone."
+        raise ConfigurationError(f"'{location}' has the unknown setting '{key}'.{hint}")
+    return unquote(path), table or None
 
 
 def unusable_plugin(path: tuple[str, ...], named: str, error: PluginUnusable) -> Problem:

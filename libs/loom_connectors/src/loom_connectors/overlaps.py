@@ -16,6 +16,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.destination_names import sample_file, sample_table
 from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import MissingCredential, Problem
+from loom_connectors.locations import database_file
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
 from loom_connectors.storage.local import path_of, pattern, resolved
@@ -23,6 +24,8 @@ from loom_connectors.storage.objects.patterns import is_read
 
 _POSTGRES = ("postgres", "postgresql")
 _OBJECTS = ("s3", "gs", "az")
+_FILES = ("sqlite", "duckdb")
+"""Databases that are files, in which names are equal whatever their case."""
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 _FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|\w+)(?:\s*\.\s*(?:"[^"]+"|\w+))?)', re.IGNORECASE)
@@ -179,13 +182,13 @@ def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext
 
 def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool = True) -> Table | None:
     """Return the table of a location; None where it names none, unless it is not `named` there but in a query."""
-    if scheme == "sqlite":
-        from loom_connectors.sqlite.file import SqliteFile
-
-        path, name = SqliteFile.place_of(location, context)
+    if scheme in _FILES:
+        path, name = database_file(location, context)
         if named and name is None:
             return None
-        return _named(("sqlite", _identity(path)), "main", name or "")
+        named_schema, _, table = (name or "").rpartition(".")
+        identity = _identity(resolved(path, context.folder))
+        return _named((scheme, identity), named_schema or "main", table)
     if scheme in _POSTGRES:
         from loom_connectors.postgres.server import Address
 
@@ -201,7 +204,7 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
 
 
 def _named(database: tuple[str, ...], schema: str, name: str) -> Table:
-    if database[0] == "sqlite":
+    if database[0] in _FILES:
         return Table(database, schema.lower(), name.lower())
     return Table(database, schema, name)
 

@@ -7,13 +7,13 @@ of a column without time zone. So the forms below look before it does."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from loom_common.domain.json_values.whole_numbers import integer_of
+from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
 from loom_connectors.ports import Row
 from loom_connectors.values import (
     UnfitValue,
@@ -30,12 +30,6 @@ Write = Callable[[Any], str]
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _NULL = "\\N"
-_DAY_AND_TIME = re.compile(r"\s*\d{4,}-\d\d-\d\d[T ]+(?!00:00(?::00(?:\.0*)?)?(?:Z|[+-][\d:]+)?(?: BC)?\s*$)\d")
-"""A day with a time that is not midnight."""
-_OFFSET = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*[+-](?!00(?::?00)?(?::?00)?(?: BC)?\s*$)\d")
-"""A time with an offset that is not that of UTC."""
-_FRACTION = re.compile(r":\d\d\.(\d*?)0*(?:\D|$)")
-"""Holds the digits of a fraction of a second, without zeros at their end."""
 
 
 def copy_text(
@@ -120,15 +114,13 @@ def _scaled(scale: int) -> Write:
 
 
 def _date(value: Any) -> str:
-    if isinstance(value, str) and len(value) > 10 and _DAY_AND_TIME.match(value):
-        raise UnfitValue(f"the time of '{value[:40]}' would be lost in a column of dates.")
+    see_that_it_is_a_day(value)
     return _text(value)
 
 
 def _moment(digits: int) -> Write:
     def write(value: Any) -> str:
-        if isinstance(value, str) and "." in value and (found := _FRACTION.search(value)) and len(found[1]) > digits:
-            raise UnfitValue(f"'{value[:40]}' has more digits of a second than the column keeps ({digits}).")
+        see_that_its_seconds_fit(value, digits)
         return _text(value)
 
     return write
@@ -136,8 +128,7 @@ def _moment(digits: int) -> Write:
 
 def _zoneless(write: Write) -> Write:
     def written(value: Any) -> str:
-        if isinstance(value, str) and _OFFSET.search(value):
-            raise UnfitValue(f"the offset of '{value[:40]}' would be lost in a column without time zone.")
+        see_that_it_has_no_offset(value)
         return write(value)
 
     return written

@@ -14,7 +14,6 @@ from typing import Any
 
 from loom_common.errors import ConfigurationError
 from loom_connectors.options import closest
-from loom_connectors.sql.parameters import quoted
 
 ROW = "loom_row"
 """Says what a row of the query is called in a page's SQL: a name no column is likely to have."""
@@ -27,7 +26,8 @@ class Dialect:
     """Says how a database writes what a page needs."""
 
     row_text: str
-    """SQL for a whole row of the query, called `ROW`, as text that sorts by bytes."""
+    """SQL for a whole row of the query, called `ROW`, as text that sorts by bytes; empty where no two rows have one
+    key."""
     key: Callable[[str], str]
     """SQL for a key column of `ROW`."""
     value: Callable[[int, str], str]
@@ -83,7 +83,7 @@ def page_sql(
             values = ", ".join(dialect.value(bound_before + at, key) for at, key in enumerate(compared, 1))
             conditions.append(f"({', '.join(columns[: len(compared)])}) {comparison} ({values})")
             bound_before += len(compared)
-    order = ", ".join([*columns, dialect.row_text])
+    order = ", ".join([*columns, *([dialect.row_text] if dialect.row_text else [])])
     return _sql(f"{ROW}.*", query, " AND ".join(conditions), order, limit + cursor.given)
 
 
@@ -93,7 +93,7 @@ def _nulls_sql(
     where = f"({' OR '.join(f'{dialect.key(key)} IS NULL' for key in keys)})"
     if cursor.last is not None:
         where += f" AND {dialect.row_text} >= {dialect.value(bound_before + 1, '')}"
-    columns = f"{ROW}.*, {dialect.row_text} AS {quoted(ROW_TEXT)}"
+    columns = f"{ROW}.*, {dialect.row_text} AS {ROW_TEXT}"
     return _sql(columns, query, where, dialect.row_text, limit + cursor.given)
 
 

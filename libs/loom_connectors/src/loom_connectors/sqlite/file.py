@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
 
 from loom_common.errors import (
     AccessRefused,
-    ConfigurationError,
     DependencyUnavailable,
     LoomError,
     PermanentError,
     Timeout,
 )
 from loom_common.sqlite_log import use_write_ahead_log
-from loom_connectors.options import closest
+from loom_connectors.locations import database_file
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sqlite.values import text_of
@@ -52,18 +50,8 @@ class SqliteFile:
     @staticmethod
     def place_of(location: str, context: ConnectorContext) -> tuple[Path, str | None]:
         """Return the file, and the table where one is named. Raises `ConfigurationError`."""
-        expanded = context.credentials.expand(location)
-        rest, _, query = expanded.split("://", 1)[1].partition("?")
-        if not rest.startswith("/") or rest == "/":
-            raise ConfigurationError(
-                f"'{location}': expected sqlite:///relative.db (three slashes) or sqlite:////absolute.db (four)."
-            )
-        settings = dict(parse_qsl(query, keep_blank_values=True))
-        table = settings.pop("table", None)
-        for key in settings:
-            hint = " Did you mean 'table'?" if closest(key, ["table"]) else " It knows `table` alone."
-            raise ConfigurationError(f"'{location}' has the unknown setting '{key}'.{hint}")
-        return resolved(unquote(rest[1:]), context.folder), table or None
+        path, table = database_file(location, context)
+        return resolved(path, context.folder), table
 
     @property
     def shown(self) -> str:

@@ -1,0 +1,28 @@
+"""Opens what `duckdb://` means: a `Source` and a `Destination`."""
+
+from __future__ import annotations
+
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import DestinationError, SourceError
+from loom_connectors.duckdb.dialect import DuckdbDialect
+from loom_connectors.duckdb.file import DuckdbFile
+from loom_connectors.duckdb.source_dialect import DuckdbSourceDialect
+from loom_connectors.options import options_of
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.sql.ledger_destination import LedgerDestination
+from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
+from loom_connectors.sql.reading.query_source import QuerySource
+
+
+def open_source(config: ExtractConfig, context: ConnectorContext) -> QuerySource:
+    """Open a `duckdb://` query or table. Raises `ConfigurationError`."""
+    options = options_of(SqlSourceOptions, config.options, "extract")
+    file, table = DuckdbFile.of(config.source, context, SourceError, options.timeouts)
+    return QuerySource(config, context, options, DuckdbSourceDialect(file), table)
+
+
+def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
+    """Open a `duckdb://` table. Raises `ConfigurationError`."""
+    options = options_of(SqlDestinationOptions, config.options, "load")
+    file, table = DuckdbFile.of(config.destination, context, DestinationError, options.timeouts)
+    return LedgerDestination(config, context, options, DuckdbDialect(file), table)
