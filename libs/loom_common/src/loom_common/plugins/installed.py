@@ -33,12 +33,13 @@ def offered() -> tuple[Offered, ...]:
     # Reading the metadata of all packages takes tens of milliseconds, and most runs need none of it.
     from importlib.metadata import entry_points
 
+    every = entry_points()  # each call reads the metadata of all packages anew
     found = [
         Offered(
             kind, point.name, point.dist.name if point.dist else "", point.dist.version if point.dist else "", point
         )
         for kind in Kind
-        for point in entry_points(group=kind.group)
+        for point in every.select(group=kind.group)
     ]
     return tuple(sorted(found, key=lambda each: (list(Kind).index(each.kind), each.name, each.package)))
 
