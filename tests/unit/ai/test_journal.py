@@ -183,3 +183,16 @@ async def test_lookups_made_together_are_one_request():
     models = JournalledModels(ScriptedModel(), journal)
     await asyncio.gather(*(models.complete(call_of(str(n)), ANN) for n in range(50)))
     assert requests == [50]
+
+
+async def test_questions_are_looked_up_together_however_few_may_be_asked_at_once():
+    looked_up: list[int] = []
+
+    class Seen(MemoryJournal):
+        async def get_many(self, keys):
+            looked_up.append(len(keys))
+            return await super().get_many(keys)
+
+    models = JournalledModels(ScriptedModel(answer_of("fine")), Seen(), concurrency=1)
+    await asyncio.gather(*(models.complete(call_of(f"q{n}"), Payer("run_1", f"r{n}")) for n in range(50)))
+    assert looked_up == [50]

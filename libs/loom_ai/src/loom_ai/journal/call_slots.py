@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from loom_ai.ports import ModelCall
 
 _BEGUN = 6
-"""Calls that are begun for each that may be in flight: some wait for their turn, or because an endpoint asked to, and
-some hang and have lent their place."""
+"""Calls that are begun, because the journal has no answer, for each that may be in flight: some wait for their turn, or
+because an endpoint asked to, and some hang and have lent their place."""
 
 
 @dataclass(frozen=True, slots=True)

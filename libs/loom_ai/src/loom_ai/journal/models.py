@@ -177,11 +177,8 @@ class JournalledModels:
         self, key: str, call: ModelCall, payer: Payer, reuse: Reuse, patience: float | None
     ) -> tuple[PendingCall, Entry]:
         """Return what the call brings that is under way, or that begins now."""
-        if (pending := self._joined(key, payer)) is not None:
-            return pending, await pending.landed(call, patience)
-        async with self._slots.of(call).begun:
-            pending = self._joined(key, payer) or self._start(key, call, payer, reuse)
-            return pending, await pending.landed(call, patience)
+        pending = self._joined(key, payer) or self._start(key, call, payer, reuse)
+        return pending, await pending.landed(call, patience)
 
     def _start(self, key: str, call: ModelCall, payer: Payer, reuse: Reuse) -> PendingCall:
         pending = self._in_flight[key] = PendingCall(Waiting(self._slots.of(call).in_flight), [payer])
@@ -211,13 +208,15 @@ class JournalledModels:
         async def usable() -> Entry | None:
             return await self.holds(key, payer, reuse)
 
+        # The journal is asked before the call waits to be begun, so that the questions of a batch are one look-up.
         entry = await usable()
         if entry is not None:
             return entry
-        if self._fleet is None:
-            return await self._asked(key, call, payer, pending)
-        async with self._fleet.first(key, pending.payers, usable, pending.waiting) as entry:
-            return entry or await self._asked(key, call, payer, pending)
+        async with pending.waiting.begun(self._slots.of(call).begun):
+            if self._fleet is None:
+                return await self._asked(key, call, payer, pending)
+            async with self._fleet.first(key, pending.payers, usable, pending.waiting) as entry:
+                return entry or await self._asked(key, call, payer, pending)
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
         async with pending.waiting.under_way():

@@ -51,6 +51,16 @@ class Waiting:
             self._seconds += monotonic() - self._since
             self._since = None
 
+    @asynccontextmanager
+    async def begun(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Hold one of `slots` around the call. The time until one is free counts as waiting."""
+        with self.for_another():
+            await slots.acquire()
+        try:
+            yield
+        finally:
+            slots.release()
+
     @contextmanager
     def for_another(self) -> Iterator[None]:
         """Around the waiting for what another one asks, before a place is taken."""
