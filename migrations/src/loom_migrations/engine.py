@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 from loom_common.config.settings import DatabaseSettings
+from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
 from loom_common.text import storable
 from loom_migrations.trouble import told_plainly
@@ -97,7 +98,10 @@ def _sqlite(url: str, *, read_only: bool) -> AsyncEngine:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             if Path(parsed.database).is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), parsed.database)
-    engine = create_async_engine(parsed, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0)
+    settings = {"async_creator_fn": SqliteConnection.opened}
+    engine = create_async_engine(
+        parsed, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, connect_args=settings
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:

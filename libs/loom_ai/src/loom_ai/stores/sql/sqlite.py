@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loom_ai.stores.sql.journal import SqlJournal
+from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
 
 _BUSY_SECONDS = 10
@@ -23,7 +24,8 @@ def open_sqlite(path: Path) -> SqlJournal:
 def sqlite_engine(path: Path) -> AsyncEngine:
     """Return an engine on the file `path`. A missing folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+    settings = {"timeout": _BUSY_SECONDS, "async_creator_fn": SqliteConnection.opened}
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args=settings)
     event.listen(engine.sync_engine, "connect", _prepare)
     return engine
 

@@ -1,0 +1,142 @@
+"""Connects SQLAlchemy's asyncio engine to a SQLite file with one visit to the connection's thread per statement.
+
+The driver works in a thread of its own. `aiosqlite` goes there to make a cursor, to execute, to fetch and to close the
+cursor, and both threads wait for the interpreter's lock each time, which costs more than most statements do. Here a
+statement and its rows are one visit, and a commit or rollback is none where no transaction is open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import aiosqlite
+
+Parameters = Sequence[Any]
+
+
+class _Executed(NamedTuple):
+    """Holds what the driver's cursor knows after a statement."""
+
+    description: Any = None
+    rowcount: int = -1
+    lastrowid: int | None = None
+    rows: Sequence[Any] = ()
+
+
+class StatementCursor:
+    """Carries out statements, and keeps all rows of the last one."""
+
+    arraysize = 1
+
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
+        self._executed = _Executed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def description(self) -> Any:
+        """Return the columns of the rows; None after a statement that gives none."""
+        return self._executed.description
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows were changed; -1 where that is not known."""
+        return self._executed.rowcount
+
+    @property
+    def lastrowid(self) -> int | None:
+        """Return the id of the row that was inserted last."""
+        return self._executed.lastrowid
+
+    async def execute(self, sql: str, parameters: Parameters = ()) -> Self:
+        """Carry out a statement and take its rows."""
+        self._executed = await self._connection.visit(lambda db: _executed(db.execute(sql, parameters)))
+        return self
+
+    async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> Self:
+        """Carry out a statement once for each of `parameters`."""
+        self._executed = await self._connection.visit(lambda db: _executed(db.executemany(sql, parameters)))
+        return self
+
+    async def fetchall(self) -> Sequence[Any]:
+        """Return the rows."""
+        return self._executed.rows
+
+    async def close(self) -> None:
+        """Do nothing: the driver's cursor was closed after its statement."""
+
+
+class SqliteConnection(aiosqlite.Connection):
+    """Represents a connection whose thread is visited once for each statement."""
+
+    _begun = 0
+    _ended = 0
+    _in_transaction = False
+
+    @classmethod
+    async def opened(cls, database: str, **settings: Any) -> Self:
+        """Open `database` with settings of `sqlite3.connect`. SQLAlchemy takes this as `async_creator_fn` of
+        `connect_args`."""
+        connection = cls(lambda: sqlite3.connect(database, **settings), iter_chunk_size=64)
+        connection._thread.daemon = True
+        await connection
+        return connection
+
+    def cursor(self) -> StatementCursor:  # type: ignore[override]  # not awaited, as SQLAlchemy wants it
+        """Return a cursor."""
+        return StatementCursor(self)
+
+    async def visit(self, work: Callable[[sqlite3.Connection], _Executed]) -> _Executed:
+        """Do `work` in the connection's thread."""
+
+        def visited() -> _Executed:
+            try:
+                return work(self._conn)
+            finally:
+                self._in_transaction = self._conn.in_transaction
+                self._ended += 1
+
+        self._begun += 1
+        executed: _Executed = await self._execute(visited)  # type: ignore[no-untyped-call]  # it names no types
+        return executed
+
+    async def commit(self) -> None:
+        """Commit the transaction, if one is open."""
+        if self._may_be_in_transaction():
+            await self.visit(_committed)
+
+    async def rollback(self) -> None:
+        """Roll the transaction back, if one is open."""
+        if self._may_be_in_transaction():
+            await self.visit(_rolled_back)
+
+    def _may_be_in_transaction(self) -> bool:
+        """Tell whether a transaction is open, or a statement may yet open one: who awaited it was cancelled."""
+        return self._in_transaction or self._begun != self._ended
+
+
+def _executed(cursor: sqlite3.Cursor) -> _Executed:
+    try:
+        rows = cursor.fetchall() if cursor.description else ()
+        return _Executed(cursor.description, cursor.rowcount, cursor.lastrowid, rows)
+    finally:
+        cursor.close()
+
+
+def _committed(db: sqlite3.Connection) -> _Executed:
+    db.commit()
+    return _Executed()
+
+
+def _rolled_back(db: sqlite3.Connection) -> _Executed:
+    db.rollback()
+    return _Executed()

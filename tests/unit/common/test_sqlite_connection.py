@@ -1,0 +1,110 @@
+"""Tests that a connection to SQLite goes to its thread once for each statement, and keeps transactions."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from loom_common.sqlite_connection import SqliteConnection
+
+LETTERS = sa.Table(
+    "letters", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("letter", sa.Text, unique=True)
+)
+
+
+class Counting(SqliteConnection):
+    """Counts its visits to the thread."""
+
+    visits = 0
+
+    async def visit(self, work):  # type: ignore[no-untyped-def]
+        Counting.visits += 1
+        return await super().visit(work)
+
+
+@asynccontextmanager
+async def engine_on(path: Path, kind: type[SqliteConnection] = SqliteConnection) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"async_creator_fn": kind.opened})
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(LETTERS.metadata.create_all)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+async def test_a_statement_and_its_rows_are_one_visit(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db", Counting) as engine:
+        Counting.visits = 0
+        async with engine.begin() as connection:
+            await connection.execute(LETTERS.insert(), [{"letter": "a"}, {"letter": "b"}])
+            found = (await connection.execute(sa.select(LETTERS.c.letter))).scalars().all()
+        assert found == ["a", "b"]
+        assert Counting.visits == 3  # the insert, the select, the commit; nothing is left to roll back
+
+        Counting.visits = 0
+        async with engine.connect() as connection:
+            assert (await connection.execute(sa.select(sa.func.count()).select_from(LETTERS))).scalar_one() == 2
+        assert Counting.visits == 1  # reading opens no transaction that had to be rolled back
+
+
+async def test_a_transaction_that_raises_is_rolled_back(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine:
+        with pytest.raises(sa.exc.IntegrityError):
+            async with engine.begin() as connection:
+                await connection.execute(LETTERS.insert(), {"letter": "a"})
+                await connection.execute(LETTERS.insert(), {"letter": "a"})
+        async with engine.connect() as connection:
+            assert (await connection.execute(sa.select(LETTERS))).all() == []
+
+
+async def test_a_transaction_that_is_cancelled_within_a_statement_is_rolled_back(tmp_path: Path) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        leave.wait(10)
+
+    async with engine_on(tmp_path / "file.db") as engine:
+
+        async def work() -> None:
+            async with engine.begin() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert isinstance(raw, SqliteConnection)
+                await raw.create_function("hold", 0, hold)
+                await connection.execute(sa.text("INSERT INTO letters (letter) SELECT coalesce(hold(), 'a')"))
+
+        task = asyncio.create_task(work())
+        await asyncio.to_thread(entered.wait, 10)
+        task.cancel()
+        leave.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with engine.begin() as connection:  # nobody holds the file's lock any more
+            assert (await connection.execute(sa.select(LETTERS))).all() == []
+            await connection.execute(LETTERS.insert(), {"letter": "b"})
+
+
+async def test_it_tells_of_the_row_that_was_inserted_and_of_how_many_were_changed(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine, engine.begin() as connection:
+        first = await connection.execute(LETTERS.insert(), {"letter": "a"})
+        second = await connection.execute(LETTERS.insert().returning(LETTERS.c.id), {"letter": "b"})
+        changed = await connection.execute(sa.update(LETTERS).values(letter=LETTERS.c.letter + "!"))
+        assert (first.lastrowid, second.scalar_one(), changed.rowcount) == (1, 2, 2)
+
+
+async def test_the_drivers_error_arrives_as_it_was_raised(tmp_path: Path) -> None:
+    connection = await SqliteConnection.opened(str(tmp_path / "file.db"))
+    try:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await connection.cursor().execute("SELECT * FROM missing")
+    finally:
+        await connection.close()
