@@ -114,6 +114,8 @@ class Credentials:
         """Return `text` with every reference replaced; `in_url` percent-encodes the secrets.
 
         Raises `MissingCredential`."""
+        if "${" not in text:
+            return text
 
         def value(match: re.Match[str]) -> str:
             secret = self._get(match)

@@ -115,8 +115,8 @@ class Breakers:
             self._was_there(guarded)
             self._succeeded(upstream, breaker, ticket)
         finally:
-            guarded.changed.set()
-            guarded.changed = asyncio.Event()
+            guarded.changed.set()  # wakes those that wait now, and nobody who waits from now on
+            guarded.changed.clear()
 
     def snapshot(self) -> list[Snapshot]:
         """Return the state of every upstream that was called lately."""
@@ -127,7 +127,9 @@ class Breakers:
         ]
 
     def _of(self, upstream: str) -> _Guarded:
-        guarded = self._guarded.setdefault(upstream, _Guarded(Breaker(self._seeking_policy())))
+        guarded = self._guarded.get(upstream)
+        if guarded is None:
+            guarded = self._guarded[upstream] = _Guarded(Breaker(self._seeking_policy()))
         self._guarded.move_to_end(upstream)
         if len(self._guarded) > _REMEMBERED:
             self._guarded.popitem(last=False)

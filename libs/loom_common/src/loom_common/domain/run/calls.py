@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import add, attrgetter
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -46,16 +47,24 @@ class Calls(BaseModel):
         return self.model_copy(update={name: getattr(self, name) + sign * getattr(other, name) for name in AMOUNTS})
 
 
-AMOUNTS = tuple(name for name in Calls.model_fields if name not in ("purpose", "provider", "model"))
+KIND = ("purpose", "provider", "model")
+"""Holds the fields of `Calls` by which they are added up."""
+AMOUNTS = tuple(name for name in Calls.model_fields if name not in KIND)
 """Holds the fields of `Calls` that are added up."""
+_amounts = attrgetter(*AMOUNTS)
 
 
 def summed(calls: Iterable[Calls]) -> tuple[Calls, ...]:
     """Return one entry per kind of call, sorted."""
-    found: dict[Kind, Calls] = {}
+    found: dict[Kind, tuple[float, ...]] = {}
     for each in calls:
-        found[each.kind] = found[each.kind] + each if each.kind in found else each
-    return tuple(found[kind] for kind in sorted(found))
+        amounts = _amounts(each)
+        known = found.get(each.kind)
+        found[each.kind] = amounts if known is None else tuple(map(add, known, amounts))
+    return tuple(
+        Calls.model_validate({**dict(zip(KIND, kind, strict=True)), **dict(zip(AMOUNTS, found[kind], strict=True))})
+        for kind in sorted(found)
+    )
 
 
 def difference(now: Iterable[Calls], before: Iterable[Calls]) -> tuple[Calls, ...]:
