@@ -166,6 +166,10 @@ MAKERS = {
     "jsonl-zst-pattern": file("a.jsonl.zst", "b.jsonl.zst", "c.jsonl.zst", source="*.jsonl.zst"),
     "csv-bz2": file("in.csv.bz2", source="in.csv.bz2"),
     "tsv": file("in.tsv", source="in.tsv"),
+    "json": file("in.json", source="in.json"),
+    "arrow-pattern": file("a.arrow", "b.arrow", source="*.arrow"),
+    "yaml-pattern": file("a.yaml", "b.yaml", "c.yaml", source="*.yaml"),
+    "toml": file("in.toml", source="in.toml"),
     "parquet": file("in.parquet", source="in.parquet"),
     "parquet-pattern": file("a.parquet", "b.parquet", source="*.parquet"),
     "s3-csv": objects("in.csv", source="in.csv"),
@@ -194,19 +198,27 @@ MAKERS = {
 }
 
 
-ONE_PIECE = (
-    "custom",
-    "csv-utf16",
-    "csv-gz",
-    "csv-bz2",
-    "sqlite-query",
-    "duckdb-query",
-    "postgres-query",
-    "postgres-place",
+ONE_PIECE = {
+    "custom": "it splits nothing",
+    "csv-utf16": "its characters are wide",
+    "csv-gz": "it is compressed",
+    "csv-bz2": "it is compressed",
+    "json": "it is a document",
+    "toml": "it is a document",
+    "sqlite-query": "it is queried by a text",
+    "duckdb-query": "it is queried by a text",
+    "postgres-query": "it is queried by a text",
+    "postgres-place": "it is a table of one block",
+}
+COARSE = (
+    "arrow-pattern",
+    "jsonl-zst-pattern",
+    "parquet",
+    "parquet-pattern",
+    "s3-jsonl-gz-pattern",
+    "s3-parquet-pattern",
+    "yaml-pattern",
 )
-"""A connector that splits nothing, wide characters, compressed files, queries by a text, a table of one block."""
-
-COARSE = ("jsonl-zst-pattern", "s3-jsonl-gz-pattern", "parquet", "parquet-pattern", "s3-parquet-pattern")
 """Sources that are split where a file or a group of rows begins."""
 
 

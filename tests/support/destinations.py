@@ -23,14 +23,15 @@ from support.sql_systems import SQL_SYSTEMS, Database
 SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"type": "string"}}}
 TABLE = "CREATE TABLE scores (id integer PRIMARY KEY, text text NOT NULL, CHECK (id < 1000))"
 
-FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.jsonl.gz", "out/scores.parquet")
+FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.json.gz", "out/scores.jsonl.gz", "out/scores.parquet")
 OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
 TABLES = tuple(system.location for system in SQL_SYSTEMS)
 
 ADDING = [(location, "append") for location in (*FILES, OBJECTS[0])] + [
     (location, mode) for location in TABLES for mode in ("append", "upsert")
 ]
-REPLACING = [(location, "replace") for location in (*FILES, OBJECTS[1], *TABLES)]
+ONLY_REPLACED = ("out/scores.arrow", "out/scores.xlsx")
+REPLACING = [(location, "replace") for location in (*FILES, *ONLY_REPLACED, OBJECTS[1], *TABLES)]
 IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
 EVERY = ADDING + REPLACING
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+import python_calamine as calamine
 import zstandard
 
 Records = list[dict[str, Any]]
@@ -37,6 +38,14 @@ def records_in(name: str, content: bytes) -> Records:
             return [orjson.loads(line) for line in content.splitlines()]
         case "parquet":
             return list(pq.read_table(io.BytesIO(content)).to_pylist())
+        case "arrow":
+            return list(pa.ipc.open_file(io.BytesIO(content)).read_all().to_pylist())
+        case "json":
+            return list(orjson.loads(content))
+        case "xlsx":
+            book = calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+            names, *rows = book.get_sheet_by_index(0).to_python() or [[]]
+            return [dict(zip(names, row, strict=True)) for row in rows]
         case "csv" | "tsv":
             text = io.StringIO(content.decode(), newline="")
             return list(csv.DictReader(text, delimiter="\t" if ending == "tsv" else ","))
@@ -55,6 +64,18 @@ def content_of(name: str, records: Sequence[dict[str, Any]]) -> bytes:
         case "parquet":
             pq.write_table(pa.Table.from_pylist(list(records)), target, row_group_size=5)
             return target.getvalue()
+        case "arrow":
+            table = pa.Table.from_pylist(list(records))
+            with pa.ipc.new_file(target, table.schema) as file:
+                file.write_table(table, max_chunksize=5)
+            return target.getvalue()
+        case "json" | "yaml":
+            return orjson.dumps(list(records))
+        case "toml":
+            lines = []
+            for row in records:
+                lines += ["[[rows]]", *(f"{name} = {orjson.dumps(each).decode()}" for name, each in row.items())]
+            return "\n".join(lines).encode()
         case "csv" | "tsv":
             text = io.StringIO(newline="")
             writer = csv.DictWriter(text, records[0].keys(), delimiter="\t" if ending == "tsv" else ",")

@@ -48,8 +48,8 @@ async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
         ("reviews.cvs", "Did you mean 'csv'?"),
         ("postgre://h/d", "Did you mean 'postgres'?"),
         ("reviews", "sqlite://"),
-        ("reviews", "options: {format: csv}"),
-        ("reviews.cvs", ".csv, .jsonl, .ndjson, .parquet, .tsv"),
+        ("reviews", "options: {format: "),
+        ("reviews.cvs", ".arrow, .csv, .feather, .json, .jsonl, .ndjson, .parquet"),
         ("file:///reviews.cvs", "Did you mean 'csv'?"),
         ("s9://bucket/reviews.csv", "postgres://, postgresql://, s3://, sqlite://"),
         ("file://host/reviews.csv", "file:///absolute/path (three slashes)"),
@@ -89,7 +89,10 @@ def test_a_credential_that_is_not_set_is_named(tmp_path):
         ({"destination": "out.jsonl", "options": {"x": 1}}, "unknown key 'x'"),
         ({"destination": "out.txt", "options": {"format": "cvs"}}, "the unknown format 'cvs'"),
         ({"destination": "out.txt", "options": {"format": "cvs"}}, "Did you mean 'csv'?"),
-        ({"destination": "out.csv", "options": {"format": 1}}, "one of csv, jsonl, ndjson, parquet, tsv"),
+        (
+            {"destination": "out.csv", "options": {"format": 1}},
+            "one of arrow, csv, feather, json, jsonl, ndjson, parquet",
+        ),
         ({"destination": "sqlite:///o.db?table=t", "options": {"timeouts": {"quary": 1}}}, "Did you mean 'query'?"),
     ],
 )

@@ -7,9 +7,14 @@ CONNECTORS = """
 |---|---|
 | `data/reviews.csv`, `data/*.csv`, `scores.tsv` | CSV files |
 | `data/reviews.jsonl`, `data/*.ndjson` | JSON Lines files |
+| `data/reviews.json` | JSON files that are one array |
 | `data/reviews.parquet` | Parquet files (extra `arrow`) |
+| `data/reviews.arrow`, `data/reviews.feather` | Arrow files, which are Feather files of version 2 (extra `arrow`) |
+| `data/reviews.xlsx` | Excel workbooks (extra `excel`) |
+| `data/reviews.yaml`, `data/reviews.toml` | YAML and TOML files, only as sources |
 | `data/reviews.csv.gz`, `.zst`, `.bz2` | compressed files of text |
 | `s3://bucket/folder/*.parquet`, `gs://...`, `az://...` | objects of a bucket (extra `objects`) |
+| `https://host/reviews.csv` | a file of a web server, only as a source |
 | `sqlite:///path/to.db?table=reviews` | SQLite |
 | `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
@@ -42,14 +47,38 @@ One object a line, read exactly: integers stay what they are, however long. A li
 twice, a number of more digits than a floating-point number holds, or more than 100 levels of nesting, quarantines that
 record, with its line. As a destination: like CSV.
 """,
+    "JSON files": """
+One array of objects, read and written in constant memory, with the rules of JSON Lines for each object. An item that is
+no object, or that cannot be read, quarantines that record, with its number. Mode `append` writes the file anew with the
+rows added. A file with one object a line is read with `options: {format: jsonl}`.
+""",
     "Parquet files": """
-Values have the types of their columns, and each is carried exactly ([How values travel](values.md#parquet)). A value
-that has no exact form quarantines its record, with its row. A source is read by its row groups, some MiB at a time, in
-whatever storage it lies. As a destination: exactly once, each batch is a part of its own, and the file is written from
-them at the end, with row groups of `group_size` bytes. The type of a column is the one in `types`, else that of the
-declared output, else the one that holds each of the run's values exactly. A value that its column would change
-quarantines its record at stage `load`. Mode `replace` (the default) or `append`, which writes the file anew with the
-rows added: they have to fit its columns.
+Values have the types of their columns, and each is carried exactly ([How values travel](values.md#parquet-and-arrow)).
+A value that has no exact form quarantines its record, with its row. A source is read by its row groups, some MiB at a
+time, in whatever storage it lies. As a destination: exactly once, each batch is a part of its own, and the file is
+written from them at the end, with row groups of `group_size` bytes. The type of a column is the one in `types`, else
+that of the declared output, else the one that holds each of the run's values exactly. A value that its column would
+change quarantines its record at stage `load`. Mode `replace` (the default) or `append`, which writes the file anew with
+the rows added: they have to fit its columns.
+""",
+    "Arrow files": """
+As Parquet files, in Arrow's own format: its record batches are what row groups are there. Each batch is held in memory.
+""",
+    "Excel workbooks": """
+One sheet, whose first row names the columns. Numbers are what a workbook holds: a whole one is an integer, others have
+64 bits. Dates and times are ISO 8601 text, an empty cell is null, an empty row is left out. A workbook is read as a
+whole: at most 128 MiB, and 1 GiB unpacked. As a destination: exactly once, one sheet, in mode `replace` alone. Numbers
+are written with all their digits, text as text and never as a formula, lists and objects as their JSON text. An integer
+beyond 2^53, a text of more than 32,767 characters and a control character quarantine their record at stage `load`.
+""",
+    "YAML files": """
+A list of mappings, or several documents that are mappings, at most 4 MiB and a million values with those that aliases
+repeat. Values are YAML 1.2's: `yes` is text, dates are text as written, `!!binary` is bytes. An item that is no
+mapping, or has a name twice, a number of more digits than a floating-point number holds or a type of its own,
+quarantines that record, with its line.
+""",
+    "TOML files": """
+The tables of one array, `[[reviews]]`, at most 16 MiB. Dates and times are ISO 8601 text.
 """,
     "SQLite, DuckDB and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch
@@ -110,4 +139,11 @@ removes it, to see that this is allowed.
 
 S3 is tested against SeaweedFS, which checks signatures. Google's and Azure's stores are served by the same code and the
 same library, and have had no test against a server.
+
+### Web servers
+
+`https://host/reviews.csv` is read in ranges of 1 MiB where the server has ranges, each of the same version: by its
+ETag, its date and its size. A server without ranges sends the file once, to a temporary file, at most 1 GiB. A file
+that changes between two slices fails the run. Redirects are followed. A password is written as
+`https://${USER}:${PASSWORD}@host/...`, a token as a parameter, both as references.
 """

@@ -16,9 +16,15 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
+from loom_connectors.formats.arrow.feather import FeatherDestinationOptions
 from loom_connectors.formats.arrow.parquet import ColumnSourceOptions, ParquetDestinationOptions
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
+from loom_connectors.formats.documents.excel import ExcelDestinationOptions, ExcelSourceOptions
+from loom_connectors.formats.documents.toml import TomlOptions
+from loom_connectors.formats.documents.yaml import YamlOptions
+from loom_connectors.formats.json_array import JsonArrayDestinationOptions, JsonArrayOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions
+from loom_connectors.options import NoOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_dev.reference import connectors_text, failing_text, quality_text
 from loom_dev.reference import pipeline_text as text
@@ -99,7 +105,12 @@ def _connectors() -> str:
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
         "JSON Lines files": (JsonLinesOptions, JsonLinesOptions),
+        "JSON files": (JsonArrayOptions, JsonArrayDestinationOptions),
         "Parquet files": (ColumnSourceOptions, ParquetDestinationOptions),
+        "Arrow files": (ColumnSourceOptions, FeatherDestinationOptions),
+        "Excel workbooks": (ExcelSourceOptions, ExcelDestinationOptions),
+        "YAML files": (YamlOptions, NoOptions),
+        "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB and Postgres": (SqlSourceOptions, SqlDestinationOptions),
     }
     for title, (source, destination) in options.items():

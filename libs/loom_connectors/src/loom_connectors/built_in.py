@@ -13,6 +13,8 @@ STORAGES: Mapping[str, str] = MappingProxyType(
         "s3": "loom_connectors.storage.objects.storage:ObjectStorage",
         "gs": "loom_connectors.storage.objects.storage:ObjectStorage",
         "az": "loom_connectors.storage.objects.storage:ObjectStorage",
+        "https": "loom_connectors.storage.web.storage:WebStorage",
+        "http": "loom_connectors.storage.web.storage:WebStorage",
     }
 )
 """Storages by the scheme of a location; the empty scheme is that of a path."""
@@ -23,7 +25,14 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "tsv": "loom_connectors.formats.csv:CsvFormat",
         "jsonl": "loom_connectors.formats.jsonl:JsonLinesFormat",
         "ndjson": "loom_connectors.formats.jsonl:JsonLinesFormat",
+        "json": "loom_connectors.formats.json_array:JsonArrayFormat",
         "parquet": "loom_connectors.formats.arrow.parquet:ParquetFormat",
+        "arrow": "loom_connectors.formats.arrow.feather:FeatherFormat",
+        "feather": "loom_connectors.formats.arrow.feather:FeatherFormat",
+        "xlsx": "loom_connectors.formats.documents.excel:ExcelFormat",
+        "yaml": "loom_connectors.formats.documents.yaml:YamlFormat",
+        "yml": "loom_connectors.formats.documents.yaml:YamlFormat",
+        "toml": "loom_connectors.formats.documents.toml:TomlFormat",
     }
 )
 """Formats by the ending of a file's name, or by the option `format`."""
@@ -48,7 +57,9 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
-EXTRAS: Mapping[str, str] = MappingProxyType({"duckdb": "duckdb", "obstore": "objects", "pyarrow": "arrow"})
+EXTRAS: Mapping[str, str] = MappingProxyType(
+    {"duckdb": "duckdb", "obstore": "objects", "pyarrow": "arrow", "python_calamine": "excel"}
+)
 """The extra of this package that brings a package which Loom does not need otherwise."""
 
 

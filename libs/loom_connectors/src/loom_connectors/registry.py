@@ -134,15 +134,15 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
 
 
 def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:
-    from loom_connectors.files.compression import PackingWriter
+    from loom_connectors.files.compression import packing
     from loom_connectors.files.destination import FileDestination
-    from loom_connectors.files.format import RowWriter
+    from loom_connectors.files.format import RowWriter, TextWriter
 
     form, name = _format(location, config.options, "load")
     writer = form.writer(config.options, name)
-    packed = location.compressed(config.options, "load", allowed=isinstance(writer, RowWriter))
-    if packed is not None and isinstance(writer, RowWriter):
-        writer = PackingWriter(writer, packed)
+    packed = location.compressed(config.options, "load", allowed=isinstance(writer, RowWriter | TextWriter))
+    if packed is not None and isinstance(writer, RowWriter | TextWriter):
+        writer = packing(writer, packed)
     written = _written(location, config.destination, context)
     return FileDestination(config, context, _storage(location.scheme).result(written, context), writer)
 

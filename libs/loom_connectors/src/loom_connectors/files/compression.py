@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 import zstandard
 
 from loom_common.errors import SourceError
-from loom_connectors.files.format import RowWriter
+from loom_connectors.files.format import FileWriter, RowWriter, TextWriter
 from loom_connectors.files.storage import FileState, Opened, StoredFile
 from loom_connectors.ports import FailedRow, Row
 
@@ -156,10 +156,18 @@ class UnpackedFile:
             yield Opened(unpacked(stream, self.compression, self.packed.shown), state)
 
 
-class PackingWriter:
-    """Writes a file of text compressed. Rows are added as a second compressed file at the end of the first."""
+def packing(writer: RowWriter | TextWriter, compression: str) -> RowWriter | TextWriter:
+    """Return a writer that writes the same compressed."""
+    return _PackedRows(writer, compression) if isinstance(writer, RowWriter) else _PackedWhole(writer, compression)
 
-    def __init__(self, writer: RowWriter, compression: str) -> None:
+
+W = TypeVar("W", bound=FileWriter)
+
+
+class _Packed(Generic[W]):
+    """Writes a file of text compressed."""
+
+    def __init__(self, writer: W, compression: str) -> None:
         self._writer = writer
         self._compression = compression
 
@@ -170,10 +178,6 @@ class PackingWriter:
         with COMPRESSIONS[self._compression].packed(target) as packed:
             self._writer.replacement(pieces, packed)
 
-    def addition(self, pieces: Sequence[StoredFile], existing: StoredFile, target: BinaryIO) -> None:
-        with COMPRESSIONS[self._compression].packed(target) as packed:
-            self._writer.addition(pieces, self._seen(existing), packed)
-
     def see_existing(self, existing: StoredFile, columns: Sequence[str]) -> None:
         self._writer.see_existing(self._seen(existing), columns)
 
@@ -182,3 +186,21 @@ class PackingWriter:
 
     def _seen(self, existing: StoredFile) -> StoredFile:
         return UnpackedFile(existing, self._compression)
+
+
+class _PackedRows(_Packed[RowWriter]):
+    """Adds rows as a second compressed file at the end of the first."""
+
+    def addition(self, pieces: Sequence[StoredFile], existing: StoredFile, target: BinaryIO) -> None:
+        with COMPRESSIONS[self._compression].packed(target) as packed:
+            self._writer.addition(pieces, self._seen(existing), packed)
+
+
+class _PackedWhole(_Packed[TextWriter]):
+    """Adds rows by writing the file anew."""
+
+    encoding: str | None = None
+
+    def merged(self, pieces: Sequence[StoredFile], existing: StoredFile, target: BinaryIO) -> None:
+        with COMPRESSIONS[self._compression].packed(target) as packed:
+            self._writer.merged(pieces, self._seen(existing), packed)

@@ -18,6 +18,9 @@ from loom_connectors.files.text_lines import Encoding, Lines, usable
 from loom_connectors.options import Options
 from loom_connectors.ports import FailedRow, ReadRecord, Row
 
+Compressed = Literal["gz", "zst", "bz2", "none"]
+COMPRESSION = "How the file is compressed. Default: by its name, e.g. `reviews.csv.gz`."
+
 
 class FileOptions(Options):
     """Holds what every format lets the user set."""
@@ -29,9 +32,7 @@ class TextOptions(FileOptions):
     """Holds what every format of text lets the user set."""
 
     encoding: str | None = Field(None, description="Default: by the byte order mark, else utf-8.")
-    compression: Literal["gz", "zst", "bz2", "none"] | None = Field(
-        None, description="How the file is compressed. Default: by its name, e.g. `reviews.csv.gz`."
-    )
+    compression: Compressed | None = Field(None, description=COMPRESSION)
 
     @field_validator("encoding")
     @classmethod
@@ -191,6 +192,14 @@ class TypedWriter(Protocol):
         """Return a writer for records with `columns`, as far as they are known beforehand, of which `schema`, the JSON
         Schema of the output, declares some."""
         ...
+
+
+@runtime_checkable
+class TextWriter(WholeFileWriter, Protocol):
+    """Writes text that is written anew to add rows. It may be compressed, as a `RowWriter`'s may."""
+
+    encoding: str | None
+    """The encoding that the user declared."""
 
 
 class Format(Protocol):

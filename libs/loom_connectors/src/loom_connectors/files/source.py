@@ -233,7 +233,7 @@ class FileSource:
                 kept.closing.close()
             raise
         self._kept_open.append(kept)
-        costly = self._compression is not None or not isinstance(self._reader, TextReading) or (state and state.tag)
+        costly = self._compression is not None or not isinstance(self._reader, TextReading) or not self._near
         while len(self._kept_open) > (1 if costly and not self._closed else 0):
             self._kept_open.pop(0).closing.close()
 

@@ -1,0 +1,141 @@
+"""Implements YAML files as a source: a list of mappings, or several documents that are mappings.
+
+A value is taken as YAML 1.2 takes it, and exactly: a number that would change keeps back its record. What YAML has
+beyond JSON is text as it is written (dates) or bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from loom_common.domain.json_values.exact_json import DEEPEST, UnfitJson, exact_float
+from loom_common.errors import ConfigurationError, RecordError, SourceError
+from loom_connectors.files.format import FileOptions, OpenFile
+from loom_connectors.formats.documents.whole_file import WholeFileReader
+from loom_connectors.formats.json_records import Unfit
+from loom_connectors.options import options_of
+from loom_connectors.ports import ReadRecord
+from loom_connectors.values import as_object
+
+_MOST_NODES = 1_000_000
+"""The most values of a file, with those that aliases repeat."""
+_TAG = "tag:yaml.org,2002:"
+
+
+class YamlOptions(FileOptions):
+    """Has nothing of its own to set."""
+
+
+class YamlFormat:
+    """Implements YAML."""
+
+    def reader(self, options: Mapping[str, Any]) -> WholeFileReader:
+        options_of(YamlOptions, options, "extract")
+        return WholeFileReader(YamlParser())
+
+    def writer(self, options: Mapping[str, Any], name: str) -> NoReturn:
+        raise ConfigurationError("load.destination: YAML files can only be read. Write JSON, JSON Lines or CSV.")
+
+
+class YamlParser:
+    """Makes records of YAML text."""
+
+    limit = 4 * 1024 * 1024
+
+    def records(self, content: bytes, file: OpenFile) -> list[ReadRecord]:
+        try:
+            text = content.decode("utf-8-sig")
+            documents = [node for node in YAML(typ="safe", pure=True).compose_all(text) if node is not None]
+        except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+            words = " ".join(str(error).split())
+            raise SourceError(f"{file.shown} cannot be read as YAML: {words[:300]}") from error
+        listed = len(documents) == 1 and isinstance(documents[0], SequenceNode)
+        nodes: Sequence[Node] = documents[0].value if listed else documents
+        self._left = _MOST_NODES
+        return [self._record(node, number, file) for number, node in enumerate(nodes, 1)]
+
+    def _record(self, node: Node, number: int, file: OpenFile) -> ReadRecord:
+        line = node.start_mark.line + 1
+        position = f"{file.prefix}item {number}"
+        try:
+            if not isinstance(node, MappingNode):
+                raise Unfit("bad_yaml", "expected a mapping of names to values.")
+            return ReadRecord(position, self._mapping(node, 1))
+        except (Unfit, UnfitJson) as unfit:
+            why = RecordError(
+                f"{file.shown} line {line}, item {number}: {unfit}", code=unfit.code, details={"line": line}
+            )
+            return ReadRecord(position, {}, why)
+
+    def _value(self, node: Node, depth: int) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise SourceError(f"The YAML file has more than {_MOST_NODES:,} values, with those that aliases repeat.")
+        if depth > DEEPEST:
+            raise Unfit("nested_too_deeply", f"more than {DEEPEST} levels of nesting. Flatten the record.")
+        if isinstance(node, MappingNode):
+            return self._mapping(node, depth)
+        if isinstance(node, SequenceNode):
+            return [self._value(each, depth + 1) for each in node.value]
+        assert isinstance(node, ScalarNode)  # the library has no other kind
+        return _scalar(node)
+
+    def _mapping(self, node: MappingNode, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in self._members(node):
+            if key in found:
+                raise Unfit("duplicate_name", f"two members named '{key}'.")
+            found[key] = self._value(value, depth + 1)
+        return found
+
+    def _members(self, node: MappingNode) -> Iterator[tuple[str, Node]]:
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise Unfit("bad_yaml", "a name that is no text.")
+            if key.tag == f"{_TAG}merge":
+                raise Unfit("bad_yaml", "a merge key (`<<`), which YAML 1.2 does not have. Write the members out.")
+            yield key.value, value
+
+
+def _scalar(node: ScalarNode) -> Any:
+    kind, text = str(node.tag).removeprefix(_TAG), str(node.value)
+    match kind:
+        case "null":
+            return None
+        case "bool":
+            return text.lower() == "true"
+        case "int":
+            return _integer(text)
+        case "float":
+            return _number(text)
+        case "binary":
+            try:
+                return as_object(base64.b64decode("".join(text.split()), validate=True))
+            except (binascii.Error, ValueError):
+                raise Unfit("bad_yaml", "bytes that are not base64.") from None
+        case "str" | "timestamp":
+            return text
+    raise Unfit("bad_yaml", f"a value of the type {node.tag}, which JSON does not have.")
+
+
+def _integer(text: str) -> int:
+    plain = text.replace("_", "")
+    sign, digits = (-1, plain[1:]) if plain[:1] == "-" else (1, plain.removeprefix("+"))
+    if digits[:2] in ("0x", "0o", "0b"):
+        return sign * int(digits, 0)
+    if ":" in digits:
+        raise Unfit("bad_yaml", f"{text}, which is a number to base 60 for some readers. Quote it.")
+    return sign * int(digits, 10)
+
+
+def _number(text: str) -> float | str:
+    plain = text.replace("_", "").lower()
+    if plain.lstrip("+-") in (".inf", ".nan"):
+        return "NaN" if "nan" in plain else "-Infinity" if plain[0] == "-" else "Infinity"
+    return exact_float(plain)

@@ -1,0 +1,1 @@
+"""Reads files of web servers, in ranges where the server has them."""
