@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -56,9 +57,11 @@ def servers() -> Iterator[Servers]:
 
 
 @asynccontextmanager
-async def cluster(amqp: str, dsn: str, folder: Path, *, every_hop: bool) -> AsyncIterator[dict[str, int]]:
-    """Start the six services and wait until they are ready; give their pids by name. Ended by pid. With `every_hop` a
-    batch also visits stages that have nothing to do. Raises `BenchError`."""
+async def cluster(
+    amqp: str, dsn: str, folder: Path, *, every_hop: bool, extractors: int = 1
+) -> AsyncIterator[dict[str, int]]:
+    """Start the six services, several `extractors` of them, and wait until they are ready; give their pids by name.
+    Ended by pid. With `every_hop` a batch also visits stages that have nothing to do. Raises `BenchError`."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("LOOM_")},
         "LOOM_BUS_URL": amqp,
@@ -68,20 +71,23 @@ async def cluster(amqp: str, dsn: str, folder: Path, *, every_hop: bool) -> Asyn
         "LOOM_PROJECT_DIR": str(folder),
         "LOOM_LOG_LEVEL": "warning",
         "LOOM_EVERY_HOP": str(every_hop),
+        "PYTHONPATH": str(Path(__file__).parents[1]),  # a source of the bench is a plugin
         "BENCH_DATABASE": dsn,  # a definition names no password, only where it is found
     }
     for step in (("db", "upgrade"), ("topology", "apply")):
         command = [sys.executable, "-m", "loom_coordinator", *step]
         await asyncio.to_thread(subprocess.run, command, env=environment, check=True, stdout=subprocess.DEVNULL)
     with contextlib.ExitStack() as running:
-        started = {each.name: running.enter_context(_process(each.name, environment, folder)) for each in SERVICES}
+        names = [*(each.name for each in SERVICES), *(f"extractor.{at}" for at in range(2, extractors + 1))]
+        started = {name: running.enter_context(_process(name, environment, folder)) for name in names}
         await _in_service(amqp, started)
         yield {name: process.pid for name, process in started.items()}
 
 
 async def _in_service(amqp: str, started: Mapping[str, subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + _UP_SECONDS
-    while away := await missing(amqp, dict.fromkeys(started, 1)):
+    wanted = Counter(name.partition(".")[0] for name in started)
+    while away := await missing(amqp, wanted):
         fallen = [name for name in away if started[name].poll() is not None]
         if fallen or time.monotonic() > deadline:
             raise BenchError(f"not in service: {', '.join(fallen or away)}")
@@ -90,7 +96,8 @@ async def _in_service(amqp: str, started: Mapping[str, subprocess.Popen[bytes]])
 
 @contextmanager
 def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", f"loom_{name}"], env=environment, cwd=folder)
+    command = [sys.executable, "-m", f"loom_{name.partition('.')[0]}"]
+    process = subprocess.Popen(command, env=environment, cwd=folder)
     try:
         yield process
     finally:
@@ -103,7 +110,14 @@ def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterato
 
 
 async def loom_passage(
-    amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
+    amqp: str,
+    dsn: str,
+    source: str,
+    records: int,
+    batch_size: int,
+    pids: Mapping[str, int],
+    patience: float,
+    partitions: int | str = "auto",
 ) -> Passage:
     """Measure one run, from the publishing of its request to `run.finished`. Raises `BenchError`."""
     async with _emptied(dsn, "loom_reviews"), await aio_pika.connect(amqp) as connection:
@@ -111,7 +125,8 @@ async def loom_passage(
         ends = await channel.declare_queue(exclusive=True)
         await ends.bind("loom.events", "run.finished.*")
         runs = await channel.get_exchange("loom.runs", ensure=False)
-        request = {"definition": definition(source, "${BENCH_DATABASE}?table=loom_reviews", batch_size)}
+        destination = "${BENCH_DATABASE}?table=loom_reviews"
+        request = {"definition": definition(source, destination, batch_size, partitions)}
         meter, began = Meter(pids), time.perf_counter()
         await runs.publish(aio_pika.Message(json.dumps(request).encode(), reply_to=ends.name), "run.request")
         try:

@@ -14,6 +14,7 @@ from loom_coordinator.db import run_rows, run_totals
 from loom_coordinator.db.tables.work import batches as batches_table
 from loom_coordinator.db.tables.work import run_totals as run_totals_table
 from loom_coordinator.db.tables.work import slices
+from loom_coordinator.lifecycle import partitions as lifecycle_partitions
 from loom_coordinator.lifecycle import slices as lifecycle_slices
 from support.run_rows import apply, begun_run
 
@@ -55,7 +56,7 @@ async def take(unit, *facts: SliceExtracted) -> None:
 
 
 async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
-    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_partitions.begin(unit, RUN, None)
 
     assert await release(unit)
     assert await release(unit)
@@ -63,7 +64,7 @@ async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
 
 
 async def test_slices_are_asked_for_while_the_window_has_room(unit):
-    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_partitions.begin(unit, RUN, None)
     for number in range(WINDOW // BATCHES):
         await release(unit)
         await take(unit, answer(number, records=10))
@@ -74,7 +75,7 @@ async def test_slices_are_asked_for_while_the_window_has_room(unit):
 
 
 async def test_an_answer_counts_once(unit):
-    await lifecycle_slices.open_partition(unit, RUN, 0, limit=12)
+    await lifecycle_partitions.begin(unit, RUN, 12)
     await release(unit)
     await take(unit, answer(0, records=10))
     await lifecycle_slices.answered(unit, answer(0, records=10))
@@ -87,7 +88,7 @@ async def test_an_answer_counts_once(unit):
 
 @pytest.mark.parametrize(("limit", "end"), [(10, False), (None, True), (8, False)])
 async def test_a_run_is_exhausted_by_the_source_s_end_or_by_its_own_limit(unit, limit, end):
-    await lifecycle_slices.open_partition(unit, RUN, 0, limit=limit)
+    await lifecycle_partitions.begin(unit, RUN, limit)
     await release(unit)
     assert not await lifecycle_slices.exhausted(unit, RUN)
     await take(unit, answer(0, records=10, end=end))
@@ -97,7 +98,7 @@ async def test_a_run_is_exhausted_by_the_source_s_end_or_by_its_own_limit(unit, 
 
 
 async def test_a_later_fact_finds_the_batch_that_an_earlier_one_told_of(unit):
-    await lifecycle_slices.open_partition(unit, RUN, 0, limit=None)
+    await lifecycle_partitions.begin(unit, RUN, None)
     told = answer(0, records=10)
     await take(unit, told)
     header = BatchHeader(

@@ -73,6 +73,9 @@ def _fault_cases() -> Iterator[FaultCase]:
     for name in ("extractor", "loader", "coordinator"):
         inject = partial(moved.killed, service=name)
         yield FaultCase(f"`{name}` SIGKILL, batches go straight to the loader", 5, inject, short=name != "coordinator")
+    yield FaultCase(
+        "one of two extractors SIGKILL, the source in 4 partitions", 5, moved.one_of_two_extractors, short=True
+    )
     yield FaultCase("broker wiped, batches go straight to the loader", 3, moved.wiped, short=True)
     for name in ("transformer", "evaluator"):
         inject = partial(moved.killed, service=name, every_hop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from matrix.attempt import BATCH, Attempt
@@ -20,6 +21,23 @@ async def killed(attempt: Attempt, service: str, *, every_hop: bool = False) -> 
     attempt.system.kill(service)
 
 
+async def one_of_two_extractors(attempt: Attempt) -> None:
+    """Send SIGKILL to one of two extractors that read the partitions of one source."""
+    second = "extractor.2"
+    attempt.system.cluster.begin(second)
+    try:
+        await asyncio.sleep(3)  # until it consumes, too
+        await _begin(attempt, every_hop=False, partitions=4)
+        attempt.fault_begins()
+        attempt.system.kill(attempt.chance.choice(["extractor", second]))
+        await attempt.end()
+    finally:
+        attempt.system.cluster.drop(second)
+    [found] = await attempt.system.rows("SELECT count(*) FROM partitions WHERE run_id = $1", attempt.run_id)
+    if found[0] != 4:  # as asked for
+        raise AssertionError(f"the source was read in {found[0]} partitions")
+
+
 async def wiped(attempt: Attempt) -> None:
     """Delete the broker's disk, with all queues, exchanges and messages, and apply the topology again."""
     attempt.asked_again = True
@@ -27,7 +45,7 @@ async def wiped(attempt: Attempt) -> None:
     await wipe(attempt)
 
 
-async def _begin(attempt: Attempt, *, every_hop: bool) -> None:
+async def _begin(attempt: Attempt, *, every_hop: bool, partitions: int = 1) -> None:
     """Start the run, and wait until a random moment in the middle of it."""
     if every_hop:
         await attempt.system.restart_with({"coordinator": {"LOOM_EVERY_HOP": "true"}})
@@ -39,7 +57,7 @@ async def _begin(attempt: Attempt, *, every_hop: bool) -> None:
         name=attempt.name,
         transform=PASSTHROUGH,
         destination=f"${{RESULTS}}?table={attempt.table}",
-        extract={"batch_size": BATCH},
+        extract={"batch_size": BATCH, "partitions": partitions},
     )
     visited = {"transform", "evaluate", "load"} if every_hop else {"load"}
 

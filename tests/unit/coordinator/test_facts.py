@@ -24,7 +24,7 @@ from loom_common.flow import Stage
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.intake import apply_facts
-from loom_coordinator.lifecycle import slices
+from loom_coordinator.lifecycle import partitions, slices
 from support.run_rows import run_state, sent, the_run
 
 RUN = "run_1"
@@ -35,7 +35,7 @@ LOADED = Tally(extracted=5, transformed=5, passed=5, loaded=5)
 async def unit():
     """Provide a run whose first slice was asked for."""
     async with run_state() as unit:
-        await slices.open_partition(unit, RUN, 0, limit=None)
+        await partitions.begin(unit, RUN, None)
         await slices.release(unit, await the_run(unit))
         yield unit
 

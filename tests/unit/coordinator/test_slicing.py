@@ -7,7 +7,7 @@ import pytest
 from loom_common.contracts.v1 import ExtractSlice, SlicedBatch, SliceExtracted
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
-from loom_coordinator.lifecycle import slices
+from loom_coordinator.lifecycle import partitions, slices
 from support.run_rows import apply, run_state, sent, the_run
 
 RUN = "run_1"
@@ -36,7 +36,7 @@ async def take(unit, fact: SliceExtracted) -> None:
 
 
 async def test_the_first_slice_begins_at_the_beginning(unit):
-    await slices.open_partition(unit, RUN, 0, limit=None)
+    await partitions.begin(unit, RUN, None)
     assert await slices.release(unit, await the_run(unit))
     [asked] = sent(unit, ExtractSlice)
     assert asked.slice == 0
@@ -46,7 +46,7 @@ async def test_the_first_slice_begins_at_the_beginning(unit):
 
 
 async def test_the_next_slice_begins_where_the_answer_says(unit):
-    await slices.open_partition(unit, RUN, 0, limit=12)
+    await partitions.begin(unit, RUN, 12)
     await slices.release(unit, await the_run(unit))
     await take(unit, answer(0))
     await slices.release(unit, await the_run(unit))
@@ -56,7 +56,7 @@ async def test_the_next_slice_begins_where_the_answer_says(unit):
 
 @pytest.mark.parametrize(("answered", "slices_asked"), [(0, 1), (1, 2), (2, 2)])
 async def test_credit_ends_when_four_batches_are_in_flight(unit, answered, slices_asked):
-    await slices.open_partition(unit, RUN, 0, limit=None)
+    await partitions.begin(unit, RUN, None)
     await slices.release(unit, await the_run(unit))
     for number in range(answered):
         await take(unit, answer(number))
@@ -65,7 +65,7 @@ async def test_credit_ends_when_four_batches_are_in_flight(unit, answered, slice
 
 
 async def test_an_answer_that_comes_twice_moves_the_cursor_once(unit):
-    await slices.open_partition(unit, RUN, 0, limit=30)
+    await partitions.begin(unit, RUN, 30)
     await slices.release(unit, await the_run(unit))
     await take(unit, answer(0))
     await slices.answered(unit, answer(0))
@@ -75,7 +75,7 @@ async def test_an_answer_that_comes_twice_moves_the_cursor_once(unit):
 
 @pytest.mark.parametrize(("limit", "end", "over"), [(None, True, True), (10, False, True), (None, False, False)])
 async def test_a_run_is_exhausted_by_the_end_of_its_source_or_its_own_limit(unit, limit, end, over):
-    await slices.open_partition(unit, RUN, 0, limit=limit)
+    await partitions.begin(unit, RUN, limit)
     await slices.release(unit, await the_run(unit))
     assert not await slices.exhausted(unit, RUN)
     await take(unit, answer(0, end=end))
@@ -83,7 +83,7 @@ async def test_a_run_is_exhausted_by_the_end_of_its_source_or_its_own_limit(unit
 
 
 async def test_what_was_not_answered_is_asked_for_again_as_it_was(unit):
-    await slices.open_partition(unit, RUN, 0, limit=None)
+    await partitions.begin(unit, RUN, None)
     await slices.release(unit, await the_run(unit))
     assert await slices.reissue(unit, await the_run(unit)) == 1
     first, again = sent(unit, ExtractSlice)
@@ -91,7 +91,7 @@ async def test_what_was_not_answered_is_asked_for_again_as_it_was(unit):
 
 
 async def test_of_an_answered_slice_only_the_batches_in_flight_are_asked_for_again(unit):
-    await slices.open_partition(unit, RUN, 0, limit=None)
+    await partitions.begin(unit, RUN, None)
     await slices.release(unit, await the_run(unit))
     await take(unit, answer(0))
     await slices.reissue(unit, await the_run(unit))

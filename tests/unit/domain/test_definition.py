@@ -45,6 +45,8 @@ def test_a_good_definition_parses():
         (("transform", "type"), "ai", "transform", "`prompt` and `model`", None),
         (("transform", "model"), "gpt-4o", "transform.model", "no `model` in a transform of type passthrough", None),
         (("load", "mode"), "upsert", "load", "`key`, which mode upsert needs", None),
+        (("extract", "partitions"), 0, "extract.partitions", "a whole number from 1 to 64, or `auto`", None),
+        (("extract", "partitions"), "many", "extract.partitions", "a whole number from 1 to 64, or `auto`", None),
         (("name",), "My Pipeline", "name", "lower case letters", None),
         (("evaluate", "quality_gate"), {"type": "weighted"}, "evaluate.quality_gate", "`threshold`", None),
         (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import RecordError
+from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.identity import identified
@@ -23,22 +24,37 @@ class ListSource:
         ]
         self.reads = 0
 
-    async def read(self, cursor, limit):
+    async def check(self): ...
+
+    async def count(self): ...
+
+    async def fields(self): ...
+
+    async def close(self): ...
+
+    async def split(self, parts):
+        size = max(1, -(-len(self.records) // parts))
+        return pieces_between(range(size, len(self.records), size))
+
+    async def read(self, cursor, limit, until=None):
         self.reads += 1
-        end = min((cursor or 0) + limit, len(self.records))
-        return Page(self.records[cursor or 0 : end], end, end == len(self.records))
+        last = len(self.records) if until is None else until
+        end = min((cursor or 0) + limit, last)
+        return Page(self.records[cursor or 0 : end], end, end == last)
 
 
-def slice_of(number, cursor, run_id="run_1"):
+def slice_of(number, cursor, run_id="run_1", partition=0, piece=None):
     return ExtractSlice(
-        run_id=run_id, pipeline="p", plan="h", epoch=1, partition=0, slice=number, cursor=cursor, max_batches=1
-    )
+        run_id=run_id, pipeline="p", plan="h", epoch=1, partition=partition, slice=number, piece=piece, cursor=cursor,
+        max_batches=1,
+    )  # fmt: skip
 
 
-async def verdicts(duplicates, source, number, cursor, size, run_id="run_1"):
-    page = await source.read(cursor, size)
+async def verdicts(duplicates, source, number, cursor, size, run_id="run_1", partition=0, piece=None):
+    page = await source.read(cursor, size, piece.until if piece else None)
     records = [identified(record, ["id"]) for record in page.records]
-    marked = await duplicates.marked(slice_of(number, cursor, run_id), source, page, records, ["id"])
+    asked = slice_of(number, cursor, run_id, partition, piece)
+    marked = await duplicates.marked(asked, source, page, records, ["id"])
     return [record.error.code if record.error else None for record in marked]
 
 
@@ -73,6 +89,43 @@ def test_any_replica_gives_the_same_verdict_at_any_time(keys, size, data):
                 assert answer == expected(keys)[start : start + size]
 
     asyncio.run(ask())
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    keys=st.lists(st.sampled_from(["a", "b", "c", "d", "e", "bad"]), min_size=1, max_size=30),
+    parts=st.integers(2, 4),
+    size=st.integers(1, 7),
+    data=st.data(),
+)
+def test_partitions_that_are_read_at_the_same_time_have_the_verdicts_of_the_whole_source(keys, parts, size, data):
+    async def ask():
+        source = ListSource(keys)
+        slices = [
+            (partition, piece, number, start)
+            for partition, piece in enumerate(await source.split(parts))
+            for number, start in enumerate(range(piece.start or 0, piece.until or len(keys), size))
+        ]
+        order = data.draw(st.permutations([(each, replica) for each in slices for replica in (0, 1)]))
+        replicas = [Duplicates(), Duplicates()]
+        async with replicas[0].closing(), replicas[1].closing():
+            for (partition, piece, number, start), replica in order:
+                answer = await verdicts(
+                    replicas[replica], source, number, start or None, size, partition=partition, piece=piece
+                )
+                assert answer == expected(keys)[start : min(start + size, piece.until or len(keys))]
+
+    asyncio.run(ask())
+
+
+async def test_where_a_key_stays_in_its_piece_no_other_piece_is_read():
+    duplicates, source = Duplicates(), ListSource(["a", "a", "b", "b", "b", "c"])
+    first, second = (piece.model_copy(update={"whole_keys": True}) for piece in pieces_between([2]))
+    async with duplicates.closing():
+        assert await verdicts(duplicates, source, 0, 2, 2, partition=1, piece=second) == [None, "duplicate_key"]
+        assert await verdicts(duplicates, source, 0, None, 5, partition=0, piece=first) == [None, "duplicate_key"]
+        assert source.reads == 2
+        assert await verdicts(duplicates, source, 1, 4, 2, partition=1, piece=second) == ["duplicate_key", None]
 
 
 async def test_slices_in_order_are_read_only_once():

@@ -7,15 +7,18 @@ import pytest
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined, SliceExtracted, SplitSource
 from loom_common.domain.definition.reader import parse
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.ids import batch_id
 from loom_common.errors import PermanentError, RecordError
+from loom_common.worker import router
+from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
-from support.handling import outgoing_of
+from support.handling import Context, outgoing_of
 
 
 class ListSource:
@@ -61,6 +64,14 @@ class Harness:
         self.opened += 1
         return self.source
 
+    async def split(self, parts):
+        plan = await self.payloads.put(self.plan.encoded())
+        request = SplitSource(run_id="run_1", pipeline="p", plan=plan, epoch=3, parts=parts)
+        pieces = await self.extractor.split(request, Context())
+        [outgoing] = router.split(request, pieces, Context())
+        assert str(outgoing.route) == "loom.events/source.split.p"
+        return outgoing.message
+
     async def extract(self, **request):
         plan = await self.payloads.put(self.plan.encoded())
         defaults = {"run_id": "run_1", "pipeline": "p", "epoch": 3, "partition": 0, "slice": 0, "max_batches": 3}
@@ -75,6 +86,56 @@ def of_type(outgoing, kind):
 def fact_of(outgoing) -> SliceExtracted:
     [fact] = of_type(outgoing, SliceExtracted)
     return fact
+
+
+class DivisibleListSource(ListSource):
+    """Can be split at every second record."""
+
+    whole_keys = False
+
+    async def check(self): ...
+
+    async def count(self): ...
+
+    async def fields(self): ...
+
+    async def split(self, parts):
+        return pieces_between([2, 4, 6][: (parts or 3) - 1], whole_keys=self.whole_keys)
+
+    async def read(self, cursor, limit, until=None):
+        page = await super().read(cursor, min(limit, (until or 1000) - (cursor or 0)))
+        return Page(page.records, page.cursor, end=page.end or page.cursor == until)
+
+
+def divisible(folder, **extract) -> Harness:
+    harness = Harness(folder, [], **extract)
+    harness.source = DivisibleListSource([good(number) for number in range(8)])
+    return harness
+
+
+async def test_a_source_is_split_into_so_many_pieces(tmp_path):
+    split = await divisible(tmp_path).split(3)
+    assert [(piece.start, piece.until) for piece in split.pieces] == [(None, 2), (2, 4), (4, None)]
+    assert (split.run_id, split.epoch) == ("run_1", 3)
+
+
+async def test_a_source_that_cannot_be_split_is_one_piece(tmp_path):
+    assert (await Harness(tmp_path, [good(1)]).split(3)).pieces == (Piece(),)
+
+
+async def test_unasked_a_source_is_split_only_where_its_pieces_know_their_keys(tmp_path):
+    harness = divisible(tmp_path)
+    assert (await harness.split(None)).pieces == (Piece(),)
+    harness.source.whole_keys = True
+    assert len((await harness.split(None)).pieces) == 3
+    assert len((await divisible(tmp_path, key=None).split(None)).pieces) == 3
+
+
+async def test_a_slice_ends_with_its_piece(tmp_path):
+    harness = divisible(tmp_path)
+    fact = fact_of(await harness.extract(partition=1, piece=Piece(start=2, until=4), cursor=2))
+    assert (fact.partition, fact.cursor, fact.end) == (1, 4, True)
+    assert [batch.batch_id for batch in fact.batches] == [batch_id("run_1", 1, 0, 0)]
 
 
 async def test_a_slice_is_cut_into_batches_and_ends_with_its_fact(tmp_path):

@@ -30,6 +30,32 @@ is carried, and which columns a table gets that Loom creates.
 A destination that is also the source is refused, in whichever way it is written: through a link, by a pattern that
 matches it, or as the same table of a database (unless `mode: upsert` updates its rows). A second destination that
 is the same as the first is refused, too.
+
+### Partitions of a source
+
+A large source is read in several places at the same time: it is split into pieces, each of which is a *partition* of
+the run. Slices of one partition follow one another; slices of several are read by as many extractors as there are.
+
+- *CSV and JSON Lines* are split into ranges of bytes that begin where a record does. A file remains one piece where
+  that cannot be told for certain: CSV with a quote where none should stand, with an `escapechar`, with a record of
+  more than 8 MB, or in an encoding such as GBK; lines that end in a carriage return alone; UTF-16 and UTF-32. So does
+  one that is compressed, and, unless a number is given, one that does not lie on this machine, because it is read
+  through to be split.
+- *Parquet* is split into groups of rows. Several files, of whatever format, are also split between them.
+- *Postgres* is split into ranges of the first column of `extract.key`, found by a sample of the table; without a key,
+  into ranges of blocks. A query or a view is split where its first key is a whole number.
+- *SQLite* is split into ranges of the first column of `extract.key`, or of rowids. A key that is a number in one row
+  and text in another keeps it together, as does a query whose first key is no whole number.
+- *A plugin's source* is split as its method `split` says, and is one piece without it.
+
+`extract.partitions` says how many pieces there may be, at most 64. With `auto` there is one for every 32 MB of files
+and blocks, and for every 100,000 rows that the database expects, 8 at most; and there is one in an embedded run and in
+a trial (`--sample`). A file with `extract.key` remains one piece under `auto`: whether a key stood before is known only
+once the pieces before are read, so each extractor reads their keys first.
+
+The source is split once, when the run begins; a resume keeps the pieces. Records have the same ids and positions in
+several partitions as in one (a line number counts from the beginning of the file), and a file that is written has them
+in the order of the source. A database gets the pieces as they come.
 """
 
 CONNECTOR = {

@@ -132,7 +132,7 @@ def retry_queue(queue: str, step: int) -> str:
 
 
 def work(stage: Stage, pipeline: str) -> Route:
-    """Return the route of a batch or slice to `stage`."""
+    """Return the route of a batch or slice to `stage`, and of the question how a source is split."""
     return Route(Exchange.WORK, f"{stage}.{pipeline}")
 
 
@@ -194,6 +194,7 @@ TOPOLOGY = Topology(
         Queue(
             FACTS_QUEUE,
             (
+                Binding(Exchange.EVENTS, "source.#"),
                 Binding(Exchange.EVENTS, "slice.#"),
                 Binding(Exchange.EVENTS, "batch.#"),
                 Binding(Exchange.EVENTS, "records.#"),

@@ -1,31 +1,36 @@
 """Finds duplicate keys: a record is a duplicate if and only if its key occurred earlier in the source.
 
 The result depends on the source alone, and not on what this replica has extracted: before a slice beyond the indexed
-part, the keys up to it are read. Several replicas, a crash and a repeated slice therefore give the same result."""
+part, the keys up to it are read, in the partitions before its own, too. Several replicas, a crash and a repeated slice
+therefore give the same result. Where the records of a key are always in one piece of the source, the keys of the piece
+are enough."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import ExtractSlice
+from loom_common.domain.run.piece import Piece
 from loom_common.errors import RecordError
 from loom_common.worker.slices import SliceRecord
+from loom_connectors import pieces
 from loom_connectors.ports import Page, ReadRecord, Source
 from loom_extractor.identity import duplicate, identified
-from loom_extractor.seen_keys import Keyed, SeenKeys
+from loom_extractor.seen_keys import Keyed, Place, SeenKeys
 
 _CATCH_UP = 1000
 """Holds the records read at once on the way to a slice, or as many as the slice has if that is more."""
 
 
 class _Index:
-    """Represents the index of a partition's keys, which one slice at a time uses."""
+    """Represents the index of the keys of a piece, which one slice at a time uses."""
 
-    def __init__(self) -> None:
-        self.seen = SeenKeys()
+    def __init__(self, partition: int, piece: Piece) -> None:
+        self.piece = piece
+        self.seen = SeenKeys(Place(partition, 0), piece.start)
         self.lock = asyncio.Lock()
 
     async def close(self) -> None:
@@ -46,8 +51,9 @@ class Duplicates:
         found = _keyed(page.records, records)
         if not found:
             return list(records)
-        async with self._indexes.of(f"{request.run_id}/{request.partition}", _Index) as index, index.lock:
-            first = await _first_positions(index.seen, request, source, page, found, keys)
+        name, make = _index_for(request)
+        async with self._indexes.of(name, make) as index, index.lock:
+            first = await _first_positions(index, request, source, page, found, keys)
         return [
             duplicate(record, read.position, first[read.position])
             if record.error is None and read.position in first
@@ -56,28 +62,39 @@ class Duplicates:
         ]
 
 
+def _index_for(request: ExtractSlice) -> tuple[str, Callable[[], _Index]]:
+    """Return the name of the index that a slice needs, and what makes it. All partitions of a run share one, unless the
+    records of a key are always in one piece of the source."""
+    if request.piece is not None and request.piece.whole_keys:
+        partition, piece = request.partition, request.piece
+        return f"{request.run_id}/{partition}", lambda: _Index(partition, piece)
+    return request.run_id, lambda: _Index(0, Piece())
+
+
 async def _first_positions(
-    seen: SeenKeys, request: ExtractSlice, source: Source, page: Page, found: Sequence[Keyed], keys: Sequence[str]
+    index: _Index, request: ExtractSlice, source: Source, page: Page, found: Sequence[Keyed], keys: Sequence[str]
 ) -> dict[str, str]:
     """Return, for each record whose key occurred before, its position and that of the first occurrence."""
-    if request.slice >= seen.next_slice:
-        if request.slice > seen.next_slice:
-            await _catch_up(seen, source, page, keys)
+    seen, place = index.seen, Place(request.partition, request.slice)
+    if place >= seen.next:
+        if place > seen.next:
+            await _catch_up(index, source, page, keys)
         all_new = await asyncio.to_thread(seen.add, found)
-        seen.next_slice, seen.cursor = request.slice + 1, page.cursor
+        seen.next, seen.cursor = Place(place.partition, place.slice + 1), page.cursor
         if all_new:
             return {}
     return await asyncio.to_thread(seen.repeated, found)
 
 
-async def _catch_up(seen: SeenKeys, source: Source, page: Page, keys: Sequence[str]) -> None:
+async def _catch_up(index: _Index, source: Source, page: Page, keys: Sequence[str]) -> None:
     """Index the keys between the indexed part and `page`.
 
     Pages may be cut differently from the slices. The position of the page's first record, which is the same at every
     reading, marks the end."""
-    until = page.records[0].position
+    seen, until = index.seen, page.records[0].position
     while True:
-        passed = await source.read(seen.cursor, max(_CATCH_UP, len(page.records)))
+        limit = max(_CATCH_UP, len(page.records))
+        passed = await pieces.read(source, seen.cursor, limit, index.piece.until)
         before = list(takewhile(lambda record: record.position != until, passed.records))
         await asyncio.to_thread(seen.add, _keyed(before, [identified(record, keys) for record in before]))
         if len(before) < len(passed.records) or passed.end:

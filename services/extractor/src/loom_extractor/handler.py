@@ -8,8 +8,9 @@ from time import perf_counter
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, SplitSource
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.run.stages import visited
@@ -23,6 +24,7 @@ from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
+from loom_connectors import pieces
 from loom_connectors.ports import Page, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
@@ -52,6 +54,21 @@ class Extractor:
         self._sources = sources
         self._open_source = open_source
         self._duplicates = duplicates
+
+    async def split(self, request: SplitSource, _: Context) -> Sequence[Piece]:
+        """Split the source. Where nobody says into how many pieces, a source whose keys may stand anywhere remains one:
+        before a piece of it is read, the keys of those before it must be. Raises as `read` does."""
+        plan = await self._plans.get(request.plan)
+        extract = plan.pipeline.extract
+        seconds = durations.seconds(plan.pipeline.timeouts.extract)
+        async with (
+            within(seconds, "Splitting the source", "timeouts.extract"),
+            self._sources.of(request.plan, lambda: self._open_source(plan)) as source,
+            self._breakers.guarding(f"source {redacted(extract.source)}"),
+        ):
+            found = await pieces.split(source, request.parts)
+        apart = not extract.keys or all(piece.whole_keys for piece in found)
+        return found if apart or request.parts is not None else (Piece(),)
 
     async def read(self, request: ExtractSlice, context: Context) -> Slice:
         """Read a slice. Raises `SourceError` and its like where the source cannot be read, `PermanentError` under
@@ -151,7 +168,8 @@ class Extractor:
             self._sources.of(request.plan, lambda: self._open_source(plan)) as source,
             self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
         ):
-            page = await source.read(request.cursor, limit)
+            until = None if request.piece is None else request.piece.until
+            page = await pieces.read(source, request.cursor, limit, until)
             carried = carried_from_input(plan.pipeline)
             records = [identified(record, keys, carried) for record in page.records]
             if keys:

@@ -1,4 +1,4 @@
-"""Keeps an index of a partition's keys and their first positions. It is on disk, so that memory does not grow with
+"""Keeps an index of a source's keys and their first positions. It is on disk, so that memory does not grow with
 it."""
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ class Keyed(NamedTuple):
     position: str
 
 
+class Place(NamedTuple):
+    """Says where a slice stands among those of a run, in the order of the source."""
+
+    partition: int
+    slice: int
+
+
 class SeenKeys:
-    """Represents the set of keys of one partition from its start up to `cursor`, where slice `next_slice` begins.
+    """Represents the set of keys of a piece of a source from its start up to `cursor`, where the slice `next` begins.
 
     It can be rebuilt from the source: adding is idempotent in the source's order. The probability that two of ten
     million keys share a 64-bit hash is three in a million."""
 
-    def __init__(self) -> None:
-        self.next_slice = 0
-        self.cursor: Any = None
+    def __init__(self, first: Place, cursor: Any) -> None:
+        self.next = first
+        self.cursor = cursor
         self._lock = threading.Lock()
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")

@@ -9,7 +9,7 @@ from typing import Any
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice
+from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, SplitSource
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
@@ -48,6 +48,7 @@ def build(platform: Platform) -> Service:
     extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker)
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
+        Accepts(SplitSource, extractor.split, router.split),
         Accepts(ExtractSlice, extractor.read, router.sliced),
         Accepts(BatchExtracted, extractor.check, router.extracted),
     )

@@ -14,6 +14,7 @@ from loom_common.contracts.v1 import (
     ExtractSlice,
     FinalizeLoad,
     KeptRecord,
+    SplitSource,
     StageDelayed,
     StageFailed,
     TransformedRecord,
@@ -28,6 +29,7 @@ from loom_common.worker import router
 from loom_common.worker.context import Context
 
 _STAGE_OF: dict[type[Message], Stage] = {
+    SplitSource: Stage.EXTRACT,
     ExtractSlice: Stage.EXTRACT,
     BatchExtracted: Stage.TRANSFORM,
     BatchTransformed: Stage.EVALUATE,

@@ -30,9 +30,12 @@ from loom_common.contracts.v1 import (
     RecordsQuarantined,
     SlicedBatch,
     SliceExtracted,
+    SourceSplit,
+    SplitSource,
     TransformedRecord,
 )
 from loom_common.domain.run.calls import Calls, advanced
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import ids
 from loom_common.flow import Stage
@@ -57,6 +60,12 @@ class _Forward:
     """Holds the batch's header, with the tally after the stages on the way that have nothing to do."""
     outgoing: tuple[Outgoing, ...] = ()
     """Holds the message; none where no record is left, because the batch ends with its fact then."""
+
+
+def split(request: SplitSource, pieces: Sequence[Piece], _: Context) -> list[Outgoing]:
+    """Route the fact that a source is split."""
+    fact = SourceSplit(run_id=request.run_id, pipeline=request.pipeline, epoch=request.epoch, pieces=tuple(pieces))
+    return [Outgoing(flow.fact("source", "split", request.pipeline), fact)]
 
 
 def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgoing]:

@@ -112,7 +112,9 @@ class FileSource:
         states = _States(self._state)
         sizes = [state.size if (state := states.of(file)) else 0 for file in files]
         total = sum(sizes)
-        wanted = min(PIECES, total // _PIECE) if parts is None else parts
+        # With a key nobody would read the pieces apart unasked, see `Extractor.split`: then none is looked for.
+        unasked = 1 if self._keys else min(PIECES, total // _PIECE)
+        wanted = unasked if parts is None else parts
         offsets = [total * at // wanted for at in range(1, wanted)]
         cuts: list[tuple[int, FilePosition]] = []
         begins, at_next = 0, False

@@ -138,6 +138,8 @@ def _parts(known: RunDetails) -> Iterator[RenderableType]:
     yield ""
     ends = ", ".join(f"{numbers.count(number)} {name}" for name, number in known.records.items() if number)
     yield f"records: {ends or 'none yet'}"
+    if known.partitions.total > 1:
+        yield f"partitions: {known.partitions.total}, {known.partitions.read} of them read to their end"
     counts = known.batches
     window = f" of {known.credit_window} that may be" if known.credit_window is not None else ""
     yield f"batches: {numbers.count(counts.done)} done, {numbers.count(counts.in_flight)} in flight{window}"

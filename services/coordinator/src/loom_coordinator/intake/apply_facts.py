@@ -18,6 +18,7 @@ from loom_common.contracts.v1 import (
     LoadFinalized,
     RecordsKept,
     SliceExtracted,
+    SourceSplit,
     StageDelayed,
     StageFailed,
 )
@@ -30,9 +31,10 @@ from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
-from loom_coordinator.lifecycle import budget_pause, completion, slices
+from loom_coordinator.lifecycle import budget_pause, completion, partitions, slices
 
 ACCEPTED: tuple[type[Message], ...] = (
+    SourceSplit,
     SliceExtracted,
     BatchFact,
     CallsPaid,
@@ -57,6 +59,8 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int:
     for fact in new:
         if isinstance(fact, SliceExtracted):
             await slices.answered(unit, fact)
+        elif isinstance(fact, SourceSplit):
+            await partitions.answered(unit, fact)
         elif isinstance(fact, StageDelayed):
             await run_rows.change(unit, fact.run_id, notice=_waiting(fact, unit.now))
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
@@ -81,7 +85,7 @@ async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: 
     if spent is not None:
         await budget_pause.pause(unit, run, spent)
         return
-    moved = any(isinstance(fact, BatchFact | SliceExtracted) for fact in facts)
+    moved = any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
     if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
         return

@@ -9,7 +9,7 @@ import structlog
 
 from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, StageFailed
+from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, SourceSplit, StageFailed
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE
 from loom_common.ports.bus import Bus, Delivery
@@ -27,7 +27,7 @@ PACE_SECONDS = 0.2
 """The time from one group to the next, unless the next is urgent or large. A transaction costs as much as some fifty
 facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that batches
 that have ended make room for others in time."""
-_URGENT = frozenset({SliceExtracted.type, LoadFinalized.type, StageFailed.type})
+_URGENT = frozenset({SourceSplit.type, SliceExtracted.type, LoadFinalized.type, StageFailed.type})
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""
 _PARTS = 4
 """A group is large that has a fact for every fourth batch in flight: they may make room for as many others."""

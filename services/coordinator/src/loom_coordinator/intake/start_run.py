@@ -36,7 +36,7 @@ from loom_coordinator.db.tables.runs import (
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
-from loom_coordinator.lifecycle import slices
+from loom_coordinator.lifecycle import partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,11 @@ async def start(
             credit_window=windows.full_window(batches_per_slice),
         )
     )
-    await slices.open_partition(unit, run_id, partition=0, limit=plan.limit)
-    await apply_facts.advance(unit, (await run_rows.lock(unit, [run_id]))[run_id])
+    run = (await run_rows.lock(unit, [run_id]))[run_id]
+    await partitions.begin(unit, run_id, plan.limit)
+    if partitions.may_be_split(plan, embedded=unit.owner is not None):
+        await partitions.ask(unit, run, pipeline.extract)
+    await apply_facts.advance(unit, run)
 
 
 async def reject(unit: UnitOfWork, error: ConfigurationError, request: RunRequest | None) -> RunRejected:

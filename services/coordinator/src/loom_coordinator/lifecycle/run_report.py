@@ -26,6 +26,7 @@ from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results
+from loom_coordinator.lifecycle.partitions import count
 
 
 async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
@@ -42,7 +43,8 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     tally = tallies.of_run(run)
     why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
     checks = await quality.summaries(connection, run)
-    return build(run, tally, evaluation, spent, told, why, checks)
+    pieces = await count(connection, run_id)
+    return build(run, tally, evaluation, spent, told, why, checks, partitions=max(1, pieces.total))
 
 
 def build(
@@ -53,6 +55,8 @@ def build(
     told: Sequence[Alert] = (),
     why: Sequence[KeptReason] = (),
     checks: Sequence[CheckSummary] = (),
+    *,
+    partitions: int = 1,
 ) -> RunReport:
     """Return the report of a run row and its tally. Pure."""
     return RunReport(
@@ -100,6 +104,7 @@ def build(
         rows=_rows(run.sampled),
         fail_on=checked_limits(run.definition.get("fail_on") or {}),
         unchanged=_left_as_it_was(run, tally),
+        partitions=partitions,
     )
 
 

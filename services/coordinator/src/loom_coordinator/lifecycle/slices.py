@@ -5,7 +5,7 @@ The cursor in `partitions` is the checkpoint of the extraction; no extractor hol
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import ExtractSlice, SliceExtracted
 from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.piece import Piece
 from loom_common.flow import Stage
 from loom_coordinator.accounting import usage
 from loom_coordinator.accounting.batches import IS_UNDERWAY
@@ -24,9 +25,8 @@ from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
 from loom_coordinator.flow_control.windows import OPENING_SECONDS, next_slice, opening_window
+from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED, SPLITTING, ask_again
 
-ISSUED = "issued"
-EXTRACTED = "extracted"
 IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
 """A condition that the index of unanswered slices serves: its value is part of the statement."""
 _UNANSWERED = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition) & IS_ISSUED
@@ -34,8 +34,10 @@ _OPEN = (
     select(
         partitions.c.partition,
         partitions.c.next_slice,
+        partitions.c.piece,
         partitions.c.cursor,
         partitions.c.remaining,
+        partitions.c.released,
         slices.c.max_batches.label("asked"),
     )
     .select_from(partitions.outerjoin(slices, _UNANSWERED))
@@ -52,31 +54,39 @@ class OpenPartition:
 
     partition: int
     next_slice: int
+    piece: Mapping[str, Any] | None
+    """The piece of the source that it reads; None for all of it."""
     cursor: Any
     """The place where its next slice begins, as its source wrote it."""
     remaining: int | None
     """The number of records that are still wanted; None for all."""
+    released: int
+    """The number of batches asked for so far."""
     asked: int | None
     """The batches of the slice that is not answered yet; None where there is none."""
 
 
-async def open_partition(unit: UnitOfWork, run_id: str, partition: int, limit: int | None) -> None:
-    """Begin a partition at its start. `limit` is how many records of it are wanted; None for all."""
-    await unit.connection.execute(
-        partitions.insert().values(
-            run_id=run_id, partition=partition, next_slice=0, released=0, cursor=None, remaining=limit, sealed=False
-        )
-    )
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """Holds what a slice is asked for with."""
+
+    partition: int
+    number: int
+    piece: Mapping[str, Any] | None
+    cursor: Any
+    limit: int | None
+    max_batches: int
 
 
 async def release(unit: UnitOfWork, run: Run) -> bool:
-    """Ask for the next slice of every open partition that credit allows. One at a time per partition: only the
-    answer tells where the next one begins. Returns whether anything of the run is left to extract or on its way."""
+    """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
+    One at a time per partition: only the answer tells where the next one begins. Returns whether anything of the run
+    is left to extract or on its way."""
     run_id = run.run_id
     if run.totals.underway >= run.credit_window:
         return True
     places = await _open_places(unit, run_id)
-    waiting = [place for place in places if place.asked is None]
+    waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
     if not waiting:
         return bool(places)
     outstanding = sum(place.asked or 0 for place in places)
@@ -90,6 +100,7 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
             outstanding=outstanding,
             batches_per_slice=run.slice_batches,
             credit_window=credit_window,
+            partitions=len(places),
         )
         if not asked:
             break
@@ -109,13 +120,14 @@ async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
 
 
 async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int) -> None:
+    asked = SliceRow(place.partition, place.next_slice, place.piece, place.cursor, place.remaining, max_batches)
     await unit.connection.execute(
         slices.insert().values(
             run_id=run.run_id,
-            partition=place.partition,
-            slice=place.next_slice,
-            cursor=place.cursor,
-            record_limit=place.remaining,
+            partition=asked.partition,
+            slice=asked.number,
+            cursor=asked.cursor,
+            record_limit=asked.limit,
             max_batches=max_batches,
             state=ISSUED,
             issued_at=unit.now,
@@ -126,8 +138,7 @@ async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: 
         .where(partitions.c.run_id == run.run_id, partitions.c.partition == place.partition)
         .values(next_slice=place.next_slice + 1, released=partitions.c.released + max_batches)
     )
-    budget = await budget_of(unit, run)
-    _ask(unit, run, place.partition, place.next_slice, place.cursor, place.remaining, max_batches, budget=budget)
+    _ask(unit, run, asked, budget=await budget_of(unit, run))
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
@@ -140,11 +151,7 @@ async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
 def _ask(
     unit: UnitOfWork,
     run: Run,
-    partition: int,
-    number: int,
-    cursor: Any,
-    limit: int | None,
-    max_batches: int,
+    asked: SliceRow,
     positions: Sequence[int] | None = None,
     *,
     budget: Budget | None,
@@ -155,11 +162,12 @@ def _ask(
         pipeline=pipeline,
         plan=run.plan,
         epoch=run.epoch,
-        partition=partition,
-        slice=number,
-        cursor=cursor,
-        max_batches=max_batches,
-        limit=limit,
+        partition=asked.partition,
+        slice=asked.number,
+        piece=None if asked.piece is None else Piece.model_validate(asked.piece),
+        cursor=asked.cursor,
+        max_batches=asked.max_batches,
+        limit=asked.limit,
         positions=tuple(positions) if positions is not None else None,
         budget=budget,
     )
@@ -198,18 +206,31 @@ async def reissue(unit: UnitOfWork, run: Run) -> int:
     positions: dict[tuple[int, int], list[int]] = {}
     for partition, number, position in unfinished:
         positions.setdefault((partition, number), []).append(position)
-    of_slice = (slices.c.state, slices.c.partition, slices.c.slice)
-    asked_for = (slices.c.cursor, slices.c.record_limit, slices.c.max_batches)
+    of_partition = (slices.c.run_id == partitions.c.run_id) & (slices.c.partition == partitions.c.partition)
     rows = await unit.connection.execute(
-        select(*of_slice, *asked_for).where(slices.c.run_id == run_id).order_by(slices.c.partition, slices.c.slice)
+        select(
+            slices.c.state,
+            slices.c.partition,
+            slices.c.slice,
+            partitions.c.piece,
+            slices.c.cursor,
+            slices.c.record_limit,
+            slices.c.max_batches,
+        )
+        .select_from(slices.join(partitions, of_partition))
+        .where(slices.c.run_id == run_id)
+        .order_by(slices.c.partition, slices.c.slice)
     )
     asked = 0
     budget = await budget_of(unit, run)
-    for state, partition, number, cursor, limit, max_batches in rows:
-        if state == ISSUED:
-            _ask(unit, run, partition, number, cursor, limit, max_batches, budget=budget)
-        elif (wanted := positions.get((partition, number))) is not None:
-            _ask(unit, run, partition, number, cursor, limit, max_batches, sorted(wanted), budget=budget)
+    for state, *columns in rows:
+        again = SliceRow(*columns)
+        if state == ISSUED and again.number == SPLITTING:
+            ask_again(unit, run)
+        elif state == ISSUED:
+            _ask(unit, run, again, budget=budget)
+        elif (wanted := positions.get((again.partition, again.number))) is not None:
+            _ask(unit, run, again, sorted(wanted), budget=budget)
         else:
             continue
         asked += 1

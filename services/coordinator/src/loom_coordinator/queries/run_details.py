@@ -16,6 +16,7 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
+from loom_coordinator.lifecycle import partitions
 from loom_coordinator.lifecycle.run_progress import progress
 from loom_coordinator.queries import batches, runs
 from loom_coordinator.queries.records import KeptRecord, last_kept
@@ -64,6 +65,14 @@ class StageLine(Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionLine(Shown):
+    """Says into how many pieces a run's source is split, and how many of them are read to their end."""
+
+    total: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
 class BatchCounts(Shown):
     """Says how many batches of a run have ended, and how many have not."""
 
@@ -92,6 +101,7 @@ class RunDetails(Shown):
     replay_of: str | None
     deadline: dt.datetime | None
     stages: Sequence[StageLine]
+    partitions: PartitionLine
     batches: BatchCounts
     credit_window: int | None
     """The number of batches that may be in flight; None for a run that is not running."""
@@ -136,6 +146,7 @@ async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) ->
     tally = tallies.of_run(run)
     rate = batches.records_per_second(now, run)
     remaining = told.tally.underway if told.total is not None else None
+    pieces = await partitions.count(connection, run_id)
     ended = run.status in run_rows.TERMINAL
     waiting = {} if ended else await batches.number_in_flight(connection, run_id)
     return RunDetails(
@@ -150,6 +161,7 @@ async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) ->
             StageLine(stage.value, worked.records_in, worked.records_out, worked.seconds, waiting.get(stage, 0))
             for stage, worked in told.stages.items()
         ],
+        partitions=PartitionLine(pieces.total, pieces.read),
         batches=BatchCounts(run.totals.done, sum(waiting.values())),
         credit_window=(await run_windows.shared(unit)).get(run_id) if run.status == run_rows.RUNNING else None,
         records=tally.model_dump(include=set(_ENDS)),

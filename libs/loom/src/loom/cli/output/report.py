@@ -124,6 +124,7 @@ def _facts(report: Mapping[str, Any]) -> RenderableType:
     facts = {
         # A run that has not ended has no duration and no percentiles yet.
         **({"Duration": f"{terminal.duration(seconds)}{speed}"} if seconds else {}),
+        **({"Partitions": f"{pieces} pieces of the source"} if (pieces := report.get("partitions", 1)) > 1 else {}),
         **({"Latency": f"{_percentiles(latency)}  {what}"} if latency.get("p50") is not None else {}),
         **({"Waited": f"{_percentiles(waited)}  besides: turn, limits, further tries"} if waits else {}),
         **({"Notice": str(report["notice"])} if report.get("notice") else {}),

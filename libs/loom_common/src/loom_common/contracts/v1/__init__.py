@@ -18,6 +18,7 @@ from loom_common.contracts.v1.facts import (
     RecordsKept,
     SlicedBatch,
     SliceExtracted,
+    SourceSplit,
     StageDelayed,
     StageFailed,
 )
@@ -45,6 +46,7 @@ from loom_common.contracts.v1.work import (
     KeptRecord,
     RecordsLoaded,
     RecordsQuarantined,
+    SplitSource,
     TransformedRecord,
 )
 
@@ -90,6 +92,8 @@ __all__ = [
     "RunRequest",
     "SliceExtracted",
     "SlicedBatch",
+    "SourceSplit",
+    "SplitSource",
     "StageCalls",
     "StageDelayed",
     "StageFailed",

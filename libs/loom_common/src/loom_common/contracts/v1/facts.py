@@ -9,9 +9,25 @@ from pydantic import Field
 from loom_common.contracts.envelope import Message, Part
 from loom_common.contracts.v1.work import BatchHeader
 from loom_common.domain.run.calls import Calls
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
+
+
+class SourceSplit(Message):
+    """The source of a run is split into these pieces, in its order: `source.split.<pipeline>`."""
+
+    type: ClassVar[str] = "loom.source.split.v1"
+
+    run_id: str
+    pipeline: str
+    epoch: int
+    pieces: tuple[Piece, ...] = Field(min_length=1)
+
+    @property
+    def message_id(self) -> str:
+        return message_id("source-split", self.run_id, self.epoch)
 
 
 class CheckCount(Part):

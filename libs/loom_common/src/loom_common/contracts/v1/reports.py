@@ -158,6 +158,7 @@ class RunReport(Part):
         False,
         description="Whether the run has ended and left `destination` as it was, because it put no row there.",
     )
+    partitions: int = Field(1, description="How many pieces of the source were read at the same time, at most.")
 
 
 class RunFinished(Message):

@@ -9,10 +9,28 @@ from pydantic import ConfigDict, Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.domain.run.budget import Budget
+from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import message_id
 from loom_common.domain.values.per_record import per_record
 from loom_common.flow import Stage
+
+
+class SplitSource(Message):
+    """Asks into which pieces the source is split. Each becomes a partition of the run. Asked once, before the first
+    slice."""
+
+    type: ClassVar[str] = "loom.split.requested.v1"
+
+    run_id: str
+    pipeline: str
+    plan: str = Field(description="Hash of the run's plan in the payload store.")
+    epoch: int
+    parts: int | None = Field(None, description="How many pieces at most; null for as many as its size is worth.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("split", self.run_id, self.epoch)
 
 
 class ExtractSlice(Message):
@@ -26,6 +44,7 @@ class ExtractSlice(Message):
     epoch: int
     partition: int
     slice: int
+    piece: Piece | None = Field(None, description="The piece of the source that the partition is; null for all of it.")
     cursor: Any = Field(None, description="Where to begin, in the source's own terms; null for the start.")
     max_batches: int
     limit: int | None = Field(None, description="Stop after so many records.")

@@ -35,6 +35,7 @@ from loom_common.domain.section import Location, Mistake, Section, items, mistak
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
 
+MOST_PARTITIONS = 64
 _NAME = re.compile(r"^[a-z][a-z0-9_-]{0,99}$")
 
 
@@ -51,6 +52,11 @@ class ExtractConfig(Recovery):
         None, description="The field (or fields) that identify a record. Without it: its content and position."
     )
     batch_size: int = Field(100, ge=1, le=10_000, description="Records per batch, the unit of transport.")
+    partitions: int | Literal["auto"] = Field(
+        "auto",
+        description="Pieces of the source to be read at the same time, at most. `auto`: as many as its size is worth "
+        "in a cluster, else 1.",
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
     )
@@ -58,6 +64,13 @@ class ExtractConfig(Recovery):
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
     )
     on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
+
+    @field_validator("partitions", mode="before")
+    @classmethod
+    def _some_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or (type(value) is int and 1 <= value <= MOST_PARTITIONS):
+            return value
+        raise PydanticCustomError("partitions", f"a whole number from 1 to {MOST_PARTITIONS}, or `auto`")
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:

@@ -19,6 +19,7 @@ partitions = Table(
     Column("partition", Integer, primary_key=True),
     Column("next_slice", Integer, nullable=False),
     Column("released", Integer, nullable=False, server_default="0", comment="batches asked for so far"),
+    Column("piece", Json),
     Column("cursor", Json),
     Column("remaining", Integer),
     Column("sealed", Boolean, nullable=False),

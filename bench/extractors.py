@@ -1,0 +1,81 @@
+"""Measures what partitions and a second extractor bring where the source is the slowest part: `python -m
+bench.extractors`.
+
+The source waits 0.5 ms for each record and computes nothing, so that the result says what Loom adds, and not how many
+cores there are. Its rate alone is 2,000 records a second for each page that is read at the same time."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.distributed import Servers, cluster, loom_passage, servers
+from bench.result import BenchError
+from loom_dev.errors import SetupError
+
+_BATCH = 100
+_WAYS = (("shared", 1, 1), ("shared", 4, 1), ("alone", 4, 1), ("alone", 4, 2))
+"""Says of each measurement how a process reads the source, into how many pieces it is split, and how many extractors
+there are."""
+_WORDS = {"shared": "pages at the same time", "alone": "one page after the other"}
+
+
+def main() -> None:
+    """Exit code 1 where the measurement is worth nothing, or two extractors bring less than asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.extractors", description=__doc__.partition(":")[0])
+    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument(
+        "--least", type=float, default=0.0, help="fail where two extractors are less than so many times one"
+    )
+    parser.add_argument("--patience", type=float, default=180.0, help="seconds a single passage may take")
+    options = parser.parse_args()
+    try:
+        rates = asyncio.run(_measured(options))
+    except (BenchError, SetupError) as error:
+        sys.exit(f"bench: {error}")
+    median = {way: statistics.median(found) for way, found in rates.items()}
+    print(f"{'a process reads':<26}{'partitions':>11}{'extractors':>11}{'records/s':>11}")
+    for how, parts, extractors in rates:
+        print(f"{_WORDS[how]:<26}{parts:>11}{extractors:>11}{median[how, parts, extractors]:>11,.0f}")
+    times, pieces = median["alone", 4, 2] / median["alone", 4, 1], median["shared", 4, 1] / median["shared", 1, 1]
+    print(f"two extractors are {times:.2f} times one; in one, four partitions are {pieces:.2f} times one")
+    if times < options.least:
+        sys.exit(f"bench: {times:.2f} times; at least {options.least:g} was asked for")
+
+
+async def _measured(options: argparse.Namespace) -> dict[tuple[str, int, int], list[float]]:
+    rates: dict[tuple[str, int, int], list[float]] = {way: [] for way in _WAYS}
+    with servers() as backends, tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        async with backends.postgres.database() as dsn:
+            for _ in range(options.rounds):
+                for extractors in (1, 2):
+                    await _with(extractors, backends, dsn, Path(folder), options, rates)
+    return rates
+
+
+async def _with(
+    extractors: int,
+    backends: Servers,
+    dsn: str,
+    folder: Path,
+    options: argparse.Namespace,
+    rates: dict[tuple[str, int, int], list[float]],
+) -> None:
+    with backends.rabbitmq.vhost() as amqp:
+        async with cluster(amqp, dsn, folder, every_hop=False, extractors=extractors) as services:
+            warm_up = (amqp, dsn, "bench.waiting_source:Records://shared/1000", 1000, _BATCH, services)
+            await loom_passage(*warm_up, options.patience, 4)
+            for how, parts, wanted in _WAYS:
+                if wanted == extractors:
+                    source = f"bench.waiting_source:Records://{how}/{options.records}"
+                    passage = (amqp, dsn, source, options.records, _BATCH, services, options.patience, parts)
+                    rates[how, parts, wanted].append((await loom_passage(*passage)).rate)
+
+
+if __name__ == "__main__":
+    main()

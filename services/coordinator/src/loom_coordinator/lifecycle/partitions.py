@@ -1,0 +1,110 @@
+"""Begins the partitions of a run. Each reads one piece of the source.
+
+Where the source may be split, an extractor is asked once, before the first slice, and its answer is kept: the pieces
+of a run are the same until its end, however many extractors there are, and however often it is resumed. The question
+stands among the slices, as one of no batches, so that it is asked again as slices are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common import flow
+from loom_common.contracts.envelope import Outgoing
+from loom_common.contracts.v1 import SourceSplit, SplitSource
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.run.piece import Piece
+from loom_common.domain.run.plan import Plan
+from loom_common.flow import Stage
+from loom_coordinator.accounting import tallies
+from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables.work import partitions, slices
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+ISSUED = "issued"
+EXTRACTED = "extracted"
+SPLITTING = -1
+"""The number that the question how the source is split has among the slices of partition 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCounts:
+    """Says how many partitions a run has, and how many of them are read to their end."""
+
+    total: int
+    read: int
+
+
+async def count(connection: AsyncConnection, run_id: str) -> PartitionCounts:
+    """Count the partitions of a run."""
+    read = func.coalesce(func.sum(case((partitions.c.sealed.is_(True), 1), else_=0)), 0)
+    found = await connection.execute(select(func.count(), read).where(partitions.c.run_id == run_id))
+    total, ended = found.one()
+    return PartitionCounts(int(total), int(ended))
+
+
+async def begin(unit: UnitOfWork, run_id: str, limit: int | None) -> None:
+    """Begin partition 0 at the start of the source, which is all of it until it is split. `limit` is how many records
+    are wanted; None for all."""
+    row = {"run_id": run_id, "partition": 0, "next_slice": 0, "released": 0, "cursor": None, "piece": None}
+    await unit.connection.execute(partitions.insert().values(**row, remaining=limit, sealed=False))
+
+
+def may_be_split(plan: Plan, *, embedded: bool) -> bool:
+    """Tell whether a run asks how its source is split: a trial reads the first records, a replay no source. An
+    embedded run is one process, which reads no faster in several places, so it asks only where it is told to. Pure."""
+    parts = plan.pipeline.extract.partitions
+    if plan.limit is not None or plan.replay is not None or parts == 1:
+        return False
+    return parts != "auto" or not embedded
+
+
+async def ask(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
+    """Ask into which pieces the source is split."""
+    await unit.connection.execute(
+        slices.insert().values(
+            run_id=run.run_id, partition=0, slice=SPLITTING, max_batches=0, state=ISSUED, issued_at=unit.now
+        )
+    )
+    _send(unit, run, extract)
+
+
+def ask_again(unit: UnitOfWork, run: Run) -> None:
+    """Ask into which pieces the source is split, as it was asked before."""
+    _send(unit, run, tallies.definition(run).extract)
+
+
+def _send(unit: UnitOfWork, run: Run, extract: ExtractConfig) -> None:
+    message = SplitSource(
+        run_id=run.run_id,
+        pipeline=run.pipeline_name,
+        plan=run.plan,
+        epoch=run.epoch,
+        parts=None if extract.partitions == "auto" else extract.partitions,
+    )
+    unit.send(Outgoing(flow.work(Stage.EXTRACT, run.pipeline_name), message))
+
+
+async def answered(unit: UnitOfWork, fact: SourceSplit) -> None:
+    """Begin a partition for each piece of the source. The first answer counts."""
+    changed = await unit.connection.execute(
+        update(slices)
+        .where(slices.c.run_id == fact.run_id, slices.c.slice == SPLITTING, slices.c.state == ISSUED)
+        .values(state=EXTRACTED)
+    )
+    if not changed.rowcount or len(fact.pieces) == 1:
+        return
+    first, *others = map(_columns, fact.pieces)
+    await unit.connection.execute(update(partitions).where(partitions.c.run_id == fact.run_id).values(**first))
+    rows = [
+        {"run_id": fact.run_id, "partition": at, "next_slice": 0, "released": 0, "sealed": False, **columns}
+        for at, columns in enumerate(others, 1)
+    ]
+    await unit.connection.execute(partitions.insert(), rows)
+
+
+def _columns(piece: Piece) -> dict[str, Any]:
+    return {"piece": piece.model_dump(), "cursor": piece.start}
