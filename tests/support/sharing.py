@@ -5,7 +5,9 @@ then starts each cluster, and two workers have 24 services. So the groups are re
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
-_USES_ONE = re.compile(r"\b(?:cluster|serving|staffed|fleet|breakable)\b")
+_FIXTURES = frozenset({"serving", "breakable"})
+"""Start the clusters; all others that lend one ask for these."""
+_BY_NAME = ("getfixturevalue", "usefixtures")
 _USES_NONE = re.compile(r"\[(?:.*-)?embedded(?:-.*)?\]$")
 
 
@@ -27,13 +31,36 @@ class ByCluster(LoadScopeScheduling):
 
 def group_of(nodeid: str) -> str | None:
     """Return the cluster that a test may ask for; None where it certainly asks for none."""
-    path = nodeid.partition("::")[0]
+    path, _, name = nodeid.partition("::")
     folder = Path(path).parts[1] if path.startswith("tests/") else ""
-    if folder not in CLUSTERS or _USES_NONE.search(nodeid) or not _uses_a_cluster(path):
+    if folder not in CLUSTERS or _USES_NONE.search(nodeid):
         return None
-    return CLUSTERS[folder]
+    return CLUSTERS[folder] if name.partition("[")[0] in _users_of_a_cluster(path) else None
 
 
 @lru_cache
-def _uses_a_cluster(path: str) -> bool:
-    return _USES_ONE.search((ROOT / path).read_text(encoding="utf-8")) is not None
+def _users_of_a_cluster(path: str) -> frozenset[str]:
+    """Return the functions of a test module, and the fixtures it may use, that ask for a cluster, also by way of other
+    fixtures."""
+    asked: Mapping[str, frozenset[str]] = {
+        **_asked(Path(path).parent / "conftest.py"),
+        **_asked(Path(path)),
+    }
+    users = _FIXTURES
+    while more := {name for name, fixtures in asked.items() if fixtures & users} - users:
+        users |= more
+    return users
+
+
+def _asked(path: Path) -> dict[str, frozenset[str]]:
+    """Return the fixtures that each function of a module asks for, by its arguments or in its body."""
+    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    functions = [each for each in module.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {each.name: frozenset(_fixtures_of(each)) for each in functions}
+
+
+def _fixtures_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    yield from (argument.arg for argument in (*function.args.args, *function.args.kwonlyargs))
+    for call in ast.walk(function):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _BY_NAME:
+            yield from (each.value for each in call.args if isinstance(each, ast.Constant))

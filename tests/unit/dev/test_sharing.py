@@ -8,17 +8,31 @@ from support.sharing import CLUSTERS, group_of
 @pytest.mark.parametrize(
     ("test", "group"),
     [
-        ("tests/e2e/test_admin.py::test_status_is_live", CLUSTERS["e2e"]),
-        ("tests/e2e/test_gates.py::test_any[distributed]", CLUSTERS["e2e"]),
-        ("tests/e2e/test_gates.py::test_any[embedded]", None),
-        ("tests/e2e/test_models.py::test_any[embedded-openai]", None),
-        ("tests/e2e/test_first_touch.py::test_any", None),
-        ("tests/faults/test_killed_service.py::test_any", CLUSTERS["faults"]),
+        ("test_admin.py::test_status_is_live", CLUSTERS["e2e"]),
+        (
+            "test_gates.py::test_the_documented_query_over_the_tables_reproduces_every_verdict[distributed]",
+            CLUSTERS["e2e"],
+        ),
+        ("test_gates.py::test_the_documented_query_over_the_tables_reproduces_every_verdict[embedded]", None),
+        ("test_gates.py::test_the_gate_lets_through_what_it_should_and_says_why_not[any_pass]", None),
+        ("test_models.py::test_any_provider_gives_nested_outputs[openai-cluster]", CLUSTERS["e2e"]),
+        ("test_models.py::test_any_provider_gives_nested_outputs[openai-embedded]", None),
+        ("test_first_touch.py::test_any", None),
+    ],
+)
+def test_the_tests_of_a_cluster_stay_together_and_all_others_are_free(test, group):
+    assert group_of(f"tests/e2e/{test}") == group
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/faults/test_killed_service.py::test_a_run_outlives_a_killed[loader-0]", CLUSTERS["faults"]),
         ("tests/faults/test_killed_append.py::test_any", None),
         ("tests/unit/dev/test_sharing.py::test_any", None),
     ],
 )
-def test_the_tests_of_a_cluster_stay_together_and_all_others_are_free(test, group):
+def test_each_folder_has_its_own_cluster(test, group):
     assert group_of(test) == group
 
 

@@ -27,6 +27,9 @@ NODE = "loom@localhost"
 LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
 CALM_SCHEDULERS = "+sbwt none +sbwtdcpu none +sbwtdio none"
 """Keeps idle Erlang schedulers from spinning, which they do by default and which takes CPU from what is tested."""
+PATIENT_HANDSHAKE = "-rabbit handshake_timeout 120000"
+"""The number of milliseconds that a client has to open a connection: with the default of 10 s, services that start
+together on a busy machine are cut off."""
 
 
 class RabbitMQ(Backend):
@@ -60,7 +63,7 @@ class RabbitMQ(Backend):
             "RABBITMQ_CTL_DIST_PORT_MIN": str(FIRST),
             "RABBITMQ_CTL_DIST_PORT_MAX": str(LAST),
             "RABBITMQ_CTL_ERL_ARGS": LOOPBACK_DISTRIBUTION,
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_DISTRIBUTION} {CALM_SCHEDULERS}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_DISTRIBUTION} {CALM_SCHEDULERS} {PATIENT_HANDSHAKE}",
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none.conf"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
@@ -104,7 +107,7 @@ class RabbitMQ(Backend):
             {
                 "RABBITMQ_DEFAULT_USER": USER,
                 "RABBITMQ_DEFAULT_PASS": self.password,
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": CALM_SCHEDULERS,
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{CALM_SCHEDULERS} {PATIENT_HANDSHAKE}",
             },
         )
 
