@@ -140,13 +140,14 @@ docs: $(VENV)/.dev ## write what is generated from the code
 docs-check: $(VENV)/.dev ## fail where what is generated differs from the code
 	@for module in $(GENERATORS); do $(BIN)/python -m $$module --check; done
 
-bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator, start-up
+bench: $(VENV)/.dev compiled ## Loom beside bare loops, in turns: records, model calls, evaluations, a hostile provider, the coordinator, extractors, start-up
 	@$(BIN)/python -m bench
 	@$(BIN)/python -m bench.model_bound
 	@$(BIN)/python -m bench.model_calls
 	@$(BIN)/python -m bench.arbiter
 	@$(BIN)/python -m bench.hostile
 	@$(BIN)/python -m bench.coordinator
+	@$(BIN)/python -m bench.extractors
 	@$(BIN)/python -m bench.start_up
 
 bench-peers: $(VENV)/.dev compiled ## Loom beside dlt on the same file (builds dlt's environment in .bench-peers)
@@ -159,6 +160,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
 	@$(BIN)/python -m bench.hostile --records 2000 --pairs 1 --least 0.5
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
+	@$(BIN)/python -m bench.extractors --records 10000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 
 clean: ## end the local cluster; remove its data, .venv and caches

@@ -41,10 +41,15 @@ async def finish(folder, pipeline) -> Ended:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("destination", ["sqlite:///out.db?table=moods", "out.csv"])
-async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_once(tmp_path, model, destination):
-    chance = random.Random(destination)
-    made = project(tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract={"batch_size": 10})
+@pytest.mark.parametrize(
+    ("destination", "partitions"), [("sqlite:///out.db?table=moods", 1), ("out.csv", 1), ("out.csv", 4)]
+)
+async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_once(
+    tmp_path, model, destination, partitions
+):
+    chance = random.Random(f"{destination} {partitions}")
+    extract = {"batch_size": 10, "partitions": partitions}
+    made = project(tmp_path, RECORDS, transform=ai(model.base_url), destination=destination, extract=extract)
     moments = sorted(chance.sample(range(RECORDS), KILLS))
 
     for moment in moments:
@@ -57,6 +62,7 @@ async def test_killed_at_any_moment_it_loads_every_record_once_and_pays_for_it_o
     assert len(runs(made.folder)) == 1
     rows = await made.loaded()
     assert_complete(ended.report, rows, review_ids(RECORDS))
+    assert ended.report["partitions"] == partitions
     assert all(row["mood"] in ("good", "bad") for row in rows)
     print(f"{model.calls} calls for {RECORDS} records, killed {KILLS} times")
     assert model.calls <= RECORDS + KILLS * MODEL_CALLS_AT_ONCE

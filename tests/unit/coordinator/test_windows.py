@@ -43,6 +43,20 @@ def test_an_empty_window_always_has_room_for_a_slice(batches, credit):
     assert next_slice(in_flight=0, outstanding=0, batches_per_slice=batches, credit_window=credit) >= 1
 
 
+@given(st.integers(1, 10_000), st.integers(1, 8))
+def test_a_whole_window_has_room_for_a_slice_of_each_of_eight_partitions(batch_size, partitions):
+    batches = slice_batches(batch_size)
+    outstanding = 0
+    for _ in range(partitions):
+        asked = next_slice(
+            in_flight=0, outstanding=outstanding, batches_per_slice=batches, credit_window=full_window(batches),
+            partitions=partitions,
+        )  # fmt: skip
+        assert asked >= max(1, batches // 4)
+        outstanding += asked
+    assert outstanding <= full_window(batches)
+
+
 @given(st.dictionaries(st.text(min_size=1), standings, min_size=1, max_size=6))
 def test_runs_together_have_about_what_the_largest_has_alone(runs):
     shared = shared_windows(runs)

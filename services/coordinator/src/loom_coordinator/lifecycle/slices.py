@@ -94,7 +94,8 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
     age = (unit.now - run.started_at).total_seconds()
     if unit.owner is None and age < OPENING_SECONDS:
         credit_window = min(credit_window, opening_window(run.totals.done, age))
-    for partition in waiting:
+    budget: Budget | None = None
+    for at, partition in enumerate(waiting):
         asked = next_slice(
             in_flight=run.totals.underway,
             outstanding=outstanding,
@@ -105,7 +106,8 @@ async def release(unit: UnitOfWork, run: Run) -> bool:
         if not asked:
             break
         outstanding += asked
-        await _issue(unit, run, partition, asked)
+        budget = budget if at else await budget_of(unit, run)
+        await _issue(unit, run, partition, asked, budget)
     return True
 
 
@@ -119,7 +121,7 @@ async def _open_places(unit: UnitOfWork, run_id: str) -> list[OpenPartition]:
     return [OpenPartition(*row) for row in await unit.connection.execute(_OPEN, {"run_id": run_id})]
 
 
-async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int) -> None:
+async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: int, budget: Budget | None) -> None:
     asked = SliceRow(place.partition, place.next_slice, place.piece, place.cursor, place.remaining, max_batches)
     await unit.connection.execute(
         slices.insert().values(
@@ -138,7 +140,7 @@ async def _issue(unit: UnitOfWork, run: Run, place: OpenPartition, max_batches: 
         .where(partitions.c.run_id == run.run_id, partitions.c.partition == place.partition)
         .values(next_slice=place.next_slice + 1, released=partitions.c.released + max_batches)
     )
-    _ask(unit, run, asked, budget=await budget_of(unit, run))
+    _ask(unit, run, asked, budget=budget)
 
 
 async def budget_of(unit: UnitOfWork, run: Run) -> Budget | None:
