@@ -134,6 +134,11 @@ def test_references_are_looked_through_and_compared_by_name_where_they_are_unkno
     assert found(folder, "postgres://${U}:${P}@db/shop?table=t", "postgres://${V}:${Q}@db/shop?table=t")
 
 
+def test_a_file_below_a_folder_that_is_read_is_no_destination(folder):
+    assert found(folder, "data", "data/deeper/out.csv") is not None
+    assert found(folder, "data/", "out.csv") is None
+
+
 OBJECT = "s3://bucket/a/in.parquet?endpoint=http://store&secret_access_key=${S}"
 
 

@@ -23,6 +23,12 @@ A file is a path, or a URL `file:///path`. The ending of its name says its forma
 does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
 are installed where the extractors and loaders run; an error names the one that is missing.
 
+A pattern (`*`, `**`, `?`, `[ab]`) names several files, and so does a folder, which needs the option `format`: all files
+below it, but those whose names begin with a point or an underscore. They are read in the order of their names. Folders
+that are named `day=2024-01-01`, as Hive and Spark write them, are fields of the records, as text, unless the file has
+such a field itself; `partitions: false` leaves them out. `loom connectors` lists all storages, formats and databases
+that can be used here, with their options.
+
 A database source is read by `extract.query`, or as a whole table by `?table=`. Options are written into
 `extract.options` and `load.options`; an unknown one is a mistake. [How values travel](values.md) says how each type
 is carried, and which columns a table gets that Loom creates.

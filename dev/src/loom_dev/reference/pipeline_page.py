@@ -23,7 +23,7 @@ from loom_connectors.formats.documents.excel import ExcelDestinationOptions, Exc
 from loom_connectors.formats.documents.toml import TomlOptions
 from loom_connectors.formats.documents.yaml import YamlOptions
 from loom_connectors.formats.json_array import JsonArrayDestinationOptions, JsonArrayOptions
-from loom_connectors.formats.jsonl import JsonLinesOptions
+from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_dev.reference import connectors_text, failing_text, quality_text
@@ -104,7 +104,7 @@ def _connectors() -> str:
     parts = [connectors_text.CONNECTORS]
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
         "CSV files": (CsvSourceOptions, CsvDestinationOptions),
-        "JSON Lines files": (JsonLinesOptions, JsonLinesOptions),
+        "JSON Lines files": (JsonLinesSourceOptions, JsonLinesOptions),
         "JSON files": (JsonArrayOptions, JsonArrayDestinationOptions),
         "Parquet files": (ColumnSourceOptions, ParquetDestinationOptions),
         "Arrow files": (ColumnSourceOptions, FeatherDestinationOptions),

@@ -57,6 +57,19 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
+READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
+"""Storages and formats that are no destination."""
+
+PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("s3", "gs", "az"), "obstore"),
+        **dict.fromkeys(("parquet", "arrow", "feather"), "pyarrow"),
+        "xlsx": "python_calamine",
+        "duckdb": "duckdb",
+    }
+)
+"""The package that a storage, a format or a database needs and that Loom does not need otherwise, by its name."""
+
 EXTRAS: Mapping[str, str] = MappingProxyType(
     {"duckdb": "duckdb", "obstore": "objects", "pyarrow": "arrow", "python_calamine": "excel"}
 )

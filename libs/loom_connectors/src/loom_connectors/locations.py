@@ -16,6 +16,7 @@ from loom_common.plugins.registry import is_reference
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
 
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 COMPRESSED = ("gz", "zst", "bz2")
 """Endings of the names of compressed files."""
 
@@ -105,6 +106,17 @@ def compression_in(name: str) -> tuple[str | None, str]:
     `a.csv.gz`."""
     start, _, ending = name.rpartition(".")
     return (ending.lower(), start) if start and ending.lower() in COMPRESSED else (None, name)
+
+
+def fields_in(path: str) -> dict[str, str | None]:
+    """Return the fields that the folders of a path name, as Hive writes them, each as text: `day=2024-01-01/part.csv`.
+    A character that no folder can have stands as `%2F`."""
+    found: dict[str, str | None] = {}
+    for folder in path.split("/")[:-1]:
+        name, equals, value = folder.partition("=")
+        if name and equals:
+            found[unquote(name)] = None if value == _NULL else unquote(value)
+    return found
 
 
 def _path_in(written: str) -> str:

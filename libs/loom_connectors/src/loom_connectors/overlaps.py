@@ -130,6 +130,8 @@ def _path(location: str, context: ConnectorContext) -> str:
 def _reads(written: str, folder: Path, target: Path) -> bool:
     """Whether a source of files reads `target`, or will once it is there."""
     literal = resolved(written, folder)
+    if literal.is_dir():
+        return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(literal))
     if not glob.has_magic(written) or literal.exists():
         return _same(literal, target)
     wanted = pattern(written, folder)

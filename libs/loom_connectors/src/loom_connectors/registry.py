@@ -113,7 +113,14 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
     reader = form.reader(config.options)
     packed = location.compressed(config.options, "extract", allowed=isinstance(reader, RecordReader))
     inputs = _storage(location.scheme).inputs(_written(location, config.source, context), context)
-    return FileSource(config, inputs, reader, near=location.scheme in _LOCAL, compression=packed)
+    return FileSource(
+        config,
+        inputs,
+        reader,
+        near=location.scheme in _LOCAL,
+        compression=packed,
+        partitions=config.options.get("partitions", True) is True,
+    )
 
 
 def _destination(location: Location, config: LoadConfig, context: ConnectorContext) -> Destination:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from loom.cli.commands import browse, cache, config, cost, init, plugins, quarantine, run, simulate, validate
+from loom.cli.commands import (
+    browse,
+    cache,
+    config,
+    cost,
+    init,
+    plugins,
+    quarantine,
+    run,
+    simulate,
+    validate,
+)
 from loom.cli.output.stdout import App
 
 app = App(
@@ -22,6 +33,7 @@ app.command("status")(browse.status)
 app.command("history")(browse.history)
 app.command("lineage")(browse.lineage)
 app.command("cost")(cost.cost)
+app.command("connectors")(plugins.connectors)
 app.command("simulate-model")(simulate.simulate_model)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(cache.app, name="cache")

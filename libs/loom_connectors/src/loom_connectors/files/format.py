@@ -28,6 +28,14 @@ class FileOptions(Options):
     format: str | None = Field(None, description="The format, e.g. `csv`. Default: the ending of the name.")
 
 
+class FileSourceOptions(FileOptions):
+    """Holds what every format lets the user set of a source."""
+
+    partitions: bool = Field(
+        True, description="Whether folders of a pattern that are named `day=2024-01-01` are fields of the records."
+    )
+
+
 class TextOptions(FileOptions):
     """Holds what every format of text lets the user set."""
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loom_common.domain.definition.pipeline import ExtractConfig
@@ -20,6 +20,7 @@ from loom_connectors.files.compression import unpacked
 from loom_connectors.files.format import BinaryReader, FilePosition, OpenFile, RecordReader
 from loom_connectors.files.storage import FileState, Inputs, StoredFile
 from loom_connectors.files.text_reading import TextReading
+from loom_connectors.locations import fields_in
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import PIECES, SAMPLE, Fields, Page, ReadRecord
 
@@ -51,6 +52,7 @@ class FileSource:
         *,
         near: bool,
         compression: str | None = None,
+        partitions: bool = True,
     ) -> None:
         """Take `near`, which says whether the files lie on this machine, so that looking through one costs little
         beside reading its records."""
@@ -64,6 +66,7 @@ class FileSource:
         self._reader = TextReading(reader) if isinstance(reader, RecordReader) else reader
         self._near = near
         self._compression = compression
+        self._partitions = partitions
         self._fingerprints: dict[str, tuple[tuple[object, ...], str]] = {}
         self._kept_open: list[_KeptOpen] = []
         self._closed = False
@@ -90,7 +93,8 @@ class FileSource:
     def _check(self) -> None:
         for file in self._inputs.files():
             with self._open(file, self._state(file)) as opened:
-                self._reader.check(opened, self._keys)
+                named = self._fields_of(file)
+                self._reader.check(opened, [key for key in self._keys if key not in named])
 
     def _count(self) -> int | None:
         files = self._inputs.files()
@@ -155,10 +159,14 @@ class FileSource:
             with self._open(files[index], states.of(files[index])) as opened:
                 opened.until = end if index == last else None
                 found, mark = self._reader.read(opened, mark, limit - len(records))
-                records += found
+                records += with_fields(found, self._fields_of(files[index]))
                 if self._is_at_end(opened, mark):
                     index, mark = index + 1, FilePosition()
         return Page(records, self._cursor(files, index, mark, states), end=(index, mark.offset) >= (last, end))
+
+    def _fields_of(self, file: StoredFile) -> dict[str, str | None]:
+        """Return the fields that the folders of a file name, where it is one of several."""
+        return fields_in(self._inputs.relative(file)) if self._partitions and self._inputs.several() else {}
 
     def _is_at_end(self, file: OpenFile, mark: FilePosition) -> bool:
         """Tell whether nothing follows. How much a compressed file unpacks to is not known before its end."""
@@ -275,6 +283,13 @@ class _States:
         if file.shown not in self._known:
             self._known[file.shown] = self._asked(file)
         return self._known[file.shown]
+
+
+def with_fields(records: Sequence[ReadRecord], fields: Mapping[str, str | None]) -> Sequence[ReadRecord]:
+    """Return records with the fields of their folders, where they have none of the same name."""
+    if not fields:
+        return records
+    return [replace(each, data={**each.data, **fields, **each.data}) for each in records]
 
 
 def fields_of(page: Page) -> Fields | None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loom_connectors.files.format import TextOptions
+from loom_connectors.files.format import FileSourceOptions, TextOptions
 from loom_connectors.formats.csv_broken import Dialect
 from loom_connectors.formats.csv_header import twice
 from loom_connectors.formats.csv_parts import CsvWriter
@@ -17,7 +17,7 @@ from loom_connectors.formats.csv_records import CsvReader
 from loom_connectors.options import options_of
 
 
-class CsvSourceOptions(TextOptions):
+class CsvSourceOptions(TextOptions, FileSourceOptions):
     """Says how a CSV file is written."""
 
     delimiter: str | None = Field(
@@ -68,6 +68,9 @@ class CsvDestinationOptions(TextOptions):
 
 class CsvFormat:
     """Implements CSV; `tsv` is the same with a tab for the delimiter of a new file."""
+
+    source_options = CsvSourceOptions
+    destination_options = CsvDestinationOptions
 
     def reader(self, options: Mapping[str, Any]) -> CsvReader:
         given = options_of(CsvSourceOptions, options, "extract")

@@ -10,7 +10,15 @@ from typing import Any, BinaryIO
 from pydantic import Field
 
 from loom_common.errors import DestinationError, RecordError, SourceError
-from loom_connectors.files.format import COMPRESSION, Compressed, FileOptions, FilePosition, TextFile, TextOptions
+from loom_connectors.files.format import (
+    COMPRESSION,
+    Compressed,
+    FileOptions,
+    FilePosition,
+    FileSourceOptions,
+    TextFile,
+    TextOptions,
+)
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.files.text_lines import LONGEST_LINE
 from loom_connectors.formats.json_records import Unfit, object_of
@@ -27,7 +35,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TAIL = 64 * 1024
 
 
-class JsonArrayOptions(TextOptions):
+class JsonArrayOptions(TextOptions, FileSourceOptions):
     """Says how a JSON file is written."""
 
 
@@ -39,6 +47,9 @@ class JsonArrayDestinationOptions(FileOptions):
 
 class JsonArrayFormat:
     """Implements JSON files."""
+
+    source_options = JsonArrayOptions
+    destination_options = JsonArrayDestinationOptions
 
     def reader(self, options: Mapping[str, Any]) -> JsonArrayReader:
         return JsonArrayReader(options_of(JsonArrayOptions, options, "extract"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_common.errors import RecordError
-from loom_connectors.files.format import FilePosition, TextFile, TextOptions
+from loom_connectors.files.format import FilePosition, FileSourceOptions, TextFile, TextOptions
 from loom_connectors.files.line_starts import line_starts
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
@@ -17,6 +17,10 @@ _LONGEST_RAW = 64 * 1024
 """The number of characters that are kept of a line that is no record."""
 
 
+class JsonLinesSourceOptions(TextOptions, FileSourceOptions):
+    """Says how a JSON Lines file is written."""
+
+
 class JsonLinesOptions(TextOptions):
     """Says how a JSON Lines file is written."""
 
@@ -24,8 +28,11 @@ class JsonLinesOptions(TextOptions):
 class JsonLinesFormat:
     """Implements JSON Lines as a `Format`."""
 
+    source_options = JsonLinesSourceOptions
+    destination_options = JsonLinesOptions
+
     def reader(self, options: Mapping[str, Any]) -> JsonLinesReader:
-        return JsonLinesReader(options_of(JsonLinesOptions, options, "extract"))
+        return JsonLinesReader(options_of(JsonLinesSourceOptions, options, "extract"))
 
     def writer(self, options: Mapping[str, Any], name: str) -> JsonLinesWriter:
         return JsonLinesWriter(options_of(JsonLinesOptions, options, "load").encoding)
@@ -34,7 +41,7 @@ class JsonLinesFormat:
 class JsonLinesReader:
     """Reads the records of a JSON Lines file."""
 
-    def __init__(self, options: JsonLinesOptions) -> None:
+    def __init__(self, options: JsonLinesSourceOptions) -> None:
         self.encoding = options.encoding
 
     def check(self, file: TextFile, keys: Sequence[str]) -> None:

@@ -61,23 +61,30 @@ class LocalInputs:
         self._folder = folder
         written = path_of(location)
         self._path = resolved(written, folder)
-        self._pattern = pattern(written, folder) if glob.has_magic(written) else None
+        self._is_folder = self._path.is_dir()
+        inside = f"{written.rstrip('/')}/**/*" if self._is_folder else written
+        self._pattern = pattern(inside, folder) if self._is_folder or glob.has_magic(written) else None
 
     @property
     def place(self) -> str:
         return f"{self._path} on {host()}"
 
     def several(self) -> bool:
-        return self._pattern is not None and not self._path.exists()
+        return self._pattern is not None and (self._is_folder or not self._path.exists())
 
     def files(self) -> Sequence[LocalFile]:
         if not self.several():
             return [LocalFile(self._path)]
         matches = glob.glob(self._pattern or "", recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
-        paths = sorted(path for path in map(Path, matches) if path.is_file())
+        paths = sorted(path for path in map(Path, matches) if path.is_file() and not self._is_beside(path))
         if not paths:
             raise SourceError(f"{self.place}: no file matches. {self._remedy}")
         return [LocalFile(path) for path in paths]
+
+    def _is_beside(self, path: Path) -> bool:
+        """Tell whether a file of a folder is no data: one named `_SUCCESS`, or what Loom keeps beside a result."""
+        inside = path.relative_to(self._path).parts if self._is_folder else ()
+        return any(part[0] == "_" or part.endswith(".loom") for part in inside)
 
     def shown(self, file: StoredFile) -> str:
         return f"{file.shown} on {host()}"

@@ -1,8 +1,11 @@
-"""Implements `loom plugins`, which shows what can be named in a pipeline here, and which package it comes from."""
+"""Implements `loom plugins` and `loom connectors`, which show what can be named in a pipeline here, and where it comes
+from."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +13,9 @@ from loom.cli.options.common import Form, Verbose
 from loom.cli.output.formats import Format
 from loom.cli.output.stdout import App
 from loom_common.plugins.kinds import Kind
+
+if TYPE_CHECKING:
+    from loom.connector_list import Option
 
 app = App(help="What has been added to Loom, by which packages.", no_args_is_help=True)
 
@@ -46,3 +52,57 @@ def list_plugins(
         columns.append(Column("problem", "problem", keep=True))
     print_rows(rows, columns, form, "There is no plugin of this kind.")
     raise typer.Exit(1 if check and any(each.problem for each in found) else 0)
+
+
+def connectors(
+    name: Annotated[
+        str | None, typer.Argument(help="Show the options of one: a scheme, or the ending of a name.")
+    ] = None,
+    form: Form = Format.TABLE,
+    verbose: Verbose = False,  # noqa: ARG001 - read by `main`
+) -> None:
+    """List storages, formats and databases: what each is for, the extra that it needs, and what it guarantees.
+
+    Every format lies in every storage. With `--format json` all options are in the list."""
+    from loom.cli.output.tables import Column, print_rows
+    from loom.connector_list import connectors as listed
+    from loom_common.errors import ConfigurationError
+
+    found = listed()
+    if name is None:
+        rows = [
+            {
+                "kind": each.family.value,
+                "names": ", ".join(each.names) if form is Format.TABLE else list(each.names),
+                "use": " and ".join(
+                    word for word, does in (("source", each.is_source), ("destination", each.is_destination)) if does
+                ),
+                "extra": each.extra,
+                "installed": each.is_installed,
+                "guarantee": each.guarantee,
+                "source_options": _as_json(each.source_options),
+                "destination_options": _as_json(each.destination_options),
+            }
+            for each in found
+        ]
+        columns = [Column("kind", "kind"), Column("names", "names", keep=True), Column("use", "use", keep=True)]
+        columns += [Column("extra", "extra"), Column("installed", "installed"), Column("guarantee", "guarantee")]
+        print_rows(rows, columns, form, "There are no connectors.")
+        return
+    one = next((each for each in found if name.lower() in each.names), None)
+    if one is None:
+        known = ", ".join(sorted(name for each in found for name in each.names))
+        raise ConfigurationError(f"There is no connector '{name}'; there are {known}.")
+    options = [
+        {"section": section, "key": option.key, "default": option.default, "meaning": option.meaning}
+        for section, given in (("extract", one.source_options), ("load", one.destination_options))
+        for option in given or ()
+    ]
+    columns = [Column("section", "section"), Column("key", "key", keep=True), Column("default", "default")]
+    columns += [Column("meaning", "meaning")]
+    lacking = "" if one.is_installed else f" Install its extra to see its options: {one.extra}."
+    print_rows(options, columns, form, f"'{name}' has no options of its own.{lacking}")
+
+
+def _as_json(options: Sequence[Option] | None) -> list[dict[str, Any]] | None:
+    return None if options is None else [asdict(each) for each in options]

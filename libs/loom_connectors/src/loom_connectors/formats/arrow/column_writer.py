@@ -22,7 +22,7 @@ from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql.columns import columns_of, unknown_everywhere
 from loom_connectors.values import UnfitValue
 
-_TEXT_AT_ONCE = 2 * 1024 * 1024
+_TEXT_AT_ONCE = 1024 * 1024
 """The bytes of JSON that are made typed columns at once."""
 _ROWS_AT_ONCE = 10_000
 

@@ -26,6 +26,9 @@ class FeatherDestinationOptions(ColumnDestinationOptions):
 class FeatherFormat:
     """Implements Feather."""
 
+    source_options = ColumnSourceOptions
+    destination_options = FeatherDestinationOptions
+
     def reader(self, options: Mapping[str, Any]) -> ColumnReader:
         return ColumnReader(FeatherFile(), options_of(ColumnSourceOptions, options, "extract").columns)
 

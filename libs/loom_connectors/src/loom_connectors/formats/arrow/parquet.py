@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
-from loom_connectors.files.format import FileOptions
+from loom_connectors.files.format import FileOptions, FileSourceOptions
 from loom_connectors.formats.arrow.column_reader import ColumnReader
 from loom_connectors.formats.arrow.column_types import type_named
 from loom_connectors.formats.arrow.column_writer import ColumnWriter
@@ -24,7 +24,7 @@ _BUFFER = 256 * 1024
 """The bytes of each column that are read at once."""
 
 
-class ColumnSourceOptions(FileOptions):
+class ColumnSourceOptions(FileSourceOptions):
     """Says what is read of a file of typed columns."""
 
     columns: list[str] | None = Field(None, min_length=1, description="The columns that are read. Default: all.")
@@ -37,7 +37,7 @@ class ColumnDestinationOptions(FileOptions):
         default_factory=dict,
         description="Types of columns, before those of the output: `{price: 'decimal(12,2)', at: timestamp}`.",
     )
-    group_size: int = Field(64 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
+    group_size: int = Field(16 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
 
     @field_validator("types")
     @classmethod
@@ -60,6 +60,9 @@ class ParquetDestinationOptions(ColumnDestinationOptions):
 
 class ParquetFormat:
     """Implements Parquet."""
+
+    source_options = ColumnSourceOptions
+    destination_options = ParquetDestinationOptions
 
     def reader(self, options: Mapping[str, Any]) -> ColumnReader:
         return ColumnReader(ParquetFile(), options_of(ColumnSourceOptions, options, "extract").columns)

@@ -11,7 +11,7 @@ import python_calamine as calamine
 from pydantic import Field
 
 from loom_common.errors import ConfigurationError, SourceError
-from loom_connectors.files.format import FileOptions, FilePosition, OpenFile
+from loom_connectors.files.format import FileOptions, FilePosition, FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.excel_writer import ExcelWriter
 from loom_connectors.options import closest, options_of
 from loom_connectors.ports import ReadRecord
@@ -22,7 +22,7 @@ _MOST_UNPACKED = 1024 * 1024 * 1024
 _EXACT = 2**53
 
 
-class ExcelSourceOptions(FileOptions):
+class ExcelSourceOptions(FileSourceOptions):
     """Says which cells of a workbook are read."""
 
     sheet: str | int = Field(1, description="The name of the sheet, or its number from 1.")
@@ -39,6 +39,9 @@ class ExcelDestinationOptions(FileOptions):
 
 class ExcelFormat:
     """Implements Excel workbooks."""
+
+    source_options = ExcelSourceOptions
+    destination_options = ExcelDestinationOptions
 
     def reader(self, options: Mapping[str, Any]) -> ExcelReader:
         given = options_of(ExcelSourceOptions, options, "extract")

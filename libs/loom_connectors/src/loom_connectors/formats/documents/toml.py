@@ -11,13 +11,13 @@ from pydantic import Field
 
 from loom_common.domain.json_values.exact_json import UnfitJson, exact_float
 from loom_common.errors import ConfigurationError, RecordError, SourceError
-from loom_connectors.files.format import FileOptions, OpenFile
+from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.options import options_of
 from loom_connectors.ports import ReadRecord
 
 
-class TomlOptions(FileOptions):
+class TomlOptions(FileSourceOptions):
     """Says which tables of a TOML file are records."""
 
     records: str | None = Field(
@@ -27,6 +27,8 @@ class TomlOptions(FileOptions):
 
 class TomlFormat:
     """Implements TOML."""
+
+    source_options = TomlOptions
 
     def reader(self, options: Mapping[str, Any]) -> WholeFileReader:
         return WholeFileReader(TomlParser(options_of(TomlOptions, options, "extract").records))

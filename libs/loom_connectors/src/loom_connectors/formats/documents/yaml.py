@@ -16,7 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from loom_common.domain.json_values.exact_json import DEEPEST, UnfitJson, exact_float
 from loom_common.errors import ConfigurationError, RecordError, SourceError
-from loom_connectors.files.format import FileOptions, OpenFile
+from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.formats.json_records import Unfit
 from loom_connectors.options import options_of
@@ -28,12 +28,14 @@ _MOST_NODES = 1_000_000
 _TAG = "tag:yaml.org,2002:"
 
 
-class YamlOptions(FileOptions):
+class YamlOptions(FileSourceOptions):
     """Has nothing of its own to set."""
 
 
 class YamlFormat:
     """Implements YAML."""
+
+    source_options = YamlOptions
 
     def reader(self, options: Mapping[str, Any]) -> WholeFileReader:
         options_of(YamlOptions, options, "extract")

@@ -1,0 +1,137 @@
+"""Lists the storages, formats and databases that Loom reads and writes here, with what each needs and guarantees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import BaseModel
+
+from loom_common.plugins.kinds import Kind
+from loom_common.plugins.registry import names
+from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, PACKAGES, READ_ONLY, SOURCES, STORAGES
+from loom_connectors.ports import Guarantee
+
+
+class Family(StrEnum):
+    """Lists what a connector may be."""
+
+    STORAGE = "storage"
+    FORMAT = "format"
+    DATABASE = "database"
+    PLUGIN = "plugin"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Describes one key of `extract.options` or `load.options`."""
+
+    key: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """Describes one connector."""
+
+    family: Family
+    names: Sequence[str]
+    """Holds schemes of locations, or endings of names."""
+    is_source: bool
+    is_destination: bool
+    guarantee: str | None
+    """Says what becomes of a batch that is loaded twice; None where it is no destination, or a plugin that says it
+    itself."""
+    extra: str | None
+    """Names the extra that brings what it needs."""
+    is_installed: bool
+    source_options: Sequence[Option] | None = None
+    destination_options: Sequence[Option] | None = None
+    """Are None where it has none of its own, or where its package is not installed."""
+
+
+def connectors() -> list[Connector]:
+    """Return every connector, with the options of those whose packages are installed."""
+    return [
+        *_of(Family.STORAGE, STORAGES),
+        *_of(Family.FORMAT, FORMATS),
+        *_of(Family.DATABASE, {name: target.partition(":")[0] for name, target in {**SOURCES, **DESTINATIONS}.items()}),
+        *_plugins(),
+    ]
+
+
+def _of(family: Family, listed: Mapping[str, str]) -> Iterator[Connector]:
+    targets: dict[str, list[str]] = {}
+    for name, target in listed.items():
+        key = f"{target}#{name}" if PACKAGES.get(name) == "obstore" else target  # each store has its own parameters
+        targets.setdefault(key, []).append(name or "a path")
+    for target, group in targets.items():
+        package = PACKAGES.get(group[0])
+        installed = package is None or find_spec(package) is not None
+        source, destination = _options(family, target.partition("#")[0], group[0]) if installed else (None, None)
+        yield Connector(
+            family,
+            group,
+            is_source=True,
+            is_destination=not READ_ONLY.intersection(group),
+            guarantee=_guarantee(family, group),
+            extra=None if package is None else EXTRAS[package],
+            is_installed=installed,
+            source_options=source,
+            destination_options=destination,
+        )
+
+
+def _guarantee(family: Family, group: Sequence[str]) -> str | None:
+    if READ_ONLY.intersection(group):
+        return None
+    return Guarantee.LEDGER.value if family is Family.DATABASE else Guarantee.OBJECT.value
+
+
+def _options(family: Family, target: str, name: str) -> tuple[list[Option] | None, list[Option] | None]:
+    """Return the options of a source and of a destination."""
+    if family is Family.DATABASE:
+        from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
+
+        return _listed(SqlSourceOptions), _listed(SqlDestinationOptions)
+    if PACKAGES.get(name) == "obstore":
+        from loom_connectors.storage.objects.address import SERVICES
+
+        given = [Option(key, None, f"A parameter of the location: `?{key}=...`.") for key in SERVICES[name].keys]
+        return given, given
+    module, _, attribute = target.partition(":")
+    found = getattr(import_module(module), attribute)
+    return _listed(getattr(found, "source_options", None)), _listed(getattr(found, "destination_options", None))
+
+
+def _listed(model: type[BaseModel] | None) -> list[Option] | None:
+    if model is None:
+        return None
+    return [
+        Option(name, field.get_default(call_default_factory=True), field.description or "")
+        for name, field in model.model_fields.items()
+    ]
+
+
+def _plugins() -> Iterator[Connector]:
+    """Yield what installed packages add, as far as their metadata tell it."""
+    added: dict[str, set[Kind]] = {}
+    for kind in (Kind.SOURCE, Kind.DESTINATION, Kind.STORAGE, Kind.FORMAT):
+        for name in names(kind):
+            added.setdefault(name, set()).add(kind)
+    for name, kinds in sorted(added.items()):
+        either = bool(kinds & {Kind.STORAGE, Kind.FORMAT})
+        yield Connector(
+            Family.PLUGIN,
+            [name],
+            is_source=either or Kind.SOURCE in kinds,
+            is_destination=either or Kind.DESTINATION in kinds,
+            guarantee=None,
+            extra=None,
+            is_installed=True,
+        )
