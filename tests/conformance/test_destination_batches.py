@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from loom_connectors.ports import LoadResult
-from support.destinations import EVERY, batch, places, row
+from support.destinations import EVERY, IN_TABLES, batch, places, row
 
 
 @places(*EVERY)
@@ -54,3 +54,16 @@ async def test_a_batch_without_rows_is_loaded(at):
     assert await at.load(batch(0)) == [LoadResult(0)]
     await at.finalize()
     assert await at.rows() == []
+
+
+@places(*IN_TABLES)
+async def test_batches_at_once_keep_their_own_columns_and_refused_rows(at):
+    await at.make_table("CREATE TABLE scores (id integer PRIMARY KEY, text text DEFAULT 'none', CHECK (id < 1000))")
+    batches = [batch(0, row(0)), batch(1, row(1), row(2000)), batch(2, {"id": 2}), batch(3, row(3))]
+    async with at.opened() as destination:
+        results = await asyncio.gather(*map(destination.load, batches))
+    await at.finalize()
+    assert [each.loaded for each in results] == [1, 1, 1, 1]
+    assert [[failed.record_id for failed in each.failed] for each in results] == [[], ["r1.1"], [], []]
+    assert await at.rows() == [row(0), row(1), {"id": 2, "text": "none"}, row(3)]
+    assert await at.load(*batches) == results

@@ -98,12 +98,12 @@ class DuckdbSession:
         for sql in tables.like_sql(self._db, staging, table):
             self._changed(sql)
 
-    async def enter(self, ledger: TableName, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
+    async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
         sql = (
             f"INSERT INTO {ledger.sql} (run_id, batch_id, loaded, failed) "
-            "SELECT $1, unnest($2::VARCHAR[]), $3, '[]' ON CONFLICT DO NOTHING RETURNING batch_id"
+            "SELECT $1, unnest($2::VARCHAR[]), unnest($3::BIGINT[]), '[]' ON CONFLICT DO NOTHING RETURNING batch_id"
         )
-        self._changed(sql, run_id, list(names), loaded)
+        self._changed(sql, run_id, list(loaded), list(loaded.values()))
         return {str(name) for (name,) in self._db.fetchall()}
 
     async def write(self, target: Target, rows: Sequence[Row]) -> None:

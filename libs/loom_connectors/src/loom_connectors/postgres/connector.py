@@ -9,7 +9,7 @@ from loom_connectors.ports import ConnectorContext
 from loom_connectors.postgres.dialect import PostgresDialect
 from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.source import PostgresSource
-from loom_connectors.sql.ledger_destination import LedgerDestination
+from loom_connectors.sql.loading.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions
 
 

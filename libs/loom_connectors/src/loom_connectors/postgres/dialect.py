@@ -74,12 +74,13 @@ class PostgresSession:
     async def create_like(self, staging: TableName, table: TableName) -> None:
         await tables.create_like(self._connection, staging, table)
 
-    async def enter(self, ledger: TableName, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
+    async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
         sql = (
             f"INSERT INTO {ledger.sql} (run_id, batch_id, loaded, failed) "
-            "SELECT $1, name, $3, '[]' FROM unnest($2::text[]) name ON CONFLICT DO NOTHING RETURNING batch_id"
+            "SELECT $1, name, rows, '[]' FROM unnest($2::text[], $3::bigint[]) entry (name, rows) "
+            "ON CONFLICT DO NOTHING RETURNING batch_id"
         )
-        return {name for (name,) in await self.fetch(sql, run_id, list(names), loaded)}
+        return {name for (name,) in await self.fetch(sql, run_id, list(loaded), list(loaded.values()))}
 
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         await write(self._connection, target, rows, self._write_seconds)

@@ -104,9 +104,10 @@ class TableSession(Protocol):
         """Create, where it is missing, an empty table with the columns and the constraints of `table`."""
         ...
 
-    async def enter(self, ledger: TableName, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
-        """Insert a row of the ledger for each of `names` (`batch_id`) that has none, with nothing failed. Returns the
-        names that had none. Waits for another transaction that is inserting one of them."""
+    async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
+        """Insert a row of the ledger for each name of `loaded` (`batch_id`) that has none, with that number of rows and
+        nothing failed. Returns the names that had none. Waits for another transaction that is inserting one of
+        them."""
         ...
 
     async def write(self, target: Target, rows: Sequence[Row]) -> None:

@@ -6,7 +6,7 @@ the run that first read it, so that another replay leaves it out."""
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from loom_connectors.ports import LoadResult
 from loom_connectors.sql.dialect import TableDialect, TableSession
@@ -31,9 +31,9 @@ class Ledger:
         """Create the table where it is missing."""
         await session.create_ledger(self._table)
 
-    async def enter(self, session: TableSession, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
-        """Enter each of `names` that is not entered. Returns those that were not."""
-        return await session.enter(self._table, run_id, names, loaded)
+    async def enter(self, session: TableSession, run_id: str, loaded: Mapping[str, int]) -> set[str]:
+        """Enter each name of `loaded` that is not entered, with the number of its rows. Returns those that were not."""
+        return await session.enter(self._table, run_id, loaded)
 
     async def result(self, session: TableSession, run_id: str, batch_id: str) -> LoadResult:
         """Return what became of a batch that is entered."""

@@ -6,7 +6,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DestinationError
 from loom_connectors.options import options_of
 from loom_connectors.ports import ConnectorContext
-from loom_connectors.sql.ledger_destination import LedgerDestination
+from loom_connectors.sql.loading.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.sqlite.dialect import SqliteDialect

@@ -90,12 +90,12 @@ class SqliteSession:
     async def create_like(self, staging: TableName, table: TableName) -> None:
         tables.create_like(self._db, staging.name, table.name)
 
-    async def enter(self, ledger: TableName, run_id: str, names: Sequence[str], loaded: int) -> set[str]:
+    async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
         sql = (
             f"INSERT INTO {ledger.sql} (run_id, batch_id, loaded, failed) "
-            "SELECT ?1, value, ?3, '[]' FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING RETURNING batch_id"
+            "SELECT ?1, key, value, '[]' FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING RETURNING batch_id"
         )
-        return {name for (name,) in await self.fetch(sql, run_id, json_text(list(names)), loaded)}
+        return {name for (name,) in await self.fetch(sql, run_id, json_text(dict(loaded)))}
 
     async def write(self, target: Target, rows: Sequence[Row]) -> None:
         columns = columns_of(rows)

@@ -1,0 +1,135 @@
+"""Loads batches that come at the same time in one transaction, because a transaction costs more than the rows of a
+batch.
+
+A batch that comes while nothing is written is written at once, alone. Those that come meanwhile wait for its end, and
+are then written together. Where that fails, each is written alone, so that only the batch at fault fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from loom_connectors.ports import LoadBatch, LoadResult
+
+MOST_ROWS = 1_000
+"""So many rows do not wait for the transaction before: they are written beside it."""
+AT_ONCE = 4
+"""The number of transactions at the same time."""
+
+Write = Callable[[Sequence[LoadBatch]], Awaitable[Sequence[LoadResult]]]
+"""Writes batches of one run in one transaction. Returns what became of each."""
+
+
+class _Waiting:
+    """Represents a batch whose result somebody waits for."""
+
+    def __init__(self, batch: LoadBatch) -> None:
+        self.batch = batch
+        self.result: asyncio.Future[LoadResult] = asyncio.get_running_loop().create_future()
+        self.group: _Group | None = None
+
+
+class _Group:
+    """Represents batches that are written together, and the task that does it."""
+
+    def __init__(self, members: Sequence[_Waiting], write: Write) -> None:
+        self.members = members
+        for each in members:
+            each.group = self
+        self.task = asyncio.create_task(self._settle(write))
+
+    def see_whether_anyone_waits(self) -> None:
+        """End the task where nobody waits for it any more."""
+        if all(each.result.done() for each in self.members):
+            self.task.cancel()
+
+    async def _settle(self, write: Write) -> None:
+        if len(self.members) > 1 and await self._written_together(write):
+            return
+        for each in self.members:
+            try:
+                if not each.result.done():
+                    (result,) = await write([each.batch])
+                    _tell(each, result)
+            except Exception as error:  # noqa: BLE001 - it is raised where the batch is waited for
+                if not each.result.done():
+                    each.result.set_exception(error)
+
+    async def _written_together(self, write: Write) -> bool:
+        try:
+            results = await write([each.batch for each in self.members])
+        except Exception:  # noqa: BLE001 - each batch is written again, and raises what is its own
+            return False
+        for each, result in zip(self.members, results, strict=True):
+            _tell(each, result)
+        return True
+
+
+class GroupCommit:
+    """Writes batches in groups by `write`."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._waiting: list[_Waiting] = []
+        self._groups: set[_Group] = set()
+
+    async def load(self, batch: LoadBatch) -> LoadResult:
+        """Return what became of the batch. Raises what `write` raises for it."""
+        waiting = _Waiting(batch)
+        self._waiting.append(waiting)
+        self._begin_groups()
+        try:
+            return await waiting.result
+        finally:
+            if waiting.group is not None:
+                waiting.group.see_whether_anyone_waits()
+            elif waiting in self._waiting:
+                self._waiting.remove(waiting)
+
+    async def close(self) -> None:
+        """End what is being written."""
+        tasks = [group.task for group in self._groups]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin_groups(self) -> None:
+        while self._waiting and (not self._groups or (len(self._groups) < AT_ONCE and self._rows() >= MOST_ROWS)):
+            members = next_group([each.batch for each in self._waiting])
+            group = _Group([self._waiting[place] for place in members], self._write)
+            self._waiting = [each for each in self._waiting if each.group is None]
+            self._groups.add(group)
+            group.task.add_done_callback(partial(self._ended, group))
+
+    def _rows(self) -> int:
+        return sum(len(each.batch.rows) for each in self._waiting)
+
+    def _ended(self, group: _Group, _: asyncio.Task[None]) -> None:
+        self._groups.discard(group)
+        for each in group.members:
+            each.result.cancel()  # where the task was ended before it had one
+        self._begin_groups()
+
+
+def next_group(batches: Sequence[LoadBatch]) -> list[int]:
+    """Return the places of the batches that are written together next: of the run of the first one, up to `MOST_ROWS`
+    rows, and none twice. A batch that was delivered twice finds itself in the ledger only in a later transaction.
+    Pure."""
+    places: list[int] = []
+    names: set[str] = set()
+    rows = 0
+    for place, batch in enumerate(batches):
+        if batch.run_id != batches[0].run_id or batch.batch_id in names:
+            continue
+        if places and rows + len(batch.rows) > MOST_ROWS:
+            break
+        places.append(place)
+        names.add(batch.batch_id)
+        rows += len(batch.rows)
+    return places
+
+
+def _tell(waiting: _Waiting, result: LoadResult) -> None:
+    if not waiting.result.done():
+        waiting.result.set_result(result)

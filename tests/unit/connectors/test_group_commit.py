@@ -1,0 +1,104 @@
+"""Tests which batches share a transaction, and that each has its own result whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from loom_common.errors import DestinationError
+from loom_connectors.ports import LoadBatch, LoadResult, Row
+from loom_connectors.sql.loading.group_commit import MOST_ROWS, GroupCommit, next_group
+
+
+def batch(number, rows=1, run="run"):
+    made = [Row(f"{number}-{at}", {}) for at in range(rows)]
+    return LoadBatch(run, f"batch-{number}", 0, 0, number, made)
+
+
+class Database:
+    """Notes which batches are written together. It refuses those in `bad`, and is slow until `free` is set."""
+
+    def __init__(self, *bad):
+        self.bad = {f"batch-{number}" for number in bad}
+        self.free = asyncio.Event()
+        self.transactions = []
+        self.ended = []
+
+    async def write(self, batches):
+        names = [each.batch_id for each in batches]
+        self.transactions.append(names)
+        try:
+            await self.free.wait()
+        except asyncio.CancelledError:
+            self.ended.append(names)
+            raise
+        if self.bad & set(names):
+            raise DestinationError(f"refused: {', '.join(sorted(self.bad & set(names)))}")
+        return [LoadResult(len(each.rows)) for each in batches]
+
+
+async def load_all(database, *batches):
+    group = GroupCommit(database.write)
+    loads = [asyncio.create_task(group.load(each)) for each in batches]
+    await asyncio.sleep(0)
+    database.free.set()
+    return await asyncio.gather(*loads, return_exceptions=True)
+
+
+async def test_what_comes_while_a_transaction_runs_shares_the_next():
+    database = Database()
+    results = await load_all(database, batch(0), batch(1, rows=2), batch(2, rows=3))
+    assert results == [LoadResult(1), LoadResult(2), LoadResult(3)]
+    assert database.transactions == [["batch-0"], ["batch-1", "batch-2"]]
+
+
+async def test_many_rows_do_not_wait_for_the_transaction_before():
+    database = Database()
+    group = GroupCommit(database.write)
+    loads = [asyncio.create_task(group.load(batch(number, rows=MOST_ROWS // 2))) for number in range(3)]
+    while len(database.transactions) < 2:
+        await asyncio.sleep(0)
+    assert database.transactions == [["batch-0"], ["batch-1", "batch-2"]]
+    database.free.set()
+    await asyncio.gather(*loads)
+
+
+async def test_a_batch_at_fault_fails_alone():
+    database = Database(2)
+    first, second, third, fourth = await load_all(database, *(batch(number) for number in range(4)))
+    assert [first, second, fourth] == [LoadResult(1)] * 3
+    assert str(third) == "refused: batch-2"
+
+
+async def test_the_same_batch_is_never_twice_in_a_transaction():
+    database = Database()
+    await load_all(database, batch(0), batch(1), batch(1), batch(1))
+    assert database.transactions == [["batch-0"], ["batch-1"], ["batch-1"], ["batch-1"]]
+
+
+async def test_a_transaction_that_nobody_waits_for_is_ended():
+    database = Database()
+    group = GroupCommit(database.write)
+    loads = [asyncio.create_task(group.load(batch(number))) for number in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for load in loads:
+        load.cancel()
+    await asyncio.gather(*loads, return_exceptions=True)
+    await group.close()
+    assert database.transactions == database.ended == [["batch-0"]]
+
+
+@pytest.mark.parametrize(
+    ("batches", "places"),
+    [
+        ([batch(0), batch(1)], [0, 1]),
+        ([batch(0), batch(1, run="other"), batch(2)], [0, 2]),
+        ([batch(0), batch(0), batch(1)], [0, 2]),
+        ([batch(0, rows=2 * MOST_ROWS), batch(1)], [0]),
+        ([batch(0, rows=MOST_ROWS - 1), batch(1), batch(2)], [0, 1]),
+    ],
+)
+def test_a_group_is_of_one_run_and_bounded(batches, places):
+    assert next_group(batches) == places
