@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import aiormq
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import ChannelInvalidStateError
 
+from loom_common.adapters.amqp.acknowledgements import Acknowledgements
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
 
 DELIVERY_COUNT = "x-delivery-count"
@@ -21,7 +18,7 @@ class AmqpDelivery:
     """Represents a delivered message, which the broker takes back when its channel is closed."""
 
     __slots__ = (
-        "_channel",
+        "_acknowledgements",
         "_tag",
         "_window",
         "body",
@@ -39,12 +36,17 @@ class AmqpDelivery:
     )
 
     def __init__(
-        self, channel: aiormq.Channel, message: DeliveredMessage, frame: spec.Basic.Deliver, window: UnackedWindow
+        self,
+        acknowledgements: Acknowledgements,
+        message: DeliveredMessage,
+        frame: spec.Basic.Deliver,
+        window: UnackedWindow,
     ) -> None:
         properties = message.header.properties
         headers: Mapping[str, object] = properties.headers or {}
-        self._channel = channel
+        self._acknowledgements = acknowledgements
         self._tag: int = frame.delivery_tag or 0
+        acknowledgements.arrived(self._tag)
         self._window = window
         self.body = message.body
         self.message: object | None = None
@@ -63,35 +65,12 @@ class AmqpDelivery:
     @property
     def is_lost(self) -> bool:
         """Say whether the channel is closed, so that the broker delivers the message to another consumer."""
-        return self._channel.is_closed
+        return self._acknowledgements.is_closed
 
     async def ack(self) -> None:
         await self._window.settling()
-        await self._settle(self._channel.basic_ack(self._tag, wait=False))
+        self._acknowledgements.ack(self._tag)
 
     async def nack(self) -> None:
         await self._window.settling()
-        await self._settle(self._channel.basic_nack(self._tag, requeue=True, wait=False))
-
-    async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:
-        try:
-            if self._channel.is_closed or not self._channel.write_queue.full():
-                await sending
-            else:
-                await self._settle_in_turn(sending)
-        except ChannelInvalidStateError:
-            return  # the channel is closed: the message is delivered again
-
-    async def _settle_in_turn(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Send an acknowledgement. It ends with the channel, because aiormq would leave a task that waits for its turn
-        to write waiting without end."""
-        task = asyncio.ensure_future(sending)
-        closing = self._channel.closing
-        try:
-            await asyncio.wait((task, closing), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                task.result()
-        finally:
-            task.cancel()
-            if not self._channel.is_closed:
-                closing.cancel()
+        await self._acknowledgements.nack(self._tag)

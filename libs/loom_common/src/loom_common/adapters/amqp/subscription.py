@@ -11,6 +11,7 @@ from aiormq import spec
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
+from loom_common.adapters.amqp.acknowledgements import Acknowledgements
 from loom_common.adapters.amqp.connection import LOST, AmqpConnection, cancelled_by_us
 from loom_common.adapters.amqp.delivery import AmqpDelivery
 from loom_common.adapters.amqp.unacked_window import UnackedWindow
@@ -38,6 +39,7 @@ class AmqpSubscription:
         self._prefetch = at_least_one(prefetch)
         self._restore = restore
         self._channel: aiormq.Channel | None = None
+        self._acknowledgements: Acknowledgements | None = None
         self._consumer: str | None = None
         self._window = UnackedWindow(self._prefetch)
         self._arrived: asyncio.Queue[AmqpDelivery | None] = asyncio.Queue()  # holds at most the prefetch limit
@@ -95,11 +97,12 @@ class AmqpSubscription:
 
     async def _consume_anew(self) -> None:
         async with self._commands:
-            if self._stopped or self._channel is None or self._consumer is None:
+            acknowledgements = self._acknowledgements
+            if self._stopped or self._channel is None or self._consumer is None or acknowledgements is None:
                 return  # the renewing task is about to consume with the new limit
             try:
                 await self._cancel(self._channel, self._consumer)
-                await self._consume(self._channel)
+                await self._consume(self._channel, acknowledgements)
             except BaseException as error:
                 self._lost.set()
                 if not isinstance(error, LOST) or cancelled_by_us():
@@ -129,7 +132,8 @@ class AmqpSubscription:
         if not self._stopped:
             await self._let_go()
             self._end()
-        if self._channel is not None:
+        if self._channel is not None and self._acknowledgements is not None:
+            await self._acknowledgements.sent()
             try:
                 await self._channel.close()  # the broker takes back, in order, what is not acknowledged
             except LOST:
@@ -184,14 +188,15 @@ class AmqpSubscription:
                 await channel.close()
                 return
             self._channel = channel
+            self._acknowledgements = Acknowledgements(channel)
             self._consumer = None
             channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
             channel.closing.add_done_callback(lambda _: self._on_closed(channel))
         async with self._commands:
-            if self._consumer is None and not self._stopped:
-                await self._consume(channel)
+            if self._consumer is None and not self._stopped and self._acknowledgements is not None:
+                await self._consume(channel, self._acknowledgements)
 
-    async def _consume(self, channel: aiormq.Channel) -> None:
+    async def _consume(self, channel: aiormq.Channel, acknowledgements: Acknowledgements) -> None:
         """Start a consumer, after setting the limit: a quorum queue ignores a new limit for an existing consumer."""
         await channel.basic_qos(prefetch_count=self._prefetch)
         window = self._window = UnackedWindow(self._prefetch)
@@ -200,7 +205,7 @@ class AmqpSubscription:
             frame = message.delivery
             if isinstance(frame, spec.Basic.Deliver) and not self.closed:
                 window.arrived()
-                self._arrived.put_nowait(AmqpDelivery(channel, message, frame, window))
+                self._arrived.put_nowait(AmqpDelivery(acknowledgements, message, frame, window))
 
         self._consumer = (await channel.basic_consume(self._queue, take)).consumer_tag
 
