@@ -16,6 +16,7 @@ from loom_coordinator.db.tables.work import run_totals as run_totals_table
 from loom_coordinator.db.tables.work import slices
 from loom_coordinator.lifecycle import partitions as lifecycle_partitions
 from loom_coordinator.lifecycle import slices as lifecycle_slices
+from loom_coordinator.lifecycle.slices import Extraction
 from support.run_rows import apply, begun_run
 
 RUN = "run_1"
@@ -29,7 +30,7 @@ async def unit(engine):
         yield unit
 
 
-async def release(unit) -> bool:
+async def release(unit) -> Extraction:
     return await lifecycle_slices.release(unit, (await run_rows.lock(unit, [RUN]))[RUN])
 
 
@@ -58,8 +59,8 @@ async def take(unit, *facts: SliceExtracted) -> None:
 async def test_a_partition_is_asked_for_one_slice_at_a_time(unit):
     await lifecycle_partitions.begin(unit, RUN, None)
 
-    assert await release(unit)
-    assert await release(unit)
+    assert await release(unit) == Extraction(ended=False)
+    assert await release(unit) == Extraction(ended=False)
     assert await asked(unit) == [0]
 
 
@@ -69,7 +70,7 @@ async def test_slices_are_asked_for_while_the_window_has_room(unit):
         await release(unit)
         await take(unit, answer(number, records=10))
 
-    assert await release(unit)
+    assert await release(unit) == Extraction(ended=False, awaited=BATCHES)
     assert await asked(unit) == [0, 1]
     assert (await run_totals.read(unit, [RUN]))[RUN].underway == WINDOW
 
@@ -94,7 +95,7 @@ async def test_a_run_is_exhausted_by_the_source_s_end_or_by_its_own_limit(unit, 
     await take(unit, answer(0, records=10, end=end))
 
     assert await lifecycle_slices.exhausted(unit, RUN)
-    assert not await release(unit)
+    assert await release(unit) == Extraction(ended=True)
 
 
 async def test_a_later_fact_finds_the_batch_that_an_earlier_one_told_of(unit):

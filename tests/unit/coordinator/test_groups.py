@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
+from loom_common import flow
 from loom_common.adapters.memory.bus import MemoryBus
-from loom_common.flow import Queue, Topology
-from loom_common.ports.bus import Wire
+from loom_common.flow import Queue, Stage, Topology
+from loom_common.ports.bus import Delivery, Wire
+from loom_coordinator.intake.fact_consumer import may_end_a_batch
 from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 from loom_dev.waiting import within
 
@@ -28,9 +31,11 @@ class Facts:
     async def say(self, *types: str) -> None:
         await self.bus.publish([Wire("", QUEUE, b"{}", type=each) for each in types])
 
-    async def grouped(self, pace: float, enough: int = GROUP) -> AsyncIterator[list[str]]:
+    async def grouped(
+        self, pace: float, enough: int = GROUP, counts: Callable[[Delivery], bool] = lambda _: True
+    ) -> AsyncIterator[list[str]]:
         subscription = await self.bus.subscribe(QUEUE, prefetch=GROUP)
-        async for group in groups(subscription, self.stop, Pace(pace, {"urgent"}, enough)):
+        async for group in groups(subscription, self.stop, Pace(pace, {"urgent"}, enough, counts)):
             for delivery in group:
                 await delivery.ack()
             yield [delivery.type or "" for delivery in group]
@@ -94,6 +99,28 @@ async def test_as_many_facts_as_are_enough_wait_for_nobody(facts):
     await facts.say(*["plain"] * 3)
 
     assert len(await soon(coming)) == 3
+
+
+async def test_only_facts_that_count_are_enough(facts):
+    coming = facts.grouped(pace=LONG, enough=2, counts=lambda delivery: delivery.type == "end")
+    await facts.say("plain")
+    await soon(coming)
+    await facts.say("plain", "plain", "end", "plain", "end")
+
+    assert await soon(coming) == ["plain", "plain", "end", "plain", "end"]
+
+
+@pytest.mark.parametrize(
+    ("route", "ends"),
+    [
+        (flow.fact("batch", Stage.LOAD.done, "p"), True),
+        (flow.fact("records", "kept", "p"), True),
+        (flow.fact("batch", Stage.TRANSFORM.done, "p"), False),
+        (flow.fact("batch", Stage.EVALUATE.done, "p"), False),
+    ],
+)
+def test_a_batch_may_end_with_its_load_or_with_what_the_quarantine_keeps(route, ends):
+    assert may_end_a_batch(SimpleNamespace(routing_key=route.key)) is ends
 
 
 async def test_a_group_that_waits_is_given_when_told_to_stop(facts):

@@ -91,7 +91,7 @@ def test_a_trial_and_a_replay_read_one_partition():
 
 
 async def test_no_slice_is_asked_for_before_the_answer(unit):
-    assert await slices.release(unit, await the_run(unit))
+    assert not (await slices.release(unit, await the_run(unit))).ended
     [question] = sent(unit, SplitSource)
     assert question.parts == 3
     assert not asked(unit)

@@ -9,12 +9,13 @@ from loom_coordinator.flow_control.run_windows import stages_of
 from loom_coordinator.flow_control.windows import (
     CreditState,
     StageThroughput,
+    ends_awaited,
     full_window,
-    next_slice,
     opening_window,
     paced_window,
     shared_windows,
     slice_batches,
+    slice_size,
 )
 
 standings = st.builds(
@@ -33,28 +34,27 @@ def test_a_slice_is_never_unbounded(batch_size):
 
 
 @given(st.integers(0, 200), st.integers(0, 64), st.integers(1, 32), st.integers(1, 128))
-def test_what_is_in_flight_never_exceeds_the_window(in_flight, outstanding, batches, credit):
-    asked = next_slice(in_flight=in_flight, outstanding=outstanding, batches_per_slice=batches, credit_window=credit)
-    assert asked == 0 or in_flight + outstanding + asked <= credit
+def test_a_slice_fits_once_as_many_batches_have_ended_as_are_awaited(in_flight, outstanding, wanted, credit):
+    awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit)
+    room = credit - (in_flight - awaited) - outstanding
+    assert room == wanted if awaited else room >= wanted
 
 
-@given(st.integers(1, 32), st.integers(1, 128))
-def test_an_empty_window_always_has_room_for_a_slice(batches, credit):
-    assert next_slice(in_flight=0, outstanding=0, batches_per_slice=batches, credit_window=credit) >= 1
+@given(st.integers(1, 32), st.integers(1, 128), st.integers(1, 16))
+def test_an_empty_window_always_has_room_for_a_slice(batches, credit, partitions):
+    wanted = slice_size(batches_per_slice=batches, credit_window=credit, partitions=partitions)
+    assert wanted >= 1
+    assert not ends_awaited(in_flight=0, outstanding=0, wanted=wanted, credit_window=credit)
 
 
 @given(st.integers(1, 10_000), st.integers(1, 8))
 def test_a_whole_window_has_room_for_a_slice_of_each_of_eight_partitions(batch_size, partitions):
     batches = slice_batches(batch_size)
-    outstanding = 0
-    for _ in range(partitions):
-        asked = next_slice(
-            in_flight=0, outstanding=outstanding, batches_per_slice=batches, credit_window=full_window(batches),
-            partitions=partitions,
-        )  # fmt: skip
-        assert asked >= max(1, batches // 4)
-        outstanding += asked
-    assert outstanding <= full_window(batches)
+    window = full_window(batches)
+    wanted = slice_size(batches_per_slice=batches, credit_window=window, partitions=partitions)
+    assert wanted >= max(1, batches // 4)
+    outstanding = (partitions - 1) * wanted
+    assert not ends_awaited(in_flight=0, outstanding=outstanding, wanted=wanted, credit_window=window)
 
 
 @given(st.dictionaries(st.text(min_size=1), standings, min_size=1, max_size=6))

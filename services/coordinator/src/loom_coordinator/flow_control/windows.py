@@ -91,12 +91,15 @@ def shared_windows(runs: Mapping[str, CreditState]) -> dict[str, int]:
     return {name: max(1, round(run.window * run.weight / total)) for name, run in runs.items()}
 
 
-def next_slice(
-    *, in_flight: int, outstanding: int, batches_per_slice: int, credit_window: int, partitions: int = 1
-) -> int:
-    """Return how many batches the next slice may have: 0 while there is no room. `outstanding` batches are asked for
-    and not yet answered. Under a narrow window slices get smaller, so that it is still filled in two steps. So they do
-    where several `partitions` share it, to a quarter of a slice at least, so that there is room for one of each."""
+def slice_size(*, batches_per_slice: int, credit_window: int, partitions: int = 1) -> int:
+    """Return how many batches the next slice may have. Under a narrow window slices get smaller, so that it is still
+    filled in two steps. So they do where several `partitions` share it, to a quarter of a slice at least, so that there
+    is room for one of each."""
     share = max(credit_window // (2 * partitions), batches_per_slice // 4)
-    wanted = max(1, min(batches_per_slice, credit_window // 2, share))
-    return wanted if in_flight + outstanding + wanted <= credit_window else 0
+    return max(1, min(batches_per_slice, credit_window // 2, share))
+
+
+def ends_awaited(*, in_flight: int, outstanding: int, wanted: int, credit_window: int) -> int:
+    """Return how many batches must end before a slice of `wanted` batches fits into the window: 0 where it fits.
+    `outstanding` batches are asked for and not yet answered."""
+    return max(0, in_flight + outstanding + wanted - credit_window)

@@ -46,9 +46,10 @@ ACCEPTED: tuple[type[Message], ...] = (
 )
 
 
-async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int:
+async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     """Apply a group of facts. Those that were taken before change nothing, and neither do those that a later one of the
-    same batch has overtaken. Return how many batches of their runs are in flight."""
+    same batch has overtaken. Return how many batches must end before anything more follows for one of their runs; None
+    where nothing will follow from the end of batches alone."""
     known = await run_rows.lock(unit, {message.correlation_id for message in messages})
     new = [message for message in messages if message.correlation_id in known]
     applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
@@ -64,41 +65,43 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int:
         elif isinstance(fact, StageDelayed):
             await run_rows.change(unit, fact.run_id, notice=_waiting(fact, unit.now))
     await _keep_rows(unit, known, [fact for fact in new if isinstance(fact, BatchFact) and fact.rows])
+    awaited = []
     for run_id, run in known.items():
         mine = [fact for fact in new if fact.correlation_id == run_id]
-        await _go_on(unit, run, mine, applied.counted.get(run_id, {}))
-    return sum(run.totals.underway for run in known.values())
+        awaited.append(await _go_on(unit, run, mine, applied.counted.get(run_id, {})))
+    return min((ends for ends in awaited if ends is not None), default=None)
 
 
-async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> None:
-    """Let a run take its next step: fail, finish, or ask for more."""
+async def _go_on(unit: UnitOfWork, run: Run, facts: Sequence[Message], counted: Mapping[Stage, Count]) -> int | None:
+    """Let a run take its next step: fail, finish, or ask for more. Return how many of its batches must end before the
+    step after it; None where it does not depend on them."""
     if run.status in run_rows.TERMINAL:
         await completion.correct(unit, run, facts)
-        return
+        return None
     failure = next((fact for fact in facts if isinstance(fact, StageFailed) and fact.epoch == run.epoch), None)
     if failure is not None:
         await completion.fail(unit, run, f"{failure.stage}: {failure.reason}")
-        return
+        return None
     if run.status != run_rows.RUNNING:
-        return
+        return None
     spent = next((fact for fact in facts if isinstance(fact, BudgetSpent) and fact.epoch == run.epoch), None)
     if spent is not None:
         await budget_pause.pause(unit, run, spent)
-        return
+        return None
     moved = any(isinstance(fact, BatchFact | SliceExtracted | SourceSplit) for fact in facts)
     if moved and (limit := await failure_limits.passed(unit, run, counted)) is not None:
         await completion.stop(unit, run, limit)
-        return
+        return None
     finalized = [fact for fact in facts if isinstance(fact, LoadFinalized) and fact.epoch == run.epoch]
     if finalized:
         await completion.succeed(unit, run, finalized[-1])
-        return
+        return None
     if (missed := await _missed(unit, run, facts)) is not None:
         await completion.fail(unit, run, missed)
-        return
+        return None
     if run.notice and moved:
         await run_rows.change(unit, run.run_id, notice=None)
-    await advance(unit, run)
+    return await advance(unit, run)
 
 
 async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str | None:
@@ -108,10 +111,14 @@ async def _missed(unit: UnitOfWork, run: Run, facts: Sequence[Message]) -> str |
     return await quality.broken(unit, run, Stage.EXTRACT) if await slices.exhausted(unit, run.run_id) else None
 
 
-async def advance(unit: UnitOfWork, run: Run) -> None:
-    """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time."""
-    if not await slices.release(unit, run):
-        await completion.finalize_if_ended(unit, run)
+async def advance(unit: UnitOfWork, run: Run) -> int | None:
+    """Ask for the next slice, or, where all has ended, for the load to be finalized. Safe to call at any time. Return
+    how many batches must end before there is more to do; None where it waits for something else."""
+    extraction = await slices.release(unit, run)
+    if not extraction.ended:
+        return extraction.awaited
+    await completion.finalize_if_ended(unit, run)
+    return run.totals.underway or None
 
 
 async def _keep_evaluations(unit: UnitOfWork, facts: Sequence[BatchFact]) -> None:

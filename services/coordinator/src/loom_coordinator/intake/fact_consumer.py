@@ -11,7 +11,7 @@ from loom_common.contracts.encoding.codec import decode
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, SourceSplit, StageFailed
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
-from loom_common.flow import FACTS_QUEUE
+from loom_common.flow import FACTS_QUEUE, Stage
 from loom_common.ports.bus import Bus, Delivery
 from loom_common.resilience import failpoints
 from loom_common.text import named
@@ -24,13 +24,12 @@ from loom_coordinator.intake.micro_batches import GROUP, Pace, groups
 log = structlog.get_logger()
 
 PACE_SECONDS = 0.2
-"""The time from one group to the next, unless the next is urgent or large. A transaction costs as much as some fifty
-facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that batches
-that have ended make room for others in time."""
+"""The time from one group to the next, unless something follows from the next. A transaction costs as much as some
+fifty facts: few large ones leave the machine to the records. It is less than half of `windows.SECONDS_AHEAD`, so that
+batches that have ended make room for others in time."""
 _URGENT = frozenset({SourceSplit.type, SliceExtracted.type, LoadFinalized.type, StageFailed.type})
 """Says what somebody waits for: the extractor for its next slice, a user for the end."""
-_PARTS = 4
-"""A group is large that has a fact for every fourth batch in flight: they may make room for as many others."""
+_BEFORE_THE_LOAD = tuple(f"batch.{stage.done}." for stage in Stage if stage is not Stage.LOAD)
 _PAUSE_SECONDS = 1.0
 
 
@@ -40,7 +39,7 @@ class FactConsumer:
     def __init__(self, bus: Bus, outbox: OutboxRelay) -> None:
         self._bus = bus
         self._outbox = outbox
-        self._pace = Pace(PACE_SECONDS, _URGENT)
+        self._pace = Pace(PACE_SECONDS, _URGENT, counts=may_end_a_batch)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume facts until `stop`. While the database is away, keep the facts in flight and take no more."""
@@ -66,9 +65,9 @@ class FactConsumer:
     async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
         try:
             async with self._outbox.unit() as unit:
-                in_flight = await apply_facts.take(unit, [message for _, message in readable])
+                awaited = await apply_facts.take(unit, [message for _, message in readable])
                 await failpoints.reach("before_commit")
-            self._pace.enough = max(1, in_flight // _PARTS)
+            self._pace.enough = GROUP if awaited is None else awaited
             await failpoints.reach("after_commit")
         except (DependencyUnavailable, StateUnusable):
             raise
@@ -92,3 +91,9 @@ class FactConsumer:
                 log.warning("unreadable fact set aside", reason=str(error))
                 await self._bus.publish([dead_letter(delivery, str(error), NAME)])
         return readable
+
+
+def may_end_a_batch(delivery: Delivery) -> bool:
+    """Tell whether the fact may be the last of its batch: a stage before the load, with records that go on, has told
+    nothing that anyone waits for."""
+    return not delivery.routing_key.startswith(_BEFORE_THE_LOAD)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,9 @@ class Pace:
     urgent: Collection[str] = ()
     """Types of messages that do not wait, and take along what has arrived."""
     enough: int = GROUP
-    """Deliveries that do not wait for more. It may be changed between two groups."""
+    """So many deliveries that count do not wait for more. It may be changed between two groups."""
+    counts: Callable[[Delivery], bool] = lambda _: True
+    """Tells whether a delivery counts for `enough`."""
 
 
 async def groups(
@@ -65,22 +67,25 @@ class _Arrivals:
         self.hurry = asyncio.Event()
         self._subscription = subscription
         self._waiting: list[Delivery] = []
+        self._counted = 0
 
     async def pump(self) -> None:
         async for delivery in self._subscription:
             self._waiting.append(delivery)
+            self._counted += self.pace.counts(delivery)
             self.anything.set()
             if delivery.type in self.pace.urgent:
                 self.hurry.set()
             self.see_whether_it_is_enough()
 
     def see_whether_it_is_enough(self) -> None:
-        if len(self._waiting) >= min(self.pace.enough, GROUP):
+        if self._counted >= self.pace.enough or len(self._waiting) >= GROUP:
             self.hurry.set()
 
     def taken(self) -> list[Delivery]:
         group = self._waiting[:GROUP]
         del self._waiting[:GROUP]
+        self._counted = sum(map(self.pace.counts, self._waiting))
         self.hurry.clear()
         if not self._waiting:
             self.anything.clear()

@@ -24,7 +24,7 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches, partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import run_windows
-from loom_coordinator.flow_control.windows import OPENING_SECONDS, next_slice, opening_window
+from loom_coordinator.flow_control.windows import OPENING_SECONDS, ends_awaited, opening_window, slice_size
 from loom_coordinator.lifecycle.partitions import EXTRACTED, ISSUED, SPLITTING, ask_again
 
 IS_ISSUED = slices.c.state == literal_column(f"'{ISSUED}'")
@@ -78,37 +78,46 @@ class SliceRow:
     max_batches: int
 
 
-async def release(unit: UnitOfWork, run: Run) -> bool:
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """Says how far the extraction of a run is."""
+
+    ended: bool
+    """Tells whether nothing is left to extract, and no slice is on its way."""
+    awaited: int | None = None
+    """The number of batches that must end before there is room for the next slice; None where it waits for the answer
+    of the last one."""
+
+
+async def release(unit: UnitOfWork, run: Run) -> Extraction:
     """Ask for the next slice of every open partition that credit allows, of those first that have been asked for least.
-    One at a time per partition: only the answer tells where the next one begins. Returns whether anything of the run
-    is left to extract or on its way."""
-    run_id = run.run_id
-    if run.totals.underway >= run.credit_window:
-        return True
+    One at a time per partition: only the answer tells where the next one begins."""
+    run_id, in_flight = run.run_id, run.totals.underway
+    if in_flight >= run.credit_window:
+        wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=run.credit_window)
+        return Extraction(
+            ended=False,
+            awaited=ends_awaited(in_flight=in_flight, outstanding=0, wanted=wanted, credit_window=run.credit_window),
+        )
     places = await _open_places(unit, run_id)
     waiting = sorted((place for place in places if place.asked is None), key=lambda each: each.released)
     if not waiting:
-        return bool(places)
+        return Extraction(ended=not places)
     outstanding = sum(place.asked or 0 for place in places)
     credit_window = (await run_windows.shared(unit))[run_id]
     age = (unit.now - run.started_at).total_seconds()
     if unit.owner is None and age < OPENING_SECONDS:
         credit_window = min(credit_window, opening_window(run.totals.done, age))
+    wanted = slice_size(batches_per_slice=run.slice_batches, credit_window=credit_window, partitions=len(places))
     budget: Budget | None = None
     for at, partition in enumerate(waiting):
-        asked = next_slice(
-            in_flight=run.totals.underway,
-            outstanding=outstanding,
-            batches_per_slice=run.slice_batches,
-            credit_window=credit_window,
-            partitions=len(places),
-        )
-        if not asked:
-            break
-        outstanding += asked
+        awaited = ends_awaited(in_flight=in_flight, outstanding=outstanding, wanted=wanted, credit_window=credit_window)
+        if awaited:
+            return Extraction(ended=False, awaited=awaited)
+        outstanding += wanted
         budget = budget if at else await budget_of(unit, run)
-        await _issue(unit, run, partition, asked, budget)
-    return True
+        await _issue(unit, run, partition, wanted, budget)
+    return Extraction(ended=False)
 
 
 async def exhausted(unit: UnitOfWork, run_id: str) -> bool:
