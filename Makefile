@@ -14,7 +14,7 @@ DEV := dev
 PACKAGES := $(addsuffix /pyproject.toml,$(BASE))
 
 # Everything generated from the code: run plainly they write it, with --check they fail where it differs.
-GENERATORS := loom_dev.schemas loom_dev.reference
+GENERATORS := loom_dev.schemas loom_dev.reference loom_dev.newest_schema
 
 # Many images set it; without it, Python keeps what it compiles, and each later start is quick.
 unexport PYTHONDONTWRITEBYTECODE

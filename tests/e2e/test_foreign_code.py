@@ -11,6 +11,7 @@ import pytest
 
 from loom import Loom
 from loom.api import RunResult
+from loom_dev.waiting import patience
 from support.books import assert_balanced
 from support.projects import ai, project, python
 from support.simulated_model import SimulatedModel
@@ -146,7 +147,7 @@ async def test_a_pattern_that_tries_for_ever_is_its_records_own(places):
     loom = Loom(loom_yaml)
     began = time.monotonic()
     result = await loom.run_pipeline(loom.load_pipeline(made.pipeline), cluster=cluster)
-    assert time.monotonic() - began < 60.0
+    assert time.monotonic() - began < patience(60.0)
     (kept,) = await loom.get_quarantined_records(run_id=result.run_id)
     assert (kept["record_id"], result.report.records["loaded"]) == ("r000000", RECORDS - 1)
     assert "took longer than" in kept["failure_reason"]

@@ -11,6 +11,7 @@ from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
 from loom_common.domain.run.replaying import Changes
+from loom_dev.waiting import within
 from loom_quarantine.queries import RecordFilter
 from support.clients import ended, request_of
 from support.projects import project
@@ -81,7 +82,7 @@ async def test_what_a_source_keeps_back_is_loaded_only_when_it_is_mended(mode):
 
 
 async def _kept(config, run_id):
-    async with asyncio.timeout(20), open_views(config) as views:
+    async with within(20), open_views(config) as views:
         while len(rows := [row.as_json() async for row in views.quarantined_whole(RecordFilter(run_id=run_id))]) < 5:
             await asyncio.sleep(0.05)
         return rows

@@ -205,7 +205,7 @@ async def test_a_service_is_alive_while_a_user_s_asynchronous_function_does_not_
         await transformer.becomes("/readyz", 200)
         await bus.publish([batch])
         await eventually(lambda: asyncio.to_thread((project / "held").exists))
-        async with asyncio.timeout(5):
+        async with within(5):
             assert await transformer.status("/healthz") == 200
         assert await transformer.number("loom_messages_in_flight", queue=TRANSFORM) == 1
         (project / "go").touch()

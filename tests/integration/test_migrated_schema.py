@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal import tables as journal
 from loom_coordinator.db import tables as run_state
+from loom_dev.newest_schema import migrated
+from loom_migrations import new_sqlite
+from loom_migrations.upgrade import newest, upgrade_all
 from loom_quarantine.db import tables as quarantine
 
 TABLES = [each.metadata for each in (journal, run_state, quarantine)]
@@ -24,6 +32,30 @@ def test_the_three_parts_of_the_schema_have_no_table_in_common():
 
 async def test_the_migrated_schema_is_that_of_the_tables_in_the_code(engine):
     assert await differences(engine, TABLES) == []
+
+
+async def test_a_new_sqlite_file_is_what_all_migrations_come_to(tmp_path):
+    await migrated(tmp_path / "migrated.db")
+    await upgrade_all([f"sqlite:///{tmp_path}/new.db"])
+    assert dumped(tmp_path / "new.db") == dumped(tmp_path / "migrated.db")
+
+
+def test_a_new_sqlite_file_needs_no_alembic(tmp_path):
+    code = (
+        "import asyncio, sys; from loom_migrations.upgrade import upgrade_all; "
+        f"asyncio.run(upgrade_all(['sqlite:///{tmp_path}/new.db'])); sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_that_a_later_migration_has_overtaken_is_not_used():
+    assert new_sqlite.written_for(newest())
+    assert not new_sqlite.written_for("9999")
+
+
+def dumped(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return list(database.iterdump())
 
 
 @pytest.mark.parametrize("missing", ["table", "column"])

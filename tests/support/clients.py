@@ -10,6 +10,7 @@ from loom.project.definition_file import load
 from loom.session import Event, Session
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunProgress, RunRequest
+from loom_dev.waiting import within
 from support.projects import Project
 
 
@@ -45,7 +46,7 @@ async def report_of(config: LoomConfig, run_id: str) -> dict[str, object]:
 
 async def settles(ask: Callable[[], Awaitable[object]], value: object) -> None:
     """Wait until what `ask` gives is `value`."""
-    async with asyncio.timeout(30):
+    async with within(30):
         while (seen := await ask()) != value:
             await asyncio.sleep(0.1)
     assert seen == value

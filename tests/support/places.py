@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
@@ -71,7 +72,10 @@ async def booked(config: LoomConfig, run_id: str) -> int:
 
 
 async def until(ask: Callable[[], Awaitable[object]], value: object) -> None:
-    """Wait until what `ask` gives is `value`."""
-    async with within(20):
-        while await ask() != value:
-            await asyncio.sleep(0.05)
+    """Wait until what `ask` gives is `value`, and say what it was where it does not become that."""
+    seen = None
+    with contextlib.suppress(TimeoutError):
+        async with within(20):
+            while (seen := await ask()) != value:
+                await asyncio.sleep(0.05)
+    assert seen == value

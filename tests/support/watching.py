@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from loom_dev.waiting import within
 from support import written
 from support.cluster import Cluster
 from support.simulated_model import SERVING
@@ -135,7 +136,7 @@ async def true_books_of(cluster: Cluster) -> AsyncIterator[None]:
     yield
     found: list[str] = []
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_SETTLED_SECONDS):
+        async with within(_SETTLED_SECONDS):
             while found := await _troubles_of(cluster, known):
                 await asyncio.sleep(0.2)
     if found:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import StateUnusable
+from loom_migrations import new_sqlite
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import first_contact
 from loom_migrations.trouble import told_plainly
@@ -97,7 +98,20 @@ def _upgrade(connection: Connection, to: str) -> None:
             f"{_place(connection)} has the schema {found}, which a newer Loom made; this one knows up to {newest()}. "
             "Install that version again, or name another place for the state."
         )
-    from alembic import command  # it takes half a second to import, and is needed once per database
+    if (
+        found is None
+        and to in ("head", newest())
+        and new_sqlite.is_new(connection)
+        and new_sqlite.written_for(newest())
+    ):
+        new_sqlite.make(connection)
+    else:
+        migrate(connection, to)
+
+
+def migrate(connection: Connection, to: str) -> None:
+    """Apply the missing migrations up to the revision `to`, one after the other."""
+    from alembic import command  # it takes half a second to import, and a new SQLite file does not need it
     from alembic.config import Config
 
     config = Config()

@@ -15,6 +15,7 @@ from loom_ai.ports import Payer
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
 from loom_ai.stores.memory.journal import MemoryJournal
+from loom_dev.waiting import within
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
@@ -152,7 +153,7 @@ async def test_who_is_cancelled_while_it_waits_for_a_place_has_left_the_gate():
     await asyncio.sleep(0)  # the gate let it in, and it waits for a place
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    async with asyncio.timeout(1), pace.turn(call_of()):
+    async with within(1), pace.turn(call_of()):
         pass
 
 

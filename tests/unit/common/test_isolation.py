@@ -13,6 +13,7 @@ from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import DependencyUnavailable, TransientError, WorkerWornOut
 from loom_common.flow import Stage
 from loom_common.user_code.poison_isolation import MODEL_CALLS, USER_CODE, Isolation, ReadWriteLock, Risk
+from loom_dev.waiting import within
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,7 @@ async def test_who_gives_up_waiting_to_be_alone_holds_nobody_up():
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(1), lock.shared():
+        async with within(1), lock.shared():
             pass
 
 

@@ -145,7 +145,7 @@ async def test_a_pausing_worker_looks_now_and_then_for_work_that_can_be_done(bus
         await plant.eventually(lambda: plant.tried)
         await plant.send("b")
         await plant.eventually(lambda: plant.handled == ["b"])
-        async with asyncio.timeout(3):
+        async with within(3):
             while not await bus.depth(retry_queue):
                 await asyncio.sleep(0.01)
 

@@ -112,6 +112,6 @@ async def test_a_loop_of_python_code_ends_when_it_is_given_up_on():
     threads = Threads(limit=1)
     for _ in range(3):
         assert await threads.each([1, 2], endlessly, SECONDS, late=lambda item: -item) == [-1, -2]
-    async with asyncio.timeout(10):
+    async with within(10):
         while threads.leaked:
             await asyncio.sleep(0.01)

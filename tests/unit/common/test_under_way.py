@@ -11,6 +11,7 @@ from loom_common.flow import TOPOLOGY, Binding, Exchange, Stage
 from loom_common.worker import batch_progress
 from loom_common.worker.context import Progress
 from loom_common.worker.in_flight import InFlightMessage
+from loom_dev.waiting import within
 
 HEADER = BatchHeader(
     run_id="run_1", pipeline="p", plan="x", epoch=1, batch_id="b1", partition=0, slice=0, position=0,
@@ -34,7 +35,7 @@ async def test_what_is_done_of_a_batch_is_told_before_the_batch_is_done():
         thread = threading.Thread(target=progress.one_done)
         thread.start()
         thread.join()
-        async with asyncio.timeout(20):
+        async with within(20):
             word = decode(await anext(aiter(told)), WorkUnderWay)
     reporting.cancel()
     assert isinstance(word, WorkUnderWay)

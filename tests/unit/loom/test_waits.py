@@ -9,6 +9,7 @@ import pytest
 
 from loom.cli.output.waits import Waits
 from loom_common.domain.run import waiting_text
+from loom_dev.waiting import within
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, 0, tzinfo=dt.UTC)
 
@@ -49,7 +50,7 @@ async def test_a_notice_is_said_at_once_and_again_while_it_lasts():
         for _ in range(3):
             waits.heard("load waits")
         assert said == ["load waits"]
-        async with asyncio.timeout(5):
+        async with within(5):
             await enough.wait()
         waits.heard(None)
         number = len(said)
