@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench import embedded, report, reviews
-from bench.distributed import Servers, bare_passage, cluster, loom_passage, servers
+from bench.distributed import DATABASE, Servers, bare_passage, cluster, loom_passage, servers
+from bench.pipeline import definition
 from bench.report import Pair
 from bench.result import BenchError
 from loom_dev.errors import SetupError
@@ -68,21 +70,23 @@ async def _over_rabbitmq(
     with backends.rabbitmq.vhost() as amqp:
         async with cluster(amqp, dsn, source.parent, every_hop=every_hop) as services:
             await loom_passage(amqp, dsn, *_warm_up(source), services, options.patience)
+            pids = {**services, **backends.pids}
             for _ in range(options.rounds):
                 for batch, pairs in results.items():
-                    passage = (amqp, dsn, str(source), options.records, batch)
-                    loom = await loom_passage(*passage, {**services, **backends.pids}, options.patience)
-                    bare = await bare_passage(*passage, backends.pids, options.patience)
+                    moved = definition(str(source), f"{DATABASE}?table=loom_reviews", batch)
+                    loom = await loom_passage(amqp, dsn, moved, options.records, pids, options.patience)
+                    beside = (str(source), options.records, batch, backends.pids, options.patience)
+                    bare = await bare_passage(amqp, dsn, *beside)
                     pairs.append((loom, bare))
                     _tell(batch, (loom, bare))
     return results
 
 
-def _warm_up(source: Path) -> tuple[str, int, int]:
-    """Run a small run first, so that none pays for what a process does only once."""
+def _warm_up(source: Path) -> tuple[dict[str, Any], int]:
+    """Return a small run, which is made first so that none pays for what a process does only once."""
     small = source.with_name("warm_up.csv")
     reviews.write(small, 1000)
-    return str(small), 1000, 50
+    return definition(str(small), f"{DATABASE}?table=loom_reviews", 50), 1000
 
 
 async def _embedded(source: Path, options: argparse.Namespace) -> dict[int, list[Pair]]:

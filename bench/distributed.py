@@ -20,13 +20,15 @@ import aio_pika
 import asyncpg
 
 from bench.cpu import Meter
-from bench.pipeline import definition
 from bench.result import BenchError, Passage
 from bench.reviews import COLUMNS
 from loom_dev.backends import Postgres, RabbitMQ, start_all
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import INTERVAL
 
+DATABASE = "${BENCH_DATABASE}"
+"""Says in a definition where the private database is; its address holds a password."""
+_REVIEWS = ", ".join(f"{name} TEXT" for name in COLUMNS)
 _UP_SECONDS = 60.0
 _END_SECONDS = 10.0
 
@@ -112,27 +114,26 @@ def _process(name: str, environment: Mapping[str, str], folder: Path) -> Iterato
 async def loom_passage(
     amqp: str,
     dsn: str,
-    source: str,
+    definition: Mapping[str, Any],
     records: int,
-    batch_size: int,
     pids: Mapping[str, int],
     patience: float,
-    partitions: int | str = "auto",
+    columns: str = _REVIEWS,
 ) -> Passage:
-    """Measure one run, from the publishing of its request to `run.finished`. Raises `BenchError`."""
-    async with _emptied(dsn, "loom_reviews"), await aio_pika.connect(amqp) as connection:
+    """Measure one run into the table `loom_reviews` of these columns, from the publishing of its request to
+    `run.finished`. Raises `BenchError`."""
+    async with _emptied(dsn, "loom_reviews", columns), await aio_pika.connect(amqp) as connection:
         channel = await connection.channel()
         ends = await channel.declare_queue(exclusive=True)
         await ends.bind("loom.events", "run.finished.*")
         runs = await channel.get_exchange("loom.runs", ensure=False)
-        destination = "${BENCH_DATABASE}?table=loom_reviews"
-        request = {"definition": definition(source, destination, batch_size, partitions)}
+        request = json.dumps({"definition": definition}).encode()
         meter, began = Meter(pids), time.perf_counter()
-        await runs.publish(aio_pika.Message(json.dumps(request).encode(), reply_to=ends.name), "run.request")
+        await runs.publish(aio_pika.Message(request, reply_to=ends.name), "run.request")
         try:
             report = await asyncio.wait_for(_report(ends), patience)
         except TimeoutError:
-            raise BenchError(f"no run.finished within {patience:.0f} s at batch {batch_size}") from None
+            raise BenchError(f"no run.finished within {patience:.0f} s") from None
         seconds = time.perf_counter() - began
         used, machine = meter.used(), meter.machine()
         if report["status"] != "succeeded":
@@ -157,7 +158,7 @@ async def bare_passage(
     amqp: str, dsn: str, source: str, records: int, batch_size: int, pids: Mapping[str, int], patience: float
 ) -> Passage:
     """Measure the same file through the bare loop, in a process of its own. Raises `BenchError`."""
-    async with _emptied(dsn, "bare_reviews"):
+    async with _emptied(dsn, "bare_reviews", _REVIEWS):
         meter = Meter(pids)
         words = [sys.executable, "-m", "bench.bare_rabbitmq", amqp, dsn, source, "bare_reviews", str(batch_size)]
         process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
@@ -176,10 +177,9 @@ async def bare_passage(
 
 
 @asynccontextmanager
-async def _emptied(dsn: str, table: str) -> AsyncIterator[None]:
+async def _emptied(dsn: str, table: str, columns: str) -> AsyncIterator[None]:
     connection = await asyncpg.connect(dsn)
     try:
-        columns = ", ".join(f"{name} TEXT" for name in COLUMNS)
         await connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS bare_ledger (run_id TEXT, batch_id TEXT, PRIMARY KEY (run_id, batch_id))"

@@ -12,8 +12,10 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from bench.distributed import Servers, cluster, loom_passage, servers
+from bench.distributed import DATABASE, Servers, cluster, loom_passage, servers
+from bench.pipeline import definition
 from bench.result import BenchError
 from loom_dev.errors import SetupError
 
@@ -68,13 +70,18 @@ async def _with(
 ) -> None:
     with backends.rabbitmq.vhost() as amqp:
         async with cluster(amqp, dsn, folder, every_hop=False, extractors=extractors) as services:
-            warm_up = (amqp, dsn, "bench.waiting_source:Records://shared/1000", 1000, _BATCH, services)
-            await loom_passage(*warm_up, options.patience, 4)
+            await loom_passage(amqp, dsn, _moved("shared", 1000, 4), 1000, services, options.patience)
             for how, parts, wanted in _WAYS:
                 if wanted == extractors:
-                    source = f"bench.waiting_source:Records://{how}/{options.records}"
-                    passage = (amqp, dsn, source, options.records, _BATCH, services, options.patience, parts)
-                    rates[how, parts, wanted].append((await loom_passage(*passage)).rate)
+                    moved = _moved(how, options.records, parts)
+                    passage = await loom_passage(amqp, dsn, moved, options.records, services, options.patience)
+                    rates[how, parts, wanted].append(passage.rate)
+
+
+def _moved(how: str, records: int, parts: int) -> dict[str, Any]:
+    """Return the definition that moves `records` records into the private database."""
+    source = f"bench.waiting_source:Records://{how}/{records}"
+    return definition(source, f"{DATABASE}?table=loom_reviews", _BATCH, parts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Measures a job whose time is the model's: Loom embedded, beside a bare aiohttp script, as shares of what is possible.
+"""Measures a job whose time is the model's: Loom beside a bare aiohttp script, as shares of what is possible.
 
 100 calls of 200 ms in flight are at most 500 records a second. The model is simulated, in a process of its own on this
-machine. `python -m bench.model_bound` prints a table; each passage is a fresh process in an empty folder."""
+machine. `python -m bench.model_bound` prints a table. Each passage of Loom embedded and of the script is a fresh
+process in an empty folder. With `--cluster` Loom is also measured over RabbitMQ into Postgres, with one replica of each
+service, after a small run that does not count."""
 
 from __future__ import annotations
 
@@ -12,11 +14,14 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from bench import embedded, reviews
-from bench.model_bound_pipeline import AT_ONCE, LATENCY
+from bench import embedded, report, reviews
+from bench.distributed import DATABASE, cluster, loom_passage, servers
+from bench.model_bound_pipeline import AT_ONCE, COLUMNS, LATENCY, definition
 from bench.model_calls import model
 from bench.result import BenchError, Passage
+from loom_dev.errors import SetupError
 
+_WARM_UP = 200
 _WAYS = {"embedded": "bench.model_bound_run", "bare aiohttp": "bench.bare_model"}
 
 
@@ -32,6 +37,25 @@ async def measure(records: int, rounds: int, patience: float) -> dict[str, list[
     return passages
 
 
+async def measure_cluster(records: int, rounds: int, patience: float) -> list[Passage]:
+    """Return the passages over RabbitMQ into Postgres. Raises `BenchError`."""
+    destination = f"{DATABASE}?table=loom_reviews"
+    with tempfile.TemporaryDirectory(prefix="loom-bench-") as temporary, servers() as backends:
+        folder = Path(temporary)
+        async with backends.postgres.database() as dsn:
+            with backends.rabbitmq.vhost() as amqp:
+                async with cluster(amqp, dsn, folder, every_hop=False) as services:
+                    passages = []
+                    for number, count in enumerate([_WARM_UP, *[records] * rounds]):
+                        source = folder / f"reviews_{number}.csv"
+                        reviews.write(source, count)
+                        with model(f"{LATENCY:g}s") as base_url:  # one of its own, so that no answer is known
+                            asked = definition(str(source), destination, base_url)
+                            pids = {**services, **backends.pids}
+                            passages.append(await loom_passage(amqp, dsn, asked, count, pids, patience, COLUMNS))
+                    return passages[1:]
+
+
 def share(passage: Passage) -> float:
     """Return the passage's rate as a share of what the calls in flight allow."""
     return passage.rate * LATENCY / AT_ONCE
@@ -44,15 +68,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
     parser.add_argument("--least", type=float, default=0.0, help="fail where Loom's median share is lower")
     parser.add_argument("--patience", type=float, default=180.0, help="seconds a single passage may take")
+    parser.add_argument("--cluster", action="store_true", help="measure a cluster, too")
     options = parser.parse_args()
     try:
         results = asyncio.run(measure(options.records, options.rounds, options.patience))
-    except BenchError as error:
+        if options.cluster:
+            results["RabbitMQ"] = asyncio.run(measure_cluster(options.records, options.rounds, options.patience))
+    except (BenchError, SetupError) as error:
         sys.exit(f"model-bound: {error}")
     print(f"{options.records:,} records, {AT_ONCE} calls of {LATENCY * 1000:.0f} ms in flight, {options.rounds} rounds")
     for way, passages in results.items():
         cpu = median(each.cpu_seconds / each.records for each in passages) * 1000
         print(f"{way:<14} {median(map(share, passages)):.2f} of the ideal rate, {cpu:.2f} ms CPU a record")
+    if options.cluster:
+        print(f"CPU us/rec of the cluster by process: {report.by_process(results['RabbitMQ'])}")
     if (reached := median(map(share, results["embedded"]))) < options.least:
         sys.exit(f"model-bound: a share of {reached:.2f}; at least {options.least:g} was asked for")
 

@@ -7,6 +7,8 @@ from typing import Any
 AT_ONCE = 100
 LATENCY = 0.2
 """Seconds that the simulated model takes for an answer."""
+COLUMNS = "id TEXT, sentiment TEXT, confidence DOUBLE PRECISION"
+"""Defines the destination's columns, where the destination has a table before the run."""
 PROMPT = "Classify the sentiment of this review as good or bad: {{ input.review }}"
 
 

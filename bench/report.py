@@ -36,12 +36,14 @@ def shares(results: Mapping[int, Sequence[Pair]]) -> str:
     lines = ["CPU us/rec by process (median of the rounds)"]
     for batch_size, rounds in results.items():
         for side, passages in zip(("Loom", "bare"), zip(*rounds, strict=True), strict=True):
-            parts = "  ".join(
-                f"{name} {median(each.cpu[name] / each.records for each in passages) * 1e6:.1f}"
-                for name in passages[0].cpu
-            )
-            lines.append(f"{batch_size:>6}  {side}: {parts}")
+            lines.append(f"{batch_size:>6}  {side}: {by_process(passages)}")
     return "\n".join(lines)
+
+
+def by_process(passages: Sequence[Passage]) -> str:
+    """Return CPU microseconds a record of each process, the median of the passages."""
+    used = {name: median(each.cpu[name] / each.records for each in passages) * 1e6 for name in passages[0].cpu}
+    return "  ".join(f"{name} {micros:.1f}" for name, micros in used.items())
 
 
 def _cores(passage: Passage) -> str:
