@@ -10,15 +10,17 @@ from loom_connectors.files.text_lines import MARKS
 
 _CONVERT = "Convert it to UTF-8 text with one record a line, and name that file."
 _UNPACK = "Unpack it ({how}), and name the unpacked file."
+_PACKED = "Say how it is packed: `options: {{compression: {name}}}`, or unpack it ({how})."
+_SAY = "Say what it is: `options: {{format: {name}}}`."
 _BINARY: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x1f\x8b", "gzip", _UNPACK.format(how="`gunzip -k`")),
-    (b"\x28\xb5\x2f\xfd", "Zstandard", _UNPACK.format(how="`zstd -d`")),
+    (b"\x1f\x8b", "gzip", _PACKED.format(name="gz", how="`gunzip -k`")),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", _PACKED.format(name="zst", how="`zstd -d`")),
     (b"\xfd7zXZ\x00", "xz", _UNPACK.format(how="`xz -dk`")),
     (b"7z\xbc\xaf\x27\x1c", "7z", _UNPACK.format(how="`7z x`")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "Save the sheet as CSV UTF-8."),
     (b"SQLite format 3\x00", "a SQLite database", "Name it as `sqlite:///file.db?table=...`."),
     (b"Obj\x01", "an Avro file", _CONVERT),
-    (b"ARROW1\x00", "an Arrow file", _CONVERT),
+    (b"ARROW1\x00", "an Arrow file", _SAY.format(name="arrow")),
     (b"%PDF-", "a PDF document", _CONVERT),
 )
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
@@ -41,15 +43,15 @@ def see_that_it_is_text(head: bytes, declared: str | None, shown: str) -> None:
 def _other_kind(head: bytes) -> tuple[str, str] | None:
     for magic, what, remedy in _BINARY:
         if head.startswith(magic):
-            return (f"compressed with {what}" if "Unpack" in remedy else what), remedy
+            return (f"compressed with {what}" if "npack" in remedy else what), remedy
     if _BZIP2.match(head):
-        return "compressed with bzip2", _UNPACK.format(how="`bunzip2 -k`")
+        return "compressed with bzip2", _PACKED.format(name="bz2", how="`bunzip2 -k`")
     if head.startswith(b"PK\x03\x04"):
         if b"[Content_Types].xml" in head or b"xl/" in head:
-            return "an Excel workbook (.xlsx)", "Save the sheet as CSV UTF-8."
+            return "an Excel workbook (.xlsx)", f"{_SAY.format(name='xlsx')} Or save the sheet as CSV UTF-8."
         return "a zip archive", _UNPACK.format(how="`unzip`")
     if head.startswith(b"PAR1") and b"\0" in head:
-        return "a Parquet file", _CONVERT
+        return "a Parquet file", _SAY.format(name="parquet")
     if head.startswith(_POINTER):
         return "a pointer of Git LFS, not the file itself", "Fetch the file: `git lfs pull`."
     if match := _MARKUP.match(head.removeprefix(codecs.BOM_UTF8)):

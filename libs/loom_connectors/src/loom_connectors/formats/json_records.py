@@ -75,8 +75,8 @@ def see_lines(file: TextFile) -> None:
     of_records = isinstance(value, list) and value[:1] != [] and isinstance(value[0], dict)
     if first[0] == "[" and (value is None or (of_records and next(filter(None, lines), None) is None)):
         raise SourceError(
-            f"{file.shown} is one JSON array; JSON Lines has one object a line. Convert it: "
-            "`jq -c '.[]' array.json > lines.jsonl`."
+            f"{file.shown} is one JSON array; JSON Lines has one object a line. Say what it is: "
+            "`options: {format: json}`, or convert it: `jq -c '.[]' array.json > lines.jsonl`."
         )
     if first == "{":
         raise SourceError(
