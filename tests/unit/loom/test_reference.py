@@ -27,7 +27,8 @@ def pages():
     [Pipeline, ExtractConfig, TransformConfig, *TRANSFORMS.values(), EvaluateConfig, LoadConfig, MonitoringConfig],
 )
 def test_every_key_of_the_pipeline_file_is_in_the_reference(pages, model):
-    assert [name for name in model.model_fields if name != "type" and f"| `{name}` |" not in pages[0]] == []
+    keys = [field.alias or name for name, field in model.model_fields.items() if name != "type"]
+    assert [key for key in keys if f"| `{key}` |" not in pages[0]] == []
 
 
 def test_every_evaluator_has_its_section(pages):

@@ -16,6 +16,7 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
+from loom_common.domain.schema.contract import SchemaConfig
 from loom_connectors.formats.arrow.feather import FeatherDestinationOptions
 from loom_connectors.formats.arrow.parquet import ColumnSourceOptions, ParquetDestinationOptions
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
@@ -26,7 +27,7 @@ from loom_connectors.formats.json_array import JsonArrayDestinationOptions, Json
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-from loom_dev.reference import connectors_text, failing_text, quality_text
+from loom_dev.reference import connectors_text, failing_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
 from loom_dev.reference.model_tables import doc, fields, model_in
@@ -64,6 +65,8 @@ def pipeline_page() -> str:
         text.GATES,
         _evaluators(),
         _checks(),
+        schema_text.SCHEMA,
+        fields(SchemaConfig),
         _connectors(),
         text.IDENTITY,
         text.FILES,

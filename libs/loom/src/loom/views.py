@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -11,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
 from loom_common.contracts.v1 import RunAccepted, RunReport
+from loom_common.domain.schema.columns import Columns
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import run_rows, schema_versions
 from loom_coordinator.db.run import Run
+from loom_coordinator.db.schema_versions import SchemaVersion
 from loom_coordinator.queries import costs, lineage, runs
 from loom_coordinator.queries.cost_spans import CostSpan
 from loom_coordinator.queries.lineage import Lineage
@@ -139,6 +143,18 @@ class Views:
         from loom import kept_record  # it opens the plan's and the journal's stores, which no other view needs
 
         return await kept_record.story(self._engine, self._config, record_id, run_id)
+
+    async def schemas(self, pipeline: str) -> list[SchemaVersion]:
+        """Return the stored versions of the schemas of a pipeline, the newest of each stage first."""
+        async with self._engine.connect() as connection:
+            return await schema_versions.history(connection, pipeline)
+
+    async def store_schema(self, pipeline: str, stage: Stage, columns: Columns) -> SchemaVersion:
+        """Store the next version of a schema, unless it is the newest one already."""
+        async with self._engine.begin() as connection:
+            return await schema_versions.store(
+                connection, pipeline, stage, columns, dt.datetime.now(dt.UTC), getpass.getuser()
+            )
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:
         """Leave a command in the run's row for the process that runs it, which carries it out within a second. Raises

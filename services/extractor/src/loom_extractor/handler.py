@@ -8,15 +8,18 @@ from time import perf_counter
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.caching.resource_cache import ResourceCache
-from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, SplitSource
+from loom_common.contracts.v1 import BatchExtracted, ExtractedRecord, ExtractSlice, SplitSource
 from loom_common.domain.checks.record_checks import carried_from_input, key_of
 from loom_common.domain.run.piece import Piece
-from loom_common.domain.run.plan import Plan
+from loom_common.domain.run.plan import Plan, contract_of
 from loom_common.domain.run.recovery import pause_after
 from loom_common.domain.run.stages import visited
+from loom_common.domain.schema.columns import Columns
+from loom_common.domain.schema.contract import shaped
 from loom_common.domain.values import durations, ids
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RecordError
+from loom_common.flow import Stage
 from loom_common.ports.clock import Clock
 from loom_common.quality.checker import NOTHING_CHECKED, Checked, CheckedRecord, QualityChecker
 from loom_common.resilience.breakers import Breakers
@@ -78,6 +81,7 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._recovered(request, plan, context.clock)
+            records, columns = _shaped(records, plan)
             part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
             checked = await self._checked(records, plan, request.plan, request.run_id, part, context)
         return cut(
@@ -89,6 +93,7 @@ class Extractor:
             on_failure=extract.on_failure,
             stages=visited(plan),
             checks=checked.counts,
+            columns=columns,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:
@@ -99,6 +104,9 @@ class Extractor:
         began = perf_counter()
         errors = await self._key_errors(batch, plan)
         free = [SliceRecord(each.id, each.input) for each in batch.records if each.id not in errors]
+        shaped_records, _ = _shaped(free, plan)
+        errors |= {each.id: each.error for each in shaped_records if each.error is not None}
+        free = [each for each in shaped_records if each.error is None]
         part = batch.header.batch_id
         checked = await self._checked(free, plan, batch.header.plan, batch.header.run_id, part, context)
         errors |= checked.errors
@@ -107,7 +115,7 @@ class Extractor:
             for each in batch.records
             if each.id in errors
         ]
-        good = tuple(each for each in batch.records if each.id not in errors)
+        good = tuple(ExtractedRecord(each.id, each.input) for each in free if each.id not in errors)
         seconds = perf_counter() - began
         return Extracted(records=good, seconds=seconds, kept=kept, stages=visited(plan), checks=checked.counts)
 
@@ -175,6 +183,19 @@ class Extractor:
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records
+
+
+def _shaped(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Columns | None]:
+    """Hold those records that have no error to the contract of their schema. Return all, and the schema of those that
+    go on; None where the plan has no contract."""
+    if (contract := contract_of(plan, Stage.EXTRACT)) is None:
+        return list(records), None
+    free = [at for at, record in enumerate(records) if record.error is None]
+    held = shaped([records[at].input for at in free], *contract, Stage.EXTRACT)
+    changed = list(records)
+    for position, at in enumerate(free):
+        changed[at] = SliceRecord(records[at].id, dict(held.values[position]), held.errors.get(position))
+    return changed, held.columns
 
 
 def _with_errors(records: Sequence[SliceRecord], errors: Mapping[str, RecordError]) -> Sequence[SliceRecord]:

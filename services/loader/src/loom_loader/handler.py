@@ -44,7 +44,7 @@ from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Loaded, kept_for_error
 from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
-from loom_loader.rows import rows_of
+from loom_loader.rows import held_to_schema, rows_of
 
 OpenDestination = Callable[[Plan], Destination]
 
@@ -77,9 +77,11 @@ class Loader:
         limits, began = plan.pipeline.timeouts, perf_counter()
         seconds = min(durations.seconds(limits.batch), durations.seconds(limits.load))
         rows, lacking = rows_of(batch.records, plan.pipeline)
+        rows, misfits, columns = held_to_schema(rows, plan)
         checked = await self._checked(rows, plan, header, context)
-        rows = [row for row in rows if row.record_id not in checked.errors] if checked.errors else rows
-        records = [each for each in batch.records if each.id not in checked.errors]
+        errors = {**misfits, **checked.errors}
+        rows = [row for row in rows if row.record_id not in errors] if errors else rows
+        records = [each for each in batch.records if each.id not in errors]
         place = LoadBatch(
             header.run_id,
             header.batch_id,
@@ -95,7 +97,7 @@ class Loader:
         return Loaded(
             seconds=perf_counter() - began,
             kept=[
-                *_missing_a_check(batch.records, checked.errors, plan.pipeline.load.on_failure),
+                *_missing_a_check(batch.records, errors, plan.pipeline.load.on_failure),
                 *_refused(records, written, plan.pipeline.load.on_failure),
             ],
             loaded=written.loaded,
@@ -104,6 +106,7 @@ class Loader:
             rows=_first_rows(rows, written.failed) if plan.beside else (),
             resolved=_loaded_after_all(place, written),
             checks=checked.counts,
+            columns=columns,
         )
 
     async def _checked(self, rows: Sequence[Row], plan: Plan, header: BatchHeader, context: Context) -> Checked:
@@ -274,7 +277,7 @@ def _refused(records: Sequence[EvaluatedRecord], result: Written, on_failure: On
 def _missing_a_check(
     records: Sequence[EvaluatedRecord], errors: Mapping[str, RecordError], on_failure: OnFailure
 ) -> list[KeptRecord]:
-    """Return the records whose rows miss a quality check."""
+    """Return the records whose rows miss a quality check, or do not fit their schema."""
     return [_kept(record, errors[record.id], on_failure) for record in records if record.id in errors]
 
 

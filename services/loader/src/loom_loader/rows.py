@@ -9,7 +9,11 @@ from loom_common.domain.checks.record_checks import see_fields
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.json_values.whole_numbers import whole_numbers
+from loom_common.domain.run.plan import Plan, contract_of
+from loom_common.domain.schema.columns import Columns
+from loom_common.domain.schema.contract import shaped
 from loom_common.errors import RecordError
+from loom_common.flow import Stage
 from loom_connectors.ports import FailedRow, Row
 
 
@@ -36,3 +40,13 @@ def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[lis
             continue
         rows.append(Row(record.id, {**{name: record.input.get(name) for name in carried}, **output}))
     return rows, failed
+
+
+def held_to_schema(rows: Sequence[Row], plan: Plan) -> tuple[list[Row], dict[str, RecordError], Columns | None]:
+    """Hold rows to the contract of their schema. Return those that fit, as they are loaded; the errors of the others by
+    the ids of their records; and the schema of the rows, None where the plan has no contract."""
+    if (contract := contract_of(plan, Stage.LOAD)) is None:
+        return list(rows), {}, None
+    held = shaped([row.values for row in rows], *contract, Stage.LOAD)
+    fitting = [Row(row.record_id, dict(held.values[at])) for at, row in enumerate(rows) if at not in held.errors]
+    return fitting, {rows[at].record_id: error for at, error in held.errors.items()}, held.columns

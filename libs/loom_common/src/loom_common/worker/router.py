@@ -94,6 +94,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         cursor=result.cursor,
         end=result.end,
         checks=result.checks,
+        columns=None if result.columns is None else dict(result.columns),
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 
@@ -148,6 +149,7 @@ def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outg
         calls=calls,
         rows=tuple(result.rows),
         checks=result.checks,
+        columns=None if result.columns is None else dict(result.columns),
     )
     outgoing = _of_batch((), result.kept, fact, context)
     if not result.resolved:

@@ -8,6 +8,7 @@ from typing import Any
 
 from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord
 from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.schema.columns import Columns
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
@@ -51,6 +52,8 @@ class Slice:
     run the quality checks."""
     checks: tuple[CheckCount, ...] = ()
     """Holds what the quality checks counted."""
+    columns: Columns | None = None
+    """Holds the schema of the records that go on, where a contract looks at it."""
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batches visit, by their plan."""
 
@@ -77,6 +80,7 @@ def cut(
     stages: tuple[Stage, ...],
     unchecked: bool = False,
     checks: tuple[CheckCount, ...] = (),
+    columns: Columns | None = None,
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
     under `abort`."""
@@ -87,6 +91,7 @@ def cut(
         end=end or enough(request, len(records)),
         unchecked=unchecked,
         checks=checks,
+        columns=columns,
         stages=stages,
     )
 

@@ -19,6 +19,7 @@ from loom_common.contracts.v1 import (
     TransformedRecord,
 )
 from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.schema.columns import Columns
 from loom_common.errors import CheckFailed, PermanentError, RecordError
 from loom_common.flow import Stage
 
@@ -93,6 +94,8 @@ class Loaded(StageResult):
     """Says how many of these lie in the second destination."""
     rows: Sequence[dict[str, Any]] = ()
     """Holds the first rows that were loaded, of a sample, whose report shows them."""
+    columns: Columns | None = None
+    """Holds the schema of the rows, where a contract looks at it."""
     resolved: tuple[str, ...] = ()
     """Holds the ids of loaded records that the quarantine may hold, because an earlier run kept them back."""
 

@@ -11,6 +11,7 @@ from loom_common.domain.run.replaying import Changes, changed
 from loom_common.domain.values.ids import new_run_id
 from loom_common.errors import ConfigurationError
 from loom_common.ports.payloads import PayloadStore
+from loom_coordinator.accounting import schemas
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import quarantined
@@ -44,6 +45,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: ReplayReques
     plan = Plan.decoded(await payloads.get(original.plan))
     definition = changed(original.definition, changes)
     plan = replayed(plan.model_copy(update={"pipeline": parse(definition), "every_hop": every_hop}), replay)
+    plan = await schemas.with_stored(unit, plan)
     if changes.prompt is not None:
         await start_run.register_prompt(unit, plan)
     run_id = new_run_id()

@@ -24,7 +24,7 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
 from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
-from loom_coordinator.accounting import estimates
+from loom_coordinator.accounting import estimates, schemas
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables.runs import (
     context_versions,
@@ -68,6 +68,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         beside=request.sample is not None and not request.load,
         every_hop=every_hop,
     )
+    plan = await schemas.with_stored(unit, plan)
     if mistakes := list(plan_mistakes(plan)):
         raise InvalidDefinition(mistakes)
     await _register(unit, plan, given)
@@ -128,6 +129,7 @@ async def start(
             credit_window=windows.full_window(batches_per_slice),
         )
     )
+    await schemas.begin(unit, run_id, plan)
     run = (await run_rows.lock(unit, [run_id]))[run_id]
     await partitions.begin(unit, run_id, plan.limit)
     if partitions.may_be_split(plan, embedded=unit.owner is not None):

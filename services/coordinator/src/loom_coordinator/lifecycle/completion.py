@@ -8,7 +8,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.accounting import quality, tallies, usage
+from loom_coordinator.accounting import quality, schemas, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -165,6 +165,7 @@ async def _end(
     run_id = run.run_id
     await tallies.summarize_evaluations(unit, run)
     await quality.write(unit, run)
+    await schemas.store(unit, run, status)
     percentiles = run.totals.percentiles()
     duration = (unit.now - run.started_at).total_seconds()
     await run_rows.change(

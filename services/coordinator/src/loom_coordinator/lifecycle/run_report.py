@@ -15,13 +15,14 @@ from loom_common.contracts.v1 import (
     KeptReason,
     RunBudget,
     RunReport,
+    SchemaDrift,
     StageCalls,
 )
 from loom_common.domain.definition.fail_on import checked as checked_limits
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.destination_names import staged_in
 from loom_common.domain.values.sampling import SHOWN_ROWS
-from loom_coordinator.accounting import estimates, failure_reasons, quality, tallies, usage
+from loom_coordinator.accounting import estimates, failure_reasons, quality, schemas, tallies, usage
 from loom_coordinator.alerts import store
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -43,8 +44,9 @@ async def of(connection: AsyncConnection, run_id: str) -> RunReport | None:
     tally = tallies.of_run(run)
     why = await failure_reasons.of_run(connection, run_id) if tally.kept else ()
     checks = await quality.summaries(connection, run)
+    drift = await schemas.drift_of(connection, run)
     pieces = await count(connection, run_id)
-    return build(run, tally, evaluation, spent, told, why, checks, partitions=max(1, pieces.total))
+    return build(run, tally, evaluation, spent, told, why, checks, drift, partitions=max(1, pieces.total))
 
 
 def build(
@@ -55,6 +57,7 @@ def build(
     told: Sequence[Alert] = (),
     why: Sequence[KeptReason] = (),
     checks: Sequence[CheckSummary] = (),
+    drift: Sequence[SchemaDrift] = (),
     *,
     partitions: int = 1,
 ) -> RunReport:
@@ -98,6 +101,7 @@ def build(
         estimate=estimates.compared(run.estimate, spent, tally.extracted),
         alerts=tuple(told),
         checks=tuple(checks),
+        drift=tuple(drift),
         reasons=tuple(why),
         staged_in=staged_in(run.destination, run.run_id) if tally.staged else None,
         sample=run.sample,

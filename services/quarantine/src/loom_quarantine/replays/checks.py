@@ -13,6 +13,7 @@ from loom_common.domain.checks.repairs import mended, to_mend, words
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.quality.outcomes import QUALITY_CHECK
 from loom_common.domain.run.replaying import edited
+from loom_common.domain.schema.contract import SCHEMA_CONTRACT
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
 from loom_common.worker.slices import SliceRecord
@@ -26,7 +27,7 @@ def checked(kept: KeptInput, edits: Mapping[str, Any], pipeline: Pipeline) -> Sl
     """Return the record with the edits applied, or with the error that quarantines it
     again."""
     data = edited(kept.record_data, edits)
-    if kept.failure_stage != Stage.EXTRACT or kept.code == QUALITY_CHECK:
+    if kept.failure_stage != Stage.EXTRACT or kept.code in (QUALITY_CHECK, SCHEMA_CONTRACT):
         return SliceRecord(kept.record_id, data, _trouble(data, kept.record_id, pipeline) if edits else None)
     details = kept.error_details or {}
     said = details.get(_SAID, kept.failure_reason)

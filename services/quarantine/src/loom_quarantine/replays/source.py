@@ -6,8 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import ExtractSlice
+from loom_common.domain.run.plan import contract_of
 from loom_common.domain.run.stages import visited
 from loom_common.errors import PermanentError
+from loom_common.flow import Stage
 from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, cut, wanted
 from loom_quarantine.replays import claims
@@ -43,5 +45,7 @@ class Replay:
             end=taken.end,
             on_failure=extract.on_failure,
             stages=visited(plan),
-            unchecked=bool(extract.quality_checks) or asks_the_source(records, extract.keys),
+            unchecked=bool(extract.quality_checks)
+            or contract_of(plan, Stage.EXTRACT) is not None
+            or asks_the_source(records, extract.keys),
         )

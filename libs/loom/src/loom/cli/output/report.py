@@ -10,7 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from loom.cli.output import sample_rows, terminal
+from loom.cli.output import sample_rows, schema_changes, terminal
 from loom_common.domain.values.plural import counted
 
 _STYLES = {"succeeded": "bold green", "partial": "bold yellow", "failed": "bold red", "cancelled": "bold yellow"}
@@ -33,6 +33,8 @@ def render(report: Mapping[str, Any]) -> RenderableType:
         parts += [_evaluators(report["evaluation"]), Text()]
     if report.get("checks"):
         parts += [_checks(report["checks"]), Text()]
+    if report.get("drift"):
+        parts += [schema_changes.rendered(report["drift"]), Text()]
     if report.get("reasons"):
         parts += [why_kept(report), Text()]
     if report.get("rows"):

@@ -31,6 +31,7 @@ from loom_common.contracts.v1.reports import (
     RunFinished,
     RunProgress,
     RunReport,
+    SchemaDrift,
     StageCalls,
     StageProgress,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "RunRejected",
     "RunReport",
     "RunRequest",
+    "SchemaDrift",
     "SliceExtracted",
     "SlicedBatch",
     "SourceSplit",

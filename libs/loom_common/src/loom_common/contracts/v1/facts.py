@@ -11,6 +11,7 @@ from loom_common.contracts.v1.work import BatchHeader
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.schema.columns import Column
 from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
 
@@ -61,6 +62,7 @@ class SliceExtracted(Message):
     cursor: Any = None
     end: bool = Field(description="Whether that was all of the partition.")
     checks: tuple[CheckCount, ...] = Field((), description="What the quality checks counted, of all its batches.")
+    columns: dict[str, Column] | None = Field(None, description="The schema of the records that went on, if looked at.")
 
     @property
     def message_id(self) -> str:
@@ -111,6 +113,7 @@ class BatchFact(Message):
     calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
     rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")
     checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
+    columns: dict[str, Column] | None = Field(None, description="The schema of the loaded rows, if looked at.")
 
     @property
     def correlation_id(self) -> str:

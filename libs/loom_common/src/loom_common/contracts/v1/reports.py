@@ -9,6 +9,7 @@ from pydantic import Field
 from loom_common.contracts.envelope import Message, Part
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.tally import Tally
+from loom_common.domain.schema.drift import SchemaChange
 from loom_common.domain.values.ids import message_id
 from loom_common.flow import Stage
 
@@ -73,6 +74,14 @@ class CheckSummary(Part):
         description="`passed`; `warned`, `quarantined` or `failed` where records, or the run, miss the check."
     )
     reason: str | None = Field(None, description="Why the run as a whole misses it; else null.")
+
+
+class SchemaDrift(Part):
+    """Describes how the records of a run differ from the stored version of their schema."""
+
+    stage: str
+    version: int = Field(description="The version that the run was held to.")
+    changes: tuple[SchemaChange, ...]
 
 
 class RunBudget(Part):
@@ -143,6 +152,7 @@ class RunReport(Part):
     )
     alerts: tuple[Alert, ...] = ()
     checks: tuple[CheckSummary, ...] = Field((), description="What the quality checks found, in their order.")
+    drift: tuple[SchemaDrift, ...] = Field((), description="How the records differ from the stored schemas.")
     reasons: tuple[KeptReason, ...] = Field((), description="The most frequent reasons why records were kept back.")
     staged_in: str | None = Field(None, description="Where staged rows lie, beside the destination; null without any.")
     sample: int | None = Field(None, description="How many records the run was limited to by `--sample`; else null.")

@@ -31,6 +31,7 @@ from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
 from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
+from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
@@ -62,6 +63,12 @@ class ExtractConfig(Recovery):
     )
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
+    )
+    schema_: SchemaConfig | None = Field(
+        None,
+        alias="schema",
+        description="What happens to records that do not fit the stored version of their schema: `manual`, `auto`, "
+        "`warn`, or `columns` and `types`. Without it, and without a stored version, nobody looks at the schema.",
     )
     on_failure: OnFailureHere = Field("quarantine", description=ON_FAILURE)
 
@@ -108,6 +115,11 @@ class LoadConfig(Recovery):
     options: dict[str, Any] = Field(default_factory=dict, description="Settings of the destination's connector.")
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the rows that passed, before they are loaded."
+    )
+    schema_: SchemaConfig | None = Field(
+        None,
+        alias="schema",
+        description="The same for the rows, and so for what a model answered.",
     )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: Location | None = Field(

@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.schema.columns import Column, Columns
+from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PermanentError
+from loom_common.flow import Stage
 
 if TYPE_CHECKING:
     from loom_common.domain.prompts.prompt import Prompt
@@ -42,6 +45,9 @@ class Plan(BaseModel):
     limit: int | None = Field(None, description="Extract at most so many records.")
     reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
     replay: Replay | None = None
+    schemas: dict[Stage, dict[str, Column]] = Field(
+        default_factory=dict, description="The stored version of the schema, by the stage that holds records to it."
+    )
     beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
     every_hop: bool = Field(False, description="Whether batches also visit the stages that have nothing to do.")
 
@@ -71,6 +77,20 @@ class Plan(BaseModel):
         """Return a prompt's text: that of the file with this path in the plan, or the argument itself where it is
         inline text."""
         return self.files.get(path_or_text, path_or_text)
+
+
+def contract_of(plan: Plan, stage: Stage) -> tuple[SchemaConfig, Columns | None] | None:
+    """Return the contract that a stage holds records to, with the stored version; None where the plan has neither."""
+    section = {Stage.EXTRACT: plan.pipeline.extract.schema_, Stage.LOAD: plan.pipeline.load.schema_}.get(stage)
+    stored = plan.schemas.get(stage)
+    if section is None and stored is None:
+        return None
+    return section or _REPORTING, stored
+
+
+_REPORTING = SchemaConfig(store=False)
+"""The contract of a stage whose section has none, and of whose records a version is stored: what differs is
+reported."""
 
 
 def prompt_of(plan: Plan, config: AiTransformConfig) -> Prompt:

@@ -1,0 +1,56 @@
+"""Holds the text of docs/pipeline.md about schemas of records."""
+
+SCHEMA = """
+## Schemas of records
+
+`extract.schema` is a contract for the records of the source, `load.schema` for the rows as they would be loaded, and so
+for what a model answered. A contract holds each record to the stored version of its schema. Versions belong to a
+pipeline, are in the table `schema_versions` of the state database, and are shown by `loom schema show` and
+`loom schema history`.
+
+```yaml
+extract:
+  source: data/users.csv
+  schema: {columns: discard_value, types: discard_row}
+load:
+  destination: results/users.jsonl
+  schema: auto
+```
+
+| short form | columns | types | |
+|---|---|---|---|
+| `auto` | `evolve` | `evolve` | A run that succeeds stores what is new as the next version. |
+| `warn` | `evolve` | `evolve` | The report says what differs; nothing is stored. |
+| `manual` | `freeze` | `freeze` | The first record that does not fit fails the run; `loom schema apply` stores another version. |
+| `freeze`, `discard_row`, `discard_value` | the same | the same | |
+
+- Without a stored version every record fits. The first run that succeeds (or is `partial`) stores one, unless
+  `store: false`; so does `loom schema apply FILE`, from the source, or from a document of `loom schema infer`.
+- A run is held to the versions that are stored when it begins. It stores the next one in the transaction that ends it: a
+  version takes all that the one before took, so columns are added and widened, and none is narrowed or removed. Failed and
+  cancelled runs, trials (`--sample`) and replays store nothing.
+- `discard_row` quarantines the record with the code `schema_contract`, and names the contract, the column and the value.
+  A replay is held to the versions that are stored when it begins, so `loom schema apply` may let the record through.
+- A record that lacks a column, or has null in it, fits every contract; the report says so.
+- Each run reports how its records differ from the version that it was held to, also where only `loom schema apply` has
+  stored one and the section has no `schema`: columns that are `added`, `removed`, `widened`, `narrowed`, `changed` (to a
+  type that is neither), `nullable`, and `renamed`, which is a guess by kind and name. `drift` of `--format json` has the
+  same. `loom schema diff FILE` looks at the source without a run, and exits with 1 where it differs.
+- The columns of a database table are not changed by a new version: a row with a column that the table lacks is refused
+  as before.
+
+What a column takes, as it is; a value of another kind does not fit, and none is converted:
+
+| a column of the type | takes |
+|---|---|
+| `boolean`, `object`, `array` | values of that type |
+| `integer` | whole numbers |
+| `number` | whole and other numbers |
+| `string` | every text |
+| `string` with the format `integer`, `boolean`, `date`, `datetime`, `uuid`, `email` or `url` | texts that read as one; `datetime` also takes dates |
+| `string` with the format `number` | texts that read as a number, whole or not |
+| `any` | everything |
+
+Values of a CSV file are texts, so their columns have a format where all of their texts read as one. Text is looked at up
+to 400 characters.
+"""  # noqa: E501 - rows of a table

@@ -1,0 +1,107 @@
+"""Keeps what a run has seen of the schemas of its records, and stores what evolved as the next version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loom_common.contracts.envelope import Message
+from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
+from loom_common.domain.run.plan import Plan, contract_of
+from loom_common.domain.schema.columns import Column, merged
+from loom_common.domain.schema.drift import drift, evolved
+from loom_common.flow import Stage
+from loom_coordinator.accounting import tallies
+from loom_coordinator.db import run_rows, schema_versions
+from loom_coordinator.db.run import Run
+from loom_coordinator.db.tables.schemas import schema_observations
+from loom_coordinator.db.unit_of_work import UnitOfWork
+
+_TABLE = schema_observations.c
+HELD = (Stage.EXTRACT, Stage.LOAD)
+"""The stages that hold records to a schema."""
+
+
+async def with_stored(unit: UnitOfWork, plan: Plan) -> Plan:
+    """Return the plan with the newest version of each schema, which the run is held to."""
+    stored = await schema_versions.current(unit.connection, plan.pipeline.name)
+    return plan.model_copy(update={"schemas": {stage: dict(each.columns) for stage, each in stored.items()}})
+
+
+async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
+    """Note which versions a run is held to, for each stage that has a contract. A replay is held to them, and says
+    nothing of the source."""
+    stored = await schema_versions.current(unit.connection, plan.pipeline.name)
+    rows = [
+        {"run_id": run_id, "stage": stage, "version": stored[stage].version if stage in stored else None}
+        for stage in HELD
+        if contract_of(plan, stage) is not None and plan.replay is None
+    ]
+    if rows:
+        await unit.connection.execute(schema_observations.insert(), rows)
+
+
+async def keep(unit: UnitOfWork, facts: Sequence[Message]) -> None:
+    """Keep what facts say of the columns of their records. A fact that comes again changes nothing."""
+    found: dict[tuple[str, Stage], dict[str, Column]] = {}
+    for fact in facts:
+        if isinstance(fact, SliceExtracted | BatchFact) and fact.columns:
+            key = (fact.correlation_id, Stage.EXTRACT if isinstance(fact, SliceExtracted) else fact.stage)
+            found[key] = merged(found[key], fact.columns) if key in found else dict(fact.columns)
+    for (run_id, stage), columns in sorted(found.items()):
+        here = (_TABLE.run_id == run_id, _TABLE.stage == stage)
+        row = (await unit.connection.execute(select(_TABLE.columns).where(*here))).one_or_none()
+        if row is None:
+            continue
+        before = None if row[0] is None else schema_versions.from_row(row[0])
+        after = columns if before is None else merged(before, columns)
+        if after != before:
+            changed = {"columns": schema_versions.as_row(after)}
+            await unit.connection.execute(update(schema_observations).where(*here).values(**changed))
+
+
+async def store(unit: UnitOfWork, run: Run, status: str) -> None:
+    """Store what evolved in a run that has ended well as the next versions, where their contracts say so."""
+    if status not in (run_rows.SUCCEEDED, run_rows.PARTIAL) or run.sample is not None:
+        return
+    pipeline = tallies.definition(run)
+    contracts = {Stage.EXTRACT: pipeline.extract.schema_, Stage.LOAD: pipeline.load.schema_}
+    seen = await _seen(unit.connection, run.run_id)
+    stored = await schema_versions.current(unit.connection, run.pipeline_name) if seen else {}
+    for stage, (_, columns) in seen.items():
+        contract = contracts[stage]
+        if contract is None or not contract.store or columns is None:
+            continue
+        before = stored.get(stage)
+        grown = columns if before is None else evolved(before.columns, columns)
+        await schema_versions.store(unit.connection, run.pipeline_name, stage, grown, unit.now, run.run_id)
+
+
+async def drift_of(connection: AsyncConnection, run: Run) -> tuple[SchemaDrift, ...]:
+    """Return how the records of a run differ from the versions that it was held to."""
+    found = []
+    versions = None
+    for stage, (version, columns) in (await _seen(connection, run.run_id)).items():
+        if version is None or columns is None:
+            continue
+        if versions is None:
+            versions = await schema_versions.history(connection, run.pipeline_name)
+        held = next(each for each in versions if (each.stage, each.version) == (stage, version))
+        changes = tuple(drift(held.columns, columns))
+        if changes:
+            found.append(SchemaDrift(stage=stage, version=version, changes=changes))
+    return tuple(found)
+
+
+async def _seen(
+    connection: AsyncConnection, run_id: str
+) -> Mapping[Stage, tuple[int | None, dict[str, Column] | None]]:
+    rows = await connection.execute(
+        select(_TABLE.stage, _TABLE.version, _TABLE.columns).where(_TABLE.run_id == run_id).order_by(_TABLE.stage)
+    )
+    return {
+        Stage(stage): (version, None if columns is None else schema_versions.from_row(columns))
+        for stage, version, columns in rows
+    }

@@ -1,0 +1,101 @@
+"""Tests schemas of records in whole runs, embedded and on a cluster: versions, drift and contracts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from loom.project.config import LoomConfig
+from loom.session import open_session
+from loom.views import open_views
+from support.books import assert_balanced
+from support.clients import ended, request_of
+from support.projects import project
+
+FIRST = [{"id": f"r{n}", "age": n, "mail": f"{n}@x.de"} for n in range(8)]
+LATER = [{"id": "r1", "age": 2.5, "mail": None}, {"id": "r2", "age": "old", "mail": "2@x.de", "extra": True}]
+
+
+@pytest.fixture(params=["embedded", "distributed"])
+def mode(request, tmp_path):
+    if request.param == "embedded":
+        request.getfixturevalue("clean_environ")
+        (tmp_path / "loom.yaml").touch()
+        return tmp_path, "out.jsonl", LoomConfig.load(tmp_path / "loom.yaml")
+    cluster = request.getfixturevalue("cluster")
+    return cluster.project / "schemas", "out.jsonl", LoomConfig.load(cluster.project / "loom.yaml")
+
+
+def shaped(folder, destination, rows, extract, load=None):
+    made = project(
+        folder, 1, name="shaped", source="people.jsonl", destination=destination,
+        extract={"schema": extract, "batch_size": 2}, load={} if load is None else {"schema": load},
+    )  # fmt: skip
+    made.path("people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return made
+
+
+async def test_versions_evolve_or_hold_records_to_them(mode):
+    folder, destination, config = mode
+
+    async def run(rows, extract, load=None):
+        made = shaped(folder, destination, rows, extract, load)
+        async with open_session(config, cluster=config.distributed) as session:
+            return (await ended(session, (await session.start(request_of(made, config))).run_id)).report
+
+    async def versions():
+        async with open_views(config) as views:
+            return [(each.stage, each.version, list(each.columns)) for each in await views.schemas("shaped")]
+
+    first = await run(FIRST, "auto", "auto")
+    assert (first.status, first.drift) == ("succeeded", ())
+    columns = ["id", "age", "mail"]
+    assert await versions() == [("extract", 1, columns), ("load", 1, columns)]
+
+    kept = await run(LATER, {"columns": "discard_value", "types": "discard_row"})
+    assert (kept.status, kept.records["loaded"], kept.records["quarantined"]) == ("failed", 0, 2)
+    assert_balanced(kept.model_dump())
+
+    warned = await run(LATER, "warn")
+    assert warned.status == "succeeded"
+    [changes] = [
+        {each.column: each.change for each in found.changes} for found in warned.drift if found.stage == "extract"
+    ]
+    assert changes == {"age": "changed", "mail": "nullable", "extra": "added"}
+    assert len(await versions()) == 2
+
+    frozen = await run(LATER, "manual")
+    assert frozen.status == "failed"
+    assert "extract.schema` freezes it" in frozen.error
+
+    grown = await run(LATER, "auto")
+    assert grown.status == "succeeded"
+    assert (await versions())[0] == ("extract", 2, [*columns, "extra"])
+
+    async with open_session(config, cluster=config.distributed) as session:
+        again = (await ended(session, (await session.replay(kept.run_id, None)).run_id)).report
+    assert (again.records["extracted"], again.records["quarantined"]) == (2, 0)
+
+
+def test_the_command_line_infers_stores_compares_and_shows(tmp_path, loom):
+    shaped(tmp_path, "out.jsonl", FIRST, "manual")
+    inferred = loom("schema", "infer", "people.jsonl")
+    assert "candidate_key: true" in inferred.out
+    (tmp_path / "schema.yaml").write_text(inferred.out)
+    assert loom("schema", "diff", "pipeline.yaml").code == 2
+    assert loom("schema", "apply", "pipeline.yaml", "--from", "schema.yaml").code == 0
+    assert loom("schema", "diff", "pipeline.yaml").code == 0
+    shaped(tmp_path, "out.jsonl", LATER, "manual")
+    differing = loom("schema", "diff", "pipeline.yaml", "--format", "json")
+    assert differing.code == 1
+    assert {each["column"]: each["change"] for each in differing.report} == {
+        "age": "changed", "mail": "nullable", "extra": "added",
+    }  # fmt: skip
+    assert loom("schema", "apply", "pipeline.yaml").code == 0
+    history = loom("schema", "history", "shaped", "--format", "json").report
+    assert [each["version"] for each in history] == [2, 1]
+    assert "extra is new" in history[0]["changes"]
+    shown = loom("schema", "show", "shaped", "--format", "json").report
+    assert [(each["column"], each["type"]) for each in shown][-1] == ("extra", "boolean")
+    assert loom("schema", "infer", "people.jsonl", "--format", "json").report["columns"]["age"]["type"] == "any"
