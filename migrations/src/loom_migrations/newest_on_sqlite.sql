@@ -457,4 +457,43 @@ CREATE TABLE seen_values (
 	PRIMARY KEY (scope, check_name, digest)
 );
 CREATE INDEX ix_seen_values_created_at ON seen_values (created_at);
-INSERT INTO alembic_version VALUES ('0017');
+CREATE TABLE schema_versions (
+	pipeline_name VARCHAR(255) NOT NULL, 
+	stage VARCHAR(20) NOT NULL, 
+	version INTEGER NOT NULL, 
+	columns JSON NOT NULL, 
+	changes JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by VARCHAR(255) NOT NULL, 
+	PRIMARY KEY (pipeline_name, stage, version)
+);
+CREATE TABLE schema_observations (
+	run_id VARCHAR(255) NOT NULL, 
+	stage VARCHAR(20) NOT NULL, 
+	version INTEGER, 
+	columns JSON, 
+	PRIMARY KEY (run_id, stage), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+CREATE TABLE incremental_marks (
+	pipeline_name VARCHAR(255) NOT NULL, 
+	source VARCHAR(64) NOT NULL, 
+	shown TEXT NOT NULL, 
+	column_name TEXT NOT NULL, 
+	version INTEGER NOT NULL, 
+	newest TEXT NOT NULL, 
+	held JSON NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	updated_by VARCHAR(255) NOT NULL, 
+	PRIMARY KEY (pipeline_name, source)
+);
+CREATE TABLE incremental_progress (
+	run_id VARCHAR(255) NOT NULL, 
+	source VARCHAR(64) NOT NULL, 
+	version INTEGER NOT NULL, 
+	"full" BOOLEAN NOT NULL, 
+	seen JSON, 
+	PRIMARY KEY (run_id), 
+	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
+);
+INSERT INTO alembic_version VALUES ('0019');

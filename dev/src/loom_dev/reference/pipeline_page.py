@@ -11,6 +11,7 @@ from loom_common.domain.definition import caching, evaluation, evaluator_kinds, 
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import FallbackConfig
 from loom_common.domain.definition.timeouts import Timeouts
+from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
@@ -27,7 +28,7 @@ from loom_connectors.formats.json_array import JsonArrayDestinationOptions, Json
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-from loom_dev.reference import connectors_text, failing_text, quality_text, schema_text
+from loom_dev.reference import connectors_text, failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
 from loom_dev.reference.model_tables import doc, fields, model_in
@@ -67,6 +68,8 @@ def pipeline_page() -> str:
         _checks(),
         schema_text.SCHEMA,
         fields(SchemaConfig),
+        incremental_text.INCREMENTAL,
+        fields(IncrementalConfig),
         _connectors(),
         text.IDENTITY,
         text.FILES,

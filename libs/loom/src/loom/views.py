@@ -13,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
 from loom_common.contracts.v1 import RunAccepted, RunReport
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Columns
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
-from loom_coordinator.db import run_rows, schema_versions
+from loom_coordinator.db import marks, run_rows, schema_versions
+from loom_coordinator.db.marks import Mark
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.schema_versions import SchemaVersion
 from loom_coordinator.queries import costs, lineage, runs
@@ -155,6 +158,21 @@ class Views:
             return await schema_versions.store(
                 connection, pipeline, stage, columns, dt.datetime.now(dt.UTC), getpass.getuser()
             )
+
+    async def marks(self, pipeline: str | None) -> list[Mark]:
+        """Return up to where a pipeline, or each, has read its sources."""
+        async with self._engine.connect() as connection:
+            return await marks.listed(connection, pipeline)
+
+    async def set_mark(self, pipeline: str, extract: ExtractConfig, window: Window) -> None:
+        """Put a mark in the place of the one that is there."""
+        async with self._engine.begin() as connection:
+            await marks.store(connection, pipeline, extract, window, dt.datetime.now(dt.UTC), getpass.getuser())
+
+    async def reset_marks(self, pipeline: str) -> int:
+        """Remove the marks of a pipeline, and return how many there were."""
+        async with self._engine.begin() as connection:
+            return await marks.reset(connection, pipeline)
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:
         """Leave a command in the run's row for the process that runs it, which carries it out within a second. Raises

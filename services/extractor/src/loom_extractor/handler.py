@@ -31,6 +31,7 @@ from loom_connectors import pieces
 from loom_connectors.ports import Page, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
+from loom_extractor.incremental import taken
 
 OpenSource = Callable[[Plan], Source]
 
@@ -81,6 +82,7 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with within(seconds, "Reading a slice of the source", "timeouts.extract"):
             page, records = await self._recovered(request, plan, context.clock)
+            records, window = taken(records, plan)
             records, columns = _shaped(records, plan)
             part = ids.batch_id(request.run_id, request.partition, request.slice, _WHOLE)
             checked = await self._checked(records, plan, request.plan, request.run_id, part, context)
@@ -94,6 +96,7 @@ class Extractor:
             stages=visited(plan),
             checks=checked.counts,
             columns=columns,
+            window=window,
         )
 
     async def check(self, batch: BatchExtracted, context: Context) -> Extracted:

@@ -14,6 +14,7 @@ from loom.cli.commands import (
     simulate,
     validate,
 )
+from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
 from loom.cli.output.stdout import App
 
@@ -41,3 +42,4 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(config.app, name="config")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(schemas.app, name="schema")
+app.add_typer(marks.app, name="state")

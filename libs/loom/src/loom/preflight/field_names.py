@@ -114,6 +114,9 @@ def _named(document: Document, definition: Mapping[str, Any], prompt: PromptText
             yield from at((section, key, position), name, side)
 
     yield from listed("extract", "key", "source")
+    incremental = said(said(definition, "extract"), "incremental")
+    yield from at(("extract", "incremental"), incremental, "source")
+    yield from at(("extract", "incremental", "column"), said(incremental, "column"), "source")
     transform = said(definition, "transform")
     if said(transform, "type") == "scorer":
         yield from at(("transform", "field"), said(transform, "field"), "source")

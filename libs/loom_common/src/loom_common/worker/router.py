@@ -95,6 +95,7 @@ def sliced(request: ExtractSlice, result: Slice, context: Context) -> list[Outgo
         end=result.end,
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
+        window=result.window,
     )
     return [*outgoing, Outgoing(flow.fact("slice", Stage.EXTRACT.done, request.pipeline), fact)]
 

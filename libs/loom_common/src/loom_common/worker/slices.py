@@ -8,6 +8,7 @@ from typing import Any
 
 from loom_common.contracts.v1 import CheckCount, ExtractedRecord, ExtractSlice, KeptRecord
 from loom_common.domain.definition.failing import OnFailure
+from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Columns
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
@@ -52,6 +53,8 @@ class Slice:
     run the quality checks."""
     checks: tuple[CheckCount, ...] = ()
     """Holds what the quality checks counted."""
+    window: Window | None = None
+    """Holds the newest records of an incremental extraction."""
     columns: Columns | None = None
     """Holds the schema of the records that go on, where a contract looks at it."""
     stages: tuple[Stage, ...] = EVERY_STAGE
@@ -81,6 +84,7 @@ def cut(
     unchecked: bool = False,
     checks: tuple[CheckCount, ...] = (),
     columns: Columns | None = None,
+    window: Window | None = None,
 ) -> Slice:
     """Cut the records into batches of `batch_size`, in their order. Raises `PermanentError` for a record with an error
     under `abort`."""
@@ -92,6 +96,7 @@ def cut(
         unchecked=unchecked,
         checks=checks,
         columns=columns,
+        window=window,
         stages=stages,
     )
 

@@ -9,7 +9,7 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunAccepted, RunCommand
 from loom_common.domain.values.durations import seconds
 from loom_common.errors import ConfigurationError
-from loom_coordinator.accounting import failure_limits, quality, usage
+from loom_coordinator.accounting import failure_limits, incremental, quality, usage
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -68,6 +68,7 @@ async def resume(unit: UnitOfWork, run: Run, budget: float | None = None) -> str
     if run.status in (run_rows.SUCCEEDED, run_rows.PARTIAL) and run.reason != run_rows.FAILURE_LIMIT:
         raise ConfigurationError(f"Run {run.run_id} has ended ({run.status}): there is nothing to resume.")
     await replays.see_that_it_may_be_resumed(unit, run)
+    await incremental.see_that_it_may_be_resumed(unit, run)
     staged_rows.see_that_it_can_go_on(run)
     booked = await usage.cost_of_run(unit.connection, run.run_id)
     counted = await failure_limits.so_far(unit, run)

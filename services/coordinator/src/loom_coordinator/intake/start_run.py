@@ -24,7 +24,7 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
 from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
-from loom_coordinator.accounting import estimates, schemas
+from loom_coordinator.accounting import estimates, incremental, schemas
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.tables.runs import (
     context_versions,
@@ -69,6 +69,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         every_hop=every_hop,
     )
     plan = await schemas.with_stored(unit, plan)
+    plan = await incremental.begin(unit, plan, full=request.full_refresh)
     if mistakes := list(plan_mistakes(plan)):
         raise InvalidDefinition(mistakes)
     await _register(unit, plan, given)
@@ -82,6 +83,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         idempotency_key=request.idempotency_key,
         priority=request.priority,
     )
+    await incremental.enter(unit, run_id, plan, full=request.full_refresh)
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
 
 

@@ -8,7 +8,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
-from loom_coordinator.accounting import quality, schemas, tallies, usage
+from loom_coordinator.accounting import incremental, quality, schemas, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -50,6 +50,7 @@ async def succeed(unit: UnitOfWork, run: Run, finalized: LoadFinalized) -> None:
     reached = final_status.of(tally, _batch_threshold(run))
     if finalized.kept:
         reached = final_status.kept_old_result(reached)
+    await incremental.advance(unit, run)
     shown = tallies.shown(tally, placed, ended=True)
     await _end(unit, run, reached.status, shown, error=reached.error)
     if tally.staged and not finalized.kept:

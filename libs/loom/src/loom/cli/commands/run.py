@@ -48,6 +48,9 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Read all of an incremental source, whatever runs have read before.")
+    ] = False,
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
@@ -73,7 +76,13 @@ def run(
         return
     reuse = settings.cache.enabled and not no_cache
     request = prepared.request.model_copy(
-        update={"sample": sample, "load": load, "reuse": reuse, "requested_by": _person()}
+        update={
+            "sample": sample,
+            "load": load,
+            "reuse": reuse,
+            "full_refresh": full_refresh,
+            "requested_by": _person(),
+        }
     )
     known = [number for number in (prepared.expected, sample) if number is not None]
     code = follow.wait_for(

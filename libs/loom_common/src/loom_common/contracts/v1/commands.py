@@ -28,6 +28,7 @@ class RunRequest(Message):
         None, ge=1, description="Try it: extract at most so many records, and load them beside the destination."
     )
     load: bool = Field(False, description="With `sample`: load into the destination itself.")
+    full_refresh: bool = Field(False, description="Read all of the source, whatever earlier runs have read.")
     reuse: bool = Field(True, description="False: take no result of an earlier run.")
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
 

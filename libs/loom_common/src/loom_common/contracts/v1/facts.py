@@ -8,6 +8,7 @@ from pydantic import Field
 
 from loom_common.contracts.envelope import Message, Part
 from loom_common.contracts.v1.work import BatchHeader
+from loom_common.domain.incremental.window import Window
 from loom_common.domain.run.calls import Calls
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.run.tally import Tally
@@ -63,6 +64,7 @@ class SliceExtracted(Message):
     end: bool = Field(description="Whether that was all of the partition.")
     checks: tuple[CheckCount, ...] = Field((), description="What the quality checks counted, of all its batches.")
     columns: dict[str, Column] | None = Field(None, description="The schema of the records that went on, if looked at.")
+    window: Window | None = Field(None, description="The newest records of an incremental extraction, with values.")
 
     @property
     def message_id(self) -> str:

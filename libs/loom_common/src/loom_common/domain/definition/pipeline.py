@@ -26,6 +26,7 @@ from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_common.domain.definition.overwritten_fields import overwriting
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.definition.transform import AnyTransform, asks_models
+from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, known_provider, model_mistake, provider_mistakes
@@ -61,6 +62,9 @@ class ExtractConfig(Recovery):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Settings of the source's connector, e.g. `encoding`, `delimiter`."
     )
+    incremental: IncrementalConfig | None = Field(
+        None, description="Take only records that no earlier run has read: `updated_at`, or `{column: ..., lag: 2h}`."
+    )
     quality_checks: list[CheckConfig] = Field(
         default_factory=list, description="What is demanded of the records as they are read, before a model is asked."
     )
@@ -81,8 +85,13 @@ class ExtractConfig(Recovery):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Demand different names of quality checks."""
+        """Demand different names of quality checks, and a key of incremental extraction, which must know a record
+        again."""
         yield from name_mistakes(said(written, "quality_checks"))
+        if said(written, "incremental") is not None and not said(written, "key"):
+            yield mistake(
+                (), "missing_for_type", "`key`, by which incremental extraction knows a record again", written
+            )
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -196,6 +205,7 @@ class Pipeline(Section):
         outputs that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from overwriting(written)
+        yield from _losing_what_was_read(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
@@ -222,6 +232,15 @@ class Pipeline(Section):
                 "pipeline_name", "a name of at most 100 lower case letters, digits, `_` and `-`, first a letter"
             )
         return value
+
+
+def _losing_what_was_read(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand that incremental extraction adds to its destination: a replacement would hold the newest records alone."""
+    load = said(written, "load")
+    incremental = said(said(written, "extract"), "incremental")
+    if incremental is not None and load is not None and said(load, "mode") not in ("append", "upsert"):
+        expected = "`append` or `upsert`, because incremental extraction adds to what earlier runs have loaded"
+        yield mistake(("load", "mode"), "strange_for_type", expected, said(load, "mode"))
 
 
 def models_of(pipeline: Pipeline) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
+from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Column, Columns
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.values.ids import content_hash
@@ -45,6 +46,9 @@ class Plan(BaseModel):
     limit: int | None = Field(None, description="Extract at most so many records.")
     reuse: bool = Field(True, description="Whether results of earlier runs may be reused.")
     replay: Replay | None = None
+    window: Window | None = Field(
+        None, description="Up to where earlier runs have read the source; None for all of it."
+    )
     schemas: dict[Stage, dict[str, Column]] = Field(
         default_factory=dict, description="The stored version of the schema, by the stage that holds records to it."
     )

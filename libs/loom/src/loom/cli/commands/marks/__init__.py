@@ -1,0 +1,1 @@
+"""Implements `loom state`: up to where pipelines have read their sources."""
