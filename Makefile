@@ -160,7 +160,7 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.arbiter --records 600 --beside 40 --rounds 1 --least 10
 	@$(BIN)/python -m bench.hostile --records 2000 --pairs 1 --least 0.5
 	@$(BIN)/python -m bench.coordinator --batches 1000 20000 --most 6
-	@$(BIN)/python -m bench.extractors --records 10000 --rounds 1 --least 1.3
+	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 
 clean: ## end the local cluster; remove its data, .venv and caches

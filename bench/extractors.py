@@ -1,8 +1,8 @@
 """Measures what partitions and a second extractor bring where the source is the slowest part: `python -m
 bench.extractors`.
 
-The source waits 0.5 ms for each record and computes nothing, so that the result says what Loom adds, and not how many
-cores there are. Its rate alone is 2,000 records a second for each page that is read at the same time."""
+The source waits 2 ms for each record and computes nothing, so that the result says what Loom adds, and not how many
+cores there are. Its rate alone is 500 records a second for each page that is read at the same time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS = {"shared": "pages at the same time", "alone": "one page after the other
 def main() -> None:
     """Exit code 1 where the measurement is worth nothing, or two extractors bring less than asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.extractors", description=__doc__.partition(":")[0])
-    parser.add_argument("--records", type=int, default=20_000)
+    parser.add_argument("--records", type=int, default=6_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--least", type=float, default=0.0, help="fail where two extractors are less than so many times one"

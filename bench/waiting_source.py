@@ -16,8 +16,8 @@ from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import pieces_between
 from loom_connectors.ports import ConnectorContext, Fields, Page, ReadRecord
 
-SECONDS = 0.0005
-"""The time that a record takes: 2,000 a second."""
+SECONDS = 0.002
+"""The time that a record takes: 500 a second."""
 
 
 class Records:
