@@ -64,6 +64,7 @@ HOME_OF_providers := libs/loom_ai
 HOME_OF_objects := libs/loom_connectors
 HOME_OF_arrow := libs/loom_connectors
 HOME_OF_duckdb := libs/loom_connectors
+HOME_OF_mysql := libs/loom_connectors
 HOME_OF_excel := libs/loom_connectors
 comma := ,
 WANTED = $(subst $(comma), ,$(EXTRAS))

@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 import structlog
 
-from loom_dev.backends import Backend, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
+from loom_dev.backends import Backend, MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
 from support.buckets import bucket_of
 from support.sharing import ByCluster
 
@@ -54,12 +54,13 @@ class Servers:
     named: frozenset[str]
     rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
     postgres: Postgres = field(default_factory=Postgres)
+    mariadb: MariaDB = field(default_factory=MariaDB)
     redis: Redis = field(default_factory=Redis)
     seaweedfs: SeaweedFS = field(default_factory=SeaweedFS)
 
     @property
     def each(self) -> tuple[Backend, ...]:
-        return self.rabbitmq, self.postgres, self.redis, self.seaweedfs
+        return self.rabbitmq, self.postgres, self.mariadb, self.redis, self.seaweedfs
 
     def serve(self, backend: Backend) -> None:
         """See to it that `backend` runs; with it, the first time, all that the collected tests name."""
@@ -112,6 +113,20 @@ def postgres(servers: Servers) -> Postgres:
 async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
     """Provide an empty database of the test's own."""
     async with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb(servers: Servers) -> MariaDB:
+    """Provide MariaDB itself: `url`, `database`, `restart`, `kill`."""
+    servers.serve(servers.mariadb)
+    return servers.mariadb
+
+
+@pytest.fixture
+def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
+    """Provide an empty database of the test's own."""
+    with mariadb.database() as url:
         yield url
 
 

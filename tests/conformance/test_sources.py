@@ -25,6 +25,7 @@ from loom_connectors.registry import open_source, register_connector
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of
 from support.pieces import pages_of, read_pieces
+from support.sql_systems import in_mysql
 
 ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in range(23)]
 """`half` stands twice each, but for the last."""
@@ -95,6 +96,7 @@ def objects(*names: str, source: str) -> Callable[[Any, Any], Awaitable[Source]]
     return make
 
 
+MYSQL_TABLE = "CREATE TABLE t (id integer, text varchar(99), half integer)"
 SQL_TABLE = "CREATE TABLE t (id integer, text text, half integer)"
 
 
@@ -109,13 +111,24 @@ def sqlite_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
     return make
 
 
-def duckdb_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+def duckdb_source(table: str = SQL_TABLE, **extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
     async def make(folder, _):
         with closing(duckdb.connect(folder / "in.duckdb")) as db:
-            db.execute(extract.pop("table", SQL_TABLE))
+            db.execute(table)
             db.executemany("INSERT INTO t VALUES (?, ?, ?)", [tuple(row.values()) for row in ROWS])
         source = "duckdb:///in.duckdb" if "query" in extract else "duckdb:///in.duckdb?table=t"
         return open_source(ExtractConfig(source=source, **extract), context(folder))
+
+    return make
+
+
+def mysql_source(table: str = MYSQL_TABLE, **extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+    async def make(folder, url):
+        await in_mysql(url, table)
+        values = ", ".join(f"({row['id']}, '{row['text']}', {row['half']})" for row in ROWS)
+        await in_mysql(url, f"INSERT INTO t VALUES {values}")
+        source = "${DB}" if "query" in extract else "${DB}?table=t"
+        return open_source(ExtractConfig(source=source, **extract), context(folder, DB=url))
 
     return make
 
@@ -188,6 +201,12 @@ MAKERS = {
     "duckdb-two-keys": duckdb_source(key=["half", "id"]),
     "duckdb-query": duckdb_source(query="SELECT * FROM t WHERE id >= 0 -- all\n;", key="text"),
     "duckdb-null-key": duckdb_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
+    "mysql-primary-key": mysql_source(table="CREATE TABLE t (id integer PRIMARY KEY, text varchar(99), half integer)"),
+    "mysql-key": mysql_source(key="id"),
+    "mysql-duplicate-key": mysql_source(key="half"),
+    "mysql-two-keys": mysql_source(key=["half", "id"]),
+    "mysql-query": mysql_source(query="SELECT * FROM t WHERE id >= 0 AND text LIKE '%%' -- all\n;", key="text"),
+    "mysql-null-key": mysql_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
     "postgres-place": postgres_source(),
     "postgres-key": postgres_source(key="id"),
     "postgres-duplicate-key": postgres_source(key="half"),
@@ -207,6 +226,7 @@ ONE_PIECE = {
     "toml": "it is a document",
     "sqlite-query": "it is queried by a text",
     "duckdb-query": "it is queried by a text",
+    "mysql-query": "it is queried by a text",
     "postgres-query": "it is queried by a text",
     "postgres-place": "it is a table of one block",
 }
@@ -227,6 +247,8 @@ def make(request, tmp_path) -> Callable[[], Awaitable[Source]]:
     where: Any = ""
     if request.param.startswith("postgres"):
         where = request.getfixturevalue("postgres_url")
+    elif request.param.startswith("mysql"):
+        where = request.getfixturevalue("mariadb_url")
     elif request.param.startswith("s3"):
         where = request.getfixturevalue("s3_environment")
     return lambda: MAKERS[request.param](tmp_path, where)

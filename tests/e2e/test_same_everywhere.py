@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from support.buckets import KEYS, bucket_of
 from support.cluster import Cluster
 from support.file_contents import content_of
 from support.projects import Project, ai, project, python, reviews
+from support.sql_systems import in_mysql
 
 RECORDS = 250
 
@@ -47,6 +49,7 @@ FROM_AND_TO = {
     "jsonl": ("reviews.jsonl", "out.jsonl"),
     "sqlite": ("sqlite:///reviews.db?table=reviews", "sqlite:///out.db?table=judged"),
     "duckdb": ("duckdb:///reviews.duckdb?table=reviews", "duckdb:///out.duckdb?table=judged"),
+    "mariadb": ("${file:mariadb.url}?table=same_reviews", "${file:mariadb.url}?table=same_judged"),
     "postgres": ("${RESULTS}?table=same_reviews", "${RESULTS}?table=same_judged"),
     "parquet": ("reviews.csv", "out.parquet"),
     "bucket": (f"{BUCKET}/in.parquet{KEYS}", f"{BUCKET}/out.parquet{KEYS}"),
@@ -67,6 +70,12 @@ async def fill(source: str, folder: Path, environ: Mapping[str, str]) -> None:
         with closing(duckdb.connect(folder / "reviews.duckdb")) as database:
             database.execute("CREATE TABLE reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
             database.executemany("INSERT INTO reviews VALUES (?, ?, ?)", values)
+    elif source.startswith("${file:"):
+        url = await asyncio.to_thread(Path(source.removeprefix("${file:").partition("}")[0]).read_text)
+        await in_mysql(url, "DROP TABLE IF EXISTS same_reviews, same_judged, loom_load_ledger")
+        await in_mysql(url, "CREATE TABLE same_reviews (id VARCHAR(20) PRIMARY KEY, review TEXT, stars TEXT)")
+        texts = ", ".join(f"('{number}', '{review}', '{stars}')" for number, review, stars in values)
+        await in_mysql(url, f"INSERT INTO same_reviews VALUES {texts}")
     elif source.startswith("${RESULTS}"):
         connection = await asyncpg.connect(environ["RESULTS"])
         await connection.execute("CREATE TABLE same_reviews (id TEXT PRIMARY KEY, review TEXT, stars TEXT)")
@@ -103,7 +112,7 @@ async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping
 async def both(
     place: str, cluster: Cluster, tmp_path: Path, monkeypatch, postgres_url: str, **settings: object
 ) -> tuple[bytes, bytes, list[RunResult]]:
-    source, destination = FROM_AND_TO[place]
+    source, destination = (each.replace("mariadb.url", str(tmp_path / "mariadb.url")) for each in FROM_AND_TO[place])
     results = []
     outcomes = []
     for folder, environ, loom_yaml, clustered in (
@@ -126,8 +135,17 @@ async def both(
     return outcomes[0], outcomes[1], results
 
 
+@pytest.fixture
+def secret_file(request, tmp_path):
+    """Puts the URL of MariaDB where a pipeline over it reads it."""
+    if "mariadb" in request.node.name:
+        (tmp_path / "mariadb.url").write_text(request.getfixturevalue("mariadb_url"))
+
+
 @pytest.mark.parametrize("place", FROM_AND_TO)
-async def test_python_evaluators_and_a_gate(place, cluster, tmp_path, monkeypatch, postgres_url, clean_environ):
+async def test_python_evaluators_and_a_gate(
+    place, cluster, tmp_path, monkeypatch, postgres_url, clean_environ, secret_file
+):
     embedded, distributed, results = await both(
         place, cluster, tmp_path, monkeypatch, postgres_url, transform=python(), evaluate=GATED, code=CODE,
         load={"include": ["review"]},

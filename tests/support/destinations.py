@@ -78,7 +78,9 @@ class Place:
     async def opened(self) -> AsyncIterator[Destination]:
         """Open the destination, as one more process does."""
         context = ConnectorContext(
-            self.folder, Credentials({"env": EnvProvider({"DB": self.url, **self.environ})}), output_schema=SCHEMA
+            self.folder,
+            Credentials({"env": EnvProvider({"DB": self.url, "MARIADB": self.url, **self.environ})}),
+            output_schema=SCHEMA,
         )
         key = ["id"] if self.mode == "upsert" else []
         destination = open_destination(LoadConfig(destination=self.location, mode=self.mode, key=key), context)

@@ -16,7 +16,7 @@ import asyncpg
 
 from support.buckets import bucket_of
 from support.file_contents import records_in
-from support.sql_systems import in_duckdb
+from support.sql_systems import in_duckdb, in_mysql
 
 PASSTHROUGH: Mapping[str, Any] = {"type": "passthrough"}
 COLUMNS = ("id", "review", "stars")
@@ -124,6 +124,8 @@ async def rows_at(destination: str, folder: Path, environ: Mapping[str, str]) ->
         return _sqlite_rows(folder / place.removeprefix("sqlite:///"), table)
     if destination.startswith("duckdb:"):
         return await _duckdb_rows(str(folder / place.removeprefix("duckdb:///")), table)
+    if destination.startswith("${file:"):
+        return await _mysql_rows(Path(place.removeprefix("${file:").removesuffix("}")), table)
     return await _postgres_rows(environ[place.removeprefix("${").removesuffix("}")], table)
 
 
@@ -157,6 +159,13 @@ async def _duckdb_rows(path: str, table: str) -> list[dict[str, Any]]:
     names = [name for name, *_ in await in_duckdb(path, f'DESCRIBE "{table}"')]
     rows = await in_duckdb(path, f'SELECT * FROM "{table}" ORDER BY id')
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+async def _mysql_rows(secret: Path, table: str) -> list[dict[str, Any]]:
+    """Return the rows of a table of MySQL, whose URL a file holds."""
+    url = await asyncio.to_thread(secret.read_text)
+    names = [name for name, *_ in await in_mysql(url, f"SHOW COLUMNS FROM {table}")]
+    return [dict(zip(names, row, strict=True)) for row in await in_mysql(url, f"SELECT * FROM {table} ORDER BY id")]
 
 
 async def _postgres_rows(url: str, table: str) -> list[dict[str, Any]]:

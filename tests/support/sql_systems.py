@@ -12,9 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import duckdb
+import pymysql
 
 from loom_dev.waiting import within
 
@@ -44,6 +46,21 @@ async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:
         await connection.close()
 
 
+async def in_mysql(url: str, sql: str) -> Sequence[Sequence[Any]]:
+    def run() -> Sequence[Sequence[Any]]:
+        place = urlsplit(url)
+        with closing(
+            pymysql.connect(
+                host="127.0.0.1", port=place.port or 3306, user=place.username, password=place.password or "",
+                database=place.path.strip("/"), autocommit=True,
+            )
+        ) as db, db.cursor() as cursor:  # fmt: skip
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    return await asyncio.to_thread(run)
+
+
 async def in_duckdb(path: str, sql: str) -> Sequence[Sequence[Any]]:
     """Wait while the connector, which closes the file once it is idle, has it open."""
 
@@ -71,6 +88,12 @@ SQL_SYSTEMS = (
     SqlSystem("sqlite:///out/scores.db?table=scores", None, in_sqlite, "SELECT name FROM sqlite_schema"),
     SqlSystem("duckdb:///out/scores.duckdb?table=scores", None, in_duckdb),
     SqlSystem("${DB}?table=scores", "postgres_url", in_postgres),
+    SqlSystem(
+        "${MARIADB}?table=scores",
+        "mariadb_url",
+        in_mysql,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+    ),
 )
 
 

@@ -18,6 +18,7 @@ CONNECTORS = """
 | `sqlite:///path/to.db?table=reviews` | SQLite |
 | `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
+| `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
 does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
@@ -112,7 +113,7 @@ quarantines that record, with its line.
     "TOML files": """
 The tables of one array, `[[reviews]]`, at most 16 MiB. Dates and times are ISO 8601 text.
 """,
-    "SQLite, DuckDB and Postgres": """
+    "SQLite, DuckDB, MySQL and Postgres": """
 Read in pages by the key, so a resumed run goes on where it stood. As a destination: exactly once, the rows of a batch
 and a row of the table `loom_load_ledger` are one transaction. A row that violates a constraint quarantines that record
 at stage `load`; its neighbours load. Mode `upsert` (the default where records have a key), `append`, or `replace`,
@@ -123,6 +124,17 @@ and for a moment after each second of work. Who finds it open in another process
 then as for a database that is away. So in a cluster several extractors may read one file at the same time; loaders may
 write one in turns, which is slow, so keep to one. All of them must run on the machine that has the file. A table
 without `extract.key` is read in the order of its `rowid`: nobody may delete its rows meanwhile.
+
+Postgres behind a pooler, such as PgBouncer, is refused, unless the pooler has `pool_mode = session` and the URL says
+so: `?pool_mode=session`. Transaction pooling would lose the settings by which values are exact. PgBouncer's
+`ignore_startup_parameters` has to name `statement_timeout` and `idle_in_transaction_session_timeout`.
+
+Tables of MySQL and MariaDB are those of InnoDB; they are written in strict mode and in UTC, whatever the settings of
+the server are. A statement that creates or removes a table commits there, so such statements run apart from the
+transaction of a batch. A deadlock is tried again, up to five times. `upsert` goes by the key alone: where the table has
+another unique index, row by row. A table without `extract.key` is read by its primary key. The URL may hold `ssl_ca`,
+`ssl_cert`, `ssl_key` and `ssl_verify_identity`; TLS is used where the server offers it, except on the same machine. All
+of it is tested with MariaDB 10.11, and with no server of MySQL.
 """,
 }
 

@@ -117,7 +117,7 @@ def _connectors() -> str:
         "Excel workbooks": (ExcelSourceOptions, ExcelDestinationOptions),
         "YAML files": (YamlOptions, NoOptions),
         "TOML files": (TomlOptions, NoOptions),
-        "SQLite, DuckDB and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+        "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
     }
     for title, (source, destination) in options.items():
         parts.append(f"### {title}\n\n{connectors_text.CONNECTOR[title].strip()}\n")

@@ -41,6 +41,8 @@ SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "sqlite": "loom_connectors.sqlite.connector:open_source",
         "duckdb": "loom_connectors.duckdb.connector:open_source",
+        "mysql": "loom_connectors.mysql.connector:open_source",
+        "mariadb": "loom_connectors.mysql.connector:open_source",
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
     }
@@ -51,6 +53,8 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
     {
         "sqlite": "loom_connectors.sqlite.connector:open_destination",
         "duckdb": "loom_connectors.duckdb.connector:open_destination",
+        "mysql": "loom_connectors.mysql.connector:open_destination",
+        "mariadb": "loom_connectors.mysql.connector:open_destination",
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
     }
@@ -71,7 +75,13 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
 """The package that a storage, a format or a database needs and that Loom does not need otherwise, by its name."""
 
 EXTRAS: Mapping[str, str] = MappingProxyType(
-    {"duckdb": "duckdb", "obstore": "objects", "pyarrow": "arrow", "python_calamine": "excel"}
+    {
+        "duckdb": "duckdb",
+        "obstore": "objects",
+        "pyarrow": "arrow",
+        "pymysql": "mysql",
+        "python_calamine": "excel",
+    }
 )
 """The extra of this package that brings a package which Loom does not need otherwise."""
 

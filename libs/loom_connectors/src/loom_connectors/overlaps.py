@@ -24,11 +24,12 @@ from loom_connectors.storage.objects.patterns import is_read
 
 _POSTGRES = ("postgres", "postgresql")
 _OBJECTS = ("s3", "gs", "az")
+_MYSQL = ("mysql", "mariadb")
 _FILES = ("sqlite", "duckdb")
 """Databases that are files, in which names are equal whatever their case."""
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
-_FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|\w+)(?:\s*\.\s*(?:"[^"]+"|\w+))?)', re.IGNORECASE)
+_FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|`[^`]+`|\w+)(?:\s*\.\s*(?:"[^"]+"|`[^`]+`|\w+))?)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext
     found = _FROM.search(extract.query) if extract.query is not None else None
     if table is None or found is None:
         return table if extract.query is None else None
-    names = [each.strip().strip('"') for each in found[1].split(".")]
+    names = [each.strip().strip('"`') for each in found[1].split(".")]
     schema = names[0] if len(names) > 1 else table.schema
     return _named(table.database, schema, names[-1])
 
@@ -202,6 +203,15 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
         database = ("postgres", "" if host in _HERE else host, str(url.port or 5432), url.path.strip("/"))
         schema = address.table.schema if address.table else None
         return _named(database, schema or "public", address.table.name if address.table else "")
+    if scheme in _MYSQL:
+        from loom_connectors.mysql.address import Address as MysqlAddress
+
+        place = MysqlAddress.of(location, context.credentials)
+        if named and place.table is None:
+            return None
+        host = "" if place.host.lower() in _HERE else place.host.lower()
+        schema = (place.table.schema if place.table else None) or place.database
+        return _named(("mysql", host, str(place.port)), schema, place.table.name if place.table else "")
     return None
 
 

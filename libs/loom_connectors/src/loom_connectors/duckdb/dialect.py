@@ -188,6 +188,9 @@ class DuckdbDialect:
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"
 
+    def renamed(self, table: TableName, name: str) -> str:
+        return f"ALTER TABLE {table.sql} RENAME TO {quoted(name)}"
+
     async def run(self, work: Work[Result], seconds: float) -> Result:
         return await asyncio.to_thread(self._run, work, seconds)
 

@@ -129,6 +129,9 @@ class PostgresDialect:
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX ON {table.sql} ({name_list(key)})"
 
+    def renamed(self, table: TableName, name: str) -> str:
+        return f"ALTER TABLE {table.sql} RENAME TO {quoted(name)}"
+
     async def run(self, work: Work[Result], seconds: float) -> Result:
         async with self._server.connection() as connection, asyncio.timeout(seconds):
             return await work(PostgresSession(connection, self._timeouts.load))

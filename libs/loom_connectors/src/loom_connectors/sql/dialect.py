@@ -166,6 +166,10 @@ class TableDialect(Protocol):
         """Return the statement by which a person creates the unique index that an upsert needs."""
         ...
 
+    def renamed(self, table: TableName, name: str) -> str:
+        """Return the statement that gives a table another name, in the same schema."""
+        ...
+
     async def run(self, work: Work[Result], seconds: float) -> Result:
         """Do `work` with a connection that writes, within so many seconds."""
         ...

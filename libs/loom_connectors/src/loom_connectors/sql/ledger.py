@@ -39,7 +39,7 @@ class Ledger:
         """Return what became of a batch that is entered."""
         sql = f"SELECT loaded, failed FROM {self._name} WHERE {self._one}"
         ((loaded, failed),) = await session.fetch(sql, run_id, batch_id)
-        return stored_result(loaded, failed)
+        return stored_result(int(loaded), failed)
 
     async def correct(self, session: TableSession, run_id: str, batch_id: str, result: LoadResult) -> None:
         """Write what became of a batch that was entered as loaded."""

@@ -108,10 +108,21 @@ class LoadTable:
             await session.create_table(self.name, kinds(self.schema, self.expected), ())
         staged = bool(await session.columns(staging))
         if staged and self.anew:
-            new = self.dialect.quoted(self.name.name)
-            await session.execute(f"ALTER TABLE {self._sql(staging)} RENAME TO {new}")
+            await session.execute(self.dialect.renamed(staging, self.name.name))
         elif staged:
             await session.copy_rows(staging, self.name)
+            await self.drop_staging(session, run_id)
+
+    async def settle(self, session: TableSession, run_id: str) -> None:
+        """Finish an exchange that is in the ledger: a process may have died amid it where the system commits before it
+        removes or renames a table."""
+        staging = self.staging(run_id)
+        if not await session.columns(staging):
+            return
+        if self.anew:
+            await session.execute(f"DROP TABLE IF EXISTS {self._sql(self.name)}")
+            await session.execute(self.dialect.renamed(staging, self.name.name))
+        else:
             await self.drop_staging(session, run_id)
 
     async def drop_staging(self, session: TableSession, run_id: str) -> None:

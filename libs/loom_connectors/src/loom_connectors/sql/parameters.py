@@ -14,7 +14,7 @@ from loom_connectors.options import Options, closest
 
 _TOKENS = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
-      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")
+      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`)
       | (?P<braces>\{\{(?P<inside>.*?)\}\}|\{[%#].*?[%#]\})""",
     re.VERBOSE | re.DOTALL,
 )

@@ -184,6 +184,8 @@ class LedgerDestination:
         async with session.transaction(self._timeouts.finalize):
             await self._see_ledger(session)
             exchanged = await self._ledger.is_exchanged(session, run_id)
+            if exchanged:
+                await self._table.settle(session, run_id)
             if exchanged or not complete:
                 return exchanged
             exchanges = not (keep and await self._table.holds_rows(session))

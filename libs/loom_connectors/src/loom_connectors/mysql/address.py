@@ -1,0 +1,75 @@
+"""Takes a `mysql://` URL apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from loom_common.config.credentials import Credentials
+from loom_common.errors import ConfigurationError
+from loom_connectors.options import closest
+from loom_connectors.sql.table_name import TableName
+
+_SETTINGS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_identity", "ssl_disabled", "unix_socket")
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Represents a `mysql://` URL, taken apart."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str
+    database: str
+    table: TableName | None
+    unix_socket: str | None = None
+    ssl_ca: str | None = None
+    ssl_cert: str | None = None
+    ssl_key: str | None = None
+    ssl_verify_identity: bool | None = None
+    ssl_disabled: bool | None = None
+
+    @staticmethod
+    def of(location: str, credentials: Credentials) -> Address:
+        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
+        try:
+            url = urlsplit(credentials.expand(location, in_url=True))
+            port, database = url.port or 3306, unquote(url.path.strip("/"))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"A mysql:// URL cannot be read: {error}. Percent-encode special characters in user and password."
+            ) from None
+        if not database:
+            raise ConfigurationError("The mysql:// URL names no database: mysql://user:password@host/database.")
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        table = query.pop("table", None)
+        for key in query:
+            if key not in _SETTINGS:
+                near = closest(key, ["table", *_SETTINGS])
+                hint = f" Did you mean '{near}'?" if near else ""
+                raise ConfigurationError(f"The mysql:// URL has the unknown setting '{key}'.{hint}")
+        host = url.hostname or "localhost"
+        here = host in _HERE and not any(key.startswith("ssl_") for key in query)
+        user, password = (None if each is None else unquote(each) for each in (url.username, url.password))
+        return Address(
+            host,
+            port,
+            user,
+            password or "",
+            database,
+            TableName.of(table) if table else None,
+            unix_socket=query.get("unix_socket"),
+            ssl_ca=query.get("ssl_ca"),
+            ssl_cert=query.get("ssl_cert"),
+            ssl_key=query.get("ssl_key"),
+            ssl_verify_identity=query.get("ssl_verify_identity") == "true" or None,
+            # To prepare TLS takes most of the time of connecting.
+            ssl_disabled=here or query.get("ssl_disabled") == "true",
+        )
+
+    @property
+    def shown(self) -> str:
+        """Return the URL as it is shown to people."""
+        return f"mysql://{self.host}:{self.port}/{self.database}"

@@ -1,0 +1,31 @@
+"""Opens what `mysql://` and `mariadb://` mean: a `Source` and a `Destination`."""
+
+from __future__ import annotations
+
+from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.errors import DestinationError, SourceError
+from loom_connectors.mysql.address import Address
+from loom_connectors.mysql.dialect import MysqlDialect
+from loom_connectors.mysql.server import Server
+from loom_connectors.mysql.source_dialect import MysqlSourceDialect
+from loom_connectors.options import options_of
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.sql.loading.ledger_destination import LedgerDestination
+from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
+from loom_connectors.sql.reading.query_source import QuerySource
+
+
+def open_source(config: ExtractConfig, context: ConnectorContext) -> QuerySource:
+    """Open a `mysql://` query or table. Raises `ConfigurationError`."""
+    options = options_of(SqlSourceOptions, config.options, "extract")
+    address = Address.of(config.source, context.credentials)
+    server = Server(address, options.timeouts, SourceError, writes=False)
+    return QuerySource(config, context, options, MysqlSourceDialect(server), address.table)
+
+
+def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
+    """Open a `mysql://` table. Raises `ConfigurationError`."""
+    options = options_of(SqlDestinationOptions, config.options, "load")
+    address = Address.of(config.destination, context.credentials)
+    server = Server(address, options.timeouts, DestinationError, writes=True)
+    return LedgerDestination(config, context, options, MysqlDialect(server), address.table)
