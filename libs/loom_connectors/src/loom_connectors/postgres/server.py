@@ -32,6 +32,11 @@ _SETTINGS = (
     *("sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert"),
     *("ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs", "timezone"),
 )
+_NO_POOLING = (
+    "{}Settings and prepared statements belong to a connection, and transaction pooling (`pool_mode = transaction` of "
+    "PgBouncer) changes it between transactions. Name the address of Postgres itself; or set `pool_mode = session` in "
+    "the pooler, and say so in the URL: `?pool_mode=session`."
+)
 _REFUSED = ("28", "42501", "25006")
 _ROW = ("22", "23", "44", "54", "P0001")
 
@@ -45,6 +50,8 @@ class Address:
     shown: str
     """A form shown to people."""
     table: TableName | None
+    pooled: bool = False
+    """Tells whether the URL says that a pooler gives each client a connection of its own."""
 
     @staticmethod
     def of(location: str, credentials: Credentials) -> Address:
@@ -57,19 +64,21 @@ class Address:
                 f"A postgres:// URL cannot be read: {error}. Percent-encode special characters in user and password."
             ) from None
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        table = query.pop("table", None)
+        table, pool_mode = query.pop("table", None), query.pop("pool_mode", None)
+        if pool_mode not in (None, "session"):
+            raise ConfigurationError(_NO_POOLING.format("The postgres:// URL says another `pool_mode`. "))
         if table and "\0" in table:
             raise ConfigurationError(
                 "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
             )
         for key in query:
             if key not in _SETTINGS:
-                near = closest(key, ["table", *_SETTINGS])
+                near = closest(key, ["table", "pool_mode", *_SETTINGS])
                 hint = f" Did you mean '{near}'?" if near else ""
                 raise ConfigurationError(f"The postgres:// URL has the unknown setting '{key}'.{hint}")
         dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
         shown = f"postgres://{url.hostname or 'localhost'}:{port}/{name}"
-        return Address(dsn, shown, TableName.of(table) if table else None)
+        return Address(dsn, shown, TableName.of(table) if table else None, pooled=pool_mode is not None)
 
 
 class Server:
@@ -127,6 +136,8 @@ class Server:
             return self._pool
 
     async def _begin(self, connection: Any) -> None:
+        if not self.address.pooled and await _is_pooled(connection):
+            raise ConfigurationError(_NO_POOLING.format(f"{self.address.shown} is a pooler of connections. "))
         if self._session:
             await connection.execute(self._session)
         for name in ("json", "jsonb"):
@@ -174,6 +185,11 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
 def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
     """Tell whether a row's values were refused: a constraint, a type, a trigger that raised."""
     return (error.sqlstate or "").startswith(_ROW)
+
+
+async def _is_pooled(connection: Any) -> bool:
+    """Tell whether a pooler answers in the place of Postgres: it gives clients a process number of its own."""
+    return bool(await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid())
 
 
 async def _as_it_is(connection: Any) -> None:
