@@ -44,7 +44,6 @@ def test_a_good_definition_parses():
         (("transform", "type"), "passthru", "transform.type", "one of ai, scorer, python, passthrough", "passthrough"),
         (("transform", "type"), "ai", "transform", "`prompt` and `model`", None),
         (("transform", "model"), "gpt-4o", "transform.model", "no `model` in a transform of type passthrough", None),
-        (("load", "mode"), "upsert", "load", "`key`, which mode upsert needs", None),
         (("extract", "partitions"), 0, "extract.partitions", "a whole number from 1 to 64, or `auto`", None),
         (("extract", "partitions"), "many", "extract.partitions", "a whole number from 1 to 64, or `auto`", None),
         (("name",), "My Pipeline", "name", "lower case letters", None),
@@ -74,6 +73,16 @@ def test_all_mistakes_are_reported_together():
     definition["extract"]["batch_size"] = 0
     definition["versoin"] = "1"
     assert {problem.key for problem in problems(definition)} == {"load", "extract.batch_size", "versoin"}
+
+
+def test_an_upsert_goes_by_its_own_key_or_by_that_of_the_records():
+    upsert = with_(("load", "mode"), "upsert")
+    assert parse(upsert)
+    del upsert["extract"]["key"]
+    (problem,) = problems(upsert)
+    assert (problem.key, problem.expected) == ("load", "`key`, here or in `extract`, which mode upsert needs")
+    upsert["load"]["key"] = "id"
+    assert parse(upsert)
 
 
 def test_no_problem_shows_a_password():

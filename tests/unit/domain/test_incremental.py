@@ -104,7 +104,7 @@ def test_times_and_numbers_have_an_order_and_a_lag():
         ({"incremental": {"column": "at", "zone": "Nowhere"}}, {}, "a time zone"),
         ({"incremental": {"column": "at", "start": "soon"}}, {}, "a number, or a date or time"),
         ({}, {"mode": "replace"}, "`append` or `upsert`"),
-        ({}, {"mode": None}, "`append` or `upsert`"),
+        ({}, {"mode": None}, "`mode: append` or `mode: upsert`"),
     ],
 )
 def test_what_does_not_fit_is_a_mistake(extract, load, words):

@@ -8,10 +8,12 @@ value that earlier runs have read. The mark belongs to the pipeline and its sour
 in the table `incremental_marks` of the state database.
 
 ```yaml
+name: orders
 extract:
   source: postgres://${DB_USER}:${DB_PASSWORD}@db/shop?table=orders
   key: id
   incremental: {column: updated_at, start: 2024-01-01, lag: 2h, zone: Europe/Berlin}
+transform: {type: passthrough}
 load:
   destination: postgres://${DB_USER}:${DB_PASSWORD}@db/analytics?table=orders
   mode: upsert

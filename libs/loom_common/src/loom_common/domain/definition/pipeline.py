@@ -142,12 +142,10 @@ class LoadConfig(Recovery):
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
-        """Check that a fallback destination has `on_failure: fallback`, that `upsert` has a key, and that quality
-        checks have names of their own."""
+        """Check that a fallback destination has `on_failure: fallback`, and that quality checks have names of their
+        own."""
         yield from fallback_fits(written)
         yield from name_mistakes(said(written, "quality_checks"))
-        if said(written, "mode") == "upsert" and not said(written, "key"):
-            yield mistake((), "missing_for_type", "`key`, which mode upsert needs", written)
 
     @property
     def second(self) -> Self | None:
@@ -205,6 +203,7 @@ class Pipeline(Section):
         outputs that overwrite nothing."""
         yield from provider_mistakes(written)
         yield from overwriting(written)
+        yield from _updating_by_no_key(written)
         yield from _losing_what_was_read(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
@@ -234,13 +233,24 @@ class Pipeline(Section):
         return value
 
 
+def _updating_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand a key of rows that are updated: of the load itself, or the one that identifies a record."""
+    load = said(written, "load")
+    if said(load, "mode") == "upsert" and not said(load, "key") and not said(said(written, "extract"), "key"):
+        yield mistake(("load",), "missing_for_type", "`key`, here or in `extract`, which mode upsert needs", load)
+
+
 def _losing_what_was_read(written: Mapping[str, Any]) -> Iterator[Mistake]:
     """Demand that incremental extraction adds to its destination: a replacement would hold the newest records alone."""
     load = said(written, "load")
     incremental = said(said(written, "extract"), "incremental")
-    if incremental is not None and load is not None and said(load, "mode") not in ("append", "upsert"):
-        expected = "`append` or `upsert`, because incremental extraction adds to what earlier runs have loaded"
-        yield mistake(("load", "mode"), "strange_for_type", expected, said(load, "mode"))
+    if incremental is None or load is None or said(load, "mode") in ("append", "upsert"):
+        return
+    why = "because incremental extraction adds to what earlier runs have loaded"
+    if said(load, "mode") is None:
+        yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
+    else:
+        yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", said(load, "mode"))
 
 
 def models_of(pipeline: Pipeline) -> list[str]:
