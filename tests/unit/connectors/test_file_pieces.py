@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from loom_common.errors import SourceError
 from loom_connectors.files import line_starts
-from loom_connectors.files import source as file_source
+from loom_connectors.files.reading import source as file_source
 from support.file_sources import outcome, read_through, source_of
 from support.pieces import read_pieces
 

@@ -107,7 +107,7 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
         raise location.unknown_scheme("extract", known)
     from loom_connectors.files.format import RecordReader
-    from loom_connectors.files.source import FileSource
+    from loom_connectors.files.reading.source import FileSource
 
     form = _format(location, config.options, "extract")[0]
     reader = form.reader(config.options)
