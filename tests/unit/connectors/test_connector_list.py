@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from importlib import util
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from loom import connector_list
 from loom.cli.app import main
 from loom.connector_list import Family, connectors
-from loom_connectors.built_in import DESTINATIONS, FORMATS, SOURCES, STORAGES
+from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, SOURCES, STORAGES
+from support.documents import ROOT
 
 
 def test_every_connector_is_listed_once():
@@ -32,6 +34,7 @@ def one(name):
         ("s3", True, "objects", "endpoint"),
         ("az", True, "objects", "account"),
         ("sqlite", True, None, "timeouts"),
+        ("mariadb", True, "mysql", "timeouts"),
     ],
 )
 def test_a_connector_says_what_it_can(name, writes, extra, key):
@@ -48,6 +51,12 @@ def test_what_is_not_installed_is_listed_with_its_extra(monkeypatch):
     assert (parquet.is_installed, parquet.extra, parquet.source_options) == (False, "arrow", None)
 
 
+def test_every_extra_is_that_of_a_connector():
+    project = tomllib.loads((ROOT / "libs/loom_connectors/pyproject.toml").read_text())["project"]
+    listed = {each.extra for each in connectors()} - {None}
+    assert listed == set(project["optional-dependencies"]) == set(EXTRAS.values())
+
+
 def told(capsys, *arguments):
     with pytest.raises(SystemExit) as exited:
         main(["connectors", *arguments])
@@ -58,6 +67,7 @@ def test_the_command_lists_them_for_people_and_programs(capsys):
     code, out, _ = told(capsys)
     assert code == 0
     assert "parquet" in out
+    assert max(map(len, out.splitlines())) <= 80
     code, out, _ = told(capsys, "--format", "json")
     listed = json.loads(out)
     assert next(each for each in listed if "csv" in each["names"])["source_options"][0]["key"] == "format"

@@ -70,6 +70,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("parquet", "arrow", "feather"), "pyarrow"),
         "xlsx": "python_calamine",
         "duckdb": "duckdb",
+        **dict.fromkeys(("mysql", "mariadb"), "pymysql"),
     }
 )
 """The package that a storage, a format or a database needs and that Loom does not need otherwise, by its name."""

@@ -85,8 +85,9 @@ def connectors(
             }
             for each in found
         ]
-        columns = [Column("kind", "kind"), Column("names", "names", keep=True), Column("use", "use", keep=True)]
-        columns += [Column("extra", "extra"), Column("installed", "installed"), Column("guarantee", "guarantee")]
+        columns = [Column("kind", "kind"), Column("names", "names", keep=True), Column("use", "use", _short)]
+        columns += [Column("extra", "extra"), Column("installed", "installed", _yes_or_no)]
+        columns += [Column("guarantee", "guarantee", _before_colon)]
         print_rows(rows, columns, form, "There are no connectors.")
         return
     one = next((each for each in found if name.lower() in each.names), None)
@@ -102,6 +103,19 @@ def connectors(
     columns += [Column("meaning", "meaning")]
     lacking = "" if one.is_installed else f" Install its extra to see its options: {one.extra}."
     print_rows(options, columns, form, f"'{name}' has no options of its own.{lacking}")
+
+
+def _short(use: str) -> str:
+    return use.replace("source", "read").replace("destination", "write")
+
+
+def _yes_or_no(value: bool) -> str:  # noqa: FBT001 - a column's value
+    return "yes" if value else "no"
+
+
+def _before_colon(guarantee: str | None) -> str:
+    """Return how often a row is loaded. What brings that about is in the JSON document and in the docs."""
+    return (guarantee or "-").partition(":")[0]
 
 
 def _as_json(options: Sequence[Option] | None) -> list[dict[str, Any]] | None:
