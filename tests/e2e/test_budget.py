@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -16,7 +15,7 @@ from loom_common.flow import Exchange
 from loom_common.ports.bus import Wire
 from support.books import assert_complete
 from support.clients import report_of, request_of
-from support.places import Place, booked, outcome, spent, until
+from support.places import Place, outcome, settled, spent, until
 from support.projects import Project, ai, project, review_ids
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
@@ -51,8 +50,7 @@ async def budget_is_kept(place: Place, model: SimulatedModel) -> None:
         assert isinstance(paused, RunProgress)
         assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
         assert "loom resume" in paused.notice
-        await until(lambda: still(model), value=True)
-        await until(lambda: booked(config, accepted.run_id), model.calls)
+        await until(lambda: settled(config, accepted.run_id, model), value=True)
         first = await report_of(config, accepted.run_id)
         assert spent(model) <= budget
         assert 25 <= model.calls <= 55
@@ -98,13 +96,6 @@ async def a_run_goes_through_at_full_speed(place: Place, model: SimulatedModel, 
     assert model.calls == 300
     assert model.most_at_once >= 32
     assert spent(model, "gpt-4o") == pytest.approx(finished.report.cost["total"], abs=1e-9)
-
-
-async def still(*servers: SimulatedModel) -> bool:
-    """Tell whether nobody asks any more: calls that waited for money when the run paused may still be made."""
-    before = [server.calls for server in servers]
-    await asyncio.sleep(0.5)
-    return [server.calls for server in servers] == before and not any(server.at_once for server in servers)
 
 
 JUDGES = [
@@ -153,8 +144,7 @@ async def what_is_paid_for_is_judged(place: Place, model: SimulatedModel, judge:
         paused = await outcome(session, accepted.run_id)
         assert isinstance(paused, RunProgress)
         assert (paused.status, paused.reason) == ("paused", "budget_exhausted")
-        await until(lambda: still(model, judge), value=True)
-        await until(lambda: booked(place.config, accepted.run_id), model.calls + judge.calls)
+        await until(lambda: settled(place.config, accepted.run_id, model, judge), value=True)
         paid = spent(model) + spent(judge, "gpt-4o")
         print(f"${paid:.4f} paid, {model.calls} transforms, {judge.calls} judgements; {paused.notice}")
         assert paid <= 0.16

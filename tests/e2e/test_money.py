@@ -13,7 +13,7 @@ from loom_dev.waiting import within
 from support.books import assert_balanced, assert_complete
 from support.clients import ended, report_of, request_of
 from support.length import LONG
-from support.places import Place, booked, journalled, spent, table, until
+from support.places import Place, journalled, settled, spent, table, until
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel, simulated_process
 
@@ -128,23 +128,11 @@ async def test_what_a_cancelled_run_had_paid_for_is_on_its_books(here, model):
             while model.calls < 60:
                 await asyncio.sleep(0.005)
         await session.cancel(accepted.run_id)
-        await until(lambda: settled(here, accepted.run_id, model), value=True)
+        await until(lambda: settled(here.config, accepted.run_id, model), value=True)
     report = await report_of(here.config, accepted.run_id)
     assert report["status"] == "cancelled"
     assert 0 < model.answered < 1200
     assert journalled(here, accepted.run_id) == (model.answered, pytest.approx(report["cost"]["total"]))
-
-
-async def settled(here: Place, run_id: str, model: SimulatedModel) -> bool:
-    """Whether nobody asks any more, and every answer is on the run's accounts."""
-    return await still(model) and await booked(here.config, run_id) == model.answered
-
-
-async def still(model: SimulatedModel) -> bool:
-    """Tell whether nobody asks any more."""
-    before = model.calls
-    await asyncio.sleep(0.2)
-    return model.calls == before and not model.at_once
 
 
 def test_the_cost_commands_say_before_and_after_what_a_run_costs(loom, tmp_path):

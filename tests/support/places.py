@@ -71,6 +71,18 @@ async def booked(config: LoomConfig, run_id: str) -> int:
     return (await report_of(config, run_id))["calls"]["made"]
 
 
+async def still(*servers: SimulatedModel) -> bool:
+    """Tell whether nobody asks these any more: calls that waited when a run paused or ended may still be made."""
+    before = [server.calls for server in servers]
+    await asyncio.sleep(0.5)
+    return [server.calls for server in servers] == before and not any(server.at_once for server in servers)
+
+
+async def settled(config: LoomConfig, run_id: str, *servers: SimulatedModel) -> bool:
+    """Tell whether nobody asks these any more, and all that they answered is on the run's books."""
+    return await still(*servers) and await booked(config, run_id) == sum(server.answered for server in servers)
+
+
 async def until(ask: Callable[[], Awaitable[object]], value: object) -> None:
     """Wait until what `ask` gives is `value`, and say what it was where it does not become that."""
     seen = None
