@@ -10,7 +10,7 @@ def collect_rarely() -> None:
 
     A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch, and all imported
     modules, would be searched for cycles several times, which takes a quarter of a stage's CPU time."""
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 10, 10)
 
 
 def collect_less() -> None:
