@@ -20,7 +20,7 @@ from support.command import loom, runs
 
 PIPELINE = """\
 name: {name}
-extract: {{source: in.csv, key: id, batch_size: 20}}
+extract: {{source: in.csv, key: id, batch_size: 5}}
 transform: {{type: passthrough}}
 load: {{destination: out_{name}.jsonl}}
 """
