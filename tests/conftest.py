@@ -5,6 +5,7 @@ so a test may stop, kill or restart what it was given; the next test finds it in
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -45,6 +46,16 @@ def logs_as_they_were() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
     logging.disable(disabled)
     logging.root.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def garbage_collected_as_before() -> Iterator[None]:
+    """Undo what a command does in the process of the tests: it makes collections rare, and excepts what is there."""
+    threshold = gc.get_threshold()
+    yield
+    if gc.get_threshold() != threshold:
+        gc.set_threshold(*threshold)
+        gc.unfreeze()
 
 
 @dataclass

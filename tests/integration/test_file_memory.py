@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,17 +20,19 @@ LIMIT_MB = 250.0
 """The most for a process that writes a file and then reads it. Before it begins, its libraries take 97 MB."""
 TOLERANCE_MB = 24.0
 """Between two runs of the same size, peaks differ by some MB: what the allocator happens to keep."""
+TESTS = str(Path(__file__).parents[1])
 PLACES = ["out.json.gz", f"s3://tests/${{S3_FOLDER}}/out.parquet{KEYS}"]
 if LONG:
     PLACES += ["out.parquet", "out.csv.zst", "out.jsonl.bz2", "out.arrow", f"s3://tests/${{S3_FOLDER}}/out.csv{KEYS}"]
 
 CHILD = """
-import asyncio, resource, sys
+import asyncio, os, sys
 from pathlib import Path
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.ports import ConnectorContext, LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source
+from support.cluster import peak_memory
 
 async def main(folder, location, count, width):
     context = ConnectorContext(Path(folder), Credentials())
@@ -45,7 +48,7 @@ async def main(folder, location, count, width):
         cursor, end, read = page.cursor, page.end, read + len(page.records)
     await source.close()
     assert read == count, read
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_memory(os.getpid()))
 
 OPTIONS = {"group_size": 4 * 1024 * 1024} if "parquet" in sys.argv[2] or "arrow" in sys.argv[2] else {}
 asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
@@ -56,7 +59,7 @@ async def peak(folder, location: str, count: int, environ) -> float:
     """Return the most MB that a process held that wrote and read so many rows."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", CHILD, str(folder), location, str(count), str(WIDTH)),
-        env={**os.environ, **environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},  # it gives back at once what is free
+        env={**os.environ, **environ, "PYTHONPATH": TESTS, "ARROW_DEFAULT_MEMORY_POOL": "system"},  # it frees at once
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
