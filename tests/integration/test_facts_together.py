@@ -7,15 +7,16 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
-from loom_common.contracts.v1 import BatchFact, BatchHeader, Evaluation
+from loom_common.contracts.v1 import BatchFact, BatchHeader, BatchUnderWay, Evaluation
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.ids import batch_id
 from loom_common.flow import Stage
-from loom_coordinator.db import run_totals
+from loom_coordinator.db import run_rows, run_totals
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import begin
 from loom_coordinator.intake import apply_facts
+from loom_coordinator.lifecycle.run_progress import progress
 from support.run_rows import NOW, begun_run
 
 RUN = "run_1"
@@ -85,3 +86,18 @@ async def test_two_coordinators_that_take_facts_of_one_run_count_them_all(engine
     async with begin(engine, NOW, None) as unit:
         totals = (await run_totals.read(unit, [RUN]))[RUN]
     assert (totals.tally.extracted, totals.underway) == (60, 12)
+
+
+async def test_what_a_stage_is_done_with_has_been_through_the_stages_before_it(unit):
+    """Show no stage ahead of the one before it, though a worker tells of a batch before the batch's facts arrive."""
+    await apply_facts.take(unit, [transformed(0)])
+    loading = BatchUnderWay(run_id=RUN, batch_id=batch_id(RUN, 0, 0, 0), epoch=1, stage=Stage.LOAD, done=3)
+    run = (await run_rows.lock(unit, [RUN]))[RUN]
+
+    shown = await progress(unit, run, [loading])
+    assert {stage: each.records_out for stage, each in shown.stages.items()} == {
+        Stage.EXTRACT: 5,
+        Stage.TRANSFORM: 5,
+        Stage.EVALUATE: 3,
+        Stage.LOAD: 3,
+    }

@@ -13,7 +13,7 @@ from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import slices
 
-_RANK = {stage: rank for rank, stage in enumerate(Stage)}
+_ORDER = tuple(Stage)
 
 
 async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay] = ()) -> RunProgress:
@@ -48,7 +48,8 @@ async def progress(unit: UnitOfWork, run: Run, under_way: Sequence[BatchUnderWay
 
 
 async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWay]) -> dict[Stage, int]:
-    """Return the number of records in batches that their stage is not done with, as far as is known here."""
+    """Return how many more records each stage is done with than the facts tell: those that a later stage is done with
+    have been through the stages before it."""
     if not under_way:
         return {}
     named = unit.among(batches.c.batch_id, {each.batch_id for each in under_way})
@@ -58,6 +59,7 @@ async def _begun(unit: UnitOfWork, run_id: str, under_way: Sequence[BatchUnderWa
     reached = {batch_id: Stage(stage) for batch_id, stage in rows}
     counts: dict[Stage, int] = {}
     for each in under_way:
-        if each.batch_id in reached and _RANK[reached[each.batch_id]] < _RANK[each.stage]:
-            counts[each.stage] = counts.get(each.stage, 0) + each.done
+        if each.batch_id in reached:
+            for stage in _ORDER[_ORDER.index(reached[each.batch_id]) + 1 : _ORDER.index(each.stage) + 1]:
+                counts[stage] = counts.get(stage, 0) + each.done
     return counts
