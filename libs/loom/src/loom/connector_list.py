@@ -37,7 +37,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Describes one connector."""
+    """Describes what one connector reads or writes, what it needs, and what it guarantees."""
 
     family: Family
     names: Sequence[str]

@@ -68,7 +68,7 @@ class StatementCursor:
         return self
 
     async def fetchall(self) -> Sequence[Any]:
-        """Return the rows."""
+        """Return the rows that a statement gave."""
         return self._executed.rows
 
     async def close(self) -> None:

@@ -32,5 +32,5 @@ class SeenValues(Protocol):
         ...
 
     async def close(self) -> None:
-        """Close connections."""
+        """Close the connections of the store."""
         ...

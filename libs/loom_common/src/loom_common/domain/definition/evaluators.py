@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from loom_common.domain.json_values.patterns import pattern_of
+from loom_common.domain.json_values.patterns import PatternText
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, Section, WebLocation, mistake, said
 from loom_common.domain.values.durations import Limit
 
@@ -75,16 +75,9 @@ class Regex(Evaluator):
     """Gives 1.0 where the pattern is found in the output, else 0.0."""
 
     type: Literal["regex"]
-    pattern: str = Field(description="A Python regular expression, searched anywhere; anchor it to match the whole.")
-
-    @field_validator("pattern")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            pattern_of(value)
-        except ValueError as error:
-            raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from error
-        return value
+    pattern: PatternText = Field(
+        description="A Python regular expression, searched anywhere; anchor it to match the whole."
+    )
 
 
 class JsonSchema(Evaluator):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from loom_common.domain.quality.bounds import Bound
 from loom_common.domain.section import Section
 from loom_common.domain.values.durations import Duration
+from loom_common.domain.values.zones import ZoneName
 
 
 class IncrementalConfig(Section):
@@ -25,20 +24,10 @@ class IncrementalConfig(Section):
     on_late: Literal["load", "quarantine", "ignore"] = Field(
         "load", description="What becomes of a record that is found below the mark, and that no run has read."
     )
-    zone: str | None = Field(
+    zone: ZoneName | None = Field(
         None, description="The time zone of times that name none. Without it such a record is quarantined."
     )
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
         return {"column": written} if isinstance(written, str) else written
-
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
-                raise PydanticCustomError("time_zone", "a time zone, e.g. UTC or Europe/Berlin") from error
-        return value

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
@@ -79,3 +82,15 @@ def _written_out(pattern: str) -> int:
             sizes[-1] += 1
             last[-1] = 1
     return sum(sizes)
+
+
+def _compiles(written: str) -> str:
+    try:
+        pattern_of(written)
+    except ValueError as error:
+        raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from error
+    return written
+
+
+PatternText = Annotated[str, AfterValidator(_compiles)]
+"""Holds a regular expression as a definition writes it."""

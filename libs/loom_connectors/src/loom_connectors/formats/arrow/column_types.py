@@ -85,7 +85,7 @@ class Seen:
         """The members of its objects, as long as all have the same."""
 
     def add(self, value: Any, depth: int = 0) -> None:
-        """Look at one more value."""
+        """Add one more value to what the column has held so far."""
         if value is None or "mixed" in self.kinds:
             return
         match value:
@@ -157,7 +157,7 @@ class Seen:
         return JSON
 
     def written(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return what was found as JSON."""
         made: dict[str, Any] = {"kinds": sorted(self.kinds)}
         if not self.exact:
             made["exact"] = False

@@ -24,7 +24,7 @@ class FeatherDestinationOptions(ColumnDestinationOptions):
 
 
 class FeatherFormat:
-    """Implements Feather."""
+    """Reads and writes Feather files, with the options that a pipeline gives."""
 
     source_options = ColumnSourceOptions
     destination_options = FeatherDestinationOptions

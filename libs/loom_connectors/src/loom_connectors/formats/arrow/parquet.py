@@ -59,7 +59,7 @@ class ParquetDestinationOptions(ColumnDestinationOptions):
 
 
 class ParquetFormat:
-    """Implements Parquet."""
+    """Reads and writes Parquet files, with the options that a pipeline gives."""
 
     source_options = ColumnSourceOptions
     destination_options = ParquetDestinationOptions
