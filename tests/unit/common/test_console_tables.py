@@ -123,3 +123,10 @@ def test_no_line_ends_with_blanks_not_even_where_the_terminal_is_too_narrow(monk
 def test_a_pipe_gets_every_character_and_no_colour(monkeypatch):
     first, head, row = printed(monkeypatch, None, tty=False)
     assert (first, head.split(), row) == ("first", ["id", "reason", "n"], "run_1  " + "w" * 200 + "  1,234")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(True, "true"), (False, "false"), ([1, None], "[1, null]"), (0, "0"), ("", "-")]
+)
+def test_a_value_is_written_as_json_writes_it(value, words):
+    assert numbers.compact(value) == words

@@ -84,9 +84,17 @@ async def test_yaml_may_be_several_documents(tmp_path):
     assert [data for _, _, data in await read(tmp_path, "id: 1\n---\nid: 2\n", "in.yaml")] == [{"id": 1}, {"id": 2}]
 
 
-@pytest.mark.parametrize("content", ["a: [", "\x00", b"\xff\xfe\x00"])
-async def test_what_is_no_yaml_is_told(tmp_path, content):
-    with pytest.raises(SourceError, match="cannot be read as YAML"):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a: 1\nb: [", "line 2, column 5 cannot be read as YAML: while parsing a flow"),
+        ("a: 1\n b: 2", "line 2, column 3 cannot be read as YAML: mapping values are not allowed here"),
+        ("\x00", "cannot be read as YAML"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+    ],
+)
+async def test_what_is_no_yaml_is_told(tmp_path, content, words):
+    with pytest.raises(SourceError, match=words):
         await read(tmp_path, content, "in.yaml")
 
 

@@ -75,9 +75,14 @@ def short_moment(when: dt.datetime) -> str:
 
 
 def compact(value: Any) -> str:
-    """Write a value on one line: JSON for what has parts."""
+    """Write a value on one line: JSON for what has parts, and for true and false."""
     if value is None or value == "":
         return NOTHING
-    if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
+    if isinstance(value, bool | Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return " ".join(str(value).split())
+
+
+def yes_or_no(value: Any) -> str:
+    """Answer the question that the title of a column asks."""
+    return "yes" if value else "no"

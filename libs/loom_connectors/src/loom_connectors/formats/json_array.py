@@ -118,7 +118,9 @@ class JsonArrayReader:
                 "line, say so: `options: {format: jsonl}`. Where the array is a member of the object, take it out: "
                 "`jq .name file.json > array.json`."
             )
-        raise SourceError(f"{file.shown} is no JSON array: it begins with {start[:20]!r}.")
+        if not start:
+            raise SourceError(f"{file.shown} is empty; a JSON file without records is an empty array: `[]`.")
+        raise SourceError(f"{file.shown} is no JSON array: it begins with {start[:20].decode(errors='replace')!r}.")
 
     def _record(self, file: TextFile, number: int, item: _Item, text: bytes) -> ReadRecord:
         if item.fault is not None:

@@ -66,6 +66,7 @@ def connectors(
     Every format lies in every storage. With `--format json` all options are in the list."""
     from loom.cli.output.tables import Column, print_rows
     from loom.connector_list import connectors as listed
+    from loom_common.console.numbers import yes_or_no
     from loom_common.errors import ConfigurationError
 
     found = listed()
@@ -86,7 +87,7 @@ def connectors(
             for each in found
         ]
         columns = [Column("kind", "kind"), Column("names", "names", keep=True), Column("use", "use", _short)]
-        columns += [Column("extra", "extra"), Column("installed", "installed", _yes_or_no)]
+        columns += [Column("extra", "extra"), Column("installed", "installed", yes_or_no)]
         columns += [Column("guarantee", "guarantee", _before_colon)]
         print_rows(rows, columns, form, "There are no connectors.")
         return
@@ -107,10 +108,6 @@ def connectors(
 
 def _short(use: str) -> str:
     return use.replace("source", "read").replace("destination", "write")
-
-
-def _yes_or_no(value: bool) -> str:  # noqa: FBT001 - a column's value
-    return "yes" if value else "no"
 
 
 def _before_colon(guarantee: str | None) -> str:

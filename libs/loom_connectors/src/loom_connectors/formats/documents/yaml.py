@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from loom_common.domain.json_values.exact_json import DEEPEST, UnfitJson, exact_float
@@ -55,8 +55,7 @@ class YamlParser:
             text = content.decode("utf-8-sig")
             documents = [node for node in YAML(typ="safe", pure=True).compose_all(text) if node is not None]
         except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-            words = " ".join(str(error).split())
-            raise SourceError(f"{file.shown} cannot be read as YAML: {words[:300]}") from error
+            raise SourceError(f"{file.shown}{_unreadable(error)}") from error
         listed = len(documents) == 1 and isinstance(documents[0], SequenceNode)
         nodes: Sequence[Node] = documents[0].value if listed else documents
         self._left = _MOST_NODES
@@ -141,3 +140,12 @@ def _number(text: str) -> float | str:
     if plain.lstrip("+-") in (".inf", ".nan"):
         return "NaN" if "nan" in plain else "-Infinity" if plain[0] == "-" else "Infinity"
     return exact_float(plain)
+
+
+def _unreadable(error: Exception) -> str:
+    """Say after a file's name where and why its text is no YAML."""
+    mark = (error.problem_mark or error.context_mark) if isinstance(error, MarkedYAMLError) else None
+    if isinstance(error, MarkedYAMLError) and mark is not None:
+        context = f"{error.context}, " if error.context else ""
+        return f" line {mark.line + 1}, column {mark.column + 1} cannot be read as YAML: {context}{error.problem}."
+    return f" cannot be read as YAML: {' '.join(str(error).split())[:300]}"

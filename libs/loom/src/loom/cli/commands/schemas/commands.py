@@ -219,8 +219,11 @@ def _of(column: Column) -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]], names: tuple[str, ...], form: Format, empty: str) -> None:
     from loom.cli.output.tables import Column, print_rows
+    from loom_common.console.numbers import compact, yes_or_no
 
-    print_rows(rows, [Column(name, name.replace("_", " "), keep=True) for name in names], form, empty)
+    shown = {"nullable": yes_or_no}
+    columns = [Column(name, name.replace("_", " "), shown.get(name, compact), keep=True) for name in names]
+    print_rows(rows, columns, form, empty)
 
 
 def _none(name: str) -> str:
