@@ -11,7 +11,6 @@ import pytest
 
 from loom_ai.answers.shape import Shape
 from loom_ai.answers.structured_output import TRIES, ask
-from loom_ai.http.bodies import MOST_BYTES
 from loom_ai.journal.models import JournalledModels
 from loom_ai.journal.streaks import LONGEST
 from loom_ai.ports import Payer
@@ -27,6 +26,7 @@ from loom_common.errors import (
     UpstreamTroubled,
     UpstreamUnusable,
 )
+from loom_common.http.bodies import MOST_BYTES
 from loom_common.resilience.breakers import Breakers
 from loom_common.worker.usage import Usage
 from support.any_server import AnyServer, Sent, chat

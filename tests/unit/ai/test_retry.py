@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loom_ai.pacing.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
+from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 
 POLICY = RetryPolicy(attempts=4, first_delay=1.0, ceiling=60.0)
 NOW = dt.datetime(2026, 3, 1, 12, 0, 0, tzinfo=dt.UTC)

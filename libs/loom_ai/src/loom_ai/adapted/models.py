@@ -16,10 +16,10 @@ from loom_ai.adapted.responses import Response
 from loom_ai.adapted.sdk_models import OpenedModel, open_model
 from loom_ai.http.http_errors import EndpointReference, Limits, interrupted_error, timeout_error, unreachable_error
 from loom_ai.http.received import Received, answer_or_raise
-from loom_ai.pacing.retry import retry_after_of
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire.form import AcceptedParameters, Form, ResponseReader
 from loom_common.errors import AccessRefused, LoomError, PermanentError
+from loom_common.http.retry import retry_after_of
 
 _READINGS: dict[str, ResponseReader] = {"bedrock": bedrock, "cohere": cohere}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
-from loom_ai.http.bodies import MOST_BYTES, Body, decompress
+from loom_common.http.bodies import MOST_BYTES, Body, decompress
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from pydantic_ai.exceptions import ModelAPIError, UnexpectedModelBehavior, UserE
 from pydantic_ai.models import Model
 
 from loom_ai.adapted.responses import Response
-from loom_ai.http.bodies import ACCEPTED, MOST_BYTES
 from loom_ai.http.http_errors import Limits
+from loom_common.http.bodies import ACCEPTED, MOST_BYTES
 
 _REGION = re.compile(r"\Abedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 _OF_THE_TRANSFER = frozenset({"content-encoding", "content-length", "transfer-encoding"})

@@ -1,4 +1,3 @@
-"""Contains what all model providers have in common over HTTP: endpoints, response bodies with a size limit, and error
-classification.
+"""Contains what all model providers have in common over HTTP: endpoints, and responses read as answers or errors.
 
 The protocols and clients of the providers import it; nothing in here depends on the provider."""

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from loom_ai.http.connection_errors import cause_of
 from loom_ai.wire.document import NoAnswer, parsed, whole_text
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import (
@@ -20,6 +19,7 @@ from loom_common.errors import (
     Timeout,
     UpstreamTroubled,
 )
+from loom_common.http.connection_errors import cause_of
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _BAD_KEY = b"API_KEY_INVALID"

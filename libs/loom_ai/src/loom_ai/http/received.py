@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loom_ai.http.bodies import Body
 from loom_ai.http.http_errors import EndpointReference, error_of_this_call, refusal, shown
 from loom_ai.ports import ModelAnswer, ModelCall
 from loom_ai.wire import finish
@@ -17,6 +16,7 @@ from loom_ai.wire.form import ResponseReader
 from loom_ai.wire.parts import MessageText
 from loom_ai.wire.usage import ReportedUsage
 from loom_common.domain.values.urls import redacted
+from loom_common.http.bodies import Body
 
 RAW_KEPT = 20_000
 """The most characters that are kept of an unusable response."""

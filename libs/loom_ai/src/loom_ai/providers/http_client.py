@@ -16,13 +16,11 @@ import orjson
 import structlog
 
 from loom_ai.adapted import package
-from loom_ai.http.bodies import ACCEPTED, read_body
 from loom_ai.http.http_errors import EndpointReference, Limits, interrupted_error, timeout_error, unreachable_error
 from loom_ai.http.received import Received, answer_or_raise
 from loom_ai.keys import key_of
 from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import EndpointPacing, Turn
-from loom_ai.pacing.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
 from loom_ai.providers.learned_limits import LearnedLimits, names_a_cause
@@ -43,6 +41,8 @@ from loom_common.errors import (
     RecordError,
     TransientError,
 )
+from loom_common.http.bodies import ACCEPTED, read_body
+from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
 

@@ -1,4 +1,4 @@
-"""Decides when to ask a model again after transient trouble. Pure."""
+"""Decides when to send a request again after transient trouble. Pure."""
 
 from __future__ import annotations
 

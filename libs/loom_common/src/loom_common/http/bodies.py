@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 MOST_BYTES = 8 * 1024 * 1024
-"""The largest body that is read, in bytes. No model's answer is that long."""
+"""The largest body that is read unless the caller says otherwise, in bytes. No model's answer is that long."""
 ACCEPTED = "gzip, deflate"
 """The `Accept-Encoding` of requests."""
 _EITHER = zlib.MAX_WBITS | 32

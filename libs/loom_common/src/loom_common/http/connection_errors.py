@@ -1,6 +1,6 @@
 """Explains in words why no connection to an endpoint came about. Pure.
 
-aiohttp is imported where an error is looked at: commands that call no model do without it."""
+aiohttp is imported where an error is looked at: commands that send no request do without it."""
 
 from __future__ import annotations
 
