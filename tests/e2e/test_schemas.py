@@ -11,7 +11,7 @@ from loom.session import open_session
 from loom.views import open_views
 from support.books import assert_balanced
 from support.clients import ended, request_of
-from support.projects import project
+from support.projects import PASSTHROUGH, project
 
 FIRST = [{"id": f"r{n}", "age": n, "mail": f"{n}@x.de"} for n in range(8)]
 LATER = [{"id": "r1", "age": 2.5, "mail": None}, {"id": "r2", "age": "old", "mail": "2@x.de", "extra": True}]
@@ -27,9 +27,10 @@ def mode(request, tmp_path):
     return cluster.project / "schemas", "out.jsonl", LoomConfig.load(cluster.project / "loom.yaml")
 
 
-def shaped(folder, destination, rows, extract, load=None):
+def shaped(folder, destination, rows, extract, load=None, answers=None):
+    transform = PASSTHROUGH if answers is None else {**PASSTHROUGH, "schema": answers}
     made = project(
-        folder, 1, name="shaped", source="people.jsonl", destination=destination,
+        folder, 1, name="shaped", source="people.jsonl", destination=destination, transform=transform,
         extract={"schema": extract, "batch_size": 2}, load={} if load is None else {"schema": load},
     )  # fmt: skip
     made.path("people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -39,8 +40,8 @@ def shaped(folder, destination, rows, extract, load=None):
 async def test_versions_evolve_or_hold_records_to_them(mode):
     folder, destination, config = mode
 
-    async def run(rows, extract, load=None):
-        made = shaped(folder, destination, rows, extract, load)
+    async def run(rows, extract, load=None, answers=None):
+        made = shaped(folder, destination, rows, extract, load, answers)
         async with open_session(config, cluster=config.distributed) as session:
             return (await ended(session, (await session.start(request_of(made, config))).run_id)).report
 
@@ -48,10 +49,10 @@ async def test_versions_evolve_or_hold_records_to_them(mode):
         async with open_views(config) as views:
             return [(each.stage, each.version, list(each.columns)) for each in await views.schemas("shaped")]
 
-    first = await run(FIRST, "auto", "auto")
+    first = await run(FIRST, "auto", "auto", "auto")
     assert (first.status, first.drift) == ("succeeded", ())
     columns = ["id", "age", "mail"]
-    assert await versions() == [("extract", 1, columns), ("load", 1, columns)]
+    assert await versions() == [("extract", 1, columns), ("load", 1, columns), ("transform", 1, columns)]
 
     kept = await run(LATER, {"columns": "discard_value", "types": "discard_row"})
     assert (kept.status, kept.records["loaded"], kept.records["quarantined"]) == ("failed", 0, 2)
@@ -63,19 +64,23 @@ async def test_versions_evolve_or_hold_records_to_them(mode):
         {each.column: each.change for each in found.changes} for found in warned.drift if found.stage == "extract"
     ]
     assert changes == {"age": "changed", "mail": "nullable", "extra": "added"}
-    assert len(await versions()) == 2
+    assert len(await versions()) == 3
+
+    discarded = await run(LATER, None, None, "discard_row")
+    assert (discarded.status, discarded.records["quarantined"]) == ("failed", 2)
 
     frozen = await run(LATER, "manual")
     assert frozen.status == "failed"
     assert "extract.schema` freezes it" in frozen.error
 
-    grown = await run(LATER, "auto")
+    grown = await run(LATER, "auto", None, "auto")
     assert grown.status == "succeeded"
     assert (await versions())[0] == ("extract", 2, [*columns, "extra"])
 
-    async with open_session(config, cluster=config.distributed) as session:
-        again = (await ended(session, (await session.replay(kept.run_id, None)).run_id)).report
-    assert (again.records["extracted"], again.records["quarantined"]) == (2, 0)
+    for run_id in (kept.run_id, discarded.run_id):
+        async with open_session(config, cluster=config.distributed) as session:
+            again = (await ended(session, (await session.replay(run_id, None)).run_id)).report
+        assert (again.records["extracted"], again.records["quarantined"]) == (2, 0)
 
 
 def test_the_command_line_infers_stores_compares_and_shows(tmp_path, loom):
@@ -84,6 +89,7 @@ def test_the_command_line_infers_stores_compares_and_shows(tmp_path, loom):
     assert "candidate_key: true" in inferred.out
     (tmp_path / "schema.yaml").write_text(inferred.out)
     assert loom("schema", "diff", "pipeline.yaml").code == 2
+    assert loom("schema", "apply", "pipeline.yaml", "--stage", "transform").code == 2
     assert loom("schema", "apply", "pipeline.yaml", "--from", "schema.yaml").code == 0
     assert loom("schema", "diff", "pipeline.yaml").code == 0
     shaped(tmp_path, "out.jsonl", LATER, "manual")

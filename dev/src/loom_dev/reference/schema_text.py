@@ -3,14 +3,20 @@
 SCHEMA = """
 ## Schemas of records
 
-`extract.schema` is a contract for the records of the source, `load.schema` for the rows as they would be loaded, and so
-for what a model answered. A contract holds each record to the stored version of its schema. Versions belong to a
-pipeline, are in the table `schema_versions` of the state database, and are shown by `loom schema show` and
+`extract.schema` is a contract for the records of the source, `transform.schema` for what a model or your code answered,
+which is looked at before its evaluation costs anything, and `load.schema` for the rows as they would be loaded. A contract
+holds each record to the stored version of its schema. Versions belong to a pipeline, are in the table `schema_versions` of the state database, and are shown by `loom schema show` and
 `loom schema history`.
 
 ```yaml
 extract:
   source: data/users.csv
+  schema: {columns: discard_value, types: discard_row}
+transform:
+  type: ai
+  prompt: prompts/classify.txt
+  model: gpt-4o-mini
+  output: {type: object, properties: {mood: {type: string}}, required: [mood]}
   schema: {columns: discard_value, types: discard_row}
 load:
   destination: results/users.jsonl
@@ -29,6 +35,10 @@ load:
 - A run is held to the versions that are stored when it begins. It stores the next one in the transaction that ends it: a
   version takes all that the one before took, so columns are added and widened, and none is narrowed or removed. Failed and
   cancelled runs, trials (`--sample`) and replays store nothing.
+- Until a version of the answers is stored, `transform.schema` holds them to the declared `output`. What `output` demands is
+  enforced before: an answer that misses it is asked for again, and then quarantined.
+- A run whose declared `output`, key or `load.include` has a column that a stored version lacks, or does not take, is refused
+  at its start where the contract freezes that.
 - `discard_row` quarantines the record with the code `schema_contract`, and names the contract, the column and the value.
   A replay is held to the versions that are stored when it begins, so `loom schema apply` may let the record through.
 - A record that lacks a column, or has null in it, fits every contract; the report says so.

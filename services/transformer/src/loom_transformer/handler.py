@@ -11,6 +11,7 @@ from loom_common.domain.values.latency import histogram
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Transformed, kept_for_error, unchanged
+from loom_transformer.contract import held_to_schema
 from loom_transformer.outcome import Transform, TransformOutcome, with_its_key
 from loom_transformer.recovered import finished, work_of
 
@@ -23,7 +24,8 @@ class Transformer:
 
     async def __call__(self, batch: BatchExtracted, context: Context) -> Transformed:
         """Raises `TransientError` where a model or the journal is away, or the batch takes too long;
-        `PermanentError` where the transform cannot be made, a model refuses access, or a record fails under `abort`;
+        `PermanentError` where the transform cannot be made, a model refuses access, a record fails under `abort`, or an
+        output does not fit a schema that is frozen;
         `WorkerWornOut` where too much of it hangs."""
         header = batch.header
         plan, transform = await self._runner.of(header.plan)
@@ -34,20 +36,22 @@ class Transformer:
         work = work_of(transform, header.run_id, plan.pipeline, context)
         made = await self._runner.run(header.batch_id, batch.records, work, context.attempt, context.clock)
         config, keys = plan.pipeline.transform, plan.pipeline.extract.keys
-        outcomes = [
+        answered = [
             with_its_key(record, finished(outcome, config), keys)
             for record, outcome in zip(batch.records, made, strict=True)
         ]
+        outcomes, columns = held_to_schema(batch.records, answered, plan)
         return Transformed(
             records=_transformed(batch.records, outcomes),
             seconds=perf_counter() - began,
             latency=histogram(each.answered for each in outcomes if each.answered is not None),
             waited=histogram(each.waited for each in outcomes if each.waited is not None),
             kept=[
-                kept_for_error(record.id, outcome.error, config.on_failure, input=record.input)
+                kept_for_error(record.id, outcome.error, config.on_failure, input=record.input, output=outcome.output)
                 for record, outcome in zip(batch.records, outcomes, strict=True)
                 if outcome.error is not None
             ],
+            columns=columns,
             stages=visited(plan),
         )
 

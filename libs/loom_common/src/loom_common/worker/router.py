@@ -121,6 +121,7 @@ def transformed(batch: BatchExtracted, result: Transformed, context: Context) ->
         latency=result.latency,
         waited=result.waited,
         calls=calls,
+        columns=None if result.columns is None else dict(result.columns),
     )
     return _of_batch(forward.outgoing, result.kept, fact, context)
 

@@ -61,6 +61,8 @@ class Transformed(StageResult):
     """Histogram (`domain.values.latency`) of what a record took, or its model to answer."""
     waited: dict[int, int] = field(default_factory=dict)
     """Holds the same of what records waited besides."""
+    columns: Columns | None = None
+    """Holds the schema of the outputs, where a contract looks at it."""
     stages: tuple[Stage, ...] = EVERY_STAGE
     """Lists the stages that the batch visits, by its plan."""
 

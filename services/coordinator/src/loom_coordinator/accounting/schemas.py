@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
-from loom_common.domain.run.plan import Plan, contract_of
+from loom_common.domain.run.plan import Plan, contract_of, contracts_in
 from loom_common.domain.schema.columns import Column, merged
 from loom_common.domain.schema.drift import drift, evolved
 from loom_common.flow import Stage
@@ -20,7 +20,7 @@ from loom_coordinator.db.tables.schemas import schema_observations
 from loom_coordinator.db.unit_of_work import UnitOfWork
 
 _TABLE = schema_observations.c
-HELD = (Stage.EXTRACT, Stage.LOAD)
+HELD = (Stage.EXTRACT, Stage.TRANSFORM, Stage.LOAD)
 """The stages that hold records to a schema."""
 
 
@@ -67,7 +67,7 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
     if status not in (run_rows.SUCCEEDED, run_rows.PARTIAL) or run.sample is not None:
         return
     pipeline = tallies.definition(run)
-    contracts = {Stage.EXTRACT: pipeline.extract.schema_, Stage.LOAD: pipeline.load.schema_}
+    contracts = contracts_in(pipeline)
     seen = await _seen(unit.connection, run.run_id)
     stored = await schema_versions.current(unit.connection, run.pipeline_name) if seen else {}
     for stage, (_, columns) in seen.items():

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import Mistake, RunAccepted, RunRejected, RunRequest
+from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.definition.transform import AiTransformConfig
@@ -70,7 +71,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     )
     plan = await schemas.with_stored(unit, plan)
     plan = await incremental.begin(unit, plan, full=request.full_refresh)
-    if mistakes := list(plan_mistakes(plan)):
+    if mistakes := [*plan_mistakes(plan), *frozen_mistakes(plan)]:
         raise InvalidDefinition(mistakes)
     await _register(unit, plan, given)
     await start(

@@ -52,7 +52,7 @@ class Catalog:
             case PythonTransformConfig():
                 return python_transform(config.function, folder, shape, bounds)
             case PassthroughTransformConfig():
-                return None if shape is None else Passthrough(shape)
+                return None if shape is None and config.schema_ is None else Passthrough(shape)
             case PluginTransform():
                 return plugin_transform(config, shape, bounds)
 

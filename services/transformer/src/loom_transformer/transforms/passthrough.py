@@ -1,4 +1,5 @@
-"""Implements `passthrough` with a declared `output`: the output is the input, where the input has that shape."""
+"""Implements `passthrough` with a declared `output` or `schema`: the output is the input, where the input has that
+shape."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from loom_transformer.outcome import TransformOutcome
 
 
 class Passthrough:
-    """Checks the declared shape."""
+    """Checks the declared shape, where there is one."""
 
     risk = None
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape | None) -> None:
         self._shape = shape
 
     async def apply(
@@ -27,10 +28,11 @@ class Passthrough:
         return await asyncio.to_thread(lambda: [_checked(record, self._shape) for record in records])
 
 
-def _checked(record: ExtractedRecord, shape: Shape) -> TransformOutcome:
+def _checked(record: ExtractedRecord, shape: Shape | None) -> TransformOutcome:
     began = perf_counter()
     try:
-        shape.check(record.input)
+        if shape is not None:
+            shape.check(record.input)
     except RecordError as error:
         return TransformOutcome(None, perf_counter() - began, error)
     return TransformOutcome(None, perf_counter() - began)

@@ -115,7 +115,7 @@ class BatchFact(Message):
     calls: tuple[Calls, ...] = Field((), description="The model calls this stage made for the batch.")
     rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")
     checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
-    columns: dict[str, Column] | None = Field(None, description="The schema of the loaded rows, if looked at.")
+    columns: dict[str, Column] | None = Field(None, description="The schema of the outputs or the rows, if looked at.")
 
     @property
     def correlation_id(self) -> str:

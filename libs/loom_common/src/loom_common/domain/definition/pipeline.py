@@ -128,7 +128,7 @@ class LoadConfig(Recovery):
     schema_: SchemaConfig | None = Field(
         None,
         alias="schema",
-        description="The same for the rows, and so for what a model answered.",
+        description="The same for the rows, before they are loaded.",
     )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: Location | None = Field(

@@ -28,6 +28,7 @@ from loom_common.domain.definition.output import TEXT, OutputSpec
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable
+from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.section import FunctionRef, Mistake, SecretRef, WebLocation, mistake, mistakes_in, refusal, said
 from loom_common.domain.values.durations import Limit
 from loom_common.domain.values.near import closest
@@ -42,6 +43,11 @@ class TransformConfig(Recovery):
     output: OutputSpec | None = Field(
         None,
         description="The shape of the output, short form or JSON Schema: enforced, misfits are quarantined. Or `text`.",
+    )
+    schema_: SchemaConfig | None = Field(
+        None,
+        alias="schema",
+        description="The same as `extract.schema` for what the model or the code answered, before it is evaluated.",
     )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: FallbackConfig | None = Field(

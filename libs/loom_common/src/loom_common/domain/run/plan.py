@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Column, Columns
 from loom_common.domain.schema.contract import SchemaConfig
+from loom_common.domain.schema.declared import declared
 from loom_common.domain.values.ids import content_hash
 from loom_common.errors import PermanentError
 from loom_common.flow import Stage
@@ -84,12 +86,24 @@ class Plan(BaseModel):
 
 
 def contract_of(plan: Plan, stage: Stage) -> tuple[SchemaConfig, Columns | None] | None:
-    """Return the contract that a stage holds records to, with the stored version; None where the plan has neither."""
-    section = {Stage.EXTRACT: plan.pipeline.extract.schema_, Stage.LOAD: plan.pipeline.load.schema_}.get(stage)
+    """Return the contract that a stage holds records to, with the stored version; None where the plan has neither.
+    Until a version of the answers is stored, they are held to the declared output."""
+    section = contracts_in(plan.pipeline).get(stage)
     stored = plan.schemas.get(stage)
     if section is None and stored is None:
         return None
+    if stage is Stage.TRANSFORM and stored is None and plan.pipeline.transform.shape is not None:
+        return section or _REPORTING, declared(json_schema(plan.pipeline.transform.shape))
     return section or _REPORTING, stored
+
+
+def contracts_in(pipeline: Pipeline) -> dict[Stage, SchemaConfig | None]:
+    """Return the contracts that a pipeline says, by the stage that holds records to them."""
+    return {
+        Stage.EXTRACT: pipeline.extract.schema_,
+        Stage.TRANSFORM: pipeline.transform.schema_,
+        Stage.LOAD: pipeline.load.schema_,
+    }
 
 
 _REPORTING = SchemaConfig(store=False)

@@ -10,12 +10,14 @@ from loom_common.flow import Stage
 
 
 def has_work(stage: Stage, pipeline: Pipeline) -> bool:
-    """Return whether a stage does anything to the records of a pipeline. A `passthrough` without a declared `output`
-    does not, and neither does evaluation without evaluators. Extraction and loading always do."""
+    """Return whether a stage does anything to the records of a pipeline. A `passthrough` that declares no `output` and
+    no `schema` does not, and neither does evaluation without evaluators. Extraction and loading always do."""
     match stage:
         case Stage.TRANSFORM:
             transform = pipeline.transform
-            return not isinstance(transform, PassthroughTransformConfig) or transform.shape is not None
+            if not isinstance(transform, PassthroughTransformConfig):
+                return True
+            return transform.shape is not None or transform.schema_ is not None
         case Stage.EVALUATE:
             return pipeline.evaluate is not None
         case _:

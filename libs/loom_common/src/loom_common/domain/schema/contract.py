@@ -87,7 +87,7 @@ def shaped(records: Sequence[Mapping[str, Any]], contract: SchemaConfig, stored:
         for name, mode, words in ((name, getattr(contract, part), words) for name, part, words in misfits):
             if mode == "freeze":
                 raise PermanentError(
-                    f"A record does not fit the stored schema: {words} (`{place}.schema` freezes it). See `loom schema "
+                    f"A record does not fit its schema: {words} (`{place}.schema` freezes it). See `loom schema "
                     "diff`; `loom schema apply` stores another version."
                 )
             if mode == "discard_row":

@@ -30,6 +30,7 @@ class _Document(StrEnum):
 
 class _Held(StrEnum):
     EXTRACT = "extract"
+    TRANSFORM = "transform"
     LOAD = "load"
 
 
@@ -165,8 +166,10 @@ def apply(
 
     settings = common.configuration()
     loaded = _loaded(file, settings)
-    if source is None and stage is _Held.LOAD:
-        raise ConfigurationError("What a pipeline loads is known only by a run: name a schema with `--from`.")
+    if source is None and stage is not _Held.EXTRACT:
+        raise ConfigurationError(
+            "What a pipeline answers and loads is known only by a run: name a schema with `--from`."
+        )
     columns = _read(source) if source is not None else follow.wait_for(_inferred(loaded, settings, records))
     name, held = loaded.pipeline.name, Stage(stage.value)
     stored = follow.wait_for(state.ask(settings, lambda views: views.store_schema(name, held, columns)))
