@@ -18,8 +18,9 @@ from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
+from loom_connectors.formats.arrow.column_format import ColumnSourceOptions
 from loom_connectors.formats.arrow.feather import FeatherDestinationOptions
-from loom_connectors.formats.arrow.parquet import ColumnSourceOptions, ParquetDestinationOptions
+from loom_connectors.formats.arrow.parquet import ParquetDestinationOptions
 from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
 from loom_connectors.formats.documents.excel import ExcelDestinationOptions, ExcelSourceOptions
 from loom_connectors.formats.documents.toml import TomlOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Any
 
@@ -17,7 +18,8 @@ _EXACTLY = Context(prec=200_000)
 _EXACT_INTEGERS = 2**53
 """Up to here every integer is a 64-bit floating-point number."""
 
-
+Bind = Callable[[Any], Any]
+"""Returns a JSON value as one that a driver binds for a column. Raises `UnfitValue`."""
 EMPTY_TEXT = (
     " The value is an empty text, as an empty field of a CSV file is: `extract: {options: {null_values: ['']}}` makes "
     "it null."
@@ -36,6 +38,39 @@ class UnfitValue(ValueError):
 def json_text(value: Any) -> str:
     """Write JSON of a value."""
     return dumps(value).decode()
+
+
+def database_text(value: Any) -> str:
+    """Return a value as the text that a database reads: JSON for what has parts."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case dict() | list():
+            return json_text(value)
+        case _:
+            return str(value)
+
+
+def single(value: Any) -> Any:
+    """Return the value. Raises `UnfitValue` for one that has parts."""
+    if isinstance(value, dict | list):
+        raise UnfitValue(f"{kind_word(value)} cannot be loaded into a column of single values.")
+    return value
+
+
+def bound_row(values: Mapping[str, Any], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
+    """Bind the values of a row for a driver, by the binder of each column. Raises `UnfitValue`, which names the
+    column."""
+    row = []
+    try:
+        for name, bind in binders:
+            value = values.get(name)
+            row.append(value if value is None else bind(value))
+    except UnfitValue as error:
+        raise UnfitValue(str(error), name) from None
+    return row
 
 
 def as_object(value: bytes) -> dict[str, str]:

@@ -20,11 +20,13 @@ from loom_connectors.sql.parameters import quoted
 from loom_connectors.values import (
     UnfitValue,
     bytes_in,
+    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
+    single,
 )
 
 Write = Callable[[Any], Any]
@@ -108,7 +110,7 @@ def _write(kind: Any) -> Write:
     if name == "map":
         return _map(_write(kind.children[1][1]))
     if name == "varchar":
-        return json_text if str(kind) == "JSON" else _text
+        return json_text if str(kind) == "JSON" else database_text
     if name == "decimal":
         return _decimal(int(dict(kind.children)["scale"]))
     if name in _DIGITS:
@@ -116,39 +118,25 @@ def _write(kind: Any) -> Write:
     return _WRITERS.get(name) or _refusing(str(kind))
 
 
-def _text(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json_text(value)
-        case _:
-            return str(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, dict | list):
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into a column of single values.")
-    return _text(value)
+def _single_text(value: Any) -> str:
+    return database_text(single(value))
 
 
 def _whole(value: Any) -> str:
-    text = _scalar(integer_of(value))
+    text = _single_text(integer_of(value))
     if not isinstance(value, bool) and not _WHOLE.fullmatch(text):
         raise UnfitValue(f"'{text[:40]}' is no whole number.")
     return text
 
 
 def _double(value: Any) -> str:
-    text = _scalar(value)
+    text = _single_text(value)
     see_that_it_fits_a_double(value)
     return text
 
 
 def _single(value: Any) -> str:
-    text = _scalar(value)
+    text = _single_text(value)
     if not isinstance(value, bool):
         see_that_it_fits_a_single(value)
     return text
@@ -156,7 +144,7 @@ def _single(value: Any) -> str:
 
 def _decimal(scale: int) -> Write:
     def write(value: Any) -> str:
-        text = _scalar(value)
+        text = _single_text(value)
         if not isinstance(value, bool):
             see_that_it_fits_decimals(value, scale)
         return text
@@ -166,7 +154,7 @@ def _decimal(scale: int) -> Write:
 
 def _date(value: Any) -> str:
     see_that_it_is_a_day(value)
-    return _in_its_era(_scalar(value))
+    return _in_its_era(_single_text(value))
 
 
 def _moment(digits: int, *, zoned: bool) -> Write:
@@ -174,7 +162,7 @@ def _moment(digits: int, *, zoned: bool) -> Write:
         see_that_its_seconds_fit(value, digits)
         if not zoned:
             see_that_it_has_no_offset(value)
-        return _in_its_era(_scalar(value))
+        return _in_its_era(_single_text(value))
 
     return write
 
@@ -188,7 +176,7 @@ def _in_its_era(text: str) -> str:
 
 
 def _interval(value: Any) -> str:
-    return duckdb_of(_scalar(value))
+    return duckdb_of(_single_text(value))
 
 
 def _bytes(value: Any) -> str:
@@ -241,7 +229,7 @@ def _map(write: Write) -> Write:
 
 
 _WRITERS: dict[str, Write] = {
-    "boolean": _scalar,
+    "boolean": _single_text,
     **dict.fromkeys(("tinyint", "smallint", "integer", "bigint", "hugeint", "bignum"), _whole),
     **dict.fromkeys(("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"), _whole),
     "double": _double,
@@ -250,6 +238,6 @@ _WRITERS: dict[str, Write] = {
     "interval": _interval,
     "blob": _bytes,
     "bit": _bits,
-    "uuid": _scalar,
-    "enum": _scalar,
+    "uuid": _single_text,
+    "enum": _single_text,
 }

@@ -19,14 +19,14 @@ from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.mysql import tables
 from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Conflict, Server, meaning, number_of, words_of
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
-from loom_connectors.mysql.writing import binder, bound_row
+from loom_connectors.mysql.writing import binder
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.values import EMPTY_TEXT, UnfitValue
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_row
 
 Result = TypeVar("Result")
 _TRIES = 5

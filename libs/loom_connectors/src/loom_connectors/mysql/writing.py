@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
 from loom_connectors.values import (
+    Bind,
     UnfitValue,
     bytes_in,
+    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
+    single,
 )
-
-Bind = Callable[[Any], Any]
-"""Returns a JSON value as one that the driver binds. Raises `UnfitValue`."""
 
 _TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
@@ -55,46 +54,16 @@ def binder(declared: str) -> Bind:
         case "timestamp":
             return _moment(int(inside or 0))
         case _:
-            return _BINDERS.get(name, _text)
-
-
-def bound_row(values: Mapping[str, Any], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
-    """Bind a row for the driver. Raises `UnfitValue`, which names the column."""
-    row = []
-    try:
-        for name, bind in binders:
-            value = values.get(name)
-            row.append(value if value is None else bind(value))
-    except UnfitValue as error:
-        raise UnfitValue(str(error), name) from None
-    return row
+            return _BINDERS.get(name, database_text)
 
 
 def _members(inside: str) -> frozenset[str]:
     return frozenset(each.replace("''", "'") for each in _MEMBER.findall(inside))
 
 
-def _text(value: Any) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json_text(value)
-        case _:
-            return repr(value) if isinstance(value, float) else str(value)
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        raise UnfitValue(f"{kind_word(value)} cannot be loaded into a column of single values.")
-    return value
-
-
 def _text_of(length: int, *, padded: bool) -> Bind:
     def bind(value: Any) -> str:
-        text = _text(value)
+        text = database_text(value)
         if len(text) > length:
             raise UnfitValue(f"the text has {len(text)} characters, and the column keeps {length}.")
         if padded and text.endswith(" "):
@@ -106,7 +75,7 @@ def _text_of(length: int, *, padded: bool) -> Bind:
 
 def _member_of(members: frozenset[str]) -> Bind:
     def bind(value: Any) -> str:
-        text = _text(value)
+        text = database_text(value)
         if text not in members:
             raise UnfitValue(f"'{text[:40]}' is none of the column's values ({', '.join(sorted(members))}).")
         return text
@@ -116,7 +85,7 @@ def _member_of(members: frozenset[str]) -> Bind:
 
 def _set_of(members: frozenset[str]) -> Bind:
     def bind(value: Any) -> str:
-        text = _text(value)
+        text = database_text(value)
         if strange := next((each for each in text.split(",") if text and each not in members), None):
             raise UnfitValue(f"'{strange[:40]}' is none of the column's values ({', '.join(sorted(members))}).")
         return text
@@ -125,7 +94,7 @@ def _set_of(members: frozenset[str]) -> Bind:
 
 
 def _whole(value: Any) -> Any:
-    number = _scalar(integer_of(value))
+    number = single(integer_of(value))
     if isinstance(number, bool):
         return int(number)
     if not isinstance(number, int) and not _WHOLE.fullmatch(str(number)):
@@ -141,36 +110,36 @@ def _year(value: Any) -> int:
 
 
 def _double(value: Any) -> Any:
-    see_that_it_fits_a_double(_scalar(value))
-    return _text(value)
+    see_that_it_fits_a_double(single(value))
+    return database_text(value)
 
 
 def _single(value: Any) -> Any:
-    if not isinstance(_scalar(value), bool):
+    if not isinstance(single(value), bool):
         see_that_it_fits_a_single(value)
-    return _text(value)
+    return database_text(value)
 
 
 def _decimal(scale: int) -> Bind:
     def bind(value: Any) -> Any:
-        if isinstance(_scalar(value), bool):
+        if isinstance(single(value), bool):
             return int(value)
         see_that_it_fits_decimals(value, scale)
-        return _text(value)
+        return database_text(value)
 
     return bind
 
 
 def _date(value: Any) -> str:
-    see_that_it_is_a_day(_scalar(value))
-    return _text(value)[:10] if isinstance(value, str) and value[4:5] == "-" else _text(value)
+    see_that_it_is_a_day(single(value))
+    return database_text(value)[:10] if isinstance(value, str) and value[4:5] == "-" else database_text(value)
 
 
 def _zoneless(digits: int) -> Bind:
     def bind(value: Any) -> str:
-        see_that_it_has_no_offset(_scalar(value))
+        see_that_it_has_no_offset(single(value))
         see_that_its_seconds_fit(value, digits)
-        return _ZONED.sub("", _text(value)) if "T" in str(value) or ":" in str(value) else _text(value)
+        return _ZONED.sub("", database_text(value)) if "T" in str(value) or ":" in str(value) else database_text(value)
 
     return bind
 
@@ -179,8 +148,8 @@ def _moment(digits: int) -> Bind:
     """Return the binder of moments, which the server takes in the session's time zone: UTC."""
 
     def bind(value: Any) -> str:
-        see_that_its_seconds_fit(_scalar(value), digits)
-        text = _text(value)
+        see_that_its_seconds_fit(single(value), digits)
+        text = database_text(value)
         if len(text) > 10 and _ZONED.search(text[10:]):
             try:
                 moment = dt.datetime.fromisoformat(text.strip())

@@ -18,6 +18,7 @@ from loom_connectors.ports import Row
 from loom_connectors.values import (
     UnfitValue,
     bytes_in,
+    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
@@ -74,15 +75,8 @@ def _writer(form: str) -> Write:
 
 
 def _text(value: Any) -> str:
-    match value:
-        case str():
-            return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return _json(value)
-        case _:
-            return str(value)
+    text = database_text(value)
+    return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
 
 
 def _json(value: Any) -> str:

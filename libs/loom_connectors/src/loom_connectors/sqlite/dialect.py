@@ -19,9 +19,9 @@ from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.sqlite import tables
 from loom_connectors.sqlite.file import SqliteFile, meaning
-from loom_connectors.sqlite.values import binder, bound_row
+from loom_connectors.sqlite.values import binder
 from loom_connectors.storage.local import see_that_it_can_be_written
-from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_row, json_text
 
 Result = TypeVar("Result")
 _ROW_ERRORS = (

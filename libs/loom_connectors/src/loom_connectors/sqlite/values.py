@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from loom_common.errors import RecordError
-from loom_connectors.values import UnfitValue, as_object, bytes_in, json_text, see_that_it_fits_a_double
+from loom_connectors.values import Bind, UnfitValue, as_object, bytes_in, json_text, see_that_it_fits_a_double
 
 ANY_JSON = "JSON TEXT"
 """The declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
-Bind = Callable[[Any], Any]
-"""A JSON value as one that SQLite's driver binds. Raises `UnfitValue`."""
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
@@ -98,18 +96,6 @@ def binder(declared: str) -> Bind:
     if affinity is Affinity.NONE:
         return _for_blob if declared else _as_it_is
     return _for_real if affinity is Affinity.REAL else _for_number
-
-
-def bound_row(values: Mapping[str, Any], binders: Sequence[tuple[str, Bind]]) -> list[Any]:
-    """Bind a row for the driver. Raises `UnfitValue`, which names the column."""
-    row = []
-    try:
-        for name, bind in binders:
-            value = values.get(name)
-            row.append(value if value is None else bind(value))
-    except UnfitValue as error:
-        raise UnfitValue(str(error), name) from None
-    return row
 
 
 def _for_text(value: Any) -> Any:

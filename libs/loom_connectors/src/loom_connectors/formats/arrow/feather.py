@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 from pydantic import Field
 
-from loom_connectors.formats.arrow.column_reader import ColumnReader
-from loom_connectors.formats.arrow.column_writer import ColumnWriter
-from loom_connectors.formats.arrow.parquet import ColumnDestinationOptions, ColumnSourceOptions
-from loom_connectors.options import options_of
+from loom_connectors.formats.arrow.column_format import ColumnDestinationOptions, ColumnFormat
 
 
 class FeatherDestinationOptions(ColumnDestinationOptions):
     """Says how a Feather file is written."""
 
     codec: Literal["zstd", "lz4", "none"] = Field("zstd", description="How its record batches are compressed.")
-
-
-class FeatherFormat:
-    """Reads and writes Feather files, with the options that a pipeline gives."""
-
-    source_options = ColumnSourceOptions
-    destination_options = FeatherDestinationOptions
-
-    def reader(self, options: Mapping[str, Any]) -> ColumnReader:
-        return ColumnReader(FeatherFile(), options_of(ColumnSourceOptions, options, "extract").columns)
-
-    def writer(self, options: Mapping[str, Any], name: str) -> ColumnWriter:
-        given = options_of(FeatherDestinationOptions, options, "load")
-        return ColumnWriter(FeatherFile(given.codec), given.named_types, given.group_size)
 
 
 class FeatherFile:
@@ -87,3 +70,10 @@ class FeatherColumns:
 
     def count(self) -> int:
         return int(self._file.count_rows())
+
+
+class FeatherFormat(ColumnFormat):
+    """Reads and writes Feather files, with the options that a pipeline gives."""
+
+    destination_options = FeatherDestinationOptions
+    file = FeatherFile

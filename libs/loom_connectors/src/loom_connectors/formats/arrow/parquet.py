@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from loom_connectors.files.format import FileOptions, FileSourceOptions
-from loom_connectors.formats.arrow.column_reader import ColumnReader
-from loom_connectors.formats.arrow.column_types import type_named
-from loom_connectors.formats.arrow.column_writer import ColumnWriter
-from loom_connectors.options import options_of
+from loom_connectors.formats.arrow.column_format import ColumnDestinationOptions, ColumnFormat
 
 _PIECE = 4 * 1024 * 1024
 """The bytes of rows, unpacked, that are read at once."""
@@ -24,52 +20,10 @@ _BUFFER = 256 * 1024
 """The bytes of each column that are read at once."""
 
 
-class ColumnSourceOptions(FileSourceOptions):
-    """Says what is read of a file of typed columns."""
-
-    columns: list[str] | None = Field(None, min_length=1, description="The columns that are read. Default: all.")
-
-
-class ColumnDestinationOptions(FileOptions):
-    """Says how a file of typed columns is written."""
-
-    types: dict[str, str] = Field(
-        default_factory=dict,
-        description="Types of columns, before those of the output: `{price: 'decimal(12,2)', at: timestamp}`.",
-    )
-    group_size: int = Field(16 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
-
-    @field_validator("types")
-    @classmethod
-    def _known(cls, value: dict[str, str]) -> dict[str, str]:
-        for each in value.values():
-            type_named(each)
-        return value
-
-    @property
-    def named_types(self) -> dict[str, Any]:
-        """Return the types by the names of their columns."""
-        return {name: type_named(each) for name, each in self.types.items()}
-
-
 class ParquetDestinationOptions(ColumnDestinationOptions):
     """Says how a Parquet file is written."""
 
     codec: Literal["zstd", "snappy", "gzip", "none"] = Field("zstd", description="How its pages are compressed.")
-
-
-class ParquetFormat:
-    """Reads and writes Parquet files, with the options that a pipeline gives."""
-
-    source_options = ColumnSourceOptions
-    destination_options = ParquetDestinationOptions
-
-    def reader(self, options: Mapping[str, Any]) -> ColumnReader:
-        return ColumnReader(ParquetFile(), options_of(ColumnSourceOptions, options, "extract").columns)
-
-    def writer(self, options: Mapping[str, Any], name: str) -> ColumnWriter:
-        given = options_of(ParquetDestinationOptions, options, "load")
-        return ColumnWriter(ParquetFile(given.codec), given.named_types, given.group_size)
 
 
 class ParquetFile:
@@ -124,3 +78,10 @@ class ParquetColumns:
 
     def count(self) -> int:
         return int(self._starts[-1])
+
+
+class ParquetFormat(ColumnFormat):
+    """Reads and writes Parquet files, with the options that a pipeline gives."""
+
+    destination_options = ParquetDestinationOptions
+    file = ParquetFile
