@@ -5,6 +5,7 @@ aiohttp is imported where an error is looked at: commands that send no request d
 from __future__ import annotations
 
 import errno
+import http.client
 import os
 import socket
 import ssl
@@ -52,7 +53,12 @@ def _of_network(error: BaseException, host: str, place: str, scheme: str) -> str
             return f"connection refused: nothing listens at {place}"
         case TimeoutError():
             return f"{place} takes no connection: none came about in time"
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError() | aiohttp.ClientResponseError():
+        case (
+            aiohttp.ServerDisconnectedError()
+            | ConnectionResetError()
+            | aiohttp.ClientResponseError()
+            | http.client.HTTPException()
+        ):
             hint = ": a server that wants https://, or none of HTTP" if scheme == "http" else ""
             return f"{place} closed the connection without an answer in HTTP{hint}"
         case OSError() if error.errno in errno.errorcode:
@@ -68,10 +74,12 @@ def _untrusted(error: BaseException, host: str) -> str:
     )
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors that caused this one, the most specific first."""
-    inner = [getattr(error, "os_error", None), getattr(error, "certificate_error", None), error.__cause__]
-    yield from (each for each in inner if isinstance(each, BaseException))
+def _chain(error: BaseException, depth: int = 5) -> Iterator[BaseException]:
+    """Yield the errors that caused this one, the most specific first. aiohttp and urllib3 keep them in attributes."""
+    named = (getattr(error, name, None) for name in ("os_error", "certificate_error", "reason"))
+    for inner in (*named, error.__cause__):
+        if isinstance(inner, BaseException) and depth:
+            yield from _chain(inner, depth - 1)
     yield error
-    if isinstance(error.__context__, BaseException):
-        yield error.__context__
+    if isinstance(error.__context__, BaseException) and error.__context__ is not error.__cause__ and depth:
+        yield from _chain(error.__context__, depth - 1)

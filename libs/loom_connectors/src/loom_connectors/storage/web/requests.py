@@ -14,6 +14,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, SourceError
+from loom_common.http.connection_errors import cause_of
 from loom_connectors.files.storage import FileState, Opened
 
 BLOCK = 1024 * 1024
@@ -202,7 +203,7 @@ def web_trouble(shown: str) -> Iterator[None]:
     except FileNotFoundError:
         raise _told(shown, 404) from None
     except HTTPError as error:
-        raise DependencyUnavailable(f"{shown}: the server could not be reached ({type(error).__name__}).") from None
+        raise DependencyUnavailable(f"{shown}: the server could not be reached: {cause_of(error, shown)}.") from None
 
 
 def _told(shown: str, status: int) -> LoomError:
