@@ -18,9 +18,9 @@ from statistics import median
 
 import uvloop
 from sqlalchemy import Integer, String, bindparam, cast, func, literal, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.cpu import Meter
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, BatchHeader, SlicedBatch, SliceExtracted
 from loom_common.domain.run.tally import Tally

@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.budget.ledger import LEASE_SECONDS, OWED_SECONDS, Free, Reserve, Settle
 from loom_ai.journal.tables import metadata
@@ -15,6 +14,7 @@ from loom_ai.stores.memory.budgets import MemoryBudgets
 from loom_ai.stores.sql.budgets import SqlBudgets
 from loom_ai.stores.sql.postgres import postgres_engine
 from loom_ai.stores.sql.sqlite import sqlite_engine
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.run.budget import BudgetDecision, Need
 from loom_common.errors import DependencyUnavailable
 

@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 
@@ -17,24 +18,38 @@ READERS = {"jinja2", "jsonschema", "pyarrow", "vaderSentiment"}
 RUNNING = {"loom_common.service.bootstrap", "loom_common.worker.worker", "loom_connectors.postgres"}
 """Modules that carry out runs."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
+MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
+"""SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
 NOT_LOADED = {
     "--help": CLIENTS | READERS | RUNNING | MIGRATING | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
     "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | {"sqlalchemy", "structlog"},
-    "status {run}": CLIENTS | READERS | RUNNING | MIGRATING | {"loom_ai", "loom_connectors", "structlog"},
-    "run pipeline.yaml": CLIENTS | READERS | MIGRATING,
+    "status {run}": CLIENTS | READERS | RUNNING | MIGRATING | MAPPING | {"loom_ai", "loom_connectors", "structlog"},
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING,
 }
 
 
-def loaded(project, argv):
-    """Return every module that a command has loaded when it ends."""
+class Ended(NamedTuple):
+    """Holds what a command had done when it ended."""
+
+    modules: set[str]
+    """Holds every module that it had loaded."""
+    collections: int
+    """Counts the searches for garbage in more than its newest objects."""
+
+
+def ended(project, argv):
+    """Carry out a command."""
     code = (
         "import sys\nfrom loom.cli.app import main\n"
         f"sys.argv = {['loom', *argv]!r}\n"
-        "try:\n    main()\nfinally:\n    print(*sys.modules, file=open('modules.txt', 'w'))"
+        "import gc\nsearched = lambda: sum(each['collections'] for each in gc.get_stats()[1:])\n"
+        "before = searched()\ntry:\n    main()\nfinally:\n"
+        "    with open('ended.txt', 'w') as file:\n        print(searched() - before, *sys.modules, file=file)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return set((project / "modules.txt").read_text().split())
+    collections, *modules = (project / "ended.txt").read_text().split()
+    return Ended(set(modules), int(collections))
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +60,14 @@ def project(tmp_path_factory):
     (folder / "pipeline.yaml").write_text(
         "name: p\nextract: {source: in.csv, key: id}\ntransform: {type: passthrough}\nload: {destination: out.jsonl}\n"
     )
-    loaded(folder, ["run", "pipeline.yaml", "--format", "json"])
+    ended(folder, ["run", "pipeline.yaml", "--format", "json"])
     return folder
 
 
 @pytest.mark.parametrize("command", NOT_LOADED)
-def test_a_command_loads_no_package_that_it_does_not_use(project, command):
+def test_a_command_loads_no_package_that_it_does_not_use_and_searches_those_it_uses_for_no_garbage(project, command):
     with contextlib.closing(sqlite3.connect(project / ".loom/loom.db")) as state:
         (run_id,) = state.execute("SELECT run_id FROM pipeline_runs").fetchone()
-    assert loaded(project, command.format(run=run_id).split()) & NOT_LOADED[command] == set()
+    done = ended(project, command.format(run=run_id).split())
+    assert done.modules & NOT_LOADED[command] == set()
+    assert done.collections == 0

@@ -13,9 +13,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal import tables as journal
+from loom_common.async_engine import AsyncEngine
 from loom_coordinator.db import tables as run_state
 from loom_dev.newest_schema import migrated
 from loom_migrations import new_sqlite

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined
 from loom_common.flow import Stage
 from loom_quarantine import queries

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from loom_common.adapters.payloads.folder import FolderPayloads
+from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RunFinished, RunReport, SliceExtracted

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.envelope import Message
 from loom_coordinator.accounting import batches
 from loom_coordinator.db import run_rows

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
+from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.config.settings import DatabaseSettings
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log

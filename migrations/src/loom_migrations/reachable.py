@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import DependencyUnavailable
 

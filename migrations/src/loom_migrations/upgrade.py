@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TextIO
 
 from sqlalchemy import URL, Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import StateUnusable
 from loom_migrations import new_sqlite

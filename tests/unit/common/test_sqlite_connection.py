@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.sqlite_connection import SqliteConnection
 
 LETTERS = sa.Table(

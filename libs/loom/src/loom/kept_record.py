@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from loom.project.config import LoomConfig
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.domain.run.plan import Plan, prompt_of

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Window

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import DiscardRequest, RecordsKept, RecordsLoaded, RecordsQuarantined
 from loom_common.ports.clock import Clock
 from loom_common.worker.context import Context

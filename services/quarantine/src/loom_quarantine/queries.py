@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Dialect, and_, case, exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.json_values.shown import Shown, as_json
 from loom_common.flow import Stage
 from loom_quarantine.db.errors import transaction

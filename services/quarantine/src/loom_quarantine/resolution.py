@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among, replayed_records
 from loom_quarantine.db.tables import quarantined_records as table

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from loom_common.service.garbage import collect_rarely
+from loom_common.service.garbage import collect_seldom
 
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended."""
@@ -26,7 +26,7 @@ def begin() -> None:
     Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
     Until another handler is installed, SIGINT ends the process at once, with a sentence and no traceback."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    collect_rarely()
+    collect_seldom()
     signal.signal(signal.SIGINT, _interrupted)
 
 

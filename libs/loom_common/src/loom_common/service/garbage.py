@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 
-def collect_rarely() -> None:
-    """Make garbage collections rare. A process of Loom's own calls it before it imports large packages.
+def collect_seldom() -> None:
+    """Collect almost nothing until `collect_less` is called, and nothing when the process ends. A process of Loom's own
+    calls it before it imports large packages.
 
-    A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch, and all imported
-    modules, would be searched for cycles several times, which takes a quarter of a stage's CPU time."""
-    gc.set_threshold(10_000, 10, 10)
+    Importing them makes several hundred thousand objects, and almost all of them stay until the process ends. Searching
+    them for cycles, meanwhile and again as Python ends, takes a quarter of the CPU time of a short command."""
+    gc.set_threshold(200_000, 10, 10)
+    atexit.register(gc.freeze)
 
 
 def collect_less() -> None:
     """Make garbage collections rare, and leave out what is there. Call it once, when everything is imported and
-    connected."""
-    collect_rarely()
+    connected.
+
+    A batch of 500 records is thousands of objects, none of them in a cycle. By default each batch would be searched for
+    cycles several times, which takes a quarter of a stage's CPU time."""
+    gc.set_threshold(10_000, 10, 10)
     gc.freeze()

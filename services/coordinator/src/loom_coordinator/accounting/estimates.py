@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import StageCalls
 from loom_coordinator.db.tables.outcomes import cost_estimates
 from loom_coordinator.db.unit_of_work import UnitOfWork

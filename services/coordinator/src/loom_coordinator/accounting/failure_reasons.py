@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import KeptReason
 from loom_coordinator.db.tables.outcomes import quarantined
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, CheckCount, CheckSummary, SliceExtracted, StageFailed
 from loom_common.domain.quality.check import QualityCheck, RecordCheck

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
 from loom_common.domain.run.plan import Plan, contract_of, contracts_in

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import StageCalls
 from loom_common.domain.run.calls import AMOUNTS, Calls, summed
 from loom_coordinator.accounting.batches import Paid

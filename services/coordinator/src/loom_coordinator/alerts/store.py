@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import RowMapping, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import Alert, BudgetSpent
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_coordinator.alerts.rules import ERROR, Finding

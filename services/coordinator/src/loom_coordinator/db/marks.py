@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.json_values.shown import Shown

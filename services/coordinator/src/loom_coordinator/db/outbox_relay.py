@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 from sqlalchemy import RowMapping, delete, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock

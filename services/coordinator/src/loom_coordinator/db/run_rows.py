@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
 from loom_common.errors import ConfigurationError

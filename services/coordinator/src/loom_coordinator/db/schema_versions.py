@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.schema.columns import Column, Columns
 from loom_common.domain.schema.drift import SchemaChange, drift

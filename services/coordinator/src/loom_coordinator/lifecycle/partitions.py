@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import SourceSplit, SplitSource
 from loom_common.domain.definition.pipeline import ExtractConfig

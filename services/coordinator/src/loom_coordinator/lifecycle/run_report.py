@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import (
     Alert,
     CheckSummary,

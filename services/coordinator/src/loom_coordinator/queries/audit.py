@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import column, func, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loom_common import flow
+from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import BreakerBeat
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import TopologyMissing

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_common.domain.run.calls import AMOUNTS, Calls
 from loom_coordinator.db.tables.outcomes import run_calls
 from loom_coordinator.db.tables.runs import pipeline_runs

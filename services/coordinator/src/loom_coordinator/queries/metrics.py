@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.flow import TOPOLOGY, Stage
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock

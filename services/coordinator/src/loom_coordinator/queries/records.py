@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.journal.tables import journal
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations
 from loom_coordinator.queries import runs

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import DependencyUnavailable
 from loom_migrations.trouble import state_trouble

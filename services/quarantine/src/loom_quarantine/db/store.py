@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Sequence
 
 from sqlalchemy import Dialect, Insert, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.contracts.v1 import RecordsQuarantined
 from loom_migrations.upserts import inserting
 from loom_quarantine.db.errors import transaction

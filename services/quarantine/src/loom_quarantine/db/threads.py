@@ -5,8 +5,8 @@ A thread is named by the run that first quarantined the record (the origin) and 
 from __future__ import annotations
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loom_common.async_engine import AsyncConnection
 from loom_quarantine.db.tables import quarantined_records, replayed_records, runs
 
 _ENDED = ("succeeded", "partial", "failed", "cancelled")

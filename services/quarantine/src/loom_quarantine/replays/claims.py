@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.run.plan import Replay
 from loom_quarantine.db.errors import transaction
 from loom_quarantine.db.tables import id_is_among, replayed_records

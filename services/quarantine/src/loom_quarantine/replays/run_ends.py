@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunFinished, RunReport
 from loom_common.ports.clock import Clock
 from loom_common.worker.context import Context

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from loom_common.async_engine import AsyncEngine
 from loom_common.caching.plan_cache import PlanCache
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.domain.run.plan import contract_of

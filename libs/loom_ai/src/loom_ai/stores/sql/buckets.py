@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.pacing.bucket import Taken, Wish
 from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncEngine
 
 _WHAT = "The limits"
 _DIALECTS = {

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.budget.ledger import (
     LEASE_SECONDS,
@@ -30,6 +29,7 @@ from loom_ai.budget.ledger import (
 from loom_ai.journal.tables import budget_reservations, run_budgets
 from loom_ai.stores.sql.dialects import dialect_of
 from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.run.budget import BudgetState
 from loom_common.ports.clock import Clock, SystemClock
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal.claims import LEASE_SECONDS, Claim
 from loom_ai.journal.tables import model_claims
 from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncEngine
 
 _NOW = sa.func.clock_timestamp()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from loom_common.async_engine import AsyncEngine
 
 
 def dialect_of(engine: AsyncEngine) -> ModuleType:

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import exc
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from loom_ai.journal.tables import journal
 from loom_ai.ports import NOTED, Entry, Kept, ModelAnswer, Payer
 from loom_ai.stores.sql.dialects import dialect_of
+from loom_common.async_engine import AsyncEngine
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable, PermanentError
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal.tables import batch_marks
 from loom_ai.stores.sql.dialects import dialect_of
 from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.marks import Mark
 from loom_common.ports.clock import Clock, SystemClock
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
 from loom_ai.stores.sql.journal import SqlJournal
+from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
 

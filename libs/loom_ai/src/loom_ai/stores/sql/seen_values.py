@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from loom_ai.journal.tables import seen_values
 from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.seen_values import SeenValue
 

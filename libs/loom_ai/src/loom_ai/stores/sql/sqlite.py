@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from loom_ai.stores.sql.journal import SqlJournal
+from loom_common.async_engine import AsyncEngine, create_async_engine
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from loom_common.async_engine import AsyncEngine
 from loom_common.config.settings import Settings
 from loom_common.errors import ConfigurationError
 from loom_common.ports.bus import Bus

@@ -1,0 +1,147 @@
+"""Opens SQLAlchemy's engines for asyncio, without its object-relational mapper.
+
+SQLAlchemy's own package for asyncio imports that mapper, which Loom does not use, and importing it takes a tenth of a
+second of every command. The classes have the names and the methods of SQLAlchemy's, as far as Loom calls them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, TypeVarTuple, overload
+
+from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, create_engine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import Executable
+from sqlalchemy.sql.selectable import TypedReturnsRows
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+R = TypeVar("R")
+Value = TypeVar("Value")
+Columns = TypeVarTuple("Columns")
+Arguments = TypeVarTuple("Arguments")
+
+
+def create_async_engine(url: str | URL, **settings: Any) -> AsyncEngine:
+    """Return an engine with a driver for asyncio, which connects at its first use. `settings` are those of SQLAlchemy's
+    `create_engine`."""
+    return AsyncEngine(create_engine(url, **settings))
+
+
+class AsyncEngine:
+    """Gives connections to a database from a pool."""
+
+    def __init__(self, sync_engine: Engine) -> None:
+        self.sync_engine = sync_engine
+
+    @property
+    def url(self) -> URL:
+        """Return the address of the database."""
+        return self.sync_engine.url
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return how statements are written for the database."""
+        return self.sync_engine.dialect
+
+    def connect(self) -> AsyncConnection:
+        """Return a connection that is taken from the pool by `async with`. What is not committed is rolled back."""
+        return AsyncConnection(self)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection with a transaction, which is committed at the end, or rolled back where an error leaves the
+        block."""
+        async with self.connect() as connection:
+            transaction = await greenlet_spawn(connection.sync_connection.begin)
+            try:
+                yield connection
+            except BaseException as error:
+                await greenlet_spawn(transaction.__exit__, type(error), error, error.__traceback__)
+                raise
+            await greenlet_spawn(transaction.__exit__, None, None, None)
+
+    async def dispose(self) -> None:
+        """Close the connections in the pool."""
+        await greenlet_spawn(self.sync_engine.dispose)
+
+
+class AsyncConnection:
+    """Carries out statements, one after the other. A transaction begins with the first one."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._connection = await greenlet_spawn(self.engine.sync_engine.connect)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The connection goes back to the pool also where the task that used it is cancelled meanwhile.
+        await asyncio.shield(asyncio.create_task(self.close()))
+
+    @property
+    def sync_connection(self) -> Connection:
+        """Return SQLAlchemy's connection. Raises `RuntimeError` outside `async with`."""
+        if self._connection is None:
+            raise RuntimeError("the connection is not open: use it within `async with`")
+        return self._connection
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return how statements are written for the database."""
+        return self.engine.dialect
+
+    @overload
+    async def execute(
+        self, statement: TypedReturnsRows[*Columns], parameters: Parameters | None = None
+    ) -> CursorResult[*Columns]: ...
+
+    @overload
+    async def execute(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> CursorResult[*tuple[Any, ...]]: ...
+
+    async def execute(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> CursorResult[*tuple[Any, ...]]:
+        """Carry out a statement, and take all its rows."""
+        return await greenlet_spawn(self.sync_connection.execute, statement, parameters)
+
+    @overload
+    async def scalar(
+        self, statement: TypedReturnsRows[Value], parameters: Parameters | None = None
+    ) -> Value | None: ...
+
+    @overload
+    async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any: ...
+
+    async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+        """Carry out a statement, and return the first value of its first row; None where it has none."""
+        return (await self.execute(statement, parameters)).scalar()
+
+    async def run_sync(self, work: Callable[[Connection, *Arguments], R], *arguments: *Arguments) -> R:
+        """Call a function that uses SQLAlchemy's connection, and return its result."""
+        return await greenlet_spawn(work, self.sync_connection, *arguments)
+
+    async def get_raw_connection(self) -> PoolProxiedConnection:
+        """Return the driver's connection as the pool holds it."""
+        return await greenlet_spawn(getattr, self.sync_connection, "connection")
+
+    async def commit(self) -> None:
+        """Commit the transaction."""
+        await greenlet_spawn(self.sync_connection.commit)
+
+    async def rollback(self) -> None:
+        """Undo the transaction."""
+        await greenlet_spawn(self.sync_connection.rollback)
+
+    async def close(self) -> None:
+        """Give the connection back to the pool."""
+        if self._connection is not None:
+            await greenlet_spawn(self._connection.close)
