@@ -61,6 +61,9 @@ def test_a_missing_source_stops_a_run_before_it_begins(loom, tmp_path):
     assert err.startswith("error: ")
     assert "numbers.csv" in err
     assert loom("history", "numbers", "--format", "json")[:2] == (0, "[]\n")
+    code, out, err = loom("status")
+    assert (code, out) == (2, "")
+    assert f"There is no run yet in the state file {tmp_path}/.loom/loom.db. `loom run FILE` starts one." in err
 
 
 def test_verbose_shows_where_an_error_comes_from(loom):

@@ -82,6 +82,8 @@ async def test_a_run_is_found_again_by_status_history_lineage_and_list(numbers, 
     assert (await shown(tmp_path, "status", run_id))["records"]["extracted"] == 2
     assert run_id in (await loom(tmp_path, "status", run_id)).out
     assert [run["run_id"] for run in await shown(tmp_path, "history", "numbers")] == [run_id]
+    assert (await shown(tmp_path, "status"))["run_id"] == run_id
+    assert [(run["run_id"], run["pipeline_name"]) for run in await shown(tmp_path, "history")] == [(run_id, "numbers")]
     (way,) = await shown(tmp_path, "lineage", "numbers", "--run-id", run_id)
     assert (way["input_source"], way["output_record_count"]) == ("numbers.csv", 2)
     (listed,) = await shown(tmp_path, "list")

@@ -75,6 +75,9 @@ async def test_pipelines_have_their_newest_run(unit):
     [pipeline] = await runs.registered(unit.connection)
     assert (pipeline.name, pipeline.last_run, pipeline.last_status) == ("p", "run_2", "succeeded")
     assert await runs.number_of_runs(unit.connection, "p") == 2
+    assert await runs.number_of_runs(unit.connection, "another") == 0
+    assert await runs.number_of_runs(unit.connection, None) == 2
+    assert [(run.run_id, run.pipeline_name) for run in await runs.history(unit.connection, None, 1)] == [("run_2", "p")]
 
 
 async def test_lineage_tells_of_replays(unit):

@@ -20,9 +20,8 @@ def project(tmp_path, monkeypatch):
 
 def test_a_run_that_is_not_known_is_said_with_the_state_file(project):
     assert str(state.no_run(LoomConfig(), "run_1")) == (
-        f"There is no run run_1 in the state file {project}/.loom/loom.db. `loom list` lists the pipelines with their "
-        "last runs, and `loom history PIPELINE` lists every run of one. The runs of a cluster are found with "
-        "`--cluster`."
+        f"There is no run run_1 in the state file {project}/.loom/loom.db. `loom history` lists the runs. The runs of "
+        "a cluster are found with `--cluster`."
     )
 
 
@@ -31,8 +30,7 @@ def test_a_run_that_is_not_known_is_said_with_the_database_of_a_cluster_and_with
     monkeypatch.setenv("LOOM_BUS_URL", "amqp://loom:secret@broker/")
     said = str(state.no_run(LoomConfig().for_cluster(), "run_1"))
     assert said == (
-        "There is no run run_1 in the database postgresql://db:5432/loom. `loom list --cluster` lists the pipelines "
-        "with their last runs, and `loom history PIPELINE --cluster` lists every run of one."
+        "There is no run run_1 in the database postgresql://db:5432/loom. `loom history --cluster` lists the runs."
     )
 
 

@@ -68,13 +68,13 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.report(connection, run_id)
 
-    async def history(self, pipeline: str, limit: int) -> list[RunSummary]:
-        """Return the pipeline's runs, the newest first."""
+    async def history(self, pipeline: str | None, limit: int) -> list[RunSummary]:
+        """Return the runs of a pipeline, or of all, the newest first."""
         async with self._engine.connect() as connection:
             return await runs.history(connection, pipeline, limit, self._alive)
 
-    async def number_of_runs(self, pipeline: str) -> int:
-        """Return how many runs the pipeline had."""
+    async def number_of_runs(self, pipeline: str | None) -> int:
+        """Return how many runs a pipeline had, or all had together."""
         async with self._engine.connect() as connection:
             return await runs.number_of_runs(connection, pipeline)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, true
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import RunReport
@@ -38,9 +38,10 @@ def status_of(run: Run, alive: Alive = always_alive) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary(Shown):
-    """Describes a run on a line of its pipeline's history."""
+    """Describes a run on a line of a history."""
 
     run_id: str
+    pipeline_name: str
     pipeline_version: str
     status: str
     started_at: dt.datetime
@@ -143,22 +144,22 @@ async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_
 
 
 async def history(
-    connection: AsyncConnection, pipeline: str, limit: int, alive: Alive = always_alive
+    connection: AsyncConnection, pipeline: str | None, limit: int, alive: Alive = always_alive
 ) -> list[RunSummary]:
-    """Return the pipeline's newest runs, at most `limit`, the newest first."""
-    statement = (
-        run_rows.RUNS.where(pipeline_runs.c.pipeline_name == pipeline)
-        .order_by(pipeline_runs.c.started_at.desc())
-        .limit(limit)
-    )
+    """Return the newest runs of a pipeline, or of all, at most `limit`, the newest first."""
+    statement = run_rows.RUNS.where(_of(pipeline)).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
     runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     return [_summary(run, alive) for run in runs]
 
 
-async def number_of_runs(connection: AsyncConnection, pipeline: str) -> int:
-    """Return how many runs the pipeline had."""
-    query = select(func.count()).select_from(pipeline_runs).where(pipeline_runs.c.pipeline_name == pipeline)
+async def number_of_runs(connection: AsyncConnection, pipeline: str | None) -> int:
+    """Return how many runs a pipeline had, or all had together."""
+    query = select(func.count()).select_from(pipeline_runs).where(_of(pipeline))
     return int((await connection.execute(query)).scalar_one())
+
+
+def _of(pipeline: str | None) -> ColumnElement[bool]:
+    return true() if pipeline is None else pipeline_runs.c.pipeline_name == pipeline
 
 
 async def registered(connection: AsyncConnection, alive: Alive = always_alive) -> list[PipelineSummary]:
@@ -188,6 +189,7 @@ def _summary(run: Run, alive: Alive) -> RunSummary:
     counts = {} if run.has_ended else tallies.columns(run.totals.tally)
     return RunSummary(
         run_id=run.run_id,
+        pipeline_name=run.pipeline_name,
         pipeline_version=run.pipeline_version,
         status=status_of(run, alive),
         started_at=run.started_at,

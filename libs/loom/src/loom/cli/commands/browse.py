@@ -47,7 +47,12 @@ def list_pipelines(
 
 @grouped
 def status(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")],
+    run_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="The run's id: `run_` and 12 letters or digits. Without it, the newest run is shown."
+        ),
+    ] = None,
     form: Form = Format.TABLE,
     *,
     common: Common,
@@ -57,6 +62,8 @@ def status(
     from loom.cli.output import report, terminal
 
     settings = common.configuration()
+    if run_id is None:
+        run_id = follow.wait_for(state.newest_run(settings))
     run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
     if run is None:
         raise state.no_run(settings, run_id)
@@ -68,13 +75,15 @@ def status(
 
 @grouped
 def history(
-    pipeline: Pipeline,
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline's name. Without it, all are listed.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 20,
     form: Form = Format.TABLE,
     *,
     common: Common,
 ) -> None:
-    """List a pipeline's runs, newest first."""
+    """List runs, newest first: a pipeline's, or all."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Among, Column, print_rows
@@ -84,6 +93,7 @@ def history(
     total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
     columns = [
         Column("run_id", "run", keep=True),
+        *([] if pipeline else [Column("pipeline_name", "pipeline", keep=True)]),
         Column("status", "status", keep=True),
         Column("started_at", "started (UTC)", terminal.moment, keep=True),
         Column("duration_seconds", "took", terminal.duration, number=True, keep=True),
@@ -95,7 +105,8 @@ def history(
         *([Column("error_message", "error")] if any(row.error_message for row in rows) else []),
     ]
     among = Among(total, "run", "`--limit N` shows more")
-    print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
+    none = f"No run of '{pipeline}' is known here." if pipeline else state.no_run_yet(settings)
+    print_rows(rows, columns, form, none, among)
 
 
 @grouped

@@ -40,6 +40,18 @@ async def opened(config: LoomConfig) -> AsyncIterator[Views]:
         yield views
 
 
+async def newest_run(config: LoomConfig) -> str:
+    """Return the id of the run that was started last. Raises `ConfigurationError` where there is none."""
+    if newest := await ask(config, lambda views: views.history(None, 1)):
+        return newest[0].run_id
+    raise ConfigurationError(no_run_yet(config))
+
+
+def no_run_yet(config: LoomConfig) -> str:
+    """Say that there is no run, where it was looked for, and how there comes to be one."""
+    return f"There is no run yet in {_place(config)}. `loom run FILE` starts one."
+
+
 async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
     """Raise `ConfigurationError` where an embedded run is not known here. Of a cluster's, its coordinator says so."""
     if not config.distributed and await ask(config, lambda views: views.row(run_id)) is None:
@@ -65,8 +77,7 @@ def no_run(config: LoomConfig, run_id: str) -> ConfigurationError:
     flags = " --cluster" if config.distributed else ""
     elsewhere = "" if config.distributed else " The runs of a cluster are found with `--cluster`."
     return ConfigurationError(
-        f"There is no run {run_id} in {_place(config)}. `loom list{flags}` lists the pipelines with their last runs, "
-        f"and `loom history PIPELINE{flags}` lists every run of one.{elsewhere}"
+        f"There is no run {run_id} in {_place(config)}. `loom history{flags}` lists the runs.{elsewhere}"
     )
 
 
