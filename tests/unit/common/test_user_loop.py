@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -136,5 +137,26 @@ async def test_a_loop_that_is_held_is_left_behind_when_it_is_closed():
     began = time.monotonic()
     await loop.close()
     assert time.monotonic() - began < patience(10.0)
+    with pytest.raises(TimeoutError):
+        await task
+
+
+async def test_code_that_computes_on_when_its_loop_is_closed_does_not_compute_for_ever():
+    loop, thread = UserLoop(), asyncio.get_running_loop().create_future()
+    here = asyncio.get_running_loop()
+
+    async def hold_when_cancelled() -> None:
+        here.call_soon_threadsafe(thread.set_result, threading.current_thread())
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await hold()
+
+    task = asyncio.create_task(loop.run(hold_when_cancelled, AMPLE))
+    its_thread = await thread
+    await loop.close()
+    async with within(5):
+        while its_thread.is_alive():
+            await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

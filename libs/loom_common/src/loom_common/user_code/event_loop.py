@@ -51,9 +51,9 @@ class UserLoop:
 
     async def close(self) -> None:
         """End the loop; one that is held is left behind."""
-        if self._loop is not None and not self._loop.given_up.done():
-            await self._loop.close()
-        self._loop = None
+        loop, self._loop = self._loop, None  # at once, so that what is left behind does not begin again on another loop
+        if loop is not None and not loop.given_up.done():
+            await loop.close()
 
     def _held(self) -> _LoopThread:
         if self._loop is None or self._loop.given_up.done():
@@ -143,10 +143,11 @@ class _LoopThread:
     async def close(self) -> None:
         for task in self._unawaited:
             task.cancel()
-        if not await self._answers():
+        if await self._answers():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            await asyncio.to_thread(self._thread.join, _ANSWER_SECONDS)
+        if self._thread.is_alive():  # it is held, perhaps by code that does not end when cancelled
             await self._give_up()
-            return
-        self._loop.call_soon_threadsafe(self._loop.stop)
 
     async def _see_who_holds(self, mine: object) -> None:
         """Return when the loop is free, or given up on. Raises `_LeftBehind` where another's code held it."""
@@ -174,7 +175,8 @@ class _LoopThread:
     async def _give_up(self) -> None:
         if not self.given_up.done():
             self.given_up.set_result(None)
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            with contextlib.suppress(RuntimeError):  # it has just been closed
+                self._loop.call_soon_threadsafe(self._loop.stop)
             await self._threads.leave_behind(self._thread)
 
 
