@@ -1,5 +1,8 @@
 """What `loom` refuses to do, and how it says so: exit code 2, one message on stderr, nothing on stdout."""
 
+import platform
+from importlib.metadata import version
+
 import pytest
 
 from loom.cli.app import main
@@ -64,6 +67,10 @@ def test_a_missing_source_stops_a_run_before_it_begins(loom, tmp_path):
     code, out, err = loom("status")
     assert (code, out) == (2, "")
     assert f"There is no run yet in the state file {tmp_path}/.loom/loom.db. `loom run FILE` starts one." in err
+
+
+def test_the_version_is_shown(loom):
+    assert loom("--version")[:2] == (0, f"loom {version('loom-pipelines')} (Python {platform.python_version()})\n")
 
 
 def test_verbose_shows_where_an_error_comes_from(loom):

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     )
     from loom_common.errors import LoomError
 
+    __version__: str
+    """The version of Loom that is installed."""
+
 _HOME = {
     "Loom": "loom.api",
     "Pipeline": "loom.api",
@@ -87,6 +90,7 @@ __all__ = [
     "RunResult",
     "ScorerTransformConfig",
     "TransformConfig",
+    "__version__",
     "register_check",
     "register_connector",
     "register_credentials",
@@ -101,6 +105,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("loom-pipelines")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'loom' has no attribute '{name}'")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from loom.cli.commands import (
     browse,
     cache,
@@ -20,11 +24,31 @@ from loom.cli.output.stdout import App
 
 app = App(
     name="loom",
-    help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes a third of the time
 )
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
+    if wanted:
+        import platform
+
+        from loom import __version__
+
+        typer.echo(f"loom {__version__} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of Loom.")
+    ] = False,
+) -> None:
+    """AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load."""
+
+
 app.command("run")(run.run)
 app.command("resume")(run.resume)
 app.command("cancel")(run.cancel)
