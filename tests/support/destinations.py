@@ -73,6 +73,8 @@ class Place:
     mode: str
     environ: Mapping[str, str] = field(default_factory=dict)
     """Variables that the location refers to."""
+    schema: Any = None
+    """Says the contract of the rows, as `load.schema` does."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Destination]:
@@ -83,7 +85,8 @@ class Place:
             output_schema=SCHEMA,
         )
         key = ["id"] if self.mode == "upsert" else []
-        destination = open_destination(LoadConfig(destination=self.location, mode=self.mode, key=key), context)
+        config = LoadConfig(destination=self.location, mode=self.mode, key=key, schema=self.schema)
+        destination = open_destination(config, context)
         try:
             yield destination
         finally:

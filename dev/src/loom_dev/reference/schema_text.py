@@ -46,8 +46,9 @@ load:
   stored one and the section has no `schema`: columns that are `added`, `removed`, `widened`, `narrowed`, `changed` (to a
   type that is neither), `nullable`, and `renamed`, which is a guess by kind and name. `drift` of `--format json` has the
   same. `loom schema diff FILE` looks at the source without a run, and exits with 1 where it differs.
-- The columns of a database table are not changed by a new version: a row with a column that the table lacks is refused
-  as before.
+- Where `load.schema` lets columns evolve (`auto`, or `columns: evolve`), a column that the table of the destination lacks is
+  added to it; where it lets types evolve, a column that does not take a value gets a wider type
+  ([which](values.md#columns-that-evolve)). Under `warn`, and without `load.schema`, a table stays as it is.
 
 What a column takes, as it is; a value of another kind does not fit, and none is converted:
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import duckdb
 
 from loom_common.errors import DestinationError, PermanentError
-from loom_connectors.duckdb import tables
+from loom_connectors.duckdb import tables, widening
 from loom_connectors.duckdb.file import DuckdbFile, TransactionConflict, meaning
 from loom_connectors.duckdb.writing import columns_of_texts
 from loom_connectors.ports import FailedRow, Row
@@ -21,6 +21,7 @@ from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.storage.local import see_that_it_can_be_written
@@ -80,9 +81,12 @@ class DuckdbSession:
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:  # a file is writable in every mode
         exists = tables.kind_of_table(self._db, table) is not None
-        return Rights(read_only=False, exists=exists, may_write=True, may_create=True)
+        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
 
     async def columns(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._db, table)
+
+    async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table)
 
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
@@ -93,6 +97,14 @@ class DuckdbSession:
 
     async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
         self._changed(tables.table_sql(table, kinds, key))
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        for sql in widening.statements(table, kinds):
+            self._changed(sql)
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        for sql in widening.widening(table, tables.columns_of_table(self._db, table), needs):
+            self._changed(sql)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         for sql in tables.like_sql(self._db, staging, table):
@@ -184,6 +196,9 @@ class DuckdbDialect:
 
     def name_list(self, names: Sequence[str]) -> list[str]:
         return list(names)
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        return tables.TYPES[kind]
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"

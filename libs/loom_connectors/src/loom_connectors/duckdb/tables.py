@@ -14,7 +14,7 @@ from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 
-_TYPES = {
+TYPES = {
     Kind.TEXT: "VARCHAR",
     Kind.INTEGER: "BIGINT",
     Kind.NUMBER: "DOUBLE",
@@ -76,7 +76,7 @@ def ledger_sql(ledger: TableName) -> str:
 
 def table_sql(table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> str:
     """Return the statement that creates the table where it is missing."""
-    columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
+    columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     return f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join([*columns, *primary])})"
 

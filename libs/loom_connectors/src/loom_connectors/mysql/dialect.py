@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pymysql
 
 from loom_common.errors import DestinationError, PermanentError
-from loom_connectors.mysql import tables
+from loom_connectors.mysql import tables, widening
 from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Conflict, Server, meaning, number_of, words_of
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
 from loom_connectors.mysql.writing import binder
@@ -25,6 +25,7 @@ from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.values import EMPTY_TEXT, UnfitValue, bound_row
 
@@ -86,6 +87,9 @@ class MysqlSession:
     async def columns(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._connection, table)
 
+    async def types(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._connection, table)
+
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
         return tables.unique_keys(self._connection, table)
 
@@ -95,6 +99,15 @@ class MysqlSession:
 
     async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
         self._create(tables.table_sql(self._connection, table, kinds, key))
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        with self._beside() as connection:
+            widening.add_columns(connection, table, kinds)
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        if widening.is_needed(self._connection, table, needs):
+            with self._beside() as connection:
+                widening.widen(connection, table, needs)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         if not tables.columns_of_table(self._connection, staging):
@@ -209,6 +222,9 @@ class MysqlDialect:
 
     def name_list(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(names) or ("",)
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        return tables.type_of(kind, in_key=in_key)
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.quoted_by(quoted)} ({name_list(key)})"

@@ -17,7 +17,7 @@ from loom_connectors.sql.dialect import Rights
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.table_name import TableName
 
-_TYPES = {
+TYPES = {
     Kind.TEXT: "LONGTEXT",
     Kind.INTEGER: "BIGINT",
     Kind.NUMBER: "DOUBLE",
@@ -38,7 +38,7 @@ Connection = pymysql.Connection
 def columns_of_table(connection: Connection, table: TableName) -> dict[str, str]:
     """Return the columns that can be written, with their types; `json` for those that hold JSON, `json64` where its
     numbers have 64 bits. Empty where there is no table."""
-    rows = _asked(
+    rows = asked(
         connection,
         "SELECT column_name, column_type FROM information_schema.columns "
         f"WHERE {_THIS} AND coalesce(generation_expression, '') = '' ORDER BY ordinal_position",
@@ -52,13 +52,13 @@ def columns_of_table(connection: Connection, table: TableName) -> dict[str, str]
 def json_columns(connection: Connection, table: TableName) -> frozenset[str]:
     """Return the columns that hold JSON, which for MariaDB is a text with a check."""
     if not is_mariadb(connection):
-        found = _asked(
+        found = asked(
             connection,
             f"SELECT column_name FROM information_schema.columns WHERE {_THIS} AND data_type = 'json'",
             table,
         )
         return frozenset(name for (name,) in found)
-    found = _asked(
+    found = asked(
         connection,
         "SELECT constraint_name FROM information_schema.check_constraints WHERE "
         "constraint_schema = coalesce(%s, database()) AND table_name = %s AND level = 'Column' "
@@ -79,7 +79,7 @@ def not_null_keys(connection: Connection, table: TableName) -> list[tuple[str, .
 
 
 def _keys(connection: Connection, table: TableName) -> list[tuple[tuple[str, ...], bool]]:
-    rows = _asked(
+    rows = asked(
         connection,
         "SELECT index_name, column_name, nullable = 'YES', sub_part IS NOT NULL FROM information_schema.statistics "
         f"WHERE {_THIS} AND non_unique = 0 ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index",
@@ -94,7 +94,7 @@ def _keys(connection: Connection, table: TableName) -> list[tuple[tuple[str, ...
 
 def rights(connection: Connection, table: TableName, mode: Mode) -> Rights:
     """Return what the user may do with the table. Raises `DestinationError` for a table without transactions."""
-    found = _asked(
+    found = asked(
         connection,
         "SELECT t.table_type, e.transactions FROM information_schema.tables t "
         f"LEFT JOIN information_schema.engines e ON e.engine = t.engine WHERE {_THIS.replace('table_', 't.table_')}",
@@ -105,12 +105,13 @@ def rights(connection: Connection, table: TableName, mode: Mode) -> Rights:
             f"The table {table} has an engine without transactions, so its rows and the load ledger cannot be written "
             f"together. ALTER TABLE {table.quoted_by(quoted)} ENGINE = InnoDB."
         )
-    read_only = _asked(connection, "SELECT @@global.read_only")[0][0] == "1" and not _may(connection, table, "SUPER")
+    read_only = asked(connection, "SELECT @@global.read_only")[0][0] == "1" and not _may(connection, table, "SUPER")
     return Rights(
         read_only=read_only,
         exists=bool(found),
         may_write=not found or all(_may(connection, table, each) for each in _PRIVILEGES[mode]),
         may_create=_may(connection, table, "CREATE"),
+        may_alter=not found or _may(connection, table, "ALTER"),
     )
 
 
@@ -143,12 +144,14 @@ def ledger_sql(ledger: TableName) -> str:
     )
 
 
+def type_of(kind: Kind, *, in_key: bool) -> str:
+    """Return the type that a column of a kind gets."""
+    return _KEY_TYPES.get(kind, TYPES[kind]) if in_key else TYPES[kind]
+
+
 def table_sql(connection: Connection, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> str:
     """Return the statement that creates the table where it is missing. Its texts are compared by their characters."""
-    columns = [
-        f"{quoted(name)} {_KEY_TYPES.get(kind, _TYPES[kind]) if name in key else _TYPES[kind]}"
-        for name, kind in kinds.items()
-    ]
+    columns = [f"{quoted(name)} {type_of(kind, in_key=name in key)}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     collation = "utf8mb4_nopad_bin" if is_mariadb(connection) else "utf8mb4_0900_bin"
     return (
@@ -162,7 +165,8 @@ def like_sql(staging: TableName, table: TableName) -> str:
     return f"CREATE TABLE IF NOT EXISTS {staging.quoted_by(quoted)} LIKE {table.quoted_by(quoted)}"
 
 
-def _asked(connection: Connection, sql: str, table: TableName | None = None) -> Sequence[Sequence[Any]]:
+def asked(connection: Connection, sql: str, table: TableName | None = None, *more: str) -> Sequence[Sequence[Any]]:
+    """Return the rows of a query, whose first values are the schema and the name of the table, where one is given."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, (table.schema, table.name) if table else None)
+        cursor.execute(sql, (table.schema, table.name, *more) if table else None)
         return cursor.fetchall()

@@ -12,12 +12,13 @@ import asyncpg
 
 from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.ports import FailedRow, Row
-from loom_connectors.postgres import tables
+from loom_connectors.postgres import tables, widening
 from loom_connectors.postgres.rows import failed_row, write
 from loom_connectors.postgres.server import Server, is_a_rows_fault, meaning
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import Timeouts, name_list, quoted
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.values import UnfitValue
@@ -62,6 +63,9 @@ class PostgresSession:
     async def columns(self, table: TableName) -> dict[str, str]:
         return await tables.columns_of_table(self._connection, table)
 
+    async def types(self, table: TableName) -> dict[str, str]:
+        return await widening.types_of_table(self._connection, table)
+
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
         return await tables.unique_keys(self._connection, table)
 
@@ -70,6 +74,12 @@ class PostgresSession:
 
     async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
         await tables.create_table(self._connection, table, kinds, key)
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        await widening.add_columns(self._connection, table, kinds)
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        await widening.widen(self._connection, table, needs)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         await tables.create_like(self._connection, staging, table)
@@ -125,6 +135,9 @@ class PostgresDialect:
 
     def name_list(self, names: Sequence[str]) -> list[str]:
         return list(names)
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        return tables.TYPES[kind]
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX ON {table.sql} ({name_list(key)})"

@@ -37,9 +37,11 @@ async def write(connection: Any, target: Target, rows: Sequence[Row], seconds: f
 async def _upsert(connection: Any, target: Target, rows: Sequence[Row], columns: Sequence[str], seconds: float) -> None:
     """Copy the rows into a temporary table, and from there the last of each key into the table.
 
-    The connection keeps the temporary table, empty: creating it for each batch takes longer than all the rest."""
+    The connection keeps the temporary table, empty: creating it for each batch takes longer than all the rest. A table
+    that has other columns or types by now has another one."""
     names, key, table = name_list(columns), name_list(target.key), target.table.sql
-    batch = f"loom_batch_{content_hash(table.encode())[:16]}"
+    made_for = " ".join((table, *(f"{name} {kind}" for name, kind in target.types.items())))
+    batch = f"loom_batch_{content_hash(made_for.encode())[:16]}"
     await connection.execute(
         f"CREATE TEMP TABLE IF NOT EXISTS {batch} ON COMMIT DELETE ROWS AS SELECT 0::bigint AS {_ORDER}, "
         f"{name_list(list(target.columns))} FROM {table} WITH NO DATA; DELETE FROM {batch}"

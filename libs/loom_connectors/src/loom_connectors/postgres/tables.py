@@ -12,9 +12,9 @@ from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 
-_LOCK = 7_220_586_111_003_127_101
+LOCK = 7_220_586_111_003_127_101
 """The advisory lock under which Loom creates tables: of two that create the same one at once, one would fail."""
-_TYPES = {
+TYPES = {
     Kind.TEXT: "text",
     Kind.INTEGER: "bigint",
     Kind.NUMBER: "double precision",
@@ -81,7 +81,9 @@ async def rights(connection: Any, table: TableName, mode: Mode) -> Rights:
                to_regclass($1) IS NOT NULL AS exists,
                (SELECT bool_and(has_table_privilege(to_regclass($1), privilege)) FROM unnest($3::text[]) privilege)
                  IS NOT FALSE AS may_write,
-               coalesce(has_schema_privilege(coalesce($2, current_schema()), 'CREATE'), false) AS may_create
+               coalesce(has_schema_privilege(coalesce($2, current_schema()), 'CREATE'), false) AS may_create,
+               (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($1)) IS NOT FALSE
+                 AS may_alter
         """,
         table.sql,
         table.schema,
@@ -111,7 +113,7 @@ async def create_ledger(connection: Any, ledger: TableName) -> None:
     """Create the load ledger where it is missing, in the caller's transaction."""
     if await connection.fetchval("SELECT to_regclass($1)", ledger.sql) is not None:
         return
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     await connection.execute(
         f"""
         CREATE TABLE IF NOT EXISTS {ledger.sql} (
@@ -124,13 +126,13 @@ async def create_ledger(connection: Any, ledger: TableName) -> None:
 
 async def create_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
     """Create the table where it is missing, in the caller's transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-    columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+    columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     await connection.execute(f"CREATE TABLE IF NOT EXISTS {table.sql} ({', '.join([*columns, *primary])})")
 
 
 async def create_like(connection: Any, staging: TableName, table: TableName) -> None:
     """Create an empty table like `table`, with its constraints, where it is missing, in the caller's transaction."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     await connection.execute(f"CREATE TABLE IF NOT EXISTS {staging.sql} (LIKE {table.sql} INCLUDING ALL)")

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from loom_connectors.ports import FailedRow, Row
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.table_name import TableName
 
 Result = TypeVar("Result")
@@ -43,6 +44,8 @@ class Rights:
     """Tells whether the table can be written in the mode that was asked for; true where it is not there."""
     may_create: bool
     """Tells whether tables can be created beside it."""
+    may_alter: bool
+    """Tells whether columns of the table can be added and widened; true where it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Target:
     """Holds for each column its declared type or another name by which the dialect knows how to write its values."""
     key: tuple[str, ...]
     """Holds the columns that a row is updated by; empty where rows are only added."""
+    types: Mapping[str, str]
+    """Holds the type of each column, as the system writes it."""
 
 
 class TableSession(Protocol):
@@ -86,6 +91,10 @@ class TableSession(Protocol):
         no table."""
         ...
 
+    async def types(self, table: TableName) -> dict[str, str]:
+        """Return the same columns with their types, as the system writes them."""
+        ...
+
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
         """Return the columns of the primary key and of each unique index that an upsert can go by."""
         ...
@@ -98,6 +107,16 @@ class TableSession(Protocol):
     async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
         """Create the table, with the primary key `key` where there is one. Another who creates it at the same time
         makes neither of the two fail."""
+        ...
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        """Add the columns, which may be null, where they are missing: in the session's transaction, before it writes
+        rows, or, where the system cannot do so, at once. Another who adds them at the same time makes neither fail."""
+        ...
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        """Give each column whose type does not take its values one that takes them as well as all that it holds, where
+        there is one, as `add_columns` does. Raises `DestinationError` for a column that cannot be altered."""
         ...
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
@@ -160,6 +179,10 @@ class TableDialect(Protocol):
 
     def name_list(self, names: Sequence[str]) -> object:
         """Names as the one value that `is_one_of` takes."""
+        ...
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        """Return the type that a column of a kind gets."""
         ...
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:

@@ -15,7 +15,27 @@ from loom_connectors.ports import ConnectorContext, LoadBatch
 from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.sql.dialect import TableDialect, TableSession, Target
 from loom_connectors.sql.load_modes import Adding
+from loom_connectors.sql.needs import needs_of
 from loom_connectors.sql.table_name import TableName
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """Says what of a table the contract of the rows lets evolve. Without a contract, or where the next version of the
+    schema is not stored, a table stays as it is."""
+
+    columns: bool
+    """Tells whether columns that the table lacks are added."""
+    types: bool
+    """Tells whether columns that do not take their values are widened."""
+
+    @staticmethod
+    def of(config: LoadConfig) -> Evolution:
+        """Return what `load.schema` lets evolve."""
+        contract = config.schema_
+        if contract is None or not contract.store:
+            return Evolution(columns=False, types=False)
+        return Evolution(columns=contract.columns == "evolve", types=contract.types == "evolve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,7 @@ class LoadTable:
     """JSON Schema of the output, where the pipeline declares one."""
     expected: tuple[str, ...]
     """The columns that are known before there are rows."""
+    evolution: Evolution
 
     @staticmethod
     def of(
@@ -48,6 +69,7 @@ class LoadTable:
             anew=context.sample and not context.adds,
             schema=schema,
             expected=tuple(dict.fromkeys([*config.key, *config.include, *kinds(schema, ())])),
+            evolution=Evolution.of(config),
         )
 
     @property
@@ -73,18 +95,25 @@ class LoadTable:
             raise AccessRefused(f"{place}: this user may not write to it in mode {self.adding.mode}. GRANT it.")
         if may.exists and not self.anew:
             columns = await session.columns(self.name)
-            if missing := [name for name in self.expected if name not in columns]:
+            missing = [name for name in self.expected if name not in columns]
+            if missing and not self.evolution.columns:
                 raise lacking(missing, str(self.name), list(columns))
+            if missing and not may.may_alter:
+                raise AccessRefused(
+                    f"{place}: it lacks the columns {', '.join(missing)}, and this user may not add them. GRANT ALTER, "
+                    "let the table's owner load, or add them."
+                )
             await self._see_key(session, columns)
 
     async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
         """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,
-        created where it is missing. Raises `DestinationError` for a column that all rows have and the table has not."""
+        created where it is missing, with columns added and widened where they may evolve. Raises `DestinationError` for
+        a column that all rows have and the table has not."""
         names = columns_of(batch.rows)
         if known is not None and known.columns.keys() >= set(names):
             return known
         wanted = kinds(self.schema, list(dict.fromkeys([*self.adding.key, *names])), batch.rows)
-        found = await self._seen(session, batch.run_id, wanted)
+        found = await self._evolved(session, await self._seen(session, batch.run_id, wanted), wanted, batch)
         if missing := unknown_everywhere(batch.rows, list(found.columns)):
             raise lacking(missing, str(self.name), list(found.columns))
         return found
@@ -133,7 +162,7 @@ class LoadTable:
         staging, key = self.staging(run_id), self.adding.key
         if self.anew:
             await session.create_table(staging, wanted, ())
-            return Target(staging, await session.columns(staging), key)
+            return await self._as_target(session, staging, key)
         columns = await session.columns(self.name)
         if not columns:
             if not self.may_create:
@@ -142,9 +171,28 @@ class LoadTable:
             columns = await session.columns(self.name)
         await self._see_key(session, columns)
         if not self.replaces:
-            return Target(self.name, columns, key)
+            return await self._as_target(session, self.name, key)
         await session.create_like(staging, self.name)
-        return Target(staging, columns, key)
+        return await self._as_target(session, staging, key)
+
+    async def _evolved(
+        self, session: TableSession, found: Target, wanted: Mapping[str, Kind], batch: LoadBatch
+    ) -> Target:
+        """Add the columns that the table lacks, and widen those that do not take the values of the batch, as far as
+        they may evolve. A staging table and the one that its rows are put in have the same columns."""
+        added = {name: kind for name, kind in wanted.items() if name not in found.columns}
+        tables = (self.name, found.table) if self.replaces and not self.anew else (found.table,)
+        for table in tables:
+            if added and self.evolution.columns:
+                await session.add_columns(table, added)
+            if self.evolution.types:
+                await session.widen(table, needs_of(batch.rows))
+        if not (self.evolution.columns or self.evolution.types):
+            return found
+        return await self._as_target(session, found.table, found.key)
+
+    async def _as_target(self, session: TableSession, table: TableName, key: tuple[str, ...]) -> Target:
+        return Target(table, await session.columns(table), key, await session.types(table))
 
     async def _see_key(self, session: TableSession, columns: Mapping[str, str]) -> None:
         """Raise `DestinationError` where rows cannot be updated by the key."""

@@ -15,9 +15,10 @@ from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
 from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
-from loom_connectors.sqlite import tables
+from loom_connectors.sqlite import tables, widening
 from loom_connectors.sqlite.file import SqliteFile, meaning
 from loom_connectors.sqlite.values import binder
 from loom_connectors.storage.local import see_that_it_can_be_written
@@ -73,9 +74,12 @@ class SqliteSession:
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:  # a file is writable in every mode
         exists = bool(await self.columns(table))
-        return Rights(read_only=False, exists=exists, may_write=True, may_create=True)
+        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
 
     async def columns(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._db, table.name)
+
+    async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table.name)
 
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
@@ -86,6 +90,12 @@ class SqliteSession:
 
     async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
         tables.create_table(self._db, table.name, kinds, key)
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        widening.add_columns(self._db, table.name, kinds)
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        widening.widen(self._db, table.name, needs)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         tables.create_like(self._db, staging.name, table.name)
@@ -144,6 +154,9 @@ class SqliteDialect:
 
     def name_list(self, names: Sequence[str]) -> str:
         return json_text(list(names))
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        return tables.TYPES[kind]
 
     def unique_index(self, table: TableName, key: Sequence[str]) -> str:
         return f"CREATE UNIQUE INDEX {quoted(f'{table.name}_key')} ON {table.sql} ({name_list(key)})"

@@ -12,7 +12,7 @@ from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sqlite.values import ANY_JSON
 
-_TYPES = {
+TYPES = {
     Kind.TEXT: "TEXT",
     Kind.INTEGER: "INTEGER",
     Kind.NUMBER: "REAL",
@@ -67,7 +67,7 @@ def create_ledger(db: sqlite3.Connection, ledger: str) -> None:
 
 def create_table(db: sqlite3.Connection, table: str, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
     """Create the table where it is missing."""
-    columns = [f"{quoted(name)} {_TYPES[kind]}" for name, kind in kinds.items()]
+    columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
     db.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join([*columns, *primary])})")
 

@@ -128,7 +128,8 @@ class LoadConfig(Recovery):
     schema_: SchemaConfig | None = Field(
         None,
         alias="schema",
-        description="The same for the rows, before they are loaded.",
+        description="The same for the rows, before they are loaded. Where columns or types evolve and the version is "
+        "stored, so does the table of a database.",
     )
     on_failure: OnFailure = Field("quarantine", description=ON_FAILURE_OR_FALLBACK)
     fallback: Location | None = Field(

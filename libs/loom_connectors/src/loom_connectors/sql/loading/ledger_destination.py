@@ -111,6 +111,8 @@ class LedgerDestination:
             fault = self._dialect.fault(error)
             if fault is Fault.TRANSIENT or (fault is Fault.DESTINATION and known is None):
                 raise
+            if self._table.evolution.types and len(batches) > 1:
+                raise  # each is written alone then, after columns were widened for its values
         return await self._transaction(session, batches, write_apart, None)
 
     async def _transaction(
