@@ -1,7 +1,8 @@
 """Opens SQLAlchemy's engines for asyncio, without its object-relational mapper.
 
 SQLAlchemy's own package for asyncio imports that mapper, which Loom does not use, and importing it takes a tenth of a
-second of every command. The classes have the names and the methods of SQLAlchemy's, as far as Loom calls them."""
+second of every command (ADR 15). The classes have the names and the methods of SQLAlchemy's, as far as Loom calls
+them."""
 
 from __future__ import annotations
 
