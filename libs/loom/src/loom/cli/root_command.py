@@ -40,13 +40,15 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(
+    help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load."
+)
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of Loom.")
     ] = False,
 ) -> None:
-    """AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load."""
+    """Take the options that stand before a command."""
 
 
 app.command("run")(run.run)
