@@ -496,4 +496,20 @@ CREATE TABLE incremental_progress (
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(run_id) REFERENCES pipeline_runs (run_id)
 );
-INSERT INTO alembic_version VALUES ('0019');
+CREATE TABLE received_pages (
+	run_id VARCHAR(255) NOT NULL, 
+	number INTEGER NOT NULL, 
+	bodies BLOB NOT NULL, 
+	state TEXT NOT NULL, 
+	ends BOOLEAN NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	PRIMARY KEY (run_id, number)
+);
+CREATE TABLE received_messages (
+	source VARCHAR(32) NOT NULL, 
+	identity VARCHAR(32) NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	PRIMARY KEY (source, identity)
+);
+CREATE INDEX ix_received_messages_created_at ON received_messages (created_at);
+INSERT INTO alembic_version VALUES ('0020');

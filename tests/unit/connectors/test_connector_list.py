@@ -35,6 +35,7 @@ def one(name):
         ("az", True, "objects", "account"),
         ("sqlite", True, None, "timeouts"),
         ("mariadb", True, "mysql", "timeouts"),
+        ("amqp", True, None, "prefetch"),
     ],
 )
 def test_a_connector_says_what_it_can(name, writes, extra, key):

@@ -108,7 +108,7 @@ def test_money(usd, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), ("", "-"), ("a\n  b", "a b"), ({"é": [1]}, '{"é": [1]}'), (0, "0"), (False, "False")],
+    [(None, "-"), ("", "-"), ("a\n  b", "a b"), ({"é": [1]}, '{"é": [1]}'), (0, "0"), (False, "false")],
 )
 def test_values_stand_on_one_line(value, text):
     assert terminal.compact(value) == text

@@ -19,6 +19,8 @@ CONNECTORS = """
 | `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 | `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
+| `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
+| `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
 does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
@@ -135,6 +137,28 @@ transaction of a batch. A deadlock is tried again, up to five times. `upsert` go
 another unique index, row by row. A table without `extract.key` is read by its primary key. The URL may hold `ssl_ca`,
 `ssl_cert`, `ssl_key` and `ssl_verify_identity`; TLS is used where the server offers it, except on the same machine. All
 of it is tested with MariaDB 10.11, and with no server of MySQL.
+""",
+    "Queues and exchanges: RabbitMQ": """
+`amqp://` or `rabbitmq://`, and `amqps://` for TLS, with `ssl_ca`, `ssl_cert` and `ssl_key` as files. The path is the
+virtual host; without one it is `/`. Queues and exchanges have to be there: Loom declares none.
+
+*A queue as a source* is read until as many messages are taken as stood in it when the run began, or until none has come
+for `idle_timeout`. A body is a JSON object, a JSON array of them, JSON Lines, or text; each message may be of another
+content type. A body that is no record is quarantined with the id of its message, and the others go on. Up to `prefetch`
+messages are written to Loom's database (that of `LOOM_JOURNAL_URL`, or else of the payloads) before they are
+acknowledged, all in one transaction with their ids; from then on the run reads them there, also when it is resumed. A
+process that dies in between leaves them to be delivered again, and the id tells that they are there. So each message is
+loaded once as long as `dedup_window` remembers it, in this run and in all others that read the same queue; one without
+an id, neither as a property nor in `message_id_field`, is taken **at least once**. Messages of a run that failed or was
+cancelled are in Loom, and no more in the queue: `loom resume RUN` loads them. A trial (`--sample`) looks at `prefetch`
+messages at most, and leaves all of them in the queue. One process at a time reads for a run.
+
+*An exchange as a destination* gets each row as a persistent JSON message, and the row counts as loaded when the broker
+has confirmed it. **At least once, deduplicated by message id**: after a crash, messages of the batches in flight are
+published again, with the id that they had; a replay or a resumed run publishes a record under its first id, too. A
+message that reaches no queue quarantines its record (`unroutable`), and so does one that the broker does not take
+(`refused`), or whose template names a field that the row lacks (`no_message`). A trial publishes nothing: its rows go
+to `<exchange>.sample.jsonl`.
 """,
 }
 

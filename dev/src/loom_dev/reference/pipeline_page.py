@@ -28,6 +28,7 @@ from loom_connectors.formats.documents.yaml import YamlOptions
 from loom_connectors.formats.json_array import JsonArrayDestinationOptions, JsonArrayOptions
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
+from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_dev.reference import connectors_text, failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
@@ -119,6 +120,7 @@ def _connectors() -> str:
         "YAML files": (YamlOptions, NoOptions),
         "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+        "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
     }
     for title, (source, destination) in options.items():
         parts.append(f"### {title}\n\n{connectors_text.CONNECTOR[title].strip()}\n")

@@ -97,6 +97,7 @@ in the report, and replaces the rows of the trial before it:
 | the file `scores.csv` | `scores.sample.csv` |
 | the table `scores` | `scores_sample`, with a load ledger of its own |
 | a connector of your own, which is not called | `<table or scheme>.sample.jsonl` in the pipeline's folder |
+| an exchange, to which nothing is published | `<exchange>.sample.jsonl` in the pipeline's folder |
 
 `fallback` is treated in the same way.
 """

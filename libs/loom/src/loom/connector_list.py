@@ -1,4 +1,5 @@
-"""Lists the storages, formats and databases that Loom reads and writes here, with what each needs and guarantees."""
+"""Lists the storages, formats, databases and brokers that Loom reads and writes here, with what each needs and
+guarantees."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
-from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, PACKAGES, READ_ONLY, SOURCES, STORAGES
+from loom_connectors.built_in import BROKERS, DESTINATIONS, EXTRAS, FORMATS, PACKAGES, READ_ONLY, SOURCES, STORAGES
 from loom_connectors.ports import Guarantee
 
 
@@ -23,6 +24,7 @@ class Family(StrEnum):
     STORAGE = "storage"
     FORMAT = "format"
     DATABASE = "database"
+    BROKER = "broker"
     PLUGIN = "plugin"
 
 
@@ -57,10 +59,12 @@ class Connector:
 
 def connectors() -> list[Connector]:
     """Return every connector, with the options of those whose packages are installed."""
+    systems = {name: target.partition(":")[0] for name, target in {**SOURCES, **DESTINATIONS}.items()}
     return [
         *_of(Family.STORAGE, STORAGES),
         *_of(Family.FORMAT, FORMATS),
-        *_of(Family.DATABASE, {name: target.partition(":")[0] for name, target in {**SOURCES, **DESTINATIONS}.items()}),
+        *_of(Family.DATABASE, {name: target for name, target in systems.items() if name not in BROKERS}),
+        *_of(Family.BROKER, {name: target for name, target in systems.items() if name in BROKERS}),
         *_plugins(),
     ]
 
@@ -90,6 +94,8 @@ def _of(family: Family, listed: Mapping[str, str]) -> Iterator[Connector]:
 def _guarantee(family: Family, group: Sequence[str]) -> str | None:
     if READ_ONLY.intersection(group):
         return None
+    if family is Family.BROKER:
+        return Guarantee.MESSAGE_ID.value
     return Guarantee.LEDGER.value if family is Family.DATABASE else Guarantee.OBJECT.value
 
 
@@ -99,6 +105,10 @@ def _options(family: Family, target: str, name: str) -> tuple[list[Option] | Non
         from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 
         return _listed(SqlSourceOptions), _listed(SqlDestinationOptions)
+    if family is Family.BROKER:
+        from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
+
+        return _listed(QueueOptions), _listed(ExchangeOptions)
     if PACKAGES.get(name) == "obstore":
         from loom_connectors.storage.objects.address import SERVICES
 

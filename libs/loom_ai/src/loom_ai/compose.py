@@ -22,6 +22,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_common.ports.clock import Clock
 from loom_common.ports.marks import Marks
+from loom_common.ports.received_pages import ReceivedPages
 from loom_common.ports.seen_values import SeenValues
 from loom_common.resilience.breakers import Breakers
 
@@ -79,6 +80,21 @@ def open_seen_values(settings: Settings) -> SeenValues:
     from loom_ai.stores.sql.postgres import postgres_engine
 
     return SqlSeenValues(postgres_engine(url), redacted(url))
+
+
+def open_received_pages(settings: Settings) -> ReceivedPages:
+    """Open the store of the messages that runs have taken from queues, in the database of the budgets."""
+    from loom_ai.stores.sql.received_pages import SqlReceivedPages
+
+    url = settings.budgets
+    if url.startswith("sqlite:"):
+        from loom_ai.stores.sql.sqlite import sqlite_engine
+
+        path = settings.project_dir.resolve() / url.removeprefix("sqlite:///")
+        return SqlReceivedPages(sqlite_engine(path, survives_power_cuts=True), str(path))
+    from loom_ai.stores.sql.postgres import postgres_engine
+
+    return SqlReceivedPages(postgres_engine(url), redacted(url))
 
 
 def open_journal(url: str, folder: Path | None = None) -> Journal:

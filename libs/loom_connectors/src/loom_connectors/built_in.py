@@ -45,6 +45,9 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "mariadb": "loom_connectors.mysql.connector:open_source",
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
+        "amqp": "loom_connectors.rabbitmq.connector:open_source",
+        "amqps": "loom_connectors.rabbitmq.connector:open_source",
+        "rabbitmq": "loom_connectors.rabbitmq.connector:open_source",
     }
 )
 """Sources that are no files, by the scheme of a location: a `SourceFactory` each."""
@@ -57,12 +60,18 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
         "mariadb": "loom_connectors.mysql.connector:open_destination",
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
+        "amqp": "loom_connectors.rabbitmq.connector:open_destination",
+        "amqps": "loom_connectors.rabbitmq.connector:open_destination",
+        "rabbitmq": "loom_connectors.rabbitmq.connector:open_destination",
     }
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
 READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
 """Storages and formats that are no destination."""
+
+BROKERS = frozenset({"amqp", "amqps", "rabbitmq"})
+"""Systems that are message brokers. What is published cannot be taken back, so a trial writes to a file instead."""
 
 PACKAGES: Mapping[str, str] = MappingProxyType(
     {

@@ -14,6 +14,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.ids import thread_id
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
+from loom_common.ports.received_pages import ReceivedMessage
 from loom_common.user_code.threads import Threads
 
 
@@ -125,12 +126,63 @@ class DivisibleSource(Source, Protocol):
         ...
 
 
+class Received(Protocol):
+    """Holds messages that were taken from a queue and are not acknowledged yet."""
+
+    @property
+    def messages(self) -> Sequence[ReceivedMessage]:
+        """Return the messages in the order of the queue."""
+
+    @property
+    def state(self) -> Any:
+        """Return what `receive` needs to go on, as JSON values."""
+
+    @property
+    def end(self) -> bool:
+        """Tell whether the run takes no more, because the queue is empty or as much as the run wants is taken."""
+        ...
+
+    async def acknowledge(self) -> None:
+        """Have the queue forget the messages, which are kept elsewhere now. Where the connection broke meanwhile,
+        nothing is raised: they are delivered again."""
+        ...
+
+    async def give_back(self) -> None:
+        """Return the messages to the queue."""
+
+
+@runtime_checkable
+class ReceivingSource(Source, Protocol):
+    """Gives each message once, as a queue does. A run keeps what it receives, and reads slices from what is kept;
+    `read` only looks at what stands first, and leaves it there."""
+
+    @property
+    def origin(self) -> str:
+        """Name where the messages are taken from, the same for everybody who takes them from there."""
+        ...
+
+    @property
+    def remembered_seconds(self) -> float:
+        """Say for how long a message that is delivered again is recognised."""
+        ...
+
+    async def receive(self, state: Any, limit: int) -> Received:
+        """Take at most `limit` messages. `state` is that of the messages before; None for the first. Raises as `check`
+        does."""
+        ...
+
+    def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
+        """Return the records of a kept message, which stand at `position` where it has no name of its own."""
+        ...
+
+
 class Guarantee(StrEnum):
     """Lists what a destination may make of a batch that is loaded twice. `loom validate` prints it."""
 
     LEDGER = "exactly once: rows and a load-ledger row in one transaction"
     OBJECT = "exactly once: the same batch always writes the same part, and a manifest names the parts that count"
     UPSERT = "exactly once per key: loading a row again overwrites it with itself"
+    MESSAGE_ID = "at least once, deduplicated by message id: a message that is published again has the same id"
     AT_LEAST_ONCE = "at least once: a crash may load a batch again"
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
+from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, SourceError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports import ConnectorContext, ReceivingSource
 from loom_connectors.registry import open_source
 
 _AT_ONCE = 1_000
@@ -26,6 +27,10 @@ async def column_values(
         source = open_source(config, context_of(plan))
     except ConfigurationError as error:  # found this late, it fails the run
         raise SourceError(f"`quality_checks`, check reference: {error}") from error
+    if isinstance(source, ReceivingSource):
+        raise SourceError(
+            f"`quality_checks`, check reference: {redacted(check.source)} is a queue, which has no column."
+        )
     try:
         cursor, end, seen, found = None, False, 0, False
         while not end:

@@ -14,7 +14,7 @@ from loom_common.domain.values.urls import query_of
 from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import is_reference, names, register
-from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, SOURCES, STORAGES, missing_extra
+from loom_connectors.built_in import BROKERS, DESTINATIONS, EXTRAS, FORMATS, SOURCES, STORAGES, missing_extra
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
@@ -131,6 +131,8 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
         from loom_connectors.plugged import open_plugged_destination
 
         return open_plugged_destination(plugin, config, context)
+    if location.scheme in BROKERS and context.sample:
+        return _sample_file(location.scheme, config, context)
     if location.scheme in DESTINATIONS:
         factory: DestinationFactory = _found(DESTINATIONS, location.scheme)
         return factory(config, context)
@@ -155,9 +157,10 @@ def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> 
 
 
 def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
-    """Return where a sample goes that would have gone to a connector of the user's own: nobody knows how to write
-    beside what that writes to, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
-    name = re.sub(r"[^\w.-]+", "_", query_of(config.destination).get("table") or scheme)
+    """Return where a sample goes that would have gone to a connector of the user's own, or to an exchange: nobody knows
+    how to write beside that, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
+    query = query_of(config.destination)
+    name = re.sub(r"[^\w.-]+", "_", query.get("table") or query.get("exchange") or scheme)
     place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}
     sample = config.model_copy(update=place)
     return _file(Location.of(sample.destination, context), sample, context)

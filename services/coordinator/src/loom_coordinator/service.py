@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from loom_ai.compose import open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_common.service.bootstrap import Platform
@@ -18,6 +19,7 @@ from loom_coordinator.queries.metrics import Gauges
 from loom_coordinator.settings import CoordinatorSettings
 from loom_coordinator.sweeping.broker_loss import BrokerLoss
 from loom_coordinator.sweeping.payload_cleanup import PayloadCleanup
+from loom_coordinator.sweeping.received_cleanup import ReceivedCleanup
 from loom_coordinator.sweeping.sweeper import Sweeper
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
@@ -39,6 +41,7 @@ class Coordinator:
             FactConsumer(platform.bus, outbox),
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),
+            ReceivedCleanup(outbox, lambda: open_received_pages(platform.settings)),
             WebhookSender(outbox, platform.credentials, platform.clock),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )

@@ -28,10 +28,11 @@ from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
-from loom_connectors.ports import Page, Source
+from loom_connectors.ports import Page, ReceivingSource, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
 from loom_extractor.incremental import taken
+from loom_extractor.received import ReceivedRecords
 
 OpenSource = Callable[[Plan], Source]
 
@@ -50,9 +51,12 @@ class Extractor:
         duplicates: Duplicates,
         breakers: Breakers | None = None,
         checker: Callable[[], QualityChecker] | None = None,
+        received: ReceivedRecords | None = None,
     ) -> None:
-        """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some."""
+        """`checker` gives what runs the quality checks of plans; it is asked for where a plan has some. `received`
+        keeps what is taken from queues."""
         self._checker = checker
+        self._received = received
         self._plans = plans
         self._breakers = breakers or Breakers()
         self._sources = sources
@@ -136,9 +140,10 @@ class Extractor:
         try:
             async with (
                 within(seconds, "Looking for keys in the source", "timeouts.extract"),
-                self._sources.of(batch.header.plan, lambda: self._open_source(plan)) as source,
+                self._sources.of(batch.header.plan, lambda: self._open_source(plan)) as opened,
                 self._breakers.guarding(f"source {redacted(extract.source)}"),
             ):
+                source = await self._kept(opened, plan, first_reader_of(plan, batch.header.run_id))
                 return taken_keys(await positions_of(new, source, extract.keys), new)
         except PermanentError as error:
             return {record_id: _unchecked(key, error) for key, record_id in new.items()}
@@ -176,9 +181,10 @@ class Extractor:
             return Page((), request.cursor, end=True), []
         keys = plan.pipeline.extract.keys
         async with (
-            self._sources.of(request.plan, lambda: self._open_source(plan)) as source,
+            self._sources.of(request.plan, lambda: self._open_source(plan)) as opened,
             self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
         ):
+            source = await self._taken(opened, plan, request)
             until = None if request.piece is None else request.piece.until
             page = await pieces.read(source, request.cursor, limit, until)
             carried = carried_from_input(plan.pipeline)
@@ -186,6 +192,24 @@ class Extractor:
             if keys:
                 records = await self._duplicates.marked(request, source, page, records, keys)
         return page, records
+
+    async def _taken(self, source: Source, plan: Plan, request: ExtractSlice) -> Source:
+        """Return the source as the run may read it: what gives each record once is received and kept."""
+        if not isinstance(source, ReceivingSource) or self._received is None:
+            return source
+        first = request.cursor is None
+        return await self._received.of(source, request.run_id, first=first, taking=True, trial=plan.beside)
+
+    async def _kept(self, source: Source, plan: Plan, run_id: str) -> Source:
+        """Return what the run has read of the source, where nobody can read it again; else the source."""
+        if not isinstance(source, ReceivingSource) or self._received is None:
+            return source
+        return await self._received.of(source, run_id, first=False, taking=False, trial=plan.beside)
+
+
+def first_reader_of(plan: Plan, run_id: str) -> str:
+    """Return the run that read the records of a plan from their source: a replay reads none itself."""
+    return run_id if plan.replay is None else plan.replay.origin or plan.replay.run_id
 
 
 def _shaped(records: Sequence[SliceRecord], plan: Plan) -> tuple[list[SliceRecord], Columns | None]:

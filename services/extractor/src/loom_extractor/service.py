@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from loom_ai.compose import open_received_pages
 from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
@@ -25,6 +26,7 @@ from loom_connectors.references import column_values
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
+from loom_extractor.received import ReceivedRecords
 
 
 def build(platform: Platform) -> Service:
@@ -39,13 +41,16 @@ def build(platform: Platform) -> Service:
         return column_values(plan, check, lambda plan: context_of(plan, platform))
 
     quality = QualityStage(platform, Stage.EXTRACT, other_source)
+    received = ReceivedRecords(lambda: open_received_pages(platform.settings), platform.clock)
 
     @asynccontextmanager
     async def closing() -> AsyncIterator[None]:
-        async with sources.closing(), duplicates.closing(), quality.closing():
+        async with sources.closing(), duplicates.closing(), quality.closing(), received.closing():
             yield
 
-    extractor = Extractor(platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker)
+    extractor = Extractor(
+        platform.plans, sources, open_planned, duplicates, platform.breakers, quality.checker, received
+    )
     queue = flow.work_queue(Stage.EXTRACT)
     accepts = (
         Accepts(SplitSource, extractor.split, router.split),

@@ -62,6 +62,25 @@ seen_values = sa.Table(
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
 )
 
+received_pages = sa.Table(
+    "received_pages",
+    metadata,
+    sa.Column("run_id", sa.String(255), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("bodies", sa.LargeBinary, nullable=False),  # each after its length in four bytes
+    sa.Column("state", sa.Text, nullable=False),  # JSON: what the source needs to go on
+    sa.Column("ends", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+)
+
+received_messages = sa.Table(
+    "received_messages",
+    metadata,
+    sa.Column("source", sa.String(32), primary_key=True),  # a hash of where it was taken from
+    sa.Column("identity", sa.String(32), primary_key=True),  # a hash of what tells it from others
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, index=True),  # UTC
+)
+
 model_claims = sa.Table(
     "model_claims",
     metadata,

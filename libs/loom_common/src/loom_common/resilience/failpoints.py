@@ -31,6 +31,7 @@ POINTS = (
     "after_confirm",
     "before_ack",
     "after_ack",
+    "before_source_ack",
     "before_load_commit",
     "after_load_commit",
     "before_commit",

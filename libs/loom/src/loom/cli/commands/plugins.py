@@ -61,7 +61,7 @@ def connectors(
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """List storages, formats and databases: what each is for, the extra that it needs, and what it guarantees.
+    """List storages, formats, databases and brokers: what each is for, the extra that it needs, and what it guarantees.
 
     Every format lies in every storage. With `--format json` all options are in the list."""
     from loom.cli.output.tables import Column, print_rows
@@ -87,7 +87,7 @@ def connectors(
             for each in found
         ]
         columns = [Column("kind", "kind"), Column("names", "names", keep=True), Column("use", "use", _short)]
-        columns += [Column("extra", "extra"), Column("installed", "installed", yes_or_no)]
+        columns += [Column("extra", "extra"), Column("installed", "ready", yes_or_no)]
         columns += [Column("guarantee", "guarantee", _before_colon)]
         print_rows(rows, columns, form, "There are no connectors.")
         return
@@ -112,7 +112,7 @@ def _short(use: str) -> str:
 
 def _before_colon(guarantee: str | None) -> str:
     """Return how often a row is loaded. What brings that about is in the JSON document and in the docs."""
-    return (guarantee or "-").partition(":")[0]
+    return (guarantee or "-").partition(":")[0].partition(",")[0]
 
 
 def _as_json(options: Sequence[Option] | None) -> list[dict[str, Any]] | None:

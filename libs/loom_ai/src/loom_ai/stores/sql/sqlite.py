@@ -21,18 +21,21 @@ def open_sqlite(path: Path) -> SqlJournal:
     return SqlJournal(sqlite_engine(path), str(path))
 
 
-def sqlite_engine(path: Path) -> AsyncEngine:
-    """Return an engine on the file `path`. A missing folder is created."""
+def sqlite_engine(path: Path, *, survives_power_cuts: bool = False) -> AsyncEngine:
+    """Return an engine on the file `path`. A missing folder is created.
+
+    A transaction outlives the process. Whether it also outlives a power cut the caller says: each then waits for the
+    disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     settings = {"timeout": _BUSY_SECONDS, "async_creator_fn": SqliteConnection.opened}
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args=settings)
-    event.listen(engine.sync_engine, "connect", _prepare)
+
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        # WAL with NORMAL loses nothing when a process dies; only a power cut may take the last transactions.
+        use_write_ahead_log(cursor, _BUSY_SECONDS)
+        cursor.execute(f"PRAGMA synchronous={'FULL' if survives_power_cuts else 'NORMAL'}")
+        cursor.close()
+
+    event.listen(engine.sync_engine, "connect", prepare)
     return engine
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    # WAL with NORMAL loses nothing when a process dies; only a power cut may take the last transactions.
-    use_write_ahead_log(cursor, _BUSY_SECONDS)
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()

@@ -53,8 +53,11 @@ class AmqpConnection:
         self._restoring: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, url: str, *, name: str, patience: float) -> AmqpConnection:
-        """Connect, within `patience` seconds. The broker lists the connection under `name`.
+    async def open(
+        cls, url: str, *, name: str, patience: float, named_by: str = "LOOM_BUS_URL, or `bus` in loom.yaml"
+    ) -> AmqpConnection:
+        """Connect, within `patience` seconds. The broker lists the connection under `name`; errors say that `named_by`
+        is what has the address.
 
         Raises `AccessRefused`, `ConfigurationError`, `DependencyUnavailable`."""
         place = redacted(url.split("?", 1)[0])
@@ -73,7 +76,7 @@ class AmqpConnection:
             await connection.connect(timeout=patience)
         except CONNECTION_EXCEPTIONS as error:
             await connection.close()
-            raise _refusal(place, error) from error
+            raise _refusal(place, error, named_by) from error
         except BaseException:
             await connection.close()
             raise
@@ -152,7 +155,7 @@ class AmqpConnection:
         await uninterrupted(self._connection.close())
 
 
-def _refusal(place: str, error: BaseException) -> AccessRefused | DependencyUnavailable:
+def _refusal(place: str, error: BaseException, named_by: str) -> AccessRefused | DependencyUnavailable:
     if isinstance(error, (ProbableAuthenticationError, AuthenticationError)):
         return AccessRefused(
             f"RabbitMQ at {place} refused the login. Check the user and the password in the broker's address."
@@ -164,5 +167,5 @@ def _refusal(place: str, error: BaseException) -> AccessRefused | DependencyUnav
     reason = str(error) or type(error).__name__
     return DependencyUnavailable(
         f"RabbitMQ at {place} cannot be reached: {reason}. Check that it runs there and that the address is right "
-        "in the setting that names it: LOOM_BUS_URL, or `bus` in loom.yaml."
+        f"in the setting that names it: {named_by}."
     )

@@ -1,0 +1,135 @@
+"""Keeps the messages that runs have taken from queues in tables of the database that all replicas share."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from loom_ai.journal.tables import received_messages, received_pages
+from loom_ai.stores.sql.dialects import dialect_of
+from loom_ai.stores.sql.journal import trouble
+from loom_common.async_engine import AsyncConnection, AsyncEngine
+from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
+
+_WHAT = "The messages taken from queues"
+_LENGTH_BYTES = 4
+_AT_ONCE = 200
+"""The number of identities that are looked up in one statement. SQLite limits its parameters."""
+
+
+class SqlReceivedPages:
+    """Keeps `ReceivedPages` with an engine of its own. The migrations must have created the tables."""
+
+    def __init__(self, engine: AsyncEngine, place: str, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._place = place
+        self._clock = clock or SystemClock()
+        insert = dialect_of(engine).insert
+        self._enter_page = insert(received_pages).on_conflict_do_nothing()
+        self._enter_message = insert(received_messages).on_conflict_do_nothing()
+
+    async def page(self, run_id: str, number: int) -> ReceivedPage | None:
+        columns = received_pages.c
+        statement = sa.select(columns.bodies, columns.state, columns.ends).where(
+            columns.run_id == run_id, columns.number == number
+        )
+        with trouble(_WHAT, self._place, "read"):
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else ReceivedPage(tuple(_split(row.bodies)), orjson.loads(row.state), bool(row.ends))
+
+    async def keep(
+        self,
+        run_id: str,
+        number: int,
+        source: str | None,
+        messages: Sequence[ReceivedMessage],
+        state: Any,
+        *,
+        end: bool,
+    ) -> ReceivedPage | None:
+        with trouble(_WHAT, self._place, "written"):
+            async with self._engine.begin() as connection:
+                now = self._clock.now()
+                new = messages if source is None else await self._new(connection, source, messages, now)
+                bodies = [each.body for each in new]
+                page = {
+                    "run_id": run_id,
+                    "number": number,
+                    "bodies": b"".join(_joined(bodies)),
+                    "state": orjson.dumps(state).decode(),
+                    "ends": end,
+                    "created_at": now,
+                }
+                if not (await connection.execute(self._enter_page, page)).rowcount:
+                    await connection.rollback()
+                    return None
+        return ReceivedPage(tuple(bodies), state, end)
+
+    async def forget_identities(self, source: str, before: dt.datetime) -> None:
+        columns = received_messages.c
+        statement = sa.delete(received_messages).where(columns.source == _digest(source), columns.created_at < before)
+        with trouble(_WHAT, self._place, "written"):
+            async with self._engine.begin() as connection:
+                await connection.execute(statement)
+
+    async def runs(self) -> Sequence[str]:
+        with trouble(_WHAT, self._place, "read"):
+            async with self._engine.connect() as connection:
+                return list((await connection.execute(sa.select(received_pages.c.run_id).distinct())).scalars())
+
+    async def forget(self, run_ids: Collection[str]) -> None:
+        with trouble(_WHAT, self._place, "written"):
+            async with self._engine.begin() as connection:
+                for run_id in run_ids:
+                    await connection.execute(sa.delete(received_pages).where(received_pages.c.run_id == run_id))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _new(
+        self, connection: AsyncConnection, source: str, messages: Sequence[ReceivedMessage], now: dt.datetime
+    ) -> Sequence[ReceivedMessage]:
+        """Enter the identities of messages, and return those messages that no page has yet. Two transactions that enter
+        the same identity follow one another."""
+        digests = [None if each.identity is None else _digest(each.identity) for each in messages]
+        wanted = sorted({each for each in digests if each is not None})
+        name = _digest(source)
+        known: set[str] = set()
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            rows = [{"source": name, "identity": each, "created_at": now} for each in some]
+            entered = await connection.execute(self._enter_message.values(rows).returning(received_messages.c.identity))
+            known |= set(some) - set(entered.scalars())
+        new = []
+        for digest, message in zip(digests, messages, strict=True):
+            if digest is None or digest not in known:
+                new.append(message)
+            if digest is not None:
+                known.add(digest)  # a second one of the same page
+        return new
+
+
+def _joined(bodies: Iterable[bytes]) -> Iterator[bytes]:
+    for body in bodies:
+        yield len(body).to_bytes(_LENGTH_BYTES, "big")
+        yield body
+
+
+def _split(joined: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(joined):
+        length = int.from_bytes(joined[at : at + _LENGTH_BYTES], "big")
+        at += _LENGTH_BYTES
+        yield bytes(joined[at : at + length])
+        at += length
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,56 @@
+"""Takes an `amqp://` URL apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from loom_common.config.credentials import Credentials
+from loom_common.errors import ConfigurationError
+from loom_connectors.options import closest
+
+_TLS = {"ssl_ca": "cafile", "ssl_cert": "certfile", "ssl_key": "keyfile"}
+"""Settings of a URL, and what the AMQP client calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Represents an `amqp://` URL, taken apart."""
+
+    url: str
+    """The broker's URL as the client takes it. It holds the password."""
+    shown: str
+    """The broker and the virtual host, fit to be shown."""
+    settings: Mapping[str, str]
+    """Holds what the URL says besides: `queue`, or `exchange` and `routing_key`."""
+
+    @staticmethod
+    def of(location: str, credentials: Credentials, known: tuple[str, ...]) -> Address:
+        """Take a location apart whose query may have the `known` settings. Raises `ConfigurationError`, without the
+        URL: it may hold a password in the wrong place."""
+        try:
+            url = urlsplit(credentials.expand(location, in_url=True))
+            host, port = url.hostname, url.port
+        except ValueError as error:
+            raise ConfigurationError(
+                f"An amqp:// URL cannot be read: {error}. Percent-encode special characters in user and password."
+            ) from None
+        if not host:
+            raise ConfigurationError("The amqp:// URL names no host: amqp://user:password@host/vhost?queue=name.")
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        for key in query:
+            if key not in (*known, *_TLS):
+                near = closest(key, [*known, *_TLS])
+                hint = f" Did you mean '{near}'?" if near else f" It knows {', '.join((*known, *_TLS))}."
+                raise ConfigurationError(f"The amqp:// URL has the unknown setting '{key}'.{hint}")
+        scheme = "amqps" if url.scheme.lower() == "amqps" else "amqp"
+        tls = {_TLS[key]: value for key, value in query.items() if key in _TLS}
+        vhost = unquote(url.path.removeprefix("/")) or "/"
+        client = f"{scheme}://{url.netloc}{url.path or '/'}" + (f"?{urlencode(tls)}" if tls else "")
+        at = f"{host}:{port or (5671 if scheme == 'amqps' else 5672)}"
+        return Address(
+            client,
+            f"{scheme}://{at}/{'' if vhost == '/' else vhost}",
+            {key: value for key, value in query.items() if key in known},
+        )

@@ -1,0 +1,61 @@
+"""Removes the messages that runs took from queues, once nobody can ask for them again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import and_, or_, select
+
+from loom_common.errors import LoomError
+from loom_common.ports.received_pages import ReceivedPages
+from loom_common.service.periodic import every, wait_for_stop
+from loom_coordinator.db import run_rows
+from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables.runs import pipeline_runs
+
+log = structlog.get_logger()
+
+_FIRST_AFTER_SECONDS = 2.0
+"""Says how long the first look waits, so that a short run does not pay for it."""
+_EVERY_SECONDS = 60.0
+
+
+class ReceivedCleanup:
+    """Drops what was received for runs that cannot be resumed. A run that failed or was cancelled keeps its messages,
+    because the queue has them no more."""
+
+    def __init__(self, outbox: OutboxRelay, open_pages: Callable[[], ReceivedPages]) -> None:
+        self._outbox = outbox
+        self._open_pages = open_pages
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run once a minute, until `stop`."""
+        await wait_for_stop(stop, _FIRST_AFTER_SECONDS)
+        if stop.is_set():
+            return
+        pages = self._open_pages()
+        try:
+            async for _ in every(_EVERY_SECONDS, stop):
+                try:
+                    await self.tidy(pages)
+                except LoomError as error:
+                    log.warning("received messages are not tidied up", error=str(error))
+        finally:
+            await pages.close()
+
+    async def tidy(self, pages: ReceivedPages) -> None:
+        """Look once. Raises what the stores raise."""
+        held = await pages.runs()
+        if not held:
+            return
+        runs = pipeline_runs.c
+        over = or_(
+            runs.status == run_rows.SUCCEEDED,
+            and_(runs.status == run_rows.PARTIAL, runs.reason.is_distinct_from(run_rows.FAILURE_LIMIT)),
+        )
+        async with self._outbox.unit() as unit:
+            ended = await unit.connection.execute(select(runs.run_id).where(runs.run_id.in_(held), over))
+            names = list(ended.scalars())
+        await pages.forget(names)

@@ -1,0 +1,152 @@
+"""Lets slices be read from a source that gives each record once: what a run takes from a queue is kept first,
+acknowledged then, and read from where it is kept, as often as is needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from loom_common.ports.clock import Clock
+from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
+from loom_common.resilience import failpoints
+from loom_connectors.ports import Fields, Page, ReadRecord, ReceivingSource
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Says where reading stands: before a record of a page."""
+
+    page: int
+    record: int
+    state: Any
+
+    @staticmethod
+    def of(cursor: Any) -> _Place:
+        return _Place(0, 0, None) if cursor is None else _Place(cursor["page"], cursor["record"], cursor["state"])
+
+    @property
+    def cursor(self) -> dict[str, Any]:
+        return {"page": self.page, "record": self.record, "state": self.state}
+
+
+class RunsReceivedRecords:
+    """Represents what one run takes from a source, as a `Source` that can be read from every cursor.
+
+    A message is acknowledged once its page is kept. A process that dies in between leaves the message to be delivered
+    again, and whoever receives it finds its identity kept, and acknowledges it without keeping it twice."""
+
+    def __init__(
+        self, source: ReceivingSource, pages: ReceivedPages, run_id: str, *, taking: bool, trial: bool
+    ) -> None:
+        """`taking` is whether more may be received than is kept. A `trial` takes one page, and gives its messages
+        back."""
+        self._source = source
+        self._pages = pages
+        self._run_id = run_id
+        self._taking = taking
+        self._trial = trial
+
+    async def check(self) -> None:
+        await self._source.check()
+
+    async def count(self) -> int | None:
+        return await self._source.count()
+
+    async def fields(self) -> Fields | None:
+        return await self._source.fields()
+
+    async def close(self) -> None:
+        """Do nothing: who opened the source closes it."""
+
+    async def read(self, cursor: Any, limit: int) -> Page:
+        """Read what is kept; receive, and keep, what follows the last page."""
+        place = _Place.of(cursor)
+        while True:
+            page = await self._pages.page(self._run_id, place.page)
+            if page is None and not self._taking:
+                return Page((), place.cursor, end=True)
+            if page is None:
+                page = await self._received(place, limit)
+            records = self._records_of(page, place.page)
+            found = records[place.record : place.record + limit]
+            rest = len(records) - place.record - len(found)
+            if found or page.end:
+                break
+            place = _Place(place.page + 1, 0, page.state)
+        if rest or page.end:
+            after = _Place(place.page, place.record + len(found), place.state)
+        else:
+            after = _Place(place.page + 1, 0, page.state)
+        return Page(found, after.cursor, end=page.end and not rest)
+
+    def _records_of(self, page: ReceivedPage, number: int) -> list[ReadRecord]:
+        found: list[ReadRecord] = []
+        for at, body in enumerate(page.bodies):
+            found += self._source.records_of(body, f"message {number + 1}.{at + 1}")
+        return found
+
+    async def _received(self, place: _Place, limit: int) -> ReceivedPage:
+        """Receive a page and keep it. Where another process has kept a page in its place meanwhile, that one counts."""
+        received = await self._source.receive(place.state, limit)
+        try:
+            origin = None if self._trial else self._source.origin
+            page = await self._pages.keep(
+                self._run_id,
+                place.page,
+                origin,
+                received.messages,
+                received.state,
+                end=received.end or self._trial,
+            )
+        except BaseException:
+            await received.give_back()
+            raise
+        if page is None or self._trial:
+            await received.give_back()
+        else:
+            await failpoints.reach("before_source_ack")
+            await received.acknowledge()
+            if again := len(received.messages) - len(page.bodies):
+                log.info("messages that were delivered again are left out", run_id=self._run_id, messages=again)
+        if page is not None:
+            return page
+        kept = await self._pages.page(self._run_id, place.page)
+        assert kept is not None, "a page that is there is not taken away from a run that reads"
+        return kept
+
+
+class ReceivedRecords:
+    """Gives each run its view of a source, and opens the store of what is received when a plan first needs it."""
+
+    def __init__(self, open_pages: Callable[[], ReceivedPages], clock: Clock) -> None:
+        self._open_pages = open_pages
+        self._clock = clock
+        self._pages: ReceivedPages | None = None
+
+    async def of(
+        self, source: ReceivingSource, run_id: str, *, first: bool, taking: bool, trial: bool
+    ) -> RunsReceivedRecords:
+        """Return what a run takes from a source. At its `first` slice the identities of messages are forgotten that are
+        older than the source says."""
+        if self._pages is None:
+            self._pages = self._open_pages()
+        if first and taking and not trial:
+            age = dt.timedelta(seconds=source.remembered_seconds)
+            await self._pages.forget_identities(source.origin, self._clock.now() - age)
+        return RunsReceivedRecords(source, self._pages, run_id, taking=taking, trial=trial)
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncIterator[None]:
+        """Close the store at the end of the block."""
+        try:
+            yield
+        finally:
+            if self._pages is not None:
+                await self._pages.close()

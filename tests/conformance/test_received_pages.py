@@ -1,0 +1,106 @@
+"""Tests what every store of messages that were taken from queues must do."""
+
+import asyncio
+import datetime as dt
+
+import pytest
+
+from loom_ai.compose import open_received_pages
+from loom_common.config.settings import JournalSettings, Settings
+from loom_common.ports.received_pages import ReceivedMessage, ReceivedPage
+from support.journal_tables import stored
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def replicas(request, tmp_path):
+    """Provide two processes' views of one store."""
+    async with stored(request, tmp_path) as url:
+        settings = Settings(journal=JournalSettings(url=url))
+        one, other = open_received_pages(settings), open_received_pages(settings)
+        yield one, other
+        await one.close()
+        await other.close()
+
+
+def messages(*names: str) -> list[ReceivedMessage]:
+    return [ReceivedMessage(f"\0{name}\n".encode(), name) for name in names]
+
+
+def bodies(*names: str) -> tuple[bytes, ...]:
+    return tuple(f"\0{name}\n".encode() for name in names)
+
+
+async def keep(store, number, *names, run="run_1", source="queue"):
+    page = await store.keep(run, number, source, messages(*names), {"left": number}, end=False)
+    return None if page is None else tuple(page.bodies)
+
+
+async def test_what_is_kept_is_read_in_every_process(replicas):
+    one, other = replicas
+    await keep(one, 0, "a", "b")
+    await one.keep("run_1", 1, "queue", messages("c"), {"left": None}, end=True)
+    assert await other.page("run_1", 0) == ReceivedPage(bodies("a", "b"), {"left": 0}, end=False)
+    assert await other.page("run_1", 1) == ReceivedPage(bodies("c"), {"left": None}, end=True)
+    assert await other.page("run_1", 2) is None
+    assert await other.page("run_2", 0) is None
+
+
+async def test_a_message_that_comes_again_is_left_out_in_this_run_and_in_others(replicas):
+    one, other = replicas
+    assert await keep(one, 0, "a", "b", "a") == bodies("a", "b")
+    assert await keep(other, 1, "b", "c") == bodies("c")
+    assert await keep(other, 0, "c", "d", run="run_2") == bodies("d")
+    assert await keep(one, 0, "a", run="run_3", source="another queue") == bodies("a")
+
+
+async def test_messages_that_nothing_tells_apart_are_all_kept(replicas):
+    one, _ = replicas
+    alike = [ReceivedMessage(b"same"), ReceivedMessage(b"same")]
+    page = await one.keep("run_1", 0, "queue", alike, None, end=False)
+    again = await one.keep("run_1", 1, "queue", alike, None, end=False)
+    assert [page.bodies, again.bodies] == [(b"same", b"same")] * 2
+
+
+async def test_a_trial_leaves_nothing_out_and_enters_nothing(replicas):
+    one, _ = replicas
+    assert await keep(one, 0, "a", source=None) == bodies("a")
+    assert await keep(one, 0, "a", run="run_2") == bodies("a")
+    assert await keep(one, 0, "a", run="run_3", source=None) == bodies("a")
+
+
+async def test_a_page_that_is_there_stays_and_what_came_in_its_place_may_come_again(replicas):
+    one, other = replicas
+    assert await keep(one, 0, "a") == bodies("a")
+    assert await keep(other, 0, "b") is None
+    assert (await one.page("run_1", 0)).bodies == bodies("a")
+    assert await keep(other, 1, "b") == bodies("b")
+
+
+async def test_of_two_runs_that_receive_the_same_message_at_once_one_keeps_it(replicas):
+    names = [f"m{number}" for number in range(450)]
+    pages = await asyncio.gather(
+        *(keep(replica, 0, *names, run=f"run_{at}") for at, replica in enumerate((*replicas, *replicas)))
+    )
+    assert sorted(body for page in pages for body in page) == sorted(bodies(*names))
+
+
+async def test_an_identity_is_forgotten_when_it_is_old_enough(replicas):
+    one, _ = replicas
+    await keep(one, 0, "a")
+    now = dt.datetime.now(dt.UTC)
+    await one.forget_identities("another queue", now + dt.timedelta(seconds=1))
+    await one.forget_identities("queue", now - dt.timedelta(hours=1))
+    assert await keep(one, 1, "a") == ()
+    await one.forget_identities("queue", now + dt.timedelta(seconds=1))
+    assert await keep(one, 2, "a") == bodies("a")
+
+
+async def test_the_pages_of_a_run_are_deleted_and_its_messages_stay_known(replicas):
+    one, other = replicas
+    await keep(one, 0, "a")
+    await keep(one, 0, "b", run="run_2")
+    assert sorted(await other.runs()) == ["run_1", "run_2"]
+    await other.forget(["run_1"])
+    assert await one.runs() == ["run_2"]
+    assert await one.page("run_1", 0) is None
+    assert await keep(one, 1, "a", run="run_2") == ()

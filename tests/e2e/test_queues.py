@@ -1,0 +1,97 @@
+"""Tests pipelines that read a RabbitMQ queue, and that publish to an exchange."""
+
+import json
+
+import pytest
+
+from support.command import loom
+from support.projects import project
+from support.queues import message, queues_at, reviews
+
+SOURCE = "${BROKER}?queue=reviews"
+
+
+@pytest.fixture
+async def queues(amqp_url):
+    async with queues_at(amqp_url) as queues:
+        await queues.declare("reviews")
+        yield queues
+
+
+def read(folder, amqp_url, *, destination="out.jsonl", **extract):
+    made = project(folder, [], source="none.csv", destination=destination)
+    made.say(extract={"source": SOURCE, **extract})
+    return made, {"BROKER": amqp_url}
+
+
+async def run(made, environ, *arguments):
+    ended = await loom(made.folder, "run", "pipeline.yaml", "--format", "json", *arguments, environ=environ)
+    assert "Traceback" not in ended.err
+    return ended
+
+
+async def test_a_run_takes_what_stands_in_the_queue_and_acknowledges_it(tmp_path, amqp_url, queues):
+    made, environ = read(tmp_path, amqp_url, key="id", batch_size=7, options={"prefetch": 20})
+    await queues.put("reviews", *reviews(range(50)), message([{"id": "x"}, {"id": "y"}], "list"))
+    ended = await run(made, environ)
+    assert ended.report["status"] == "succeeded"
+    assert [row["id"] for row in await made.loaded()] == [*(f"r{n:06}" for n in range(50)), "x", "y"]
+    assert await queues.depth("reviews") == 0
+
+
+async def test_a_message_that_is_delivered_again_is_not_loaded_again(tmp_path, amqp_url, queues):
+    made, environ = read(tmp_path, amqp_url, destination="sqlite:///out.db?table=t")
+    await queues.put("reviews", *reviews([1, 2, 1]))
+    assert (await run(made, environ)).report["records"]["loaded"] == 2
+    await queues.put("reviews", *reviews([2, 3]))
+    assert (await run(made, environ)).report["records"]["extracted"] == 1
+    assert [row["id"] for row in await made.loaded()] == ["r000001", "r000002", "r000003"]
+    assert await queues.depth("reviews") == 0
+
+
+async def test_a_message_that_is_no_record_costs_itself_and_names_its_id(tmp_path, amqp_url, queues):
+    made, environ = read(tmp_path, amqp_url)
+    await queues.put("reviews", message(b"{oops", "bad"), *reviews([1]), message({"a": 1, "b": [2]}, "good"))
+    ended = await run(made, environ)
+    assert (ended.report["records"]["loaded"], ended.report["records"]["quarantined"]) == (2, 1)
+    listed = await loom(made.folder, "quarantine", "list", "--format", "json", environ=environ)
+    assert "message bad column 2" in listed.out
+    assert await queues.depth("reviews") == 0
+
+
+async def test_a_trial_leaves_every_message_in_the_queue(tmp_path, amqp_url, queues):
+    made, environ = read(tmp_path, amqp_url)
+    await queues.put("reviews", *reviews(range(8)))
+    ended = await run(made, environ, "--sample", "5")
+    assert ended.report["records"]["loaded"] == 5
+    assert await queues.depth("reviews") == 8
+    assert (await run(made, environ)).report["records"]["loaded"] == 8
+
+
+async def test_rows_are_published_with_the_same_id_whenever(tmp_path, amqp_url, queues):
+    await queues.declare_exchange("scores", fives="stars.5.#", rest="stars.1")
+    location = "${BROKER}?exchange=scores&routing_key=stars.{{ stars }}"
+    made = project(tmp_path, 5, destination=location, load={"options": {"headers": {"of": "{{ id }}"}}})
+    environ = {"BROKER": amqp_url}
+    ended = await run(made, environ)
+    assert (ended.report["records"]["loaded"], ended.report["records"]["quarantined"]) == (2, 3)
+    (one,) = await queues.take("rest")
+    assert json.loads(one.body)["id"] == "r000000"
+    assert (one.delivery_mode, one.content_type, one.headers) == (2, "application/json", {"of": "r000000"})
+    validated = await loom(made.folder, "validate", "pipeline.yaml", environ=environ)
+    assert "at least once, deduplicated by message id" in " ".join(validated.out.split())
+    listed = await loom(made.folder, "quarantine", "list", "--format", "json", environ=environ)
+    assert "No queue is bound to the exchange 'scores' for the routing key 'stars.2'." in listed.out
+    await queues.declare_exchange("scores", later="stars.2")
+    await loom(made.folder, "quarantine", "retry", ended.report["run_id"], "--format", "json", environ=environ)
+    (later,) = await queues.take("later")
+    assert later.message_id != one.message_id
+
+
+async def test_a_trial_publishes_nothing(tmp_path, amqp_url, queues):
+    await queues.declare_exchange("scores", all="#")
+    made = project(tmp_path, 5, destination="${BROKER}?exchange=scores")
+    ended = await run(made, {"BROKER": amqp_url}, "--sample", "3")
+    assert ended.report["records"]["loaded"] == 3
+    assert await queues.depth("all") == 0
+    assert len((made.folder / "scores.sample.jsonl").read_text().splitlines()) == 3

@@ -1,0 +1,164 @@
+"""Tests that what a run takes from a queue can be read from every cursor, and is acknowledged once it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from loom_ai.compose import open_received_pages
+from loom_common.config.settings import JournalSettings, Settings
+from loom_common.domain.run.piece import Piece
+from loom_common.ports.received_pages import ReceivedMessage
+from loom_connectors.ports import Fields, Page, ReadRecord
+from loom_extractor.received import RunsReceivedRecords
+from support.journal_tables import create_tables
+from support.pieces import pages_of
+
+
+class Queue:
+    """Represents a queue in this process: a message that is not acknowledged is delivered again."""
+
+    def __init__(self, *names: str) -> None:
+        self.waiting = list(names)
+        self.acknowledged: list[str] = []
+
+
+class Taken:
+    def __init__(self, queue: Queue, names: Sequence[str], *, end: bool) -> None:
+        self.queue, self.names, self.end = queue, list(names), end
+        self.messages = [ReceivedMessage(name.encode(), name) for name in names]
+        self.state = {"after": names[-1] if names else None}
+
+    async def acknowledge(self) -> None:
+        self.queue.acknowledged += self.names
+
+    async def give_back(self) -> None:
+        self.queue.waiting = [*self.names, *self.queue.waiting]
+
+
+class QueueSource:
+    """Gives at most three messages at once. One whose name ends in a digit has as many records."""
+
+    origin = "queue"
+    remembered_seconds = 60.0
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+
+    async def check(self) -> None: ...
+
+    async def count(self) -> int | None:
+        return None
+
+    async def fields(self) -> Fields | None:
+        return None
+
+    async def read(self, cursor: object, limit: int) -> Page:
+        raise AssertionError("nobody looks")
+
+    async def close(self) -> None: ...
+
+    async def receive(self, state: object, limit: int) -> Taken:
+        count = min(3, limit)
+        names, self.queue.waiting = self.queue.waiting[:count], self.queue.waiting[count:]
+        return Taken(self.queue, names, end=not self.queue.waiting)
+
+    def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
+        name = body.decode()
+        return [ReadRecord(f"{name}.{at}", {"name": name}) for at in range(int(name[-1]))]
+
+
+@pytest.fixture
+async def pages(tmp_path):
+    url = f"sqlite:///{tmp_path}/journal.db"
+    await create_tables(url)
+    pages = open_received_pages(Settings(journal=JournalSettings(url=url)))
+    yield pages
+    await pages.close()
+
+
+NAMES = ("a1", "b3", "c0", "d0", "e2", "f1", "g4", "h0")
+RECORDS = [f"{name}.{at}" for name in NAMES for at in range(int(name[-1]))]
+
+
+def taking(queue: Queue, pages, run: str = "run_1", **changes: bool) -> RunsReceivedRecords:
+    return RunsReceivedRecords(QueueSource(queue), pages, run, **{"taking": True, "trial": False, **changes})
+
+
+def positions(found) -> list[str]:
+    return [record.position for _, page in found for record in page.records]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+async def test_every_cursor_gives_the_same_records_again_and_takes_nothing_more(pages, limit):
+    queue = Queue(*NAMES)
+    found = await pages_of(taking(queue, pages), Piece(), limit)
+    assert positions(found) == RECORDS
+    assert queue.acknowledged == list(NAMES)
+    queue.waiting = ["z9"]
+    for cursor, page in reversed(found):
+        assert await taking(queue, pages).read(cursor, limit) == page
+    assert positions(await pages_of(taking(queue, pages), Piece(), 7)) == RECORDS
+    assert queue.waiting == ["z9"]
+
+
+async def test_what_was_not_acknowledged_comes_again_and_is_left_out(pages):
+    queue = Queue(*NAMES)
+    first = await taking(queue, pages).read(None, 3)
+    queue.waiting = [*NAMES[:3], *queue.waiting]  # the process died before it acknowledged them
+    rest = await pages_of(taking(queue, pages), Piece(start=first.cursor), 3)
+    assert [record.position for record in first.records] + positions(rest) == RECORDS
+    assert set(queue.acknowledged) == set(NAMES)
+    assert positions(await pages_of(taking(Queue(*NAMES, "z1"), pages, "run_2"), Piece(), 3)) == ["z1.0"]
+
+
+async def test_a_page_that_could_not_be_kept_goes_back_to_the_queue(pages):
+    class Full:
+        async def page(self, run_id: str, number: int) -> None:
+            return None
+
+        async def keep(self, *_: object, **__: object) -> None:
+            raise OSError("no space")
+
+    queue = Queue(*NAMES)
+    with pytest.raises(OSError, match="no space"):
+        await taking(queue, Full()).read(None, 3)
+    assert (queue.waiting, queue.acknowledged) == (list(NAMES), [])
+
+
+async def test_of_two_that_receive_the_same_page_the_later_gives_its_messages_back(pages):
+    one, other = Queue("a1", "b1"), Queue("c1", "d1")
+    first = await taking(one, pages).read(None, 3)
+
+    class Blind:
+        """Sees no page of the other process before it has received one itself."""
+
+        seen = False
+
+        async def page(self, run_id: str, number: int) -> object:
+            found = await pages.page(run_id, number) if self.seen else None
+            self.seen = True
+            return found
+
+        keep = staticmethod(pages.keep)
+
+    assert await taking(other, Blind()).read(None, 3) == first
+    assert (other.waiting, other.acknowledged) == (["c1", "d1"], [])
+
+
+async def test_who_may_not_take_reads_what_is_kept(pages):
+    queue = Queue(*NAMES)
+    first = await taking(queue, pages).read(None, 3)
+    found = await pages_of(taking(queue, pages, taking=False), Piece(), 100)
+    assert [record.position for record in first.records] == RECORDS[:3]
+    assert positions(found) == RECORDS[:4]
+    assert positions(await pages_of(taking(queue, pages, "run_2", taking=False), Piece(), 100)) == []
+
+
+async def test_a_trial_takes_one_page_and_gives_it_back(pages):
+    queue = Queue(*NAMES)
+    found = await pages_of(taking(queue, pages, trial=True), Piece(), 2)
+    assert positions(found) == RECORDS[:4]
+    assert (queue.waiting, queue.acknowledged) == (list(NAMES), [])
+    assert positions(await pages_of(taking(queue, pages, "run_2"), Piece(), 100)) == RECORDS
