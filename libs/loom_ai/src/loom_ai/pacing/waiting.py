@@ -54,8 +54,11 @@ class Waiting:
     @asynccontextmanager
     async def begun(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
         """Hold one of `slots` around the call. The time until one is free counts as waiting."""
-        with self.for_another():
-            await slots.acquire()
+        if slots.locked():
+            with self.for_another():
+                await slots.acquire()
+        else:
+            await slots.acquire()  # it does not wait
         try:
             yield
         finally:

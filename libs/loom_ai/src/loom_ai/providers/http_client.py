@@ -236,12 +236,10 @@ class HttpModelClient:
         reference = _key(call)
         if not reference:
             return None
-        try:
-            return self._credentials.expand(reference).strip()
-        except MissingCredential:
-            if call.api_key is None:
-                return None
-            raise
+        if call.api_key is None:  # the provider's usual key, which need not be set
+            usual = self._credentials.expand_if_set(reference)
+            return usual and usual.strip()
+        return self._credentials.expand(reference).strip()
 
     def _limits(self, call: ModelCall) -> Limits:
         """Return the call's time limits. A timeout of the call's own limits the whole call and every pause within
@@ -283,6 +281,7 @@ def _limits_of(call: ModelCall) -> tuple[str, ...]:
     return ("max_tokens",) if call.provider in ADAPTED else wire_of(call.provider).limits(call.base_url)
 
 
+@lru_cache(maxsize=1000)
 def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
 

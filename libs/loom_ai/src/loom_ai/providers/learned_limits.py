@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from cachetools import LRUCache
 
 from loom_ai.ports import ModelCall
-from loom_ai.wire.form import AcceptedParameters, Form
+from loom_ai.wire.form import ALL_ACCEPTED, AcceptedParameters, Form
 from loom_common.errors import RecordError
 
 _REMEMBERED = 1000
@@ -48,7 +48,7 @@ class LearnedLimits:
 
     def accepted(self, endpoint: EndpointModel) -> AcceptedParameters:
         """Return the parameters that the endpoint accepts, as far as is known."""
-        return self._accepted.get(endpoint, AcceptedParameters())
+        return self._accepted.get(endpoint, ALL_ACCEPTED)
 
     def forms(self, schema_key: bytes, all_forms: tuple[Form, ...]) -> tuple[Form, ...]:
         """Return the forms that may still work, strictest first. A single one has worked before or is the last left."""

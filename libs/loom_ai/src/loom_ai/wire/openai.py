@@ -24,12 +24,14 @@ _REASONS = {
 }
 """Holds the `finish_reason` values of endpoints with this protocol, and Loom's finish reasons for them."""
 
+_WITHOUT_SCHEMA = (Form.PLAIN,)
+_WITH_SCHEMA = tuple(Form)
 
 parsed = documents.parsed
 
 
 def forms(call: ModelCall) -> tuple[Form, ...]:
-    return (Form.PLAIN,) if call.schema is None else tuple(Form)
+    return _WITHOUT_SCHEMA if call.schema is None else _WITH_SCHEMA
 
 
 def url(base_url: str, _model: str) -> str:
@@ -74,7 +76,8 @@ def answer_of(document: Any, call: ModelCall, latency: float) -> ModelAnswer:
     refused = message.get("refusal") or found.refused
     text = refused if isinstance(refused, str) else found.text
     reason = finish.REFUSED if refused else finish.finish_reason_of(choice.get("finish_reason"), _REASONS)
-    return answer_from(call, replace(found, text=text), reason, counted(document), latency, document.get("model"))
+    said = found if text is found.text else replace(found, text=text)
+    return answer_from(call, said, reason, counted(document), latency, document.get("model"))
 
 
 def counted(document: Any) -> ReportedUsage:

@@ -123,6 +123,15 @@ class Credentials:
 
         return _REFERENCE.sub(value, text)
 
+    def expand_if_set(self, text: str) -> str | None:
+        """Return `text` with every reference replaced; None where one of them has no value.
+
+        Raises `MissingCredential` where nobody knows the credential provider that a reference names."""
+        found = {match[0]: self._find(match) for match in _REFERENCE.finditer(text)}
+        if None in found.values():
+            return None
+        return _REFERENCE.sub(lambda match: found[match[0]] or "", text)
+
     def without_secrets(self, text: str) -> str:
         """Return `text`, which foreign code wrote, with `***` in place of every secret that it may know. A secret of
         fewer than four characters stays, because replacing it would make the text unreadable."""
@@ -147,6 +156,23 @@ class Credentials:
         return self._providers.get(name)
 
     def _get(self, match: re.Match[str]) -> str:
+        provider, name = self._asked(match)
+        secret = self._secret(provider, name)
+        if secret is None:
+            raise MissingCredential(match[0], provider.remedy.format(name=name))
+        return secret
+
+    def _find(self, match: re.Match[str]) -> str | None:
+        return self._secret(*self._asked(match))
+
+    def _secret(self, provider: CredentialProvider, name: str) -> str | None:
+        secret = provider.get(name)
+        if secret is not None:
+            self._given.add(secret)
+        return secret
+
+    def _asked(self, match: re.Match[str]) -> tuple[CredentialProvider, str]:
+        """Return the provider that a reference asks, and for what. Raises `MissingCredential` where there is none."""
         provider_name, name = _provider_and_name(match["asked"], self._providers)
         try:
             provider = self._provider(provider_name)
@@ -155,8 +181,4 @@ class Credentials:
         if provider is None:
             known = ", ".join(dict.fromkeys([*self._providers, *names(Kind.CREDENTIAL)]))
             raise MissingCredential(match[0], f"There is no credential provider '{provider_name}'; known: {known}.")
-        secret = provider.get(name)
-        if secret is None:
-            raise MissingCredential(match[0], provider.remedy.format(name=name))
-        self._given.add(secret)
-        return secret
+        return provider, name

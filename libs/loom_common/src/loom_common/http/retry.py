@@ -53,8 +53,10 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
     text = headers.get("Retry-After")
     if (seconds := _number(text)) is not None:
         return seconds
+    if text is None:
+        return None
     try:
-        moment = parsedate_to_datetime(text or "")
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
@@ -62,8 +64,10 @@ def retry_after_of(headers: Mapping[str, str], now: dt.datetime) -> float | None
 
 
 def _number(text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
-        number = float(text or "")
+        number = float(text)
     except ValueError:
         return None
     return number if 0 <= number < float("inf") else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
@@ -21,7 +21,7 @@ from loom_common.errors import RecordError
 CHECK_SECONDS = 2.0
 """Holds the seconds that one validation may take."""
 
-Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
 
 class SchemaCheck:
@@ -62,11 +62,11 @@ def _without_dialect(schema: Any) -> Any:
 
 
 def _timed(check: Keyword) -> Keyword:
-    def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterable[ValidationError]:
         if time.monotonic() > validator.format_checker.ends:
             words = f"The check against the declared shape took longer than {CHECK_SECONDS:g} s"
             raise RecordError(words, code=TIMEOUT)
-        yield from check(validator, wanted, instance, schema) or ()
+        return check(validator, wanted, instance, schema) or ()
 
     return checked
 
