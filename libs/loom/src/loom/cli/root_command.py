@@ -33,10 +33,9 @@ app = App(
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
     if wanted:
         import platform
+        from importlib.metadata import version
 
-        from loom import __version__
-
-        typer.echo(f"loom {__version__} (Python {platform.python_version()})")
+        typer.echo(f"loom {version('loom-pipelines')} (Python {platform.python_version()})")
         raise typer.Exit
 
 
