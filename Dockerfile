@@ -1,6 +1,7 @@
 # One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators and providers that need
 # more than Loom brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings --build-arg AI_EXTRAS=providers .`;
-# for connectors that do: `--build-arg CONNECTOR_EXTRAS=objects,arrow,duckdb`.
+# for connectors that do: `--build-arg CONNECTOR_EXTRAS=objects,arrow,duckdb`; for credentials in AWS Secrets Manager:
+# `--build-arg COMMON_EXTRAS=aws`.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'
@@ -20,6 +21,9 @@ RUN test -z "$EVALUATOR_EXTRAS" || uv pip install --no-cache --compile-bytecode 
 ARG AI_EXTRAS=
 RUN test -z "$AI_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./libs/loom_ai[$AI_EXTRAS]"
+ARG COMMON_EXTRAS=
+RUN test -z "$COMMON_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
+    --constraint requirements.lock "./libs/loom_common[$COMMON_EXTRAS]"
 ARG CONNECTOR_EXTRAS=
 RUN test -z "$CONNECTOR_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./libs/loom_connectors[$CONNECTOR_EXTRAS]"

@@ -24,7 +24,8 @@ from loom_ai.settings import ModelSettings
 from loom_ai.stores.memory.budgets import MemoryBudgets
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.wire.document import NoAnswer, parsed
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import KeptRecord, RecordsQuarantined

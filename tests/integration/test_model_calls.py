@@ -25,7 +25,8 @@ from loom_ai.ports import Payer
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.settings import ModelSettings
 from loom_ai.stores.memory.journal import MemoryJournal
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.errors import (
     AccessRefused,
     DependencyUnavailable,

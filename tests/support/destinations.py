@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from loom_common import flow
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.contracts.encoding import codec
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord

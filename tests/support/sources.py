@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import duckdb
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
 from loom_connectors.ports import ConnectorContext, Source

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import open_destination, open_source

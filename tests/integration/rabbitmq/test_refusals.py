@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, DestinationError, SourceError
 from loom_connectors.ports import ConnectorContext

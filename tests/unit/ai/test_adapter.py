@@ -14,7 +14,8 @@ from loom_ai.adapted.sdk_models import region_of
 from loom_ai.ports import ChatMessage
 from loom_ai.providers.http_client import HttpModelClient
 from loom_ai.wire.form import Form
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.model_options.providers import ADAPTED, PROVIDERS
 from loom_common.errors import AccessRefused, PermanentError
 from support.scripted_model import call_of

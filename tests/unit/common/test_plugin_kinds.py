@@ -179,20 +179,19 @@ def test_a_protocol_that_is_none_is_refused(packages):
 
 
 def test_a_credential_provider_of_a_package_is_asked(packages):
-    packages.install("loom-test-vault", {"loom.credentials/vault": "loom_test_vault:Vault"}, VAULT)
-    assert Credentials().expand("postgres://me:${vault:db}@host/x", in_url=True) == "postgres://me:s3cret@host/x"
+    packages.install("loom-test-vault", {"loom.credentials/safe": "loom_test_vault:Vault"}, VAULT)
+    assert Credentials().expand("postgres://me:${safe:db}@host/x", in_url=True) == "postgres://me:s3cret@host/x"
     with pytest.raises(MissingCredential, match="Put other into the vault"):
-        Credentials().expand("${vault:other}")
-    with pytest.raises(MissingCredential, match="no credential provider 'valt'; known: env, file, vault"):
+        Credentials().expand("${safe:other}")
+    with pytest.raises(MissingCredential, match="no credential provider 'valt'; known: env, file, aws, vault, safe"):
         Credentials().expand("${valt:db}")
 
 
 def test_a_list_shows_loom_s_own_and_those_of_packages(packages):
-    packages.install("loom-test-vault", {"loom.credentials/vault": "loom_test_vault:Vault"}, "import no_such")
+    packages.install("loom-test-vault", {"loom.credentials/safe": "loom_test_vault:Vault"}, "import no_such")
     listed = {each.name: each for each in list_plugins(Kind.CREDENTIAL)}
     assert [(each.package, each.problem) for each in listed.values()] == [
-        ("loom", None),
-        ("loom", None),
+        *[("loom", None)] * 4,
         ("loom-test-vault", None),
     ]
     assert "loom_test_vault" not in sys.modules
@@ -215,11 +214,11 @@ AI = {"type": "ai", "model": "m", "prompt": "{{ input }}"}
         (Kind.FORMAT, "lines", {"extract": {"source": "bucket://x/y.lines"}}),
         (Kind.FORMAT, "lines", {"load": {"destination": "y.txt", "options": {"format": "Lines"}}}),
         (Kind.FORMAT, "lines", {"load": {"destination": "y.csv", "fallback": "z.lines"}}),
-        (Kind.CREDENTIAL, "vault", {"load": {"destination": "sqlite:///${vault:db}?table=t"}}),
-        (Kind.CREDENTIAL, "vault", {"load": {"destination": "y.csv", "fallback": "${vault:db}"}}),
-        (Kind.CREDENTIAL, "vault", {"transform": {**AI, "api_key": "${vault:key}"}}),
-        (Kind.CREDENTIAL, "vault", {"transform": {**AI, "headers": {"X-Team": "${vault:key}"}}}),
-        (Kind.CREDENTIAL, "vault", {"providers": {"openai": {"api_key": "${vault:key}"}}}),
+        (Kind.CREDENTIAL, "safe", {"load": {"destination": "sqlite:///${safe:db}?table=t"}}),
+        (Kind.CREDENTIAL, "safe", {"load": {"destination": "y.csv", "fallback": "${safe:db}"}}),
+        (Kind.CREDENTIAL, "safe", {"transform": {**AI, "api_key": "${safe:key}"}}),
+        (Kind.CREDENTIAL, "safe", {"transform": {**AI, "headers": {"X-Team": "${safe:key}"}}}),
+        (Kind.CREDENTIAL, "safe", {"providers": {"openai": {"api_key": "${safe:key}"}}}),
         (Kind.SCORER, "mine", {"transform": {"type": "scorer", "scorer": "mine", "field": "text"}}),
         (Kind.GATE, "strict", {"evaluate": {"evaluators": [{"type": "length"}], "quality_gate": "strict"}}),
         (Kind.PROVIDER, "house", {"transform": {**AI, "model": "house:big"}}),
@@ -240,10 +239,10 @@ def test_what_one_process_registered_is_refused_for_a_cluster(monkeypatch, kind,
 
 
 def test_a_key_that_an_installed_provider_takes_from_a_registered_vault_is_refused_for_a_cluster(packages, monkeypatch):
-    code = "from loom.plugins import Provider\nLOOM_PLUGIN_API = 1\nhouse = Provider('http://h/v1', '${vault:key}')\n"
+    code = "from loom.plugins import Provider\nLOOM_PLUGIN_API = 1\nhouse = Provider('http://h/v1', '${safe:key}')\n"
     packages.install("loom-test-house", {"loom.providers/house": "loom_test_house:house"}, code)
-    monkeypatch.setattr(registry, "_registered", {(Kind.CREDENTIAL, "vault"): str})
-    with pytest.raises(ConfigurationError, match="The credential 'vault' was registered in this Python process"):
+    monkeypatch.setattr(registry, "_registered", {(Kind.CREDENTIAL, "safe"): str})
+    with pytest.raises(ConfigurationError, match="The credential 'safe' was registered in this Python process"):
         refuse_registered(parse(definition(transform={**AI, "model": "house:big"})))
 
 

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.overlaps import overlap
 from loom_connectors.ports import ConnectorContext

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DependencyUnavailable, InvalidDefinition, PluginFailed, Timeout, WorkerWornOut
 from loom_common.user_code.threads import Threads

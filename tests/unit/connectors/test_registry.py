@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, MissingCredential
 from loom_connectors.ports import ConnectorContext, Guarantee

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from loom_common.config.credentials import Credentials, EnvProvider
+from loom_common.config.credentials import Credentials
+from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.run.plan import Plan, Replay
 from loom_common.user_code.threads import Threads
 from loom_loader.handler import fallen_back

@@ -169,6 +169,25 @@ installed one.
 CREDENTIALS = """
 ## Credentials
 
-`${NAME}` is the environment variable NAME, and `${file:/run/secrets/db}` the content of a file. The worker that needs a
-credential looks it up. Credentials are never stored, logged or sent. A password in plain text is a mistake.
+The worker that needs a credential looks it up. Credentials are never stored, logged or sent. A password in plain text
+is a mistake.
+
+- `${NAME}` and `${env:NAME}` are the environment variable NAME. With `credentials: {prefix: LOOM_}` in `loom.yaml`, the
+  variable whose name begins with the prefix comes first.
+- `${file:/run/secrets/db}` is the content of a file.
+- `${aws:prod/db#password}` is the field `password` of the secret `prod/db` in AWS Secrets Manager (extra `aws`). The
+  secret may be named by its ARN; without `#field`, its whole text is meant. Region, keys and roles are found as AWS's
+  SDK finds them.
+- `${vault:secret/shop/db#password}` is the field `password` at the path `shop/db` of HashiCorp Vault or OpenBao, in the
+  KV engine (version 2) that is mounted at `secret`. The variables are Vault's own: `VAULT_ADDR`, `VAULT_TOKEN` (or the
+  file `~/.vault-token`), `VAULT_NAMESPACE` and `VAULT_CACERT`.
+- `${name:...}` asks a provider of a package or of your own:
+  [plugins.md](plugins.md#a-credential-provider-loomcredentials).
+
+For development, a file `.env` in the project folder (`NAME=value` in each line) gives what the environment does not
+have. It never takes the place of a variable that is set. Keep it out of version control.
+
+A changed secret needs no restart. Variables and files are read each time; what AWS, Vault or a plugin answered is used
+for five minutes, and looked up anew as soon as a database, a store or a model's endpoint refuses it. The batch is then
+tried again with the new secret; where the secret is the same as before, the run fails and says so.
 """

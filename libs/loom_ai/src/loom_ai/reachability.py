@@ -28,6 +28,7 @@ async def reach(endpoint: Endpoint, credentials: Credentials) -> str:
         return "is asked through its provider's own library, and was not tried"
     reference = endpoint.api_key if endpoint.api_key is not None else provider_named(endpoint.provider).key or ""
     place = EndpointReference(endpoint.base_url, endpoint.model, reference)
+    await credentials.fetch(endpoint.base_url, reference)
     base_url = credentials.expand(endpoint.base_url, in_url=True).rstrip("/")
     secret = credentials.expand(reference).strip() if reference and not credentials.missing(reference) else None
     wire = wire_of(endpoint.provider)

@@ -5,6 +5,7 @@
     │   ├── InvalidDefinition        a pipeline definition, with every problem found
     │   └── MissingCredential        a ${NAME} that resolves to nothing
     ├── TransientError               may succeed if tried again
+    │   ├── CredentialReplaced       a secret was refused, and another one has taken its place since
     │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
     │   │   ├── RateLimited          it is there, and asks to slow down
     │   │   ├── UpstreamTroubled     it is there, and cannot answer this question now
@@ -99,9 +100,9 @@ class InvalidDefinition(ConfigurationError):
 class MissingCredential(ConfigurationError):
     """Reports a credential reference that has no value where it is needed."""
 
-    def __init__(self, reference: str, remedy: str) -> None:
+    def __init__(self, reference: str, remedy: str, trouble: str = "is not set") -> None:
         self.reference = reference
-        super().__init__(f"The credential {reference} is not set. {remedy}")
+        super().__init__(f"The credential {reference} {trouble}. {remedy}")
 
 
 class TransientError(LoomError):
@@ -111,6 +112,10 @@ class TransientError(LoomError):
         self.retry_after = retry_after
         """Seconds to wait, as the upstream asked; None where it did not."""
         super().__init__(message)
+
+
+class CredentialReplaced(TransientError):
+    """Reports that a secret was refused, and that its place now holds another one. The next attempt uses that."""
 
 
 class DependencyUnavailable(TransientError):

@@ -23,8 +23,10 @@ async def column_values(
 
     Raises `SourceError` where the source cannot be opened or has no such field, and what reading it raises."""
     config = ExtractConfig(source=check.source, query=check.query, options=check.options)
+    context = context_of(plan)
+    await context.credentials.fetch(check.source)
     try:
-        source = open_source(config, context_of(plan))
+        source = open_source(config, context)
     except ConfigurationError as error:  # found this late, it fails the run
         raise SourceError(f"`quality_checks`, check reference: {error}") from error
     if isinstance(source, ReceivingSource):

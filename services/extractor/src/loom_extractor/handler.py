@@ -71,7 +71,7 @@ class Extractor:
         seconds = durations.seconds(plan.pipeline.timeouts.extract)
         async with (
             within(seconds, "Splitting the source", "timeouts.extract"),
-            self._sources.of(request.plan, lambda: self._open_source(plan)) as source,
+            self._sources.of(request.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)) as source,
             self._breakers.guarding(f"source {redacted(extract.source)}"),
         ):
             found = await pieces.split(source, request.parts)
@@ -140,7 +140,9 @@ class Extractor:
         try:
             async with (
                 within(seconds, "Looking for keys in the source", "timeouts.extract"),
-                self._sources.of(batch.header.plan, lambda: self._open_source(plan)) as opened,
+                self._sources.of(
+                    batch.header.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)
+                ) as opened,
                 self._breakers.guarding(f"source {redacted(extract.source)}"),
             ):
                 source = await self._kept(opened, plan, first_reader_of(plan, batch.header.run_id))
@@ -181,7 +183,7 @@ class Extractor:
             return Page((), request.cursor, end=True), []
         keys = plan.pipeline.extract.keys
         async with (
-            self._sources.of(request.plan, lambda: self._open_source(plan)) as opened,
+            self._sources.of(request.plan, lambda: self._open_source(plan), (plan.pipeline.extract.source,)) as opened,
             self._breakers.guarding(f"source {redacted(plan.pipeline.extract.source)}"),
         ):
             source = await self._taken(opened, plan, request)

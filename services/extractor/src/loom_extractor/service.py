@@ -31,7 +31,7 @@ from loom_extractor.received import ReceivedRecords
 
 def build(platform: Platform) -> Service:
     """Return the extractor service on `platform`."""
-    sources: ResourceCache[Source] = ResourceCache()
+    sources: ResourceCache[Source] = ResourceCache(credentials=platform.credentials)
     duplicates = Duplicates()
 
     def open_planned(plan: Plan) -> Source:

@@ -159,7 +159,9 @@ class Loader:
 
     async def _written(self, place: LoadBatch, key: str, plan: Plan) -> Written:
         async with (
-            self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
+            self._destinations.of(
+                key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
+            ) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
         ):
             await failpoints.reach("before_load_commit")
@@ -185,7 +187,9 @@ class Loader:
 
     async def _finalized(self, message: FinalizeLoad, key: str, plan: Plan, *, keep: bool) -> Finalized:
         async with (
-            self._destinations.of(key, lambda: self._open_destination(plan)) as destination,
+            self._destinations.of(
+                key, lambda: self._open_destination(plan), (plan.pipeline.load.destination,)
+            ) as destination,
             self._breakers.guarding(f"destination {destination.location}"),
         ):
             if message.drop:

@@ -29,7 +29,7 @@ from loom_loader.handler import Loader
 
 def build(platform: Platform) -> Service:
     """Build the loader service on `platform`."""
-    destinations: ResourceCache[Destination] = ResourceCache()
+    destinations: ResourceCache[Destination] = ResourceCache(credentials=platform.credentials)
 
     def open_planned(plan: Plan) -> Destination:
         return open_destination_of(plan, platform)

@@ -15,7 +15,6 @@ from loom.preflight.field_names import Compared, compared
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline, placed
 from loom.project.parameters import unused
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.model_options.params import ParamSpec, example, typed
@@ -38,7 +37,7 @@ async def check(
 ) -> list[Check]:
     """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
     Nothing is read but the source's first page, nothing is written."""
-    credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
+    credentials = config.secrets
     schema = loaded.pipeline.transform.shape
     context = ConnectorContext(
         folder=loaded.folder,
@@ -78,7 +77,7 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     specs = {name: spec for name, raw in _mapping(definition, "params").items() if (spec := _read(ParamSpec, raw))}
     context = ConnectorContext(
         folder=broken.path.resolve().parent,
-        credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
+        credentials=config.secrets,
         params=_params(specs, {}),
         call_seconds=_ANSWER_SECONDS,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from loom.preflight import model_prices
 from loom.preflight.check import Check
@@ -13,17 +13,46 @@ from loom_common.domain.definition.evaluators import ModelJudged
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
+from loom_common.errors import DependencyUnavailable
 
 
 def check(loaded: LoadedPipeline, credentials: Credentials) -> list[Check]:
     """Return one failed check for each credential that is missing, or one check that passed."""
     texts = list(_texts(loaded))
-    missing = [str(error) for text in texts for error in credentials.missing(text)]
     named = sorted({reference for text in texts for reference in references(text)})
-    lacking = dict.fromkeys([*missing, *_without_key(loaded.pipeline, credentials)])
-    return [Check("credentials", ok=False, detail=words) for words in lacking] or [
+    failed = [
+        Check(
+            "credentials",
+            ok=False,
+            detail=f"{_place(reference, loaded)}{error}",
+            away=isinstance(error, DependencyUnavailable),
+        )
+        for reference in named
+        for error in credentials.missing(reference)
+    ]
+    keyless = [Check("credentials", ok=False, detail=words) for words in _without_key(loaded.pipeline, credentials)]
+    return [*failed, *keyless] or [
         Check("credentials", ok=True, detail=f"{', '.join(named)}: set" if named else "none needed")
     ]
+
+
+def _place(reference: str, loaded: LoadedPipeline) -> str:
+    """Return `file:line:column: ` of where a reference is written; empty where the file does not have it."""
+    path = next(_paths_to(reference, loaded.document.data, ()), None)
+    if path is None:
+        return ""
+    return ":".join(str(part) for part in loaded.document.locate(path)) + ": "
+
+
+def _paths_to(reference: str, value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _paths_to(reference, each, (*path, key))
+    elif isinstance(value, list):
+        for position, each in enumerate(value):
+            yield from _paths_to(reference, each, (*path, position))
+    elif isinstance(value, str) and reference in value:
+        yield path
 
 
 def _without_key(pipeline: Pipeline, credentials: Credentials) -> list[str]:
@@ -50,10 +79,12 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     if ai is None or ai.base_url is None:
         yield from (known.base_url for name in sorted(asked - elsewhere) if (known := known_provider(name)) is not None)
     judges = (text for each in _judges(pipeline) for text in (each.base_url, each.api_key))
+    if pipeline.evaluate is not None:
+        yield from pipeline.evaluate.headers.values()
     alerts = pipeline.monitoring.alerts
     if alerts is not None:
         yield alerts.webhook
-    asking = (ai.base_url, ai.api_key) if ai is not None else ()
+    asking = (ai.base_url, ai.api_key, *ai.headers.values()) if ai is not None else ()
     optional = (pipeline.load.fallback, *asking, *named, *judges)
     yield from (text for text in optional if text is not None)
 

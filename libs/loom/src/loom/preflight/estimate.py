@@ -16,7 +16,6 @@ from loom_ai.providers.dry_run_client import DryRunClient
 from loom_ai.stores.memory.journal import MemoryJournal
 from loom_ai.stores.memory.marks import MemoryMarks
 from loom_common.caching.plan_cache import PlanCache
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.contracts.v1 import (
     BatchExtracted,
     BatchHeader,
@@ -134,7 +133,7 @@ async def estimate(
     plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
     context = ConnectorContext(
         folder=loaded.folder,
-        credentials=Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()}),
+        credentials=config.secrets,
         params=typed(loaded.pipeline.params, values),
         call_seconds=durations.seconds(loaded.pipeline.timeouts.extract),
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from loom.preflight import model_prices
 from loom.project.config import LoomConfig
 from loom_ai.http.endpoints import Endpoint
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import LoomError
@@ -22,7 +21,7 @@ async def models(pipeline: Pipeline, config: LoomConfig) -> list[Check]:
     from loom.preflight.check import Check
     from loom_ai.reachability import reach
 
-    credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
+    credentials = config.secrets
 
     async def one(endpoint: Endpoint) -> Check:
         try:

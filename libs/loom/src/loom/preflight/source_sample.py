@@ -7,7 +7,6 @@ from typing import Any
 
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.model_options.params import typed
 from loom_connectors.ports import ConnectorContext
@@ -33,7 +32,7 @@ async def of_pipeline(loaded: LoadedPipeline, config: LoomConfig, count: int) ->
 async def _read(
     extract: ExtractConfig, folder: Path, params: dict[str, Any], config: LoomConfig, count: int
 ) -> list[dict[str, Any]]:
-    credentials = Credentials({"env": EnvProvider(prefix=config.credentials.prefix), "file": FileProvider()})
+    credentials = config.secrets
     source = open_source(extract, ConnectorContext(folder=folder, credentials=credentials, params=params))
     found: list[dict[str, Any]] = []
     cursor, end, left = None, False, count

@@ -71,7 +71,7 @@ class CacheDefaults(Section):
 class CredentialsConfig(Section):
     """Says where `${NAME}` is looked up."""
 
-    provider: Literal["env"] = Field("env", description="Environment variables.")
+    provider: Literal["env"] = Field("env", description="Environment variables, then the file `.env`.")
     prefix: str = Field("", description="With `prefix: LOOM_`, `${KEY}` is `LOOM_KEY` first, then `KEY`.")
 
 
@@ -211,8 +211,13 @@ class LoomConfig(Section):
         pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
         return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
 
+    @property
+    def secrets(self) -> Credentials:
+        """Return what resolves the credential references of this project here."""
+        return Credentials.of_project(self.project, self.credentials.prefix)
+
     def _expanded(self, url: str) -> str:
-        return Credentials().expand(url, in_url=True)
+        return self.secrets.expand(url, in_url=True)
 
     def applied_to(self, definition: Mapping[str, Any]) -> dict[str, Any]:
         """Return the definition with this project's defaults where it is silent."""

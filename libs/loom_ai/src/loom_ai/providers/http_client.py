@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import aiohttp
 import orjson
@@ -35,6 +35,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import (
     AccessRefused,
     BreakerOpen,
+    CredentialReplaced,
     MissingCredential,
     PermanentError,
     RateLimited,
@@ -54,6 +55,8 @@ log = structlog.get_logger()
 _IDLE_SECONDS = 30.0
 """The number of seconds after which an unused connection is closed."""
 
+_Resolved: TypeAlias = tuple[str, str | None, dict[str, str]]
+"""The base URL, key and headers of a call, with the secrets in them."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
 
@@ -170,8 +173,23 @@ class HttpModelClient:
             return answer
 
     async def _ask(self, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn) -> ModelAnswer:
+        """Ask with the present credentials. Raises `CredentialReplaced` where they were refused and are others now."""
+        texts = (call.base_url, _key(call), *call.extras.headers.values())
+        await self._credentials.fetch(*texts)
+        resolved = self._resolved(call)
+        try:
+            return await self._ask_with(resolved, call, form, accepted, turn)
+        except AccessRefused as error:
+            await self._credentials.fetch_anew(*texts)
+            if self._resolved(call) == resolved:
+                raise
+            raise CredentialReplaced(f"{error} The credential was changed since.") from error
+
+    async def _ask_with(
+        self, resolved: _Resolved, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn
+    ) -> ModelAnswer:
         endpoint = EndpointReference(call.base_url, call.model, _key(call))
-        base_url, secret, headers = self._resolved(call)
+        base_url, secret, headers = resolved
         limits = self._limits(call)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
@@ -214,7 +232,7 @@ class HttpModelClient:
             self._adapted = self._adapted or made
         return self._adapted
 
-    def _resolved(self, call: ModelCall) -> tuple[str, str | None, dict[str, str]]:
+    def _resolved(self, call: ModelCall) -> _Resolved:
         """Return the base URL, key and headers with all credential references resolved. Secrets are read nowhere
         else."""
         try:

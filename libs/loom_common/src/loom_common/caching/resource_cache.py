@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from loom_common.config.credentials import Credentials
+from loom_common.errors import AccessRefused, CredentialReplaced, MissingCredential
 
 
 class Closable(Protocol):
@@ -23,28 +26,51 @@ T = TypeVar("T", bound=Closable)
 @dataclass(slots=True)
 class _Lease(Generic[T]):
     thing: T
+    opened_with: int
+    """A hash of the secrets that the resource was opened with."""
     users: int = 0
+    refused: bool = False
 
 
 class ResourceCache(Generic[T]):
     """Open resources by key. Above `capacity` the least recently used one is closed, but never one in use."""
 
-    def __init__(self, capacity: int = 8) -> None:
+    def __init__(self, capacity: int = 8, credentials: Credentials | None = None) -> None:
         self._capacity = capacity
+        self._credentials = credentials or Credentials()
         self._leases: OrderedDict[str, _Lease[T]] = OrderedDict()
 
     @asynccontextmanager
-    async def of(self, key: str, open_one: Callable[[], T]) -> AsyncIterator[T]:
-        """Return the resource under `key`, which is opened if necessary and stays open until the block ends."""
+    async def of(self, key: str, open_one: Callable[[], T], locations: Sequence[str] = ()) -> AsyncIterator[T]:
+        """Return the resource under `key`, which is opened if necessary and stays open until the block ends.
+        `locations` are the texts whose credentials it is opened with.
+
+        Where the block ends with `AccessRefused`, the credentials are looked up anew and the resource is not used
+        again. Raises `CredentialReplaced` instead where they are others now, so that a changed password needs no
+        restart."""
         if key not in self._leases:
-            self._leases[key] = _Lease(open_one())
+            await self._credentials.fetch(*locations)
+        if key not in self._leases:  # nobody else opened it meanwhile
+            self._leases[key] = _Lease(open_one(), self._secrets_of(locations))
         self._leases.move_to_end(key)
         lease = self._leases[key]
         lease.users += 1
         try:
             yield lease.thing
+        except AccessRefused as error:
+            lease.refused = True
+            if self._leases.get(key) is lease:
+                del self._leases[key]
+            await self._credentials.fetch_anew(*locations)
+            if self._secrets_of(locations) == lease.opened_with:
+                raise
+            raise CredentialReplaced(
+                f"{error} The credential was changed since; the next attempt uses the new one."
+            ) from error
         finally:
             lease.users -= 1
+            if lease.refused and not lease.users:
+                await lease.thing.close()
             await self._close_surplus()
 
     @asynccontextmanager
@@ -56,6 +82,16 @@ class ResourceCache(Generic[T]):
             while self._leases:
                 _, lease = self._leases.popitem()
                 await lease.thing.close()
+
+    def _secrets_of(self, locations: Sequence[str]) -> int:
+        """Return a hash of the secrets in these texts, by which a change is seen. What is missing here is missing."""
+        found: list[str] = []
+        for location in locations:
+            try:
+                found.append(self._credentials.expand(location))
+            except MissingCredential:
+                found.append(location)
+        return hash(tuple(found))
 
     async def _close_surplus(self) -> None:
         surplus = max(0, len(self._leases) - self._capacity)

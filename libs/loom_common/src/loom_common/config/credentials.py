@@ -1,23 +1,36 @@
 """Resolves credential references, `${NAME}` and `${provider:name}`, in the worker that needs them.
 
-A resolved secret exists only in the connection that it opens. It is never stored, logged or sent."""
+A resolved secret exists only in this process: in the connection that it opens, and, where looking it up takes a request
+to another system, in memory for a few minutes. It is never stored, logged or sent."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import quote
 
-from loom_common.errors import MissingCredential, PluginUnusable
+from cachetools import TTLCache
+
+from loom_common.config.secrets.environment import FILE_NAME, EnvProvider
+from loom_common.config.secrets.mounted_files import FileProvider
+from loom_common.errors import ConfigurationError, DependencyUnavailable, MissingCredential, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, is_reference, names
 from loom_common.text import named
 
 _REFERENCE = re.compile(r"\$\{(?P<asked>[^}]+)\}")
 _NAME = re.compile(r"[a-z_]+")
+_NEAR = ("env", "file")
+"""Providers of this machine. They are asked each time, so a changed secret is used at once."""
+KEPT_SECONDS = 300.0
+"""The number of seconds for which the answer of any other provider is used. A refused credential is looked up anew
+before that."""
+_MOST_KEPT = 256
 
 
 def references(text: str) -> list[str]:
@@ -46,35 +59,12 @@ class CredentialProvider(Protocol):
     """Describes a place where secrets are kept."""
 
     def get(self, name: str) -> str | None:
-        """Return the secret with that name; None where there is none."""
+        """Return the secret with that name; None where there is none. Raises `ConfigurationError` for one that cannot
+        be had until somebody changes something, `DependencyUnavailable` where the place is away."""
         ...
 
     remedy: str
     """Says how a person sets a secret; `{name}` stands for its name."""
-
-
-class EnvProvider:
-    """Finds secrets in environment variables. With a prefix, `${KEY}` is read from `<PREFIX>KEY`, and otherwise from
-    `KEY`."""
-
-    remedy = "Set the environment variable {name} where the worker runs."
-
-    def __init__(self, environ: Mapping[str, str] | None = None, prefix: str = "") -> None:
-        self._environ = os.environ if environ is None else environ
-        self._prefix = prefix
-
-    def get(self, name: str) -> str | None:
-        return self._environ.get(f"{self._prefix}{name}") or self._environ.get(name)
-
-
-class FileProvider:
-    """Finds secrets in files that hold one each, as Docker and Kubernetes mount them: `${file:/run/secrets/db}`."""
-
-    remedy = "Put the secret into the file {name} where the worker runs."
-
-    def get(self, name: str) -> str | None:
-        path = Path(name)
-        return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 def is_known(name: str) -> bool:
@@ -96,24 +86,49 @@ def plugin_provider(name: str) -> CredentialProvider | None:
     raise PluginUnusable(f"The credential provider '{name}' has no `get` and `remedy`.")
 
 
-BUILTIN = ("env", "file")
+BUILTIN = ("env", "file", "aws", "vault")
 """Holds the credential providers that Loom brings."""
+
+
+def _remote_provider(name: str) -> CredentialProvider | None:
+    """Return one of Loom's own providers that ask another system."""
+    if name == "aws":
+        from loom_common.config.secrets.aws import AwsProvider
+
+        return AwsProvider()
+    if name == "vault":
+        from loom_common.config.secrets.vault import VaultProvider
+
+        return VaultProvider()
+    return None
 
 
 class Credentials:
     """Replaces references in a text by their secrets."""
 
-    def __init__(self, providers: Mapping[str, CredentialProvider] | None = None) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, CredentialProvider] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._providers: dict[str, CredentialProvider] = {"env": EnvProvider(), "file": FileProvider()}
         if providers:
             self._providers = dict(providers)
         self._given: set[str] = set()
         """Every secret that was put into a text."""
+        self._kept: TTLCache[str, str] = TTLCache(_MOST_KEPT, KEPT_SECONDS, timer=clock)
+
+    @classmethod
+    def of_project(cls, folder: Path, prefix: str = "") -> Credentials:
+        """Return the credentials of a project: with the file `.env` of its folder, and the prefix of variables that it
+        asks for."""
+        return cls({"env": EnvProvider(prefix=prefix, file=folder / FILE_NAME), "file": FileProvider()})
 
     def expand(self, text: str, *, in_url: bool = False) -> str:
-        """Return `text` with every reference replaced; `in_url` percent-encodes the secrets.
+        """Return `text` with every reference replaced; `in_url` percent-encodes the secrets. A secret that was not
+        fetched before is waited for.
 
-        Raises `MissingCredential`."""
+        Raises `MissingCredential`, `DependencyUnavailable`."""
         if "${" not in text:
             return text
 
@@ -132,6 +147,28 @@ class Credentials:
             return None
         return _REFERENCE.sub(lambda match: found[match[0]] or "", text)
 
+    async def fetch(self, *texts: str) -> None:
+        """Look up the secrets of these texts that another system has, so that `expand` need not wait for them. What is
+        missing is told by `expand`.
+
+        Raises `DependencyUnavailable`."""
+        wanted = [asked for text in texts for asked in _asked_elsewhere(text) if asked not in self._kept]
+        if wanted:
+            await asyncio.to_thread(self._fetch_all, dict.fromkeys(wanted))
+
+    async def fetch_anew(self, *texts: str) -> None:
+        """Look up the secrets of these texts again, because one of them was refused. Raises `DependencyUnavailable`."""
+        for text in texts:
+            for asked in _asked_elsewhere(text):
+                self._kept.pop(asked, None)
+        await self.fetch(*texts)
+
+    def _fetch_all(self, wanted: Collection[str]) -> None:
+        for asked in wanted:
+            for error in self.missing("${" + asked + "}"):
+                if isinstance(error, DependencyUnavailable):
+                    raise error
+
     def without_secrets(self, text: str) -> str:
         """Return `text`, which foreign code wrote, with `***` in place of every secret that it may know. A secret of
         fewer than four characters stays, because replacing it would make the text unreadable."""
@@ -140,45 +177,77 @@ class Credentials:
             text = text.replace(form, "***")
         return text
 
-    def missing(self, text: str) -> list[MissingCredential]:
-        """Return an error for every reference in `text` that has no value."""
-        errors = []
+    def missing(self, text: str) -> list[MissingCredential | DependencyUnavailable]:
+        """Return an error for every reference in `text` that has no value, or whose provider is away."""
+        errors: list[MissingCredential | DependencyUnavailable] = []
         for match in _REFERENCE.finditer(text):
             try:
                 self._get(match)
-            except MissingCredential as error:
+            except (MissingCredential, DependencyUnavailable) as error:
                 errors.append(error)
         return errors
 
     def _provider(self, name: str) -> CredentialProvider | None:
-        if name not in self._providers and (made := plugin_provider(name)) is not None:
+        if name not in self._providers and (made := _remote_provider(name) or plugin_provider(name)) is not None:
             self._providers[name] = made
         return self._providers.get(name)
 
     def _get(self, match: re.Match[str]) -> str:
-        provider, name = self._asked(match)
-        secret = self._secret(provider, name)
+        secret = self._find(match)
         if secret is None:
+            provider, _, name = self._asked(match)
             raise MissingCredential(match[0], provider.remedy.format(name=name))
         return secret
 
     def _find(self, match: re.Match[str]) -> str | None:
-        return self._secret(*self._asked(match))
-
-    def _secret(self, provider: CredentialProvider, name: str) -> str | None:
-        secret = provider.get(name)
+        """Return what a reference names; None where its provider has nothing by that name."""
+        asked = match["asked"]
+        secret: str | None = self._kept.get(asked)
+        if secret is None:
+            provider, provider_name, name = self._asked(match)
+            secret = _read(provider, name, match[0])
+            if secret is not None and provider_name not in _NEAR:
+                self._kept[asked] = secret
         if secret is not None:
             self._given.add(secret)
         return secret
 
-    def _asked(self, match: re.Match[str]) -> tuple[CredentialProvider, str]:
-        """Return the provider that a reference asks, and for what. Raises `MissingCredential` where there is none."""
+    def _asked(self, match: re.Match[str]) -> tuple[CredentialProvider, str, str]:
+        """Return the provider that a reference asks, its name, and for what. Raises `MissingCredential` where there is
+        no such provider."""
         provider_name, name = _provider_and_name(match["asked"], self._providers)
         try:
             provider = self._provider(provider_name)
         except PluginUnusable as error:
             raise MissingCredential(match[0], str(error)) from error
         if provider is None:
-            known = ", ".join(dict.fromkeys([*self._providers, *names(Kind.CREDENTIAL)]))
+            known = ", ".join(dict.fromkeys([*self._providers, *BUILTIN, *names(Kind.CREDENTIAL)]))
             raise MissingCredential(match[0], f"There is no credential provider '{provider_name}'; known: {known}.")
-        return provider, name
+        return provider, provider_name, name
+
+
+def _read(provider: CredentialProvider, name: str, reference: str) -> str | None:
+    """Ask a provider. Raises `MissingCredential` where it cannot tell, `DependencyUnavailable`."""
+    try:
+        return provider.get(name)
+    except ConfigurationError as error:
+        raise MissingCredential(reference, str(error), "cannot be read") from error
+    except (OSError, ValueError) as error:
+        raise MissingCredential(reference, _unread(error), "cannot be read") from None
+
+
+def _unread(error: OSError | ValueError) -> str:
+    """Say why a file could not be read, without anything that it holds."""
+    return f"{error.strerror}." if isinstance(error, OSError) and error.strerror else "It is no text in UTF-8."
+
+
+@lru_cache(maxsize=1000)
+def _asked_elsewhere(text: str) -> tuple[str, ...]:
+    """Return what the references of a text ask of providers that may have to ask another system."""
+    return tuple(_found_elsewhere(text)) if "${" in text else ()
+
+
+def _found_elsewhere(text: str) -> Iterator[str]:
+    for match in _REFERENCE.finditer(text):
+        if _provider_and_name(match["asked"])[0] not in _NEAR:
+            yield match["asked"]

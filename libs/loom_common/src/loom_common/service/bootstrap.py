@@ -21,7 +21,7 @@ from loom_common.adapters.memory.bus import MemoryBus
 from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.caching.plan_cache import PlanCache
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
 from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.domain.run.breaker import Policy
@@ -159,7 +159,7 @@ async def open_platform(
             bus=bus,
             payloads=payloads,
             plans=PlanCache(payloads),
-            credentials=Credentials({"env": EnvProvider(prefix=settings.credential_prefix), "file": FileProvider()}),
+            credentials=Credentials.of_project(settings.project_dir, settings.credential_prefix),
             clock=clock or SystemClock(),
             breakers=_breakers(settings, clock),
             threads=Threads(settings.worker.leaked_threads),

@@ -107,6 +107,8 @@ class WebhookSender:
 
         trouble = None
         try:
+            fetch = self._credentials.fetch_anew if alert.notification_attempts else self._credentials.fetch
+            await fetch(alert.notification_url)
             url = self._credentials.expand(alert.notification_url, in_url=True)
             async with session.post(url, json=body(alert)) as response:
                 if response.status >= 300:

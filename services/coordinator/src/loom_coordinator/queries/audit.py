@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from loom_common.async_engine import AsyncConnection
-from loom_common.config.credentials import Credentials, EnvProvider, FileProvider
+from loom_common.config.credentials import Credentials
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, DependencyUnavailable
@@ -85,7 +85,7 @@ async def ledger(destination: str, run_id: str) -> dict[str, int]:
     import asyncpg  # the only query that may connect to another database than that of the run state
 
     place = redacted(destination)
-    credentials = Credentials({"env": EnvProvider(), "file": FileProvider()})
+    credentials = Credentials()
     try:
         url = make_url(credentials.expand(destination, in_url=True))
     except ArgumentError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl
 
-_USERINFO = re.compile(r"(?<=://)(?P<user>[^/@:\s]*)(?P<password>:[^@/\s]*)?@")
+_USERINFO = re.compile(r"(?<=://)(?P<user>(?:\$\{[^}]*\}|[^/@:\s])*)(?P<password>:(?:\$\{[^}]*\}|[^@/\s])*)?@")
 _SECRET_QUERY = re.compile(r"(?i)([?&](?:[^=&]*(?:password|passwd|secret|token|key)[^=&]*)=)([^&]+)")
 _PASSWORD_QUERY = re.compile(
     r"(?i)[?&][^=&]*(?:password|passwd|secret|token|account_key|sas_key)[^=&]*=(?!REFERENCE)[^&]"
