@@ -14,6 +14,8 @@ BYTES = "$bytes"
 """The one member of an object that stands for bytes: `{"$bytes": "00ff"}`, in hexadecimal digits."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 """Says what databases take for a number; the rest they read, or refuse, by themselves."""
+_HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
+_BYTES_TEXT = re.compile(r'\{\s*"\$bytes"\s*:\s*"((?:[0-9a-fA-F]{2})*)"\s*\}')
 _EXACTLY = Context(prec=200_000)
 _EXACT_INTEGERS = 2**53
 """Up to here every integer is a 64-bit floating-point number."""
@@ -85,6 +87,18 @@ def bytes_in(value: Any) -> bytes | None:
             return bytes.fromhex(digits)
         except ValueError:
             return None
+    return None
+
+
+def bytes_of(value: Any) -> bytes | None:
+    """Return the bytes that a column of bytes gets: of the JSON value that stands for them, of its JSON text, which CSV
+    files hold, or of Postgres's text form `\\x00ff`; None for a value of another form."""
+    if not isinstance(value, str):
+        return bytes_in(value)
+    if _HEX.fullmatch(value):
+        return bytes.fromhex(value[2:])
+    if value.startswith("{") and (found := _BYTES_TEXT.fullmatch(value)) is not None:
+        return bytes.fromhex(found[1])
     return None
 
 

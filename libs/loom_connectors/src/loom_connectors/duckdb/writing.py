@@ -19,7 +19,7 @@ from loom_connectors.ports import Row
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.values import (
     UnfitValue,
-    bytes_in,
+    bytes_of,
     database_text,
     json_text,
     kind_word,
@@ -33,8 +33,6 @@ Write = Callable[[Any], Any]
 """Returns the text of a value, or a list or an object of texts. Raises `UnfitValue`."""
 
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
-"""Bytes in the text form of Postgres."""
 _DIGITS = {
     "timestamp": 6,
     "timestamp with time zone": 6,
@@ -180,7 +178,7 @@ def _interval(value: Any) -> str:
 
 
 def _bytes(value: Any) -> str:
-    found = bytes.fromhex(value[2:]) if isinstance(value, str) and _HEX.fullmatch(value) else bytes_in(value)
+    found = bytes_of(value)
     if found is None:
         raise UnfitValue(f'{kind_word(value)} cannot be loaded into a BLOB: expected {{"$bytes": ...}}.')
     return "".join(f"\\x{each:02X}" for each in found)

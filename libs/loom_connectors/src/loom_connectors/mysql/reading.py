@@ -68,7 +68,12 @@ def _bits(width: int) -> Callable[[bytes], str]:
 def _day(text: str) -> str:
     if _NO_DAY.match(text):
         raise UnfitJson(f"'{text}' is no day: it has no month, or no day of the month.", "zero_date")
-    return text.replace(" ", "T", 1)
+    return _trimmed(text).replace(" ", "T", 1)
+
+
+def _trimmed(text: str) -> str:
+    """Return a time without the zeros at the end of its fraction of a second, which the column's precision adds."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _moment(text: str) -> str:
@@ -79,7 +84,7 @@ _READERS: dict[int, tuple[str, Callable[[str], str], Callable[[Any], Any] | None
     FIELD_TYPE.DOUBLE: ("DOUBLE", _itself, float),
     FIELD_TYPE.DECIMAL: ("DECIMAL", _itself, None),
     FIELD_TYPE.NEWDECIMAL: ("DECIMAL", _itself, None),
-    FIELD_TYPE.TIME: ("TIME", _itself, None),
+    FIELD_TYPE.TIME: ("TIME", _itself, _trimmed),
     FIELD_TYPE.DATE: ("DATE", _itself, _day),
     FIELD_TYPE.NEWDATE: ("DATE", _itself, _day),
     FIELD_TYPE.DATETIME: ("DATETIME", _itself, _day),

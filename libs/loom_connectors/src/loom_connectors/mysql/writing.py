@@ -15,7 +15,7 @@ from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_
 from loom_connectors.values import (
     Bind,
     UnfitValue,
-    bytes_in,
+    bytes_of,
     database_text,
     json_text,
     kind_word,
@@ -27,10 +27,9 @@ from loom_connectors.values import (
 
 _TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
-"""Bytes in the text form of Postgres."""
 _MEMBER = re.compile(r"'((?:[^']|'')*)'")
 _ZONED = re.compile(r"(?:Z|[+-]\d\d:?\d\d|[+-]\d\d)$")
+_TRUTHS = {"true": 1, "false": 0}
 _BITS = re.compile("[01]+")
 _YEARS = range(1901, 2156)
 
@@ -43,6 +42,8 @@ def binder(declared: str) -> Bind:
     match name:
         case "char" | "varchar":
             return _text_of(int(inside), padded=name == "char")
+        case "tinyint" if inside == "1":
+            return _truth
         case "enum":
             return _member_of(_members(inside))
         case "set":
@@ -100,6 +101,11 @@ def _whole(value: Any) -> Any:
     if not isinstance(number, int) and not _WHOLE.fullmatch(str(number)):
         raise UnfitValue(f"'{str(number)[:40]}' is no whole number.")
     return int(number)
+
+
+def _truth(value: Any) -> Any:
+    """Bind a value of a BOOLEAN, which is a TINYINT(1)."""
+    return _TRUTHS[value] if isinstance(value, str) and value in _TRUTHS else _whole(value)
 
 
 def _year(value: Any) -> int:
@@ -162,7 +168,7 @@ def _moment(digits: int) -> Bind:
 
 
 def _bytes(value: Any) -> bytes:
-    found = bytes.fromhex(value[2:]) if isinstance(value, str) and _HEX.fullmatch(value) else bytes_in(value)
+    found = bytes_of(value)
     if found is None:
         raise UnfitValue(f'{kind_word(value)} cannot be loaded into a column of bytes: expected {{"$bytes": ...}}.')
     return found

@@ -17,7 +17,7 @@ from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_
 from loom_connectors.ports import Row
 from loom_connectors.values import (
     UnfitValue,
-    bytes_in,
+    bytes_of,
     database_text,
     json_text,
     kind_word,
@@ -129,10 +129,10 @@ def _zoneless(write: Write) -> Write:
 
 
 def _bytes(value: Any) -> str:
-    if isinstance(value, dict | list):
-        if (found := bytes_in(value)) is None:
-            raise UnfitValue(f"{kind_word(value)} cannot be loaded into bytea.")
+    if (found := bytes_of(value)) is not None:
         return f"\\\\x{found.hex()}"
+    if isinstance(value, dict | list):
+        raise UnfitValue(f"{kind_word(value)} cannot be loaded into bytea.")
     return _text(value)
 
 

@@ -14,14 +14,12 @@ from functools import cache
 from typing import Any
 
 from loom_common.errors import RecordError
-from loom_connectors.values import Bind, UnfitValue, as_object, bytes_in, json_text, see_that_it_fits_a_double
+from loom_connectors.values import Bind, UnfitValue, as_object, bytes_in, bytes_of, json_text, see_that_it_fits_a_double
 
 ANY_JSON = "JSON TEXT"
 """The declared type of a column that Loom makes for values of several kinds: each is its JSON text."""
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_HEX = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
-"""Bytes in the text form of Postgres."""
 
 
 class NoText(str):
@@ -123,9 +121,7 @@ def _for_real(value: Any) -> Any:
 
 
 def _for_blob(value: Any) -> Any:
-    if isinstance(value, str) and _HEX.fullmatch(value):
-        return bytes.fromhex(value[2:])
-    return _as_it_is(value)
+    return _as_it_is(value) if (found := bytes_of(value)) is None else found
 
 
 def _as_it_is(value: Any) -> Any:

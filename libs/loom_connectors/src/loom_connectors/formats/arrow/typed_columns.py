@@ -13,7 +13,7 @@ from loom_common.domain.json_values.exact_json import UnfitJson, exact_float
 from loom_connectors.values import (
     EMPTY_TEXT,
     UnfitValue,
-    bytes_in,
+    bytes_of,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
@@ -128,9 +128,9 @@ def see_that_it_is_a_number(value: Any) -> None:
 def _boolean(value: Any) -> bool:
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if not isinstance(value, bool):
-        raise UnfitValue(f"{kind_word(value)}{_shown(value)} is neither true nor false.")
-    return value
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    raise UnfitValue(f"{kind_word(value)}{_shown(value)} is neither true nor false.")
 
 
 def _decimal(value: Any) -> str:
@@ -159,10 +159,7 @@ def _time(value: Any, unit: str) -> int:
 
 
 def _bytes(value: Any) -> bytes:
-    found = bytes_in(value)
-    if found is None and isinstance(value, str) and value.startswith("\\x"):
-        found = bytes.fromhex(value[2:])
-    if found is None:
+    if (found := bytes_of(value)) is None:
         raise UnfitValue(f'{kind_word(value)}, and the column holds bytes: {{"$bytes": "00ff"}}.')
     return found
 
