@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ import structlog
 
 from loom_dev.backends import Backend, MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
 from support.buckets import bucket_of
+from support.computing import computing
 from support.sharing import ByCluster
 
 hypothesis.settings.register_profile(
@@ -56,6 +58,15 @@ def garbage_collected_as_before() -> Iterator[None]:
     if gc.get_threshold() != threshold:
         gc.set_threshold(*threshold)
         gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_computes_on() -> Iterator[None]:
+    """Fail a test that leaves a thread which computes: it would take the processor from all that follow."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in computing(set(threading.enumerate()) - before)]
+    assert not left, f"These threads compute on: {left}"
 
 
 @dataclass

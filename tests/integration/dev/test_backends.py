@@ -54,6 +54,42 @@ async def test_a_commit_survives_the_crash_of_postgres(postgres, postgres_url):
     await again.close()
 
 
+HERE = """
+    SELECT nspname, nspacl::text, relname FROM pg_namespace n LEFT JOIN pg_class c ON relnamespace = n.oid
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1, 3
+"""
+
+
+async def test_a_database_is_given_out_again_as_empty_as_a_new_one(postgres):
+    async def found(url: str) -> list[tuple[str, ...]]:
+        connection = await asyncpg.connect(url)
+        try:
+            return [tuple(row) for row in await connection.fetch(HERE)]
+        finally:
+            await connection.close()
+
+    async with postgres.database() as first, postgres.database() as second:
+        connection = await asyncpg.connect(first)
+        new = await found(second)
+        await connection.execute("CREATE TABLE t (n int); CREATE SCHEMA s CREATE TABLE u (n int)")
+        await connection.execute("CREATE TYPE mood AS ENUM ('fine'); BEGIN; LOCK t")
+    async with postgres.database() as again:
+        assert again == first and await found(again) == new
+    connection.terminate()
+
+
+@pytest.mark.parametrize(
+    "setting", ["ALTER DATABASE {} SET work_mem = '1MB'", "CREATE PUBLICATION p", "SELECT lo_create(0)"]
+)
+async def test_a_database_that_cannot_be_emptied_is_not_given_out_again(postgres, setting):
+    async with postgres.database() as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute(setting.format(url.rsplit("/", 1)[1]))
+        await connection.close()
+    async with postgres.database() as other:
+        assert other != url
+
+
 async def test_each_test_has_a_virtual_host_of_its_own(amqp_url, rabbitmq):
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
