@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -153,3 +154,28 @@ async def test_killed_while_the_result_is_put_in_place_it_shows_every_record_onc
     ended = await finish(made.folder, made.pipeline)
 
     assert_complete(ended.report, await made.loaded(), review_ids(3000))
+
+
+GIVING = """
+import asyncio, sys
+from loom import Loom
+
+def reviews():
+    for n in range(600):
+        yield {"id": f"r{n:06}", "review": f"Review {n}", "stars": "3"}
+
+loom = Loom()
+asyncio.run(loom.run_pipeline(loom.load_pipeline("pipeline.yaml"), records=reviews()))
+"""
+
+
+async def test_a_run_over_an_iterator_goes_on_in_another_process(tmp_path):
+    extract = {"batch_size": 10, "key": "id"}
+    made = project(tmp_path, 1, destination="sqlite:///out.db?table=reviews", extract=extract)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", GIVING, cwd=made.folder)
+    await asyncio.to_thread(kill_at_commit, made.path("out.db"), process.pid, 2)
+    await process.wait()
+    assert 0 < len(await made.loaded()) < 600
+
+    ended = await loom(made.folder, "resume", runs(made.folder)[-1], "--format", "json")
+    assert_complete(ended.report, await made.loaded(), review_ids(600))

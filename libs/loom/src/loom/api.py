@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import PrivateAttr
 
+from loom.frames.given import Records, written
+from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import gather_files, load
@@ -17,8 +20,18 @@ from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.definition import pipeline as domain
 from loom_common.domain.definition.fail_on import passed
-from loom_common.errors import PermanentError
+from loom_common.errors import ConfigurationError, PermanentError
 from loom_quarantine.queries import RecordFilter
+
+_GIVEN = Path(".loom/records")
+_COLLECTED = Path(".loom/results")
+_OF_THE_SOURCE = ("source", "query", "options", "incremental", "partitions")
+"""Keys of `extract` that say something of the source that `records` take the place of."""
+_OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
+
+
+def _without(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if key not in keys}
 
 
 class Pipeline(domain.Pipeline):
@@ -42,6 +55,8 @@ class RunResult:
     """Says what a run came to. `report` has everything `loom run --format json` prints."""
 
     report: RunReport
+    rows: CollectedRows | None = None
+    """The rows of a run that was told to `collect` them."""
 
     @property
     def run_id(self) -> str:
@@ -73,6 +88,31 @@ class RunResult:
         """Return the cost in USD."""
         return self.report.cost["total"]
 
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows that the run loaded, as dicts. Raises `ConfigurationError` where they were not collected."""
+        return self._collected().records()
+
+    def to_arrow(self, types: dict[str, str] | None = None) -> Any:
+        """Return the rows as an Arrow table; `types` names types of columns: `{"price": "decimal(12,2)"}`. Others get
+        one that holds each of their values exactly. Raises as `records` does."""
+        return self._collected().to_arrow(types)
+
+    def to_pandas(self, types: dict[str, str] | None = None) -> Any:
+        """Return the rows as a pandas frame of Arrow's types. Raises as `records` does."""
+        return self._collected().to_pandas(types)
+
+    def to_polars(self, types: dict[str, str] | None = None) -> Any:
+        """Return the rows as a polars frame. Raises as `records` does."""
+        return self._collected().to_polars(types)
+
+    def _collected(self) -> CollectedRows:
+        if self.rows is None:
+            raise ConfigurationError(
+                f"The rows of run {self.run_id} are in {self.report.destination}: read them there, or run the pipeline "
+                "with `collect=True`."
+            )
+        return self.rows
+
 
 class Loom:
     """Represents a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
@@ -92,6 +132,8 @@ class Loom:
         pipeline: Pipeline,
         params: Mapping[str, Any] | None = None,
         *,
+        records: Records | None = None,
+        collect: bool = False,
         sample: int | None = None,
         load: bool = False,
         reuse: bool = True,
@@ -99,18 +141,33 @@ class Loom:
         wait: bool = False,
     ) -> RunResult:
         """Run it to its end, embedded unless `cluster`. A `sample` of so many records goes beside the destination
-        unless `load`. With `wait` an embedded run waits for a model, a source or a destination that was never there,
-        instead of failing. Raises `ConfigurationError` where it cannot start."""
+        unless `load`. `records` are read in place of the pipeline's source: dicts, from a list or an iterator of
+        either kind, or a pandas, polars or Arrow object. With `collect` the rows are loaded into the project's state,
+        in place of the pipeline's destination, and the result gives them. With `wait` an embedded run waits for a
+        model, a source or a destination that was never there, instead of failing. Raises `ConfigurationError` where
+        it cannot start."""
+        config = self._config.for_cluster() if cluster else self._config
+        if config.distributed and (records is not None or collect):
+            raise ConfigurationError(
+                "`records` and `collect` are for runs in this process: services elsewhere cannot read its records."
+            )
+        definition = pipeline.definition()
+        given = None if records is None else await written(records, config.project.resolve() / _GIVEN)
+        rows = None
+        if given is not None:
+            definition["extract"] = {**_without(definition["extract"], _OF_THE_SOURCE), "source": str(given)}
+        if collect:
+            rows = CollectedRows(config.project.resolve() / _COLLECTED / f"{uuid4().hex}.jsonl")
+            definition["load"] = {**_without(definition["load"], _OF_THE_DESTINATION), "destination": str(rows.path)}
         request = RunRequest(
-            definition=pipeline.definition(),
+            definition=definition,
             files=gather_files(pipeline, pipeline.folder),
             base=self._config.base_of(pipeline.folder),
             params=dict(params or {}),
             sample=sample,
-            load=load,
+            load=load or collect,
             reuse=reuse,
         )
-        config = self._config.for_cluster() if cluster else self._config
         if config.distributed:
             refuse_registered(pipeline)
         finished, notice = None, None
@@ -122,7 +179,10 @@ class Loom:
                 else:
                     notice = event.notice if event.reason else None
         if finished is not None:
-            return RunResult(await settled_report(config, finished.report))
+            report = await settled_report(config, finished.report)
+            if given is not None and report.records["loaded"] == report.records["extracted"]:
+                given.unlink(missing_ok=True)  # nobody can ask for them again
+            return RunResult(report, rows)
         if notice:
             raise PermanentError(notice)
         raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")

@@ -1,0 +1,206 @@
+"""Tests runs whose records come from Python, and whose rows go back there."""
+
+import asyncio
+import datetime as dt
+import decimal
+import subprocess
+import sys
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loom import Loom
+from loom.frames.given import written
+from loom.frames.results import CollectedRows
+from loom_common.config.credentials import Credentials
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.errors import ConfigurationError
+from loom_connectors.ports import ConnectorContext
+from loom_connectors.registry import open_source
+from support.projects import project
+
+ROWS = [{"id": n, "text": f"«{n}»\n", "big": 2**53 + n, "none": None, "deep": {"a": [n]}} for n in range(250)]
+
+
+@pytest.fixture
+def loom(tmp_path, monkeypatch):
+    project(tmp_path, 3)
+    monkeypatch.chdir(tmp_path)
+    return Loom()
+
+
+async def in_turn(rows):
+    for row in rows:
+        yield row
+
+
+GIVEN = {
+    "list": lambda rows: rows,
+    "generator": iter,
+    "asynchronous generator": in_turn,
+    "pandas": lambda rows: pd.DataFrame(rows).astype({"none": object}),
+    "polars": pl.DataFrame,
+    "arrow table": pa.Table.from_pylist,
+    "arrow batches": lambda rows: pa.Table.from_pylist(rows).to_reader(),
+}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+async def test_what_python_gives_is_what_it_gets_back(loom, tmp_path, given):
+    result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"), records=GIVEN[given](ROWS), collect=True)
+    assert result.status == "succeeded"
+    assert list(result.records()) == ROWS
+    assert not list((tmp_path / ".loom/records").iterdir())
+    assert not (tmp_path / "out.csv").exists()
+
+
+async def test_rows_come_back_as_frames_with_their_values(loom):
+    rows = [{"id": 2**62, "price": "12.50", "n": 1}, {"id": 2, "price": None, "n": None}]
+    result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"), records=rows, collect=True)
+    table = result.to_arrow(types={"price": "decimal(12,2)"})
+    assert table.to_pylist() == [
+        {"id": 2**62, "price": decimal.Decimal("12.50"), "n": 1},
+        {"id": 2, "price": None, "n": None},
+    ]
+    assert result.to_pandas()["n"].dtype == pd.ArrowDtype(pa.int64())
+    assert result.to_polars().to_dicts() == rows
+    with pytest.raises(ConfigurationError, match="price"):
+        result.to_arrow(types={"price": "integer"})
+
+
+async def test_rows_that_were_not_collected_are_where_they_were_loaded(loom):
+    result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"))
+    with pytest.raises(ConfigurationError, match="collect=True"):
+        result.records()
+
+
+def broken():
+    yield {"id": 1}
+    raise RuntimeError("the shop is closed")
+
+
+REFUSED = {
+    "a text": (lambda: "records.csv", "is of type str"),
+    "one record": (lambda: {"id": 1}, "is of type dict"),
+    "a number": (lambda: 3, "is of type int"),
+    "no record": (lambda: [{"id": 1}, 2], "Record 2 of `records` is of type int, not a dict."),
+    "no JSON": (lambda: [{"id": {1}}], "Record 1 of `records`, field 'id': a value of type set has no JSON form"),
+    "not a number": (lambda: [{"x": float("nan")}], "Record 1 of `records`, field 'x': is nan"),
+    "a generator that raises": (broken, "raised RuntimeError: the shop is closed after 1 records."),
+    "columns of one name": (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named 'a'"),
+    "an index without name": (lambda: pd.DataFrame({"a": [1]}, index=["x"]), "index without a name"),
+    "an index like a column": (lambda: pd.DataFrame({"a": [1]}, index=pd.Index([1], name="a")), "named 'a'"),
+    "a column without name": (lambda: pd.DataFrame([[1]]), "named 0, which is no text"),
+    "a mixed column": (lambda: pd.DataFrame({"a": [1, "x"]}), "no single type"),
+    "a pandas series": (lambda: pd.Series([1]), "Give a frame: `series.to_frame()`."),
+    "a polars series": (lambda: pl.Series([1]), "Give a frame: `series.to_frame()`."),
+    "a lazy frame": (lambda: pl.LazyFrame({"a": [1]}), "Give `frame.collect()`."),
+    "Arrow columns of one name": (lambda: pa.table([[1], [2]], names=["a", "a"]), "more than one column named 'a'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+async def test_what_is_no_record_is_said_and_leaves_nothing_behind(tmp_path, case):
+    make, words = REFUSED[case]
+    with pytest.raises(ConfigurationError) as raised:
+        await written(make(), tmp_path / "records")
+    assert words in str(raised.value)
+    folder = tmp_path / "records"
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+async def read_back(path):
+    source = open_source(ExtractConfig(source=str(path)), ConnectorContext(path.parent, Credentials()))
+    try:
+        page = await source.read(None, 1_000_000)
+    finally:
+        await source.close()
+    return [record.data if record.error is None else record.error.code for record in page.records]
+
+
+async def test_an_index_with_a_name_is_a_column(tmp_path):
+    frame = pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="id"))
+    assert await read_back(await written(frame, tmp_path)) == [{"id": "x", "a": 1}]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+async def test_typed_values_are_carried_as_their_documentation_says(tmp_path, library):
+    utc = dt.datetime(2024, 2, 29, 12, 0, 0, 123456, dt.UTC)
+    columns = {
+        "big": pa.array([2**63 - 1, None], pa.int64()),
+        "price": pa.array([decimal.Decimal("12.50"), None], pa.decimal128(12, 2)),
+        "at": pa.array([utc, None], pa.timestamp("us", "Europe/Berlin")),
+        "day": pa.array([dt.date(2024, 2, 29), None]),
+        "tags": pa.array([["a", "b"], None]),
+        "deep": pa.array([{"x": 1}, None]),
+    }
+    table = pa.table(columns)
+    frame = {"arrow": table, "polars": pl.from_arrow(table), "pandas": table.to_pandas(types_mapper=pd.ArrowDtype)}
+    assert await read_back(await written(frame[library], tmp_path)) == [
+        {
+            "big": 2**63 - 1,
+            "price": "12.50",
+            "at": "2024-02-29T12:00:00.123456+00:00",
+            "day": "2024-02-29",
+            "tags": ["a", "b"],
+            "deep": {"x": 1},
+        },
+        dict.fromkeys(columns),
+    ]
+
+
+async def test_nan_of_pandas_is_no_value_and_that_of_polars_is_nan(tmp_path):
+    of_pandas = pd.DataFrame({"x": [1.5, float("nan")]})
+    of_polars = pl.DataFrame({"x": [1.5, float("nan"), None]})
+    assert await read_back(await written(of_pandas, tmp_path)) == [{"x": 1.5}, {"x": None}]
+    assert await read_back(await written(of_polars, tmp_path)) == [{"x": 1.5}, {"x": "NaN"}, {"x": None}]
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(scalars, lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(), each, max_size=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=5))
+def test_any_dicts_are_read_back_as_they_are(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("given")
+    path = asyncio.run(written(iter(rows), folder))
+    assert list(CollectedRows(path).records()) == rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "n": st.none() | st.integers(-(2**63), 2**63 - 1),
+                "x": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+                "s": st.none() | st.text(),
+                "b": st.none() | st.booleans(),
+            }
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_frames_are_read_back_as_they_are(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("given")
+    schema = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
+    table = pa.Table.from_pylist(rows, schema)
+    for frame in (table, pl.from_arrow(table), table.to_pandas(types_mapper=pd.ArrowDtype)):
+        path = asyncio.run(written(frame, folder))
+        assert asyncio.run(read_back(path)) == rows
+
+
+def test_no_library_of_frames_is_imported_for_dicts(tmp_path):
+    code = (
+        "import asyncio, pathlib, sys; from loom.frames.given import written; "
+        f"asyncio.run(written([{{'a': 1}}], pathlib.Path({str(tmp_path)!r}))); "
+        "print({'pandas', 'polars', 'pyarrow'} & {*sys.modules})"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
