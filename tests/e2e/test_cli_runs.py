@@ -1,6 +1,7 @@
 """Tests `loom` as people use it: a process, its two streams, its exit code."""
 
 import csv
+import getpass
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,10 @@ async def test_a_run_is_found_again_by_status_history_lineage_and_list(numbers, 
     assert [run["run_id"] for run in await shown(tmp_path, "history", "numbers")] == [run_id]
     assert (await shown(tmp_path, "status"))["run_id"] == run_id
     assert [(run["run_id"], run["pipeline_name"]) for run in await shown(tmp_path, "history")] == [(run_id, "numbers")]
+    (entry,) = await shown(tmp_path, "manifest", "--status", "succeeded")
+    assert (entry["run_id"], entry["records"]["loaded"], entry["requested_by"]) == (run_id, 2, getpass.getuser())
+    nothing = await loom(tmp_path, "manifest", "--status", "failed")
+    assert nothing.err.strip() == "No run that is failed is known here."
     (way,) = await shown(tmp_path, "lineage", "numbers", "--run-id", run_id)
     assert (way["input_source"], way["output_record_count"]) == ("numbers.csv", 2)
     (listed,) = await shown(tmp_path, "list")

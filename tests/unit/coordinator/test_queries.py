@@ -80,6 +80,22 @@ async def test_pipelines_have_their_newest_run(unit):
     assert [(run.run_id, run.pipeline_name) for run in await runs.history(unit.connection, None, 1)] == [("run_2", "p")]
 
 
+async def test_a_manifest_has_the_runs_of_a_pipeline_or_a_status(unit):
+    await add_run(unit, run_id="run_2", started_at=NOW + dt.timedelta(hours=1), status="failed", requested_by="ann")
+
+    async def found(pipeline=None, status=None, limit=None, *, alive=True):
+        runs_found = await runs.manifest(unit.connection, pipeline, status, limit, lambda _owner: alive)
+        return [run.report.run_id for run in runs_found]
+
+    assert await found() == ["run_2", RUN]
+    assert await found(limit=1) == ["run_2"]
+    assert await found("another") == []
+    assert (await found(status="failed"), await found(status="running")) == (["run_2"], [RUN])
+    assert (await found(status="running", alive=False), await found(status="interrupted", alive=False)) == ([], [RUN])
+    [newest] = await runs.manifest(unit.connection, limit=1)
+    assert json.loads(json.dumps(newest.as_json()))["requested_by"] == "ann"
+
+
 async def test_lineage_tells_of_replays(unit):
     run = await the_run(unit)
     await tallies.enter_lineage(unit, run, LOADED)

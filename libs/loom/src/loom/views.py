@@ -73,6 +73,11 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.history(connection, pipeline, limit, self._alive)
 
+    async def manifest(self, pipeline: str | None, status: str | None, limit: int | None) -> list[ShownRun]:
+        """Return all that is known of each run: of a pipeline or of all, of a status or of any, the newest first."""
+        async with self._engine.connect() as connection:
+            return await runs.manifest(connection, pipeline, status, limit, self._alive)
+
     async def number_of_runs(self, pipeline: str | None) -> int:
         """Return how many runs a pipeline had, or all had together."""
         async with self._engine.connect() as connection:

@@ -11,13 +11,14 @@ from loom.cli.commands import (
     cache,
     config,
     cost,
-    init,
+    manifest,
     plugins,
     quarantine,
     run,
     simulate,
     validate,
 )
+from loom.cli.commands.beginning import init
 from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
 from loom.cli.output.stdout import App
@@ -58,6 +59,7 @@ app.command("init")(init.init)
 app.command("list")(browse.list_pipelines)
 app.command("status")(browse.status)
 app.command("history")(browse.history)
+app.command("manifest")(manifest.manifest)
 app.command("lineage")(browse.lineage)
 app.command("cost")(cost.cost)
 app.command("connectors")(plugins.connectors)

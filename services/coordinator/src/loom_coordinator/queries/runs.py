@@ -78,6 +78,8 @@ class ShownRun(Shown):
     """The run whose quarantined records it runs over again."""
     notice: str | None
     """Says what holds it up, in a sentence."""
+    requested_by: str | None
+    """The name of who asked for it, as the request says it."""
 
     def as_json(self) -> dict[str, Any]:
         """Write the report's fields, and these beside them."""
@@ -90,6 +92,7 @@ class ShownRun(Shown):
             "prompt_version": self.prompt_version,
             "replay_of": self.replay_of,
             "notice": self.notice,
+            "requested_by": self.requested_by,
         }
         return self.report.model_dump() | {name: as_json(value) for name, value in rest.items()}
 
@@ -127,8 +130,12 @@ async def report(connection: AsyncConnection, run_id: str) -> RunReport | None:
 async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_alive) -> ShownRun | None:
     """Return all that `loom status` shows of a run; None where there is no such run."""
     run = await run_rows.find(connection, run_id)
-    summary = await run_report.of(connection, run_id)
-    if run is None or summary is None:
+    return None if run is None else await _shown(connection, run, alive)
+
+
+async def _shown(connection: AsyncConnection, run: Run, alive: Alive) -> ShownRun | None:
+    summary = await run_report.of(connection, run.run_id)
+    if summary is None:
         return None
     return ShownRun(
         report=summary,
@@ -140,7 +147,26 @@ async def shown(connection: AsyncConnection, run_id: str, alive: Alive = always_
         prompt_version=run.prompt_version,
         replay_of=run.replay_of,
         notice=run.notice,
+        requested_by=run.requested_by,
     )
+
+
+async def manifest(
+    connection: AsyncConnection,
+    pipeline: str | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+    alive: Alive = always_alive,
+) -> list[ShownRun]:
+    """Return all that is known of each run: of a pipeline or of all, of a status or of any, the newest first, and at
+    most `limit` of them."""
+    statement = run_rows.RUNS.where(_of(pipeline)).order_by(pipeline_runs.c.started_at.desc())
+    if status is not None:
+        row_status = run_rows.RUNNING if status == INTERRUPTED else status
+        statement = statement.where(pipeline_runs.c.status == row_status)
+    found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
+    chosen = [run for run in found if status in (None, status_of(run, alive))][:limit]
+    return [shown for run in chosen if (shown := await _shown(connection, run, alive)) is not None]
 
 
 async def history(

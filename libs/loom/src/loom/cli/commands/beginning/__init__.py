@@ -1,0 +1,1 @@
+"""Implements the commands that write a pipeline to begin with."""

@@ -1,0 +1,101 @@
+"""Implements `loom manifest`, which shows for an audit what each run did and who asked for it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loom.cli.options.common import Common, Form
+from loom.cli.options.groups import grouped
+from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom_coordinator.queries.runs import ShownRun
+
+
+class Status(StrEnum):
+    """Lists the values of `--status`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@grouped
+def manifest(
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline's name. Without it, all are shown.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every run, in place of the newest.")] = False,
+    status: Annotated[Status | None, typer.Option("--status", help="Only runs that have this status.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 10,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Show what each run did, for an audit.
+
+    Who asked for it, counts, duration, errors, changes of the schema, quality checks. With `--format json`, each run
+    has its whole report, its parameters and its model."""
+    from loom.cli.commands import follow, state
+    from loom.cli.output import terminal
+    from loom.cli.output.tables import Column, print_rows
+
+    settings = common.configuration()
+    most = None if every else limit
+    # One more than is shown tells whether there are more.
+    wanted = None if most is None else most + 1
+    found = follow.wait_for(
+        state.ask(settings, lambda views: views.manifest(pipeline, status.value if status else None, wanted))
+    )
+    rows = found[:most]
+    columns = [
+        Column("run_id", "run", keep=True),
+        *([] if pipeline else [Column("pipeline", "pipeline", keep=True)]),
+        Column("status", "status", keep=True),
+        Column("requested_by", "asked by"),
+        Column("started_at", "started (UTC)", terminal.moment, keep=True),
+        Column("duration_seconds", "took", terminal.duration, number=True),
+        Column("extracted", "read", terminal.count, number=True),
+        Column("loaded", "loaded", terminal.count, number=True),
+        Column("kept", "kept back", terminal.count, number=True),
+        Column("drift", "schema", keep=True),
+        Column("checks", "checks", keep=True),
+        *([Column("error", "error")] if any(run.report.error for run in rows) else []),
+    ]
+    what = " ".join(["No run", *([f"of '{pipeline}'"] if pipeline else []), *([f"that is {status}"] if status else [])])
+    shown = rows if form is Format.JSON else [_line(run) for run in rows]
+    print_rows(shown, columns, form, f"{what} is known here.")
+    if len(found) > len(rows):
+        terminal.say(f"The newest {len(rows):,} are shown; `--all` shows every run.")
+
+
+def _line(run: ShownRun) -> dict[str, Any]:
+    report = run.report
+    changes = sum(len(each.changes) for each in report.drift)
+    missed = [check for check in report.checks if check.outcome != "passed"]
+    return {
+        "run_id": report.run_id,
+        "pipeline": report.pipeline,
+        "status": run.status,
+        "requested_by": run.requested_by,
+        "started_at": run.started_at.isoformat(),
+        "duration_seconds": report.duration_seconds if run.completed_at else None,
+        "extracted": report.records.get("extracted"),
+        "loaded": report.records.get("loaded"),
+        "kept": sum(report.records.get(name, 0) for name in ("rejected", "quarantined", "skipped")),
+        "drift": f"{changes} changed" if changes else "-",
+        "checks": f"{len(missed)} of {len(report.checks)} missed" if missed else _passed(len(report.checks)),
+        "error": report.error,
+    }
+
+
+def _passed(number: int) -> str:
+    return f"{number} passed" if number else "-"
