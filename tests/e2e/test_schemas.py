@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -105,3 +107,26 @@ def test_the_command_line_infers_stores_compares_and_shows(tmp_path, loom):
     shown = loom("schema", "show", "shaped", "--format", "json").report
     assert [(each["column"], each["type"]) for each in shown][-1] == ("extra", "boolean")
     assert loom("schema", "infer", "people.jsonl", "--format", "json").report["columns"]["age"]["type"] == "any"
+
+
+def test_columns_are_compared_before_a_run_and_what_is_done_is_told(tmp_path, loom):
+    with closing(sqlite3.connect(tmp_path / "out.db")) as db:
+        db.execute("CREATE TABLE people (id TEXT PRIMARY KEY, age INTEGER, other DATE)")
+    made = shaped(tmp_path, "sqlite:///out.db?table=people", FIRST, None, {"columns": "evolve"})
+    made.say(transform={"type": "passthrough", "output": {"id": "string", "age": "number", "mail": "string"}})
+    found = loom("validate", "pipeline.yaml", "--connect", "--format", "json").report[0]["columns"]
+    assert [(row["column"], row["origin"], row["there"], row["done"]) for row in found] == [
+        ("id", "source and output", "TEXT", "as it is"),
+        ("age", "source and output", "INTEGER", "widened where a value has a fraction"),
+        ("mail", "source and output", None, "added as TEXT"),
+        ("other", None, "DATE", "not written"),
+    ]
+    table = loom("validate", "pipeline.yaml", "--connect").out
+    assert "what is done" in table
+    assert "added as TEXT" in table
+    ran = loom("run", "pipeline.yaml")
+    assert ran.code == 0
+    assert "Column mail: added as TEXT." in ran.err
+    with closing(sqlite3.connect(tmp_path / "out.db")) as db:
+        mails = [mail for (mail,) in db.execute("SELECT mail FROM people ORDER BY id LIMIT 2")]
+    assert mails == ["0@x.de", "1@x.de"]

@@ -50,6 +50,11 @@ load:
   added to it; where it lets types evolve, a column that does not take a value gets a wider type
   ([which](values.md#columns-that-evolve)). Under `warn`, and without `load.schema`, a table stays as it is.
 
+Before a run, source, prompt, declared output and table are compared. `loom validate --connect` shows every column: where its
+values come from, whether the prompt has it, as what it is written, its type in the destination, and what a run does about it
+(`created`, `added`, `widened`, `as it is`, `not written`, or which values are refused). A run says on stderr which columns its
+destination lacks or does not take as they are. A destination that lacks a column, and may not evolve, is refused.
+
 What a column takes, as it is; a value of another kind does not fit, and none is converted:
 
 | a column of the type | takes |

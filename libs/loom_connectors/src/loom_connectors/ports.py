@@ -288,6 +288,31 @@ class Destination(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnFit:
+    """Compares a column that a pipeline writes with the one that is there."""
+
+    name: str
+    written: str | None
+    """Says which kind of values is written; None where only a run tells, or where nothing is."""
+    there: str | None
+    """The type of the column in the destination; None where it has none."""
+    done: str
+    """Says what a run does about it, in a few words."""
+    fits: bool
+    """Tells whether every value can be written as it is declared."""
+
+
+@runtime_checkable
+class ComparableDestination(Destination, Protocol):
+    """Has columns that can be compared, before a run, with those that it writes."""
+
+    async def fits(self) -> Sequence[ColumnFit]:
+        """Return every column that is known before there are rows, and every other one that is there. Changes nothing.
+        Raises as `check` does."""
+        ...
+
+
 class SourceFactory(Protocol):
     """Opens a source; raises `ConfigurationError` for options it does not know."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loom_common.errors import Problem
+from loom_connectors.ports import ColumnFit, Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +30,9 @@ class Check:
 
     records: int | None = None
     """Says how many records the source has, where that is known."""
+    fields: Fields | None = None
+    """Names the fields of the source, where they are known."""
+    fits: Sequence[ColumnFit] = ()
+    """Compares the columns of the destination with those that are written."""
     away: bool = False
     """Tells whether it cannot be reached, which may change without anybody's doing."""

@@ -24,7 +24,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports import ComparableDestination, ConnectorContext
 
 S = TypeVar("S", bound=Section)
 
@@ -121,7 +121,8 @@ async def _source(
         unread = Check("source", ok=False, detail=_told(error, written), away=away)
         return [unread, *_fields(replace(found, warnings=()))]
     words = f" ({plural.counted(number, 'record')})" if number is not None else ""
-    return [Check("source", ok=True, detail=f"{redacted(extract.source)}{words}", records=number), *_fields(found)]
+    place = f"{redacted(extract.source)}{words}"
+    return [Check("source", ok=True, detail=place, records=number, fields=fields), *_fields(found)]
 
 
 def _fields(found: Compared) -> list[Check]:
@@ -162,11 +163,13 @@ async def _destination(
         destination = registry.open_destination(load, context)
         try:
             await destination.check()
+            fits = await destination.fits() if isinstance(destination, ComparableDestination) else ()
         finally:
             await destination.close()
     except LoomError as error:
         return [Check(what, ok=False, detail=_told(error, written), away=isinstance(error, TransientError))]
-    return [Check(what, ok=True, detail=f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}")]
+    words = f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}"
+    return [Check(what, ok=True, detail=words, fits=fits)]
 
 
 def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:

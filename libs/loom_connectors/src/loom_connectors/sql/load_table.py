@@ -4,14 +4,15 @@ rows."""
 # ruff: noqa: S608  names are quoted, values are bound
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.destination_names import sample_table, staging_table
 from loom_common.errors import AccessRefused, DestinationError
-from loom_connectors.ports import ConnectorContext, LoadBatch
+from loom_connectors.ports import ColumnFit, ConnectorContext, LoadBatch
+from loom_connectors.sql.column_fit import fits_of
 from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
 from loom_connectors.sql.dialect import TableDialect, TableSession, Target
 from loom_connectors.sql.load_modes import Adding
@@ -104,6 +105,14 @@ class LoadTable:
                     "let the table's owner load, or add them."
                 )
             await self._see_key(session, columns)
+
+    async def fits(self, session: TableSession) -> Sequence[ColumnFit]:
+        """Compare the columns that are known before there are rows with those of the table."""
+        there = {} if self.anew else await session.types(self.name)
+        declared = (self.schema or {}).get("properties", {})
+        found = kinds(self.schema, self.expected)
+        wanted = {name: found[name] if name in declared else None for name in found}
+        return fits_of(wanted, there, self.dialect.type_of, adds=self.evolution.columns, widens=self.evolution.types)
 
     async def target(self, session: TableSession, batch: LoadBatch, known: Target | None) -> Target:
         """Return where the batch is written: `known`, unless rows have columns beyond it; else the table as it is,

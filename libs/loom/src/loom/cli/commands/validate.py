@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pipeline files.")],
     connect: Annotated[
-        bool, typer.Option("--connect", help="Try the models' endpoints and the journal, too; no question is asked.")
+        bool,
+        typer.Option("--connect", help="Try the models' endpoints and the journal, and show how the columns fit."),
     ] = False,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
@@ -57,6 +59,7 @@ async def refuse_unready(
 
     looked = await checks.check(loaded, config, dict(params), sample=sample)
     looked += await reachability.journal(config)
+    _say_differences(loaded, looked)
     standing = [check for check in looked if not check.ok and not (wait and check.away)]
     if failed := [words for check in standing for words in check.words]:
         raise ConfigurationError("\n".join(failed))
@@ -70,6 +73,16 @@ async def every_mistake(error: InvalidFile, config: LoomConfig) -> Configuration
 
     looked = await checks.further(error, config)
     return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
+
+
+def _say_differences(loaded: LoadedPipeline, looked: Sequence[Check]) -> None:
+    """Say on stderr what a run does about the columns that its destination lacks, or does not take as they are."""
+    from loom.cli.output import terminal
+    from loom.preflight import columns
+
+    for row in columns.differing(columns.rows_of(loaded, looked)):
+        there = f" ({row.written} into {row.there})" if row.written and row.there else ""
+        terminal.say(f"Column {row.column}{there}: {row.done}.")
 
 
 def print_dry_run(found: LoadedPipeline | str, form: Format) -> None:
@@ -96,7 +109,7 @@ def summary(loaded: LoadedPipeline) -> str:
 
 
 async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str, Any]:
-    from loom.preflight import checks, reachability
+    from loom.preflight import checks, columns, reachability
     from loom.project import definition_file
     from loom_common.errors import InvalidDefinition
 
@@ -115,6 +128,8 @@ async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str,
         problems += error.problems
     problems += [problem for check in looked for problem in check.problems]
     result: dict[str, Any] = {"file": str(file)}
+    if loaded is not None and connect:
+        result["columns"] = [asdict(row) for row in columns.rows_of(loaded, looked)]
     if loaded is not None:
         named = {"pipeline": loaded.pipeline.name, "version": loaded.pipeline.version, "summary": summary(loaded)}
         result |= named
@@ -159,5 +174,24 @@ def _print(result: Mapping[str, Any]) -> None:
         mark = marks.doubtful if check["doubtful"] else marks.good if check["ok"] else marks.bad
         grid.add_row(Text(f"  {mark}", style), check["check"], Text(check["detail"]))
     console.print(grid)
+    if columns := result.get("columns"):
+        _print_columns(columns)
     for problem in result["problems"]:
         console.print(Text(f"  {marks.bad}", "red"), Text(problem["message"]), soft_wrap=True)
+
+
+def _print_columns(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what becomes of each column, those that do not fit in another colour."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from loom.cli.output import terminal
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for title in ("  column", "from", "in the prompt", "written as", "in the destination", "what is done"):
+        table.add_column(title)
+    for row in rows:
+        cells = (row["origin"], "yes" if row["in_prompt"] else None, row["written"], row["there"])
+        style = "" if row["fits"] else "yellow"
+        table.add_row(f"  {row['column']}", *(cell or "-" for cell in cells), Text(row["done"], style))
+    terminal.stdout().print(table)

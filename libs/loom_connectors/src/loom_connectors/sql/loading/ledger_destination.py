@@ -13,7 +13,7 @@ from functools import partial
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.destination_names import sample_table
 from loom_common.errors import ConfigurationError
-from loom_connectors.ports import ConnectorContext, FailedRow, Guarantee, LoadBatch, LoadResult, Row
+from loom_connectors.ports import ColumnFit, ConnectorContext, FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.sql.columns import columns_of
 from loom_connectors.sql.dialect import Fault, TableDialect, TableSession, Target
 from loom_connectors.sql.ledger import LEDGER, Ledger
@@ -75,6 +75,9 @@ class LedgerDestination:
 
     async def check(self) -> None:
         await self._dialect.look(self._table.check)
+
+    async def fits(self) -> Sequence[ColumnFit]:
+        return await self._dialect.look(self._table.fits)
 
     async def load(self, batch: LoadBatch) -> LoadResult:
         return await self._group_commit.load(batch)
