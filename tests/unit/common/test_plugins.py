@@ -76,6 +76,16 @@ def test_nothing_is_imported_before_it_is_named(packages):
     assert "loom_test_shortness" not in sys.modules
 
 
+def test_the_metadata_of_packages_is_not_read_for_what_loom_brings_itself(monkeypatch):
+    def read():
+        raise AssertionError("the metadata of all packages was read")
+
+    monkeypatch.setattr("loom_common.plugins.installed.offered", read)
+    judge = {"type": "semantic", "reference_field": "text", "threshold": 0.5, "model": "anthropic:claude-haiku-4-5"}
+    asking = {"type": "ai", "model": "gpt-4o-mini", "prompt": "{{ input.text }}"}
+    assert models_of(parse(definition(judge, transform=asking))) == ["gpt-4o-mini", judge["model"]]
+
+
 def test_an_evaluator_of_a_package_brings_its_own_keys(packages):
     shortness(packages)
     pipeline = parse(definition({"type": "shortness", "most": 3, "threshold": 1}))

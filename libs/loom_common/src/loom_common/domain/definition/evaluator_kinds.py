@@ -111,10 +111,15 @@ def _of_its_type(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         read = read_plugin(Kind.EVALUATOR, written, PluginEvaluator)  # type: ignore[type-abstract]
         if read is not None:
             return read
+    if kind in EVALUATORS:
+        try:
+            return EVALUATORS[kind].model_validate(written)
+        except ValidationError as error:
+            raise refusal("evaluator", mistakes_in(error, kind)) from None
     try:
         return _built_in.validate_python(written)
     except ValidationError as error:
-        if not isinstance(written, Mapping) or kind in EVALUATORS:
+        if not isinstance(written, Mapping):
             raise
         near = closest(str(kind), EVALUATORS)
         found = [*mistakes_in(error), *_other_mistakes(written, near)]

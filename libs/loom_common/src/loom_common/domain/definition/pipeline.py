@@ -214,8 +214,10 @@ class Pipeline(Section):
         for at, model in _models(written):
             if (wrong := model_mistake(model, configured)) is not None:
                 yield mistake(at, "unknown_provider", wrong, model)
+            provider, colon, _ = model.partition(":")
             try:
-                known_provider(model.partition(":")[0])
+                if colon:
+                    known_provider(provider)
             except PluginUnusable as error:
                 yield unusable(at, error, model)
 

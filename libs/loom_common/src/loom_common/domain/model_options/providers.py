@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -161,13 +161,13 @@ _TAG = re.compile(r"(v?\d|latest|instruct|chat|text|code|base|mini|small|medium|
 `phi3:mini`."""
 
 
-def model_mistake(model: str, configured: Iterable[str]) -> str | None:
+def model_mistake(model: str, configured: Collection[str]) -> str | None:
     """Return what was expected where the prefix of `provider:model` resembles a provider; None where it is one, or
     where the colon belongs to the model's name."""
     prefix, colon, rest = model.partition(":")
-    known = [*provider_names(), *configured] if colon else []
-    if not colon or not rest or prefix in known:
+    if not colon or not rest or prefix in PROVIDERS or prefix in configured or is_known(prefix):
         return None
+    known = [*provider_names(), *configured]
     near = closest(prefix, known, 0.75)
     unlike = any(each.isdigit() or each in "-/." for each in prefix if each not in (near or ""))
     if near is None or unlike or (_TAG.match(rest) and prefix.lower() != near):
