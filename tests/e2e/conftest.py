@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
 
-from support.cluster import Cluster, running
+from support.cluster import Cluster, end_unused, running
 from support.command import Ended
 from support.places import Place
 from support.simulated_model import SimulatedModel
 from support.watching import Watch, changes_runs, cluster_in_use
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    yield
+    end_unused(item, nextitem)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
-from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, running
+from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, end_unused, running
 from support.simulated_model import SimulatedModel
 from support.watching import cluster_in_use
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    yield
+    end_unused(item, nextitem)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
