@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from loom_dev.waiting import until
 from support.computing import computing
 
 
@@ -22,7 +23,7 @@ def test_a_thread_that_computes_is_found_beside_one_that_waits_and_one_that_ends
     for thread in threads:
         thread.start()
     try:
-        assert computing(threads) == threads[:1]
+        assert until(lambda: computing(threads) == threads[:1], 10)
     finally:
         ended.set()
         for thread in threads:
