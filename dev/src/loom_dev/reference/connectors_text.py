@@ -21,6 +21,7 @@ CONNECTORS = """
 | `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
+| `python:shop:orders` | a function of your own, as a source or a destination |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
 does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
@@ -163,6 +164,28 @@ to `<exchange>.sample.jsonl`.
 }
 
 STORAGES = """
+### Functions of your own
+
+`python:module:function` names a function of a module that lies beside the pipeline file or is installed. As a source
+it yields dicts, or returns a list or an iterator of them, and may be asynchronous, too. It is called with those
+parameters of the run that it names, and has to yield the same records in the same order whenever it is called: a run
+that goes on calls it again and passes over what it has read. A record that is no dict, or holds a value without a JSON
+form, is quarantined with its number. As a destination it is called with a list of rows as dicts, plain or `async`, and
+returns nothing, or `{"index": 3, "error": "why"}` for each row that it refuses, which quarantines that record. **At
+least once**: a crash may give it a batch again. A trial does not call it: its rows go to `python.sample.jsonl`. What
+it raises is reported with its type, and tried again as the stage says. [plugins.md](plugins.md) says how a connector
+is written that does more.
+
+```python
+async def orders(since):  # extract: {source: "python:shop:orders"}, params: {since: ...}
+    async for order in shop.orders(since):
+        yield {"id": order.id, "text": order.text}
+
+
+async def publish(rows):  # load: {destination: "python:shop:publish"}
+    await shop.publish(rows)
+```
+
 ### Compressed files
 
 A name that ends in `.gz`, `.zst` or `.bz2`, as `reviews.csv.gz`, or the option `compression`, says that a file of text

@@ -14,7 +14,18 @@ from pydantic import BaseModel
 
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
-from loom_connectors.built_in import BROKERS, DESTINATIONS, EXTRAS, FORMATS, PACKAGES, READ_ONLY, SOURCES, STORAGES
+from loom_connectors.built_in import (
+    BROKERS,
+    DESTINATIONS,
+    EXTRAS,
+    FORMATS,
+    NO_TRIAL,
+    PACKAGES,
+    PYTHON,
+    READ_ONLY,
+    SOURCES,
+    STORAGES,
+)
 from loom_connectors.ports import Guarantee
 
 
@@ -25,6 +36,7 @@ class Family(StrEnum):
     FORMAT = "format"
     DATABASE = "database"
     BROKER = "broker"
+    FUNCTION = "function"
     PLUGIN = "plugin"
 
 
@@ -63,8 +75,9 @@ def connectors() -> list[Connector]:
     return [
         *_of(Family.STORAGE, STORAGES),
         *_of(Family.FORMAT, FORMATS),
-        *_of(Family.DATABASE, {name: target for name, target in systems.items() if name not in BROKERS}),
+        *_of(Family.DATABASE, {name: target for name, target in systems.items() if name not in NO_TRIAL}),
         *_of(Family.BROKER, {name: target for name, target in systems.items() if name in BROKERS}),
+        *_of(Family.FUNCTION, {PYTHON: systems[PYTHON]}),
         *_plugins(),
     ]
 
@@ -96,6 +109,8 @@ def _guarantee(family: Family, group: Sequence[str]) -> str | None:
         return None
     if family is Family.BROKER:
         return Guarantee.MESSAGE_ID.value
+    if family is Family.FUNCTION:
+        return Guarantee.AT_LEAST_ONCE.value
     return Guarantee.LEDGER.value if family is Family.DATABASE else Guarantee.OBJECT.value
 
 
@@ -105,6 +120,8 @@ def _options(family: Family, target: str, name: str) -> tuple[list[Option] | Non
         from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 
         return _listed(SqlSourceOptions), _listed(SqlDestinationOptions)
+    if family is Family.FUNCTION:
+        return None, None
     if family is Family.BROKER:
         from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
 

@@ -46,6 +46,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
         "amqp": "loom_connectors.rabbitmq.connector:open_source",
+        "python": "loom_connectors.functions.connector:open_source",
         "amqps": "loom_connectors.rabbitmq.connector:open_source",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_source",
     }
@@ -61,6 +62,7 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
         "amqp": "loom_connectors.rabbitmq.connector:open_destination",
+        "python": "loom_connectors.functions.connector:open_destination",
         "amqps": "loom_connectors.rabbitmq.connector:open_destination",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_destination",
     }
@@ -71,7 +73,13 @@ READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
 """Storages and formats that are no destination."""
 
 BROKERS = frozenset({"amqp", "amqps", "rabbitmq"})
-"""Systems that are message brokers. What is published cannot be taken back, so a trial writes to a file instead."""
+"""Systems that are message brokers."""
+
+PYTHON = "python"
+"""Stands before the colon where a function of the user's is a source or a destination."""
+
+NO_TRIAL = BROKERS | {PYTHON}
+"""Destinations that have no place beside them, so that a trial writes to a file instead."""
 
 PACKAGES: Mapping[str, str] = MappingProxyType(
     {

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from loom_common.domain.values.urls import redacted, scheme_of
 from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable, Problem
 from loom_common.plugins.registry import is_reference
+from loom_connectors.built_in import PYTHON
 from loom_connectors.options import closest
 from loom_connectors.ports import ConnectorContext
 
@@ -96,6 +97,8 @@ class Location:
 def taken_apart(written: str) -> tuple[str, str]:
     """Return the scheme of a location, or the `module:name` that takes its place, and the ending of its name."""
     scheme, separator, _ = written.partition("://")
+    if not separator and written.startswith(f"{PYTHON}:"):
+        return PYTHON, ""
     ending = scheme_of(compression_in(_path_in(written))[1])
     named = scheme if is_reference(scheme) else scheme.lower().partition("+")[0]
     return named if separator else "", ending

@@ -14,7 +14,7 @@ from loom_common.domain.values.urls import query_of
 from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import is_reference, names, register
-from loom_connectors.built_in import BROKERS, DESTINATIONS, EXTRAS, FORMATS, SOURCES, STORAGES, missing_extra
+from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, NO_TRIAL, PYTHON, SOURCES, STORAGES, missing_extra
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
@@ -105,7 +105,7 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}
-        raise location.unknown_scheme("extract", known)
+        raise location.unknown_scheme("extract", known - {PYTHON})
     from loom_connectors.files.format import RecordReader
     from loom_connectors.files.reading.source import FileSource
 
@@ -131,14 +131,14 @@ def _destination(location: Location, config: LoadConfig, context: ConnectorConte
         from loom_connectors.plugged import open_plugged_destination
 
         return open_plugged_destination(plugin, config, context)
-    if location.scheme in BROKERS and context.sample:
+    if location.scheme in NO_TRIAL and context.sample:
         return _sample_file(location.scheme, config, context)
     if location.scheme in DESTINATIONS:
         factory: DestinationFactory = _found(DESTINATIONS, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *DESTINATIONS, *names(Kind.DESTINATION), *names(Kind.STORAGE)}
-        raise location.unknown_scheme("load", known)
+        raise location.unknown_scheme("load", known - {PYTHON})
     return _file(location, config, context)
 
 
