@@ -14,7 +14,7 @@ from pathlib import Path
 MOST_SECONDS = 0.25
 """The processor time that a thread may take until it ends or waits."""
 LOOKS = 25
-"""How often a thread is looked at that takes a little, until it is one that wakes up now and then."""
+"""Says how often a thread is looked at that takes a little, until it counts as one that wakes up now and then."""
 LITTLE_SECONDS = 0.002
 """The processor time that such a thread takes from one look to the next, on average."""
 _LOOK_SECONDS = 0.02
