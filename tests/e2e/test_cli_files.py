@@ -79,6 +79,12 @@ async def test_a_template_validates_and_runs_as_it_is(tmp_path, template):
     assert records["rejected"] > 0
 
 
+async def test_a_template_of_two_connectors_validates_and_runs_as_it_is(tmp_path):
+    assert (await loom(tmp_path, "init", "mine", "--template", "csv_to_sqlite")).code == 0
+    assert (await loom(tmp_path, "validate", "mine/pipeline.yaml")).code == 0
+    assert (await loom(tmp_path, "run", "mine", "--format", "json")).report["records"]["loaded"] == 3
+
+
 async def test_init_refuses_to_overwrite_and_names_no_pipeline_badly(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("keep")

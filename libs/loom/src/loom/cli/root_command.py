@@ -18,7 +18,7 @@ from loom.cli.commands import (
     simulate,
     validate,
 )
-from loom.cli.commands.beginning import init
+from loom.cli.commands.beginning import init, templates
 from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
 from loom.cli.output.stdout import App
@@ -65,6 +65,7 @@ app.command("cost")(cost.cost)
 app.command("connectors")(plugins.connectors)
 app.command("simulate-model")(simulate.simulate_model)
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(templates.app, name="templates")
 app.add_typer(cache.app, name="cache")
 app.add_typer(config.app, name="config")
 app.add_typer(plugins.app, name="plugins")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,34 +10,28 @@ import typer
 from loom.cli.options.common import Verbose
 
 
-class Template(StrEnum):
-    """Lists the values of `--template`."""
-
-    BASIC = "basic"
-    RAG = "rag"
-    SENTIMENT = "sentiment"
-
-
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The pipeline's name, and its folder's.")],
     template: Annotated[
-        Template,
+        str,
         typer.Option(
+            metavar="TEMPLATE",
             help="`basic`: a Python function over a CSV file. `rag`: answers from a body of knowledge. "
-            "`sentiment`: a local model. None needs a key."
+            "`sentiment`: a local model. None of these needs a key. `SOURCE_to_DESTINATION` moves records, as "
+            "`csv_to_postgres` does. `loom templates list` shows all.",
         ),
-    ] = Template.BASIC,
+    ] = "basic",
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """Write a pipeline with its data into the new folder NAME. It validates, and runs as it is."""
+    """Write a pipeline with its data into the new folder NAME. It runs as it is, or says what it needs."""
     from loom.cli.output.terminal import say
     from loom.project.yaml_positions import parse as parse_yaml
-    from loom.templates import template as files_of
+    from loom.templates.named import template_named
     from loom_common.domain.definition.reader import parse
     from loom_common.errors import ConfigurationError
 
-    folder = Path(name)
-    files = dict(files_of(template.value, folder.name))
+    folder, chosen = Path(name), template_named(template)
+    files = chosen.files(folder.name)
     parse(parse_yaml(files["pipeline.yaml"], "pipeline.yaml").data)  # refuses a name that no pipeline may have
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} exists and is not empty; nothing was written. Choose another name.")
@@ -46,4 +39,6 @@ def init(
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    say(f"{folder}/ written. Next:\n  loom validate {folder}/pipeline.yaml\n  loom run {folder}/pipeline.yaml")
+    chosen.write_sample(folder)
+    needs = "".join(f"\n  {each}" for each in chosen.needs)
+    say(f"{folder}/ written. Next:{needs}\n  loom validate {folder}/pipeline.yaml\n  loom run {folder}/pipeline.yaml")
