@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
 from loom_dev.waiting import within
 from support.destinations import Place
+from support.rest_server import Api, serving
 from support.sql_systems import SQL_SYSTEMS
 
 WORK = "test.work"
@@ -102,7 +103,22 @@ def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -
     """Provide the destination that `support.destinations.places` names, empty."""
     location, mode = where
     server = next((each.server for each in SQL_SYSTEMS if each.location == location), None)
-    environ = {}
+    environ, api = {}, None
     if location.startswith("s3://"):
         environ = request.getfixturevalue("s3_environment")
-    return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode, environ)
+    if location.startswith("rest+"):
+        api = request.getfixturevalue("rest_api")
+        environ = {"API": api.url}
+    return Place(tmp_path, request.getfixturevalue(server) if server else "", location, mode, environ, api=api)
+
+
+@pytest.fixture(scope="session")
+def rest_server() -> Iterator[Api]:
+    with serving(Api()) as api:
+        yield api
+
+
+@pytest.fixture
+def rest_api(rest_server: Api) -> Api:
+    """Provide a REST API without records."""
+    return rest_server.renewed([])

@@ -25,6 +25,8 @@ def make(request, tmp_path) -> Callable[[], Awaitable[Source]]:
         where = request.getfixturevalue("mariadb_url")
     elif request.param.startswith("s3"):
         where = request.getfixturevalue("s3_environment")
+    elif request.param.startswith("rest"):
+        where = request.getfixturevalue("rest_api")
     return lambda: MAKERS[request.param](tmp_path, where)
 
 

@@ -19,6 +19,7 @@ from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, Load
 from loom_connectors.registry import open_destination
 from support.buckets import KEYS, bucket_of
 from support.file_contents import records_in
+from support.rest_server import Api
 from support.sql_systems import SQL_SYSTEMS, Database
 
 SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"type": "string"}}}
@@ -26,11 +27,13 @@ TABLE = "CREATE TABLE scores (id integer PRIMARY KEY, text text NOT NULL, CHECK 
 
 FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.json.gz", "out/scores.jsonl.gz", "out/scores.parquet")
 OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
+APIS = ("rest+${API}/sink",)
 TABLES = tuple(system.location for system in SQL_SYSTEMS)
 
 ADDING = [(location, "append") for location in (*FILES, OBJECTS[0])] + [
     (location, mode) for location in TABLES for mode in ("append", "upsert")
 ]
+ADDING += [(location, "append") for location in APIS]
 ONLY_REPLACED = ("out/scores.arrow", "out/scores.xlsx")
 REPLACING = [(location, "replace") for location in (*FILES, *ONLY_REPLACED, OBJECTS[1], *TABLES)]
 IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
@@ -76,6 +79,8 @@ class Place:
     """Variables that the location refers to."""
     schema: Any = None
     """Says the contract of the rows, as `load.schema` does."""
+    api: Api | None = None
+    """The server that is written to, where it is one."""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Destination]:
@@ -121,6 +126,8 @@ class Place:
 
     async def rows(self) -> list[dict[str, Any]]:
         """What a reader finds, in the order it is there."""
+        if self.api is not None:  # it keeps no order
+            return sorted(self.api.rows, key=lambda each: int(each["id"]))
         if (database := self.database) is not None:
             return await database.rows()
         name = self.location.partition("?")[0].rpartition("/")[2]

@@ -20,6 +20,7 @@ from loom_connectors.ports import ConnectorContext, Source
 from loom_connectors.registry import open_source, register_connector
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of
+from support.rest_server import WAYS
 from support.sql_systems import in_mysql
 
 ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in range(23)]
@@ -140,6 +141,17 @@ def postgres_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
     return make
 
 
+def rest(way: str) -> Callable[[Any, Any], Awaitable[Source]]:
+    """Return what has a server give the rows in pages, as `support.rest_server.WAYS` says."""
+
+    async def make(folder, api):
+        api.records = ROWS
+        path, options = WAYS[way]
+        return open_source(ExtractConfig(source=f"rest+${{API}}{path}", options=options), context(folder, API=api.url))
+
+    return make
+
+
 class Crm(DataConnector):
     """A user's connector that gives more than it is asked for."""
 
@@ -208,6 +220,7 @@ MAKERS = {
     "postgres-two-keys": postgres_source(key=["half", "id"]),
     "postgres-query": postgres_source(query="SELECT * FROM t WHERE id >= 0 -- all\n;", key="text"),
     "postgres-null-key": postgres_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
+    **{f"rest-{way}": rest(way) for way in ("link", "cursor", "page", "offset")},
     "custom": custom,
 }
 
@@ -224,6 +237,7 @@ ONE_PIECE = {
     "mysql-query": "it is queried by a text",
     "postgres-query": "it is queried by a text",
     "postgres-place": "it is a table of one block",
+    **dict.fromkeys(("rest-link", "rest-cursor", "rest-page", "rest-offset"), "a page follows the one before it"),
 }
 COARSE = (
     "arrow-pattern",

@@ -22,6 +22,7 @@ CONNECTORS = """
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 | `python:shop:orders` | a function of your own, as a source or a destination |
+| `rest+https://host/v1/orders` | a REST API that speaks JSON |
 
 A file is a path, or a URL `file:///path`. The ending of its name says its format; the option `format` does so where it
 does not: `options: {format: csv}` for `reviews.txt`. Every format lies in every storage. [Extras](installing.md#extras)
@@ -32,6 +33,8 @@ below it, but those whose names begin with a point or an underscore. They are re
 that are named `day=2024-01-01`, as Hive and Spark write them, are fields of the records, as text, unless the file has
 such a field itself; `partitions: false` leaves them out. `loom connectors` lists all storages, formats and databases
 that can be used here, with their options.
+
+`https://` names a file of a web server, and `rest+https://` an API whose answers are read page by page.
 
 A database source is read by `extract.query`, or as a whole table by `?table=`. Options are written into
 `extract.options` and `load.options`; an unknown one is a mistake. [How values travel](values.md) says how each type
@@ -160,6 +163,85 @@ published again, with the id that they had; a replay or a resumed run publishes 
 message that reaches no queue quarantines its record (`unroutable`), and so does one that the broker does not take
 (`refused`), or whose template names a field that the row lacks (`no_message`). A trial publishes nothing: its rows go
 to `<exchange>.sample.jsonl`.
+""",
+    "REST APIs": """
+JSON over HTTP. The location is the address of the API after `rest+`; user and password in it are sent as `basic`.
+
+```yaml
+name: paid_orders
+params:
+  status: {type: string, default: paid}
+extract:
+  source: rest+https://api.example.com/v1/orders
+  key: id
+  incremental: {column: updated_at, lag: 10m}
+  options:
+    params: {status: "{{ status }}", limit: 100}
+    records: data.items
+    pagination: {type: cursor, cursor_path: meta.next_cursor, cursor_param: cursor}
+    auth: {type: bearer, token: "${API_TOKEN}"}
+    start_param: updated_since
+    rate_limit: 5
+transform: {type: passthrough}
+load:
+  destination: rest+https://crm.example.com/v2/deals
+  mode: append
+  options:
+    batch: 50
+    wrap: deals
+    auth:
+      type: oauth2_client_credentials
+      access_token_url: https://crm.example.com/oauth/token
+      client_id: ${CRM_CLIENT}
+      client_secret: ${CRM_SECRET}
+```
+
+**Pages.** A page is asked for, its records are cut into batches, and the next page is asked for. At most one page is
+held in memory. The cursor of a slice holds what asks for the page, and how many of its records were read: after a
+crash, the run goes on there, and reads the same batches if the server gives the same pages. What an API inserts,
+removes or sorts anew meanwhile can be missing or come twice; a sort order by a field that only grows helps against
+it, and `extract.key`, which finds what comes twice. With `extract.key`, an extractor that takes over the run reads the
+pages before its slice once more. An API is always one partition.
+
+| `pagination.type` | what asks for the next page | which page is the last |
+|---|---|---|
+| `single_page` (the default) | nothing | the first |
+| `link` | the header `Link` with `rel="next"`, or the address at `next_url_path` | one without it |
+| `cursor` | the value at `cursor_path`, as the parameter `cursor_param` | one where it is missing, null or empty |
+| `page` | `page_param`, which counts from `base_page` | one without records |
+| `offset` | `offset_param`, the number of records so far, and `limit_param` | one without records |
+
+`has_more_path`, `total_path` and `total_pages_path` tell the last page earlier, which saves a request.
+A short form is the name alone: `pagination: link`. A server that leads back to an earlier page, or that gives one page
+again, fails the run instead of keeping it running. Paths are written `data.items`, `data[-1].id`, `$.data['odd.name']`
+or `/data/items`; in `location: body`, `page_param` and its like may be paths too, e.g. `paging.cursor`.
+
+**Records** are read as exactly as those of JSON files. An item that is no object, or that cannot be held as it is,
+quarantines that record, with its page and its number there. An answer that is no JSON is asked for again, and then
+fails the run.
+
+**Incremental.** `start_param` sends the least value that the run looks at: the mark less `lag`, or `start`. Numbers are
+sent as they are, times as `2024-01-31T12:00:00Z` or as `start_format` says. The API must also give the records that
+have this very value; what is older, Loom leaves out.
+
+**What may pass** (no connection, a broken answer, 408, 425, 429, 5xx) is tried again, `attempts` times with growing
+pauses and jitter; then the batch or slice waits as for a database that is away. `Retry-After` in seconds or as a date,
+and `X-RateLimit-Reset` or `RateLimit-Reset` where nothing remains, say how long the pause is. 401, 403 and 404 fail
+the run.
+
+**Credentials** are references, and are resolved where they are used. They are sent to the host, port and scheme of the
+location alone: a redirection or a next link that leads elsewhere is refused unless its host is in `allowed_hosts`, and
+then it is followed without them. A fetched token is renewed a minute before it expires, and after a 401. No cursor and
+no error holds one of them, also where the server repeats it.
+
+**As a destination**, each record is one request, or with `batch` several are. Each request has an idempotency key that
+is derived from the run and its records, and stays the same through crashes, resumes and replays. So a record is there
+once where the server honours the header; else **at least once**, because a request that got no answer is sent again.
+`PUT` to an address with a field, `rest+https://host/users/{id}`, is exactly once per key in any case. The rows of one
+batch may arrive in any order, `concurrency` at a time. An answer of 400, 409, 422 or another 4xx quarantines the record
+with the server's reason; where a list is refused, its records are sent one by one. That takes the server at its word
+that it kept nothing of the list; where it may have, read `results` instead. There is no mode `replace`, and nothing is
+written in a trial.
 """,
 }
 

@@ -68,6 +68,8 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     """Return the model that a field holds; None where it holds something else."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
+    if get_origin(annotation) in (Union, types.UnionType) and len(get_args(annotation)) == 2:
+        return model_in(next(each for each in get_args(annotation) if each is not type(None)))
     return None
 
 

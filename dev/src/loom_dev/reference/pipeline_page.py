@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -29,6 +30,7 @@ from loom_connectors.formats.json_array import JsonArrayDestinationOptions, Json
 from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
 from loom_connectors.options import NoOptions
 from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
+from loom_connectors.rest.http.options import Auth, Pagination, RestDestinationOptions, RestSourceOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_dev.reference import connectors_text, failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
@@ -108,6 +110,21 @@ def _kinds(models: Mapping[str, type[BaseModel]], shared: type[BaseModel]) -> st
     return "\n".join(parts)
 
 
+def _is_shared(name: str, section: str, source: type[BaseModel]) -> bool:
+    """Tell whether the table of a section was shown for the source."""
+    return section == "load.options" and name in source.model_fields
+
+
+def _by_type(key: str, union: Any) -> str:
+    """Return a table for each type that a section of a connector's options may have."""
+    parts = []
+    for model in get_args(get_args(union)[0]):
+        (name,) = get_args(model.model_fields["type"].annotation)
+        own = set(model.model_fields) - {"type"}
+        parts.append(f"`{key}` of the type `{name}`: {doc(model)}\n" + (f"\n{fields(model, only=own)}" if own else ""))
+    return "\n".join(parts)
+
+
 def _connectors() -> str:
     parts = [connectors_text.CONNECTORS]
     options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
@@ -121,6 +138,7 @@ def _connectors() -> str:
         "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
+        "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }
     for title, (source, destination) in options.items():
         parts.append(f"### {title}\n\n{connectors_text.CONNECTOR[title].strip()}\n")
@@ -130,6 +148,8 @@ def _connectors() -> str:
                 parts += [
                     f"`{section}.{name}`:\n\n{fields(inner)}"
                     for name, field in model.model_fields.items()
-                    if (inner := model_in(field.annotation)) and section == "extract.options"
+                    if (inner := model_in(field.annotation)) and not _is_shared(name, section, source)
                 ]
+        if title == "REST APIs":
+            parts += [_by_type("auth", Auth), _by_type("pagination", Pagination)]
     return "\n".join([*parts, connectors_text.STORAGES])

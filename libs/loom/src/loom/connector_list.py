@@ -1,4 +1,4 @@
-"""Lists the storages, formats, databases and brokers that Loom reads and writes here, with what each needs and
+"""Lists the storages, formats, databases, brokers and APIs that Loom reads and writes here, with what each needs and
 guarantees."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 from loom_connectors.built_in import (
+    APIS,
     BROKERS,
     DESTINATIONS,
     EXTRAS,
@@ -37,6 +38,7 @@ class Family(StrEnum):
     DATABASE = "database"
     BROKER = "broker"
     FUNCTION = "function"
+    API = "api"
     PLUGIN = "plugin"
 
 
@@ -78,6 +80,7 @@ def connectors() -> list[Connector]:
         *_of(Family.DATABASE, {name: target for name, target in systems.items() if name not in NO_TRIAL}),
         *_of(Family.BROKER, {name: target for name, target in systems.items() if name in BROKERS}),
         *_of(Family.FUNCTION, {PYTHON: systems[PYTHON]}),
+        *_of(Family.API, {name: target for name, target in systems.items() if name in APIS}),
         *_plugins(),
     ]
 
@@ -107,11 +110,13 @@ def _of(family: Family, listed: Mapping[str, str]) -> Iterator[Connector]:
 def _guarantee(family: Family, group: Sequence[str]) -> str | None:
     if READ_ONLY.intersection(group):
         return None
-    if family is Family.BROKER:
-        return Guarantee.MESSAGE_ID.value
-    if family is Family.FUNCTION:
-        return Guarantee.AT_LEAST_ONCE.value
-    return Guarantee.LEDGER.value if family is Family.DATABASE else Guarantee.OBJECT.value
+    of_systems = {
+        Family.DATABASE: Guarantee.LEDGER,
+        Family.BROKER: Guarantee.MESSAGE_ID,
+        Family.FUNCTION: Guarantee.AT_LEAST_ONCE,
+        Family.API: Guarantee.IDEMPOTENCY_KEY,
+    }
+    return of_systems.get(family, Guarantee.OBJECT).value
 
 
 def _options(family: Family, target: str, name: str) -> tuple[list[Option] | None, list[Option] | None]:
@@ -126,6 +131,10 @@ def _options(family: Family, target: str, name: str) -> tuple[list[Option] | Non
         from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
 
         return _listed(QueueOptions), _listed(ExchangeOptions)
+    if family is Family.API:
+        from loom_connectors.rest.http.options import RestDestinationOptions, RestSourceOptions
+
+        return _listed(RestSourceOptions), _listed(RestDestinationOptions)
     if PACKAGES.get(name) == "obstore":
         from loom_connectors.storage.objects.address import SERVICES
 

@@ -49,6 +49,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "python": "loom_connectors.functions.connector:open_source",
         "amqps": "loom_connectors.rabbitmq.connector:open_source",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_source",
+        "rest": "loom_connectors.rest.connector:open_source",
     }
 )
 """Sources that are no files, by the scheme of a location: a `SourceFactory` each."""
@@ -65,6 +66,7 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
         "python": "loom_connectors.functions.connector:open_destination",
         "amqps": "loom_connectors.rabbitmq.connector:open_destination",
         "rabbitmq": "loom_connectors.rabbitmq.connector:open_destination",
+        "rest": "loom_connectors.rest.connector:open_destination",
     }
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
@@ -78,7 +80,10 @@ BROKERS = frozenset({"amqp", "amqps", "rabbitmq"})
 PYTHON = "python"
 """Stands before the colon where a function of the user's is a source or a destination."""
 
-NO_TRIAL = BROKERS | {PYTHON}
+APIS = frozenset({"rest"})
+"""Systems that are services of other people, spoken to over HTTP."""
+
+NO_TRIAL = BROKERS | APIS | {PYTHON}
 """Destinations that have no place beside them, so that a trial writes to a file instead."""
 
 PACKAGES: Mapping[str, str] = MappingProxyType(

@@ -16,6 +16,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.destination_names import sample_file, sample_table
 from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import MissingCredential, Problem
+from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
@@ -94,6 +95,11 @@ def _source_in(
                 "another object, outside of what the source's pattern matches",
             )
         return None
+    if read in APIS and read == written:
+        if _resource(location, context) == _resource(extract.source, context) and mode != "upsert":
+            words = "the resource that extract reads: the run would feed its own source"
+            return words, "another address; or, to update its records, `mode: upsert` with `PUT` or `PATCH`"
+        return None
     table = _table(location, written, context)
     source = _source_table(extract, read, context)
     beside = table and context.sample and replace(table, name=sample_table(table.name))
@@ -108,6 +114,8 @@ def _place(location: str, context: ConnectorContext) -> Path | Table | tuple[str
         return resolved(_path(location, context), context.folder)
     if (scheme := scheme_in(location, context)) in _OBJECTS:
         return _object(location, context)
+    if scheme in APIS:
+        return _resource(location, context)
     return _table(location, scheme, context)
 
 
@@ -117,6 +125,14 @@ def _object(location: str, context: ConnectorContext) -> tuple[str, str, str, st
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("?")[0].partition("/")
     return scheme.lower(), query_of(url).get("endpoint", ""), bucket, unquote(key)
+
+
+def _resource(location: str, context: ConnectorContext) -> tuple[str, str, str, str]:
+    """Return the scheme, the host, the port and the path of an API."""
+    from loom_connectors.rest.http.address import Address as RestAddress
+
+    address = RestAddress.of(location, context.credentials, "location")
+    return address.origin.scheme, address.origin.host, str(address.origin.port), urlsplit(address.url).path
 
 
 def _written(key: str, context: ConnectorContext) -> list[str]:

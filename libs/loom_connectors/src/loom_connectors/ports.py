@@ -10,10 +10,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
+from loom_common.domain.incremental.window import Point
 from loom_common.domain.run.piece import Piece
 from loom_common.domain.values.ids import thread_id
 from loom_common.domain.values.per_record import per_record
 from loom_common.errors import RecordError
+from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.received_pages import ReceivedMessage
 from loom_common.user_code.threads import Threads
 
@@ -34,10 +36,13 @@ class ConnectorContext:
     otherwise."""
     adds: bool = False
     """Tells whether the run adds to what is there unless it is told otherwise, as a replay does."""
+    start: Point | None = None
+    """Holds the least value of `extract.incremental`'s column that the run takes: an API may be asked for no other."""
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
     threads: Threads = field(default_factory=Threads)
     """Runs the code of plugins."""
+    clock: Clock = field(default_factory=SystemClock)
     call_seconds: float = 900.0
     """The most that one call of a plugin's source or destination may take."""
 
@@ -183,6 +188,10 @@ class Guarantee(StrEnum):
     OBJECT = "exactly once: the same batch always writes the same part, and a manifest names the parts that count"
     UPSERT = "exactly once per key: loading a row again overwrites it with itself"
     MESSAGE_ID = "at least once, deduplicated by message id: a message that is published again has the same id"
+    IDEMPOTENCY_KEY = (
+        "at least once: exactly once where the server knows a request by its idempotency key, which is the same "
+        "at each try"
+    )
     AT_LEAST_ONCE = "at least once: a crash may load a batch again"
 
 
@@ -218,8 +227,12 @@ class LoadBatch:
     def threads(self) -> dict[str, Row]:
         """Return the rows by the ids of their records' threads, in the order of these ids, so that no two loads
         deadlock."""
-        named = {thread_id(self.origin or self.run_id, row.record_id): row for row in self.rows}
-        return dict(sorted(named.items()))
+        return dict(sorted(self.threads_in_order.items()))
+
+    @property
+    def threads_in_order(self) -> dict[str, Row]:
+        """Return the same in the order of the rows."""
+        return {thread_id(self.origin or self.run_id, row.record_id): row for row in self.rows}
 
 
 @dataclass(frozen=True, slots=True)

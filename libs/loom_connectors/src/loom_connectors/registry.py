@@ -14,7 +14,17 @@ from loom_common.domain.values.urls import query_of
 from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnusable
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import is_reference, names, register
-from loom_connectors.built_in import DESTINATIONS, EXTRAS, FORMATS, NO_TRIAL, PYTHON, SOURCES, STORAGES, missing_extra
+from loom_connectors.built_in import (
+    APIS,
+    DESTINATIONS,
+    EXTRAS,
+    FORMATS,
+    NO_TRIAL,
+    PYTHON,
+    SOURCES,
+    STORAGES,
+    missing_extra,
+)
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
 from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
 
@@ -81,6 +91,21 @@ def plugin_names(location: str, options: Mapping[str, Any], kind: Kind) -> Itera
         yield Kind.FORMAT, ending
     if isinstance(named := options.get("format"), str):
         yield Kind.FORMAT, named.lower()
+
+
+def referring_texts(location: str, options: Mapping[str, Any]) -> list[str]:
+    """Return the texts that credentials are put into: the location, and what the options of an API hold."""
+    is_api = location.startswith("${") or re.split(r"[+:]", location)[0].lower() in APIS
+    return [location, *(_texts_in(options) if is_api else ())]
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case Mapping() | list():
+            for each in value.values() if isinstance(value, Mapping) else value:
+                yield from _texts_in(each)
 
 
 def is_local_file(location: str, context: ConnectorContext) -> bool:
@@ -157,8 +182,9 @@ def _file(location: Location, config: LoadConfig, context: ConnectorContext) -> 
 
 
 def _sample_file(scheme: str, config: LoadConfig, context: ConnectorContext) -> Destination:
-    """Return where a sample goes that would have gone to a connector of the user's own, or to an exchange: nobody knows
-    how to write beside that, so it is not called, and the rows go to a JSON Lines file in the pipeline's folder."""
+    """Return where a sample goes that would have gone to a connector of the user's own, or to an exchange or an API:
+    nobody knows how to write beside that, so it is not called, and the rows go to a JSON Lines file in the pipeline's
+    folder."""
     query = query_of(config.destination)
     name = re.sub(r"[^\w.-]+", "_", query.get("table") or query.get("exchange") or scheme)
     place = {"destination": f"{name}.jsonl", "mode": None, "options": dict[str, Any]()}

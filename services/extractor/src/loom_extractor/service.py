@@ -11,6 +11,7 @@ from loom_ai.quality_stage import QualityStage
 from loom_common import flow
 from loom_common.caching.resource_cache import ResourceCache
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, SplitSource
+from loom_common.domain.incremental.window import Point, least_taken
 from loom_common.domain.model_options.params import typed
 from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
@@ -67,9 +68,16 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         folder=platform.project / plan.base,
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
+        start=_start(plan),
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
     )
+
+
+def _start(plan: Plan) -> Point | None:
+    """Return the least value that the run takes of the column of incremental extraction."""
+    config = plan.pipeline.extract.incremental
+    return None if config is None or plan.replay is not None else least_taken(plan.window, config)
 
 
 def open_source_of(plan: Plan, platform: Platform) -> Source:

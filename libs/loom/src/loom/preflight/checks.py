@@ -102,7 +102,7 @@ async def _source(
     """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
     not looked at."""
     fields, number, has_key = None, None, True
-    if context.credentials.missing(extract.source):
+    if _lacks_credentials(context, extract.source, extract.options):
         return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
     try:
         source = registry.open_source(extract, context)
@@ -157,7 +157,7 @@ async def _destination(
     written: LoadedPipeline | InvalidFile, load: LoadConfig, context: ConnectorContext, what: str = "destination"
 ) -> list[Check]:
     """Without its credentials it is not looked at."""
-    if context.credentials.missing(load.destination):
+    if _lacks_credentials(context, load.destination, load.options):
         return []
     try:
         destination = registry.open_destination(load, context)
@@ -170,6 +170,10 @@ async def _destination(
         return [Check(what, ok=False, detail=_told(error, written), away=isinstance(error, TransientError))]
     words = f"{redacted(load.destination)}: {destination.guarantee}; {destination.effect}"
     return [Check(what, ok=True, detail=words, fits=fits)]
+
+
+def _lacks_credentials(context: ConnectorContext, location: str, options: Mapping[str, Any]) -> bool:
+    return any(context.credentials.missing(text) for text in registry.referring_texts(location, options))
 
 
 def _told(error: LoomError, written: LoadedPipeline | InvalidFile) -> str:

@@ -14,6 +14,7 @@ from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.transform import AiTransformConfig
 from loom_common.domain.model_options.providers import ADAPTED, known_provider, provider_named, split_model
 from loom_common.errors import DependencyUnavailable
+from loom_connectors.registry import referring_texts
 
 
 def check(loaded: LoadedPipeline, credentials: Credentials) -> list[Check]:
@@ -71,7 +72,8 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
     """Yield everything that credentials are put into."""
     pipeline = loaded.pipeline
     ai = pipeline.transform if isinstance(pipeline.transform, AiTransformConfig) else None
-    yield from (pipeline.extract.source, pipeline.load.destination)
+    yield from referring_texts(pipeline.extract.source, pipeline.extract.options)
+    yield from referring_texts(pipeline.load.destination, pipeline.load.options)
     asked = {split_model(model, pipeline.providers)[0] for model in _models(pipeline)}
     connections = (each for name, each in pipeline.providers.items() if name in asked)
     named = (text for each in connections for text in (each.base_url, each.api_key))

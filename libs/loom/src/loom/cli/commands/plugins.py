@@ -75,7 +75,7 @@ def connectors(
             {
                 "kind": each.family.value,
                 "names": ", ".join(each.names) if form is Format.TABLE else list(each.names),
-                "use": " and ".join(
+                "use": ", ".join(
                     word for word, does in (("source", each.is_source), ("destination", each.is_destination)) if does
                 ),
                 "extra": each.extra,

@@ -45,7 +45,8 @@ class ExtractConfig(Recovery):
     """Says where records come from."""
 
     source: Location = Field(
-        description="A file (`data/reviews.csv`, `data/*.jsonl`), `sqlite:///path.db?table=t` or `postgres://...`."
+        description="A file (`data/reviews.csv`, `data/*.jsonl`), `sqlite:///path.db?table=t`, `postgres://...` or "
+        "`rest+https://host/path`."
     )
     query: str | None = Field(
         None, description="SQL for database sources. `{{ name }}` is a parameter: bound, never spliced."
@@ -105,7 +106,8 @@ class LoadConfig(Recovery):
     """Says where records that passed are loaded."""
 
     destination: Location = Field(
-        description="A file (`results/scores.csv`), `sqlite:///path.db?table=t` or `postgres://...?table=t`."
+        description="A file (`results/scores.csv`), `sqlite:///path.db?table=t`, `postgres://...?table=t` "
+        "or `rest+https://host/path`."
     )
     mode: Literal["append", "upsert", "replace"] | None = Field(
         None,

@@ -87,6 +87,11 @@ def start_of(config: IncrementalConfig) -> Point | None:
         return Point(kind="time", text=time_of(config.start).replace(tzinfo=dt.UTC).isoformat())
 
 
+def least_taken(before: Window | None, config: IncrementalConfig) -> Point | None:
+    """Return the least value that a run looks at which begins at the window `before`; None where it looks at all."""
+    return start_of(config) if before is None else before.newest.below(config.lag)
+
+
 def _unusable(config: IncrementalConfig, value: Any, reason: str) -> RecordError:
     details = {"field": config.column, "value": shown(repr(value), 100)}
     return RecordError(
@@ -101,15 +106,12 @@ def judged(point: Point, record_id: str, before: Window | None, config: Incremen
     """Say what a record is to a run that begins at the window `before`: `new`, `late` (found below the mark), `read` by
     an earlier run, or `old`, which is below everything that is looked at. Raises `RecordError` for a value of another
     kind than the mark."""
-    if before is None:
-        least = start_of(config)
-        _see_kind(point, least, config)
-        return "old" if least is not None and point.order < least.order else "new"
-    _see_kind(point, before.newest, config)
-    if point.order > before.newest.order:
-        return "new"
-    if point.order < before.newest.below(config.lag).order:
+    least = least_taken(before, config)
+    _see_kind(point, least, config)
+    if least is not None and point.order < least.order:
         return "old"
+    if before is None or point.order > before.newest.order:
+        return "new"
     if before.read.get(record_id) == point:
         return "read"
     return "new" if point.order == before.newest.order else "late"

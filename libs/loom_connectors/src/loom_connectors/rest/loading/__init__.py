@@ -1,0 +1,1 @@
+"""Sends records to a REST API."""
