@@ -1,6 +1,8 @@
 """Tests pipelines that read a RabbitMQ queue, and that publish to an exchange."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -47,6 +49,23 @@ async def test_a_message_that_is_delivered_again_is_not_loaded_again(tmp_path, a
     assert (await run(made, environ)).report["records"]["extracted"] == 1
     assert [row["id"] for row in await made.loaded()] == ["r000001", "r000002", "r000003"]
     assert await queues.depth("reviews") == 0
+
+
+async def test_what_a_run_that_succeeded_has_received_is_deleted_and_what_a_failed_run_has_is_not(
+    tmp_path, amqp_url, queues
+):
+    made, environ = read(tmp_path, amqp_url)
+    await queues.put("reviews", *reviews([1]))
+    await run(made, environ)
+    made.say(extract={"source": SOURCE, "on_failure": "abort"})
+    await queues.put("reviews", message(b"{oops", "bad"))
+    failed = await run(made, environ)
+    assert failed.report["status"] == "failed"
+    made.say(extract={"source": SOURCE, "options": {"until": "idle", "idle_timeout": "4s"}})
+    last = await run(made, environ)
+    with closing(sqlite3.connect(made.path(".loom/journal.db"))) as journal:
+        held = {run_id for (run_id,) in journal.execute("SELECT run_id FROM received_pages")}
+    assert held == {failed.report["run_id"], last.report["run_id"]}
 
 
 async def test_a_message_that_is_no_record_costs_itself_and_names_its_id(tmp_path, amqp_url, queues):
