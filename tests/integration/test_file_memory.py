@@ -59,7 +59,7 @@ async def peak(folder, location: str, count: int, environ) -> float:
     """Return the most MB that a process held that wrote and read so many rows."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", CHILD, str(folder), location, str(count), str(WIDTH)),
-        env={**os.environ, **environ, "PYTHONPATH": TESTS, "ARROW_DEFAULT_MEMORY_POOL": "system"},  # it frees at once
+        env={**os.environ, **environ, "PYTHONPATH": TESTS},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -12,6 +12,7 @@ from loom_connectors.formats.arrow.column_file import ColumnFile
 from loom_connectors.formats.arrow.column_reader import ColumnReader
 from loom_connectors.formats.arrow.column_types import type_named
 from loom_connectors.formats.arrow.column_writer import ColumnWriter
+from loom_connectors.formats.arrow.memory import give_memory_back
 from loom_connectors.options import options_of
 
 
@@ -54,8 +55,10 @@ class ColumnFormat:
 
     def reader(self, options: Mapping[str, Any]) -> ColumnReader:
         given = options_of(ColumnSourceOptions, options, "extract")
+        give_memory_back()
         return ColumnReader(type(self).file("none"), given.columns)
 
     def writer(self, options: Mapping[str, Any], name: str) -> ColumnWriter:
         given = options_of(self.destination_options, options, "load")
+        give_memory_back()
         return ColumnWriter(type(self).file(given.codec), given.named_types, given.group_size)
