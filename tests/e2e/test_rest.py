@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from loom.project.config import LoomConfig
+from loom.session import open_session
+from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as command
 from support.projects import PASSTHROUGH, project
@@ -23,9 +27,9 @@ def api() -> Iterator[Api]:
         yield made
 
 
-def orders(folder, api, name="orders", load=None, **sections):
+def orders(folder, api, name="orders", load=None, secret="${API_TOKEN}", **sections):
     """Make a pipeline from one list of the server to another."""
-    auth = {"type": "bearer", "token": "${API_TOKEN}"}
+    auth = {"type": "bearer", "token": secret}
     extract = {
         "key": "id",
         "batch_size": 5,
@@ -102,5 +106,23 @@ async def test_a_run_that_is_killed_goes_on_where_it_was(api, tmp_path, clean_en
     resumed = await command(tmp_path, "resume", runs(tmp_path)[-1], "--format", "json", environ=ENVIRON)
     assert resumed.code == 0, resumed.words
     assert resumed.report["records"]["loaded"] == RECORDS
+    assert by_id(api.rows) == WANTED
+    assert len(api.keys) == RECORDS
+
+
+async def test_services_send_each_record_once_though_a_loader_is_killed(cluster, api):
+    secret = cluster.project / "rest_token"
+    secret.write_text(TOKEN)
+    made = orders(cluster.project / "rest_orders", api, name="rest_orders", secret=f"${{file:{secret}}}")
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    api.slow_after = 20
+    async with open_session(config, cluster=True) as session:
+        accepted = await session.start(request_of(made, config))
+        await asyncio.to_thread(api.reached, 21)
+        cluster.kill("loader")
+        api.slow_after = None
+        await cluster.serve()
+        report = (await ended(session, accepted.run_id)).report
+    assert (report.status, report.records["loaded"]) == ("succeeded", RECORDS)
     assert by_id(api.rows) == WANTED
     assert len(api.keys) == RECORDS
