@@ -1,4 +1,4 @@
-"""Writes docs/pipeline.md and docs/cli.md.
+"""Writes docs/pipeline.md, docs/connectors.md and docs/cli.md.
 
 With `--check` it writes nothing, and fails where they differ."""
 
@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 from loom_dev.reference.cli_page import cli_page
+from loom_dev.reference.connectors_page import connectors_page
 from loom_dev.reference.pipeline_page import pipeline_page
 
 FOLDER = Path("docs")
 
 
 def main(arguments: list[str]) -> int:
-    wanted = {FOLDER / "pipeline.md": pipeline_page(), FOLDER / "cli.md": cli_page()}
+    pages = {"pipeline.md": pipeline_page, "connectors.md": connectors_page, "cli.md": cli_page}
+    wanted = {FOLDER / name: page() for name, page in pages.items()}
     if "--check" in arguments:
         stale = [
             path for path, page in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != page

@@ -1,7 +1,10 @@
-"""Holds the text of docs/pipeline.md about the connectors that Loom brings."""
+"""Holds the text of docs/connectors.md about the connectors that Loom brings."""
 
 CONNECTORS = """
-## Connectors
+# Connectors
+
+What a pipeline reads and writes: how each source and destination is written in `extract.source` and `load.destination`
+of the [pipeline file](pipeline.md), and its options.
 
 | written | system |
 |---|---|
@@ -44,7 +47,7 @@ A destination that is also the source is refused, in whichever way it is written
 matches it, or as the same table of a database (unless `mode: upsert` updates its rows). A second destination that
 is the same as the first is refused, too.
 
-### Partitions of a source
+## Partitions of a source
 
 A large source is read in several places at the same time: it is split into pieces, each of which is a *partition* of
 the run. Slices of one partition follow one another; slices of several are read by as many extractors as there are.
@@ -246,7 +249,7 @@ written in a trial.
 }
 
 STORAGES = """
-### Functions of your own
+## Functions of your own
 
 `python:module:function` names a function of a module that lies beside the pipeline file or is installed. As a source
 it yields dicts, or returns a list or an iterator of them, and may be asynchronous, too. It is called with those
@@ -268,7 +271,7 @@ async def publish(rows):  # load: {destination: "python:shop:publish"}
     await shop.publish(rows)
 ```
 
-### Compressed files
+## Compressed files
 
 A name that ends in `.gz`, `.zst` or `.bz2`, as `reviews.csv.gz`, or the option `compression`, says that a file of text
 is compressed. It is packed and unpacked as it is read and written, in constant memory. Each page goes on where the page
@@ -276,12 +279,12 @@ before ended; only a process that begins amid the file unpacks what is before. R
 their own at the end. A file that unpacks to more than 256 MiB and to more than 1,000 times its size is refused, and so
 is a Zstandard file that asks for more than 128 MiB of memory. Parquet files are compressed inside: see `codec`.
 
-### Buckets: S3, Google Cloud Storage, Azure
+## Buckets: S3, Google Cloud Storage, Azure
 
 `s3://bucket/name` is an object of Amazon's S3 or of whatever speaks its protocol, `gs://bucket/name` one of Google
 Cloud Storage, `az://container/name` one of Azure Blob Storage. What follows in the URL says how the bucket is reached.
-Keys are [credential references](#credentials); a key in plain text is a mistake. Without them the usual environment
-variables count (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
+Keys are [credential references](pipeline.md#credentials); a key in plain text is a mistake. Without them the usual
+environment variables count (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
 `AZURE_STORAGE_ACCOUNT_NAME` and so on), or the role of the machine.
 
 ```yaml
@@ -313,7 +316,7 @@ removes it, to see that this is allowed.
 S3 is tested against SeaweedFS, which checks signatures. Google's and Azure's stores are served by the same code and the
 same library, and have had no test against a server.
 
-### Web servers
+## Web servers
 
 `https://host/reviews.csv` is read in ranges of 1 MiB where the server has ranges, each of the same version: by its
 ETag, its date and its size. A server without ranges sends the file once, to a temporary file, at most 1 GiB. A file

@@ -1,10 +1,9 @@
-"""Generates `docs/pipeline.md` from the models of a pipeline file and of the connectors' options."""
+"""Generates `docs/pipeline.md` from the models of a pipeline file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -19,23 +18,10 @@ from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
 from loom_common.domain.quality.check import RecordCheck, RunCheck
 from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.schema.contract import SchemaConfig
-from loom_connectors.formats.arrow.column_format import ColumnSourceOptions
-from loom_connectors.formats.arrow.feather import FeatherDestinationOptions
-from loom_connectors.formats.arrow.parquet import ParquetDestinationOptions
-from loom_connectors.formats.csv import CsvDestinationOptions, CsvSourceOptions
-from loom_connectors.formats.documents.excel import ExcelDestinationOptions, ExcelSourceOptions
-from loom_connectors.formats.documents.toml import TomlOptions
-from loom_connectors.formats.documents.yaml import YamlOptions
-from loom_connectors.formats.json_array import JsonArrayDestinationOptions, JsonArrayOptions
-from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptions
-from loom_connectors.options import NoOptions
-from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
-from loom_connectors.rest.http.options import Auth, Pagination, RestDestinationOptions, RestSourceOptions
-from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-from loom_dev.reference import connectors_text, failing_text, incremental_text, quality_text, schema_text
+from loom_dev.reference import failing_text, incremental_text, quality_text, schema_text
 from loom_dev.reference import pipeline_text as text
 from loom_dev.reference.markdown import page
-from loom_dev.reference.model_tables import doc, fields, model_in
+from loom_dev.reference.model_tables import doc, fields
 
 EXAMPLES = Path("examples/customer_sentiment")
 
@@ -74,7 +60,6 @@ def pipeline_page() -> str:
         fields(SchemaConfig),
         incremental_text.INCREMENTAL,
         fields(IncrementalConfig),
-        _connectors(),
         text.IDENTITY,
         text.FILES,
         text.CREDENTIALS,
@@ -108,48 +93,3 @@ def _kinds(models: Mapping[str, type[BaseModel]], shared: type[BaseModel]) -> st
         own = set(model.model_fields) - set(shared.model_fields) - {"type"}
         parts.append(f"### `{title}`\n\n{doc(model)}\n" + (f"\n{fields(model, only=own)}" if own else ""))
     return "\n".join(parts)
-
-
-def _is_shared(name: str, section: str, source: type[BaseModel]) -> bool:
-    """Tell whether the table of a section was shown for the source."""
-    return section == "load.options" and name in source.model_fields
-
-
-def _by_type(key: str, union: Any) -> str:
-    """Return a table for each type that a section of a connector's options may have."""
-    parts = []
-    for model in get_args(get_args(union)[0]):
-        (name,) = get_args(model.model_fields["type"].annotation)
-        own = set(model.model_fields) - {"type"}
-        parts.append(f"`{key}` of the type `{name}`: {doc(model)}\n" + (f"\n{fields(model, only=own)}" if own else ""))
-    return "\n".join(parts)
-
-
-def _connectors() -> str:
-    parts = [connectors_text.CONNECTORS]
-    options: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
-        "CSV files": (CsvSourceOptions, CsvDestinationOptions),
-        "JSON Lines files": (JsonLinesSourceOptions, JsonLinesOptions),
-        "JSON files": (JsonArrayOptions, JsonArrayDestinationOptions),
-        "Parquet files": (ColumnSourceOptions, ParquetDestinationOptions),
-        "Arrow files": (ColumnSourceOptions, FeatherDestinationOptions),
-        "Excel workbooks": (ExcelSourceOptions, ExcelDestinationOptions),
-        "YAML files": (YamlOptions, NoOptions),
-        "TOML files": (TomlOptions, NoOptions),
-        "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
-        "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
-        "REST APIs": (RestSourceOptions, RestDestinationOptions),
-    }
-    for title, (source, destination) in options.items():
-        parts.append(f"### {title}\n\n{connectors_text.CONNECTOR[title].strip()}\n")
-        for section, model in (("extract.options", source), ("load.options", destination)):
-            if model.model_fields:
-                parts.append(f"`{section}`:\n\n{fields(model)}")
-                parts += [
-                    f"`{section}.{name}`:\n\n{fields(inner)}"
-                    for name, field in model.model_fields.items()
-                    if (inner := model_in(field.annotation)) and not _is_shared(name, section, source)
-                ]
-        if title == "REST APIs":
-            parts += [_by_type("auth", Auth), _by_type("pagination", Pagination)]
-    return "\n".join([*parts, connectors_text.STORAGES])

@@ -18,7 +18,7 @@ and is never part of the SQL text. In a prompt it is `{{ params.limit }}`.
 
 EXTRACT = """
 A batch is the unit of transport. Larger batches cost less per record, smaller ones spread better over replicas. The
-`options` depend on the source: see [Connectors](#connectors).
+`options` depend on the source: see [Connectors](connectors.md).
 """
 
 TRANSFORM = """

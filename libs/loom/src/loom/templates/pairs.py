@@ -50,7 +50,7 @@ class Pair:
             "  key: id                        # what identifies a record",
             "",
             "transform:",
-            "  type: passthrough              # or ai, python, steps: docs/pipeline.md",
+            "  type: passthrough              # or ai, python, scorer: docs/pipeline.md",
             "",
             "load:",
             f"  destination: {json.dumps(self.destination.destination)}",
