@@ -142,7 +142,7 @@ def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loo
     for command, arguments in OF_A_RUN.items():
         ended = loom(*command, *arguments)
         assert (ended.code, ended.out) == (2, ""), command
-        assert f"There is no run {UNKNOWN} in the state file {tmp_path}/.loom/loom.db. `loom list`" in ended.err
+        assert f"There is no run {UNKNOWN} in the state file {tmp_path}/.loom/loom.db. `loom history`" in ended.err
     assert not (tmp_path / "kept.csv").exists()
 
 

@@ -122,7 +122,7 @@ def commands_given_a_run(app: typer.Typer) -> set[tuple[str, ...]]:
 def _given_a_run(command: Any, name: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for below, inner in getattr(command, "commands", {}).items():
         yield from _given_a_run(inner, (*name, below))
-    if any(parameter.metavar == "RUN" for parameter in command.params):
+    if any(parameter.metavar in ("RUN", "[RUN]") for parameter in command.params):
         yield name
 
 
