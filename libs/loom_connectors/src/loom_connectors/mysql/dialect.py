@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import pymysql
@@ -85,13 +85,15 @@ class MysqlSession:
         return tables.rights(self._connection, table, mode)
 
     async def columns(self, table: TableName) -> dict[str, str]:
-        return tables.columns_of_table(self._connection, table)
+        with self._alone(table) as connection:
+            return tables.columns_of_table(connection, table)
 
     async def types(self, table: TableName) -> dict[str, str]:
-        return tables.columns_of_table(self._connection, table)
+        return await self.columns(table)
 
     async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
-        return tables.unique_keys(self._connection, table)
+        with self._alone(table) as connection:
+            return tables.unique_keys(connection, table)
 
     async def create_ledger(self, ledger: TableName) -> None:
         if not tables.columns_of_table(self._connection, ledger):
@@ -105,9 +107,8 @@ class MysqlSession:
             widening.add_columns(connection, table, kinds)
 
     async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
-        if widening.is_needed(self._connection, table, needs):
-            with self._beside() as connection:
-                widening.widen(connection, table, needs)
+        with self._beside() as connection:
+            widening.widen(connection, table, needs)
 
     async def create_like(self, staging: TableName, table: TableName) -> None:
         if not tables.columns_of_table(self._connection, staging):
@@ -162,6 +163,12 @@ class MysqlSession:
             first = quoted(target.key[0])
             if not self._run(f"UPDATE {table} SET {changed or f'{first} = {first}'} WHERE {where}"):
                 self._insert(target, columns, [row], "")
+
+    @contextmanager
+    def _alone(self, table: TableName) -> Iterator[tables.Connection]:
+        """Lend a connection that sees the table while no other loader alters it."""
+        with self._beside() as connection, widening.alone(connection, table):
+            yield connection
 
     def _create(self, sql: str) -> None:
         with self._beside() as connection, connection.cursor() as cursor:

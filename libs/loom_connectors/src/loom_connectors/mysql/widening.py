@@ -53,7 +53,7 @@ def wider(declared: str, needs: Needs) -> str | None:
 
 def add_columns(connection: Connection, table: TableName, kinds: Mapping[str, Kind]) -> None:
     """Add the columns where they are missing. Names are compared without regard to case."""
-    with _alone(connection, table):
+    with alone(connection, table):
         there = {name.lower() for name in columns_of_table(connection, table)}
         new = {name: kind for name, kind in kinds.items() if name.lower() not in there}
         added = [f"ADD COLUMN {quoted(name)} {TYPES[kind]}" for name, kind in new.items()]
@@ -61,15 +61,10 @@ def add_columns(connection: Connection, table: TableName, kinds: Mapping[str, Ki
             _alter(connection, table, added)
 
 
-def is_needed(connection: Connection, table: TableName, needs: Mapping[str, Needs]) -> bool:
-    """Tell whether a column does not take its values, and a wider type does."""
-    return bool(_widened(connection, table, needs))
-
-
 def widen(connection: Connection, table: TableName, needs: Mapping[str, Needs]) -> None:
     """Give each column that does not take its values a wider type. Raises `DestinationError` for a column that has a
     default or an index which a longer text cannot be part of."""
-    with _alone(connection, table):
+    with alone(connection, table):
         found = _widened(connection, table, needs)
         if found:
             _alter(connection, table, [_modified(connection, table, name, to) for name, to in found.items()])
@@ -115,8 +110,9 @@ def _alter(connection: Connection, table: TableName, changes: list[str]) -> None
 
 
 @contextmanager
-def _alone(connection: Connection, table: TableName) -> Iterator[None]:
-    """Let one loader at a time look at the table and alter it."""
+def alone(connection: Connection, table: TableName) -> Iterator[None]:
+    """Let one loader at a time look at the table and alter it: while the server puts the altered table in its place, it
+    shows no columns and no indexes to others."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT get_lock(left(concat('loom ', sha1(%s), database()), 64), %s)", (str(table), _SECONDS))
         if [str(each) for each in cursor.fetchone() or ()] != ["1"]:
