@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,13 +91,18 @@ class Command:
         """Send SIGKILL. What was in flight is stored nowhere, so the counts are not checked."""
         if self._watch is not None:
             self._watch.give_up()
-        if self.running:
-            self._process.kill()
+        self._send(signal.SIGKILL)
         await self._ending
 
     def interrupt(self) -> None:
         """Send Ctrl-C."""
-        self._process.send_signal(2)
+        self._send(signal.SIGINT)
+
+    def _send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended. The method of the process would look first whether it has, and
+        so take its exit code away from the event loop, which then says 255."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
     async def end(self) -> Ended:
         """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened."""
