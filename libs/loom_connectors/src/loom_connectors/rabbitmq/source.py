@@ -28,7 +28,7 @@ class _Left:
     """Says how many messages the run still takes. It is the state that `receive` goes on from."""
 
     messages: int | None
-    """None for no limit."""
+    """Holds how many; None where the run takes as many as there are."""
 
     @staticmethod
     def of(state: Any) -> _Left:

@@ -72,8 +72,8 @@ def _add(sums: dict[K, N], amounts: Mapping[K, N], sign: int) -> None:
 
 
 def _lately(known: Sequence[tuple[float, int]], ended: int, now: float) -> tuple[tuple[float, int], ...]:
-    """Return the counts of the last minute, from which a rate is told: one for now is added once a step has passed, and
-    of those that are older than a minute the newest is kept."""
+    """Return the counts of the last minute, from which a rate is told. The present count is added once a step has
+    passed since the last one; of those that are older than a minute, the newest is kept."""
     if known and now - known[-1][0] < _STEP_SECONDS:
         return tuple(known)
     outdated = [each for each in known if each[0] <= now - LATELY_SECONDS]

@@ -23,8 +23,8 @@ _NOT_IMPLEMENTED = 501
 
 
 def refusal(answer: Answer, place: str, section: str, error: type[PermanentError]) -> LoomError | None:
-    """Return what an answer means for the whole run, or for now; None for success, and for what may be the fault of the
-    request alone. `section` is `extract` or `load`."""
+    """Return the error of an answer that ends the run, or that passes and is tried again. Return None for success, and
+    for what may be the fault of the request alone. `section` is `extract` or `load`."""
     status = answer.status
     if 200 <= status < 300:
         return None
