@@ -135,11 +135,11 @@ class AsyncConnection:
         return await greenlet_spawn(getattr, self.sync_connection, "connection")
 
     async def commit(self) -> None:
-        """Commit the transaction."""
+        """Make what was done since the last commit lasting, and visible to other connections."""
         await greenlet_spawn(self.sync_connection.commit)
 
     async def rollback(self) -> None:
-        """Undo the transaction."""
+        """Undo what was done since the last commit."""
         await greenlet_spawn(self.sync_connection.rollback)
 
     async def close(self) -> None:

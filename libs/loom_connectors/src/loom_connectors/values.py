@@ -38,12 +38,13 @@ class UnfitValue(ValueError):
 
 
 def json_text(value: Any) -> str:
-    """Write JSON of a value."""
+    """Return a value as JSON."""
     return dumps(value).decode()
 
 
-def database_text(value: Any) -> str:
-    """Return a value as the text that a database reads: JSON for what has parts."""
+def value_text(value: Any) -> str:
+    """Return a value that is not null as the text that a database or a reader of CSV takes for it: JSON for what has
+    parts."""
     match value:
         case str():
             return value

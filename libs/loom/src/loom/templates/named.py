@@ -22,7 +22,7 @@ WRITTEN: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Template(Shown):
-    """Describes a template."""
+    """Describes a template as `loom templates list` and `loom templates info` show it."""
 
     name: str
     description: str

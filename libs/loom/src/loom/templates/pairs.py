@@ -39,7 +39,7 @@ class Pair:
         return sorted({each.extra for each in (self.source, self.destination) if each.extra is not None})
 
     def pipeline(self, name: str) -> str:
-        """Return the text of `pipeline.yaml`."""
+        """Return the text of the `pipeline.yaml` that moves records from this source to this destination."""
         lines = [
             f"name: {name}",
             "version: 1.0.0",

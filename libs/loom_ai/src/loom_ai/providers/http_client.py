@@ -44,6 +44,7 @@ from loom_common.errors import (
 )
 from loom_common.http.bodies import ACCEPTED, read_body
 from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited, retry_after_of
+from loom_common.http.sessions import open_session
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.resilience.breakers import Breakers
 
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_IDLE_SECONDS = 30.0
 """The number of seconds after which an unused connection is closed."""
 
 _Resolved: TypeAlias = tuple[str, str | None, dict[str, str]]
@@ -272,12 +272,7 @@ class HttpModelClient:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # There is no limit here, because time spent waiting for a connection would count as the call's.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
+            self._session = open_session()
         return self._session
 
 

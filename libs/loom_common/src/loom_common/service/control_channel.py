@@ -39,14 +39,14 @@ class ControlChannel:
         self._hearers[kind] = cast("Callable[[Message], Awaitable[None]]", hear)
 
     async def follow(self) -> None:
-        """Consume until `stop`."""
+        """Hand on every message of the channel to those who hear its kind, until `stop` is called."""
         self._subscription = await self._subscribed()
         async for delivery in self._subscription:
             await self._hand_on(delivery)
             await delivery.ack()
 
     async def stop(self) -> None:
-        """End `follow`."""
+        """Let `follow` return."""
         if self._subscription is not None:
             await self._subscription.close()
 

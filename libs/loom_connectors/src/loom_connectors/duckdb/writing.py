@@ -20,13 +20,13 @@ from loom_connectors.sql.parameters import quoted
 from loom_connectors.values import (
     UnfitValue,
     bytes_of,
-    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
     single,
+    value_text,
 )
 
 Write = Callable[[Any], Any]
@@ -108,7 +108,7 @@ def _write(kind: Any) -> Write:
     if name == "map":
         return _map(_write(kind.children[1][1]))
     if name == "varchar":
-        return json_text if str(kind) == "JSON" else database_text
+        return json_text if str(kind) == "JSON" else value_text
     if name == "decimal":
         return _decimal(int(dict(kind.children)["scale"]))
     if name in _DIGITS:
@@ -117,7 +117,7 @@ def _write(kind: Any) -> Write:
 
 
 def _single_text(value: Any) -> str:
-    return database_text(single(value))
+    return value_text(single(value))
 
 
 def _whole(value: Any) -> str:

@@ -152,7 +152,7 @@ class BinaryReader(Protocol):
 
 
 class FileWriter(Protocol):
-    """Writes rows."""
+    """Writes rows as a file of one format."""
 
     def part(self, rows: Sequence[Row]) -> tuple[bytes, list[FailedRow]]:
         """Write the rows of one batch, the same bytes for the same rows, and return those that cannot be written."""

@@ -8,22 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from loom_connectors.values import json_text
+from loom_connectors.values import value_text
 
 Cells = Sequence[str | None]
 
 
 def cell(value: Any) -> str | None:
     """Write a value as a field; return None for null."""
-    match value:
-        case str() | None:
-            return value
-        case bool():
-            return "true" if value else "false"
-        case dict() | list():
-            return json_text(value)
-        case _:
-            return str(value)
+    return None if value is None else value_text(value)
 
 
 def lines_of(rows: Sequence[Cells], delimiter: str, newline: str = "\n") -> str:

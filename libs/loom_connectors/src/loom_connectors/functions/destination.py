@@ -1,4 +1,4 @@
-"""Gives rows to a function."""
+"""Gives the rows of each batch to a function of the user: the destination `python:module:function`."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ from loom_connectors.values import (
     Bind,
     UnfitValue,
     bytes_of,
-    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
     single,
+    value_text,
 )
 
 _TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
@@ -55,7 +55,7 @@ def binder(declared: str) -> Bind:
         case "timestamp":
             return _moment(int(inside or 0))
         case _:
-            return _BINDERS.get(name, database_text)
+            return _BINDERS.get(name, value_text)
 
 
 def _members(inside: str) -> frozenset[str]:
@@ -64,7 +64,7 @@ def _members(inside: str) -> frozenset[str]:
 
 def _text_of(length: int, *, padded: bool) -> Bind:
     def bind(value: Any) -> str:
-        text = database_text(value)
+        text = value_text(value)
         if len(text) > length:
             raise UnfitValue(f"the text has {len(text)} characters, and the column keeps {length}.")
         if padded and text.endswith(" "):
@@ -76,7 +76,7 @@ def _text_of(length: int, *, padded: bool) -> Bind:
 
 def _member_of(members: frozenset[str]) -> Bind:
     def bind(value: Any) -> str:
-        text = database_text(value)
+        text = value_text(value)
         if text not in members:
             raise UnfitValue(f"'{text[:40]}' is none of the column's values ({', '.join(sorted(members))}).")
         return text
@@ -86,7 +86,7 @@ def _member_of(members: frozenset[str]) -> Bind:
 
 def _set_of(members: frozenset[str]) -> Bind:
     def bind(value: Any) -> str:
-        text = database_text(value)
+        text = value_text(value)
         if strange := next((each for each in text.split(",") if text and each not in members), None):
             raise UnfitValue(f"'{strange[:40]}' is none of the column's values ({', '.join(sorted(members))}).")
         return text
@@ -117,13 +117,13 @@ def _year(value: Any) -> int:
 
 def _double(value: Any) -> Any:
     see_that_it_fits_a_double(single(value))
-    return database_text(value)
+    return value_text(value)
 
 
 def _single(value: Any) -> Any:
     if not isinstance(single(value), bool):
         see_that_it_fits_a_single(value)
-    return database_text(value)
+    return value_text(value)
 
 
 def _decimal(scale: int) -> Bind:
@@ -131,21 +131,21 @@ def _decimal(scale: int) -> Bind:
         if isinstance(single(value), bool):
             return int(value)
         see_that_it_fits_decimals(value, scale)
-        return database_text(value)
+        return value_text(value)
 
     return bind
 
 
 def _date(value: Any) -> str:
     see_that_it_is_a_day(single(value))
-    return database_text(value)[:10] if isinstance(value, str) and value[4:5] == "-" else database_text(value)
+    return value_text(value)[:10] if isinstance(value, str) and value[4:5] == "-" else value_text(value)
 
 
 def _zoneless(digits: int) -> Bind:
     def bind(value: Any) -> str:
         see_that_it_has_no_offset(single(value))
         see_that_its_seconds_fit(value, digits)
-        return _ZONED.sub("", database_text(value)) if "T" in str(value) or ":" in str(value) else database_text(value)
+        return _ZONED.sub("", value_text(value)) if "T" in str(value) or ":" in str(value) else value_text(value)
 
     return bind
 
@@ -155,7 +155,7 @@ def _moment(digits: int) -> Bind:
 
     def bind(value: Any) -> str:
         see_that_its_seconds_fit(single(value), digits)
-        text = database_text(value)
+        text = value_text(value)
         if len(text) > 10 and _ZONED.search(text[10:]):
             try:
                 moment = dt.datetime.fromisoformat(text.strip())

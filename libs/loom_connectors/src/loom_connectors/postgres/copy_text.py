@@ -18,12 +18,12 @@ from loom_connectors.ports import Row
 from loom_connectors.values import (
     UnfitValue,
     bytes_of,
-    database_text,
     json_text,
     kind_word,
     see_that_it_fits_a_double,
     see_that_it_fits_a_single,
     see_that_it_fits_decimals,
+    value_text,
 )
 
 Write = Callable[[Any], str]
@@ -75,7 +75,7 @@ def _writer(form: str) -> Write:
 
 
 def _text(value: Any) -> str:
-    text = database_text(value)
+    text = value_text(value)
     return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
 
 

@@ -91,7 +91,7 @@ class JudgeConfig:
 
 
 class Agent:
-    """Asks one question."""
+    """Puts one kind of question to a judge, and reads its answers as `result_type`."""
 
     def __init__(
         self, client: JudgeClient, evaluation_call: EvaluationCall, system_prompt: str, result_type: type[BaseModel]

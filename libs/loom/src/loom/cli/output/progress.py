@@ -63,7 +63,7 @@ def choose(console: Console, form: Format, *, expected: int | None = None, verbo
 
 
 class Silent:
-    """Shows nothing."""
+    """Shows no progress: for output that a program reads."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""Finds secrets in files."""
+"""Finds the secrets that `${file:...}` refers to."""
 
 from __future__ import annotations
 

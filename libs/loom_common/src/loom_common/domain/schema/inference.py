@@ -1,4 +1,4 @@
-"""Finds the schema of records."""
+"""Finds the schema of records: their types, nullability, formats, candidate keys and examples."""
 
 from __future__ import annotations
 

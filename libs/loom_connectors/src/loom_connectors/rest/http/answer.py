@@ -18,7 +18,7 @@ _NAMES = ("message", "detail", "error_description", "error", "errors", "title", 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Represents an answer."""
+    """Represents what a server answered to one try of a request, after redirections."""
 
     status: int
     url: str = field(repr=False)

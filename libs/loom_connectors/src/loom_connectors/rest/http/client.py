@@ -16,6 +16,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import PermanentError, RateLimited, TransientError, UpstreamTroubled
 from loom_common.http.bodies import ACCEPTED, read_body
 from loom_common.http.retry import RetryPolicy, delay_after, delay_when_limited
+from loom_common.http.sessions import open_session
 from loom_common.ports.clock import Clock
 from loom_connectors.rest.http.address import Address, Origin, Query, joined, lacking, with_query, without
 from loom_connectors.rest.http.answer import Answer
@@ -28,7 +29,6 @@ from loom_connectors.rest.http.templates import Values
 _HEADERS = {"User-Agent": "loom", "Accept": "application/json", "Accept-Encoding": ACCEPTED}
 _REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTIONS = 5
-_IDLE_SECONDS = 30.0
 _ANSWER_BYTES = 8 * 1024 * 1024
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class RestClient:
         return self._masked(text, await self._auth.proof())
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. The next request opens a new one."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -217,11 +217,7 @@ class RestClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
+            self._session = open_session()
         return self._session
 
 

@@ -29,7 +29,7 @@ class JsonPath:
 
     @staticmethod
     def of(written: str) -> JsonPath:
-        """Raises `NoPath`."""
+        """Read a path as it is written in a pipeline: `data.items`, `data[-1].id` or `/data/items`. Raises `NoPath`."""
         if written.startswith("/"):
             parts = [part.replace("~1", "/").replace("~0", "~") for part in written[1:].split("/")]
             return JsonPath(written, tuple(_pointed(part) for part in parts))

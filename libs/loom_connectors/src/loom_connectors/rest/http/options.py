@@ -115,7 +115,7 @@ class CursorPages(Options):
 
 
 class NumberedPages(Options):
-    """Counts the pages."""
+    """Says how to ask for pages by their number."""
 
     type: Literal["page"]
     page_param: str = Field("page", description="The parameter that carries the number.")

@@ -29,7 +29,7 @@ class Values:
         return [(name, self._text(each)) for name, each in _pairs(written) if not _refers(each)]
 
     def secret_query(self, written: Written) -> Query:
-        """Return the others. Raises `MissingCredential`."""
+        """Return the parameters that refer to secrets, with their values. Raises `MissingCredential`."""
         return [(name, self._credentials.expand(str(each))) for name, each in _pairs(written) if _refers(each)]
 
     def filled(self, value: Any) -> Any:

@@ -38,7 +38,7 @@ class RowsRequest:
         return ids[0] if len(ids) == 1 else hashlib.sha256("/".join(ids).encode()).hexdigest()[:32]
 
     def body(self, options: RestDestinationOptions) -> bytes:
-        """Return the JSON."""
+        """Return the rows as JSON: a list or one object, as the options say, within `wrap` where that is set."""
         rows = [row.values for row in self.rows]
         content: Any = rows if options.at_once is not None else rows[0]
         return dumps(content if options.wrap is None else {options.wrap: content})

@@ -45,7 +45,7 @@ class Document:
 
     @staticmethod
     def of(body: bytes) -> Document:
-        """Raises `NoJson`."""
+        """Read the body of an answer. Raises `NoJson` where it is no JSON."""
         text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
         try:
             return Document(loads(text), is_exact=True)

@@ -23,14 +23,14 @@ class Place:
     skipped: int = 0
     """The number of records of the page that were read."""
     body: str = ""
-    """A hash of the answer that they were read from, where some were. The rest is read from the same answer while it is
-    kept."""
+    """Holds a hash of the answer that they were read from, where some were. The rest is read from the same answer
+    while it is kept."""
     seen: int = 0
     """The number of records of the pages before it."""
     mark: str = ""
-    """A hash of the token of the last page whose number is a power of two."""
+    """Holds a hash of the token of the last page whose number is a power of two."""
     last: str = ""
-    """A hash of the records of the page before it."""
+    """Holds a hash of the records of the page before it."""
 
     @staticmethod
     def of(cursor: Any) -> Place:

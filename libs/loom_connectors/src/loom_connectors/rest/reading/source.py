@@ -36,7 +36,7 @@ class _ReadPage:
 
     records: Sequence[ReadRecord]
     body: str
-    """A hash of the answer."""
+    """Holds a hash of the answer."""
     after: Place | None
     """None where no page follows."""
     total: int | None = None

@@ -46,7 +46,7 @@ class _TooLarge(Exception):  # this is translated where it is caught
 
 
 class WebClient:
-    """Asks for one file."""
+    """Reads one file of a web server, in ranges."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -71,7 +71,8 @@ class WebClient:
 
     @contextmanager
     def opened(self) -> Iterator[Opened]:
-        """Open the file."""
+        """Ask for the file, and yield it for reading from any place: in ranges where the server gives these, else
+        from a copy of the whole."""
         with self._asked("GET", {"Range": f"bytes=0-{BLOCK - 1}"}) as answer:
             state = _state(answer)
             if answer.status == 206:
