@@ -11,13 +11,12 @@ from loom import Loom
 from support.admin import admin
 from support.books import assert_complete
 from support.projects import ai, project, review_ids
-from support.simulated_model import SimulatedModel
+from support.simulated_model import CrowdedModel
 
 CONCURRENCY = 100
 RECORDS = 600
 BATCH_SIZE = 10
 """Eight batches, which a worker takes by itself, are fewer records than may be asked about at once."""
-LATENCY_SECONDS = 0.4
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def places(request, tmp_path) -> tuple[Path, Path, bool]:
 @pytest.mark.parametrize("places", ["embedded", "cluster"], indirect=True)
 async def test_as_many_calls_are_in_flight_as_the_provider_is_configured_for(places, clean_environ, request):
     folder, loom_yaml, cluster = places
-    async with SimulatedModel(latency=LATENCY_SECONDS) as model:
+    async with CrowdedModel(CONCURRENCY) as model:
         made = project(
             folder, RECORDS, destination="out.jsonl", transform=_asking(), extract={"batch_size": BATCH_SIZE}
         )

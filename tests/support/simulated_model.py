@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import random
@@ -10,13 +11,26 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aiohttp import web
+
 from loom_ai.simulated.answers import answer_for, tokens_of
+from loom_ai.simulated.formats import Format, SimulatedRequest
 from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.server import FAULTS, FORMS
 from loom_ai.simulated.server import SimulatedModel as Server
 from loom_dev.backends.ports import reserve_port
 
-__all__ = ["FAULTS", "FORMS", "SERVING", "SimulatedModel", "SlowAfter", "answer_for", "simulated_process", "tokens_of"]
+__all__ = [
+    "FAULTS",
+    "FORMS",
+    "SERVING",
+    "CrowdedModel",
+    "SimulatedModel",
+    "SlowAfter",
+    "answer_for",
+    "simulated_process",
+    "tokens_of",
+]
 
 
 class SimulatedModel(Server):
@@ -33,6 +47,24 @@ class SimulatedModel(Server):
     async def __aexit__(self, *error: object) -> None:
         SERVING.discard(self)
         await super().__aexit__(*error)
+
+
+class CrowdedModel(SimulatedModel):
+    """Answers once so many calls were in flight at the same time, and before that only those who have waited for ten
+    seconds: how many there can be does not depend on how fast the machine is."""
+
+    def __init__(self, crowd: int) -> None:
+        super().__init__()
+        self._crowd = crowd
+        self._is_there = asyncio.Event()
+
+    async def _answer(self, wire: Format, call: SimulatedRequest) -> web.Response:
+        if self.most_at_once >= self._crowd:
+            self._is_there.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await self._is_there.wait()
+        return await super()._answer(wire, call)
 
 
 SERVING: set[SimulatedModel] = set()
