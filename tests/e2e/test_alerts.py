@@ -90,7 +90,8 @@ async def test_a_run_is_held_against_the_pipelines_own_history(here, model):
 async def test_an_alert_is_raised_while_the_run_goes(here, model, monkeypatch):
     monkeypatch.setenv("LOOM_MODELS_CONCURRENCY", "8")
     model.latency = 0.3
-    made = project(here.folder, 400, transform=ai(model.base_url), extract={"batch_size": 8})
+    model.hold_after(64)
+    made = project(here.folder, 80, transform=ai(model.base_url), extract={"batch_size": 8})
     made.say(monitoring={"latency_sla": {"p50": 0.1}})
     async with open_session(here.config, cluster=False) as session:
         accepted = await session.start(request_of(made, here.config))
@@ -101,3 +102,4 @@ async def test_an_alert_is_raised_while_the_run_goes(here, model, monkeypatch):
         await until(alerts, 1)
         assert (await report_of(here.config, accepted.run_id))["status"] == "running"
         await session.cancel(accepted.run_id)
+        model.let_go()

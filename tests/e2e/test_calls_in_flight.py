@@ -11,7 +11,7 @@ from loom import Loom
 from support.admin import admin
 from support.books import assert_complete
 from support.projects import ai, project, review_ids
-from support.simulated_model import CrowdedModel
+from support.simulated_model import SimulatedModel
 
 CONCURRENCY = 100
 RECORDS = 600
@@ -32,7 +32,8 @@ def places(request, tmp_path) -> tuple[Path, Path, bool]:
 @pytest.mark.parametrize("places", ["embedded", "cluster"], indirect=True)
 async def test_as_many_calls_are_in_flight_as_the_provider_is_configured_for(places, clean_environ, request):
     folder, loom_yaml, cluster = places
-    async with CrowdedModel(CONCURRENCY) as model:
+    async with SimulatedModel() as model:
+        model.hold_until_together(CONCURRENCY)
         made = project(
             folder, RECORDS, destination="out.jsonl", transform=_asking(), extract={"batch_size": BATCH_SIZE}
         )

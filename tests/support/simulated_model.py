@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 import random
 import subprocess
 import sys
@@ -24,7 +25,6 @@ __all__ = [
     "FAULTS",
     "FORMS",
     "SERVING",
-    "CrowdedModel",
     "SimulatedModel",
     "SlowAfter",
     "answer_for",
@@ -35,9 +35,27 @@ __all__ = [
 
 class SimulatedModel(Server):
     """Serves on a port that nothing else is given while the server is away. Its counts are held against the books of
-    runs."""
+    runs. It can hold answers back, so that what a test sees does not depend on how fast the machine is."""
 
     __hash__ = object.__hash__
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._let_go = asyncio.Event()
+        self._held_from = math.inf
+        self._crowd = math.inf
+
+    def hold_after(self, calls: int) -> None:
+        """Answer so many calls, and hold those that come later until `let_go`."""
+        self._held_from = calls
+
+    def hold_until_together(self, crowd: int) -> None:
+        """Hold calls until so many are in flight at the same time, each for ten seconds at most."""
+        self._held_from, self._crowd = 0, crowd
+
+    def let_go(self) -> None:
+        """Answer what is held, and hold nothing any more."""
+        self._let_go.set()
 
     async def __aenter__(self) -> SimulatedModel:
         await self.start(reserve_port())
@@ -48,22 +66,12 @@ class SimulatedModel(Server):
         SERVING.discard(self)
         await super().__aexit__(*error)
 
-
-class CrowdedModel(SimulatedModel):
-    """Answers once so many calls were in flight at the same time, and before that only those who have waited for ten
-    seconds: how many there can be does not depend on how fast the machine is."""
-
-    def __init__(self, crowd: int) -> None:
-        super().__init__()
-        self._crowd = crowd
-        self._is_there = asyncio.Event()
-
     async def _answer(self, wire: Format, call: SimulatedRequest) -> web.Response:
-        if self.most_at_once >= self._crowd:
-            self._is_there.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                await self._is_there.wait()
+        if self.at_once >= self._crowd:
+            self.let_go()
+        if self.calls > self._held_from:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._let_go.wait(), 10 if self._crowd < math.inf else None)
         return await super()._answer(wire, call)
 
 
