@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import itertools
+import threading
 
 import pytest
 
+from loom_ai.budget.prices import Prices
 from loom_ai.journal.models import JournalledModels, Reuse
 from loom_ai.ports import Payer
 from loom_ai.stores.memory.journal import MemoryJournal
@@ -41,6 +43,27 @@ async def test_an_answer_is_paid_once_and_then_read():
     assert (first.spent.calls_made, first.spent.calls_from_cache, first.earlier_run) == (1, 0, False)
     assert (again.spent.calls_made, again.spent.calls_from_cache, again.earlier_run) == (0, 1, True)
     assert again.spent.cost == again.spent.tokens_in == 0
+
+
+async def test_the_price_list_is_loaded_in_a_thread_while_the_first_answer_is_awaited():
+    loop, loading, in_the_loop = asyncio.get_running_loop(), asyncio.Event(), []
+
+    class Watched(Prices):
+        def quote(self, *asked, **also):
+            in_the_loop.append(threading.current_thread() is threading.main_thread())
+            loop.call_soon_threadsafe(loading.set)
+            return super().quote(*asked, **also)
+
+    model = ScriptedModel()
+    model.may_answer.clear()
+    models = JournalledModels(model, MemoryJournal(), Watched())
+    asking = [asyncio.create_task(models.complete(call_of(text), ANN)) for text in ("How is it?", "How was it?")]
+    async with asyncio.timeout(30):
+        await loading.wait()
+    assert in_the_loop == [False]
+    model.may_answer.set()
+    assert [one.spent.cost for one in await asyncio.gather(*asking)] == [pytest.approx(0.00021)] * 2
+    assert in_the_loop == [False, True, True]
 
 
 async def test_a_redelivered_record_counts_what_it_paid_as_its_own_again():

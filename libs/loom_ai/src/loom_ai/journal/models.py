@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loom_ai.budget.prices import Prices
+from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
 from loom_ai.journal.budgeted_calls import Books, BudgetedCalls
@@ -77,6 +77,8 @@ class JournalledModels:
         self._streaks = Streaks(self._clock)
         self._jitter = random.random
         self._in_flight: dict[str, PendingCall] = {}
+        self._price_list: asyncio.Task[object] | None = None
+        """Loads the price list in a thread, which takes as long as an answer, while the first answer is awaited."""
         self._look_up = Coalescer(self._get_group)
         self._write = Coalescer(self._put_group)
 
@@ -163,7 +165,8 @@ class JournalledModels:
         tasks = [pending.task for pending in self._in_flight.values()]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        loading = () if self._price_list is None else (self._price_list,)
+        await asyncio.gather(*tasks, *loading, return_exceptions=True)
         if self._fleet is not None:
             await self._fleet.close()
         await self._look_up.close()
@@ -230,7 +233,13 @@ class JournalledModels:
         usage = payer.usage
         if usage is not None and usage.budget is not None:
             return await self._budgeted.paid_for(key, call, payer, pending, usage, usage.budget)
-        return await self._written(key, call, payer, await self._client.complete(call, pending.waiting))
+        if self._price_list is None:
+            own = None if usage is None else usage.prices
+            self._price_list = asyncio.create_task(asyncio.to_thread(self.prices.quote, call, Tokens(), own))
+        answer = await self._client.complete(call, pending.waiting)
+        if not self._price_list.done():
+            await asyncio.shield(self._price_list)
+        return await self._written(key, call, payer, answer)
 
     async def _found(self, key: str) -> Entry | None:
         return await self._look_up(key)
