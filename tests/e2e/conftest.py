@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,20 @@ from support.command import Ended
 from support.places import Place
 from support.simulated_model import SimulatedModel
 from support.watching import Watch, changes_runs, cluster_in_use
+
+FOLDER = Path(__file__).parent
+REPLICAS = {"extractor": 2, "transformer": 4, "evaluator": 2}
+"""Says how many replicas the tests of several have. All have as many, so that each is started once."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of several replicas follow one another, after all others of this folder."""
+    places = [place for place, item in enumerate(items) if item.path.parent == FOLDER]
+    mine = [items[place] for place in places]
+    mine.sort(key=lambda item: "staffed" in getattr(item, "fixturenames", ()))
+    for place, item in zip(places, mine, strict=True):
+        items[place] = item
 
 
 @pytest.hookimpl(wrapper=True)
@@ -96,16 +111,16 @@ async def here(tmp_path, clean_environ) -> AsyncIterator[Place]:
     await watch.end()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def staffed(request, serving) -> AsyncIterator[Cluster]:
-    """Provide the cluster of all tests, with as many replicas as the module's `REPLICAS` say."""
-    async with serving.scaled(**request.module.REPLICAS):
-        yield serving
+@pytest.fixture
+async def staffed(serving, monkeypatch) -> AsyncIterator[Cluster]:
+    """Provide the cluster of all tests, with several replicas of some services."""
+    async with cluster_in_use(serving, monkeypatch, **REPLICAS) as cluster:
+        yield cluster
 
 
 @pytest.fixture
-async def fleet(staffed, cluster) -> Place:
-    """Provide the cluster of all tests, with the module's `REPLICAS`."""
+async def fleet(staffed) -> Place:
+    """Provide the cluster with several replicas as a place."""
     return Place(staffed.project, clustered=True, environ=staffed.credentials)
 
 

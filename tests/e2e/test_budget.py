@@ -20,7 +20,6 @@ from support.projects import Project, ai, project, review_ids
 from support.scripted_model import call_of
 from support.simulated_model import SimulatedModel
 
-REPLICAS = {"transformer": 4}
 PER_CALL = 0.0000088
 """An amount in USD: what an average question of these tests and its answer cost, at 15 and 60 cents per million
 tokens."""

@@ -20,11 +20,10 @@ from support.places import Place
 from support.projects import ai, project, review_ids
 from support.simulated_model import SimulatedModel, simulated_process
 
-REPLICAS = {"transformer": 2}
 RECORDS = 60
 PER_MINUTE = 600
 LIMITED = 1500 if LONG else RECORDS
-"""Counts the records of the run that two transformers share: long, it lasts for more than two minutes."""
+"""Counts the records of the run that four transformers share: long, it lasts for more than two minutes."""
 LATE_SECONDS = 1.0
 """A call goes at most so long after its moment."""
 SHAPE = {
@@ -148,7 +147,7 @@ async def test_a_limit_holds_for_all_batches_together(here, model):
     await the_limit_is_kept(here, model, RECORDS)
 
 
-async def test_so_it_does_for_two_transformers(fleet, model):
+async def test_so_it_does_for_four_transformers(fleet, model):
     await the_limit_is_kept(fleet, model, LIMITED)
 
 

@@ -17,7 +17,6 @@ from support.places import Place, journalled, settled, spent, table, until
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel, simulated_process
 
-REPLICAS = {"transformer": 3, "evaluator": 2}
 RECORDS = 2000 if LONG else 300
 JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.4}
 
@@ -26,7 +25,7 @@ async def test_calls_tokens_and_cost_are_the_providers_to_the_call_and_the_cent(
     await books_equal_the_providers(here, model, judge)
 
 
-async def test_so_they_are_on_rabbitmq_with_three_transformers_and_two_evaluators(fleet, model, judge):
+async def test_so_they_are_on_rabbitmq_with_four_transformers_and_two_evaluators(fleet, model, judge):
     await books_equal_the_providers(fleet, model, judge)
 
 
@@ -77,7 +76,7 @@ async def test_a_question_that_many_records_ask_is_paid_once(here, model):
     await a_hundred_questions_are_a_hundred_calls(here, model)
 
 
-async def test_so_it_is_when_three_transformers_ask_it_at_the_same_time(fleet, model):
+async def test_so_it_is_when_four_transformers_ask_it_at_the_same_time(fleet, model):
     await a_hundred_questions_are_a_hundred_calls(fleet, model)
 
 

@@ -14,7 +14,6 @@ from support.places import Place, spent
 from support.projects import Project, ai, project
 from support.simulated_model import SimulatedModel
 
-REPLICAS = {"transformer": 3, "evaluator": 2}
 QUESTIONS, RECORDS = 20, 200
 PROMPT = "What is the mood of {{ input.review }}?"
 JUDGE = {"type": "custom_criteria", "criteria": "Fits", "field": "mood", "threshold": 0.0}
@@ -64,7 +63,7 @@ async def test_a_question_of_many_records_is_one_call_without_reuse(here, model,
 
 
 @NO_REUSE
-async def test_so_it_is_on_rabbitmq_with_three_transformers(fleet, model, reuse, cache):
+async def test_so_it_is_on_rabbitmq_with_four_transformers(fleet, model, reuse, cache):
     await a_question_is_one_call(fleet, model, f"alone{reuse:d}", reuse=reuse, cache=cache)
 
 
@@ -85,7 +84,7 @@ async def test_questions_that_share_calls_are_each_asked_once(here, model, enabl
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-async def test_so_they_are_on_rabbitmq_with_three_transformers(fleet, model, enabled):
+async def test_so_they_are_on_rabbitmq_with_four_transformers(fleet, model, enabled):
     await shared_questions_are_asked_once(fleet, model, f"shared{enabled:d}", enabled=enabled)
 
 

@@ -15,7 +15,6 @@ from support.books import assert_complete
 from support.clients import ended, request_of
 from support.projects import project, review_ids, reviews
 
-REPLICAS = {"extractor": 2}
 RECORDS = 3000
 
 
@@ -58,23 +57,23 @@ def test_a_trial_reads_the_first_records_in_one_partition(tmp_path, run):
     assert [row["id"] for row in end.report["rows"]] == review_ids(7)[: len(end.report["rows"])]
 
 
-async def test_two_extractors_read_one_source(staffed, cluster, monkeypatch):
-    shutil.copy(waiting_source.__file__, cluster.project / "waiting_source.py")
-    monkeypatch.syspath_prepend(str(cluster.project))
+async def test_two_extractors_read_one_source(staffed, monkeypatch):
+    shutil.copy(waiting_source.__file__, staffed.project / "waiting_source.py")
+    monkeypatch.syspath_prepend(str(staffed.project))
     count = 4000
     made = project(
-        cluster.project / "partitioned",
+        staffed.project / "partitioned",
         0,
         name="partitioned",
         source=f"waiting_source:Numbers://below/{count}",
         destination="${RESULTS}?table=partitioned",
         extract={"batch_size": 50, "partitions": 4, "key": None},
     )
-    config = LoomConfig.load(cluster.project / "loom.yaml")
+    config = LoomConfig.load(staffed.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
         finished = await ended(session, accepted.run_id)
-    rows = await made.loaded(cluster.credentials)
+    rows = await made.loaded(staffed.credentials)
     assert_complete(finished.report.model_dump(), rows, [f"n{each:06}" for each in range(count)])
     assert finished.report.partitions == 4
     assert len({row["reader"] for row in rows}) == 2

@@ -15,7 +15,6 @@ from support.any_server import AnyServer, Sent, chat
 from support.books import assert_balanced
 from support.projects import Project, ai, project
 
-REPLICAS = {"transformer": 2}
 RECORDS = 60
 MOOD = {"mood": {"enum": ["good", "bad"]}}
 GOOD = '{"mood": "good"}'

@@ -87,30 +87,33 @@ class Cluster:
         await bus.close()
         await self.serve()
 
-    async def serve(self) -> None:
-        """Start what does not run, and wait until everything consumes."""
-        for name in NAMES:
+    async def serve(self, **replicas: int) -> None:
+        """Start what does not run of one replica of each service, or of so many of these, and wait until everything
+        consumes."""
+        wanted = dict.fromkeys(NAMES, 1) | replicas
+        for name in _names(wanted):
             if name not in self._processes or self._processes[name].poll() is not None:
                 self._start(name)
         try:
-            await self._consuming(dict.fromkeys(NAMES, 1))
+            await self._consuming(wanted)
         except TimeoutError:
-            absent = await missing(self.bus_url, dict.fromkeys(NAMES, 1))
+            absent = await missing(self.bus_url, wanted)
             words = "\n".join(f"{name}:\n{self.words(name)}" for name in absent)
             raise AssertionError(f"However long one waits, these do not serve:\n{words}") from None
+
+    def reduce(self, **replicas: int) -> None:
+        """End the replicas beyond one of each service, or beyond so many of these."""
+        for name in self._processes.keys() - set(_names(dict.fromkeys(NAMES, 1) | replicas)):
+            self.drop(name)
 
     @asynccontextmanager
     async def scaled(self, **replicas: int) -> AsyncIterator[Cluster]:
         """Run so many of each of these services, all consuming, and one of each again after the block."""
-        more = [f"{name}.{number}" for name, count in replicas.items() for number in range(2, count + 1)]
-        for name in more:
-            self._start(name)
         try:
-            await self._consuming(dict.fromkeys(NAMES, 1) | replicas)
+            await self.serve(**replicas)
             yield self
         finally:
-            for name in more:
-                self.drop(name)
+            self.reduce()
 
     def kill(self, name: str) -> None:
         """Send SIGKILL, as a crash or the kernel's memory killer would."""
@@ -215,6 +218,12 @@ class Cluster:
 
     def _log(self, name: str) -> Path:
         return self.project.with_name(f"{self.project.name}-{name}.log")
+
+
+def _names(replicas: Mapping[str, int]) -> list[str]:
+    """Return the names of so many replicas: `coordinator`, `transformer`, `transformer.2`."""
+    names = (f"{name}.{number}" for name, count in replicas.items() for number in range(1, count + 1))
+    return [name.removesuffix(".1") for name in names]
 
 
 _RUNNING: list[Cluster] = []

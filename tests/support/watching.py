@@ -144,12 +144,13 @@ async def true_books_of(cluster: Cluster) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def cluster_in_use(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    """Lend a cluster that many tests use to one of them: all services run, its credentials are in the environment, and
-    what it carries out must leave true books."""
+async def cluster_in_use(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, **replicas: int) -> AsyncIterator[Cluster]:
+    """Lend a cluster that many tests use to one of them: one replica of each service runs, or so many of these, its
+    credentials are in the environment, and what it carries out must leave true books."""
     for name, value in cluster.credentials.items():
         monkeypatch.setenv(name, value)
-    await cluster.serve()
+    cluster.reduce(**replicas)
+    await cluster.serve(**replicas)
     cluster.forget_troubles()
     async with true_books_of(cluster):
         yield cluster

@@ -22,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
         sys.exit(2)
     from loom.cli.output import stdout
-    from loom.cli.root_command import app
+    from loom.cli.root_command import command
 
     if arguments is None:
         stdout.keep_apart_for_good()
     try:
-        app(args=given, prog_name="loom")
+        command()(args=given, prog_name="loom")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         code = tell(error, verbose="--verbose" in given)
         if _asks_for_json(given):

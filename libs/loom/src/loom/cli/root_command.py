@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -71,3 +73,10 @@ app.add_typer(config.app, name="config")
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(schemas.app, name="schema")
 app.add_typer(marks.app, name="state")
+
+
+@functools.cache
+def command() -> Callable[..., Any]:
+    """Return all commands as one that is called with arguments. They are put together once in a process, because that
+    takes as long as a small command."""
+    return typer.main.get_command(app)

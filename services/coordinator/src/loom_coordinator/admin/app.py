@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import typer
 
@@ -54,10 +56,16 @@ def serve(context: typer.Context) -> None:
         logging.disable()  # what a library has to say reaches the person as the error it leads to
 
 
+@cache
+def command() -> Callable[..., Any]:
+    """Return all commands as one that is called with arguments. They are put together once in a process."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve as the entry point. Ends the process: every way out is an exit code, every error a line."""
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="loom-coordinator")
+        command()(args=None if arguments is None else list(arguments), prog_name="loom-coordinator")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         sys.exit(tell(error))
 
