@@ -13,6 +13,7 @@ from support.clients import ended, request_of
 from support.command import Command, runs
 from support.command import loom as loom_process
 from support.projects import ids, project
+from support.sqlite_files import run_sql
 
 CODE = """
 from pathlib import Path
@@ -99,6 +100,27 @@ def test_the_mark_is_shown_set_and_forgotten(tmp_path, loom):
     assert (shown["pipeline"], shown["column"], shown["newest"]) == ("grown", "at", "2026-03-01T09:00:00+00:00")
     assert loom("state", "reset", "grown").code == 0
     assert loom("run", "pipeline.yaml", "--format", "json").report["records"]["loaded"] == 2
+
+
+def test_a_database_is_asked_for_what_is_new_and_for_what_may_have_come_late(tmp_path, loom):
+    made = grown(tmp_path, "out.jsonl", [], lag="90m")
+    changed = {**made.definition["extract"], "source": "sqlite:///x.db?table=t", "key": "id"}
+    made.pipeline.write_text(json.dumps({**made.definition, "extract": changed}))
+
+    def loaded(*rows):
+        run_sql(tmp_path, *(f"INSERT INTO t VALUES {each}" for each in rows))
+        report = loom("run", "pipeline.yaml", "--format", "json").report
+        return report["records"]["loaded"], report["records"]["quarantined"]
+
+    run_sql(tmp_path, "CREATE TABLE t (id TEXT PRIMARY KEY, at TEXT, n INTEGER)")
+    assert loaded("('a', '2026-03-01T08:00:00Z', 1), ('b', '2026-03-01T10:00:00Z', 1), ('none', NULL, 1)") == (2, 1)
+    assert loaded() == (0, 1)
+    assert loaded("('tie', '2026-03-01T12:00:00+02:00', 1), ('late', '2026-03-01T08:45:00Z', 1)") == (2, 1)
+    assert loaded("('too_late', '2026-03-01T08:00:00Z', 1), ('long_ago', '2026-02-01T08:00:00Z', 1)") == (0, 1)
+    checks = loom("validate", "pipeline.yaml", "--format", "json").report[0]["checks"]
+    assert [each["detail"] for each in checks if each["check"] == "incremental"] == [
+        "the source is asked for at >= the mark less 90m"
+    ]
 
 
 async def test_a_run_that_is_killed_and_resumed_moves_the_mark_once_everything_is_loaded(tmp_path):

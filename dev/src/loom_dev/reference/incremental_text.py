@@ -35,7 +35,13 @@ load:
   names no zone where `zone` is not set, is quarantined with the code `incremental`.
 - `loom run --full-refresh` reads all of the source, and puts the mark where it ends. `loom state show`, `set` and
   `reset` show it, set it and forget it. A trial (`--sample`) and a replay neither use nor move it.
-- The source is read as a whole, and its older records are left out as they are read. To read less of a database, say in
-  `extract.query` what it need not give, e.g. by a parameter.
+- **What is asked of the source.** Databases are asked only for the rows that are not below the mark less `lag`, or
+  `start` in the first run, and for those without a value: `WHERE (updated_at >= ... OR updated_at IS NULL)` around the
+  table or the query, with a bound value of the column's type, so that an index of the column is usable. This is done
+  for columns of numbers, days and times. Times without a zone need `zone`. SQLite keeps times as texts: it is asked for
+  texts from the day before the mark on, and for those that begin with no digit. Columns of text in other databases, and
+  files, are read whole, and older records are left out as they are read. REST APIs are asked by
+  [`start_param`](connectors.md#rest-apis). `loom validate` says which it is. A row that the database leaves out is not
+  looked at: no check counts it, and it makes no other row's key a duplicate.
 - The load must add: `mode: append` or `upsert`. `extract.key` is required, because a record must be known again.
 """

@@ -37,7 +37,8 @@ class ConnectorContext:
     adds: bool = False
     """Tells whether the run adds to what is there unless it is told otherwise, as a replay does."""
     start: Point | None = None
-    """Holds the least value of `extract.incremental`'s column that the run takes: an API may be asked for no other."""
+    """Holds the least value of `extract.incremental`'s column that the run takes: a database or an API may be asked for
+    no other. None where the run takes all, and before a run."""
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
     threads: Threads = field(default_factory=Threads)
@@ -128,6 +129,17 @@ class DivisibleSource(Source, Protocol):
         """Read as a source does, and end before the record at the cursor `until`, which is a piece's; None: at the
         end of the source. The records of all pieces, one piece after the other, are those of the source, each with the
         position that it has in the source."""
+        ...
+
+
+@runtime_checkable
+class StartingSource(Source, Protocol):
+    """Can have the system that it reads leave out records that are below the mark of `extract.incremental`. It gives
+    every other record, and may give some that are below it. A source without this method gives all."""
+
+    async def starts_by(self) -> str | None:
+        """Say what the system is asked for, e.g. `updated_at >= the mark`; None where it is asked for all. Raises as
+        `check` does."""
         ...
 
 

@@ -14,8 +14,8 @@ class Check:
     """Describes one thing that was checked."""
 
     what: str
-    """`credentials`, `source`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`, `destination` or `second
-    destination`."""
+    """`credentials`, `source`, `incremental`, `fields`, `params`, `models`, `evaluators`, `prices`, `budget`,
+    `destination` or `second destination`."""
     ok: bool
     detail: str
     doubtful: bool = False

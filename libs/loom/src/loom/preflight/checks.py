@@ -24,7 +24,7 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import ComparableDestination, ConnectorContext
+from loom_connectors.ports import ComparableDestination, ConnectorContext, Source, StartingSource
 
 S = TypeVar("S", bound=Section)
 
@@ -102,6 +102,7 @@ async def _source(
     """Check the source, and the fields that the pipeline names of it and of its output. Without its credentials it is
     not looked at."""
     fields, number, has_key = None, None, True
+    started: list[Check] = []
     if _lacks_credentials(context, extract.source, extract.options):
         return _fields(replace(compared(written.document, written.definition, written.prompt, None), warnings=()))
     try:
@@ -113,6 +114,7 @@ async def _source(
             if has_key:
                 await source.check()
                 number = await source.count() if counted else None
+                started = await _started(source, extract)
         finally:
             await source.close()
     except LoomError as error:
@@ -122,7 +124,16 @@ async def _source(
         return [unread, *_fields(replace(found, warnings=()))]
     words = f" ({plural.counted(number, 'record')})" if number is not None else ""
     place = f"{redacted(extract.source)}{words}"
-    return [Check("source", ok=True, detail=place, records=number, fields=fields), *_fields(found)]
+    return [Check("source", ok=True, detail=place, records=number, fields=fields), *started, *_fields(found)]
+
+
+async def _started(source: Source, extract: ExtractConfig) -> list[Check]:
+    """Say whether the system that is read leaves out older records itself. Raises what the source raises."""
+    if extract.incremental is None:
+        return []
+    words = await source.starts_by() if isinstance(source, StartingSource) else None
+    told = f"the source is asked for {words}" if words else "all of the source is read, and older records are left out"
+    return [Check("incremental", ok=True, detail=told)]
 
 
 def _fields(found: Compared) -> list[Check]:

@@ -16,10 +16,20 @@ from loom_connectors.duckdb.reading import read_column
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.keyset_paging import ROW
 from loom_connectors.sql.parameters import quoted
+from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
 
 Result = TypeVar("Result")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_COMPARED = {
+    **dict.fromkeys(_INTEGERS, (Compared.WHOLE, "BIGINT")),
+    **dict.fromkeys(("DECIMAL", "FLOAT", "DOUBLE"), (Compared.FLOAT, "DOUBLE")),
+    "DATE": (Compared.DAY, "DATE"),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), (Compared.CLOCK, "TIMESTAMP")),
+    "TIMESTAMP WITH TIME ZONE": (Compared.MOMENT, "TIMESTAMP WITH TIME ZONE"),
+}
+"""Says by type how a mark is compared with a column, and the type of the bound."""
 
 
 class DuckdbSourceSession:
@@ -76,6 +86,13 @@ class DuckdbSourceDialect:
 
     def key_value(self, column: ReadColumn, marker: str) -> str:
         return f"{marker}::VARCHAR::{column.type}"
+
+    def mark_column(self, column: ReadColumn) -> MarkColumn | None:
+        kind, _, _ = column.type.partition("(")
+        if kind not in _COMPARED:
+            return None
+        compared, bound = _COMPARED[kind]
+        return MarkColumn(quoted(column.name), compared, lambda marker: f"{marker}::VARCHAR::{bound}")
 
     async def read(self, work: Work[Result], seconds: float) -> Result:
         return await asyncio.to_thread(self._read, work, seconds)

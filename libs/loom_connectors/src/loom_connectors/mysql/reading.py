@@ -10,6 +10,8 @@ from typing import Any
 from pymysql.constants import FIELD_TYPE, FLAG
 
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
+from loom_connectors.mysql.statements import quoted
+from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import ReadColumn
 from loom_connectors.values import as_object
 
@@ -19,6 +21,18 @@ _WHOLE = {
 _BINARY = 63
 """The character set of bytes."""
 _NO_DAY = re.compile(r"\d{4}-(?:00|\d\d-00)")
+
+_COMPARED = {
+    "SIGNED": (Compared.WHOLE, "SIGNED"),
+    "UNSIGNED": (Compared.WHOLE, "SIGNED"),
+    "DECIMAL": (Compared.DECIMAL, "DECIMAL(65,30)"),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), (Compared.FLOAT, "DOUBLE")),
+    "DATE": (Compared.DAY, ""),
+    "DATETIME": (Compared.CLOCK, ""),
+    "TIMESTAMP": (Compared.UTC_CLOCK, ""),
+}
+"""Says by type how a mark is compared with a column, and the type of the bound; none where that is the text of a
+time."""
 
 
 def read_column(field: Any, *, is_json: bool = False) -> ReadColumn:
@@ -41,6 +55,16 @@ def read_column(field: Any, *, is_json: bool = False) -> ReadColumn:
     if code == FIELD_TYPE.GEOMETRY or field.charsetnr == _BINARY:
         return ReadColumn(name, "BINARY", _itself, as_object)
     return ReadColumn(name, "CHAR", _itself, None)
+
+
+def mark_column(column: ReadColumn) -> MarkColumn | None:
+    """Return how a mark is compared with a column; None for one whose values do not sort as numbers or times do."""
+    if column.type not in _COMPARED:
+        return None
+    compared, bound = _COMPARED[column.type]
+    return MarkColumn(
+        quoted(column.name), compared, (lambda at: f"CAST({at} AS {bound})") if bound else (lambda at: at)
+    )
 
 
 def _itself(sql: str) -> str:

@@ -11,11 +11,12 @@ import pymysql
 
 from loom_common.errors import SourceError
 from loom_connectors.mysql import tables
-from loom_connectors.mysql.reading import read_column
+from loom_connectors.mysql.reading import mark_column, read_column
 from loom_connectors.mysql.server import Server
 from loom_connectors.mysql.statements import Markers, quoted
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.keyset_paging import ROW
+from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
 
@@ -110,6 +111,9 @@ class MysqlSourceDialect:
             return f"CAST({marker} AS DOUBLE)"
         cast = _CASTS.get(column.type)
         return f"CAST({marker} AS {cast})" if cast else marker
+
+    def mark_column(self, column: ReadColumn) -> MarkColumn | None:
+        return mark_column(column)
 
     async def read(self, work: Work[Result], seconds: float) -> Result:
         return await asyncio.to_thread(self._read, work, seconds)

@@ -22,11 +22,12 @@ from loom_connectors.ports import (
 )
 from loom_connectors.postgres import pieces
 from loom_connectors.postgres.server import Address, Server
-from loom_connectors.postgres.values import SESSION, Column, columns_of, data_of
+from loom_connectors.postgres.values import SESSION, Column, columns_of, data_of, mark_column
 from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.key_pieces import starting_at
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound, listed, quoted
+from loom_connectors.sql.reading.mark import MarkColumn, Narrowing
 from loom_connectors.sql.table_name import TableName
 
 _BLOCKS = (8, 4096)
@@ -56,6 +57,7 @@ class PostgresSource:
         self._timeouts = options.timeouts
         self._server = Server(address, options.timeouts, SourceError, SESSION)
         self._keys = config.keys
+        self._narrowing = Narrowing(config.incremental, context.start)
         self._table = address.table
         self._columns: dict[str, Column] = {}
         self._values: list[Any] = []
@@ -83,15 +85,20 @@ class PostgresSource:
         async with self._server.connection() as connection:
             return Fields(tuple(each.name for each in await self._attributes(connection)), certain=True)
 
+    async def starts_by(self) -> str | None:
+        async with self._server.connection() as connection:
+            return self._narrowing.words(self._mark_column(await self._see_columns(connection)))
+
     async def split(self, parts: int | None) -> Sequence[Piece]:
         async with self._server.connection() as connection:
             if not self._keys:
                 table = await self._see_physical_order(connection)
                 return pieces_between(await pieces.blocks(connection, table, parts))
             columns = await self._see_columns(connection)
-            keys = await pieces.keys(
-                connection, self._query, self._values, columns[self._keys[0]], self._table, parts, self._timeouts.count
-            )
+            query, values = self._narrowed(columns)
+            whole = self._table if query == self._query else None
+            key = columns[self._keys[0]]
+            keys = await pieces.keys(connection, query, values, key, whole, parts, self._timeouts.count)
             return pieces_between(starting_at(keys), whole_keys=True)
 
     async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
@@ -108,14 +115,14 @@ class PostgresSource:
     async def _by_key(self, connection: Any, cursor: KeyCursor, limit: int, until: KeyCursor | None) -> Page:
         columns = await self._see_columns(connection)
         types = {name: column.type for name, column in columns.items()}
+        query, values = self._narrowed(columns)
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            bound = len(self._values)
-            page = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect(types), bound, until)
+            page = keyset_paging.page_sql(query, self._keys, cursor, room, dialect(types), len(values), until)
             rest = self._ranked(page, nulls=cursor.nulls)
             edges = [*(cursor.last or ()), *(until.last or () if until else ())]
-            rows = await self._fetched(connection, rest, *self._values, *map(_as_text, edges))
+            rows = await self._fetched(connection, rest, *values, *map(_as_text, edges))
             ranks = [(row[_RANK],) for row in rows]
             ordinals = keyset_paging.ordinals(ranks)
             for row, ordinal in list(zip(rows, ordinals, strict=True))[cursor.given :]:
@@ -126,6 +133,16 @@ class PostgresSource:
             if not over or cursor.nulls or until is not None:
                 return Page(records, at.json, end=over)
             cursor = KeyCursor(nulls=True)
+
+    def _narrowed(self, columns: Mapping[str, Column]) -> tuple[str, list[Any]]:
+        """Return the query for the rows that the run takes, as far as Postgres can tell, and what is bound in it."""
+        column = self._mark_column(columns)
+        return self._narrowing.of(self._query, self._values, column, f"${len(self._values) + 1}")
+
+    def _mark_column(self, columns: Mapping[str, Column]) -> MarkColumn | None:
+        config = self._narrowing.config
+        found = None if config is None else columns.get(config.column)
+        return None if found is None else mark_column(found)
 
     def _ranked(self, page: str, *, nulls: bool) -> str:
         """Return what is selected from a page beside its columns: the text of its keys, and the ranks that tell keys

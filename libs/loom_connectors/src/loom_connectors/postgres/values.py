@@ -15,6 +15,7 @@ from typing import Any
 from loom_common.domain.json_values.exact_json import loads
 from loom_common.errors import RecordError
 from loom_connectors.sql.parameters import quoted
+from loom_connectors.sql.reading.mark import Compared, MarkColumn
 
 SESSION = "SET DateStyle = ISO; SET IntervalStyle = iso_8601; SET bytea_output = hex; SET extra_float_digits = 1"
 """Makes the text forms exact, and the same whatever a server's or a user's settings are."""
@@ -25,6 +26,15 @@ Read = Callable[[str], Any]
 _OUTPUTS = {1042: "bpcharout", 869: "inet_out"}
 """Types whose cast to text is another than their text form: it cuts padding off, or adds `/32`."""
 _TIMESTAMPTZ = 1184
+_COMPARED = {
+    **dict.fromkeys((20, 21, 23), (Compared.WHOLE, "text::bigint")),
+    **dict.fromkeys((700, 701), (Compared.FLOAT, "text::float8")),
+    1700: (Compared.DECIMAL, "text::numeric"),
+    1082: (Compared.DAY, "text::date"),
+    1114: (Compared.CLOCK, "text::timestamp"),
+    _TIMESTAMPTZ: (Compared.MOMENT, "text::timestamptz"),
+}
+"""Says by the type's number how a mark is compared with a column, and the type of the bound, which is sent as text."""
 _TEXT_FORM = """
     SELECT t.oid, format_type(t.oid, -1) AS name, coalesce(nullif(e.typbasetype, 0), e.oid) AS element, e.typdelim
     FROM pg_type t LEFT JOIN pg_type e ON t.typcategory = 'A' AND e.oid = t.typelem WHERE t.oid = ANY($1::oid[])
@@ -52,6 +62,14 @@ class Column:
     def bytes_sql(self, row: str) -> str:
         """Return SQL for the bytes of its text form, as the server keeps them."""
         return f"convert_to({self.sql(row)}, getdatabaseencoding())"
+
+
+def mark_column(column: Column) -> MarkColumn | None:
+    """Return how a mark is compared with a column; None for one whose values do not sort as numbers or times do."""
+    if column.oid not in _COMPARED:
+        return None
+    compared, bound = _COMPARED[column.oid]
+    return MarkColumn(quoted(column.name), compared, lambda marker: f"{marker}::{bound}")
 
 
 async def columns_of(connection: Any, attributes: Sequence[Any]) -> dict[str, Column]:

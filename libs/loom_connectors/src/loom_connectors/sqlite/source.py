@@ -24,9 +24,10 @@ from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.key_pieces import starting_at
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound, quoted
+from loom_connectors.sql.reading.mark import Compared, MarkColumn, Narrowing
 from loom_connectors.sqlite import pieces
 from loom_connectors.sqlite.file import SqliteFile
-from loom_connectors.sqlite.tables import is_view
+from loom_connectors.sqlite.tables import affinity_of, is_view
 from loom_connectors.sqlite.values import data_of
 
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
@@ -41,6 +42,7 @@ class SqliteSource:
         self._file = SqliteFile.of(config.source, context, SourceError, options.timeouts)
         self._table = self._file.table
         self._keys = config.keys
+        self._narrowing = Narrowing(config.incremental, context.start)
         self._values: list[Any] = []
         keyset_paging.see_query_or_table(config.query, self._table, self._file.shown)
         if self._table is not None:
@@ -57,6 +59,9 @@ class SqliteSource:
 
     async def fields(self) -> Fields | None:
         return await asyncio.to_thread(self._fields)
+
+    async def starts_by(self) -> str | None:
+        return await asyncio.to_thread(self._starts_by)
 
     async def split(self, parts: int | None) -> Sequence[Piece]:
         return await asyncio.to_thread(self._split, parts)
@@ -86,6 +91,30 @@ class SqliteSource:
         except Timeout:
             return None
 
+    def _starts_by(self) -> str | None:
+        with closing(self._file.opened_to_read()) as db, self._file.trouble():
+            return self._narrowing.words(self._mark_column(db))
+
+    def _narrowed(self, db: sqlite3.Connection) -> tuple[str, list[Any]]:
+        """Return the query for the rows that the run takes, as far as SQLite can tell, and what is bound in it."""
+        if self._narrowing.start is None:
+            return self._query, self._values
+        return self._narrowing.of(self._query, self._values, self._mark_column(db), "?")
+
+    def _mark_column(self, db: sqlite3.Connection) -> MarkColumn | None:
+        """Return how SQLite compares the column of the mark. Where texts are compared as texts, only times are; else
+        numbers are, too."""
+        config, start = self._narrowing.config, self._narrowing.start
+        if config is None or config.column not in self._names(db):
+            return None
+        text = affinity_of(db, self._query, self._values, config.column) == "TEXT"
+        is_number = not text if start is None else start.kind == "number"
+        if is_number and text:
+            return None
+        if is_number:
+            return MarkColumn(quoted(config.column), Compared.WHOLE, lambda marker: marker, int)
+        return MarkColumn(quoted(config.column), Compared.DAY_TEXT, lambda marker: marker)
+
     def _split(self, parts: int | None) -> Sequence[Piece]:
         with closing(self._file.opened_to_read()) as db:
             try:
@@ -100,8 +129,10 @@ class SqliteSource:
             rowid = self._rowid(db, columns)
             return pieces_between(pieces.rowids(db, self._table or "", rowid, parts))
         rowid_or_none = self._rowid_name(db, columns)
-        table = (self._table, rowid_or_none) if self._table is not None and rowid_or_none is not None else None
-        keys = pieces.keys(db, self._query, self._values, self._keys[0], table, parts)
+        query, values = self._narrowed(db)
+        whole = self._table is not None and rowid_or_none is not None and query == self._query
+        table = (self._table or "", rowid_or_none or "") if whole else None
+        keys = pieces.keys(db, query, values, self._keys[0], table, parts)
         return pieces_between(starting_at([_to_cursor(key) for key in keys]), whole_keys=True)
 
     def _read(self, cursor: Any, limit: int, until: Any) -> Page:
@@ -122,12 +153,13 @@ class SqliteSource:
             key=lambda name: f"{keyset_paging.ROW}.{quoted(name)} COLLATE BINARY",
             value=lambda _number, _name: "?",
         )
+        query, values = self._narrowed(db)
         records: list[ReadRecord] = []
         while True:
             room = limit - len(records)
-            sql = keyset_paging.page_sql(self._query, self._keys, cursor, room, dialect, len(self._values), until)
+            sql = keyset_paging.page_sql(query, self._keys, cursor, room, dialect, len(values), until)
             edges = [*(cursor.last or ()), *(until.last or () if until else ())]
-            rows = db.execute(sql, [*self._values, *map(_from_cursor, edges)]).fetchall()
+            rows = db.execute(sql, [*values, *map(_from_cursor, edges)]).fetchall()
             names = [*columns, keyset_paging.ROW_TEXT] if cursor.nulls else list(columns)
             places = [names.index(name) for name in ((keyset_paging.ROW_TEXT,) if cursor.nulls else self._keys)]
             found = [tuple(row[place] for place in places) for row in rows]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.parameters import name_list, quoted
@@ -38,6 +39,15 @@ def is_view(db: sqlite3.Connection, table: str) -> bool:
     sql = "SELECT type <> 'table' OR wr FROM pragma_table_list(?)"
     row = db.execute(sql, (table,)).fetchone()
     return bool(row and row[0])
+
+
+def affinity_of(db: sqlite3.Connection, query: str, values: Sequence[Any], column: str) -> str:
+    """Return the affinity of a column of a query: `TEXT`, `NUM`, `INT`, `REAL`, or nothing. A table that is created
+    from a query has it as the declared type."""
+    db.execute("DROP TABLE IF EXISTS temp.loom_affinity")
+    db.execute(f"CREATE TEMP TABLE loom_affinity AS SELECT {quoted(column)} FROM (\n{query}\n) LIMIT 0", values)
+    (found,) = db.execute("SELECT type FROM pragma_table_info('loom_affinity')").fetchone()
+    return str(found)
 
 
 def unique_keys(db: sqlite3.Connection, table: str) -> list[tuple[str, ...]]:

@@ -85,6 +85,10 @@ class RestSource:
         names = tuple(dict.fromkeys(name for data in good for name in data))
         return Fields(names, certain=all(len(data) == len(names) for data in good)) if good else None
 
+    async def starts_by(self) -> str | None:
+        parameter = self._options.start_param
+        return None if parameter is None else f"{parameter}=the mark"
+
     async def read(self, cursor: Any, limit: int) -> Page:
         place = Place.of(cursor)
         records: list[ReadRecord] = []

@@ -19,6 +19,7 @@ from loom_connectors.sql import keyset_paging
 from loom_connectors.sql.key_pieces import between, starting_at, worth
 from loom_connectors.sql.keyset_paging import Dialect, KeyCursor
 from loom_connectors.sql.parameters import SqlSourceOptions, bound
+from loom_connectors.sql.reading.mark import MarkColumn, Narrowing
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, SourceDialect, SourceSession
 from loom_connectors.sql.table_name import TableName
 
@@ -33,6 +34,8 @@ class _Shape:
     """Says what a query returns, and how its rows are ordered."""
 
     query: str
+    values: Sequence[Any]
+    """Holds what is bound in the query."""
     columns: Mapping[str, ReadColumn]
     keys: tuple[str, ...]
     numbered: bool
@@ -61,6 +64,7 @@ class QuerySource:
         self._dialect = dialect
         self._timeouts = options.timeouts
         self._keys = config.keys
+        self._narrowing = Narrowing(config.incremental, context.start)
         self._table = table
         self._values: list[Any] = []
         self._shape: _Shape | None = None
@@ -93,6 +97,12 @@ class QuerySource:
 
         return await self._dialect.read(names, self._timeouts.query)
 
+    async def starts_by(self) -> str | None:
+        async def words(session: SourceSession) -> str | None:
+            return self._narrowing.words(self._mark_column(await session.columns(self._query, self._values)))
+
+        return await self._dialect.read(words, self._timeouts.query)
+
     async def split(self, parts: int | None) -> Sequence[Piece]:
         """Split by the first column of the key, where that holds whole numbers."""
         try:
@@ -115,7 +125,7 @@ class QuerySource:
             return [Piece()]
         column = self._column(key.name)
         sql = f"SELECT min({column}), max({column}), count(*) FROM (\n{shape.query}\n) AS {keyset_paging.ROW}"
-        ((low, high, count),) = await session.fetch(sql, self._values)
+        ((low, high, count),) = await session.fetch(sql, shape.values)
         if low is None:
             return [Piece()]
         starts = between(int(low), int(high), worth(int(count)) if parts is None else parts)
@@ -128,7 +138,7 @@ class QuerySource:
         while True:
             room = limit - len(records)
             edges = [*(cursor.last or ()), *(until.last or () if until else ())]
-            rows = await session.fetch(self._page_sql(shape, cursor, room, until), [*self._values, *edges])
+            rows = await session.fetch(self._page_sql(shape, cursor, room, until), [*shape.values, *edges])
             ranks = [(row[-1],) for row in rows]
             places = zip(rows, keyset_paging.ordinals(ranks), strict=True)
             for row, ordinal in list(places)[cursor.given :]:
@@ -146,7 +156,7 @@ class QuerySource:
         """Return the SQL of a page: the fields, the keys as a cursor holds them, in the NULL phase the row's text, and
         the rank."""
         row, rows = keyset_paging.ROW, self._rows(shape, nulls=cursor.nulls)
-        page = keyset_paging.page_sql(shape.query, shape.keys, cursor, room, rows, len(self._values), until)
+        page = keyset_paging.page_sql(shape.query, shape.keys, cursor, room, rows, len(shape.values), until)
         fields = [each.form(self._column(each.name)) for each in shape.fields]
         keys = [self._dialect.key_form(shape.columns[key], self._column(key)) for key in shape.keys]
         order = [rows.key(key) for key in shape.keys]
@@ -212,8 +222,15 @@ class QuerySource:
         keyset_paging.see_columns([each.name for each in columns], keys, f"the {self._what}")
         unique = order is not None or (self._table is not None and await session.is_unique(self._table, keys))
         numbered = order is not None and order.hidden is not None
-        self._shape = _Shape(query, {each.name: each for each in columns}, tuple(keys), numbered, unique)
+        marker = self._dialect.marker(len(self._values) + 1)
+        query, values = self._narrowing.of(query, self._values, self._mark_column(columns), marker)
+        self._shape = _Shape(query, values, {each.name: each for each in columns}, tuple(keys), numbered, unique)
         return self._shape
+
+    def _mark_column(self, columns: Sequence[ReadColumn]) -> MarkColumn | None:
+        config = self._narrowing.config
+        found = next((each for each in columns if config is not None and each.name == config.column), None)
+        return None if found is None else self._dialect.mark_column(found)
 
     async def _order(self, session: SourceSession) -> Order:
         if self._table is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.table_name import TableName
 
 Result = TypeVar("Result")
@@ -96,6 +97,10 @@ class SourceDialect(Protocol):
 
     def key_value(self, column: ReadColumn, marker: str) -> str:
         """Return SQL for a key that a cursor holds, comparable to what `key` returns."""
+        ...
+
+    def mark_column(self, column: ReadColumn) -> MarkColumn | None:
+        """Return how a mark is compared with a column; None for one whose values do not sort as numbers or times do."""
         ...
 
     async def read(self, work: Work[Result], seconds: float) -> Result:
