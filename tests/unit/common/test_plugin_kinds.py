@@ -259,7 +259,7 @@ async def test_a_run_that_the_command_line_asks_of_a_cluster_may_name_nothing_re
     monkeypatch.setattr(registry, "_registered", {})
     config = LoomConfig().for_cluster()
     with pytest.raises(ConfigurationError, match="The destination 'numbers' was registered in this Python process"):
-        await run._prepare("p.yaml", config, {}, sample=False, wait=False)
+        await run.prepare("p.yaml", config, {}, sample=False, wait=False)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Holds the text of docs/pipeline.md about incremental extraction."""
+"""Holds the texts of docs/pipeline.md about incremental extraction, and about runs of several pipelines."""
 
 INCREMENTAL = """
 ## Incremental extraction
@@ -44,4 +44,31 @@ load:
   [`start_param`](connectors.md#rest-apis). `loom validate` says which it is. A row that the database leaves out is not
   looked at: no check counts it, and it makes no other row's key a duplicate.
 - The load must add: `mode: append` or `upsert`. `extract.key` is required, because a record must be known again.
+"""
+
+SEVERAL_RUNS = """
+## Pipelines that depend on each other
+
+`depends_on` names pipelines of the project that run before this one, e.g. because this one reads what they write:
+
+```yaml
+name: monthly_scores
+depends_on: [reviews, ratings]
+```
+
+- `loom run reviews --downstream` runs `reviews`, and after it every pipeline that depends on it, directly or through
+  others, one after the other. Each runs after all that it depends on. Pipelines above `reviews`, and those that
+  depend only on others, do not run.
+- A pipeline runs if all that it depends on among these have succeeded (exit code 0). After one that failed, is partial,
+  cancelled or paused, went beyond a limit of `fail_on`, or could not begin, those below it do not run, which is said;
+  the others do. At the end a table shows each pipeline with its run; `--format json` prints `{"runs": [...]}` with
+  the report of each. The exit code is 0 where all have succeeded, else that of the first that has not.
+- The options of `loom run` count for each run. `--param` sets a parameter of the first pipeline, and of each below that
+  has one of this name.
+- `loom run` alone, and a run that is requested by a message, do not look at `depends_on`.
+- `loom validate` tells names of no pipeline of the project, and circles, with file and line. With `--downstream`
+  mistakes in the files of all pipelines that are to run are told before the first one begins.
+- `loom lineage NAME --upstream --downstream` lists the pipelines before and after one: by `depends_on`, and where
+  the source of one is exactly the destination of another: the same file, object, API or table. A pattern, a folder or a
+  query is not followed.
 """

@@ -60,6 +60,7 @@ def pipeline_page() -> str:
         fields(SchemaConfig),
         incremental_text.INCREMENTAL,
         fields(IncrementalConfig),
+        incremental_text.SEVERAL_RUNS,
         text.IDENTITY,
         text.FILES,
         text.CREDENTIALS,

@@ -15,7 +15,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.values.destination_names import sample_file, sample_table
 from loom_common.domain.values.urls import query_of, redacted
-from loom_common.errors import MissingCredential, Problem
+from loom_common.errors import LoomError, MissingCredential, Problem
 from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
 from loom_connectors.ports import ConnectorContext
@@ -60,6 +60,21 @@ def overlap(extract: ExtractConfig, load: LoadConfig, context: ConnectorContext)
             found_here = f"'{redacted(load.fallback)}', the destination itself, which cannot take what it refused"
             return Problem(("load", "fallback"), found_here, "another place")
     return None
+
+
+def feeds(destination: str, written_from: ConnectorContext, source: str, read_from: ConnectorContext) -> bool:
+    """Tell whether a source is exactly what a destination is: the same file, object, API or table, as far as that can
+    be told without reaching it. A folder, a pattern and a database without a table are none."""
+    here, there = (
+        replace(context, credentials=_KnownHere(context.credentials)) for context in (written_from, read_from)
+    )
+    try:
+        written, read = _place(destination, here), _place(source, there)
+    except LoomError:
+        return False
+    if isinstance(written, Path) and isinstance(read, Path):
+        return _same(written, read)
+    return written is not None and written == read
 
 
 class _KnownHere(Credentials):

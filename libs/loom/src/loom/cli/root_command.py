@@ -23,6 +23,7 @@ from loom.cli.commands import (
 from loom.cli.commands.beginning import init, templates
 from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
+from loom.cli.commands.starting import run as starting
 from loom.cli.output.stdout import App
 
 app = App(
@@ -53,7 +54,7 @@ def root(
     """Take the options that stand before a command."""
 
 
-app.command("run")(run.run)
+app.command("run")(starting.run)
 app.command("resume")(run.resume)
 app.command("cancel")(run.cancel)
 app.command("validate")(validate.validate)

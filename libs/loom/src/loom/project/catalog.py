@@ -12,6 +12,7 @@ from pathlib import Path
 from loom.project import definition_file, yaml_positions
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
+from loom_common.domain.section import said
 from loom_common.errors import ConfigurationError, InvalidDefinition
 
 _LOOKS_LIKE_ONE = re.compile(r"(?ms)^name:.*^extract:|^extract:.*^name:")
@@ -26,6 +27,10 @@ class Entry:
     version: str
     description: str
     path: Path
+    depends_on: tuple[str, ...] = ()
+    source: str | None = None
+    """None where the file names none, or reads it by a query."""
+    destination: str | None = None
 
 
 def entries(config: LoomConfig) -> list[Entry]:
@@ -82,4 +87,23 @@ def _entry(path: Path) -> Entry | None:
         return None
     if not isinstance(data.get("name"), str):
         return None
-    return Entry(data["name"], str(data.get("version", "1.0.0")), str(data.get("description") or ""), path)
+    extract, load = data.get("extract"), data.get("load")
+    return Entry(
+        data["name"],
+        str(data.get("version", "1.0.0")),
+        str(data.get("description") or ""),
+        path,
+        depends_on=names_in(data.get("depends_on")),
+        source=None if said(extract, "query") is not None else _text(said(extract, "source")),
+        destination=_text(said(load, "destination")),
+    )
+
+
+def names_in(written: object) -> tuple[str, ...]:
+    """Return the names that a `depends_on` has, as far as it can be read."""
+    listed = [written] if isinstance(written, str) else written if isinstance(written, list) else []
+    return tuple(name for name in listed if isinstance(name, str))
+
+
+def _text(written: object) -> str | None:
+    return written if isinstance(written, str) else None

@@ -113,18 +113,30 @@ def history(
 def lineage(
     pipeline: Pipeline,
     run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run.")] = None,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="List the pipelines above it instead: those that it depends on.")
+    ] = False,
+    downstream: Annotated[
+        bool, typer.Option("--downstream", help="List the pipelines below it instead: those that depend on it.")
+    ] = False,
     form: Form = Format.TABLE,
     *,
     common: Common,
 ) -> None:
     """Show where records came from and went.
 
-    Source, model and prompt version, counts, destination of each run."""
+    Source, model and prompt version, counts, destination of each run. With --upstream and --downstream, the pipelines
+    of the project before and after it: by `depends_on`, and where one reads exactly what another writes."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Among, Column, print_rows
 
     settings = common.configuration()
+    if upstream or downstream:
+        if run_id is not None:
+            raise typer.BadParameter("it lists runs, and --upstream and --downstream pipelines", param_hint="--run-id")
+        _print_related(settings, pipeline, form, upstream=upstream, downstream=downstream)
+        return
     follow.wait_for(state.refuse_other(settings, run_id, pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.lineage(pipeline, run_id)))
     total = follow.wait_for(state.ask(settings, lambda views: views.number_of_runs(pipeline)))
@@ -141,6 +153,27 @@ def lineage(
     ]
     among = None if run_id else Among(total, "run", "`--run-id RUN` shows another")
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)
+
+
+def _print_related(config: LoomConfig, name: str, form: Format, *, upstream: bool, downstream: bool) -> None:
+    """Print the pipelines above and below one. Raises `ConfigurationError` where it is none of the project."""
+    from loom.cli.output.tables import Column, print_rows
+    from loom.project import catalog, dependencies
+
+    entries = catalog.entries(config)
+    if all(entry.name != name for entry in entries):
+        found = catalog.find(name, config)
+        name = found if isinstance(found, str) else found.pipeline.name
+    links = [*dependencies.declared(entries), *dependencies.read_from_each_other(entries, config)]
+    directions = [which for which, wanted in (("upstream", upstream), ("downstream", downstream)) if wanted]
+    rows = [each for direction in directions for each in dependencies.related(name, links, direction)]
+    columns = [
+        *([Column("direction", "direction", keep=True)] if len(directions) > 1 else []),
+        Column("pipeline", "pipeline", keep=True),
+        Column("steps", "steps", number=True, keep=True),
+        Column("by", "by", keep=True),
+    ]
+    print_rows(rows, columns, form, f"No pipeline of this project is {' or '.join(directions)} of '{name}'.")
 
 
 def _runs(replays: Sequence[ReplayOf]) -> str:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from loom.cli.output import terminal
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from loom.cli.output import progress
     from loom.project.config import LoomConfig
     from loom.session import Session
-    from loom_common.contracts.v1 import RunAccepted, RunFinished
+    from loom_common.contracts.v1 import RunAccepted, RunFinished, RunReport
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 BEYOND_A_LIMIT = 5
@@ -31,7 +32,20 @@ STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 
 Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"
+Show: TypeAlias = Callable[[Mapping[str, Any]], None]
+"""Is given the report of a run, as JSON values."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Says what a run came to."""
+
+    code: int
+    """The exit code of a command that carries out this run alone."""
+    run_id: str
+    report: RunReport | None
+    """None where the run is paused."""
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
@@ -55,9 +69,10 @@ async def carry_out(
     if_empty: str | None = None,
     fail_on: Mapping[str, str] | None = None,
     wait: bool = False,
-) -> int:
-    """Begin a run, show it until it ends, report. Returns the exit code. `fail_on` are limits beside those of the
-    pipeline, and before them.
+    show: Show | None = None,
+) -> Outcome:
+    """Begin a run, show it until it ends, report. `fail_on` are limits beside those of the pipeline, and before them.
+    The report, as JSON values, is given to `show`; without it, it is printed.
 
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
     added to suggested commands; `expected` is how many records there will be, where that is known;
@@ -66,6 +81,10 @@ async def carry_out(
     from loom.session import open_session, settled_report
     from loom_common.domain.definition import fail_on as limits
 
+    def print_it(document: Mapping[str, Any]) -> None:
+        _print(document, form, flags)
+
+    show = show or print_it
     screen = progress.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
         log_on_stderr(config, verbose=verbose)
@@ -81,20 +100,21 @@ async def carry_out(
     if finished is not None:
         settled = await settled_report(config, finished.report)
         beyond = limits.passed({**settled.fail_on, **(fail_on or {})}, settled.records)
-        _print({**settled.model_dump(mode="json"), "replay_of": finished.replay_of}, form, flags)
+        show({**settled.model_dump(mode="json"), "replay_of": finished.replay_of})
         if if_empty is not None and not settled.records["extracted"]:
             terminal.say(if_empty)
         for words in beyond:
             terminal.say(f"Beyond a limit: {words}.")
-        return BEYOND_A_LIMIT if beyond and settled.status in _PASSABLE else EXIT_CODES.get(settled.status, 1)
+        failed = EXIT_CODES.get(settled.status, 1)
+        return Outcome(BEYOND_A_LIMIT if beyond and settled.status in _PASSABLE else failed, settled.run_id, settled)
     if form is Format.JSON:
         paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}
-        terminal.print_json(paused)
+        show(paused)
     more = " --budget USD" if reason == "budget_exhausted" else ""
     terminal.say(
         f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
     )
-    return entry.INTERRUPTED if interrupted.is_set() else PAUSED
+    return Outcome(entry.INTERRUPTED if interrupted.is_set() else PAUSED, accepted.run_id, None)
 
 
 async def _followed(session: Session, run_id: str, screen: progress.Display) -> tuple[RunFinished | None, str | None]:
@@ -188,7 +208,7 @@ def log_on_stderr(config: LoomConfig, *, verbose: bool) -> None:
     configure_logging(config.settings().log.model_copy(update=changed))
 
 
-def _print(document: dict[str, Any], form: Format, flags: str) -> None:
+def _print(document: Mapping[str, Any], form: Format, flags: str) -> None:
     from loom.cli.output import report
 
     if form is Format.JSON:

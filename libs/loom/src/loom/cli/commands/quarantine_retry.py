@@ -34,7 +34,7 @@ async def carry_out(
     everything = replace(meant, record_ids=None) == RecordFilter(run_id=run_id)
     names = meant.record_ids if everything else standing.waiting
     try:
-        return await follow.carry_out(
+        outcome = await follow.carry_out(
             config,
             lambda session: session.replay(run_id, names, changes),
             form,
@@ -47,6 +47,7 @@ async def carry_out(
         if standing.waiting:
             raise
         return await _tell_that_none_waits(config, run_id, standing, form, common.flags)
+    return outcome.code
 
 
 async def _tell_that_none_waits(

@@ -1,7 +1,8 @@
-"""Implements `loom run`, `loom resume` and `loom cancel`."""
+"""Prepares runs, and implements `loom resume` and `loom cancel`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,83 +25,6 @@ Wait = Annotated[
 
 
 @grouped
-def run(
-    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A pipeline file, or a pipeline's name.")],
-    param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Set a parameter. May be given again.")
-    ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(
-            "--sample", metavar="N", min=1, help="Try it over the first N records; rows go beside the destination."
-        ),
-    ] = None,
-    load: Annotated[
-        bool, typer.Option("--load", help="With --sample: load the rows into the destination itself.")
-    ] = False,
-    fail_on: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fail-on",
-            metavar="NAME=LIMIT",
-            help="Exit with 5 beyond so many (`failed=0`) or so large a share (`rejected=0.2`). May be given again.",
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
-    full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Read all of an incremental source, whatever runs have read before.")
-    ] = False,
-    wait: Wait = False,
-    form: Form = Format.TABLE,
-    *,
-    common: Common,
-) -> None:
-    """Run a pipeline to its end, and report.
-
-    A sample is a trial: it is loaded into `scores.sample.csv` for `scores.csv`, and into the table `scores_sample` for
-    `scores`, in the place of the sample before it, and its report shows rows.
-
-    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
-    beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
-    from loom.cli.commands import follow, validate
-
-    settings = common.configuration()
-    given = params_of(param or [])
-    limits = limits_of(fail_on or [])
-    if load and sample is None:
-        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
-    prepared = follow.wait_for(_prepare(pipeline, settings, given, sample=sample is not None and not load, wait=wait))
-    if dry_run:
-        validate.print_dry_run(prepared.loaded or pipeline, form)
-        return
-    reuse = settings.cache.enabled and not no_cache
-    request = prepared.request.model_copy(
-        update={
-            "sample": sample,
-            "load": load,
-            "reuse": reuse,
-            "full_refresh": full_refresh,
-            "requested_by": _person(),
-        }
-    )
-    known = [number for number in (prepared.expected, sample) if number is not None]
-    code = follow.wait_for(
-        follow.carry_out(
-            settings,
-            lambda session: session.start(request),
-            form,
-            verbose=common.verbose,
-            flags=common.flags,
-            expected=min(known) if prepared.expected is not None else None,
-            fail_on=limits,
-            wait=wait,
-        )
-    )
-    raise typer.Exit(code)
-
-
-@grouped
 def resume(
     run_id: RunId,
     budget: Annotated[
@@ -119,7 +43,7 @@ def resume(
 
     settings = common.configuration()
     follow.wait_for(state.refuse_unknown(settings, run_id))
-    code = follow.wait_for(
+    outcome = follow.wait_for(
         follow.carry_out(
             settings,
             lambda session: session.resume(run_id, budget),
@@ -129,7 +53,7 @@ def resume(
             wait=wait,
         )
     )
-    raise typer.Exit(code)
+    raise typer.Exit(outcome.code)
 
 
 @grouped
@@ -156,7 +80,7 @@ class Prepared:
     """Says how many records its source has, where that is known."""
 
 
-async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, sample: bool, wait: bool) -> Prepared:
+async def prepare(target: str, config: LoomConfig, params: Mapping[str, str], *, sample: bool, wait: bool) -> Prepared:
     """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
     from loom.cli.commands import state, validate
     from loom.project import catalog
@@ -173,6 +97,7 @@ async def _prepare(target: str, config: LoomConfig, params: dict[str, str], *, s
         raise await validate.every_mistake(error, config) from None
     if isinstance(loaded, str):
         return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
+    params = dict(params)
     resolved(loaded.pipeline.params, params)
     expected = None
     if config.distributed:
@@ -211,7 +136,8 @@ def limits_of(pairs: list[str]) -> dict[str, str]:
     return limits
 
 
-def _person() -> str:
+def person() -> str:
+    """Return the name of who runs this process, for the books."""
     import getpass
 
     try:

@@ -85,16 +85,20 @@ def _say_differences(loaded: LoadedPipeline, looked: Sequence[Check]) -> None:
         terminal.say(f"Column {row.column}{there}: {row.done}.")
 
 
-def print_dry_run(found: LoadedPipeline | str, form: Format) -> None:
-    """Say what would run, and that everything was found in order. A registered pipeline is known by its name alone."""
+def print_dry_run(found: LoadedPipeline | str, form: Format, below: Sequence[str] = ()) -> None:
+    """Say what would run, and that everything was found in order. A registered pipeline is known by its name alone.
+    `below` are the pipelines that would run after it."""
     from loom.cli.output import terminal
 
     if form is Format.TABLE:
         what = f"The registered pipeline {found}" if isinstance(found, str) else summary(found)
         terminal.say(f"{what}. Everything is in order; nothing was run (--dry-run).")
+        if below:
+            terminal.say(f"After it would run, in this order: {', '.join(below)}.")
         return
     name, version = (found, None) if isinstance(found, str) else (found.pipeline.name, found.pipeline.version)
-    terminal.print_json({"pipeline": name, "version": version, "valid": True, "ran": False})
+    then = {"downstream": list(below)} if below else {}
+    terminal.print_json({"pipeline": name, "version": version, "valid": True, "ran": False, **then})
 
 
 def summary(loaded: LoadedPipeline) -> str:
@@ -110,7 +114,7 @@ def summary(loaded: LoadedPipeline) -> str:
 
 async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str, Any]:
     from loom.preflight import checks, columns, reachability
-    from loom.project import definition_file
+    from loom.project import definition_file, dependencies
     from loom_common.errors import InvalidDefinition
 
     loaded: LoadedPipeline | None = None
@@ -118,12 +122,13 @@ async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str,
     looked: list[Check] = []
     try:
         loaded = definition_file.load(file, config.applied_to)
+        problems += dependencies.problems(loaded.document, loaded.definition, config)
         looked = await checks.check(loaded, config)
         if connect:
             looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
     except definition_file.InvalidFile as error:
         looked = await checks.further(error, config)
-        problems += error.problems
+        problems += [*error.problems, *dependencies.problems(error.document, error.definition, config)]
     except InvalidDefinition as error:
         problems += error.problems
     problems += [problem for check in looked for problem in check.problems]

@@ -175,6 +175,11 @@ class Pipeline(Section):
         description="Packages that bring what this pipeline names, e.g. `loom-politeness>=1.0`. Where one is missing, "
         "or of another version, no run begins, and the message says what to install.",
     )
+    depends_on: list[str] = Field(
+        default_factory=list,
+        description="Pipelines of the project that run before this one: `loom run NAME --downstream` runs this one "
+        "after them. One name or a list.",
+    )
     params: dict[str, ParamSpec] = Field(
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
@@ -222,6 +227,11 @@ class Pipeline(Section):
                     known_provider(provider)
             except PluginUnusable as error:
                 yield unusable(at, error, model)
+
+    @field_validator("depends_on", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @field_validator("version", mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""Starts runs: of one pipeline, and of those that depend on it."""

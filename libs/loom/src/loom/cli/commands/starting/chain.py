@@ -1,0 +1,96 @@
+"""Runs the pipelines that depend on one after it, each after those that it depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, exit_code_of, print_ends
+from loom.cli.output import terminal
+from loom.cli.output.formats import Format
+from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
+from loom_common.service.entry import INTERRUPTED
+
+if TYPE_CHECKING:
+    from loom.cli.commands.follow import Outcome, Show
+    from loom.project.config import LoomConfig
+    from loom.project.definition_file import LoadedPipeline
+    from loom_common.errors import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Describes a pipeline that is to run in its turn."""
+
+    name: str
+    depends_on: tuple[str, ...]
+    carry_out: Callable[[Show | None], Outcome]
+    """Prepares the run and carries it out. Raises `LoomError` where it cannot begin."""
+
+
+def below(target: str, config: LoomConfig) -> list[LoadedPipeline]:
+    """Return the pipelines that depend on one, each after those that it depends on. Raises `ConfigurationError` where
+    there are none, and for every mistake of theirs, so that nothing is begun that cannot be finished."""
+    from loom.project import catalog, dependencies
+
+    found = catalog.find(target, config, [target] if config.distributed else ())
+    name = found if isinstance(found, str) else found.pipeline.name
+    names = dependencies.below_in_order(name, dependencies.declared(catalog.entries(config)))
+    if not names:
+        raise ConfigurationError(
+            f"No pipeline of this project depends on '{name}'. Write `depends_on: {name}` into one, or leave "
+            "--downstream away."
+        )
+    loaded: list[LoadedPipeline] = []
+    problems: list[Problem] = []
+    for each in names:
+        try:
+            one = catalog.find(each, config)
+        except InvalidDefinition as error:
+            problems += error.problems
+            continue
+        if not isinstance(one, str):
+            loaded.append(one)
+            problems += dependencies.problems(one.document, one.definition, config)
+    if problems:
+        raise InvalidDefinition(problems)
+    return loaded
+
+
+def carry_out(turns: Sequence[Turn], form: Format) -> int:
+    """Carry out one run after the other, and print what each came to. A pipeline does not run where one that it depends
+    on among them has not succeeded. Returns the exit code: 0 where all have succeeded, else that of the first that has
+    not."""
+    ends: dict[str, RunEnd] = {}
+    reports: dict[str, Mapping[str, Any]] = {}
+    for turn in turns:
+        ends[turn.name] = _end(turn, ends, form, reports)
+        if ends[turn.name].exit_code == INTERRUPTED:
+            break
+    for turn in turns[len(ends) :]:
+        ends[turn.name] = RunEnd(turn.name, "not run", GONE_WRONG, why="interrupted")
+    if form is Format.JSON:
+        rows = [{**each.as_json(), "report": reports.get(each.name)} for each in ends.values()]
+        terminal.print_json({"runs": rows})
+    else:
+        print_ends(list(ends.values()), "pipeline")
+    return exit_code_of(list(ends.values()))
+
+
+def _end(turn: Turn, ends: Mapping[str, RunEnd], form: Format, reports: dict[str, Mapping[str, Any]]) -> RunEnd:
+    above = [ends[name] for name in turn.depends_on if name in ends]
+    if stopped := [each for each in above if each.exit_code]:
+        why = ", ".join(f"{each.name} {'was not run' if each.status == 'not run' else each.status}" for each in stopped)
+        terminal.say(f"{turn.name} is not run: {why}.")
+        return RunEnd(turn.name, "not run", GONE_WRONG, why=why)
+    try:
+        if form is not Format.JSON:
+            return end_of(turn.name, turn.carry_out(None))
+        return end_of(turn.name, turn.carry_out(lambda document: reports.update({turn.name: document})))
+    except LoomError as error:
+        if not ends:
+            raise
+        code = 2 if isinstance(error, ConfigurationError) else GONE_WRONG
+        terminal.say(f"error: {turn.name}: {error}")
+        return RunEnd(turn.name, "refused", code, why=str(error))

@@ -1,0 +1,118 @@
+"""Implements `loom run`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.commands.run import Wait
+from loom.cli.options.common import Common, Form
+from loom.cli.options.groups import grouped
+from loom.cli.output.formats import Format
+
+if TYPE_CHECKING:
+    from loom.project.definition_file import LoadedPipeline
+
+
+@grouped
+def run(
+    pipeline: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A pipeline file, or a pipeline's name.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Set a parameter. May be given again.")
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", metavar="N", min=1, help="Try it over the first N records; rows go beside the destination."
+        ),
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="With --sample: load the rows into the destination itself.")
+    ] = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="NAME=LIMIT",
+            help="Exit with 5 beyond so many (`failed=0`) or so large a share (`rejected=0.2`). May be given again.",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, run nothing.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take no result of an earlier run.")] = False,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Read all of an incremental source, whatever runs have read before.")
+    ] = False,
+    downstream: Annotated[
+        bool,
+        typer.Option("--downstream", help="Then run the project's pipelines that depend on it (`depends_on`)."),
+    ] = False,
+    wait: Wait = False,
+    form: Form = Format.TABLE,
+    *,
+    common: Common,
+) -> None:
+    """Run a pipeline to its end, and report.
+
+    A sample is a trial: it is loaded into `scores.sample.csv` for `scores.csv`, and into the table `scores_sample` for
+    `scores`, in the place of the sample before it, and its report shows rows.
+
+    With --downstream, the pipelines that depend on it, directly or not, run after it, one after the other, each once
+    all that it depends on among them have succeeded. The options count for each; --param sets a parameter of each that
+    has it.
+
+    Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
+    beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
+    from loom.cli.commands import follow, validate
+    from loom.cli.commands.run import Prepared, limits_of, params_of, person, prepare
+    from loom.cli.commands.starting import chain
+
+    settings = common.configuration()
+    given = params_of(param or [])
+    limits = limits_of(fail_on or [])
+    if load and sample is None:
+        raise typer.BadParameter("it says where a sample goes; give --sample N, too", param_hint="--load")
+    if downstream and sample is not None:
+        raise typer.BadParameter("a sample gives those below nothing to read", param_hint="--downstream")
+    trial = sample is not None and not load
+    below = chain.below(pipeline, settings) if downstream else []
+    prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait))
+    if dry_run:
+        validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in below])
+        return
+    reuse = settings.cache.enabled and not no_cache
+    how = {"sample": sample, "load": load, "reuse": reuse, "full_refresh": full_refresh, "requested_by": person()}
+
+    def carry_out(prepared: Prepared, show: follow.Show | None = None) -> follow.Outcome:
+        request = prepared.request.model_copy(update=how)
+        known = [number for number in (prepared.expected, sample) if number is not None]
+        return follow.wait_for(
+            follow.carry_out(
+                settings,
+                lambda session: session.start(request),
+                form,
+                verbose=common.verbose,
+                flags=common.flags,
+                expected=min(known) if prepared.expected is not None else None,
+                fail_on=limits,
+                wait=wait,
+                show=show,
+            )
+        )
+
+    if not downstream:
+        raise typer.Exit(carry_out(prepared).code)
+
+    def carry_out_below(loaded: LoadedPipeline, show: follow.Show | None) -> follow.Outcome:
+        own = {name: value for name, value in given.items() if name in loaded.pipeline.params}
+        path = str(loaded.path)
+        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait)), show)
+
+    name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
+    turns = [chain.Turn(name, (), lambda show: carry_out(prepared, show))]
+    turns += [
+        chain.Turn(each.pipeline.name, tuple(each.pipeline.depends_on), partial(carry_out_below, each))
+        for each in below
+    ]
+    raise typer.Exit(chain.carry_out(turns, form))
