@@ -1,4 +1,4 @@
-"""Holds the texts of docs/pipeline.md about incremental extraction, and about runs of several pipelines."""
+"""Holds the texts of docs/pipeline.md about incremental extraction, and about several runs."""
 
 INCREMENTAL = """
 ## Incremental extraction
@@ -71,4 +71,36 @@ depends_on: [reviews, ratings]
 - `loom lineage NAME --upstream --downstream` lists the pipelines before and after one: by `depends_on`, and where
   the source of one is exactly the destination of another: the same file, object, API or table. A pattern, a folder or a
   query is not followed.
+
+## Backfills
+
+A pipeline with a parameter, e.g. `day`, is run for a range of its values, one run for each:
+
+```yaml
+params: {day: {type: date}}
+extract:
+  source: postgres://${DB_USER}:${DB_PASSWORD}@db/shop
+  query: SELECT * FROM orders WHERE day = {{ day }}
+  key: id
+```
+
+```
+loom backfill orders.yaml --param day --from 2024-01-01 --to 2024-01-31
+```
+
+- `--every hour|day|week|month` says how far apart the values are; `--to` is included. The parameter is of type `date`,
+  `datetime` or `string`. Hours need one of the last two, and end with the last hour of a day that `--to` names. Months
+  begin at the day of `--from`, or the last day of a shorter month. `--param limit=10` sets another parameter of all
+  runs.
+- The runs follow one another. One that fails does not stop the others. A table shows each partition with its run, and
+  `--format json` prints `{"pipeline": ..., "partitions": [...]}`. The exit code is 0 where every partition has
+  succeeded, else 1.
+- **Going on.** The same command again leaves out partitions of which a run with the same parameters has succeeded,
+  whichever command began it; `--again` runs them, too. A run that was paused or interrupted is resumed. Of partitions
+  that failed, were cancelled or are partial, a new run is begun, which loads again what the one before has loaded;
+  `mode: upsert` makes that harmless. `--dry-run` says what would run.
+- **Budget.** `--budget` is what the runs of this call may cost together. Each run may cost what is left of it, and no
+  more than the `cost_budget` of the pipeline. A run that would pass it pauses, and the partitions after it do not run.
+- Each run adds to the destination, so `mode: replace`, which is the default for files, is refused; so is a pipeline
+  with `extract.incremental`, which takes nothing below its mark.
 """

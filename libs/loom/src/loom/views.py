@@ -24,7 +24,7 @@ from loom_coordinator.db.schema_versions import SchemaVersion
 from loom_coordinator.queries import costs, lineage, runs
 from loom_coordinator.queries.cost_spans import CostSpan
 from loom_coordinator.queries.lineage import Lineage
-from loom_coordinator.queries.runs import INTERRUPTED, PipelineSummary, RunSummary, ShownRun
+from loom_coordinator.queries.runs import INTERRUPTED, PipelineSummary, RunSummary, RunWithParams, ShownRun
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 from loom_migrations.upgrade import is_current, upgrade_all
@@ -87,6 +87,11 @@ class Views:
         """Runs of the pipeline that were interrupted or paused: `loom resume` finishes them."""
         newest = await self.history(pipeline, _MOST_UNFINISHED)
         return [run for run in newest if run.status in (INTERRUPTED, run_rows.PAUSED)]
+
+    async def with_params(self, pipeline: str) -> list[RunWithParams]:
+        """Return the runs of a pipeline with their parameters, the newest first, without samples and replays."""
+        async with self._engine.connect() as connection:
+            return await runs.with_params(connection, pipeline, self._alive)
 
     async def pipelines(self) -> list[PipelineSummary]:
         """Return every pipeline that has run here, with its newest run."""

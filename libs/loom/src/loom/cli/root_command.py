@@ -23,6 +23,7 @@ from loom.cli.commands import (
 from loom.cli.commands.beginning import init, templates
 from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
+from loom.cli.commands.starting import backfill
 from loom.cli.commands.starting import run as starting
 from loom.cli.output.stdout import App
 
@@ -55,6 +56,7 @@ def root(
 
 
 app.command("run")(starting.run)
+app.command("backfill")(backfill.backfill)
 app.command("resume")(run.resume)
 app.command("cancel")(run.cancel)
 app.command("validate")(validate.validate)

@@ -83,6 +83,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         requested_by=request.requested_by,
         idempotency_key=request.idempotency_key,
         priority=request.priority,
+        budget=request.budget,
     )
     await incremental.enter(unit, run_id, plan, full=request.full_refresh)
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
@@ -98,8 +99,9 @@ async def start(
     requested_by: str | None,
     priority: int,
     idempotency_key: str | None = None,
+    budget: float | None = None,
 ) -> None:
-    """Enter the run and ask for its first slice."""
+    """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
     pipeline = plan.pipeline
     plan_hash = await payloads.put(plan.encoded())
     batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
@@ -125,7 +127,7 @@ async def start(
             epoch=1,
             owner=unit.owner,
             priority=priority,
-            budget=pipeline.monitoring.cost_budget,
+            budget=min((each for each in (budget, pipeline.monitoring.cost_budget) if each is not None), default=None),
             estimate=await estimates.newest(unit, pipeline.name),
             deadline=unit.now + dt.timedelta(seconds=seconds(pipeline.timeouts.run)),
             slice_batches=batches_per_slice,

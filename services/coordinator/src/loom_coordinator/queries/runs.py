@@ -63,6 +63,17 @@ class RunSummary(Shown):
 
 
 @dataclass(frozen=True, slots=True)
+class RunWithParams(Shown):
+    """Describes a whole run by its parameters."""
+
+    run_id: str
+    status: str
+    params: Mapping[str, Any]
+    cost_total: float
+    """An amount in USD, as far as the run has come."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownRun(Shown):
     """Shows a run's report, with when it ran, with what, and what holds it up."""
 
@@ -176,6 +187,18 @@ async def history(
     statement = run_rows.RUNS.where(_of(pipeline)).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
     runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     return [_summary(run, alive) for run in runs]
+
+
+async def with_params(connection: AsyncConnection, pipeline: str, alive: Alive = always_alive) -> list[RunWithParams]:
+    """Return the runs of a pipeline, the newest first, without samples and replays."""
+    columns = pipeline_runs.c
+    whole = (columns.pipeline_name == pipeline, columns.sample.is_(None), columns.replay_of.is_(None))
+    statement = run_rows.RUNS.where(*whole).order_by(columns.started_at.desc())
+    found = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
+    return [
+        RunWithParams(run.run_id, status_of(run, alive), run.params, _summary(run, alive).cost_total or 0.0)
+        for run in found
+    ]
 
 
 async def number_of_runs(connection: AsyncConnection, pipeline: str | None) -> int:

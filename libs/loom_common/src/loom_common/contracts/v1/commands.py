@@ -29,6 +29,11 @@ class RunRequest(Message):
     )
     load: bool = Field(False, description="With `sample`: load into the destination itself.")
     full_refresh: bool = Field(False, description="Read all of the source, whatever earlier runs have read.")
+    budget: float | None = Field(
+        None,
+        gt=0,
+        description="What the run may cost, in USD; with the pipeline's `cost_budget`, the lesser of the two.",
+    )
     reuse: bool = Field(True, description="False: take no result of an earlier run.")
     priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
 

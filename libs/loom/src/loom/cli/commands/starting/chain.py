@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, exit_code_of, print_ends
+from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, exit_code_of, print_ends, trouble_of
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
@@ -88,9 +88,10 @@ def _end(turn: Turn, ends: Mapping[str, RunEnd], form: Format, reports: dict[str
         if form is not Format.JSON:
             return end_of(turn.name, turn.carry_out(None))
         return end_of(turn.name, turn.carry_out(lambda document: reports.update({turn.name: document})))
-    except LoomError as error:
+    except (LoomError, ExceptionGroup) as error:
         if not ends:
             raise
-        code = 2 if isinstance(error, ConfigurationError) else GONE_WRONG
-        terminal.say(f"error: {turn.name}: {error}")
-        return RunEnd(turn.name, "refused", code, why=str(error))
+        trouble = trouble_of(error)
+        code = 2 if isinstance(trouble, ConfigurationError) else GONE_WRONG
+        terminal.say(f"error: {turn.name}: {trouble}")
+        return RunEnd(turn.name, "refused", code, why=str(trouble))

@@ -10,6 +10,7 @@ from loom.cli.commands.follow import EXIT_CODES
 from loom.cli.output import terminal
 from loom_common.console.tables import Column, RowTable
 from loom_common.domain.json_values.shown import Shown
+from loom_common.errors import LoomError
 
 if TYPE_CHECKING:
     from loom.cli.commands.follow import Outcome
@@ -52,6 +53,18 @@ def end_of(name: str, outcome: Outcome) -> RunEnd:
         report.duration_seconds,
         report.error or beyond,
     )
+
+
+def trouble_of(error: LoomError | ExceptionGroup[Exception]) -> LoomError:
+    """Return the error that kept a run from beginning; of several that arrived together, the first. Raises what has
+    errors of other kinds, which are defects."""
+    if isinstance(error, LoomError):
+        return error
+    known, other = error.split(LoomError)
+    if known is None or other is not None:
+        raise error
+    first = known.exceptions[0]
+    return trouble_of(first)
 
 
 def exit_code_of(ends: Sequence[RunEnd]) -> int:
