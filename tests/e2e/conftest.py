@@ -13,7 +13,7 @@ from support.cluster import Cluster, end_unused, running
 from support.command import Ended
 from support.places import Place
 from support.simulated_model import SimulatedModel
-from support.watching import Watch, changes_runs, cluster_in_use
+from support.watching import Watch, changes_runs, cluster_in_use, code_is_of_a_run
 
 FOLDER = Path(__file__).parent
 REPLICAS = {"extractor": 2, "transformer": 4, "evaluator": 2}
@@ -84,7 +84,7 @@ def loom(tmp_path, monkeypatch, capsys, clean_environ) -> Callable[..., Ended]:
         out, err = capsys.readouterr()
         code = exited.value.code if isinstance(exited.value.code, int) else 0
         if watch is not None:
-            asyncio.run(watch.end(None if arguments[0] == "cancel" else code))
+            asyncio.run(watch.end(code if code_is_of_a_run(arguments) else None))
         return Ended(code, out, err)
 
     return run

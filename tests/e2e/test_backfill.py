@@ -3,56 +3,23 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
-from support.command import loom as loom_process
+from support.backfills import RANGE, ends, made, run_ids, statuses, written
+from support.places import spent
 from support.projects import ai
-from support.sqlite_files import run_sql
-
-CODE = """
-from pathlib import Path
-
-def judged(record):
-    if record["day"] == "2024-01-02" and not Path(__file__).with_name("mended").exists():
-        raise ValueError("bad day")
-    return {"n": record["n"]}
-"""
-RANGE = ("--param", "day", "--from", "2024-01-01", "--to", "2024-01-03")
-
-
-def written(folder, **changes):
-    definition = {
-        "name": "daily",
-        "params": {"day": {"type": "date"}, "least": {"type": "integer", "default": 0}},
-        "extract": {
-            "source": "sqlite:///x.db",
-            "query": "SELECT id, day, n FROM t WHERE day = {{ day }} AND n >= {{ least }}",
-            "key": "id",
-        },
-        "transform": {"type": "python", "function": "transforms:judged", "on_failure": "abort"},
-        "load": {"destination": "out.jsonl", "mode": "append", "include": ["day"]},
-        **changes,
-    }
-    (folder / "pipeline.yaml").write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in definition.items()))
-    return definition
+from support.simulated_model import served_in_a_thread
 
 
 @pytest.fixture
 def project(tmp_path):
     (tmp_path / "loom.yaml").touch()
-    (tmp_path / "transforms.py").write_text(CODE)
-    days = ", ".join(f"({day}, '2024-01-0{day}', {day})" for day in range(1, 5))
-    run_sql(tmp_path, "CREATE TABLE t (id INTEGER PRIMARY KEY, day TEXT, n INTEGER)", f"INSERT INTO t VALUES {days}")
-    written(tmp_path)
-    return tmp_path
+    return made(tmp_path)
 
 
-def ends(done):
-    return [(each["name"], each["status"]) for each in done.report["partitions"]]
-
-
-def loaded(folder):
+def days(folder):
     return sorted(json.loads(line)["day"] for line in (folder / "out.jsonl").read_text().splitlines())
 
 
@@ -64,11 +31,11 @@ def test_a_partition_that_fails_stops_no_other_and_runs_in_the_next_call(project
     )
     (project / "mended").touch()
     second = loom("backfill", "pipeline.yaml", *RANGE, "--format", "json")
-    assert (second.code, [status for _, status in ends(second)]) == (0, ["succeeded"] * 3)
+    assert (second.code, statuses(second)) == (0, ["succeeded"] * 3)
     before = {each["name"]: each["run_id"] for each in first.report["partitions"]}
     again = {each["name"]: each["run_id"] for each in second.report["partitions"]}
     assert {name for name in before if before[name] != again[name]} == {"2024-01-02"}
-    assert loaded(project) == ["2024-01-01", "2024-01-02", "2024-01-03"]
+    assert days(project) == ["2024-01-01", "2024-01-02", "2024-01-03"]
     assert loom("status", again["2024-01-02"], "--format", "json").report["params"]["day"] == "2024-01-02"
 
 
@@ -79,17 +46,17 @@ def test_again_runs_all_and_the_table_shows_each(project, loom):
     assert [line.split()[:2] for line in done.out.splitlines()[1:]] == [
         ["2024-01-01", "succeeded"], ["2024-01-02", "succeeded"], ["2024-01-03", "succeeded"],
     ]  # fmt: skip
-    assert len(loaded(project)) == 6
+    assert len(days(project)) == 6
 
 
 def test_other_parameters_make_other_partitions(project, loom):
     (project / "mended").touch()
     assert loom("backfill", "daily", *RANGE, "--param", "least=2").code == 0
-    assert loaded(project) == ["2024-01-02", "2024-01-03"]
+    assert days(project) == ["2024-01-02", "2024-01-03"]
     shown = loom("backfill", "daily", *RANGE, "--dry-run", "--format", "json")
-    assert [status for _, status in ends(shown)] == ["would run"] * 3
+    assert statuses(shown) == ["would run"] * 3
     shown = loom("backfill", "daily", *RANGE, "--param", "least=2", "--dry-run", "--format", "json")
-    assert [status for _, status in ends(shown)] == ["succeeded"] * 3
+    assert statuses(shown) == ["succeeded"] * 3
 
 
 @pytest.mark.parametrize(
@@ -115,22 +82,39 @@ def test_what_makes_no_backfill_is_refused(project, loom, changes, options, word
     assert loom("history", "--format", "json").report == []
 
 
-async def test_one_budget_holds_for_all_and_a_paused_partition_is_resumed(project, model):
-    model.tokens_per_answer = 900
-    transform = {**ai(model.base_url, max_tokens=1000), "prompt": "What is the mood of {{ input.day }}?"}
-    written(project, transform=transform, monitoring={"cost_budget": 1.0})
-    probe = await loom_process(project, "run", "pipeline.yaml", "--param", "day=2024-01-04", "--format", "json")
-    cost = probe.report["cost"]["total"]
-    assert cost > 0
+def test_a_run_that_waits_is_resumed_before_a_new_one_begins(project, loom):
+    """A partition before it has failed, and no new run of a pipeline begins beside one that waits."""
+    first = loom("backfill", "pipeline.yaml", *RANGE, "--format", "json")
+    with sqlite3.connect(project / ".loom" / "loom.db") as db:
+        last = first.report["partitions"][2]["run_id"]
+        db.execute("UPDATE pipeline_runs SET status = 'paused' WHERE run_id = ?", [last])
+    db.close()
+    (project / "mended").touch()
+    shown = loom("backfill", "pipeline.yaml", *RANGE, "--dry-run", "--format", "json")
+    assert statuses(shown) == ["succeeded", "would run", "would resume"]
+    refused = loom("backfill", "pipeline.yaml", *RANGE, "--param", "least=1", "--dry-run")
+    assert (refused.code, f"{last} was paused: finish it with" in refused.err) == (2, True)
+    second = loom("backfill", "pipeline.yaml", *RANGE, "--format", "json")
+    assert (second.code, statuses(second)) == (0, ["succeeded"] * 3)
+    assert second.report["partitions"][2]["run_id"] == last
+    assert days(project) == ["2024-01-01", "2024-01-02", "2024-01-03"]
 
-    budget = ("--budget", f"{cost * 1.8:.9f}")
-    first = await loom_process(project, "backfill", "pipeline.yaml", *RANGE, *budget, "--format", "json")
-    assert (first.code, [status for _, status in ends(first)]) == (1, ["succeeded", "paused", "not run"])
-    assert first.report["partitions"][2]["why"] == f"{first.report['partitions'][1]['run_id']} is paused"
-    assert sum(each["cost"] or 0 for each in first.report["partitions"]) <= cost * 1.8
 
-    second = await loom_process(project, "backfill", "pipeline.yaml", *RANGE, "--budget", "0.5", "--format", "json")
-    assert (second.code, [status for _, status in ends(second)]) == (0, ["succeeded"] * 3)
-    runs = [[each["run_id"] for each in done.report["partitions"]] for done in (first, second)]
-    assert runs[0][:2] == runs[1][:2]
-    assert loaded(project) == ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
+def test_one_budget_holds_for_all_and_a_paused_partition_is_resumed(project, loom):
+    with served_in_a_thread() as model:
+        model.tokens_per_answer = 900
+        transform = {**ai(model.base_url, max_tokens=1000), "prompt": "What is the mood of {{ input.day }}?"}
+        written(project, transform=transform, monitoring={"cost_budget": 1.0})
+        cost = loom("run", "pipeline.yaml", "--param", "day=2024-01-04", "--format", "json").report["cost"]["total"]
+        assert cost > 0
+
+        budget = ("--budget", f"{cost * 1.8:.9f}")
+        first = loom("backfill", "pipeline.yaml", *RANGE, *budget, "--format", "json")
+        assert (first.code, statuses(first)) == (1, ["succeeded", "paused", "not run"])
+        assert first.report["partitions"][2]["why"] == f"{run_ids(first)[1]} is paused"
+        assert spent(model) <= cost * 2.8
+
+        second = loom("backfill", "pipeline.yaml", *RANGE, "--budget", "0.5", "--format", "json")
+    assert (second.code, statuses(second)) == (0, ["succeeded"] * 3)
+    assert run_ids(first)[:2] == run_ids(second)[:2]
+    assert days(project) == ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]

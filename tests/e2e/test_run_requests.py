@@ -34,11 +34,11 @@ class PlainClient:
         exchange = await self._channel.get_exchange("loom.runs", ensure=False)
         await exchange.publish(aio_pika.Message(body, **properties), key)
 
-    async def ask(self, key: str, document: Any) -> dict[str, Any]:
+    async def ask(self, key: str, document: Any, **properties: Any) -> dict[str, Any]:
         """Publish JSON with a question's properties; the answer that carries the question's id."""
         question = uuid4().hex
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        await self.publish(key, body, reply_to=self._answers.name, correlation_id=question)
+        await self.publish(key, body, reply_to=self._answers.name, correlation_id=question, **properties)
         answer = await _next(self._answers)
         assert answer.correlation_id == question
         return {"type": answer.type, **json.loads(answer.body)}
@@ -117,12 +117,13 @@ async def test_the_same_idempotency_key_twice_starts_one_run(cluster, client, st
     made = asked(cluster, "same_key")
     request = {"definition": made.definition, "base": "same_key", "idempotency_key": "reviews-2026-11-21"}
 
-    first = await client.ask("run.request", request)
+    first = await client.ask("run.request", request, message_id="of the key")
     finished = await client.event("run.finished", "same_key")
-    second = await client.ask("run.request", {**request, "requested_by": "somebody else"})
+    second = await client.ask("run.request", {**request, "requested_by": "somebody else"}, message_id="of the key")
+    third = await client.ask("run.request", request)
 
-    assert first["run_id"] == second["run_id"] == finished["run_id"]
-    assert second["status"] == "succeeded"
+    assert first["run_id"] == second["run_id"] == third["run_id"] == finished["run_id"]
+    assert second["status"] == third["status"] == "succeeded"
     assert await state.fetchval("SELECT count(*) FROM pipeline_runs WHERE pipeline_name = 'same_key'") == 1
     assert_complete(finished["report"], await made.loaded(cluster.credentials), review_ids(RECORDS))
 

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from loom_dev.waiting import within
-from support.watching import Watch, changes_runs
+from support.watching import Watch, changes_runs, code_is_of_a_run
 
 PATIENCE = 90.0
 """Seconds a command may take."""
@@ -70,7 +70,7 @@ class Command:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        return cls(process, watch, follows=arguments[0] != "cancel")
+        return cls(process, watch, follows=code_is_of_a_run(arguments))
 
     @property
     def pid(self) -> int:

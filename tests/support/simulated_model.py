@@ -9,6 +9,7 @@ import math
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -73,6 +74,24 @@ class SimulatedModel(Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._let_go.wait(), 10 if self._crowd < math.inf else None)
         return await super()._answer(wire, call)
+
+
+@contextlib.contextmanager
+def served_in_a_thread() -> Iterator[SimulatedModel]:
+    """Serve a model from an event loop of its own, for a test that does not run one: a command in the process of the
+    tests has its own loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="simulated model", daemon=True)
+    thread.start()
+    model = SimulatedModel()
+    try:
+        asyncio.run_coroutine_threadsafe(model.__aenter__(), loop).result()
+        yield model
+    finally:
+        asyncio.run_coroutine_threadsafe(model.__aexit__(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 SERVING: set[SimulatedModel] = set()

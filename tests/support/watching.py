@@ -31,9 +31,13 @@ from support.truth import (
 
 def changes_runs(arguments: Sequence[str]) -> bool:
     """Tell whether a command carries out runs, or ends them."""
-    return ("--dry-run" not in arguments and tuple(arguments[:1]) in {("run",), ("resume",), ("cancel",)}) or (
-        tuple(arguments[:2]) == ("quarantine", "retry")
-    )
+    carries_out = tuple(arguments[:1]) in {("run",), ("backfill",), ("resume",), ("cancel",)}
+    return (carries_out and "--dry-run" not in arguments) or tuple(arguments[:2]) == ("quarantine", "retry")
+
+
+def code_is_of_a_run(arguments: Sequence[str]) -> bool:
+    """Tell whether the exit code of a command that changes runs says how its only run has ended."""
+    return arguments[0] not in ("cancel", "backfill") and "--downstream" not in arguments
 
 
 @dataclass

@@ -96,11 +96,14 @@ loom backfill orders.yaml --param day --from 2024-01-01 --to 2024-01-31
   `--format json` prints `{"pipeline": ..., "partitions": [...]}`. The exit code is 0 where every partition has
   succeeded, else 1.
 - **Going on.** The same command again leaves out partitions of which a run with the same parameters has succeeded,
-  whichever command began it; `--again` runs them, too. A run that was paused or interrupted is resumed. Of partitions
-  that failed, were cancelled or are partial, a new run is begun, which loads again what the one before has loaded;
-  `mode: upsert` makes that harmless. `--dry-run` says what would run.
+  whichever command began it; `--again` runs them, too. A run that was paused or interrupted is resumed, before new ones
+  begin. A run goes on in a cluster though the command that began it has ended: the next call waits for its end, or
+  resumes it with what `--budget` leaves it. A request that such a command has left in the queue starts no second run.
+  Of partitions that failed, were cancelled or are partial, a new run is begun, which loads again what the one before
+  has loaded; `mode: upsert` makes that harmless. `--dry-run` says what would run.
 - **Budget.** `--budget` is what the runs of this call may cost together. Each run may cost what is left of it, and no
   more than the `cost_budget` of the pipeline. A run that would pass it pauses, and the partitions after it do not run.
+  They do not run either where a run is paused by someone, and where no coordinator answers.
 - Each run adds to the destination, so `mode: replace`, which is the default for files, is refused; so is a pipeline
   with `extract.incremental`, which takes nothing below its mark.
 """

@@ -93,6 +93,11 @@ class Views:
         async with self._engine.connect() as connection:
             return await runs.with_params(connection, pipeline, self._alive)
 
+    async def incarnation(self) -> str:
+        """Return a text that is another one for run state that was made anew in the place of this one."""
+        async with self._engine.connect() as connection:
+            return await runs.incarnation(connection)
+
     async def pipelines(self) -> list[PipelineSummary]:
         """Return every pipeline that has run here, with its newest run."""
         async with self._engine.connect() as connection:

@@ -114,6 +114,12 @@ def is_local_file(location: str, context: ConnectorContext) -> bool:
     return named.scheme in _LOCAL and _plugged(Kind.DESTINATION, named) is None
 
 
+def is_file(location: str, context: ConnectorContext) -> bool:
+    """Tell whether a location names a file, or several, in whatever storage."""
+    named = Location.of(location, context)
+    return _plugged(Kind.DESTINATION, named) is None and named.scheme not in DESTINATIONS and _is_storage(named.scheme)
+
+
 def scheme_in(location: str, context: ConnectorContext) -> str:
     """Return the scheme of a location, or the ending of a path, be it known or not."""
     named = Location.of(location, context)

@@ -47,25 +47,38 @@ def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> Loa
     """The pipeline a user means: a file's path, the name of one in the project, or a registered name (given back).
 
     Raises `InvalidDefinition`, `ConfigurationError` where nothing or more than one thing is meant."""
-    path = Path(target)
-    if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
+    if (path := _path(target, config)) is not None:
         return definition_file.load(path, config.applied_to)
-    named = [entry for entry in entries(config) if entry.name == target]
-    if len(named) > 1:
-        places = ", ".join(os.path.relpath(entry.path) for entry in named)
-        raise ConfigurationError(f"More than one pipeline is named '{target}': {places}. Give the file's path.")
-    if named:
-        return definition_file.load(named[0].path, config.applied_to)
     if target in registered:
         return target
-    raise ConfigurationError(_nothing_named(target, {entry.name for entry in entries(config)} | set(registered)))
+    raise _nothing_named(target, config, registered)
 
 
-def _nothing_named(target: str, known: set[str]) -> str:
+def find_file(target: str, config: LoomConfig) -> LoadedPipeline:
+    """The pipeline a user means: a file's path, or the name of one in the project. Raises as `find` does."""
+    if (path := _path(target, config)) is not None:
+        return definition_file.load(path, config.applied_to)
+    raise _nothing_named(target, config, ())
+
+
+def _path(target: str, config: LoomConfig) -> Path | None:
+    """Return the file that is meant; None where the project has none of that name."""
+    path = Path(target)
+    if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
+        return path
+    named = [entry.path for entry in entries(config) if entry.name == target]
+    if len(named) > 1:
+        places = ", ".join(map(os.path.relpath, named))
+        raise ConfigurationError(f"More than one pipeline is named '{target}': {places}. Give the file's path.")
+    return named[0] if named else None
+
+
+def _nothing_named(target: str, config: LoomConfig, registered: Iterable[str]) -> ConfigurationError:
+    known = {entry.name for entry in entries(config)} | set(registered)
     near = difflib.get_close_matches(target, known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     names = f"Known: {', '.join(sorted(known))}." if known else "This project has none yet: `loom init NAME` makes one."
-    return f"There is no pipeline named '{target}'.{hint} {names}"
+    return ConfigurationError(f"There is no pipeline named '{target}'.{hint} {names}")
 
 
 def _files(config: LoomConfig) -> Iterator[Path]:

@@ -44,6 +44,7 @@ class SqliteSource:
         self._keys = config.keys
         self._narrowing = Narrowing(config.incremental, context.start)
         self._values: list[Any] = []
+        self._narrowed_once: tuple[str, list[Any]] | None = None
         keyset_paging.see_query_or_table(config.query, self._table, self._file.shown)
         if self._table is not None:
             self._query = f"SELECT * FROM {quoted(self._table)}"
@@ -99,7 +100,10 @@ class SqliteSource:
         """Return the query for the rows that the run takes, as far as SQLite can tell, and what is bound in it."""
         if self._narrowing.start is None:
             return self._query, self._values
-        return self._narrowing.of(self._query, self._values, self._mark_column(db), "?")
+        if self._narrowed_once is None:
+            column = self._mark_column(db)
+            self._narrowed_once = self._narrowing.of(self._query, self._values, column, "?")
+        return self._narrowed_once
 
     def _mark_column(self, db: sqlite3.Connection) -> MarkColumn | None:
         """Return how SQLite compares the column of the mark. Where texts are compared as texts, only times are; else

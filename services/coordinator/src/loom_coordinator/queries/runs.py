@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, func, select, text, true
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import RunReport
@@ -199,6 +199,12 @@ async def with_params(connection: AsyncConnection, pipeline: str, alive: Alive =
         RunWithParams(run.run_id, status_of(run, alive), run.params, _summary(run, alive).cost_total or 0.0)
         for run in found
     ]
+
+
+async def incarnation(connection: AsyncConnection) -> str:
+    """Return a text that is another one for run state that was made anew in the place of this one. Postgres gives every
+    table that is created a number of its own."""
+    return str((await connection.execute(text("SELECT 'pipeline_runs'::regclass::oid"))).scalar_one())
 
 
 async def number_of_runs(connection: AsyncConnection, pipeline: str | None) -> int:

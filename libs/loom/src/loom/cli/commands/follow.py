@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loom.cli.output import progress
     from loom.project.config import LoomConfig
     from loom.session import Session
-    from loom_common.contracts.v1 import RunAccepted, RunFinished, RunReport
+    from loom_common.contracts.v1 import RunAccepted, RunReport
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "partial": 3, "cancelled": 4}
 BEYOND_A_LIMIT = 5
@@ -32,8 +32,6 @@ STOP_SECONDS = 5.0
 _LOOK_SECONDS = 0.05
 
 Begin: TypeAlias = "Callable[[Session], Awaitable[RunAccepted]]"
-Show: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Is given the report of a run, as JSON values."""
 T = TypeVar("T")
 
 
@@ -69,10 +67,10 @@ async def carry_out(
     if_empty: str | None = None,
     fail_on: Mapping[str, str] | None = None,
     wait: bool = False,
-    show: Show | None = None,
+    report: bool = True,
 ) -> Outcome:
-    """Begin a run, show it until it ends, report. `fail_on` are limits beside those of the pipeline, and before them.
-    The report, as JSON values, is given to `show`; without it, it is printed.
+    """Begin a run, show it until it ends, and print its report unless `report` is False. `fail_on` are limits beside
+    those of the pipeline, and before them. `begin` may return a run that has ended, or is paused.
 
     The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
     added to suggested commands; `expected` is how many records there will be, where that is known;
@@ -81,10 +79,6 @@ async def carry_out(
     from loom.session import open_session, settled_report
     from loom_common.domain.definition import fail_on as limits
 
-    def print_it(document: Mapping[str, Any]) -> None:
-        _print(document, form, flags)
-
-    show = show or print_it
     screen = progress.choose(terminal.stderr(), form, expected=expected, verbose=verbose)
     with screen:
         log_on_stderr(config, verbose=verbose)
@@ -95,31 +89,54 @@ async def carry_out(
             accepted = await begin(session)
             screen.started(accepted.run_id, accepted.pipeline)
             interrupted = _interrupt_on_ctrl_c(session, accepted.run_id, screen, flags)
-            finished, reason = await _followed(session, accepted.run_id, screen)
+            end = await _ended(config, accepted) or await _followed(session, accepted.run_id, screen)
     entry.on_interrupt("")
-    if finished is not None:
-        settled = await settled_report(config, finished.report)
+    if end.report is not None:
+        settled = await settled_report(config, end.report)
         beyond = limits.passed({**settled.fail_on, **(fail_on or {})}, settled.records)
-        show({**settled.model_dump(mode="json"), "replay_of": finished.replay_of})
+        if report:
+            _print({**settled.model_dump(mode="json"), "replay_of": end.replay_of}, form, flags)
         if if_empty is not None and not settled.records["extracted"]:
             terminal.say(if_empty)
         for words in beyond:
             terminal.say(f"Beyond a limit: {words}.")
         failed = EXIT_CODES.get(settled.status, 1)
         return Outcome(BEYOND_A_LIMIT if beyond and settled.status in _PASSABLE else failed, settled.run_id, settled)
-    if form is Format.JSON:
-        paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": reason}
-        show(paused)
-    more = " --budget USD" if reason == "budget_exhausted" else ""
+    if form is Format.JSON and report:
+        paused = {"run_id": accepted.run_id, "pipeline": accepted.pipeline, "status": "paused", "reason": end.reason}
+        terminal.print_json(paused)
+    more = " --budget USD" if end.reason == "budget_exhausted" else ""
     terminal.say(
         f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
     )
     return Outcome(entry.INTERRUPTED if interrupted.is_set() else PAUSED, accepted.run_id, None)
 
 
-async def _followed(session: Session, run_id: str, screen: progress.Display) -> tuple[RunFinished | None, str | None]:
-    """Return the end of a run; where it was paused instead, return None and the reason, if it was Loom that paused
-    it."""
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Says how a run ended, or that it was paused."""
+
+    report: RunReport | None = None
+    """None where it was paused."""
+    replay_of: str | None = None
+    reason: str | None = None
+    """Says why it was paused, if it was Loom that paused it."""
+
+
+async def _ended(config: LoomConfig, accepted: RunAccepted) -> _End | None:
+    """Return the end of a run of which nothing more will be told; None of one that is at work."""
+    from loom.cli.commands import state
+
+    if accepted.status == "paused":
+        return _End()
+    if accepted.status not in EXIT_CODES:
+        return None
+    report = await state.ask(config, lambda views: views.report(accepted.run_id))
+    return None if report is None else _End(report)
+
+
+async def _followed(session: Session, run_id: str, screen: progress.Display) -> _End:
+    """Follow a run until it has ended, or is paused."""
     from loom.cli.output.waits import Waits
     from loom_common.contracts.v1 import RunFinished
 
@@ -128,11 +145,11 @@ async def _followed(session: Session, run_id: str, screen: progress.Display) -> 
     async with waits.counting_down():
         async for message in session.follow(run_id):
             if isinstance(message, RunFinished):
-                return message, None
+                return _End(message.report, message.replay_of)
             screen.show(message)
             waits.heard(message.notice)
             reason = message.reason
-    return None, reason
+    return _End(reason=reason)
 
 
 def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display, flags: str) -> asyncio.Event:
@@ -172,8 +189,8 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
         accepted = await session.cancel(run_id)
         if accepted.status in EXIT_CODES:
             return accepted
-        finished, _ = await _followed(session, run_id, screen)
-    return accepted if finished is None else accepted.model_copy(update={"status": finished.report.status})
+        end = await _followed(session, run_id, screen)
+    return accepted if end.report is None else accepted.model_copy(update={"status": end.report.status})
 
 
 async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], *, verbose: bool) -> None:

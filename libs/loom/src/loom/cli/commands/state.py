@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -117,10 +117,12 @@ async def registered_names(config: LoomConfig, target: str) -> list[str]:
     return [row.name for row in await ask(config, lambda views: views.pipelines())]
 
 
-async def refuse_unfinished(config: LoomConfig, pipeline: str) -> None:
-    """Raise `ConfigurationError` where an earlier run of the pipeline waits to be finished."""
+async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:
+    """Raise `ConfigurationError` where an earlier run of the pipeline, none of `besides`, waits to be finished."""
     for run in await ask(config, lambda views: views.unfinished(pipeline)):
         run_id, status = run.run_id, run.status
+        if run_id in besides:
+            continue
         raise ConfigurationError(
             f"{run_id} was {status}: finish it with `loom resume {run_id}`, or drop it with `loom cancel {run_id}`."
         )

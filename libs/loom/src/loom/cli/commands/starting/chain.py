@@ -13,9 +13,10 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError
 from loom_common.service.entry import INTERRUPTED
 
 if TYPE_CHECKING:
-    from loom.cli.commands.follow import Outcome, Show
+    from loom.cli.commands.follow import Outcome
     from loom.project.config import LoomConfig
     from loom.project.definition_file import LoadedPipeline
+    from loom_common.contracts.v1 import RunReport
     from loom_common.errors import Problem
 
 
@@ -25,7 +26,7 @@ class Turn:
 
     name: str
     depends_on: tuple[str, ...]
-    carry_out: Callable[[Show | None], Outcome]
+    carry_out: Callable[[], Outcome]
     """Prepares the run and carries it out. Raises `LoomError` where it cannot begin."""
 
 
@@ -46,52 +47,61 @@ def below(target: str, config: LoomConfig) -> list[LoadedPipeline]:
     problems: list[Problem] = []
     for each in names:
         try:
-            one = catalog.find(each, config)
+            one = catalog.find_file(each, config)
         except InvalidDefinition as error:
             problems += error.problems
             continue
-        if not isinstance(one, str):
-            loaded.append(one)
-            problems += dependencies.problems(one.document, one.definition, config)
+        loaded.append(one)
+        problems += dependencies.problems(one.document, one.definition, config)
     if problems:
         raise InvalidDefinition(problems)
     return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Says what became of a pipeline, and holds the report of its run."""
+
+    end: RunEnd
+    report: RunReport | None = None
+    """None where the run is paused, and where there is none."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.end.as_json(), "report": None if self.report is None else self.report.model_dump(mode="json")}
 
 
 def carry_out(turns: Sequence[Turn], form: Format) -> int:
     """Carry out one run after the other, and print what each came to. A pipeline does not run where one that it depends
     on among them has not succeeded. Returns the exit code: 0 where all have succeeded, else that of the first that has
     not."""
-    ends: dict[str, RunEnd] = {}
-    reports: dict[str, Mapping[str, Any]] = {}
+    done: dict[str, _Done] = {}
     for turn in turns:
-        ends[turn.name] = _end(turn, ends, form, reports)
-        if ends[turn.name].exit_code == INTERRUPTED:
+        done[turn.name] = _done(turn, done)
+        if done[turn.name].end.exit_code == INTERRUPTED:
             break
-    for turn in turns[len(ends) :]:
-        ends[turn.name] = RunEnd(turn.name, "not run", GONE_WRONG, why="interrupted")
+    for turn in turns[len(done) :]:
+        done[turn.name] = _Done(RunEnd(turn.name, "not run", GONE_WRONG, why="interrupted"))
+    ends = [each.end for each in done.values()]
     if form is Format.JSON:
-        rows = [{**each.as_json(), "report": reports.get(each.name)} for each in ends.values()]
-        terminal.print_json({"runs": rows})
+        terminal.print_json({"runs": [each.as_json() for each in done.values()]})
     else:
-        print_ends(list(ends.values()), "pipeline")
-    return exit_code_of(list(ends.values()))
+        print_ends(ends, "pipeline")
+    return exit_code_of(ends)
 
 
-def _end(turn: Turn, ends: Mapping[str, RunEnd], form: Format, reports: dict[str, Mapping[str, Any]]) -> RunEnd:
-    above = [ends[name] for name in turn.depends_on if name in ends]
+def _done(turn: Turn, before: Mapping[str, _Done]) -> _Done:
+    above = [before[name].end for name in turn.depends_on if name in before]
     if stopped := [each for each in above if each.exit_code]:
         why = ", ".join(f"{each.name} {'was not run' if each.status == 'not run' else each.status}" for each in stopped)
         terminal.say(f"{turn.name} is not run: {why}.")
-        return RunEnd(turn.name, "not run", GONE_WRONG, why=why)
+        return _Done(RunEnd(turn.name, "not run", GONE_WRONG, why=why))
     try:
-        if form is not Format.JSON:
-            return end_of(turn.name, turn.carry_out(None))
-        return end_of(turn.name, turn.carry_out(lambda document: reports.update({turn.name: document})))
+        outcome = turn.carry_out()
     except (LoomError, ExceptionGroup) as error:
-        if not ends:
+        if not before:
             raise
         trouble = trouble_of(error)
         code = 2 if isinstance(trouble, ConfigurationError) else GONE_WRONG
         terminal.say(f"error: {turn.name}: {trouble}")
-        return RunEnd(turn.name, "refused", code, why=str(trouble))
+        return _Done(RunEnd(turn.name, "refused", code, why=str(trouble)))
+    return _Done(end_of(turn.name, outcome), outcome.report)

@@ -68,9 +68,8 @@ def trouble_of(error: LoomError | ExceptionGroup[Exception]) -> LoomError:
 
 
 def exit_code_of(ends: Sequence[RunEnd]) -> int:
-    """Return 0 where all have succeeded; else the code of the first that failed of itself."""
-    codes = [each.exit_code for each in ends if each.exit_code]
-    return next(iter(codes), 0)
+    """Return 0 where all have succeeded, else the code of the first that has not."""
+    return next((each.exit_code for each in ends if each.exit_code), 0)
 
 
 def print_ends(ends: Sequence[RunEnd], title: str) -> None:

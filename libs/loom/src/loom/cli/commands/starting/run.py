@@ -84,7 +84,7 @@ def run(
     reuse = settings.cache.enabled and not no_cache
     how = {"sample": sample, "load": load, "reuse": reuse, "full_refresh": full_refresh, "requested_by": person()}
 
-    def carry_out(prepared: Prepared, show: follow.Show | None = None) -> follow.Outcome:
+    def carry_out(prepared: Prepared) -> follow.Outcome:
         request = prepared.request.model_copy(update=how)
         known = [number for number in (prepared.expected, sample) if number is not None]
         return follow.wait_for(
@@ -97,20 +97,20 @@ def run(
                 expected=min(known) if prepared.expected is not None else None,
                 fail_on=limits,
                 wait=wait,
-                show=show,
+                report=not (downstream and form is Format.JSON),
             )
         )
 
     if not downstream:
         raise typer.Exit(carry_out(prepared).code)
 
-    def carry_out_below(loaded: LoadedPipeline, show: follow.Show | None) -> follow.Outcome:
+    def carry_out_below(loaded: LoadedPipeline) -> follow.Outcome:
         own = {name: value for name, value in given.items() if name in loaded.pipeline.params}
         path = str(loaded.path)
-        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait)), show)
+        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait)))
 
     name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
-    turns = [chain.Turn(name, (), lambda show: carry_out(prepared, show))]
+    turns = [chain.Turn(name, (), partial(carry_out, prepared))]
     turns += [
         chain.Turn(each.pipeline.name, tuple(each.pipeline.depends_on), partial(carry_out_below, each))
         for each in below
