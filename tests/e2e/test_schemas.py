@@ -13,6 +13,7 @@ from loom.session import open_session
 from loom.views import open_views
 from support.books import assert_balanced
 from support.clients import ended, request_of
+from support.drift_cases import DRIFTED, FAILS, STORED, of_record, words
 from support.projects import PASSTHROUGH, project
 
 FIRST = [{"id": f"r{n}", "age": n, "mail": f"{n}@x.de"} for n in range(8)]
@@ -83,6 +84,27 @@ async def test_versions_evolve_or_hold_records_to_them(mode):
         async with open_session(config, cluster=config.distributed) as session:
             again = (await ended(session, (await session.replay(run_id, None)).run_id)).report
         assert (again.records["extracted"], again.records["quarantined"]) == (2, 0)
+
+
+@pytest.mark.parametrize("mode", ["auto", "warn", "manual", "discard_row", "discard_value"])
+def test_a_run_does_with_every_kind_of_drift_what_the_documents_say(tmp_path, loom, mode):
+    shaped(tmp_path, "out.jsonl", DRIFTED.values(), mode)
+    columns = {name: column.model_dump(exclude_defaults=True) for name, column in STORED.items()}
+    (tmp_path / "schema.json").write_text(json.dumps({"columns": columns}))
+    assert loom("schema", "apply", "pipeline.yaml", "--from", "schema.json").code == 0
+    done = loom("run", "pipeline.yaml", "--format", "json")
+    expected = {kind: of_record(kind, mode) for kind in DRIFTED}
+    versions = len(loom("schema", "history", "shaped", "--format", "json").report)
+    assert versions == (2 if mode == "auto" else 1)
+    if FAILS in expected.values():
+        assert (done.code, done.report["status"]) == (1, "failed")
+        assert "freezes it" in done.report["error"]
+        return
+    loaded = {row["id"]: row for row in map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())}
+    assert {kind: words(kind, loaded.get(kind)) for kind in DRIFTED} == expected
+    assert (done.report["records"]["loaded"], done.report["records"]["quarantined"]) == (
+        len(loaded), len(DRIFTED) - len(loaded),
+    )  # fmt: skip
 
 
 def test_the_command_line_infers_stores_compares_and_shows(tmp_path, loom):

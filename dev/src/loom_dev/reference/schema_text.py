@@ -30,11 +30,26 @@ load:
 | `manual` | `freeze` | `freeze` | The first record that does not fit fails the run; `loom schema apply` stores another version. |
 | `freeze`, `discard_row`, `discard_value` | the same | the same | |
 
+What becomes of records that differ from the stored version, whose columns and types have the same mode:
+
+| the records have | `evolve`, `auto` | `warn` | `freeze`, `manual` | `discard_row` | `discard_value` |
+|---|---|---|---|---|---|
+| a column that is new (`added`) | loaded; the next version has the column | loaded | the run fails | quarantined | loaded without the column |
+| no such column any more (`removed`) | loaded | loaded | loaded | loaded | loaded |
+| the column under another name (`renamed`) | loaded; the next version has both columns | loaded | the run fails | quarantined | loaded without the column |
+| values of a wider type (`widened`) | loaded; the next version has the wider type | loaded | the run fails | quarantined | loaded with null |
+| values of a narrower type (`narrowed`) | loaded | loaded | loaded | loaded | loaded |
+| values of another type (`changed`) | loaded; the next version takes any type | loaded | the run fails | quarantined | loaded with null |
+| nulls in a column that had none (`nullable`) | loaded; in the next version it may be null | loaded | loaded | loaded | loaded |
+
+It is the same for records of the source, answers and rows, each held to the version of its own stage. *Loaded* means that
+this contract does not keep them back.
+
 - Without a stored version every record fits. The first run that succeeds (or is `partial`) stores one, unless
   `store: false`; so does `loom schema apply FILE`, from the source, or from a document of `loom schema infer`.
-- A run is held to the versions that are stored when it begins. It stores the next one in the transaction that ends it: a
-  version takes all that the one before took, so columns are added and widened, and none is narrowed or removed. Failed and
-  cancelled runs, trials (`--sample`) and replays store nothing.
+- A run is held to the versions that are stored when it begins. Where columns or types evolve, it stores the next one in the
+  transaction that ends it: a version takes all that the one before took, so columns are added and widened, and none is
+  narrowed or removed. Failed and cancelled runs, trials (`--sample`) and replays store nothing.
 - Until a version of the answers is stored, `transform.schema` holds them to the declared `output`. What `output` demands is
   enforced before: an answer that misses it is asked for again, and then quarantined.
 - A run whose declared `output`, key or `load.include` has a column that a stored version lacks, or does not take, is refused

@@ -11,7 +11,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
 from loom_common.domain.run.plan import Plan, contract_of, contracts_in
 from loom_common.domain.schema.columns import Column, merged
-from loom_common.domain.schema.drift import drift, evolved
+from loom_common.domain.schema.drift import drift
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db import run_rows, schema_versions
@@ -72,11 +72,12 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
     stored = await schema_versions.current(unit.connection, run.pipeline_name) if seen else {}
     for stage, (_, columns) in seen.items():
         contract = contracts[stage]
-        if contract is None or not contract.store or columns is None:
+        if contract is None or columns is None:
             continue
         before = stored.get(stage)
-        grown = columns if before is None else evolved(before.columns, columns)
-        await schema_versions.store(unit.connection, run.pipeline_name, stage, grown, unit.now, run.run_id)
+        grown = contract.next_version(None if before is None else before.columns, columns)
+        if grown is not None:
+            await schema_versions.store(unit.connection, run.pipeline_name, stage, grown, unit.now, run.run_id)
 
 
 async def drift_of(connection: AsyncConnection, run: Run) -> tuple[SchemaDrift, ...]:

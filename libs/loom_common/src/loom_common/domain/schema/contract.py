@@ -9,6 +9,7 @@ from pydantic import Field
 
 from loom_common.domain.quality.rules import has_value
 from loom_common.domain.schema.columns import Columns, takes
+from loom_common.domain.schema.drift import evolved
 from loom_common.domain.schema.inference import column_of, observed
 from loom_common.domain.section import Mistake, Section, mistake, said
 from loom_common.domain.values.per_record import per_record
@@ -37,6 +38,13 @@ class SchemaConfig(Section):
         "`freeze` and `discard_row` as for `columns`; `discard_value` puts null in its place.",
     )
     store: bool = Field(True, description="Whether a run that succeeds stores what evolved as the next version.")
+
+    def next_version(self, stored: Columns | None, found: Columns) -> Columns | None:
+        """Return what a run that has ended well stores; None where that is nothing. Where no part evolves, only the
+        first version is stored."""
+        if not self.store or (stored is not None and "evolve" not in (self.columns, self.types)):
+            return None
+        return found if stored is None else evolved(stored, found)
 
     @classmethod
     def long_form(cls, written: Any) -> Any:
