@@ -34,6 +34,15 @@ def pytest_configure() -> None:
     os.environ.pop("COLUMNS", None)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage among the tests and the packages that they import, all of which are kept until the end."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
     return ByCluster(config, log)
@@ -51,13 +60,14 @@ def logs_as_they_were() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def garbage_collected_as_before() -> Iterator[None]:
-    """Undo what a command does in the process of the tests: it makes collections rare, and excepts what is there."""
+def garbage_collected_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo that a command in the process of the tests makes collections rare, and let it except nothing from them: the
+    garbage of earlier tests would stay until the end."""
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     threshold = gc.get_threshold()
     yield
     if gc.get_threshold() != threshold:
         gc.set_threshold(*threshold)
-        gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
