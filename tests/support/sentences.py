@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -106,9 +106,9 @@ def _is_noun(words: list[str]) -> bool:
     return words[0] in NOUNS_TOO and not AFTER_NOUNS.isdisjoint(words[1:2])
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the docstrings of the module, its classes and its functions, each with its line."""
-    for node in ast.walk(tree):
+def docstrings(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of modules, classes and functions, each with its line."""
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=False)
             if text:
@@ -124,9 +124,9 @@ def is_vague(sentence: str) -> bool:
     return short or (is_fragment(sentence) and (words[0] in OPENERS or words[0] in PREPOSITIONS))
 
 
-def attribute_docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def attribute_docstrings(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield the strings that stand behind an assignment, each with its line."""
-    for node in ast.walk(tree):
+    for node in nodes:
         body = getattr(node, "body", None)
         for before, statement in pairwise(body if isinstance(body, list) else []):
             match before, statement:

@@ -36,10 +36,16 @@ BASE = {
 }
 
 
+@lru_cache
+def command_of(program):
+    """Return the command line of a program."""
+    return typer.main.get_command(PROGRAMS[program])
+
+
 def found(program, arguments, *, whole):
     """Return the command that `arguments` begin with. `whole`: they are all there, and can be read. Raises click's
     errors."""
-    command, rest = typer.main.get_command(PROGRAMS[program]), list(arguments)
+    command, rest = command_of(program), list(arguments)
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]
     if whole and rest != ["--help"]:

@@ -1,37 +1,33 @@
 """The first sentence of every docstring is a whole sentence, which a stranger understands without the name above it."""
 
-import ast
 from functools import lru_cache
 
 import pytest
 
 from support.documents import ROOT
 from support.sentences import attribute_docstrings, docstrings, first_sentence, is_fragment, is_vague
-
-SOURCES = ("libs/*/src", "services/*/src", "migrations/src", "dev/src", "tests", "bench", "examples")
+from support.syntax import source_paths, statements
 
 
 @lru_cache(maxsize=1)
-def trees():
-    """Return the path and the syntax tree of every source."""
-    folders = (folder for pattern in SOURCES for folder in ROOT.glob(pattern))
-    paths = (path for folder in folders for path in sorted(folder.rglob("*.py")))
-    return [(path.relative_to(ROOT), ast.parse(path.read_text("utf-8"))) for path in paths]
-
-
-def found(texts, is_wrong):
-    """Return the place and the first sentence of every text that is wrong."""
-    sentences = ((path, line, first_sentence(text)) for path, tree in trees() for line, text in texts(tree))
-    return [f"{path}:{line}: {sentence}" for path, line, sentence in sentences if is_wrong(sentence)]
+def written():
+    """Return what is said of modules, classes and functions, and what is said of attributes: each time the place and
+    the first sentence."""
+    found = [], []
+    for path in source_paths():
+        nodes = list(statements(ROOT / path))
+        for of_kind, texts in zip(found, (docstrings, attribute_docstrings), strict=True):
+            of_kind += [(f"{path}:{line}", first_sentence(text)) for line, text in texts(nodes)]
+    return found
 
 
 def test_the_first_sentence_of_every_docstring_has_a_verb_of_its_own():
-    fragments = found(docstrings, is_fragment)
+    fragments = [f"{place}: {sentence}" for place, sentence in written()[0] if is_fragment(sentence)]
     assert not fragments, "Say with a verb what the thing does, holds or returns:\n" + "\n".join(fragments)
 
 
 def test_what_is_said_of_an_attribute_says_what_it_is():
-    vague = found(attribute_docstrings, is_vague)
+    vague = [f"{place}: {sentence}" for place, sentence in written()[1] if is_vague(sentence)]
     assert not vague, "Say with a verb what the attribute is or holds:\n" + "\n".join(vague)
 
 

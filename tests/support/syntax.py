@@ -1,0 +1,31 @@
+"""Finds the Python sources of this repository, and the statements in them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from support.documents import ROOT
+
+_FOLDERS = ("libs/*/src", "services/*/src", "migrations/src", "dev/src", "tests", "bench", "examples")
+
+
+@lru_cache(maxsize=1)
+def source_paths() -> tuple[Path, ...]:
+    """Return the path of every source, from the root of the repository."""
+    folders = (folder for pattern in _FOLDERS for folder in ROOT.glob(pattern))
+    return tuple(path.relative_to(ROOT) for folder in folders for path in sorted(folder.rglob("*.py")))
+
+
+def statements(path: Path) -> Iterator[ast.AST]:
+    """Yield the module and all its statements. What expressions consist of, most of the tree, is not looked at."""
+    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, name, None)
+            if isinstance(inner, list):
+                waiting += inner
