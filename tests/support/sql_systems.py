@@ -52,7 +52,7 @@ async def in_mysql(url: str, sql: str) -> Sequence[Sequence[Any]]:
         with closing(
             pymysql.connect(
                 host="127.0.0.1", port=place.port or 3306, user=place.username, password=place.password or "",
-                database=place.path.strip("/"), autocommit=True,
+                database=place.path.strip("/"), autocommit=True, ssl_disabled=True,
             )
         ) as db, db.cursor() as cursor:  # fmt: skip
             cursor.execute(sql)

@@ -124,7 +124,13 @@ class MariaDB(Backend):
     def _execute(self, statement: str) -> None:
         with (
             contextlib.closing(
-                pymysql.connect(host="127.0.0.1", port=self.port, user=USER, password=self.password)
+                pymysql.connect(
+                    host="127.0.0.1",
+                    port=self.port,
+                    user=USER,
+                    password=self.password,
+                    ssl_disabled=True,  # or else each connection loads the certificates of all authorities
+                )
             ) as connection,
             connection.cursor() as cursor,
         ):
