@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.error import StreamMark
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from loom_common.errors import InvalidDefinition, Problem
@@ -21,10 +23,12 @@ DEEPEST = 100
 def composed(text: str, file: str) -> Node | None:
     """Return the file's nodes. Raises `InvalidDefinition` where they are too many, too deep or hold what cannot be
     stored, and what the parser raises."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.max_depth = DEEPEST  # the time that the parser takes for each further level grows with the depth
     try:
-        root: Node | None = YAML(typ="safe", pure=True).compose(text)
-    except RecursionError:
-        raise InvalidDefinition([_too_deep(file, None)]) from None
+        root: Node | None = yaml.compose(text)
+    except MaxDepthExceededError as error:
+        raise InvalidDefinition([_too_deep(file, error.problem_mark)]) from None
     if root is not None:
         _Count(file).of(root, DEEPEST)
         if problems := [problem for node in _scalars(root, set()) if (problem := _unfit(node, file)) is not None]:
@@ -46,13 +50,13 @@ class _Count:
             return 0
         if id(node) not in self._known:
             if depth <= 0:
-                raise InvalidDefinition([_too_deep(self._file, node)])
+                raise InvalidDefinition([_too_deep(self._file, node.start_mark)])
             self._above.add(id(node))
             size = 1 + sum(self.of(inner, depth - 1) for inner in _inner(node))
             self._above.discard(id(node))
             if size > LARGEST:
                 expected = f"at most {LARGEST:,}, each counted as often as an alias repeats it"
-                raise InvalidDefinition([_placed(node, self._file, f"{size:,} values", expected)])
+                raise InvalidDefinition([_placed(node.start_mark, self._file, f"{size:,} values", expected)])
             self._known[id(node)] = size
         return self._known[id(node)]
 
@@ -77,15 +81,15 @@ def _scalars(node: Node, seen: set[int]) -> Iterator[ScalarNode]:
 
 def _unfit(node: ScalarNode, file: str) -> Problem | None:
     if storable(node.value) != node.value:
-        return _placed(node, file, "a character that is no text: NUL, or half a surrogate pair", "text in UTF-8")
+        return _placed(
+            node.start_mark, file, "a character that is no text: NUL, or half a surrogate pair", "text in UTF-8"
+        )
     return None
 
 
-def _too_deep(file: str, node: Node | None) -> Problem:
-    return _placed(node, file, "lists and mappings nested too deeply", f"at most {DEEPEST} levels of them")
+def _too_deep(file: str, mark: StreamMark) -> Problem:
+    return _placed(mark, file, "lists and mappings nested too deeply", f"at most {DEEPEST} levels of them")
 
 
-def _placed(node: Node | None, file: str, found: str, expected: str) -> Problem:
-    if node is None:
-        return Problem((), found, expected, file=file)
-    return Problem((), found, expected, None, file, node.start_mark.line + 1, node.start_mark.column + 1)
+def _placed(mark: StreamMark, file: str, found: str, expected: str) -> Problem:
+    return Problem((), found, expected, None, file, mark.line + 1, mark.column + 1)
