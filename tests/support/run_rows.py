@@ -14,11 +14,10 @@ from loom_coordinator.accounting import batches
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.run_totals import RunTotals
-from loom_coordinator.db.tables import metadata
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 from loom_migrations.engine import open_engine
-from loom_quarantine.db.tables import metadata as quarantine_metadata
+from loom_migrations.upgrade import upgrade
 
 M = TypeVar("M", bound=Message)
 
@@ -70,9 +69,7 @@ async def run_state(**changed: Any) -> AsyncIterator[UnitOfWork]:
     """Open a transaction on an empty state database in memory in which one run has begun, with `changed` columns."""
     engine = open_engine("sqlite:///:memory:")
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(metadata.create_all)
-            await connection.run_sync(quarantine_metadata.create_all)
+        await upgrade(engine)
         async with begun_run(engine, **changed) as unit:
             yield unit
     finally:
