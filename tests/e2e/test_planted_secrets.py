@@ -89,6 +89,7 @@ def planted(tmp_path, tmp_path_factory, monkeypatch, service) -> Iterator[Path]:
     """Provide a pipeline that needs a secret of each kind; its folder is `tmp_path`."""
     mounted = tmp_path_factory.mktemp("mounted") / "key"
     mounted.write_text(SECRETS["file"])
+    monkeypatch.setenv("LOOM_ALLOWED_PATHS", str(mounted.parent))
     (tmp_path / ".env").write_text(f"DOTENV_KEY={SECRETS['dotenv']}\n")
     (tmp_path / "loom.yaml").write_text("credentials: {prefix: LOOM_}\n")
     outside = tmp_path_factory.mktemp("plugin")

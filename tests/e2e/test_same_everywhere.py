@@ -112,13 +112,14 @@ async def outcome(made: Project, result: RunResult, loom: Loom, environ: Mapping
 async def both(
     place: str, cluster: Cluster, tmp_path: Path, monkeypatch, postgres_url: str, **settings: object
 ) -> tuple[bytes, bytes, list[RunResult]]:
-    source, destination = (each.replace("mariadb.url", str(tmp_path / "mariadb.url")) for each in FROM_AND_TO[place])
     results = []
     outcomes = []
     for folder, environ, loom_yaml, clustered in (
         (tmp_path / place, {**cluster.environ, "RESULTS": postgres_url}, tmp_path / "loom.yaml", False),
         (cluster.project / place, {**cluster.environ, **cluster.credentials}, cluster.project / "loom.yaml", True),
     ):
+        secret = str(loom_yaml.with_name("mariadb.url"))
+        source, destination = (each.replace("mariadb.url", secret) for each in FROM_AND_TO[place])
         made = project(
             folder, RECORDS, name=f"same_{place}", source=source, destination=destination, extract={"batch_size": 20},
             **settings,
@@ -136,10 +137,11 @@ async def both(
 
 
 @pytest.fixture
-def secret_file(request, tmp_path):
-    """Puts the URL of MariaDB where a pipeline over it reads it."""
+def secret_file(request, tmp_path, cluster):
+    """Puts the URL of MariaDB into each project, where a pipeline over it reads it."""
     if "mariadb" in request.node.name:
-        (tmp_path / "mariadb.url").write_text(request.getfixturevalue("mariadb_url"))
+        for folder in (tmp_path, cluster.project):
+            (folder / "mariadb.url").write_text(request.getfixturevalue("mariadb_url"))
 
 
 @pytest.mark.parametrize("place", FROM_AND_TO)

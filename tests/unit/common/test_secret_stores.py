@@ -79,7 +79,7 @@ def test_a_field_of_a_secret_in_aws_is_found(aws, reference, value):
         ("${aws:plain#x}", "has no fields: it is no JSON object"),
         ("${aws:nothing}", "Create it in AWS Secrets Manager"),
         ("${azure:x}", "no credential provider 'azure'; known: env, file, aws, vault"),
-        ("${file:/no/such}", "Put the secret into the file /no/such"),
+        ("${file:no/such}", "Put the secret into the file no/such"),
     ],
 )
 def test_what_is_missing_is_told_without_a_value(kv, aws, reference, told):

@@ -25,7 +25,7 @@ def context(folder, **environ: str) -> ConnectorContext:
         ("out.csv", Guarantee.OBJECT),
         ("OUT.TSV", Guarantee.OBJECT),
         ("deep/out.jsonl", Guarantee.OBJECT),
-        ("file:///tmp/out.csv", Guarantee.OBJECT),
+        ("file://{folder}/out.csv", Guarantee.OBJECT),
         ("out.ndjson", Guarantee.OBJECT),
         ("sqlite:///out.db?table=t", Guarantee.LEDGER),
         ("postgres://u:${PASSWORD}@h/d?table=t", Guarantee.LEDGER),
@@ -36,7 +36,9 @@ def context(folder, **environ: str) -> ConnectorContext:
 )
 async def test_a_location_opens_its_connector(tmp_path, location, guarantee):
     environ = {"PASSWORD": "p@ss/word", "URL": "sqlite:///o.db?table=t", "URL_BARE": "postgres://u:p@h:1/d"}
-    destination = open_destination(LoadConfig(destination=location), context(tmp_path, **environ))
+    destination = open_destination(
+        LoadConfig(destination=location.replace("{folder}", str(tmp_path))), context(tmp_path, **environ)
+    )
     assert destination.guarantee is guarantee
     for secret in ("p@ss", "p%40ss", "u:"):
         assert secret not in destination.location

@@ -9,6 +9,7 @@ import pytest
 
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
+from loom_common.config.settings import Settings
 from loom_common.domain.run.plan import Plan, Replay
 from loom_common.user_code.threads import Threads
 from loom_loader.handler import fallen_back
@@ -29,7 +30,8 @@ def plan(destination, *, beside=True, replay=None, mode=None):
 @pytest.fixture
 def opened(tmp_path):
     credentials = Credentials({"env": EnvProvider({"URL": "sqlite:///db?table=moods"})})
-    platform = SimpleNamespace(project=tmp_path, credentials=credentials, threads=Threads())
+    settings = Settings(project_dir=tmp_path)
+    platform = SimpleNamespace(project=tmp_path, settings=settings, credentials=credentials, threads=Threads())
     return lambda given: open_destination_of(given, platform)
 
 

@@ -49,8 +49,8 @@ ENVIRONMENT = """
 ## Environment variables
 
 These take precedence over `loom.yaml`. Services read only these: `LOOM_BUS_URL`, `LOOM_STATE_URL`, `LOOM_JOURNAL_URL`,
-`LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither they nor `loom.yaml`
-name a broker, `--cluster` uses the addresses that `make up` wrote into `.loom/cluster/env`.
+`LOOM_PAYLOADS_URL`, `LOOM_PROJECT_DIR`, `LOOM_ALLOWED_PATHS`, `LOOM_CREDENTIAL_PREFIX`, `LOOM_LOG_LEVEL`. Where neither
+they nor `loom.yaml` name a broker, `--cluster` uses the addresses that `make up` wrote into `.loom/cluster/env`.
 
 `LOOM_EVERY_HOP=true` lets every batch visit every stage, also those that have nothing to do
 ([architecture.md](architecture.md#stages-and-hops)). The default is `false`. The coordinator (without a cluster: the

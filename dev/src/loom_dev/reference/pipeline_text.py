@@ -160,13 +160,32 @@ record is identified by its content and its position in the source.
 FILES = """
 ## Files and functions
 
-Relative paths start at the folder of the pipeline file. Prompts and context files are stored with the run and versioned
+Relative paths start at the folder of the pipeline file. Paths stay in the project
+([below](#paths-stay-in-the-project)). Prompts and context files are stored with the run and versioned
 by their content, so workers need no shared disk for them. File sources and Python functions are read where the worker
 runs, below its project folder. Functions are named `module:name`; a module beside the pipeline file is preferred to an
 installed one.
 """
 
 CREDENTIALS = """
+### Paths stay in the project
+
+A pipeline reads and writes files below these folders alone:
+
+- the project folder: that of the nearest `loom.yaml`, from the working directory upwards; without one, the working
+  directory. In a cluster it is `LOOM_PROJECT_DIR` of the worker;
+- the folder of the pipeline file, where you run it without a cluster. In a cluster that folder comes with the request,
+  and must itself lie in the worker's project folder;
+- what a setting allows: `--allow-path PATH`, `allowed_paths` in [loom.yaml](cli.md#loomyaml), or
+  `LOOM_ALLOWED_PATHS`, a list of folders and files separated by `:`, which takes the place of `allowed_paths`. A worker
+  of a cluster has only the variable. In Python, it is `Loom(allow_paths=[...])`.
+
+Any other path is refused with a sentence that names it, by `loom validate` and again where the file is opened: a
+source, what its pattern matches, a destination, a prompt, a context file, a module beside the pipeline, and
+`${file:...}`, for which `/run/secrets` is allowed as well. Links are followed first. A query of DuckDB reads files of
+the same folders, and one of SQLite no other file. A connector of your own reads what it wants, and so does your Python
+code. A source that you name on the command line (`loom schema infer`) may lie anywhere.
+
 ## Credentials
 
 The worker that needs a credential looks it up. Credentials are never stored, logged or sent. A password in plain text
@@ -174,7 +193,8 @@ is a mistake.
 
 - `${NAME}` and `${env:NAME}` are the environment variable NAME. With `credentials: {prefix: LOOM_}` in `loom.yaml`, the
   variable whose name begins with the prefix comes first.
-- `${file:/run/secrets/db}` is the content of a file.
+- `${file:/run/secrets/db}` is the content of a file of the project, of `/run/secrets`, or of a folder that is
+  [allowed](#paths-stay-in-the-project). Relative paths start at the project folder.
 - `${aws:prod/db#password}` is the field `password` of the secret `prod/db` in AWS Secrets Manager (extra `aws`). The
   secret may be named by its ARN; without `#field`, its whole text is meant. Region, keys and roles are found as AWS's
   SDK finds them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,12 +117,14 @@ class RunResult:
 class Loom:
     """Represents a project with its configuration, its pipelines and its runs. Holds no connection between calls."""
 
-    def __init__(self, config_path: str | Path | None = None) -> None:
-        self._config = LoomConfig.load(Path(config_path) if config_path else None)
+    def __init__(self, config_path: str | Path | None = None, *, allow_paths: Iterable[str | Path] = ()) -> None:
+        """`allow_paths` are folders and files outside of the project that pipelines may reach."""
+        config = LoomConfig.load(Path(config_path) if config_path else None)
+        self._config = config.allowing(Path(path) for path in allow_paths)
 
     def load_pipeline(self, path: str | Path) -> Pipeline:
         """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
-        loaded = load(Path(path), self._config.applied_to)
+        loaded = load(Path(path), self._config.applied_to, self._config.allowed)
         pipeline = Pipeline.model_validate(loaded.definition)
         pipeline._folder = loaded.path.parent.resolve()
         return pipeline
@@ -161,7 +163,7 @@ class Loom:
             definition["load"] = {**_without(definition["load"], _OF_THE_DESTINATION), "destination": str(rows.path)}
         request = RunRequest(
             definition=definition,
-            files=gather_files(pipeline, pipeline.folder),
+            files=gather_files(pipeline, pipeline.folder, config.allowed),
             base=self._config.base_of(pipeline.folder),
             params=dict(params or {}),
             sample=sample,

@@ -16,6 +16,7 @@
     │   ├── SourceError              the source as a whole cannot be read
     │   ├── DestinationError         the destination as a whole cannot be written
     │   ├── AccessRefused            a key, password or permission was refused
+    │   ├── PathNotAllowed           a path leads out of the project
     │   ├── UpstreamUnusable         one different record after another got nothing of use from an endpoint
     │   ├── StateUnusable            the files of Loom's own state cannot be read or written
     │   ├── CheckBroken              a record misses a quality check that tolerates none
@@ -180,6 +181,10 @@ class DestinationError(PermanentError):
 
 class AccessRefused(PermanentError):
     """A key, password or permission was refused. The run cannot continue until access is granted."""
+
+
+class PathNotAllowed(PermanentError):
+    """A path that a pipeline names leads out of its project, to what no setting allows."""
 
 
 class UpstreamUnusable(PermanentError):

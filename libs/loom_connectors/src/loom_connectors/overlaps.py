@@ -20,7 +20,7 @@ from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
 from loom_connectors.ports import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
-from loom_connectors.storage.local import path_of, pattern, resolved
+from loom_connectors.storage.local import held, path_of, pattern, resolved
 from loom_connectors.storage.objects.patterns import is_read
 
 _POSTGRES = ("postgres", "postgresql")
@@ -94,8 +94,9 @@ def _source_in(
     """Return what the location has of the source, and what is expected instead; None where it has nothing."""
     read, written = scheme_in(extract.source, context), scheme_in(location, context)
     if is_local_file(extract.source, context) and is_local_file(location, context):
-        target = resolved(_path(location, context), context.folder)
+        target = held(_path(location, context), context)
         targets = [target, target.with_name(sample_file(target.name))] if context.sample else [target]
+        held(_path(extract.source, context), context)
         if any(_reads(_path(extract.source, context), context.folder, each) for each in targets):
             words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
             return words, "another file, outside of what the source's pattern matches"
@@ -126,7 +127,7 @@ def _source_in(
 
 def _place(location: str, context: ConnectorContext) -> Path | Table | tuple[str, str, str, str] | None:
     if is_local_file(location, context):
-        return resolved(_path(location, context), context.folder)
+        return held(_path(location, context), context)
     if (scheme := scheme_in(location, context)) in _OBJECTS:
         return _object(location, context)
     if scheme in APIS:
@@ -221,7 +222,7 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
         if named and name is None:
             return None
         named_schema, _, table = (name or "").rpartition(".")
-        identity = _identity(resolved(path, context.folder))
+        identity = _identity(held(path, context))
         return _named((scheme, identity), named_schema or "main", table)
     if scheme in _POSTGRES:
         from loom_connectors.postgres.server import Address

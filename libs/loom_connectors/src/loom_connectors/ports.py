@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.incremental.window import Point
@@ -27,6 +28,8 @@ class ConnectorContext:
     folder: Path
     """Relative paths start here: the pipeline file's folder on this machine."""
     credentials: Credentials
+    allowed: tuple[Path, ...] = ()
+    """Holds the folders and files besides `folder` that paths may lead to, of which the first is the project's."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Holds the run's parameters as typed Python values, for binding."""
     output_schema: Mapping[str, Any] | None = None
@@ -46,6 +49,11 @@ class ConnectorContext:
     clock: Clock = field(default_factory=SystemClock)
     call_seconds: float = 900.0
     """The most that one call of a plugin's source or destination may take."""
+
+    @property
+    def paths(self) -> AllowedPaths:
+        """Return where paths may lead."""
+        return AllowedPaths.of(*self.allowed, self.folder)
 
 
 @per_record

@@ -66,6 +66,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
     """Return what a source of the plan may know of this worker."""
     return ConnectorContext(
         folder=platform.project / plan.base,
+        allowed=platform.settings.allowed,
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
         start=_start(plan),

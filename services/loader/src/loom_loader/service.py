@@ -59,6 +59,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
     output = plan.pipeline.transform.shape
     return ConnectorContext(
         folder=platform.project / plan.base,
+        allowed=platform.settings.allowed,
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
         output_schema=json_schema(output) if output is not None else None,

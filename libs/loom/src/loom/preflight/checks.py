@@ -41,6 +41,7 @@ async def check(
     schema = loaded.pipeline.transform.shape
     context = ConnectorContext(
         folder=loaded.folder,
+        allowed=config.allowed,
         credentials=credentials,
         params=_params(loaded.pipeline.params, params or {}),
         output_schema=json_schema(schema) if schema else None,
@@ -77,6 +78,7 @@ async def further(broken: InvalidFile, config: LoomConfig) -> list[Check]:
     specs = {name: spec for name, raw in _mapping(definition, "params").items() if (spec := _read(ParamSpec, raw))}
     context = ConnectorContext(
         folder=broken.path.resolve().parent,
+        allowed=config.allowed,
         credentials=config.secrets,
         params=_params(specs, {}),
         call_seconds=_ANSWER_SECONDS,

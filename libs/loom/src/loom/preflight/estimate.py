@@ -133,6 +133,7 @@ async def estimate(
     plan = Plan(pipeline=loaded.pipeline, files=loaded.files, base=config.base_of(loaded.folder), params=values)
     context = ConnectorContext(
         folder=loaded.folder,
+        allowed=config.allowed,
         credentials=config.secrets,
         params=typed(loaded.pipeline.params, values),
         call_seconds=durations.seconds(loaded.pipeline.timeouts.extract),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,24 @@ async def of_source(source: str, query: str | None, config: LoomConfig, count: i
     """Return at most `count` records of a source that is named on the command line; those with an error are left out.
 
     Raises what opening and reading it raises."""
-    return await _read(ExtractConfig(source=source, query=query), Path.cwd(), {}, config, count)
+    everywhere = replace(_context(Path.cwd(), config), allowed=(Path("/"),))  # whoever names it may read it
+    return await _read(ExtractConfig(source=source, query=query), everywhere, count)
 
 
 async def of_pipeline(loaded: LoadedPipeline, config: LoomConfig, count: int) -> list[dict[str, Any]]:
     """Return at most `count` records of a pipeline's source; its parameters have their defaults. Raises as `of_source`
     does."""
     params = {name: spec for name, spec in loaded.pipeline.params.items() if spec.default is not None}
-    return await _read(loaded.pipeline.extract, loaded.folder, typed(params, {}), config, count)
+    context = replace(_context(loaded.folder, config), params=typed(params, {}))
+    return await _read(loaded.pipeline.extract, context, count)
 
 
-async def _read(
-    extract: ExtractConfig, folder: Path, params: dict[str, Any], config: LoomConfig, count: int
-) -> list[dict[str, Any]]:
-    credentials = config.secrets
-    source = open_source(extract, ConnectorContext(folder=folder, credentials=credentials, params=params))
+def _context(folder: Path, config: LoomConfig) -> ConnectorContext:
+    return ConnectorContext(folder=folder, credentials=config.secrets, allowed=config.allowed)
+
+
+async def _read(extract: ExtractConfig, context: ConnectorContext, count: int) -> list[dict[str, Any]]:
+    source = open_source(extract, context)
     found: list[dict[str, Any]] = []
     cursor, end, left = None, False, count
     try:

@@ -48,7 +48,7 @@ def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> Loa
 
     Raises `InvalidDefinition`, `ConfigurationError` where nothing or more than one thing is meant."""
     if (path := _path(target, config)) is not None:
-        return definition_file.load(path, config.applied_to)
+        return definition_file.load(path, config.applied_to, config.allowed)
     if target in registered:
         return target
     raise _nothing_named(target, config, registered)
@@ -57,7 +57,7 @@ def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> Loa
 def find_file(target: str, config: LoomConfig) -> LoadedPipeline:
     """The pipeline a user means: a file's path, or the name of one in the project. Raises as `find` does."""
     if (path := _path(target, config)) is not None:
-        return definition_file.load(path, config.applied_to)
+        return definition_file.load(path, config.applied_to, config.allowed)
     raise _nothing_named(target, config, ())
 
 

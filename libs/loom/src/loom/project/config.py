@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 
 from loom.project import yaml_positions
+from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import (
     BusSettings,
@@ -112,6 +113,10 @@ class LoomConfig(Section):
         default_factory=lambda: ["pipelines", "examples", "."],
         description="Folders, and the folders in them, where `loom run NAME` and `loom list` look for pipelines.",
     )
+    allowed_paths: list[str] = Field(
+        default_factory=list,
+        description="Folders and files outside of the project that its pipelines may read and write.",
+    )
     log: LogConfig = Field(default_factory=LogConfig)
 
     @classmethod
@@ -121,6 +126,7 @@ class LoomConfig(Section):
 
     _file: Path | None = PrivateAttr(None)
     _project: Path = PrivateAttr(default_factory=Path.cwd)
+    _allowed_besides: tuple[Path, ...] = PrivateAttr(())
 
     @classmethod
     def load(cls, path: Path | None = None) -> LoomConfig:
@@ -162,6 +168,20 @@ class LoomConfig(Section):
         """Return the same project, with its runs carried out by a cluster: what `--cluster` means."""
         return self.model_copy(update={"mode": "distributed"})
 
+    def allowing(self, paths: Iterable[Path]) -> LoomConfig:
+        """Return the same project, whose pipelines may reach these folders and files besides: what `--allow-path`
+        means."""
+        config = self.model_copy()
+        config._allowed_besides = (*self._allowed_besides, *(path.resolve() for path in paths))
+        return config
+
+    @property
+    def allowed(self) -> tuple[Path, ...]:
+        """Return the folders and files that pipelines may reach, of which the first is the project's."""
+        said = os.environ.get(VARIABLE)
+        own = [self.project / Path(each).expanduser() for each in self.allowed_paths] if said is None else listed(said)
+        return (self.project, *own, *self._allowed_besides)
+
     def base_of(self, folder: Path) -> str:
         """Return a pipeline's folder as runs carry it: below the project folder, whole where it lies elsewhere."""
         project, folder = self.project.resolve(), folder.resolve()
@@ -174,6 +194,7 @@ class LoomConfig(Section):
 
         Raises `ConfigurationError` where a cluster is meant and nobody gave its address."""
         given = {**self._written(), **self._cluster_env(), **os.environ}
+        given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))
         if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
             raise ConfigurationError(
                 "No cluster is known to run this on. Start one here with `make up`, or name its broker: "
@@ -214,7 +235,7 @@ class LoomConfig(Section):
     @property
     def secrets(self) -> Credentials:
         """Return what resolves the credential references of this project here."""
-        return Credentials.of_project(self.project, self.credentials.prefix)
+        return Credentials.of_project(self.project, self.credentials.prefix, self.allowed)
 
     def _expanded(self, url: str) -> str:
         return self.secrets.expand(url, in_url=True)
@@ -248,6 +269,7 @@ def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
     given = dict(variables)
     return Settings(
         project_dir=Path(given["LOOM_PROJECT_DIR"]),
+        allowed_paths=listed(given[VARIABLE]),
         credential_prefix=given["LOOM_CREDENTIAL_PREFIX"],
         bus=BusSettings.model_validate({"url": given["LOOM_BUS_URL"]}),
         state=StateSettings.model_validate({"url": given["LOOM_STATE_URL"]}),

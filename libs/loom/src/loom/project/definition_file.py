@@ -14,6 +14,7 @@ from loom.project.named_code import code_problems
 from loom.project.parameters import parameter_problems
 from loom.project.prompt_files import PromptFiles, PromptText, neighbour
 from loom.project.yaml_positions import Document
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition, Problem
@@ -71,8 +72,9 @@ class InvalidFile(InvalidDefinition):
         self.prompt = prompt
 
 
-def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
-    """Read a pipeline file. Raises `InvalidDefinition` with every mistake in it and in the files it names."""
+def load(path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedPipeline:
+    """Read a pipeline file, which may name files of its folder and of those that are `allowed` besides. Raises
+    `InvalidDefinition` with every mistake in it and in the files it names."""
     shown = os.path.relpath(path)
     if path.is_dir():
         raise InvalidDefinition([Problem((), "a folder", "a pipeline file", file=shown)])
@@ -88,10 +90,10 @@ def load(path: Path, fill: Fill = dict) -> LoadedPipeline:
         pipeline = parse(filled, document.locate)
     except InvalidDefinition as error:
         problems += error.problems
-    files = PromptFiles(document.data, folder, document)
+    files = PromptFiles(document.data, folder, document, allowed)
     problems += files.read()
     problems += parameter_problems(document, document.data)
-    problems += code_problems(document, filled, folder)
+    problems += code_problems(document, filled, folder, AllowedPaths.of(*allowed, folder))
     if problems or pipeline is None:
         raise InvalidFile(in_order(problems, path), document, filled, path, files.prompt)
     definition = pipeline.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -105,9 +107,9 @@ def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:
     return sorted(distinct, key=lambda each: (each.file != shown, each.file or "", each.line or 0, each.column or 0))
 
 
-def gather_files(pipeline: Pipeline, folder: Path) -> dict[str, str]:
+def gather_files(pipeline: Pipeline, folder: Path, allowed: Sequence[Path] = ()) -> dict[str, str]:
     """Return the prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
-    files = PromptFiles(pipeline.model_dump(), folder, None)
+    files = PromptFiles(pipeline.model_dump(), folder, None, allowed)
     if problems := files.read():
         raise InvalidDefinition(problems)
     return files.texts

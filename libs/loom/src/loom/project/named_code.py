@@ -11,22 +11,26 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from loom.project.yaml_positions import Document, KeyPath
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.evaluation import GATES, AnyGate, GateConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
-from loom_common.errors import Problem, UserCodeError
+from loom_common.errors import PathNotAllowed, Problem, UserCodeError
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 from loom_common.quality.compiled import function_of
 from loom_common.user_code.functions import load_function
+from loom_common.user_code.plan_paths import see_module
 
 Known = Callable[[], Iterable[str]]
 """Holds the names that there are, which are asked for only where another one was written."""
 _GATE: TypeAdapter[GateConfig] = TypeAdapter(AnyGate)
 
 
-def code_problems(document: Document, definition: Mapping[str, Any], folder: Path) -> list[Problem]:
-    """What `definition`, which may have mistakes elsewhere, names and cannot be loaded."""
+def code_problems(
+    document: Document, definition: Mapping[str, Any], folder: Path, paths: AllowedPaths
+) -> list[Problem]:
+    """What `definition`, which may have mistakes elsewhere, names and cannot be loaded, or lies outside of `paths`."""
     transform, evaluate = said(definition, "transform"), said(definition, "evaluate")
     problems: list[Problem] = []
 
@@ -36,8 +40,9 @@ def code_problems(document: Document, definition: Mapping[str, Any], folder: Pat
         if not isinstance(name, str) or (":" not in name and known is None):
             return  # what is no reference at all is told by its type
         try:
+            see_module(name.rpartition(":")[0], folder, paths)
             load_it()
-        except UserCodeError as error:
+        except (UserCodeError, PathNotAllowed) as error:
             words = f"a name that can be loaded ({str(error).rstrip('.?')})"
             problems.append(document.problem(at, repr(name), words, closest(name, known() if known else ())))
 

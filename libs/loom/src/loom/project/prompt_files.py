@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loom.project import yaml_positions
 from loom.project.yaml_positions import Document, KeyPath
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.definition.transform import asks_models
 from loom_common.domain.section import items, said
-from loom_common.errors import InvalidDefinition, Problem
+from loom_common.errors import InvalidDefinition, PathNotAllowed, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,11 @@ def is_path(prompt: str, folder: Path) -> bool:
 class PromptFiles:
     """Reads the files of one definition, which may have mistakes elsewhere."""
 
-    def __init__(self, definition: Mapping[str, Any], folder: Path, document: Document | None) -> None:
+    def __init__(
+        self, definition: Mapping[str, Any], folder: Path, document: Document | None, allowed: Sequence[Path] = ()
+    ) -> None:
+        """`allowed` are the folders and files besides `folder` that paths may lead to."""
+        self._paths = AllowedPaths.of(*allowed, folder)
         transform = said(definition, "transform") if asks_models(said(definition, "transform")) else None
         prompt = said(transform, "prompt") or said(transform, "prompt_path")
         params = said(definition, "params")
@@ -96,6 +101,11 @@ class PromptFiles:
     def _read(self, name: str, at: KeyPath) -> str | None:
         path = self._folder / name
         shown = os.path.relpath(path)
+        try:
+            path = self._paths.real(path)
+        except PathNotAllowed as error:
+            self._say(at, f"{name!r}", f"a file of the project ({str(error).rstrip('.')})")
+            return None
         if not path.is_file():
             self._say(at, f"{name!r}, which is not there", f"a file: {shown}", neighbour(path, Path(name)))
             return None

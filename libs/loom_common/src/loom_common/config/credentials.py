@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,7 +18,13 @@ from cachetools import TTLCache
 
 from loom_common.config.secrets.environment import FILE_NAME, EnvProvider
 from loom_common.config.secrets.mounted_files import FileProvider
-from loom_common.errors import ConfigurationError, DependencyUnavailable, MissingCredential, PluginUnusable
+from loom_common.errors import (
+    ConfigurationError,
+    DependencyUnavailable,
+    MissingCredential,
+    PathNotAllowed,
+    PluginUnusable,
+)
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, is_reference, names
 from loom_common.text import named
@@ -119,10 +125,10 @@ class Credentials:
         self._kept: TTLCache[str, str] = TTLCache(_MOST_KEPT, KEPT_SECONDS, timer=clock)
 
     @classmethod
-    def of_project(cls, folder: Path, prefix: str = "") -> Credentials:
-        """Return the credentials of a project: with the file `.env` of its folder, and the prefix of variables that it
-        asks for."""
-        return cls({"env": EnvProvider(prefix=prefix, file=folder / FILE_NAME), "file": FileProvider()})
+    def of_project(cls, folder: Path, prefix: str = "", allowed: Sequence[Path] = ()) -> Credentials:
+        """Return the credentials of a project: with the file `.env` of its folder, the prefix of variables that it
+        asks for, and the folders besides its own that files may lie in."""
+        return cls({"env": EnvProvider(prefix=prefix, file=folder / FILE_NAME), "file": FileProvider(folder, *allowed)})
 
     def expand(self, text: str, *, in_url: bool = False) -> str:
         """Return `text` with every reference replaced; `in_url` percent-encodes the secrets. A secret that was not
@@ -232,6 +238,8 @@ def _read(provider: CredentialProvider, name: str, reference: str) -> str | None
         return provider.get(name)
     except ConfigurationError as error:
         raise MissingCredential(reference, str(error), "cannot be read") from error
+    except PathNotAllowed as error:
+        raise MissingCredential(reference, str(error), "may not be read") from error
     except (OSError, ValueError) as error:
         raise MissingCredential(reference, _unread(error), "cannot be read") from None
 

@@ -5,10 +5,17 @@ The defaults are for a laptop: everything runs in one process, with its files in
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from loom_common.allowed_paths import listed
+
+
+def _listed(given: object) -> object:
+    return listed(given) if isinstance(given, str) else given
+
 
 _SQL = ("sqlite:", "postgres:", "postgresql:")
 
@@ -134,6 +141,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True, defer_build=True)
 
     project_dir: Path = Field(Path(), description="Relative sources, destinations and functions start here.")
+    allowed_paths: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        (), description="Folders and files outside of the project that pipelines may reach, separated by `:`."
+    )
     credential_prefix: str = Field("", description="`${KEY}` is looked up as `<prefix>KEY` first, then as `KEY`.")
     every_hop: bool = Field(
         False, description="Let batches also visit the stages that have nothing to do. It is part of the plan of a run."
@@ -146,6 +156,11 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
+
+    @property
+    def allowed(self) -> tuple[Path, ...]:
+        """Return the folders and files that pipelines may reach, of which the first is the project's."""
+        return self.project_dir.resolve(), *self.allowed_paths
 
     @property
     def embedded(self) -> bool:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,7 @@ from loom_common.service.exit_watchdog import ExitWatchdog, NoExitWatchdog
 from loom_common.service.garbage import collect_less
 from loom_common.service.heartbeats import Heartbeats, beating
 from loom_common.service.logging import configure_logging
+from loom_common.user_code.plan_paths import see_that_it_stays
 from loom_common.user_code.poison_isolation import ReadWriteLock
 from loom_common.user_code.threads import Threads
 from loom_common.worker.consumer_spec import ConsumerSpec
@@ -158,8 +160,10 @@ async def open_platform(
             settings=settings,
             bus=bus,
             payloads=payloads,
-            plans=PlanCache(payloads),
-            credentials=Credentials.of_project(settings.project_dir, settings.credential_prefix),
+            plans=PlanCache(payloads, check=partial(see_that_it_stays, settings=settings)),
+            credentials=Credentials.of_project(
+                settings.project_dir, settings.credential_prefix, settings.allowed_paths
+            ),
             clock=clock or SystemClock(),
             breakers=_breakers(settings, clock),
             threads=Threads(settings.worker.leaked_threads),

@@ -49,7 +49,7 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
 
 
 def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
-    beside = _beside(folder, module_name)
+    beside = file_beside(folder, module_name) is not None
     name = f"{_package(folder)}.{module_name}" if beside else module_name
     try:
         with _lock:
@@ -77,9 +77,13 @@ def _place(module: ModuleType) -> str:
     return str(module.__file__ or module.__name__)
 
 
-def _beside(folder: Path, module_name: str) -> bool:
-    top = folder / module_name.partition(".")[0]
-    return top.with_suffix(".py").is_file() or (top / "__init__.py").is_file()
+def file_beside(folder: Path, module_name: str) -> Path | None:
+    """Return the file of a module's package, or of the module, where it lies in the folder; else None."""
+    top = module_name.partition(".")[0]
+    if not top or any(mark in module_name for mark in "/\\\0"):
+        return None
+    files = (folder / f"{top}.py", folder / top / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def _package(folder: Path) -> str:
@@ -125,7 +129,7 @@ def _importer(package: str, folder: Path) -> Callable[..., ModuleType]:
         fromlist: Sequence[str] = (),
         level: int = 0,
     ) -> ModuleType:
-        if level or not _beside(folder, name):
+        if level or file_beside(folder, name) is None:
             return builtins.__import__(name, globals, locals, fromlist, level)
         module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist, 0)
         return module if fromlist else sys.modules[f"{package}.{name.partition('.')[0]}"]

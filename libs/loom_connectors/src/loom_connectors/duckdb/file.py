@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -50,6 +51,7 @@ class DuckdbFile:
     path: Path
     trouble_is: type[PermanentError]
     timeouts: Timeouts
+    paths: AllowedPaths
     _db: duckdb.DuckDBPyConnection | None = None
     _writes: bool = False
     _opened_at: float = 0.0
@@ -64,7 +66,8 @@ class DuckdbFile:
         """Read the file, and the table where one is named, from `duckdb:///relative.db?table=t`, `duckdb://relative.db`
         or `duckdb:////absolute.db`. Raises `ConfigurationError`."""
         path, table = database_file(location, context)
-        file = DuckdbFile(resolved(path, context.folder), trouble, timeouts)
+        paths = context.paths
+        file = DuckdbFile(paths.real(resolved(path, context.folder)), trouble, timeouts, paths)
         return file, TableName.of(table) if table else None
 
     @property
@@ -103,8 +106,17 @@ class DuckdbFile:
             self._see_that_it_is_one(must_exist=not writes)
         self._db = self._connected(writes=writes)
         self._db.execute("SET TimeZone = 'UTC'")
+        self._stay(self._db)
         self._opened_at = time.monotonic()
         return self._db
+
+    def _stay(self, db: duckdb.DuckDBPyConnection) -> None:
+        """Let no statement reach another file than pipelines may. Connections of one process share the setting, which
+        cannot be taken back."""
+        if db.execute("SELECT current_setting('enable_external_access')").fetchone() == (True,):
+            folders = ", ".join("'" + str(root).replace("'", "''") + "'" for root in self.paths.roots)
+            db.execute(f"SET allowed_directories = [{folders}]")
+            db.execute("SET enable_external_access = false")
 
     def _connected(self, *, writes: bool) -> duckdb.DuckDBPyConnection:
         """Connect, as soon as no other process is in the way. Within one process, connections share the file; one that

@@ -51,7 +51,7 @@ class SqliteFile:
     def place_of(location: str, context: ConnectorContext) -> tuple[Path, str | None]:
         """Return the file, and the table where one is named. Raises `ConfigurationError`."""
         path, table = database_file(location, context)
-        return resolved(path, context.folder), table
+        return context.paths.real(resolved(path, context.folder)), table
 
     @property
     def shown(self) -> str:
@@ -67,6 +67,7 @@ class SqliteFile:
                 uri, uri=True, timeout=self.timeouts.connect, isolation_level=None, check_same_thread=False
             )
             db.text_factory = text_of
+            db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # a query reaches no other file
             return db
 
     def limit(self, db: sqlite3.Connection, seconds: float) -> None:

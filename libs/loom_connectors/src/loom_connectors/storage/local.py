@@ -20,6 +20,7 @@ from loom_common.errors import (
     DestinationError,
     PermanentError,
 )
+from loom_connectors.ports import ConnectorContext
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -33,6 +34,13 @@ def host() -> str:
 def resolved(location: str, folder: Path) -> Path:
     """Return a path as the user wrote it, absolute: relative ones start at `folder`, `~` is the user's home."""
     return (folder / Path(location).expanduser()).absolute()
+
+
+def held(location: str, context: ConnectorContext) -> Path:
+    """Return what `resolved` returns. Raises `PathNotAllowed` where it leads out of the project."""
+    path = resolved(location, context.folder)
+    context.paths.real(path)
+    return path
 
 
 def path_of(location: str) -> str:

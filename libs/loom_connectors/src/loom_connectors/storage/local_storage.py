@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.destination_names import parts_folder, sample_file
 from loom_common.errors import DestinationError, SourceError
 from loom_connectors.files.storage import FileState, Opened, StoredFile
@@ -21,11 +22,11 @@ from loom_connectors.storage.append import added
 from loom_connectors.storage.local import (
     file_trouble,
     followed,
+    held,
     host,
     path_of,
     pattern,
     put_in_place,
-    resolved,
     see_that_it_can_be_written,
 )
 
@@ -35,6 +36,7 @@ class LocalFile:
     """Represents a file of this machine."""
 
     path: Path
+    paths: AllowedPaths
 
     @property
     def name(self) -> str:
@@ -49,18 +51,19 @@ class LocalFile:
 
     @contextmanager
     def opened(self) -> Iterator[Opened]:
-        with self.path.open("rb") as stream:
+        with open(self.paths.real(self.path), "rb", opener=_without_link) as stream:
             yield Opened(stream, _state(os.fstat(stream.fileno())))
 
 
 class LocalInputs:
     """Finds one file, or all that match a pattern. A file may be called `d[1].csv`, so what is there is no pattern."""
 
-    def __init__(self, location: str, folder: Path) -> None:
+    def __init__(self, location: str, context: ConnectorContext) -> None:
         self._location = location
-        self._folder = folder
+        self._folder = folder = context.folder
+        self._paths = context.paths
         written = path_of(location)
-        self._path = resolved(written, folder)
+        self._path = held(written, context)
         self._is_folder = self._path.is_dir()
         inside = f"{written.rstrip('/')}/**/*" if self._is_folder else written
         self._pattern = pattern(inside, folder) if self._is_folder or glob.has_magic(written) else None
@@ -74,12 +77,14 @@ class LocalInputs:
 
     def files(self) -> Sequence[LocalFile]:
         if not self.several():
-            return [LocalFile(self._path)]
+            return [LocalFile(self._path, self._paths)]
         matches = glob.glob(self._pattern or "", recursive=True)  # noqa: PTH207  # leaves hidden files out, unlike Path.glob
         paths = sorted(path for path in map(Path, matches) if path.is_file() and not self._is_beside(path))
         if not paths:
             raise SourceError(f"{self.place}: no file matches. {self._remedy}")
-        return [LocalFile(path) for path in paths]
+        for path in paths:
+            self._paths.real(path)
+        return [LocalFile(path, self._paths) for path in paths]
 
     def _is_beside(self, path: Path) -> bool:
         """Tell whether a file of a folder is no data: one named `_SUCCESS`, or what Loom keeps beside a result."""
@@ -108,13 +113,14 @@ class LocalResult:
     """Represents a file of this machine, and the folder beside it. A link is followed: the file it leads to is
     written."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, paths: AllowedPaths) -> None:
+        self._paths = paths
         self._path = followed(path)
         self._folder = self._path.with_name(parts_folder(self._path.name))
 
     @property
     def file(self) -> LocalFile:
-        return LocalFile(self._path)
+        return LocalFile(self._path, self._paths)
 
     def check(self) -> None:
         see_that_it_can_be_written(self._path)
@@ -133,7 +139,7 @@ class LocalResult:
         return self._folder.exists()
 
     def beside(self, name: str) -> LocalFile:
-        return LocalFile(self._folder / name)
+        return LocalFile(self._folder / name, self._paths)
 
     def names(self, ending: str, *, folder: str = "") -> list[str]:
         return [path.name for path in (self._folder / folder).glob(f"*{ending}")]
@@ -167,13 +173,21 @@ class LocalResult:
         shutil.rmtree(self._folder / folder, ignore_errors=True)
 
     def exchange(self, name: str) -> None:
+        self._stay()
         put_in_place(self._folder / name, self._path)
 
     def append(self, name: str, offset: int) -> bool:
+        self._stay()
         return added(self._path, self._folder / name, offset)
+
+    def _stay(self) -> None:
+        """See that neither has become a link that leads out of the project since it was opened."""
+        for path in (self._path, self._folder):
+            self._paths.real(path)
 
     def _make_folder(self) -> None:
         """Parts of a file that its owner alone may read are for nobody else either."""
+        self._stay()
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._path.exists() and not self._path.stat().st_mode & 0o077:
             self._folder.chmod(0o700)
@@ -183,15 +197,22 @@ class LocalStorage:
     """Stores files in the file systems of this machine."""
 
     def inputs(self, location: str, context: ConnectorContext) -> LocalInputs:
-        return LocalInputs(location, context.folder)
+        return LocalInputs(location, context)
 
     def result(self, location: str, context: ConnectorContext) -> LocalResult:
-        path = resolved(path_of(location), context.folder)
-        return LocalResult(path.with_name(sample_file(path.name)) if context.sample else path)
+        path = held(path_of(location), context)
+        path = path.with_name(sample_file(path.name)) if context.sample else path
+        context.paths.real(path)
+        return LocalResult(path, context.paths)
 
 
 def _state(found: os.stat_result) -> FileState:
     return FileState(found.st_size, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+def _without_link(path: str, flags: int) -> int:
+    """Open a path whose links have been followed, and that may have become one since."""
+    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def _sync(stream: BinaryIO) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import Common, Form
+from loom.cli.options.common import Form, WithFiles
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 from loom_common.domain.values.plural import counted
@@ -48,7 +48,7 @@ def cost(
     ] = None,
     form: Form = Format.TABLE,
     *,
-    common: Common,
+    common: WithFiles,
 ) -> None:
     """Show what a pipeline's runs cost, or estimate what one would.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loom.cli.options.common import Common, Form
+from loom.cli.options.common import Common, Form, WithFiles
 from loom.cli.options.groups import grouped
 from loom.cli.options.quarantine_filters import OfOneRun, OfPipeline, OfRun, Which, pairs_of
 from loom.cli.output.formats import Format
@@ -127,7 +127,7 @@ def retry(
     form: Form = Format.TABLE,
     *,
     which: OfOneRun,
-    common: Common,
+    common: WithFiles,
 ) -> None:
     """Run a run's quarantined records through its pipeline again, as a run of its own: as they were, or changed.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loom.cli.options.common import Common, Form
+from loom.cli.options.common import Common, Form, WithFiles
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 
@@ -34,7 +34,7 @@ def resume(
     wait: Wait = False,
     form: Form = Format.TABLE,
     *,
-    common: Common,
+    common: WithFiles,
 ) -> None:
     """Finish a run that was interrupted, paused or killed. What was done is not done again.
 

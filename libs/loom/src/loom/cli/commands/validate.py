@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import ConfigPath, Form, Verbose, configuration
+from loom.cli.options.common import AllowPath, ConfigPath, Form, Verbose, configuration
 from loom.cli.output.formats import Format
 from loom_common.domain.values.plural import counted
 
@@ -26,6 +26,7 @@ def validate(
         bool,
         typer.Option("--connect", help="Try the models' endpoints and the journal, and show how the columns fit."),
     ] = False,
+    allow_path: AllowPath = None,
     config: ConfigPath = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
@@ -37,7 +38,7 @@ def validate(
     from loom.cli.commands import follow
     from loom.cli.output import terminal
 
-    settings = configuration(config)
+    settings = configuration(config).allowing(allow_path or ())
     results = [follow.wait_for(_result(file, settings, connect=connect)) for file in files]
     if form is Format.JSON:
         terminal.print_json(results)
@@ -121,7 +122,7 @@ async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str,
     problems: list[Problem] = []
     looked: list[Check] = []
     try:
-        loaded = definition_file.load(file, config.applied_to)
+        loaded = definition_file.load(file, config.applied_to, config.allowed)
         problems += dependencies.problems(loaded.document, loaded.definition, config)
         looked = await checks.check(loaded, config)
         if connect:

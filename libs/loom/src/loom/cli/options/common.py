@@ -25,6 +25,16 @@ Cluster = Annotated[
     bool, typer.Option("--cluster", help="Ask the cluster (`mode: distributed`) instead of running in this process.")
 ]
 
+AllowPath = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow-path",
+        metavar="PATH",
+        help="Let the pipeline reach this folder or file outside of the project. May be given again. The workers of a "
+        "cluster have LOOM_ALLOWED_PATHS instead.",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
@@ -43,6 +53,17 @@ class Common:
     def flags(self) -> str:
         """Return the options that a command that is suggested needs besides."""
         return " --cluster" if self.cluster else ""
+
+
+@dataclass(frozen=True, slots=True)
+class WithFiles(Common):
+    """Holds the options of a command that opens files which a pipeline names."""
+
+    allow_path: AllowPath = None
+
+    def configuration(self) -> LoomConfig:
+        """Return the project's configuration, as the options say."""
+        return Common.configuration(self).allowing(self.allow_path or ())
 
 
 def configuration(path: Path | None) -> LoomConfig:

@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.ids import content_hash
+from loom_common.errors import PathNotAllowed
 from loom_common.file_errors import unusable
 
 
@@ -43,8 +45,8 @@ class FolderPayloads:
 
     def _get(self, name: str) -> bytes:
         try:
-            return (self._folder / name).read_bytes()
-        except FileNotFoundError:
+            return AllowedPaths.of(self._folder).real(self._folder / name).read_bytes()
+        except (FileNotFoundError, PathNotAllowed):  # the name came in a message
             raise KeyError(name) from None
 
     async def runs(self) -> Sequence[str]:

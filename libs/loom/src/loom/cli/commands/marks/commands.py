@@ -51,7 +51,7 @@ def set_mark(
     from loom_common.errors import ConfigurationError, RecordError
 
     settings = common.configuration()
-    pipeline = definition_file.load(file, settings.applied_to).pipeline
+    pipeline = definition_file.load(file, settings.applied_to, settings.allowed).pipeline
     config = pipeline.extract.incremental
     if config is None:
         raise ConfigurationError(f"{file} does not read its source incrementally: it has no `extract.incremental`.")

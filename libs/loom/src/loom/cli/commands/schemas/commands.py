@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loom.cli.options.common import Common, ConfigPath, Form, Verbose, configuration
+from loom.cli.options.common import Common, ConfigPath, Form, Verbose, WithFiles, configuration
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
 from loom.cli.output.stdout import App
@@ -122,7 +122,7 @@ def history(name: Name, form: Form = Format.TABLE, *, common: Common) -> None:
 
 @app.command("diff")
 @grouped
-def diff(file: File, records: Records = 1000, form: Form = Format.TABLE, *, common: Common) -> None:
+def diff(file: File, records: Records = 1000, form: Form = Format.TABLE, *, common: WithFiles) -> None:
     """Compare the source of a pipeline file with the stored version of its schema. Exits with 1 where they differ."""
     from loom.cli.commands import follow
     from loom.cli.output import terminal
@@ -156,7 +156,7 @@ def apply(
     stage: Held = _Held.EXTRACT,
     records: Records = 1000,
     *,
-    common: Common,
+    common: WithFiles,
 ) -> None:
     """Store the next version of a pipeline's schema: that of a file, or what its source has now. Later runs are held to
     it."""
@@ -185,7 +185,7 @@ def _history(config: LoomConfig, name: str) -> list[SchemaVersion]:
 def _loaded(file: Path, config: LoomConfig) -> LoadedPipeline:
     from loom.project import definition_file
 
-    return definition_file.load(file, config.applied_to)
+    return definition_file.load(file, config.applied_to, config.allowed)
 
 
 async def _inferred(loaded: LoadedPipeline, config: LoomConfig, records: int) -> dict[str, Column]:
