@@ -33,6 +33,7 @@ POINTS = (
     "after_ack",
     "before_source_ack",
     "before_load_commit",
+    "after_alter",
     "after_load_commit",
     "before_commit",
     "after_commit",

@@ -11,6 +11,7 @@ from typing import Any
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.destination_names import sample_table, staging_table
 from loom_common.errors import AccessRefused, DestinationError
+from loom_common.resilience import failpoints
 from loom_connectors.ports import ColumnFit, ConnectorContext, LoadBatch
 from loom_connectors.sql.column_fit import fits_of
 from loom_connectors.sql.columns import Kind, columns_of, kinds, lacking, unknown_everywhere
@@ -198,6 +199,8 @@ class LoadTable:
                 await session.widen(table, needs_of(batch.rows))
         if not (self.evolution.columns or self.evolution.types):
             return found
+        if added:
+            await failpoints.reach("after_alter")
         return await self._as_target(session, found.table, found.key)
 
     async def _as_target(self, session: TableSession, table: TableName, key: tuple[str, ...]) -> Target:
