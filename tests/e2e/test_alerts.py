@@ -97,9 +97,10 @@ async def test_an_alert_is_raised_while_the_run_goes(here, model, monkeypatch):
         accepted = await session.start(request_of(made, here.config))
 
         async def alerts() -> int:
-            return len((await report_of(here.config, accepted.run_id))["alerts"])
+            return len(await table(here, "SELECT * FROM monitoring_alerts"))
 
         await until(alerts, 1)
-        assert (await report_of(here.config, accepted.run_id))["status"] == "running"
+        report = await report_of(here.config, accepted.run_id)
+        assert (report["status"], len(report["alerts"])) == ("running", 1)
         await session.cancel(accepted.run_id)
         model.let_go()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -276,11 +277,26 @@ before = dict(os.environ)
 assert arbiter().SemanticEvaluator
 assert dict(os.environ) == before, "the environment changed"
 assert not reached, reached
+
+import asyncio
+from pathlib import Path
+import test_arbiter as here
+
+for kind in here.ANSWERS:
+    panel = here.panel_of(here.ScriptedModel(here.saying(kind)), Path(), here.settings_of(kind))
+    [result] = asyncio.run(panel.judge("run_1", [here.record()], here.Context()))
+    assert result.evaluations[0].score is not None
+assert "litellm" not in sys.modules, "the price list is read, which Loom does not use"
 """
 
 
-def test_it_is_imported_where_it_is_used_and_reaches_for_nothing(tmp_path):
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LOGFIRE_TOKEN": "pylf_v1_us_none"}
+def test_it_is_imported_where_it_is_used_and_reaches_for_nothing_and_without_its_prices(tmp_path):
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "LOGFIRE_TOKEN": "pylf_v1_us_none",
+        "PYTHONPATH": os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1]))),
+    }
     ended = subprocess.run([sys.executable, "-c", IMPORTING], env=environ, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
