@@ -67,6 +67,8 @@ def service() -> Iterator[Service]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json" if self.command == "POST" else "text/csv")
             self.send_header("Content-Length", str(len(body)))
+            if state.refusing is not None and self.command == "POST":
+                self.send_header("X-Refused", " ".join(state.credentials))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
@@ -115,11 +117,11 @@ def planted(tmp_path, tmp_path_factory, monkeypatch, service) -> Iterator[Path]:
         )
         made = project(tmp_path, 0, destination="out.jsonl", transform=transform)
         source = "http://${aws:prod/web#user}:${aws:prod/web#password}@" + address + "/reviews.csv"
-        made.say(extract={"source": source, "key": "id"})
+        made.say(extract={"source": source, "key": "id"}, timeouts={"run": "1h"})
         yield made.pipeline
 
 
-def test_a_planted_secret_appears_nowhere(loom, planted, service, tmp_path, caplog):
+def test_a_planted_secret_appears_nowhere(loom, planted, service, tmp_path, caplog, monkeypatch):
     said: list[str] = []
 
     def typed(*arguments: str) -> Any:
@@ -136,6 +138,12 @@ def test_a_planted_secret_appears_nowhere(loom, planted, service, tmp_path, capl
     for status in (401, 400):
         service.refusing = status
         assert typed("run", str(planted), "--verbose").code != 0
+    service.refusing = 500  # this may pass, and is asked again until the run's time is over
+    monkeypatch.setenv("LOOM_MODELS_ATTEMPTS", "1")
+    planted.write_text(planted.read_text().replace("1h", "2s"))
+    troubled = typed("run", str(planted), "--verbose")
+    assert troubled.code == 1
+    assert "500" in troubled.err
     runs = json.loads(typed("history", "reviews", "--format", "json").out)
     for run in runs if isinstance(runs, list) else runs["runs"]:
         run_id = run.get("id") or run["run_id"]
