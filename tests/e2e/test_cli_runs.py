@@ -87,6 +87,13 @@ async def test_a_run_is_found_again_by_status_history_lineage_and_list(numbers, 
     assert [(run["run_id"], run["pipeline_name"]) for run in await shown(tmp_path, "history")] == [(run_id, "numbers")]
     (entry,) = await shown(tmp_path, "manifest", "--status", "succeeded")
     assert (entry["run_id"], entry["records"]["loaded"], entry["requested_by"]) == (run_id, 2, getpass.getuser())
+    found = {check["what"]: check["ok"] for check in entry["preflight"]["checks"]}
+    assert found["source"]
+    assert found["destination"]
+    assert "id" in [each["column"] for each in entry["preflight"]["columns"]]
+    lines = (await loom(tmp_path, "manifest")).out
+    assert "before" in lines
+    assert " ready" in lines
     nothing = await loom(tmp_path, "manifest", "--status", "failed")
     assert nothing.err.strip() == "No run that is failed is known here."
     (way,) = await shown(tmp_path, "lineage", "numbers", "--run-id", run_id)

@@ -15,6 +15,7 @@ from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import gather_files, load
+from loom.project.person import person
 from loom.session import open_session, settled_report
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
@@ -169,6 +170,7 @@ class Loom:
             sample=sample,
             load=load or collect,
             reuse=reuse,
+            requested_by=person(),
         )
         if config.distributed:
             refuse_registered(pipeline)

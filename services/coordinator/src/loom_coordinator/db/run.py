@@ -100,6 +100,8 @@ class Run:
     """Says whether the loader has been asked to finalize its load, and has not answered."""
     tell_by: dt.datetime | None
     """Says when its end is told at the latest; None where it was told, or the run goes on. `run_ends` reads it."""
+    preflight: Json | None
+    """Says what was found before it began: `checks` and `columns`; None where nobody looked."""
     totals: RunTotals
     """The sums of its batches."""
 

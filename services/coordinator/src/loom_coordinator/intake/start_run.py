@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import Mistake, RunAccepted, RunRejected, RunRequest
+from loom_common.contracts.v1 import Mistake, Preflight, RunAccepted, RunRejected, RunRequest
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
@@ -82,6 +82,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         definition=given.definition,
         requested_by=request.requested_by,
         idempotency_key=request.idempotency_key,
+        preflight=request.preflight,
         priority=request.priority,
         budget=request.budget,
     )
@@ -99,6 +100,7 @@ async def start(
     requested_by: str | None,
     priority: int,
     idempotency_key: str | None = None,
+    preflight: Preflight | None = None,
     budget: float | None = None,
 ) -> None:
     """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
@@ -120,6 +122,7 @@ async def start(
             definition=definition,
             params=plan.params,
             requested_by=requested_by,
+            preflight=None if preflight is None else preflight.model_dump(mode="json"),
             idempotency_key=idempotency_key,
             replay_of=plan.replay.run_id if plan.replay else None,
             sample=plan.limit if plan.beside and not plan.replay else None,

@@ -91,6 +91,8 @@ class ShownRun(Shown):
     """Says what holds it up, in a sentence."""
     requested_by: str | None
     """The name of who asked for it, as the request says it."""
+    preflight: Mapping[str, Any] | None
+    """Says what was found before it began: `checks` and `columns`; None where nobody looked."""
 
     def as_json(self) -> dict[str, Any]:
         """Write the report's fields, and these beside them."""
@@ -104,6 +106,7 @@ class ShownRun(Shown):
             "replay_of": self.replay_of,
             "notice": self.notice,
             "requested_by": self.requested_by,
+            "preflight": self.preflight,
         }
         return self.report.model_dump() | {name: as_json(value) for name, value in rest.items()}
 
@@ -159,6 +162,7 @@ async def _shown(connection: AsyncConnection, run: Run, alive: Alive) -> ShownRu
         replay_of=run.replay_of,
         notice=run.notice,
         requested_by=run.requested_by,
+        preflight=run.preflight,
     )
 
 

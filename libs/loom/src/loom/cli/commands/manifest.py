@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,8 +43,9 @@ def manifest(
 ) -> None:
     """Show what each run did, for an audit.
 
-    Who asked for it, counts, duration, errors, changes of the schema, quality checks. With `--format json`, each run
-    has its whole report, its parameters and its model."""
+    Who asked for it, what was found before it began, counts, duration, errors, changes of the schema, quality checks.
+    With `--format json`, each run has its whole report, its parameters, its model, and each check and column that were
+    looked at before. A run of a cluster has none of these: its workers look when they begin."""
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
@@ -61,6 +63,7 @@ def manifest(
         *([] if pipeline else [Column("pipeline", "pipeline", keep=True)]),
         Column("status", "status", keep=True),
         Column("requested_by", "asked by"),
+        Column("preflight", "before"),
         Column("started_at", "started (UTC)", terminal.moment, keep=True),
         Column("duration_seconds", "took", terminal.duration, number=True),
         Column("extracted", "read", terminal.count, number=True),
@@ -86,6 +89,7 @@ def _line(run: ShownRun) -> dict[str, Any]:
         "pipeline": report.pipeline,
         "status": run.status,
         "requested_by": run.requested_by,
+        "preflight": _found(run.preflight),
         "started_at": run.started_at.isoformat(),
         "duration_seconds": report.duration_seconds if run.completed_at else None,
         "extracted": report.records.get("extracted"),
@@ -95,6 +99,15 @@ def _line(run: ShownRun) -> dict[str, Any]:
         "checks": f"{len(missed)} of {len(report.checks)} missed" if missed else _passed(len(report.checks)),
         "error": report.error,
     }
+
+
+def _found(preflight: Mapping[str, Any] | None) -> str:
+    """Say how many things were looked at before the run, and how many may be mistakes."""
+    if preflight is None:
+        return "-"
+    doubtful = sum(1 for check in preflight["checks"] if check["doubtful"] or not check["ok"])
+    ready = f"{len(preflight['checks'])} ready"
+    return f"{ready}, {doubtful} doubtful" if doubtful else ready
 
 
 def _passed(number: int) -> str:

@@ -99,16 +99,16 @@ async def prepare(target: str, config: LoomConfig, params: Mapping[str, str], *,
         return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
     params = dict(params)
     resolved(loaded.pipeline.params, params)
-    expected = None
+    found, expected = None, None
     if config.distributed:
         from loom.plugins import refuse_registered
 
         refuse_registered(loaded.pipeline)
     else:
-        expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
+        found, expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
         await state.refuse_unfinished(config, loaded.pipeline.name)
     base = config.base_of(loaded.folder)
-    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base)
+    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base, preflight=found)
     return Prepared(request, loaded, expected)
 
 
@@ -134,13 +134,3 @@ def limits_of(pairs: list[str]) -> dict[str, str]:
         except ValueError as error:
             raise typer.BadParameter(f"'{pair}': expected {error}", param_hint="--fail-on") from None
     return limits
-
-
-def person() -> str:
-    """Return the name of who runs this process, for the books."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

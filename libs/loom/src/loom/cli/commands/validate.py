@@ -15,8 +15,10 @@ from loom_common.domain.values.plural import counted
 
 if TYPE_CHECKING:
     from loom.preflight.check import Check
+    from loom.preflight.columns import ColumnRow
     from loom.project.config import LoomConfig
     from loom.project.definition_file import InvalidFile, LoadedPipeline
+    from loom_common.contracts.v1 import Preflight
     from loom_common.errors import ConfigurationError, Problem
 
 
@@ -50,21 +52,30 @@ def validate(
 
 async def refuse_unready(
     loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool = False, wait: bool = False
-) -> int | None:
-    """The same checks before a run; gives how many records there are, where that is known. With `wait`, what is only
-    away may come back while the run waits for it.
+) -> tuple[Preflight, int | None]:
+    """The same checks before a run; gives what was found, and how many records there are, where that is known. With
+    `wait`, what is only away may come back while the run waits for it.
 
     Raises `ConfigurationError` with what is not ready."""
-    from loom.preflight import checks, reachability
+    from loom.preflight import checks, columns, reachability
+    from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
     from loom_common.errors import ConfigurationError
 
     looked = await checks.check(loaded, config, dict(params), sample=sample)
     looked += await reachability.journal(config)
-    _say_differences(loaded, looked)
+    rows = columns.rows_of(loaded, looked)
+    _say_differences(rows)
     standing = [check for check in looked if not check.ok and not (wait and check.away)]
     if failed := [words for check in standing for words in check.words]:
         raise ConfigurationError("\n".join(failed))
-    return next((check.records for check in looked if check.what == "source"), None)
+    found = Preflight(
+        checks=tuple(
+            PreflightCheck(what=check.what, ok=check.ok, detail=check.detail, doubtful=check.doubtful)
+            for check in looked
+        ),
+        columns=tuple(PreflightColumn(**asdict(row)) for row in rows),
+    )
+    return found, next((check.records for check in looked if check.what == "source"), None)
 
 
 async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
@@ -76,12 +87,12 @@ async def every_mistake(error: InvalidFile, config: LoomConfig) -> Configuration
     return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
 
 
-def _say_differences(loaded: LoadedPipeline, looked: Sequence[Check]) -> None:
+def _say_differences(rows: Sequence[ColumnRow]) -> None:
     """Say on stderr what a run does about the columns that its destination lacks, or does not take as they are."""
     from loom.cli.output import terminal
     from loom.preflight import columns
 
-    for row in columns.differing(columns.rows_of(loaded, looked)):
+    for row in columns.differing(rows):
         there = f" ({row.written} into {row.there})" if row.written and row.there else ""
         terminal.say(f"Column {row.column}{there}: {row.done}.")
 

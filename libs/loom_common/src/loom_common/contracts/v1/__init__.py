@@ -6,7 +6,15 @@ UTC."""
 
 from loom_common.contracts.v1.answers import Mistake, PrefetchLimit, RunAccepted, RunEpoch, RunRejected
 from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
-from loom_common.contracts.v1.commands import DiscardRequest, ReplayRequest, RunCommand, RunRequest
+from loom_common.contracts.v1.commands import (
+    DiscardRequest,
+    Preflight,
+    PreflightCheck,
+    PreflightColumn,
+    ReplayRequest,
+    RunCommand,
+    RunRequest,
+)
 from loom_common.contracts.v1.facts import (
     BatchFact,
     BudgetSpent,
@@ -77,6 +85,9 @@ __all__ = [
     "LoadFinalized",
     "Mistake",
     "PrefetchLimit",
+    "Preflight",
+    "PreflightCheck",
+    "PreflightColumn",
     "QueueBeat",
     "RecordsKept",
     "RecordsLoaded",

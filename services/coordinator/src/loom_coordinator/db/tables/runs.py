@@ -75,6 +75,7 @@ pipeline_runs = Table(
     Column("sampled", Json),
     Column("finalizing", Boolean, nullable=False, server_default=text("false")),
     Column("tell_by", UtcDateTime),
+    Column("preflight", Json),
     Index("idx_pipeline_runs_pipeline", "pipeline_name"),
     Index("idx_pipeline_runs_status", "status"),
     Index("idx_pipeline_runs_execution_date", "execution_date"),

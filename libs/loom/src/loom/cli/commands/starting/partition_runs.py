@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loom.cli.commands import follow, state
-from loom.cli.commands.run import person, prepare
+from loom.cli.commands.run import prepare
 from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, trouble_of
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
+from loom.project.person import person
 from loom_common.contracts.v1 import RunAccepted
 from loom_common.errors import DependencyUnavailable, LoomError
 

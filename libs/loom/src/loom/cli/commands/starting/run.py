@@ -65,8 +65,9 @@ def run(
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli.commands import follow, validate
-    from loom.cli.commands.run import Prepared, limits_of, params_of, person, prepare
+    from loom.cli.commands.run import Prepared, limits_of, params_of, prepare
     from loom.cli.commands.starting import chain
+    from loom.project.person import person
 
     settings = common.configuration()
     given = params_of(param or [])
