@@ -114,3 +114,10 @@ async def test_an_estimate_without_a_known_price_says_so_and_stays_one_document(
     assert (told.code, told.report["cost"]["total"]) == (0, 0.0)
     shown = await loom(tmp_path, "cost", "pipeline.yaml", "--estimate")
     assert "no price is known for small-of-ours: its calls count as $0" in shown.words
+
+
+def test_what_a_template_writes_of_files_that_are_no_text_runs_at_once(loom):
+    for name in ("excel_to_parquet", "parquet_to_arrow", "arrow_to_duckdb", "duckdb_to_sqlite"):
+        assert loom("init", name, "--template", name).code == 0
+        done = loom("run", f"{name}/pipeline.yaml", "--format", "json")
+        assert (done.code, done.report["records"]["loaded"]) == (0, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -12,9 +13,10 @@ from loom.preflight import checks
 from loom.project import definition_file
 from loom.project.config import LoomConfig
 from loom.project.yaml_positions import parse as parse_yaml
-from loom.templates.ends import CUSTOMERS, ENDS
+from loom.templates.ends import ENDS
 from loom.templates.named import template_named, templates
 from loom.templates.pairs import pairs
+from loom.templates.samples import CUSTOMERS
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
@@ -57,27 +59,29 @@ async def test_every_end_is_a_location_that_its_connector_takes(name, tmp_path, 
 
 
 def test_every_connector_is_an_end():
-    families = (Family.STORAGE, Family.FORMAT, Family.DATABASE, Family.BROKER)
+    families = (Family.STORAGE, Family.FORMAT, Family.DATABASE, Family.BROKER, Family.API)
     named = {OTHER_NAMES.get(name, name) for name in ENDS} | {"a path"}
     assert [each.names for each in connectors() if each.family in families and not named.intersection(each.names)] == []
 
 
 @pytest.mark.parametrize("name", HERE)
-async def test_what_has_a_sample_validates_as_it_is(name, tmp_path, monkeypatch, capsys):
+def test_what_has_a_sample_validates_as_it_is(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert ran(capsys, "init", "mine", "--template", f"{name}_to_jsonl")[0] == 0
     loaded = definition_file.load(tmp_path / "mine/pipeline.yaml")
-    looked = await checks.check(loaded, LoomConfig())
+    looked = asyncio.run(checks.check(loaded, LoomConfig()))
     assert [check.detail for check in looked if not check.ok] == []
     (source,) = [check for check in looked if check.what == "source"]
     assert source.records in (len(CUSTOMERS), None)
 
 
 def test_a_template_says_what_it_needs(capsys):
-    code, out, _ = ran(capsys, "templates", "info", "parquet_to_postgres")
+    code, out, _ = ran(capsys, "templates", "info", "s3_to_postgres")
     assert code == 0
-    for words in ("make extras EXTRAS=arrow", "export PG_PASSWORD=...", "put your own records", "mode: upsert"):
+    for words in ("make extras EXTRAS=objects", "export PG_PASSWORD=...", "put your own records", "mode: upsert"):
         assert words in out
+    for name, words in (("csv_to_rest", "of https://api.example.com/customers in"), ("csv_to_s3", "of my-bucket in")):
+        assert f"put your own address in place {words} `load.destination`" in ran(capsys, "templates", "info", name)[1]
     code, out, _ = ran(capsys, "templates", "list", "--format", "json")
     listed = json.loads(out)
     assert [each["name"] for each in listed] == [each.name for each in templates()]

@@ -3,23 +3,13 @@ destination, each once. A template for a pair is made of two of them."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.util import find_spec
 
-CUSTOMERS: Sequence[Mapping[str, str | int]] = (
-    {"id": "c1", "name": "Ada", "city": "London", "orders": 3},
-    {"id": "c2", "name": "Grace", "city": "New York", "orders": 5},
-    {"id": "c3", "name": "Søren", "city": "København", "orders": 0},
-)
-"""Holds the records that a new pipeline begins with."""
-_COLUMNS = ("id", "name", "city", "orders")
-
-Sample = Callable[[Path], None]
-"""Writes a source's sample below the folder of the pipeline."""
+from loom.templates import samples
+from loom.templates.samples import Sample
+from loom_connectors.built_in import EXTRAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +24,23 @@ class End:
     destination: str | None = None
     """The location that rows go to; None where it is no destination."""
     sample: Sample | None = None
-    """Is None where the records are elsewhere, or where nothing here can write such a file."""
+    """Is None where the records are elsewhere."""
     variables: Sequence[str] = ()
     """The environment variables that its location refers to."""
     extra: str | None = None
     """The extra of Loom that it needs."""
     upserts: bool = False
     """Tells whether rows with the same key can replace each other."""
+    placeholder: str | None = None
+    """The part of its location that stands for one of the user's own."""
+    options: Sequence[str] = ()
+    """The lines of `options`, as YAML, which it has as a source and as a destination."""
 
-
-def _text(suffix: str, content: str) -> Sample:
-    def write(folder: Path) -> None:
-        file = folder / f"data/customers.{suffix}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content, encoding="utf-8")
-
-    return write
-
-
-def _separated(mark: str) -> str:
-    lines = [_COLUMNS, *(tuple(str(row[each]) for each in _COLUMNS) for row in CUSTOMERS)]
-    return "".join(f"{mark.join(line)}\n" for line in lines)
-
-
-def _toml() -> str:
-    tables = (
-        "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in row.items())
-        for row in CUSTOMERS
-    )
-    return "\n".join(f"[[customers]]\n{table}" for table in tables)
-
-
-def _yaml() -> str:
-    return "".join(f"- {json.dumps(dict(row), ensure_ascii=False)}\n" for row in CUSTOMERS)
-
-
-def _sqlite(folder: Path) -> None:
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(folder / "data/customers.db")) as database, database:
-        database.execute("CREATE TABLE customers (id TEXT PRIMARY KEY, name TEXT, city TEXT, orders INTEGER)")
-        database.executemany("INSERT INTO customers VALUES (:id, :name, :city, :orders)", CUSTOMERS)
+    @property
+    def has_sample(self) -> bool:
+        """Tell whether a sample of it can be written here: its extra may be missing."""
+        package = next((package for package, extra in EXTRAS.items() if extra == self.extra), None)
+        return self.sample is not None and (package is None or find_spec(package) is not None)
 
 
 def _server(name: str) -> str:
@@ -98,25 +65,28 @@ def _bucket(name: str, what: str, scheme: str, variables: Sequence[str], query: 
         f"{place}results/customers.csv{query}",
         variables=variables,
         extra="objects",
+        placeholder="my-bucket",
     )
 
 
 ENDS: Mapping[str, End] = {
     end.name: end
     for end in (
-        _file("csv", "a CSV file", "csv", _text("csv", _separated(",")), written=True),
-        _file("tsv", "a TSV file", "tsv", _text("tsv", _separated("\t")), written=True),
-        _file("json", "a JSON file", "json", _text("json", json.dumps(list(CUSTOMERS), indent=1)), written=True),
-        _file(
-            "jsonl", "a JSON Lines file", "jsonl",
-            _text("jsonl", "".join(f"{json.dumps(row)}\n" for row in CUSTOMERS)), written=True,
-        ),
-        _file("parquet", "a Parquet file", "parquet", None, written=True, extra="arrow"),
-        _file("arrow", "an Arrow file", "arrow", None, written=True, extra="arrow"),
-        _file("excel", "an Excel workbook", "xlsx", None, written=True, extra="excel"),
-        _file("yaml", "a YAML file", "yaml", _text("yaml", _yaml()), written=False),
-        _file("toml", "a TOML file", "toml", _text("toml", _toml()), written=False),
+        _file("csv", "a CSV file", "csv", samples.loaded("csv"), written=True),
+        _file("tsv", "a TSV file", "tsv", samples.loaded("tsv"), written=True),
+        _file("json", "a JSON file", "json", samples.loaded("json"), written=True),
+        _file("jsonl", "a JSON Lines file", "jsonl", samples.loaded("jsonl"), written=True),
+        _file("parquet", "a Parquet file", "parquet", samples.loaded("parquet"), written=True, extra="arrow"),
+        _file("arrow", "an Arrow file", "arrow", samples.loaded("arrow"), written=True, extra="arrow"),
+        _file("excel", "an Excel workbook", "xlsx", samples.loaded("xlsx"), written=True, extra="excel"),
+        _file("yaml", "a YAML file", "yaml", samples.yaml, written=False),
+        _file("toml", "a TOML file", "toml", samples.toml, written=False),
         End("http", "a file of a web server", "https://example.com/customers.csv"),
+        End(
+            "rest", "a REST API", "rest+https://api.example.com/customers", "rest+https://api.example.com/customers",
+            variables=("API_TOKEN",), placeholder="https://api.example.com/customers",
+            options=('auth: {type: bearer, token: "${API_TOKEN}"}',),
+        ),
         _bucket(
             "s3", "files in an S3 bucket", "s3", ("S3_KEY", "S3_SECRET"),
             "?access_key_id=${S3_KEY}&secret_access_key=${S3_SECRET}",
@@ -135,11 +105,11 @@ ENDS: Mapping[str, End] = {
         ),
         End(
             "sqlite", "a table of a SQLite file", "sqlite:///data/customers.db?table=customers",
-            "sqlite:///results/customers.db?table=customers", _sqlite, upserts=True,
+            "sqlite:///results/customers.db?table=customers", samples.sqlite, upserts=True,
         ),
         End(
             "duckdb", "a table of a DuckDB file", "duckdb:///data/customers.duckdb?table=customers",
-            "duckdb:///results/customers.duckdb?table=customers", extra="duckdb", upserts=True,
+            "duckdb:///results/customers.duckdb?table=customers", samples.duckdb, extra="duckdb", upserts=True,
         ),
         *(
             End(

@@ -60,6 +60,8 @@ def template_named(name: str) -> Template:
 def _of(pair: Pair) -> Template:
     needs = [f"make extras EXTRAS={','.join(pair.extras)}"] if pair.extras else []
     needs += [f"export {variable}=..." for variable in pair.variables]
-    if pair.source.sample is None:
+    if not pair.source.has_sample:
         needs.append("put your own records in place of the source that pipeline.yaml names")
+    if pair.destination.placeholder is not None:
+        needs.append(f"put your own address in place of {pair.destination.placeholder} in `load.destination`")
     return Template(pair.name, pair.description, needs)

@@ -48,6 +48,7 @@ class Pair:
             "extract:",
             f"  source: {json.dumps(self.source.source)}",
             "  key: id                        # what identifies a record",
+            *_options(self.source),
             "",
             "transform:",
             "  type: passthrough              # or ai, python, scorer: docs/pipeline.md",
@@ -57,12 +58,17 @@ class Pair:
         ]
         if self.destination.upserts:
             lines += ["  mode: upsert                   # a record that comes again replaces its row", "  key: [id]"]
+        lines += _options(self.destination)
         return "\n".join([*lines, ""])
 
     def write_sample(self, folder: Path) -> None:
         """Write the records that the source begins with, where it is a file that can be written here."""
-        if self.source.sample is not None:
+        if self.source.sample is not None and self.source.has_sample:
             self.source.sample(folder)
+
+
+def _options(end: End) -> list[str]:
+    return ["  options:", *(f"    {line}" for line in end.options)] if end.options else []
 
 
 def pairs() -> Iterator[Pair]:
