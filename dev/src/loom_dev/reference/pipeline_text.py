@@ -184,7 +184,8 @@ Any other path is refused with a sentence that names it, by `loom validate` and 
 source, what its pattern matches, a destination, a prompt, a context file, a module beside the pipeline, and
 `${file:...}`, for which `/run/secrets` is allowed as well. Links are followed first. A query of DuckDB reads files of
 the same folders, and one of SQLite no other file. A connector of your own reads what it wants, and so does your Python
-code. A source that you name on the command line (`loom schema infer`) may lie anywhere.
+code; certificates and keys of TLS that a URL names are read wherever they lie. A source that you name on the command
+line (`loom schema infer`) may lie anywhere.
 
 ## Credentials
 

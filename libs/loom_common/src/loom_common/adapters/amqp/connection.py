@@ -8,6 +8,7 @@ whole connection when a single queue is missing."""
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -155,6 +156,13 @@ class AmqpConnection:
         await uninterrupted(self._connection.close())
 
 
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """Return the error of a certificate that an error was raised for; None where it was raised for another reason."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _refusal(place: str, error: BaseException, named_by: str) -> AccessRefused | DependencyUnavailable:
     if isinstance(error, (ProbableAuthenticationError, AuthenticationError)):
         return AccessRefused(
@@ -163,6 +171,12 @@ def _refusal(place: str, error: BaseException, named_by: str) -> AccessRefused |
     if isinstance(error, InvalidFrameError):  # aiormq raises only this for the broker's `not allowed`
         return AccessRefused(
             f"RabbitMQ at {place} did not open the virtual host. Check that it exists and that the user may enter it."
+        )
+    if (untrusted := _certificate_error(error)) is not None:
+        return DependencyUnavailable(
+            f"RabbitMQ at {place} shows a certificate that is not trusted: {untrusted.verify_message}. Name the file "
+            f"of the authority that signed it by `ssl_ca` in the URL of {named_by} (by `cafile` in LOOM_BUS_URL), and "
+            "see that the address is that of the certificate."
         )
     reason = str(error) or type(error).__name__
     return DependencyUnavailable(
