@@ -3,8 +3,10 @@ for the same cursor."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,26 +15,31 @@ from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import read, split
 from loom_connectors.ports import Page, ReadRecord, Source
 from support.pieces import pages_of, read_pieces
-from support.sources import COARSE, MAKERS, ONE_PIECE, ROWS
+from support.sources import COARSE, MAKERS, ONE_PIECE, ROWS, Opens
 
 
-@pytest.fixture(params=MAKERS)
-def make(request, tmp_path) -> Callable[[], Awaitable[Source]]:
+@pytest.fixture(params=MAKERS, scope="session")
+def opens(request, servers, tmp_path_factory) -> Iterator[Opens]:
+    """Opens the source on records that all tests read and none changes."""
     where: Any = ""
-    if request.param.startswith("postgres"):
-        where = request.getfixturevalue("postgres_url")
-    elif request.param.startswith("mysql"):
-        where = request.getfixturevalue("mariadb_url")
-    elif request.param.startswith("s3"):
-        where = request.getfixturevalue("s3_environment")
-    elif request.param.startswith("rest"):
-        where = request.getfixturevalue("rest_api")
-    return lambda: MAKERS[request.param](tmp_path, where)
+    with ExitStack() as stack:
+        if request.param.startswith("postgres"):
+            servers.serve(servers.postgres)
+            where = servers.postgres.url_of(asyncio.run(servers.postgres.make()))
+        elif request.param.startswith("mysql"):
+            servers.serve(servers.mariadb)
+            where = stack.enter_context(servers.mariadb.database())
+        elif request.param.startswith("s3"):
+            servers.serve(servers.seaweedfs)
+            where = servers.seaweedfs.environment()
+        elif request.param.startswith("rest"):
+            where = request.getfixturevalue("rest_server")
+        yield asyncio.run(MAKERS[request.param](tmp_path_factory.mktemp("source"), where))
 
 
 @pytest.fixture
-async def source(make):
-    source = await make()
+async def source(opens):
+    source = opens()
     yield source
     await source.close()
 

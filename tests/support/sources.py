@@ -1,11 +1,13 @@
-"""Makes one source of every kind that holds the same records, for the tests of what every source must do."""
+"""Makes one source of every kind that holds the same records, for the tests of what every source must do.
+
+Each entry of `MAKERS` puts the records somewhere, and returns what opens a source on them."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -27,8 +29,18 @@ ROWS = [{"id": n, "text": f"review\n{n}, «fine»", "half": n // 2} for n in ran
 """`half` stands twice each, but for the last."""
 
 
+Opens = Callable[[], Source]
+"""Opens a source on records that are there, each time anew."""
+Maker = Callable[[Any, Any], Awaitable[Opens]]
+"""Puts the records into a folder, or where its second argument says."""
+
+
 def context(folder, **environ: str) -> ConnectorContext:
     return ConnectorContext(folder, Credentials({"env": EnvProvider(environ)}))
+
+
+def opening(folder, source: str, environ: Mapping[str, str] | None = None, **extract: Any) -> Opens:
+    return lambda: open_source(ExtractConfig(source=source, **extract), context(folder, **(environ or {})))
 
 
 def write_csv(path, rows):
@@ -44,50 +56,48 @@ def write_jsonl(path, rows):
 
 async def csv_file(folder, _):
     write_csv(folder / "in.csv", ROWS)
-    return open_source(ExtractConfig(source="in.csv"), context(folder))
+    return opening(folder, "in.csv")
 
 
 async def csv_pattern(folder, _):
     for part, (start, end) in enumerate([(0, 5), (5, 5), (5, 23)]):
         write_csv(folder / f"part{part}.csv", ROWS[start:end])
-    return open_source(ExtractConfig(source="part*.csv"), context(folder))
+    return opening(folder, "part*.csv")
 
 
 async def utf16_csv(folder, _):
     write_csv(folder / "in.csv", ROWS)
     text = (folder / "in.csv").read_bytes().decode()
     (folder / "in.csv").write_bytes(text.encode("utf-16"))
-    return open_source(ExtractConfig(source="in.csv"), context(folder))
+    return opening(folder, "in.csv")
 
 
 async def jsonl_pattern(folder, _):
     for part, (start, end) in enumerate([(0, 7), (7, 23)]):
         write_jsonl(folder / f"part{part}.jsonl", ROWS[start:end])
-    return open_source(ExtractConfig(source="part*.jsonl"), context(folder))
+    return opening(folder, "part*.jsonl")
 
 
-def file(*names: str, source: str) -> Callable[[Any, Any], Awaitable[Source]]:
+def file(*names: str, source: str) -> Maker:
     """Return what writes the rows into files, some into each, and opens all of them."""
 
     async def make(folder, _):
         for at, name in enumerate(names):
             rows = ROWS[at * len(ROWS) // len(names) : (at + 1) * len(ROWS) // len(names)]
             (folder / name).write_bytes(content_of(name, rows))
-        return open_source(ExtractConfig(source=source), context(folder))
+        return opening(folder, source)
 
     return make
 
 
-def objects(*names: str, source: str) -> Callable[[Any, Any], Awaitable[Source]]:
+def objects(*names: str, source: str) -> Maker:
     """Return what does the same in a bucket of the S3 server."""
 
     async def make(folder, environ):
         for at, name in enumerate(names):
             rows = ROWS[at * len(ROWS) // len(names) : (at + 1) * len(ROWS) // len(names)]
             bucket_of(environ).put(f"in/{name}", content_of(name, rows))
-        return open_source(
-            ExtractConfig(source=f"s3://tests/${{S3_FOLDER}}/in/{source}{KEYS}"), context(folder, **environ)
-        )
+        return opening(folder, f"s3://tests/${{S3_FOLDER}}/in/{source}{KEYS}", environ)
 
     return make
 
@@ -96,58 +106,63 @@ MYSQL_TABLE = "CREATE TABLE t (id integer, text varchar(99), half integer)"
 SQL_TABLE = "CREATE TABLE t (id integer, text text, half integer)"
 
 
-def sqlite_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+def sqlite_source(**extract: Any) -> Maker:
     async def make(folder, _):
         with closing(sqlite3.connect(folder / "in.db")) as db, db:
             db.execute(SQL_TABLE)
             db.executemany("INSERT INTO t VALUES (:id, :text, :half)", ROWS)
         source = "sqlite:///in.db" if "query" in extract else "sqlite:///in.db?table=t"
-        return open_source(ExtractConfig(source=source, **extract), context(folder))
+        return opening(folder, source, **extract)
 
     return make
 
 
-def duckdb_source(table: str = SQL_TABLE, **extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+def duckdb_source(table: str = SQL_TABLE, **extract: Any) -> Maker:
     async def make(folder, _):
         with closing(duckdb.connect(folder / "in.duckdb")) as db:
             db.execute(table)
             db.executemany("INSERT INTO t VALUES (?, ?, ?)", [tuple(row.values()) for row in ROWS])
         source = "duckdb:///in.duckdb" if "query" in extract else "duckdb:///in.duckdb?table=t"
-        return open_source(ExtractConfig(source=source, **extract), context(folder))
+        return opening(folder, source, **extract)
 
     return make
 
 
-def mysql_source(table: str = MYSQL_TABLE, **extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+def mysql_source(table: str = MYSQL_TABLE, **extract: Any) -> Maker:
     async def make(folder, url):
         await in_mysql(url, table)
         values = ", ".join(f"({row['id']}, '{row['text']}', {row['half']})" for row in ROWS)
         await in_mysql(url, f"INSERT INTO t VALUES {values}")
         source = "${DB}" if "query" in extract else "${DB}?table=t"
-        return open_source(ExtractConfig(source=source, **extract), context(folder, DB=url))
+        return opening(folder, source, {"DB": url}, **extract)
 
     return make
 
 
-def postgres_source(**extract: Any) -> Callable[[Any, Any], Awaitable[Source]]:
+def postgres_source(**extract: Any) -> Maker:
     async def make(folder, url):
         connection = await asyncpg.connect(url)
         await connection.execute(SQL_TABLE)
         await connection.executemany("INSERT INTO t VALUES ($1, $2, $3)", [tuple(row.values()) for row in ROWS])
         await connection.close()
         source = "${DB}" if "query" in extract else "${DB}?table=t"
-        return open_source(ExtractConfig(source=source, **extract), context(folder, DB=url))
+        return opening(folder, source, {"DB": url}, **extract)
 
     return make
 
 
-def rest(way: str) -> Callable[[Any, Any], Awaitable[Source]]:
+def rest(way: str) -> Maker:
     """Return what has a server give the rows in pages, as `support.rest_server.WAYS` says."""
 
     async def make(folder, api):
-        api.records = ROWS
         path, options = WAYS[way]
-        return open_source(ExtractConfig(source=f"rest+${{API}}{path}", options=options), context(folder, API=api.url))
+        opens = opening(folder, f"rest+${{API}}{path}", {"API": api.url}, options=options)
+
+        def on_its_records() -> Source:
+            api.renewed(ROWS)
+            return opens()
+
+        return on_its_records
 
     return make
 
@@ -174,10 +189,10 @@ class Crm(DataConnector):
 
 async def custom(folder, _):
     register_connector("crm", Crm)
-    return open_source(ExtractConfig(source="crm://reviews"), context(folder))
+    return opening(folder, "crm://reviews")
 
 
-MAKERS = {
+MAKERS: dict[str, Maker] = {
     "csv": csv_file,
     "csv-pattern": csv_pattern,
     "csv-utf16": utf16_csv,
