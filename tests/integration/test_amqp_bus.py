@@ -14,6 +14,7 @@ from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnav
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Delivery, Subscription, Wire
 from loom_dev.waiting import within
+from support.proxy import Proxy
 
 TOPOLOGY = Topology((Queue("test.work", (Binding(Exchange.WORK, "load.#"),)),))
 
@@ -146,19 +147,18 @@ async def test_publishing_and_consuming_go_on_after_the_broker_was_away(rabbitmq
     await asyncio.to_thread(rabbitmq.ctl, "eval", AWAIT_DEAD_LETTER_WORKERS)
 
 
-async def test_publishing_gives_up_when_the_broker_stays_away(rabbitmq, amqp_url):
-    bus = await AmqpBus.connect(amqp_url, name="test", patience=0.5)
-    queue = await bus.temporary_queue()
-    subscription = await bus.subscribe(queue, prefetch=1)
+async def test_publishing_gives_up_when_the_broker_stays_away(amqp_url):
+    async with Proxy(amqp_url) as broker:
+        bus = await AmqpBus.connect(broker.url, name="test", patience=0.5)
+        queue = await bus.temporary_queue()
+        subscription = await bus.subscribe(queue, prefetch=1)
     try:
-        await asyncio.to_thread(rabbitmq.stop)
-        with pytest.raises(DependencyUnavailable, match=rf"127\.0\.0\.1:{rabbitmq.port}.*Check that it runs"):
+        with pytest.raises(DependencyUnavailable, match=rf"127\.0\.0\.1:{broker.port}.*Check that it runs"):
             await bus.publish([Wire("", queue, b"1", message_id="1")])
         with pytest.raises(DependencyUnavailable):
             await bus.depth(queue)
     finally:
         await bus.close()
-        await asyncio.to_thread(rabbitmq.start)
     assert [delivery async for delivery in subscription] == []
 
 

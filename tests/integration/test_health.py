@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import aiohttp
 import pytest
@@ -22,6 +22,7 @@ from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE, TOPOLOGY, Stage, work, wor
 from loom_dev.backends.ports import reserve_port
 from loom_dev.waiting import within
 from support.plans import batch_of, plan_of
+from support.proxy import Proxy
 
 TRANSFORM = work_queue(Stage.TRANSFORM)
 HOLD = """
@@ -180,19 +181,21 @@ async def _is(asked, value: float) -> bool:
     return await asked == value
 
 
-async def test_a_service_is_alive_but_not_ready_while_its_broker_is_away(rabbitmq, project, amqp_url, bus):
-    with service("transformer", project, amqp_url) as transformer:
-        await transformer.becomes("/readyz", 200)
+async def test_a_service_is_alive_but_not_ready_while_its_broker_is_away(project, amqp_url, bus):
+    broker = Proxy(amqp_url)
+    with ExitStack() as stack:
+        async with broker:
+            transformer = stack.enter_context(service("transformer", project, broker.url))
+            await transformer.becomes("/readyz", 200)
 
-        await asyncio.to_thread(rabbitmq.stop)
         await transformer.becomes("/readyz", 503)
         told = await transformer.checks()
         assert told["broker"].startswith("not connected")
         assert told[f"consumer of {TRANSFORM}"] == "not consuming"
         assert await transformer.status("/healthz") == 200
 
-        await asyncio.to_thread(rabbitmq.start)
-        await transformer.becomes("/readyz", 200)
+        async with broker:
+            await transformer.becomes("/readyz", 200)
 
 
 async def test_a_service_is_alive_while_a_user_s_asynchronous_function_does_not_come_back(project, amqp_url, bus):
