@@ -14,8 +14,8 @@ import pytest
 from support.buckets import KEYS
 from support.length import LONG
 
-FEW, MANY, WIDTH = (200_000, 1_000_000, 60) if LONG else (15_000, 40_000, 700)
-"""Rows, and the characters of each: in the short form the rows that are more take 18 MB as text alone."""
+FEW, MANY, WIDTH = (200_000, 1_000_000, 60) if LONG else (6_000, 28_000, 1_000)
+"""Rows, and the characters of each: in the short form the rows that are more take 22 MB as text alone."""
 LIMIT_MB = 250.0
 """The most for a process that writes a file and then reads it. Before it begins, its libraries take 97 MB."""
 TOLERANCE_MB = 24.0
