@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
@@ -27,6 +28,13 @@ class ByCluster(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid) or nodeid
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Forget a group that is done: xdist would count its tests again after each test that follows."""
+        super().mark_test_complete(node, item_index, duration)
+        groups, group = self.assigned_work[node], self._split_scope(self.registered_collections[node][item_index])
+        if all(groups[group].values()):
+            del groups[group]
 
 
 def group_of(nodeid: str) -> str | None:
