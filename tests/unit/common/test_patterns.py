@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loom_ai.answers.shape import Shape
+from loom_common.domain.json_values import patterns
 from loom_common.domain.json_values.patterns import Pattern, pattern_of
 from loom_common.domain.marks import TIMEOUT
 from loom_common.errors import RecordError
@@ -109,7 +110,8 @@ def test_schemas_are_checked_as_they_are_written(schema, value, words):
         ),
     ],
 )
-def test_a_check_without_end_is_the_records_error(schema, value, code):
+def test_a_check_without_end_is_the_records_error(schema, value, code, monkeypatch):
+    monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.2)
     with pytest.raises(RecordError) as caught:
         _misfit(schema, value)
     assert caught.value.code == code
