@@ -108,3 +108,46 @@ async def test_the_drivers_error_arrives_as_it_was_raised(tmp_path: Path) -> Non
             await connection.cursor().execute("SELECT * FROM missing")
     finally:
         await connection.close()
+
+
+async def test_a_transaction_begins_with_its_first_statement(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db"), beginning_engine_on(tmp_path / "file.db") as engine:
+        async with engine.begin() as connection:
+            await connection.execute(sa.select(LETTERS))
+        Counting.visits = 0
+        async with engine.begin() as connection:
+            await connection.execute(LETTERS.insert(), {"letter": "a"})
+        assert Counting.visits == 2  # the insert, before which the transaction is begun; the commit
+
+        async with engine.begin():
+            pass
+        assert Counting.visits == 2
+        async with engine.connect() as connection:
+            assert (await connection.execute(sa.select(LETTERS.c.letter))).scalars().all() == ["a"]
+
+
+async def test_a_statement_whose_transaction_cannot_begin_is_not_carried_out(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine, beginning_engine_on(tmp_path / "file.db") as another:
+        async with engine.begin() as connection:
+            await connection.execute(LETTERS.insert(), {"letter": "a"})
+            with pytest.raises(sa.exc.OperationalError, match="locked"):
+                async with another.begin() as late:
+                    await late.execute(LETTERS.insert(), {"letter": "b"})
+        async with another.begin() as connection:
+            assert (await connection.execute(sa.select(LETTERS.c.letter))).scalars().all() == ["a"]
+
+
+@asynccontextmanager
+async def beginning_engine_on(path: Path) -> AsyncIterator[AsyncEngine]:
+    """Give an engine that begins transactions by a statement, as that of run state does, and waits for no lock."""
+    settings = {"async_creator_fn": Counting.opened, "timeout": 0, "isolation_level": None}
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args=settings)
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    try:
+        yield engine
+    finally:
+        await engine.dispose()

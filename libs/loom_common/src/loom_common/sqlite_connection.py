@@ -2,7 +2,8 @@
 
 The driver works in a thread of its own. `aiosqlite` goes there to make a cursor, to execute, to fetch and to close the
 cursor, and both threads wait for the interpreter's lock each time, which costs more than most statements do. Here a
-statement and its rows are one visit, and a commit or rollback is none where no transaction is open."""
+statement and its rows are one visit, a `BEGIN` goes there with the statement after it, and a commit or rollback is no
+visit where no transaction is open."""
 
 from __future__ import annotations
 
@@ -58,8 +59,11 @@ class StatementCursor:
         return self._executed.lastrowid
 
     async def execute(self, sql: str, parameters: Parameters = ()) -> Self:
-        """Carry out a statement and take its rows."""
-        self._executed = await self._connection.visit(lambda db: _executed(db.execute(sql, parameters)))
+        """Carry out a statement and take its rows. A `BEGIN` is carried out with the statement after it."""
+        if sql.startswith("BEGIN"):
+            self._connection.begin_with_next(sql)
+        else:
+            self._executed = await self._connection.visit(lambda db: _executed(db.execute(sql, parameters)))
         return self
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> Self:
@@ -81,6 +85,7 @@ class SqliteConnection(aiosqlite.Connection):
     _begun = 0
     _ended = 0
     _in_transaction = False
+    _beginning: str | None = None
 
     @classmethod
     async def opened(cls, database: str, **settings: Any) -> Self:
@@ -95,11 +100,19 @@ class SqliteConnection(aiosqlite.Connection):
         """Return a cursor."""
         return StatementCursor(self)
 
+    def begin_with_next(self, sql: str) -> None:
+        """Begin a transaction by `sql` as soon as there is something to do in it. Whoever does it gets the error where
+        it cannot begin."""
+        self._beginning = sql
+
     async def visit(self, work: Callable[[sqlite3.Connection], _Executed]) -> _Executed:
         """Do `work` in the connection's thread."""
+        beginning, self._beginning = self._beginning, None
 
         def visited() -> _Executed:
             try:
+                if beginning is not None:
+                    self._conn.execute(beginning)
                 return work(self._conn)
             finally:
                 self._in_transaction = self._conn.in_transaction
@@ -111,11 +124,13 @@ class SqliteConnection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit the transaction, if one is open."""
+        self._beginning = None
         if self._may_be_in_transaction():
             await self.visit(_committed)
 
     async def rollback(self) -> None:
         """Roll the transaction back, if one is open."""
+        self._beginning = None
         if self._may_be_in_transaction():
             await self.visit(_rolled_back)
 
