@@ -166,8 +166,9 @@ class _Connection:
         self.closed = True
 
 
-async def test_a_connection_whose_secret_was_refused_is_opened_with_the_new_one(kv):
-    credentials, location = Credentials(), "x://me:${vault:secret/one}@h"
+@pytest.mark.parametrize("reference", ["${vault:secret/one}", "${aws:plain}"])
+async def test_a_connection_whose_secret_was_refused_is_opened_with_the_new_one(kv, aws, reference):
+    credentials, location = Credentials(), f"x://me:{reference}@h"
     connections: ResourceCache[_Connection] = ResourceCache(credentials=credentials)
 
     def opened() -> _Connection:
@@ -181,7 +182,7 @@ async def test_a_connection_whose_secret_was_refused_is_opened_with_the_new_one(
 
     first = await use(PLANTED)
     assert await use(PLANTED) is first
-    kv.secrets["secret/one"] = {"key": "rotated"}
+    kv.secrets["secret/one"], aws.secrets["plain"] = {"key": "rotated"}, "rotated"
     with pytest.raises(CredentialReplaced, match="the next attempt uses the new one"):
         await use("rotated")
     assert first.closed
