@@ -1,4 +1,4 @@
-"""Runs the `loom` command as a process of its own, which can be killed like one."""
+"""Runs the `loom` command as a process of its own, which can be killed like one, and has Loom imported already."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import typer
 
 from loom_dev.waiting import within
+from support import forked
 from support.watching import Watch, changes_runs, code_is_of_a_run
 
 PATIENCE = 90.0
@@ -48,7 +48,7 @@ class Ended:
 class Command:
     """Represents a running `loom ...`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, watch: Watch | None, *, follows: bool) -> None:
+    def __init__(self, process: forked.Forked, watch: Watch | None, *, follows: bool) -> None:
         self._process = process
         self._watch = watch
         self._follows = follows
@@ -60,16 +60,7 @@ class Command:
         must leave true books: see `truth.py`."""
         watch = await Watch.begin(folder) if changes_runs(arguments) else None
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "loom",
-            *arguments,
-            cwd=folder,
-            env={**clean, **(environ or {})},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await forked.fork(folder, arguments, {**clean, **(environ or {})})
         return cls(process, watch, follows=code_is_of_a_run(arguments))
 
     @property
@@ -99,8 +90,7 @@ class Command:
         self._send(signal.SIGINT)
 
     def _send(self, number: signal.Signals) -> None:
-        """Send a signal, unless the process has ended. The method of the process would look first whether it has, and
-        so take its exit code away from the event loop, which then says 255."""
+        """Send a signal, unless the process has ended."""
         with suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
 

@@ -1,0 +1,121 @@
+"""Starts `loom` commands as processes of their own that have Loom imported already.
+
+The server imports Loom once, and forks for each command, which so takes none of the second of processor time that
+importing takes. A command has a process, descriptors, an environment and a folder of its own, and ends as any does. The
+server has no thread, so that it can be forked at any moment."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+IMPORTED = (
+    "aiosqlite",
+    "uvloop",
+    "loom.cli.root_command",
+    "loom.engine",
+    "loom.session",
+    "loom.preflight",
+    "loom_coordinator.service",
+    "loom_extractor.service",
+    "loom_transformer.service",
+    "loom_evaluator.service",
+    "loom_loader.service",
+    "loom_quarantine.service",
+)
+"""Names what a run imports, or most of it."""
+
+
+def main() -> None:
+    """Serve what comes over the socket whose descriptor is given, until it is closed; then end what still runs."""
+    from loom_common.service import entry
+
+    entry.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in IMPORTED:
+        import_module(name)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        if (request := _serve(connection)) is None:
+            return
+    from loom.cli.app import main as loom
+
+    _become(*request)
+    loom()
+
+
+def _serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Return what to run, in the process that runs it; None in the server, once it may end."""
+    ended, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    running: set[int] = set()
+    while True:
+        ready, _, _ = select.select([connection, ended], [], [])
+        if ended in ready:
+            os.read(ended, 4096)
+            for pid, code in _ended():
+                running.discard(pid)
+                connection.send(json.dumps({"ended": pid, "code": code}).encode())
+        if connection in ready:
+            message, descriptors, _, _ = socket.recv_fds(connection, 2**20, 2)
+            if not message:
+                for pid in running:
+                    os.kill(pid, signal.SIGKILL)
+                return None
+            pid = os.fork()
+            if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.close(ended)
+                os.close(tell)
+                return json.loads(message), descriptors
+            running.add(pid)
+            for each in descriptors:
+                os.close(each)
+            connection.send(json.dumps({"started": pid}).encode())
+
+
+def _ended() -> list[tuple[int, int]]:
+    """Return the processes that have ended since, and their exit codes."""
+    found = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if not pid:
+            return found
+        found.append((pid, os.waitstatus_to_exitcode(status)))
+
+
+def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
+    """Make this process what `python -m loom` is when it begins."""
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    time.tzset()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, descriptor in enumerate((nothing, *descriptors)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb", closefd=False), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(
+        os.fdopen(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    sys.argv = ["loom", *request["arguments"]]
+    sys.path[0] = request["folder"]
+
+
+if __name__ == "__main__":
+    main()
