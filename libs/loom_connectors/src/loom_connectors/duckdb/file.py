@@ -111,12 +111,17 @@ class DuckdbFile:
         return self._db
 
     def _stay(self, db: duckdb.DuckDBPyConnection) -> None:
-        """Let no statement reach another file than pipelines may. Connections of one process share the setting, which
-        cannot be taken back."""
-        if db.execute("SELECT current_setting('enable_external_access')").fetchone() == (True,):
-            folders = ", ".join("'" + str(root).replace("'", "''") + "'" for root in self.paths.roots)
+        """Let no statement reach another file than pipelines may. Connections of one process to one file share the
+        setting, which cannot be taken back, and two of them may want it at once."""
+        if _stays(db):
+            return
+        folders = ", ".join("'" + str(root).replace("'", "''") + "'" for root in self.paths.roots)
+        try:
             db.execute(f"SET allowed_directories = [{folders}]")
             db.execute("SET enable_external_access = false")
+        except duckdb.InvalidInputException:
+            if not _stays(db):
+                raise
 
     def _connected(self, *, writes: bool) -> duckdb.DuckDBPyConnection:
         """Connect, as soon as no other process is in the way. Within one process, connections share the file; one that
@@ -182,6 +187,11 @@ class DuckdbFile:
             yield
         except duckdb.Error as error:
             raise meaning(error, f"{self.shown} on {host()}", self.trouble_is) from error
+
+
+def _stays(db: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether statements reach no file that is not allowed."""
+    return db.execute("SELECT current_setting('enable_external_access')").fetchone() == (False,)
 
 
 def meaning(error: duckdb.Error, place: str, trouble: type[PermanentError]) -> LoomError:
