@@ -105,7 +105,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak fuzz lint types imports schemas docs docs-check bench bench-peers bench-short clean
+.PHONY: test faults faults-short soak fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --dist load --ignore=tests/matrix $(ARGS)
 
@@ -121,6 +121,9 @@ soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows r
 
 fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
 	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)
+
+fuzz-api: $(VENV)/.dev compiled ## whatever the REST API may be asked, 500 examples for each route (some minutes)
+	@LOOM_API_FUZZ_EXAMPLES=500 $(BIN)/python -m pytest -q tests/integration/test_api_fuzzed.py $(ARGS)
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check .

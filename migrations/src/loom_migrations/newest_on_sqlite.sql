@@ -512,4 +512,5 @@ CREATE TABLE received_messages (
 	PRIMARY KEY (source, identity)
 );
 CREATE INDEX ix_received_messages_created_at ON received_messages (created_at);
-INSERT INTO alembic_version VALUES ('0021');
+CREATE INDEX idx_pipeline_runs_started ON pipeline_runs (started_at, run_id);
+INSERT INTO alembic_version VALUES ('0022');

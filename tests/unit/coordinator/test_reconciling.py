@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loom_common.domain.run.tally import Tally
-from loom_coordinator.queries.audit_rules import Books, differences
+from loom_coordinator.queries.audit.rules import Books, differences
 
 TALLY = Tally(extracted=10, transformed=9, passed=7, rejected=2, quarantined=1, loaded=7, cost_transform=0.1)
 AGREE = Books(

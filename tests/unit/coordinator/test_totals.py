@@ -19,7 +19,7 @@ from loom_coordinator.accounting.batch import DONE, Batch
 from loom_coordinator.accounting.batches import Fact
 from loom_coordinator.db.run_totals import RunTotals
 from loom_coordinator.db.tables.work import batches
-from loom_coordinator.queries import audit
+from loom_coordinator.queries.audit import books as audit
 from support.run_rows import NOW, apply, run_state, the_run
 
 RUN = "run_1"

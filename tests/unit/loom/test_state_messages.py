@@ -2,9 +2,9 @@
 
 import pytest
 
-from loom.cli.commands import state
 from loom.cli.options.quarantine_filters import options_of
 from loom.project.config import LoomConfig
+from loom.project.run_state import no_run
 from loom_common.flow import Stage
 from loom_quarantine.queries import RecordFilter
 
@@ -19,7 +19,7 @@ def project(tmp_path, monkeypatch):
 
 
 def test_a_run_that_is_not_known_is_said_with_the_state_file(project):
-    assert str(state.no_run(LoomConfig(), "run_1")) == (
+    assert str(no_run(LoomConfig(), "run_1")) == (
         f"There is no run run_1 in the state file {project}/.loom/loom.db. `loom history` lists the runs. The runs of "
         "a cluster are found with `--cluster`."
     )
@@ -28,7 +28,7 @@ def test_a_run_that_is_not_known_is_said_with_the_state_file(project):
 def test_a_run_that_is_not_known_is_said_with_the_database_of_a_cluster_and_without_its_password(project, monkeypatch):
     monkeypatch.setenv("LOOM_STATE_URL", "postgresql://loom:secret@db:5432/loom")
     monkeypatch.setenv("LOOM_BUS_URL", "amqp://loom:secret@broker/")
-    said = str(state.no_run(LoomConfig().for_cluster(), "run_1"))
+    said = str(no_run(LoomConfig().for_cluster(), "run_1"))
     assert said == (
         "There is no run run_1 in the database postgresql://db:5432/loom. `loom history --cluster` lists the runs."
     )

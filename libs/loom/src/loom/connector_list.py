@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from loom_common.domain.json_values.shown import Shown
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import names
 from loom_connectors.built_in import (
@@ -43,7 +44,7 @@ class Family(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class Option(Shown):
     """Describes one key of `extract.options` or `load.options`."""
 
     key: str
@@ -52,7 +53,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Connector:
+class Connector(Shown):
     """Describes what one connector reads or writes, what it needs, and what it guarantees."""
 
     family: Family

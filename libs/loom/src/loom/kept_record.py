@@ -108,7 +108,7 @@ async def story(engine: AsyncEngine, config: LoomConfig, record_id: str, run_id:
         row=row,
         prompt=(row.error_details or {}).get("prompt") or await _rendered(config, run, row.record_data),
         scores=scores,
-        calls=await _calls(config, row.run_id, record_id),
+        calls=await calls(config, row.run_id, record_id),
         replay_of=run.replay_of if run else None,
         replays=[_time(each) for each in thread if each.id > row.id],
         kept_before=[_time(each) for each in thread if each.id < row.id],
@@ -127,13 +127,14 @@ async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, An
         plan = Plan.decoded(await payloads.get(run.plan))
         transform = plan.pipeline.transform
         return prompt_of(plan, transform).render(record) if isinstance(transform, AiTransformConfig) else None
-    except LoomError:  # the plan is out of reach, or the record lacks what the prompt names
+    except (LoomError, KeyError):  # the plan is gone or out of reach, or the record lacks what the prompt names
         return None
     finally:
         await payloads.close()
 
 
-async def _calls(config: LoomConfig, run_id: str, record_id: str) -> list[CallsForRecord] | None:
+async def calls(config: LoomConfig, run_id: str, record_id: str) -> list[CallsForRecord] | None:
+    """Return the model calls that the run paid for the record; None where the journal cannot tell record by record."""
     url = config.settings().journal.url.get_secret_value()
     if not url.startswith(("sqlite:", "postgres:", "postgresql:")):
         return None

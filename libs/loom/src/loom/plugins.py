@@ -14,6 +14,7 @@ from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGa
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
 from loom_common.domain.definition.pipeline import Pipeline, models_of
 from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform, ScorerTransformConfig
+from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model
 from loom_common.domain.plugin_section import concrete, plugin_model
 from loom_common.domain.quality.kinds import Custom, Reference
@@ -98,7 +99,7 @@ def register_credentials(name: str, provider: CredentialProvider) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Shown):
     """Describes a plugin, and where it comes from."""
 
     kind: Kind

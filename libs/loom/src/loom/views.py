@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
+from loom.project.run_state import no_run
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.schema.columns import Columns
+from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
 from loom_coordinator.db import marks, run_rows, schema_versions
@@ -24,7 +26,8 @@ from loom_coordinator.db.schema_versions import SchemaVersion
 from loom_coordinator.queries import costs, lineage, runs
 from loom_coordinator.queries.cost_spans import CostSpan
 from loom_coordinator.queries.lineage import Lineage
-from loom_coordinator.queries.runs import INTERRUPTED, PipelineSummary, RunSummary, RunWithParams, ShownRun
+from loom_coordinator.queries.run_filter import INTERRUPTED
+from loom_coordinator.queries.runs import PipelineSummary, RunSummary, RunWithParams, ShownRun
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 from loom_migrations.upgrade import is_current, upgrade_all
@@ -47,6 +50,11 @@ class Views:
     def __init__(self, engine: AsyncEngine, config: LoomConfig) -> None:
         self._engine = engine
         self._config = config
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """Return the engine of the state database."""
+        return self._engine
 
     async def row(self, run_id: str) -> Run | None:
         """Return the run as its row holds it; None where there is no such run."""
@@ -109,8 +117,21 @@ class Views:
         async with self._engine.connect() as connection:
             return await lineage.of_pipeline(connection, pipeline, run_id, self._alive)
 
-    async def costs(self, pipeline: str, span: str) -> list[CostSpan]:
-        """Return what the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+    async def known(self, run_id: str, pipeline: str | None = None) -> Run:
+        """Return the run as its row holds it. Raises `NotFound` where it is not known here, and `ConfigurationError`
+        where it is not one of the pipeline named."""
+        run = await self.row(run_id)
+        if run is None:
+            raise no_run(self._config, run_id)
+        if pipeline not in (None, run.pipeline_name):
+            raise ConfigurationError(
+                f"Run {run_id} is one of '{run.pipeline_name}', not of '{pipeline}'. `loom history {pipeline}` lists "
+                "the runs of that one."
+            )
+        return run
+
+    async def costs(self, pipeline: str | None, span: str) -> list[CostSpan]:
+        """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
         async with self._engine.connect() as connection:
             return await costs.by_span(connection, pipeline, span)
 
@@ -146,10 +167,16 @@ class Views:
     async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[queries.WholeRecord]:
         """Yield every column of every record chosen, newest first, a page at a time."""
         before = None
-        while page := await queries.whole(self._engine, chosen, _PAGE, before):
+        while page := await self.quarantine_page(chosen, _PAGE, before):
             for row in page:
                 yield row
             before = page[-1].id
+
+    async def quarantine_page(
+        self, chosen: RecordFilter, limit: int, before: int | None = None
+    ) -> list[queries.WholeRecord]:
+        """Return a page of the records chosen with every column, newest first."""
+        return await queries.whole(self._engine, chosen, limit, before)
 
     async def quarantine_stats(self, chosen: RecordFilter) -> list[queries.CauseCount]:
         """Count how many records did not get through for what, and what became of them."""

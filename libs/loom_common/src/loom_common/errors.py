@@ -3,7 +3,8 @@
     LoomError
     ├── ConfigurationError           the user's file, flag or setting is wrong; exit code 2
     │   ├── InvalidDefinition        a pipeline definition, with every problem found
-    │   └── MissingCredential        a ${NAME} that resolves to nothing
+    │   ├── MissingCredential        a ${NAME} that resolves to nothing
+    │   └── NotFound                 nothing has the name or the id that was given
     ├── TransientError               may succeed if tried again
     │   ├── CredentialReplaced       a secret was refused, and another one has taken its place since
     │   ├── DependencyUnavailable    a database, broker, file server or model endpoint is away
@@ -104,6 +105,10 @@ class MissingCredential(ConfigurationError):
     def __init__(self, reference: str, remedy: str, trouble: str = "is not set") -> None:
         self.reference = reference
         super().__init__(f"The credential {reference} {trouble}. {remedy}")
+
+
+class NotFound(ConfigurationError):
+    """Reports that nothing has the name or the id that was given."""
 
 
 class TransientError(LoomError):

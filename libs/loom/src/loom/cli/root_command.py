@@ -17,12 +17,12 @@ from loom.cli.commands import (
     plugins,
     quarantine,
     run,
-    simulate,
     validate,
 )
 from loom.cli.commands.beginning import init, templates
 from loom.cli.commands.marks import commands as marks
 from loom.cli.commands.schemas import commands as schemas
+from loom.cli.commands.servers import serve, simulate
 from loom.cli.commands.starting import backfill
 from loom.cli.commands.starting import run as starting
 from loom.cli.output.stdout import App
@@ -68,6 +68,7 @@ app.command("manifest")(manifest.manifest)
 app.command("lineage")(browse.lineage)
 app.command("cost")(cost.cost)
 app.command("connectors")(plugins.connectors)
+app.command("serve")(serve.serve)
 app.command("simulate-model")(simulate.simulate_model)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(templates.app, name="templates")

@@ -13,7 +13,7 @@ from loom.project import definition_file, yaml_positions
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.section import said
-from loom_common.errors import ConfigurationError, InvalidDefinition
+from loom_common.errors import ConfigurationError, InvalidDefinition, NotFound
 
 _LOOKS_LIKE_ONE = re.compile(r"(?ms)^name:.*^extract:|^extract:.*^name:")
 _SUFFIXES = (".yaml", ".yml")
@@ -46,7 +46,7 @@ def entries(config: LoomConfig) -> list[Entry]:
 def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> LoadedPipeline | str:
     """The pipeline a user means: a file's path, the name of one in the project, or a registered name (given back).
 
-    Raises `InvalidDefinition`, `ConfigurationError` where nothing or more than one thing is meant."""
+    Raises `InvalidDefinition`, `NotFound`, and `ConfigurationError` where more than one thing is meant."""
     if (path := _path(target, config)) is not None:
         return definition_file.load(path, config.applied_to, config.allowed)
     if target in registered:
@@ -73,12 +73,16 @@ def _path(target: str, config: LoomConfig) -> Path | None:
     return named[0] if named else None
 
 
-def _nothing_named(target: str, config: LoomConfig, registered: Iterable[str]) -> ConfigurationError:
-    known = {entry.name for entry in entries(config)} | set(registered)
+def _nothing_named(target: str, config: LoomConfig, registered: Iterable[str]) -> NotFound:
+    return nothing_named(target, {entry.name for entry in entries(config)} | set(registered))
+
+
+def nothing_named(target: str, known: set[str]) -> NotFound:
+    """Return the error for a name that no pipeline has, with the nearest name that one has."""
     near = difflib.get_close_matches(target, known, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     names = f"Known: {', '.join(sorted(known))}." if known else "This project has none yet: `loom init NAME` makes one."
-    return ConfigurationError(f"There is no pipeline named '{target}'.{hint} {names}")
+    return NotFound(f"There is no pipeline named '{target}'.{hint} {names}")
 
 
 def _files(config: LoomConfig) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import typer
 from loom_coordinator.admin.shared.forms import Form, Format, Run
 
 if TYPE_CHECKING:
-    from loom_coordinator.queries.audit_rules import Books
+    from loom_coordinator.queries.audit.rules import Books
 
 
 def reconcile(
@@ -29,7 +29,7 @@ def reconcile(
     `${NAME}` in the URL is taken from the environment. Quote it, so that the shell leaves it alone."""
     from loom_coordinator.admin.shared import output
     from loom_coordinator.db import run_rows
-    from loom_coordinator.queries.audit_rules import differences
+    from loom_coordinator.queries.audit.rules import differences
 
     books = asyncio.run(_read(run_id, destination))
     found = differences(books)
@@ -55,7 +55,7 @@ def reconcile(
 
 async def _read(run_id: str, destination: str | None) -> Books:
     from loom_coordinator.admin.shared.connections import ask
-    from loom_coordinator.queries import audit
+    from loom_coordinator.queries.audit import books
 
-    ledger = await audit.ledger(destination, run_id) if destination else None
-    return await ask(lambda unit: audit.books(unit.connection, run_id, ledger))
+    ledger = await books.ledger(destination, run_id) if destination else None
+    return await ask(lambda unit: books.books(unit.connection, run_id, ledger))

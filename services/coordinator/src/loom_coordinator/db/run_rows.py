@@ -12,7 +12,7 @@ from loom_common import flow
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import RunEpoch
-from loom_common.errors import ConfigurationError
+from loom_common.errors import NotFound
 from loom_coordinator.db import run_totals
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.run_totals import LABELLED, NOTHING
@@ -59,9 +59,9 @@ async def find(connection: AsyncConnection, run_id: str) -> Run | None:
     return None if row is None else Run.of(row)
 
 
-def unknown(run_id: str) -> ConfigurationError:
+def unknown(run_id: str) -> NotFound:
     """Return the error for a run that has no row."""
-    return ConfigurationError(
+    return NotFound(
         f"There is no run {run_id} in the coordinator's state database. `loom history PIPELINE` lists the runs of a "
         "pipeline, and `loom-coordinator runs` those of a cluster."
     )

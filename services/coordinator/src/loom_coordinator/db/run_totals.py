@@ -1,7 +1,7 @@
 """Reads and writes what the batches of a run come to: its row in `run_totals`.
 
 The row is written in every transaction that changes batches of the run, under the lock of the run's row. So it always
-is what the rows of `batches` add up to, and nobody has to add them up; `queries/audit.py` compares the two."""
+is what the rows of `batches` add up to, and nobody has to add them up; `queries/audit/books.py` compares the two."""
 
 from __future__ import annotations
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BindParameter, ColumnElement, Insert, Table, any_, bindparam, func, select, type_coerce
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -129,13 +130,21 @@ def _upserting(dialect: str, table: Table, columns: Sequence[str], update: Seque
 async def begin(engine: AsyncEngine, now: dt.datetime, owner: str | None) -> AsyncIterator[UnitOfWork]:
     """Open a unit; commit it with its outbox rows. Raises `DependencyUnavailable` where the database is away, and
     `StateUnusable` where its file is full, refused or broken."""
-    try:
+    with trouble_told(engine.url):
         async with engine.begin() as connection:
             unit = UnitOfWork(connection, now, owner)
             yield unit
             await unit.flush()
+
+
+@contextmanager
+def trouble_told(url: URL) -> Iterator[None]:
+    """Raise `DependencyUnavailable` where the database at `url` is away, and `StateUnusable` where its file is full,
+    refused or broken. Other errors pass."""
+    try:
+        yield
     except (DBAPIError, PoolTimeout, OSError) as error:
-        if (trouble := state_trouble(engine.url, error)) is not None:
+        if (trouble := state_trouble(url, error)) is not None:
             raise trouble from error
         if isinstance(error, DBAPIError) and not error.connection_invalidated and not _passing(error):
             raise

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
@@ -42,11 +43,58 @@ class BatchInFlight(Shown):
     """The timeout of that stage: when nothing of the run is heard for so long, its batches are asked for again."""
 
 
+@dataclass(frozen=True, slots=True)
+class BatchLine(Shown):
+    """Describes a batch of a run, and what became of its records."""
+
+    batch_id: str
+    partition: int
+    slice: int
+    position: int
+    """Its place in the slice, from 0."""
+    stage: str
+    """The last stage that has said what it did with the batch."""
+    state: str
+    """`done`, or `underway` for a batch in flight."""
+    extracted: int
+    """The number of records; so are the next six."""
+    passed: int
+    rejected: int
+    skipped: int
+    quarantined: int
+    loaded: int
+    cancelled: int
+    updated_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """Names a batch by its place in a run."""
+
+    partition: int
+    slice: int
+    position: int
+
+
+_PLACE = (batches.c.partition, batches.c.slice, batches.c.position)
+
+
+async def page(connection: AsyncConnection, run_id: str, limit: int, after: BatchKey | None = None) -> list[BatchLine]:
+    """Return batches of a run, at most `limit`, in the order of the source. `after` is the last batch of the page
+    before, which is continued. Raises `NotFound` where there is no such run."""
+    await runs.find(connection, run_id)
+    statement = select(*(batches.c[field.name] for field in dataclasses.fields(BatchLine)))
+    statement = statement.where(batches.c.run_id == run_id).order_by(*_PLACE).limit(limit)
+    if after is not None:
+        statement = statement.where(tuple_(*_PLACE) > tuple_(after.partition, after.slice, after.position))
+    return [BatchLine(**row) for row in (await connection.execute(statement)).mappings()]
+
+
 async def in_flight(
     connection: AsyncConnection, now: dt.datetime, run_id: str, silent_seconds: float, limit: int
 ) -> list[BatchInFlight]:
     """Return batches of which nothing was heard for `silent_seconds`, the one silent for longest first. Raises
-    `ConfigurationError` where there is no such run."""
+    `NotFound` where there is no such run."""
     limits = stalls.limits_of(await runs.find(connection, run_id))
     columns = (batches.c[name] for name in ("batch_id", "partition", "slice", "position", "extracted", "stage"))
     rows = await connection.execute(

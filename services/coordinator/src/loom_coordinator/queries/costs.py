@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.run.calls import AMOUNTS, Calls
@@ -14,19 +14,18 @@ from loom_coordinator.queries.cost_spans import by_span as spans_of
 _CALLS = ("purpose", "provider", "model", *AMOUNTS)
 
 
-async def by_span(connection: AsyncConnection, pipeline: str, span: str) -> list[CostSpan]:
-    """Return what the pipeline's runs cost, by `day`, `week` or `month`, the newest first."""
+async def by_span(connection: AsyncConnection, pipeline: str | None, span: str) -> list[CostSpan]:
+    """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
     runs = pipeline_runs.c
+    meant = true() if pipeline is None else runs.pipeline_name == pipeline
     spent = await connection.execute(
-        select(run_calls).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(runs.pipeline_name == pipeline)
+        select(run_calls).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(meant)
     )
     paid = [
         PaidOn(row["date"], row["stage"], Calls(**{name: row[name] for name in _CALLS})) for row in spent.mappings()
     ]
     ended = await connection.execute(
-        select(runs.completed_at, runs.records_processed).where(
-            runs.pipeline_name == pipeline, runs.completed_at.is_not(None)
-        )
+        select(runs.completed_at, runs.records_processed).where(meant, runs.completed_at.is_not(None))
     )
     return spans_of(paid, [(moment.date(), records) for moment, records in ended], span)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from loom_common.contracts.encoding.codec import body_of
 from loom_common.domain.json_values.shown import Shown
-from loom_common.errors import ConfigurationError, UnreadableMessage
+from loom_common.errors import ConfigurationError, NotFound, UnreadableMessage
 from loom_common.flow import DEAD_QUEUE
 from loom_common.ports.bus import Bus, Delivery, Wire
 
@@ -175,12 +175,10 @@ async def discard(letters: Collection[DeadLetter]) -> None:
 
 
 def chosen(letters: Collection[DeadLetter], ids: Collection[str]) -> list[DeadLetter]:
-    """Choose those of these ids, or of ids that begin so. Raises `ConfigurationError` for one that is not there."""
+    """Choose those of these ids, or of ids that begin so. Raises `NotFound` for one that is not there."""
     for name in ids:
         if not any(letter.id.startswith(name) for letter in letters):
-            raise ConfigurationError(
-                f"There is no dead letter {name}: `loom-coordinator dead list` shows what there is."
-            )
+            raise NotFound(f"There is no dead letter {name}: `loom-coordinator dead list` shows what there is.")
     return [letter for letter in letters if letter.id.startswith(tuple(ids))]
 
 

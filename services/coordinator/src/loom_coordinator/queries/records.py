@@ -77,18 +77,63 @@ class KeptRecord(Shown):
 _KEPT = ("quarantined_at", "failure_stage", "code", "outcome", "record_id", "failure_reason")
 
 
+_SAID, _SUMMED = record_evaluations.c, evaluation_results.c
+_SCORES = (
+    select(
+        _SAID.record_id,
+        _SAID.evaluator_name,
+        _SAID.score,
+        _SUMMED.threshold,
+        _SAID.passed,
+        _SAID.confidence,
+        _SAID.explanation,
+        _SAID.interactions,
+    )
+    .select_from(
+        record_evaluations.outerjoin(
+            evaluation_results,
+            (_SUMMED.run_id == _SAID.run_id) & (_SUMMED.evaluator_name == _SAID.evaluator_name),
+        )
+    )
+    .order_by(_SAID.record_id, _SAID.evaluator_name)
+)
+
+
 async def scores(connection: AsyncConnection, run_id: str, record_id: str) -> list[Score]:
     """Return what the run's evaluators said of a record, by their names."""
-    said, summed = record_evaluations.c, evaluation_results.c
-    columns = (said.evaluator_name, said.score, summed.threshold, said.passed, said.confidence, said.explanation)
-    same = (summed.run_id == said.run_id) & (summed.evaluator_name == said.evaluator_name)
-    query = (
-        select(*columns, said.interactions)
-        .select_from(record_evaluations.outerjoin(evaluation_results, same))
-        .where(said.run_id == run_id, said.record_id == record_id)
-        .order_by(said.evaluator_name)
+    said = record_evaluations.c
+    query = _SCORES.where(said.run_id == run_id, said.record_id == record_id)
+    return [
+        Score(**{name: value for name, value in row.items() if name != "record_id"})
+        for row in (await connection.execute(query)).mappings()
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRecord(Shown):
+    """Holds what a run's evaluators said of a record."""
+
+    record_id: str
+    scores: Sequence[Score]
+    """Are in the order of the evaluators' names."""
+
+
+async def scored(connection: AsyncConnection, run_id: str, limit: int, after: str | None = None) -> list[ScoredRecord]:
+    """Return records of a run that were evaluated, at most `limit`, in the order of their ids. `after` is the id of the
+    last record of the page before, which is continued. Raises `NotFound` where there is no such run."""
+    await runs.find(connection, run_id)
+    said = record_evaluations.c
+    statement = select(said.record_id).where(
+        said.run_id == run_id, *([] if after is None else [said.record_id > after])
     )
-    return [Score(**row) for row in (await connection.execute(query)).mappings()]
+    names = (await connection.execute(statement.distinct().order_by(said.record_id).limit(limit))).scalars().all()
+    found: dict[str, list[Score]] = {name: [] for name in names}
+    if names:
+        query = _SCORES.where(said.run_id == run_id, said.record_id >= names[0], said.record_id <= names[-1])
+        for row in (await connection.execute(query)).mappings():
+            values = dict(row)
+            found[values.pop("record_id")].append(Score(**values))
+    return [ScoredRecord(name, said_of) for name, said_of in found.items()]
 
 
 async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> list[CallsForRecord] | None:

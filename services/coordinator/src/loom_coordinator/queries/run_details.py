@@ -138,7 +138,7 @@ async def listing(
 
 
 async def details(connection: AsyncConnection, now: dt.datetime, run_id: str) -> RunDetails:
-    """Tell how one run goes. Raises `ConfigurationError` where there is no such run."""
+    """Tell how one run goes. Raises `NotFound` where there is no such run."""
     run = await runs.find(connection, run_id)
     unit = UnitOfWork(connection, now, None)
     told = await progress(unit, run)

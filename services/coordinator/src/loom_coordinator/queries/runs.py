@@ -17,9 +17,7 @@ from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.lifecycle import run_report
-
-INTERRUPTED = "interrupted"
-"""The status that people are shown of a run whose row says `running`, while the engine that ran it has ended."""
+from loom_coordinator.queries.run_filter import INTERRUPTED, RunFilter, RunKey
 
 Alive = Callable[[str], bool]
 """Says whether an embedded engine still runs, by the name that `pipeline_runs.owner` holds."""
@@ -123,8 +121,18 @@ class PipelineSummary(Shown):
     last_started_at: dt.datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class PipelineVersion(Shown):
+    """Describes a version of a pipeline that has run."""
+
+    version: str
+    runs: int
+    first_started_at: dt.datetime
+    last_started_at: dt.datetime
+
+
 async def find(connection: AsyncConnection, run_id: str) -> Run:
-    """Return the run as it stands now. Raises `ConfigurationError` where there is no such run."""
+    """Return the run as it stands now. Raises `NotFound` where there is no such run."""
     if (run := await run_rows.find(connection, run_id)) is None:
         raise run_rows.unknown(run_id)
     return run
@@ -188,9 +196,30 @@ async def history(
     connection: AsyncConnection, pipeline: str | None, limit: int, alive: Alive = always_alive
 ) -> list[RunSummary]:
     """Return the newest runs of a pipeline, or of all, at most `limit`, the newest first."""
-    statement = run_rows.RUNS.where(_of(pipeline)).order_by(pipeline_runs.c.started_at.desc()).limit(limit)
+    return await page(connection, RunFilter(pipeline=pipeline), limit, alive=alive)
+
+
+async def page(
+    connection: AsyncConnection,
+    chosen: RunFilter,
+    limit: int,
+    after: RunKey | None = None,
+    alive: Alive = always_alive,
+) -> list[RunSummary]:
+    """Return the newest runs that match, at most `limit`, the newest first. `after` is the last run of the page before,
+    which is continued."""
+    interrupted = await _interrupted(connection, alive) if chosen.statuses else []
+    conditions = [*chosen.conditions(interrupted), *([] if after is None else [after.after()])]
+    order = (pipeline_runs.c.started_at.desc(), pipeline_runs.c.run_id.desc())
+    statement = run_rows.RUNS.where(*conditions).order_by(*order).limit(limit)
     runs = [Run.of(row) for row in (await connection.execute(statement)).mappings()]
     return [_summary(run, alive) for run in runs]
+
+
+async def _interrupted(connection: AsyncConnection, alive: Alive) -> list[str]:
+    columns = pipeline_runs.c
+    query = select(columns.run_id, columns.owner).where(columns.status == run_rows.RUNNING, columns.owner.is_not(None))
+    return [run_id for run_id, owner in await connection.execute(query) if owner and not alive(owner)]
 
 
 async def with_params(connection: AsyncConnection, pipeline: str, alive: Alive = always_alive) -> list[RunWithParams]:
@@ -219,6 +248,19 @@ async def number_of_runs(connection: AsyncConnection, pipeline: str | None) -> i
 
 def _of(pipeline: str | None) -> ColumnElement[bool]:
     return true() if pipeline is None else pipeline_runs.c.pipeline_name == pipeline
+
+
+async def versions(connection: AsyncConnection, pipeline: str) -> list[PipelineVersion]:
+    """Return the versions of a pipeline that have run, the one that ran last first."""
+    columns = pipeline_runs.c
+    last = func.max(columns.started_at)
+    statement = (
+        select(columns.pipeline_version, func.count(), func.min(columns.started_at), last)
+        .where(columns.pipeline_name == pipeline)
+        .group_by(columns.pipeline_version)
+        .order_by(last.desc(), columns.pipeline_version)
+    )
+    return [PipelineVersion(*row) for row in await connection.execute(statement)]
 
 
 async def registered(connection: AsyncConnection, alive: Alive = always_alive) -> list[PipelineSummary]:

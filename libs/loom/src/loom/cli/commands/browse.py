@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,10 +29,11 @@ def list_pipelines(
     from loom.cli.commands import follow, state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
+    from loom.pipeline_list import pipelines
 
     settings = common.configuration()
     registered = follow.wait_for(state.ask(settings, lambda views: views.pipelines()))
-    rows = _joined(settings, {row.name: row.as_json() for row in registered})
+    rows = pipelines(settings, registered)
     columns = [
         Column("name", "name", keep=True),
         Column("version", "version", keep=True),
@@ -60,13 +60,14 @@ def status(
     """Show a run: where it stands, or its report."""
     from loom.cli.commands import follow, state
     from loom.cli.output import report, terminal
+    from loom.project.run_state import no_run
 
     settings = common.configuration()
     if run_id is None:
         run_id = follow.wait_for(state.newest_run(settings))
     run = follow.wait_for(state.ask(settings, lambda views: views.run(run_id)))
     if run is None:
-        raise state.no_run(settings, run_id)
+        raise no_run(settings, run_id)
     if form is Format.JSON:
         terminal.print_json(run.as_json())
     else:
@@ -178,17 +179,3 @@ def _print_related(config: LoomConfig, name: str, form: Format, *, upstream: boo
 
 def _runs(replays: Sequence[ReplayOf]) -> str:
     return ", ".join(replay.run_id for replay in replays) or "-"
-
-
-def _joined(config: LoomConfig, registered: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Join files and registered pipelines by name."""
-    from loom.project import catalog
-
-    nothing = dict.fromkeys(("last_run", "last_status", "last_started_at"))
-    rows = []
-    for entry in catalog.entries(config):
-        known = {key: registered.get(entry.name, nothing).get(key) for key in nothing}
-        about = {"name": entry.name, "version": entry.version, "description": entry.description}
-        rows.append({**about, "file": os.path.relpath(entry.path), **known})
-    in_files = {row["name"] for row in rows}
-    return rows + [{**row, "file": None} for name, row in registered.items() if name not in in_files]

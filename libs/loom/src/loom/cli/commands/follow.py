@@ -196,6 +196,7 @@ async def cancel(config: LoomConfig, run_id: str, *, verbose: bool) -> RunAccept
 async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], *, verbose: bool) -> None:
     """Discard quarantined records, and see it done. Raises `DependencyUnavailable` where nobody does it."""
     from loom.cli.commands import state
+    from loom.project.run_state import no_run
     from loom.session import ANSWER_SECONDS, open_session
     from loom_common.errors import DependencyUnavailable
     from loom_quarantine.queries import RecordFilter
@@ -204,7 +205,7 @@ async def discard(config: LoomConfig, run_id: str, record_ids: tuple[str, ...], 
     waiting = RecordFilter(run_id=run_id, record_ids=record_ids, unresolved=True)
     async with state.opened(config) as views:
         if (run := await views.row(run_id)) is None:
-            raise state.no_run(config, run_id)
+            raise no_run(config, run_id)
         async with open_session(config, cluster=config.distributed) as session:
             await session.discard(run_id, run.pipeline_name, record_ids)
             deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS

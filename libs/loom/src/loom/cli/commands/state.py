@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from loom.project.run_state import no_run, place
 from loom_common.domain.values.plural import counted
-from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ async def newest_run(config: LoomConfig) -> str:
 
 def no_run_yet(config: LoomConfig) -> str:
     """Say that there is no run, where it was looked for, and how there comes to be one."""
-    return f"There is no run yet in {_place(config)}. `loom run FILE` starts one."
+    return f"There is no run yet in {place(config)}. `loom run FILE` starts one."
 
 
 async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
@@ -59,26 +58,10 @@ async def refuse_unknown(config: LoomConfig, run_id: str) -> None:
 
 
 async def refuse_other(config: LoomConfig, run_id: str | None, pipeline: str | None) -> None:
-    """Raise `ConfigurationError` where a run is named that is not known here, or is not one of the pipeline named."""
-    if run_id is None:
-        return
-    run = await ask(config, lambda views: views.row(run_id))
-    if run is None:
-        raise no_run(config, run_id)
-    if pipeline not in (None, run.pipeline_name):
-        raise ConfigurationError(
-            f"Run {run_id} is one of '{run.pipeline_name}', not of '{pipeline}'. `loom history {pipeline}` lists the "
-            "runs of that one."
-        )
-
-
-def no_run(config: LoomConfig, run_id: str) -> ConfigurationError:
-    """Return the error for a run that is not known: where it was looked for, and how to find the one that is meant."""
-    flags = " --cluster" if config.distributed else ""
-    elsewhere = "" if config.distributed else " The runs of a cluster are found with `--cluster`."
-    return ConfigurationError(
-        f"There is no run {run_id} in {_place(config)}. `loom history{flags}` lists the runs.{elsewhere}"
-    )
+    """Raise `NotFound` where a run is named that is not known here, and `ConfigurationError` where it is not one of the
+    pipeline named."""
+    if run_id is not None:
+        await ask(config, lambda views: views.known(run_id, pipeline))
 
 
 async def no_record(config: LoomConfig, meant: RecordFilter, flags: str) -> ConfigurationError:
@@ -98,15 +81,7 @@ async def no_record(config: LoomConfig, meant: RecordFilter, flags: str) -> Conf
         remedy = f"`loom quarantine list --run-id {run_id}{flags}` lists the {counted(kept, 'record')} kept back there."
     else:
         remedy = f"`loom status {run_id}{flags}` shows what became of the run's records."
-    return ConfigurationError(f"Run {run_id} has no quarantined record{which} in {_place(config)}. {remedy}")
-
-
-def _place(config: LoomConfig) -> str:
-    """Say where run state is kept, without credentials."""
-    url = config.settings().state.url.get_secret_value()
-    if url.startswith("sqlite:///"):
-        return f"the state file {Path(url.removeprefix('sqlite:///')).absolute()}"
-    return f"the database {redacted(url)}"
+    return ConfigurationError(f"Run {run_id} has no quarantined record{which} in {place(config)}. {remedy}")
 
 
 async def registered_names(config: LoomConfig, target: str) -> list[str]:

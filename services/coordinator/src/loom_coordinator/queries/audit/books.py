@@ -19,7 +19,7 @@ from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.lifecycle import staged_rows
 from loom_coordinator.queries import runs
-from loom_coordinator.queries.audit_rules import Books
+from loom_coordinator.queries.audit.rules import Books
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import cause_of
 

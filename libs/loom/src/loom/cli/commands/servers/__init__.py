@@ -1,0 +1,1 @@
+"""Implements the commands that answer requests over HTTP until Ctrl-C."""

@@ -1,0 +1,227 @@
+"""Defines the results that several queries make up, and the documents of those whose JSON is not their fields."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, Field
+
+from loom.kept_record import KeptTime, RecordStory
+from loom.pipeline_list import ListedPipeline
+from loom_common.contracts.v1 import RunReport
+from loom_common.domain.json_values.shown import Shown
+from loom_coordinator.queries.cost_spans import CostSpan, CostTotal
+from loom_coordinator.queries.records import CallsForRecord, KeptRecord, Score
+from loom_coordinator.queries.run_details import BatchCounts, CallCounts, PartitionLine, StageLine
+from loom_coordinator.queries.runs import PipelineVersion
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineDetails(Shown):
+    """Describes a pipeline with the versions that have run."""
+
+    line: ListedPipeline
+    versions: Sequence[PipelineVersion]
+
+    def as_json(self) -> dict[str, Any]:
+        """Write the fields of the line, and the versions beside them."""
+        fields = Shown.as_json(self)
+        return {**fields.pop("line"), **fields}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOfRun(Shown):
+    """Holds all that is known of one record of a run."""
+
+    run_id: str
+    record_id: str
+    scores: Sequence[Score]
+    calls: Sequence[CallsForRecord] | None
+    """Says what was paid for it; None where the journal cannot tell record by record."""
+    kept: RecordStory | None
+    """The record as the run kept it back; None where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs(Shown):
+    """Says what runs cost, by span of time and in all."""
+
+    spans: Sequence[CostSpan]
+    total: CostTotal
+
+
+class Page(BaseModel, Generic[Item]):
+    """Holds a part of a list."""
+
+    items: list[Item]
+    next: str | None = Field(description="The value of `after` for the next page; null on the last page.")
+
+
+class Mistake(BaseModel):
+    """Describes one mistake of a request or a definition, and where it is."""
+
+    message: str
+    file: str | None
+    line: int | None
+    key: str
+
+
+class Problem(BaseModel):
+    """Describes an error as RFC 9457 does."""
+
+    type: str = Field(description="`about:blank`: the status says what kind of error it is.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do, in a sentence.")
+    mistakes: list[Mistake] = Field([], description="Every mistake, where there are several or it has a place.")
+
+
+class PipelineDocument(BaseModel):
+    """Describes a pipeline with the versions that have run."""
+
+    name: str
+    version: str
+    description: str | None
+    file: str | None = Field(description="Its path in the project folder; null where it has run and has no file there.")
+    last_run: str | None
+    last_status: str | None
+    last_started_at: dt.datetime | None
+    versions: list[PipelineVersion]
+
+
+class RunDocument(RunReport):
+    """Holds the report of a run, with when it ran, with what, and what holds it up."""
+
+    started_at: dt.datetime
+    completed_at: dt.datetime | None
+    params: dict[str, Any]
+    model: str | None
+    prompt_version: str | None
+    replay_of: str | None = Field(description="The run whose quarantined records it runs over again.")
+    notice: str | None = Field(description="What holds it up, in a sentence.")
+    requested_by: str | None
+    preflight: dict[str, Any] | None = Field(description="What was found before it began: `checks` and `columns`.")
+
+
+class RunMetrics(BaseModel):
+    """Says how a run goes: its stages, rates, batches, calls and costs."""
+
+    run_id: str
+    pipeline_name: str
+    pipeline_version: str
+    status: str
+    priority: int
+    started_at: dt.datetime
+    seconds: float
+    extracted: int
+    ended: int
+    loaded: int
+    kept: int
+    cost: float
+    requested_by: str | None
+    notice: str | None
+    model: str | None
+    prompt_version: str | None
+    destination: str
+    epoch: int
+    replay_of: str | None
+    deadline: dt.datetime | None
+    stages: list[StageLine]
+    partitions: PartitionLine
+    batches: BatchCounts
+    credit_window: int | None
+    records: dict[str, int]
+    records_per_second: float
+    remaining: int | None
+    eta_seconds: float | None
+    cost_by_stage: dict[str, float]
+    calls: CallCounts
+    last_kept: list[KeptRecord]
+
+
+class KeptDocument(BaseModel):
+    """Holds all that is known of one record that was kept back."""
+
+    record_id: str
+    run_id: str
+    pipeline: str
+    stage: str
+    outcome: str
+    code: str
+    reason: str
+    details: dict[str, Any]
+    input: dict[str, Any]
+    prompt: str | None
+    output: Any
+    scores: list[Score]
+    attempts: int | None
+    calls: list[CallsForRecord] | None
+    cost: float | None
+    quarantined_at: str
+    resolved: bool
+    resolved_at: str | None
+    resolution_action: str | None
+    replay_of: str | None
+    resolved_by: str | None
+    replays: list[KeptTime]
+    kept_before: list[KeptTime]
+
+
+class RecordDocument(BaseModel):
+    """Holds all that is known of one record of a run."""
+
+    run_id: str
+    record_id: str
+    scores: list[Score]
+    calls: list[CallsForRecord] | None
+    kept: KeptDocument | None
+
+
+class SpanDocument(BaseModel):
+    """Says what was spent in one day, week or month."""
+
+    span: str
+    runs: int
+    records: int
+    made: int
+    reused: int
+    unpriced: int
+    estimated: int
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    cost: float
+    seconds: float
+    cost_by_stage: dict[str, float]
+    cost_by_model: dict[str, float]
+    cost_by_purpose: dict[str, float]
+    cost_per_record: float | None
+
+
+class CostsDocument(BaseModel):
+    """Says what runs cost, by span of time and in all."""
+
+    spans: list[SpanDocument]
+    total: CostTotal
+
+
+class LetterDocument(BaseModel):
+    """Describes a dead letter with all that it says."""
+
+    id: str
+    type: str | None
+    run_id: str | None
+    by: str | None
+    exchange: str | None
+    routing_key: str
+    reason: str
+    message_id: str | None
+    content_encoding: str | None
+    headers: dict[str, Any]
+    bytes: int
+    body: str

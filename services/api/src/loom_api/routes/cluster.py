@@ -1,0 +1,44 @@
+"""Declares the routes of a cluster: its services, its queues, and messages that no one could read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from loom_api.answers import Json, TaggedRoute
+from loom_api.paging import Limit
+from loom_api.problems import documented
+from loom_api.reads import Reads, Source
+from loom_api.results import LetterDocument
+from loom_coordinator.queries.cluster import Overview
+from loom_coordinator.queries.dead_letters import DeadLetterLine
+from loom_coordinator.queries.prefetch import PrefetchLimit
+
+
+def router(source: Source) -> APIRouter:
+    """Return the routes. Embedded, there is no cluster, and they answer 404."""
+    routes = APIRouter(
+        tags=["cluster"], route_class=TaggedRoute, default_response_class=Json, responses=documented(404)
+    )
+    asked = Depends(source.reads)
+
+    @routes.get("/fleet", response_model=Overview)
+    async def show_fleet(reads: Reads = asked) -> Json:
+        """Show services, replicas, queues, rates and breakers, and the batch that waits longest."""
+        return Json(await reads.fleet())
+
+    @routes.get("/prefetch", response_model=list[PrefetchLimit])
+    async def list_prefetch_limits(reads: Reads = asked) -> Json:
+        """List how many messages of each queue one replica may have in flight, and why."""
+        return Json(await reads.prefetch_limits())
+
+    @routes.get("/dead-letters", response_model=list[DeadLetterLine])
+    async def list_dead_letters(limit: Limit = 50, reads: Reads = asked) -> Json:
+        """List messages that no one could read or handle, the oldest first. They stay where they are."""
+        return Json(await reads.dead_letters(limit))
+
+    @routes.get("/dead-letters/{letter_id}", response_model=LetterDocument)
+    async def show_dead_letter(letter_id: str, reads: Reads = asked) -> Json:
+        """Show a dead letter whole: where it was going, why it is here, its headers and its body."""
+        return Json(await reads.dead_letter(letter_id))
+
+    return routes

@@ -1,0 +1,115 @@
+"""Declares the routes of runs, of their batches and of their records."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from loom_api import paging
+from loom_api.answers import Json, TaggedRoute
+from loom_api.paging import After, Limit
+from loom_api.problems import documented
+from loom_api.reads import Reads, Source
+from loom_api.results import Page, RecordDocument, RunDocument, RunMetrics
+from loom_common.contracts.v1 import EvaluatorSummary
+from loom_coordinator.queries.batches import BatchLine
+from loom_coordinator.queries.lineage import Lineage
+from loom_coordinator.queries.records import ScoredRecord
+from loom_coordinator.queries.run_filter import RunFilter
+from loom_coordinator.queries.runs import RunSummary
+
+
+class Status(StrEnum):
+    """Lists the statuses of runs as people are shown them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+Moment = Annotated[dt.datetime | None, Query(description="A time in ISO 8601; without a zone, in UTC.")]
+OfPipeline = Annotated[str | None, Query(description="Only runs of this pipeline.")]
+Statuses = Annotated[list[Status] | None, Query(description="Only runs of this status. May be repeated.")]
+
+
+def router(source: Source) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(tags=["runs"], route_class=TaggedRoute, default_response_class=Json)
+    asked = Depends(source.reads)
+
+    @routes.get("/runs", response_model=Page[RunSummary])
+    async def list_runs(
+        pipeline: OfPipeline = None,
+        status: Statuses = None,
+        since: Moment = None,
+        until: Moment = None,
+        limit: Limit = 50,
+        after: After = None,
+        reads: Reads = asked,
+    ) -> Json:
+        """List runs, the newest first; `since` is inclusive, `until` is not."""
+        chosen = RunFilter(
+            pipeline=pipeline,
+            statuses=frozenset(each.value for each in status or ()),
+            since=None if since is None else paging.in_utc(since),
+            until=None if until is None else paging.in_utc(until),
+        )
+        found = await reads.run_page(chosen, limit + 1, paging.run_key(after))
+        return Json(paging.page(found, limit, lambda run: (run.started_at.isoformat(), run.run_id)))
+
+    @routes.get("/runs/{run_id}", response_model=RunDocument, responses=documented(404))
+    async def show_run(run_id: str, reads: Reads = asked) -> Json:
+        """Show a run's report, as far as it has come."""
+        return Json(await reads.shown_run(run_id))
+
+    @routes.get("/runs/{run_id}/metrics", response_model=RunMetrics, responses=documented(404))
+    async def show_metrics(run_id: str, reads: Reads = asked) -> Json:
+        """Show how a run goes: its stages, rates, batches and calls."""
+        return Json(await reads.run_details(run_id))
+
+    @routes.get("/runs/{run_id}/lineage", response_model=Lineage, responses=documented(404))
+    async def show_lineage(run_id: str, reads: Reads = asked) -> Json:
+        """Show where the records of a run came from and went, once the run has ended."""
+        return Json(await reads.run_lineage(run_id))
+
+    @routes.get("/runs/{run_id}/evaluations", response_model=dict[str, EvaluatorSummary], responses=documented(404))
+    async def show_evaluations(run_id: str, reads: Reads = asked) -> Json:
+        """Show the scores of each evaluator over a run, by the evaluator's name."""
+        return Json((await reads.shown_run(run_id)).report.evaluation)
+
+    @routes.get("/runs/{run_id}/batches", response_model=Page[BatchLine], responses=documented(404))
+    async def list_batches(run_id: str, limit: Limit = 50, after: After = None, reads: Reads = asked) -> Json:
+        """List the batches of a run, in the order of the source."""
+        found = await reads.batch_page(run_id, limit + 1, paging.batch_key(after))
+        return Json(paging.page(found, limit, lambda each: (each.partition, each.slice, each.position)))
+
+    @routes.get("/runs/{run_id}/records", response_model=Page[ScoredRecord], responses=documented(404))
+    async def list_records(run_id: str, limit: Limit = 50, after: After = None, reads: Reads = asked) -> Json:
+        """List the records of a run that were evaluated, in the order of their ids, with their scores."""
+        found = await reads.scored_page(run_id, limit + 1, paging.text_key(after))
+        return Json(paging.page(found, limit, lambda each: (each.record_id,)))
+
+    @routes.get("/runs/{run_id}/records/{record_id:path}", response_model=RecordDocument, responses=documented(404))
+    async def show_record(run_id: str, record_id: str, reads: Reads = asked) -> Json:
+        """Show all that is known of a record of a run: its scores, its calls, and why it was kept back."""
+        return Json(await reads.record(run_id, record_id))
+
+    @routes.get("/manifest", response_model=list[RunDocument])
+    async def show_manifest(
+        pipeline: OfPipeline = None,
+        status: Annotated[Status | None, Query(description="Only runs of this status.")] = None,
+        limit: Limit = 10,
+        reads: Reads = asked,
+    ) -> Json:
+        """Show what each of the newest runs did, for an audit."""
+        return Json(await reads.manifest(pipeline, status.value if status else None, limit))
+
+    return routes

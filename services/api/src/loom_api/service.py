@@ -1,0 +1,85 @@
+"""Composes the API: its state database, its broker, and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from loom.project.config import FILE_NAME, LoomConfig
+from loom.views import open_views
+from loom_api import app, server
+from loom_api.reads import Source
+from loom_api.settings import ApiSettings, read_settings
+from loom_common.adapters.payloads.claim_check import ClaimCheckBus
+from loom_common.async_engine import AsyncEngine
+from loom_common.errors import ConfigurationError
+from loom_common.ports.bus import Bus
+from loom_common.service.bootstrap import Platform, open_bus, open_payloads
+from loom_migrations.engine import open_engine
+from loom_migrations.reachable import reachable
+from loom_migrations.upgrade import is_current
+
+_PING_AFTER_SECONDS = 1.0
+
+
+class Api:
+    """Answers requests on a socket of its own. Any number may run side by side."""
+
+    def __init__(self, application: FastAPI, listening: socket.socket, engine: AsyncEngine) -> None:
+        self._application = application
+        self.listening = listening
+        """The socket that it answers at."""
+        self._engine = engine
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until `stop` is set. Raises `ConfigurationError` where the state database has another schema."""
+        try:
+            if not await is_current(self._engine):
+                raise ConfigurationError(
+                    "The state database has another schema than this version: loom-coordinator db upgrade"
+                )
+            await server.serve(self._application, self.listening, stop)
+        finally:
+            self.listening.close()
+            await self._engine.dispose()
+
+
+def build(platform: Platform) -> Api:
+    """Build the service on its platform, as a process of a cluster. Raises `ConfigurationError` for an address that it
+    may not listen on."""
+    file = platform.project / FILE_NAME
+    config = LoomConfig.load(file if file.is_file() else None).for_cluster()
+    settings = read_settings()
+    engine = open_engine(platform.settings.state.url.get_secret_value(), read_only=True, ping_after=_PING_AFTER_SECONDS)
+    platform.stats.needs["state database"] = lambda: reachable(engine)
+    application = app.build(Source(engine, config, platform.bus), settings)
+    return Api(application, server.listen(settings), engine)
+
+
+@asynccontextmanager
+async def opened(config: LoomConfig, settings: ApiSettings) -> AsyncIterator[FastAPI]:
+    """Open the application for a project: embedded over its state file, or over the database and the broker of its
+    cluster. The state is brought to the newest schema first where it is not."""
+    async with open_views(config) as views, _broker(config) as bus:
+        yield app.build(Source(views.engine, config, bus), settings)
+
+
+@asynccontextmanager
+async def _broker(config: LoomConfig) -> AsyncIterator[Bus | None]:
+    if not config.distributed:
+        yield None
+        return
+    settings = config.settings()
+    payloads = open_payloads(settings)
+    try:
+        bus = await open_bus(settings, "api")
+        try:
+            yield ClaimCheckBus(bus, payloads)
+        finally:
+            await bus.close()
+    finally:
+        await payloads.close()

@@ -1,0 +1,65 @@
+"""Reads what only the API can be told, from the environment: `LOOM_API_...`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from loom_common.errors import ConfigurationError
+
+DEFAULT_PORT = 8780
+
+
+class ApiSettings(BaseSettings):
+    """Says where the API listens, and whom it answers."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_API_", frozen=True, defer_build=True)
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="0 for any free port.")
+    behind_proxy: bool = Field(
+        False,
+        description="True only where a proxy in front of it decides who may ask. The API then listens on any address, "
+        "and answers for any name.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        (), description='Web pages that may read answers in a browser: `["https://pages.example"]`. Default: none.'
+    )
+    body_bytes: int = Field(1 << 20, ge=0, description="The largest body of a request.")
+
+    def refuse_open_address(self) -> None:
+        """Raise `ConfigurationError` for an address that others reach: the API has no access control."""
+        if self.behind_proxy or is_loopback(self.host):
+            return
+        raise ConfigurationError(
+            f"The API would listen on {self.host}, where others reach it, and it has no access control. Let it listen "
+            "on 127.0.0.1; or, where a proxy in front of it decides who may ask, set LOOM_API_BEHIND_PROXY=true."
+        )
+
+
+def read_settings(**given: str | int) -> ApiSettings:
+    """Return the settings: what is `given` first, then the environment. Raises `ConfigurationError` where one cannot
+    be used."""
+    try:
+        return ApiSettings(**given)  # type: ignore[arg-type]  # pydantic reads each as its type
+    except (ValidationError, SettingsError) as error:
+        raise ConfigurationError(f"A LOOM_API_* environment variable cannot be used: {_words(error)}.") from None
+
+
+def _words(error: ValidationError | SettingsError) -> str:
+    if isinstance(error, SettingsError):
+        return str(error)
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address, or the name `localhost`, is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Compares what is written about a run in several places."""

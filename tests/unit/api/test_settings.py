@@ -1,0 +1,56 @@
+"""Tests where the API may listen, and what it says where it may not."""
+
+import socket
+
+import pytest
+
+from loom_api.answers import has
+from loom_api.guard import name_in
+from loom_api.server import address_of, listen
+from loom_api.settings import ApiSettings, is_loopback, read_settings
+from loom_common.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "loom.example"])
+def test_an_address_that_others_reach_is_refused_unless_a_proxy_decides(host):
+    with pytest.raises(ConfigurationError, match="has no access control"):
+        listen(ApiSettings(host=host, port=0))
+    ApiSettings(host=host, behind_proxy=True).refuse_open_address()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_addresses_of_this_machine_are_taken(host):
+    assert is_loopback(host)
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=rf"Cannot listen on 127.0.0.1:{port}: .*`loom serve` has --host"):
+            listen(ApiSettings(port=port))
+
+
+def test_the_address_names_the_port_that_was_free():
+    with listen(ApiSettings(port=0)) as listening:
+        assert address_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "many"), ("PORT", "70000"), ("CORS_ORIGINS", "no list")])
+def test_a_variable_that_cannot_be_used_is_told(monkeypatch, name, value):
+    monkeypatch.setenv(f"LOOM_API_{name}", value)
+    with pytest.raises(ConfigurationError, match=rf"LOOM_API_.*{name.lower()}"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("host", "name"), [("localhost:8780", "localhost"), ("[::1]:8780", "::1"), ("127.0.0.1", "127.0.0.1"), ("", "")]
+)
+def test_the_name_of_a_host_is_read_without_its_port(host, name):
+    assert name_in(host) == name
+
+
+@pytest.mark.parametrize(
+    ("said", "known"), [(None, False), ('"a"', True), ('"b", W/"a"', True), ("*", True), ('"b"', False), ("a", False)]
+)
+def test_a_tag_is_found_among_those_that_a_client_knows(said, known):
+    assert has(said, '"a"') is known
