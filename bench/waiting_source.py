@@ -14,7 +14,8 @@ from bench.reviews import COLUMNS
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import pieces_between
-from loom_connectors.ports import ConnectorContext, Fields, Page, ReadRecord
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Fields, Page, ReadRecord
 
 SECONDS = 0.002
 """The time that a record takes: 500 a second."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from loom_connectors.ports import LoadResult
+from loom_connectors.ports.destination import LoadResult
 from support.destinations import EVERY, IN_TABLES, batch, places, row
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from support.destinations import ADDING, batch, places, row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom_connectors.ports import LoadResult
+from loom_connectors.ports.destination import LoadResult
 from support.destinations import IN_TABLES, batch, places, row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loom_connectors.ports import Guarantee, LoadResult
+from loom_connectors.ports.destination import Guarantee, LoadResult
 from support.destinations import ADDING, EVERY, IN_TABLES, REPLACING, batch, places, row
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import read, split
-from loom_connectors.ports import Page, ReadRecord, Source
+from loom_connectors.ports.source import Page, ReadRecord, Source
 from support.pieces import pages_of, read_pieces
 from support.sources import COARSE, MAKERS, ONE_PIECE, ROWS, Opens
 

@@ -19,7 +19,7 @@ from loom.frames.results import CollectedRows
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 from support.projects import project
 

@@ -18,7 +18,8 @@ import asyncio, sys
 from pathlib import Path
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 
 async def main(folder, name):

@@ -10,7 +10,7 @@ from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Point
 from loom_connectors.mysql.reading import mark_column
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.postgres import values as postgres_values
 from loom_connectors.registry import open_source
 from loom_connectors.sql.reading.mark import narrowed

@@ -23,7 +23,9 @@ from loom_common.errors import (
     LoomError,
     SourceError,
 )
-from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, Row, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination, LoadBatch, Row
+from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.objects import lock, reader
 from loom_connectors.storage.objects.lock import ObjectLock
@@ -231,7 +233,8 @@ import asyncio, sys
 from pathlib import Path
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 
 async def main(location, mode):

@@ -10,7 +10,9 @@ from typing import Any
 
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_connectors.ports import ConnectorContext, LoadBatch, ReadRecord, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
+from loom_connectors.ports.source import ReadRecord
 from loom_connectors.registry import open_destination, open_source
 from support.buckets import KEYS
 from support.round_trips import on_the_wire, same

@@ -10,7 +10,9 @@ from typing import Any
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_connectors.ports import ConnectorContext, Destination, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination
+from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_destination, open_source
 
 OpensSource = Callable[..., AbstractAsyncContextManager[Source]]

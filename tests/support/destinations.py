@@ -15,7 +15,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import LoadConfig
-from loom_connectors.ports import ConnectorContext, Destination, LoadBatch, LoadResult, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from support.buckets import KEYS, bucket_of
 from support.file_contents import records_in

@@ -8,7 +8,8 @@ from typing import Any
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
-from loom_connectors.ports import ConnectorContext, ReadRecord, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_source
 
 

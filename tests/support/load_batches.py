@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loom_connectors.ports import LoadBatch, Row
+from loom_connectors.ports.destination import LoadBatch, Row
 
 RUN = "run_0123456789ab"
 

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import BinaryIO
 
 from loom_connectors.files.storage import FileState, Opened, StoredFile
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import read
-from loom_connectors.ports import Page, ReadRecord, Source
+from loom_connectors.ports.source import Page, ReadRecord, Source
 
 
 async def pages_of(source: Source, piece: Piece, limit: int) -> list[tuple[Any, Page]]:

@@ -10,7 +10,8 @@ from typing import Any
 from loom_common.config.credentials import Credentials, EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.ports.clock import Clock
-from loom_connectors.ports import ConnectorContext, ReadRecord, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_destination, open_source
 from support.clocks import ManualClock
 from support.rest_server import CLIENT, TOKEN, Api

@@ -18,7 +18,9 @@ from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchEvaluated, EvaluatedRecord
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.ports.bus import Delivery
-from loom_connectors.ports import ConnectorContext, LoadBatch, ReadRecord, Row, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
+from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_destination, open_source
 from support.plans import batch_of, plan_of
 

@@ -18,7 +18,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
-from loom_connectors.ports import ConnectorContext, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_source, register_connector
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of

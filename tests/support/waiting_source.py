@@ -11,7 +11,8 @@ from typing import Any
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
 from loom_connectors.pieces import pieces_between
-from loom_connectors.ports import ConnectorContext, Fields, Page, ReadRecord
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Fields, Page, ReadRecord
 
 PAGE_SECONDS = 0.2
 

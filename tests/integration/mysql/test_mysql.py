@@ -12,7 +12,7 @@ import pytest
 
 from loom_common.errors import AccessRefused, DependencyUnavailable, DestinationError, Timeout
 from loom_connectors.mysql.writing import binder
-from loom_connectors.ports import LoadResult
+from loom_connectors.ports.destination import LoadResult
 from loom_connectors.values import UnfitValue
 from support.load_batches import RUN, batch
 

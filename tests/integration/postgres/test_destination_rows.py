@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from loom_connectors.ports import LoadBatch, Row
+from loom_connectors.ports.destination import LoadBatch, Row
 from support.load_batches import RUN, batch
 
 

@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from loom_common.errors import ConfigurationError
-from loom_connectors.ports import LoadResult
+from loom_connectors.ports.destination import LoadResult
 from loom_dev.backends import PgBouncer
 from support.load_batches import batch
 

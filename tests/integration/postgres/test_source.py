@@ -15,7 +15,7 @@ from loom_common.errors import (
     SourceError,
     Timeout,
 )
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 from loom_connectors.postgres.source import dialect
 from loom_connectors.sql.keyset_paging import KeyCursor, page_sql
 from support.pieces import read_pieces

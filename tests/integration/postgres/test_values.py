@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from loom_connectors.ports import Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from support.load_batches import batch
 
 TYPES = [

@@ -8,7 +8,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, DestinationError, SourceError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
 from support.queues import queues_at
 

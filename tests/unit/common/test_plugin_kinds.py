@@ -23,7 +23,7 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCre
 from loom_common.plugins import registry
 from loom_common.plugins.kinds import Kind
 from loom_common.worker.context import Context
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 from loom_transformer.transforms.python import plugin_transform
 from support.plugin_packages import plugin_packages, problems_of

@@ -22,7 +22,8 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, MissingCre
 from loom_common.plugins import registry
 from loom_common.plugins.installed import offered
 from loom_connectors.formats.jsonl import JsonLinesFormat
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source
 from loom_evaluator.gates import gate_of
 from support.memory_storage import MemoryStorage

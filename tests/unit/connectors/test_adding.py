@@ -9,7 +9,7 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values import destination_names
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.load_modes import Adding
 
 

@@ -10,7 +10,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DestinationError
-from loom_connectors.ports import ConnectorContext, LoadBatch, LoadResult, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from loom_connectors.storage import append as storage_append
 from loom_connectors.storage import local_storage

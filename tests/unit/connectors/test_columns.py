@@ -7,7 +7,7 @@ import json
 import pytest
 
 from loom_common.domain.values.destination_names import staging_table as staging_name
-from loom_connectors.ports import FailedRow, LoadResult, Row
+from loom_connectors.ports.destination import FailedRow, LoadResult, Row
 from loom_connectors.sql.columns import Kind, columns_of, kind_of, kinds, lacking, unknown_everywhere
 from loom_connectors.sql.row_outcomes import failed_as_json, result_of, sorted_out, stored_result
 

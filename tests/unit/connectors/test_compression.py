@@ -15,7 +15,8 @@ from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DestinationError, InvalidDefinition, SourceError
 from loom_connectors.files import compression
 from loom_connectors.files.compression import COMPRESSIONS, unpacked
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 from support.file_contents import content_of, records_in
 from support.file_sources import read_through, source_of

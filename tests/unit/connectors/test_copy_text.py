@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.postgres.copy_text import copy_text
 from loom_connectors.values import UnfitValue
 

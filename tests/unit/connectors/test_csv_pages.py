@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

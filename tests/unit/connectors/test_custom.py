@@ -12,7 +12,8 @@ from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DependencyUnavailable, DestinationError, SourceError
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
-from loom_connectors.ports import ConnectorContext, FailedRow, Guarantee, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source, register_connector
 
 

@@ -12,7 +12,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError, SourceError
 from loom_connectors.formats.documents import excel, yaml
-from loom_connectors.ports import ConnectorContext, LoadBatch, LoadResult, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
 from support.file_sources import outcome, read_through, source_of
 

@@ -13,7 +13,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, DependencyUnavailable, DestinationError, SourceError, Timeout
-from loom_connectors.ports import ConnectorContext, LoadResult
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadResult
 from loom_connectors.registry import open_destination, open_source
 from support.load_batches import batch
 
@@ -239,7 +240,7 @@ def test_a_missing_driver_is_named_with_how_it_is_installed(tmp_path):
     code = (
         "import sys, pathlib; sys.modules['duckdb'] = None\n"
         "from loom_connectors.registry import open_source\n"
-        "from loom_connectors.ports import ConnectorContext\n"
+        "from loom_connectors.ports.context import ConnectorContext\n"
         "from loom_common.config.credentials import Credentials\n"
         "from loom_common.domain.definition.pipeline import ExtractConfig\n"
         "from loom_common.errors import ConfigurationError\n"

@@ -13,7 +13,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import AccessRefused, DestinationError
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 from loom_connectors.sqlite import connector  # noqa: F401  # another user, as whom some tests run, may not read the library
 

@@ -8,7 +8,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.run.piece import Piece
 from loom_common.errors import ConfigurationError, DestinationError, PluginFailed, SourceError, UserCodeError
-from loom_connectors.ports import ConnectorContext, Guarantee, LoadResult
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Guarantee, LoadResult
 from loom_connectors.registry import open_destination, open_source
 from support.destinations import batch, row
 from support.pieces import pages_of

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from loom_common.errors import DestinationError
-from loom_connectors.ports import LoadBatch, LoadResult, Row
+from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.sql.loading.group_commit import MOST_ROWS, GroupCommit, next_group
 
 

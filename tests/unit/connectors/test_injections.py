@@ -12,7 +12,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.prompts.prompt import Prompt
 from loom_common.errors import RecordError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
 from support.load_batches import batch
 

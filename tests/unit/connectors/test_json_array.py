@@ -15,7 +15,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DestinationError, SourceError
 from loom_connectors.formats import json_array
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination
 from support.file_sources import outcome, read_through, source_of
 from support.round_trips import JSON, same, tried

@@ -8,7 +8,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import InvalidDefinition
 from loom_connectors.files import text_lines
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 
 

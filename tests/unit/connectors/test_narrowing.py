@@ -16,7 +16,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.settings import IncrementalConfig
 from loom_common.domain.incremental.window import Point, point_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 from loom_connectors.sql.reading.mark import Compared, MarkColumn, least_value, narrowed
 from support.sqlite_files import run_sql

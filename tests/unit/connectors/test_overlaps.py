@@ -10,7 +10,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 PG = "postgres://u@db.example:5432/shop?table="
 

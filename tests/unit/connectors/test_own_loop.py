@@ -15,7 +15,8 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DependencyUnavailable, InvalidDefinition, PluginFailed, Timeout, WorkerWornOut
 from loom_common.user_code.threads import Threads
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from loom_connectors.registry import open_destination, open_source, register_connector
 
 SECONDS = 0.3

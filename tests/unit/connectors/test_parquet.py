@@ -14,7 +14,8 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, DestinationError, InvalidDefinition, SourceError
-from loom_connectors.ports import ConnectorContext, LoadBatch, LoadResult, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.local_storage import LocalResult
 from support.file_sources import read_through, source_of

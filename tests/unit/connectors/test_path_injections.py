@@ -18,7 +18,7 @@ from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.run.plan import Plan
 from loom_common.errors import InvalidDefinition, MissingCredential, PathNotAllowed, PermanentError, SourceError
 from loom_common.user_code.plan_paths import see_that_it_stays
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
 from support.load_batches import batch
 

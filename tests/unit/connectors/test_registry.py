@@ -11,7 +11,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, MissingCredential
-from loom_connectors.ports import ConnectorContext, Guarantee
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Guarantee
 from loom_connectors.registry import open_destination, open_source
 
 

@@ -10,7 +10,7 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DependencyUnavailable, DestinationError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sqlite.connector import open_destination
 from support.load_batches import RUN, batch
 from support.sqlite_files import run_sql

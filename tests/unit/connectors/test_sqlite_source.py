@@ -9,7 +9,7 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.errors import ConfigurationError, SourceError, Timeout
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql import key_pieces
 from loom_connectors.sqlite.connector import open_source
 from support.pieces import read_pieces

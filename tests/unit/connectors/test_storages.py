@@ -8,7 +8,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import SourceError
 from loom_connectors import registry
-from loom_connectors.ports import ConnectorContext, LoadBatch, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import LoadBatch, Row
 from support.file_sources import read_through
 from support.memory_storage import MemoryStorage
 

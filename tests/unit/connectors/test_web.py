@@ -14,7 +14,8 @@ from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import AccessRefused, ConfigurationError, DependencyUnavailable, SourceError
-from loom_connectors.ports import ConnectorContext, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Source
 from loom_connectors.registry import open_destination, open_source
 from loom_connectors.storage.web import requests
 from loom_dev.backends.ports import reserve_port

@@ -24,7 +24,8 @@ from loom_common.domain.schema.contract import SchemaConfig, shaped
 from loom_common.domain.schema.drift import drift
 from loom_common.errors import PermanentError
 from loom_common.flow import Stage
-from loom_connectors.ports import ConnectorContext, Guarantee, LoadResult
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Guarantee, LoadResult
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor

@@ -7,7 +7,7 @@ from loom_common.config.credentials import Credentials
 from loom_common.contracts.v1 import BatchExtracted, ExtractSlice, RecordsQuarantined
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor

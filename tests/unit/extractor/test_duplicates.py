@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from loom_common.contracts.v1 import ExtractSlice
 from loom_common.errors import RecordError
 from loom_connectors.pieces import pieces_between
-from loom_connectors.ports import Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.identity import identified
 

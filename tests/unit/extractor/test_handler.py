@@ -15,7 +15,7 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.errors import PermanentError, RecordError
 from loom_common.worker import router
 from loom_connectors.pieces import pieces_between
-from loom_connectors.ports import Page, ReadRecord
+from loom_connectors.ports.source import Page, ReadRecord
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 from support.handling import Context, outgoing_of

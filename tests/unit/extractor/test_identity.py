@@ -6,7 +6,7 @@ from loom_common.domain.checks.record_checks import key_of
 from loom_common.domain.values.ids import record_hash
 from loom_common.errors import RecordError
 from loom_common.text import unstorable
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 from loom_extractor.identity import duplicate, identified
 
 

@@ -9,7 +9,7 @@ from loom_common.contracts.v1 import BatchEvaluated, BatchFact, EvaluatedRecord,
 from loom_common.domain.run.attempts import Attempt
 from loom_common.errors import BreakerOpen, DependencyUnavailable, DestinationError
 from loom_common.worker.context import Context
-from loom_connectors.ports import FailedRow, Guarantee, LoadResult
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadResult
 from loom_loader.handler import Loader
 from support.clocks import ManualClock
 from support.handling import outgoing_of

@@ -18,7 +18,7 @@ from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.run.tally import Tally
 from loom_common.errors import DependencyUnavailable, DestinationError, PermanentError
-from loom_connectors.ports import FailedRow, LoadResult
+from loom_connectors.ports.destination import FailedRow, LoadResult
 from loom_loader.handler import Loader
 from support.handling import outgoing_of
 

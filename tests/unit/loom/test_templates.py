@@ -20,7 +20,7 @@ from loom.templates.samples import CUSTOMERS
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
 
 OTHER_NAMES = {"excel": "xlsx", "gcs": "gs", "azure": "az"}

@@ -28,7 +28,7 @@ from loom_connectors.built_in import (
     SOURCES,
     STORAGES,
 )
-from loom_connectors.ports import Guarantee
+from loom_connectors.ports.destination import Guarantee
 
 
 class Family(StrEnum):

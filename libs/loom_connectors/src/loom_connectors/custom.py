@@ -16,8 +16,10 @@ from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import DependencyUnavailable, DestinationError, RecordError, SourceError
-from loom_connectors import ports
-from loom_connectors.ports import ConnectorContext, FailedRow, Fields, Guarantee, LoadBatch, Page, ReadRecord
+from loom_connectors.ports import destination
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch
+from loom_connectors.ports.source import Fields, Page, ReadRecord
 
 
 @dataclass
@@ -205,7 +207,7 @@ class ConnectorDestination:
     async def check(self) -> None:
         await self._connected.check()
 
-    async def load(self, batch: LoadBatch) -> ports.LoadResult:
+    async def load(self, batch: LoadBatch) -> destination.LoadResult:
         connector = await self._connected.get()
         metadata = {"run_id": batch.run_id, "batch_id": batch.batch_id}
         records = [Record(row.record_id, dict(row.values), dict(metadata)) for row in batch.rows]
@@ -219,7 +221,7 @@ class ConnectorDestination:
                 f"{result.success_count} written and {result.failure_count} failed, of which it names {len(named)}. "
                 'Every failed record needs an entry {"record_id": ..., "error": ...} in `errors`.'
             )
-        return ports.LoadResult(result.success_count, tuple(row for row in failed if row is not None))
+        return destination.LoadResult(result.success_count, tuple(row for row in failed if row is not None))
 
     async def finalize(self, run_id: str, *, complete: bool, keep: bool = False) -> bool:
         """A connector shows what it was given at once: there is nothing left to do."""

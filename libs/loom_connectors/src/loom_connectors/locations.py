@@ -15,7 +15,7 @@ from loom_common.errors import ConfigurationError, InvalidDefinition, PluginUnus
 from loom_common.plugins.registry import is_reference
 from loom_connectors.built_in import PYTHON
 from loom_connectors.options import closest
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 COMPRESSED = ("gz", "zst", "bz2")

@@ -18,7 +18,7 @@ from loom_common.domain.values.urls import query_of, redacted
 from loom_common.errors import LoomError, MissingCredential, Problem
 from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
 from loom_connectors.storage.local import held, path_of, pattern, resolved
 from loom_connectors.storage.objects.patterns import is_read

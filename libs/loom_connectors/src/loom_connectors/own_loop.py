@@ -14,7 +14,9 @@ from loom_common.errors import LoomError, PluginFailed, PluginUnusable, Timeout
 from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_connectors.pieces import read, split
-from loom_connectors.ports import ConnectorContext, Destination, Fields, Guarantee, LoadBatch, LoadResult, Page, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination, Guarantee, LoadBatch, LoadResult
+from loom_connectors.ports.source import Fields, Page, Source
 
 _CLOSING_SECONDS = 10.0
 """Says how long a plugin may take to release its connections."""

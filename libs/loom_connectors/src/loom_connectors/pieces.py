@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from loom_common.domain.run.piece import Piece
-from loom_connectors.ports import DivisibleSource, Page, Source
+from loom_connectors.ports.source import DivisibleSource, Page, Source
 
 
 async def split(source: Source, parts: int | None) -> Sequence[Piece]:

@@ -18,7 +18,9 @@ from loom_connectors.files.format import Format
 from loom_connectors.files.storage import Storage
 from loom_connectors.options import Options, options_of
 from loom_connectors.own_loop import DestinationOnItsLoop, SourceOnItsLoop
-from loom_connectors.ports import ConnectorContext, Destination, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination
+from loom_connectors.ports.source import Source
 
 
 def open_plugged_source(scheme: str, config: ExtractConfig, context: ConnectorContext) -> Source:

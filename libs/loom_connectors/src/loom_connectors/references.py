@@ -10,7 +10,8 @@ from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, SourceError
-from loom_connectors.ports import ConnectorContext, ReceivingSource
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import ReceivingSource
 from loom_connectors.registry import open_source
 
 _AT_ONCE = 1_000

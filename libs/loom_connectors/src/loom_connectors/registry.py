@@ -26,7 +26,9 @@ from loom_connectors.built_in import (
     missing_extra,
 )
 from loom_connectors.locations import Location, taken_apart, unusable_plugin
-from loom_connectors.ports import ConnectorContext, Destination, DestinationFactory, Source, SourceFactory
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Destination, DestinationFactory
+from loom_connectors.ports.source import Source, SourceFactory
 
 if TYPE_CHECKING:
     from loom_connectors.custom import DataConnector

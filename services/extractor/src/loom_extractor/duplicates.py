@@ -17,7 +17,7 @@ from loom_common.domain.run.piece import Piece
 from loom_common.errors import RecordError
 from loom_common.worker.slices import SliceRecord
 from loom_connectors import pieces
-from loom_connectors.ports import Page, ReadRecord, Source
+from loom_connectors.ports.source import Page, ReadRecord, Source
 from loom_extractor.identity import duplicate, identified
 from loom_extractor.seen_keys import Keyed, Place, SeenKeys
 

@@ -28,7 +28,7 @@ from loom_common.worker.context import Context
 from loom_common.worker.slices import Slice, SliceRecord, cut, wanted
 from loom_common.worker.stage_result import Extracted, kept_for_error
 from loom_connectors import pieces
-from loom_connectors.ports import Page, ReceivingSource, Source
+from loom_connectors.ports.source import Page, ReceivingSource, Source
 from loom_extractor.duplicates import Duplicates, positions_of, taken_keys
 from loom_extractor.identity import identified
 from loom_extractor.incremental import taken

@@ -9,7 +9,7 @@ from loom_common.domain.values.ids import record_hash, sorted_json
 from loom_common.errors import RecordError
 from loom_common.text import DEEPEST, storable_value, unstorable
 from loom_common.worker.slices import SliceRecord
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 
 def identified(record: ReadRecord, keys: Sequence[str], carried: Sequence[str] = ()) -> SliceRecord:

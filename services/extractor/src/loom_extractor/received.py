@@ -14,7 +14,7 @@ import structlog
 from loom_common.ports.clock import Clock
 from loom_common.ports.received_pages import ReceivedPage, ReceivedPages
 from loom_common.resilience import failpoints
-from loom_connectors.ports import Fields, Page, ReadRecord, ReceivingSource
+from loom_connectors.ports.source import Fields, Page, ReadRecord, ReceivingSource
 
 log = structlog.get_logger()
 

@@ -22,7 +22,8 @@ from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import ConnectorContext, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Source
 from loom_connectors.references import column_values
 from loom_connectors.registry import open_source
 from loom_extractor.duplicates import Duplicates

@@ -43,7 +43,7 @@ from loom_common.resilience.breakers import Breakers
 from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Loaded, kept_for_error
-from loom_connectors.ports import Destination, FailedRow, LoadBatch, Row
+from loom_connectors.ports.destination import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import held_to_schema, rows_of
 
 OpenDestination = Callable[[Plan], Destination]

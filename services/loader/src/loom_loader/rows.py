@@ -14,7 +14,7 @@ from loom_common.domain.schema.columns import Columns
 from loom_common.domain.schema.contract import shaped
 from loom_common.errors import RecordError
 from loom_common.flow import Stage
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 
 
 def rows_of(records: Sequence[EvaluatedRecord], pipeline: Pipeline) -> tuple[list[Row], list[FailedRow]]:

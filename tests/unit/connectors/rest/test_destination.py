@@ -13,7 +13,7 @@ from loom_common.errors import (
     DestinationError,
     UpstreamTroubled,
 )
-from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, LoadResult, Row
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from support.destinations import batch
 from support.rest_clients import AUTH, sending
 from support.rest_server import TOKEN, Fault

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loom_common.errors import Problem
-from loom_connectors.ports import ColumnFit, Fields
+from loom_connectors.ports.destination import ColumnFit
+from loom_connectors.ports.source import Fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap
-from loom_connectors.ports import ComparableDestination, ConnectorContext, Source, StartingSource
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import ComparableDestination, StartingSource
+from loom_connectors.ports.source import Source
 
 S = TypeVar("S", bound=Section)
 

@@ -9,7 +9,7 @@ from loom.preflight.check import Check
 from loom.preflight.field_names import output_fields
 from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.definition.transform import AiTransformConfig
-from loom_connectors.ports import ColumnFit
+from loom_connectors.ports.destination import ColumnFit
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ from loom_common.user_code.poison_isolation import Isolation
 from loom_common.user_code.stage_runner import StageRunner
 from loom_common.worker.context import Context
 from loom_connectors import registry
-from loom_connectors.ports import ConnectorContext, Source
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.source import Source
 from loom_evaluator.handler import Evaluator
 from loom_evaluator.runners import Runners
 from loom_extractor.identity import identified

@@ -13,7 +13,7 @@ from loom_common.domain.definition.output import TEXT, json_schema
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
 from loom_common.errors import Problem
-from loom_connectors.ports import Fields
+from loom_connectors.ports.source import Fields
 from loom_transformer.transforms.vader import FIELDS as OF_VADER
 
 _SHOWN = 20

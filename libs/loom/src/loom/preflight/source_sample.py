@@ -10,7 +10,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.model_options.params import typed
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 
 _PAGE = 1_000

@@ -17,7 +17,7 @@ from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, Problem
 from loom_connectors.overlaps import feeds
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 
 @dataclass(frozen=True, slots=True)

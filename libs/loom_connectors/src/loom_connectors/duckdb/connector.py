@@ -8,7 +8,7 @@ from loom_connectors.duckdb.dialect import DuckdbDialect
 from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.duckdb.source_dialect import DuckdbSourceDialect
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.loading.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_connectors.sql.reading.query_source import QuerySource

@@ -16,7 +16,7 @@ from loom_common.errors import DestinationError, PermanentError
 from loom_connectors.duckdb import tables, widening
 from loom_connectors.duckdb.file import DuckdbFile, TransactionConflict, meaning
 from loom_connectors.duckdb.writing import columns_of_texts
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work

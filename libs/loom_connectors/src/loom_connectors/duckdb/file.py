@@ -24,7 +24,7 @@ from loom_common.errors import (
     Timeout,
 )
 from loom_connectors.locations import database_file
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sql.table_name import TableName
 from loom_connectors.storage.local import file_trouble, host, resolved

@@ -17,7 +17,7 @@ import zstandard
 from loom_common.errors import SourceError
 from loom_connectors.files.format import FileWriter, RowWriter, TextWriter
 from loom_connectors.files.storage import FileState, Opened, StoredFile
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 
 _CHUNK = 256 * 1024
 _FREE = 256 * 1024 * 1024

@@ -18,7 +18,8 @@ from loom_connectors.files.format import RowWriter, TypedWriter, WholeFileWriter
 from loom_connectors.files.part_threads import PartThreads, Place
 from loom_connectors.files.publication import Digesting, Manifest, Publication, digest_of
 from loom_connectors.files.storage import ResultFile, StoredFile
-from loom_connectors.ports import ConnectorContext, Guarantee, LoadBatch, LoadResult
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import Guarantee, LoadBatch, LoadResult
 from loom_connectors.sql.columns import kinds
 from loom_connectors.sql.row_outcomes import left_out, result_of
 

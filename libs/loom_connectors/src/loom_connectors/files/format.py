@@ -16,7 +16,8 @@ from loom_connectors.files.cut_off import cut_off
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.files.text_lines import Encoding, Lines, usable
 from loom_connectors.options import Options
-from loom_connectors.ports import FailedRow, ReadRecord, Row
+from loom_connectors.ports.destination import FailedRow, Row
+from loom_connectors.ports.source import ReadRecord
 
 Compressed = Literal["gz", "zst", "bz2", "none"]
 COMPRESSION = "How the file is compressed. Default: by its name, e.g. `reviews.csv.gz`."

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from loom_connectors.formats.csv_broken import Dialect
 from loom_connectors.formats.csv_header import header_of
 from loom_connectors.formats.csv_records import CsvReader
 from loom_connectors.formats.csv_writing import Cells, cell, header_line, lines_of, rows_of
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.columns import columns_of, unknown_everywhere
 
 _PAGE = 10_000

@@ -14,7 +14,7 @@ from loom_connectors.formats.csv_broken import Dialect, extent
 from loom_connectors.formats.csv_header import TOO_LONG, Header, header_of, reader, told
 from loom_connectors.formats.csv_starts import record_starts
 from loom_connectors.options import closest
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 
 class CsvReader:

@@ -24,7 +24,8 @@ from loom_connectors.files.text_lines import LONGEST_LINE
 from loom_connectors.formats.json_records import Unfit, object_of
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
 from loom_connectors.options import options_of
-from loom_connectors.ports import FailedRow, ReadRecord, Row
+from loom_connectors.ports.destination import FailedRow, Row
+from loom_connectors.ports.source import ReadRecord
 
 _CHUNK = 256 * 1024
 _KEPT = 64 * 1024

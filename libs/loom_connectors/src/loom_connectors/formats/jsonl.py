@@ -11,7 +11,7 @@ from loom_connectors.files.line_starts import line_starts
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
 from loom_connectors.options import options_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 _LONGEST_RAW = 64 * 1024
 """The number of characters that are kept of a line that is no record."""

@@ -15,7 +15,7 @@ from loom_connectors.files.format import FilePosition
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.files.text_lines import without_mark
 from loom_connectors.formats.json_records import Unfit, object_of, see_lines
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 
 
 class JsonLinesWriter:

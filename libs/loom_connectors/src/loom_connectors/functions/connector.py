@@ -8,7 +8,7 @@ from loom_connectors.functions.destination import FunctionDestination
 from loom_connectors.functions.source import FunctionSource
 from loom_connectors.options import NoOptions, options_of
 from loom_connectors.own_loop import DestinationOnItsLoop, SourceOnItsLoop
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 
 def open_source(config: ExtractConfig, context: ConnectorContext) -> SourceOnItsLoop:

@@ -9,7 +9,7 @@ from typing import Any
 
 from loom_common.errors import DestinationError
 from loom_common.user_code.functions import load_function
-from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, LoadResult
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult
 
 
 class FunctionDestination:

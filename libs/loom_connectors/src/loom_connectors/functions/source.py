@@ -12,7 +12,7 @@ from typing import Any
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError, SourceError
 from loom_common.user_code.functions import load_function
-from loom_connectors.ports import Fields, Page, ReadRecord
+from loom_connectors.ports.source import Fields, Page, ReadRecord
 
 _END = object()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError
-from loom_connectors.options import closest
+from loom_connectors.server_urls import server_url, settings_of
 from loom_connectors.sql.table_name import TableName
 
 _SETTINGS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_identity", "ssl_disabled", "unix_socket")
@@ -34,28 +34,18 @@ class Address:
     @staticmethod
     def of(location: str, credentials: Credentials) -> Address:
         """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
-        try:
-            url = urlsplit(credentials.expand(location, in_url=True))
-            port, database = url.port or 3306, unquote(url.path.strip("/"))
-        except ValueError as error:
-            raise ConfigurationError(
-                f"A mysql:// URL cannot be read: {error}. Percent-encode special characters in user and password."
-            ) from None
+        url = server_url(location, credentials, "mysql")
+        database = unquote(url.path.strip("/"))
         if not database:
             raise ConfigurationError("The mysql:// URL names no database: mysql://user:password@host/database.")
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        table = query.pop("table", None)
-        for key in query:
-            if key not in _SETTINGS:
-                near = closest(key, ["table", *_SETTINGS])
-                hint = f" Did you mean '{near}'?" if near else ""
-                raise ConfigurationError(f"The mysql:// URL has the unknown setting '{key}'.{hint}")
+        query = settings_of(url, "mysql", ("table", *_SETTINGS))
+        table = query.get("table")
         host = url.hostname or "localhost"
         here = host in _HERE and not any(key.startswith("ssl_") for key in query)
         user, password = (None if each is None else unquote(each) for each in (url.username, url.password))
         return Address(
             host,
-            port,
+            url.port or 3306,
             user,
             password or "",
             database,

@@ -9,7 +9,7 @@ from loom_connectors.mysql.dialect import MysqlDialect
 from loom_connectors.mysql.server import Server
 from loom_connectors.mysql.source_dialect import MysqlSourceDialect
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.loading.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_connectors.sql.reading.query_source import QuerySource

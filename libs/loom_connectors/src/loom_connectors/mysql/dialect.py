@@ -20,7 +20,7 @@ from loom_connectors.mysql import tables, widening
 from loom_connectors.mysql.server import CONSTRAINTS, ROWS, Conflict, Server, meaning, number_of, words_of
 from loom_connectors.mysql.statements import Markers, literal, literals, name_list, quoted
 from loom_connectors.mysql.writing import binder
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work

@@ -5,7 +5,7 @@ from __future__ import annotations
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DestinationError
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.postgres.dialect import PostgresDialect
 from loom_connectors.postgres.server import Address, Server
 from loom_connectors.postgres.source import PostgresSource

@@ -14,7 +14,7 @@ from typing import Any
 
 from loom_common.domain.json_values.whole_numbers import integer_of
 from loom_connectors.moments import see_that_it_has_no_offset, see_that_it_is_a_day, see_that_its_seconds_fit
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.values import (
     UnfitValue,
     bytes_of,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from loom_common.errors import DestinationError, PermanentError
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.postgres import tables, widening
 from loom_connectors.postgres.rows import failed_row, write
 from loom_connectors.postgres.server import Server, is_a_rows_fault, meaning

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from loom_connectors.ports import PIECES
+from loom_connectors.ports.source import PIECES
 from loom_connectors.postgres.values import Column
 from loom_connectors.sql.key_pieces import between, quantiles, worth
 from loom_connectors.sql.keyset_paging import ROW

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from loom_common.domain.values.ids import content_hash
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.postgres.copy_text import copy_text
 from loom_connectors.sql.columns import columns_of
 from loom_connectors.sql.dialect import Target

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import asyncpg
 import orjson
@@ -22,7 +22,7 @@ from loom_common.errors import (
     PermanentError,
     Timeout,
 )
-from loom_connectors.options import closest
+from loom_connectors.server_urls import server_url, settings_of
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sql.table_name import TableName
 
@@ -56,14 +56,8 @@ class Address:
     @staticmethod
     def of(location: str, credentials: Credentials) -> Address:
         """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
-        try:
-            url = urlsplit(credentials.expand(location, in_url=True))
-            port, name = url.port or 5432, url.path.strip("/")
-        except ValueError as error:
-            raise ConfigurationError(
-                f"A postgres:// URL cannot be read: {error}. Percent-encode special characters in user and password."
-            ) from None
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        url = server_url(location, credentials, "postgres")
+        query = settings_of(url, "postgres", ("table", "pool_mode", *_SETTINGS))
         table, pool_mode = query.pop("table", None), query.pop("pool_mode", None)
         if pool_mode not in (None, "session"):
             raise ConfigurationError(_NO_POOLING.format("The postgres:// URL says another `pool_mode`. "))
@@ -71,13 +65,8 @@ class Address:
             raise ConfigurationError(
                 "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
             )
-        for key in query:
-            if key not in _SETTINGS:
-                near = closest(key, ["table", "pool_mode", *_SETTINGS])
-                hint = f" Did you mean '{near}'?" if near else ""
-                raise ConfigurationError(f"The postgres:// URL has the unknown setting '{key}'.{hint}")
         dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
-        shown = f"postgres://{url.hostname or 'localhost'}:{port}/{name}"
+        shown = f"postgres://{url.hostname or 'localhost'}:{url.port or 5432}/{url.path.strip('/')}"
         return Address(dsn, shown, TableName.of(table) if table else None, pooled=pool_mode is not None)
 
 

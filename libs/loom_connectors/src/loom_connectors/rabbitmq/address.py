@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlencode
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError
-from loom_connectors.options import closest
+from loom_connectors.server_urls import server_url, settings_of
 
 _TLS = {"ssl_ca": "cafile", "ssl_cert": "certfile", "ssl_key": "keyfile"}
 """Settings of a URL, and what the AMQP client calls them."""
@@ -29,26 +29,15 @@ class Address:
     def of(location: str, credentials: Credentials, known: tuple[str, ...]) -> Address:
         """Take a location apart whose query may have the `known` settings. Raises `ConfigurationError`, without the
         URL: it may hold a password in the wrong place."""
-        try:
-            url = urlsplit(credentials.expand(location, in_url=True))
-            host, port = url.hostname, url.port
-        except ValueError as error:
-            raise ConfigurationError(
-                f"An amqp:// URL cannot be read: {error}. Percent-encode special characters in user and password."
-            ) from None
-        if not host:
+        url = server_url(location, credentials, "amqp")
+        if not url.hostname:
             raise ConfigurationError("The amqp:// URL names no host: amqp://user:password@host/vhost?queue=name.")
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        for key in query:
-            if key not in (*known, *_TLS):
-                near = closest(key, [*known, *_TLS])
-                hint = f" Did you mean '{near}'?" if near else f" It knows {', '.join((*known, *_TLS))}."
-                raise ConfigurationError(f"The amqp:// URL has the unknown setting '{key}'.{hint}")
+        query = settings_of(url, "amqp", (*known, *_TLS))
         scheme = "amqps" if url.scheme.lower() == "amqps" else "amqp"
         tls = {_TLS[key]: value for key, value in query.items() if key in _TLS}
         vhost = unquote(url.path.removeprefix("/")) or "/"
         client = f"{scheme}://{url.netloc}{url.path or '/'}" + (f"?{urlencode(tls)}" if tls else "")
-        at = f"{host}:{port or (5671 if scheme == 'amqps' else 5672)}"
+        at = f"{url.hostname}:{url.port or (5671 if scheme == 'amqps' else 5672)}"
         return Address(
             client,
             f"{scheme}://{at}/{'' if vhost == '/' else vhost}",

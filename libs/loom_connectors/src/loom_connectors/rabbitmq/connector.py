@@ -5,7 +5,7 @@ from __future__ import annotations
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import InvalidDefinition, Problem
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.rabbitmq.address import Address
 from loom_connectors.rabbitmq.destination import ExchangeDestination
 from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions

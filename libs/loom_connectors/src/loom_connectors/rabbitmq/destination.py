@@ -14,7 +14,7 @@ from loom_common.adapters.amqp.channel import AmqpPublishingChannel, Failures
 from loom_common.adapters.amqp.uninterrupted import uninterrupted
 from loom_common.errors import DependencyUnavailable, DestinationError
 from loom_common.ports.bus import Wire
-from loom_connectors.ports import FailedRow, Guarantee, LoadBatch, LoadResult, Row
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.rabbitmq.address import Address
 from loom_connectors.rabbitmq.broker import Broker
 from loom_connectors.rabbitmq.options import ExchangeOptions

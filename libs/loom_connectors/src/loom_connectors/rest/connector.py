@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.rest.http.options import RestDestinationOptions, RestSourceOptions
 from loom_connectors.rest.loading.destination import RestDestination
 from loom_connectors.rest.reading.source import RestSource

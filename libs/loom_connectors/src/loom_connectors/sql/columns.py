@@ -9,7 +9,7 @@ from typing import Any
 
 from loom_common.errors import DestinationError
 from loom_connectors.options import closest
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.values import bytes_in
 
 

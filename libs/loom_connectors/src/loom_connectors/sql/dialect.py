@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.load_modes import Mode
 from loom_connectors.sql.needs import Needs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from loom_connectors.ports import PIECES
+from loom_connectors.ports.source import PIECES
 from loom_connectors.sql.keyset_paging import KeyCursor
 
 PIECE_ROWS = 100_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from loom_connectors.ports import LoadResult
+from loom_connectors.ports.destination import LoadResult
 from loom_connectors.sql.dialect import TableDialect, TableSession
 from loom_connectors.sql.row_outcomes import FINALIZED, failed_as_json, stored_result
 from loom_connectors.sql.table_name import TableName

@@ -7,7 +7,7 @@ from typing import Literal
 
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.errors import DestinationError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 
 Mode = Literal["append", "upsert", "replace"]
 

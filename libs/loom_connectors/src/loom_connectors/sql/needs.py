@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.sql.columns import columns_of
 from loom_connectors.values import UnfitValue, see_that_it_fits_a_double, see_that_it_fits_a_single
 

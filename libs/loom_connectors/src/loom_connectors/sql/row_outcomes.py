@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from loom_connectors.ports import FailedRow, LoadBatch, LoadResult, Row
+from loom_connectors.ports.destination import FailedRow, LoadBatch, LoadResult, Row
 from loom_connectors.values import json_text
 
 _NOT_IN_JSONB = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")

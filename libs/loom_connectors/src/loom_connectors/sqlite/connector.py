@@ -5,7 +5,7 @@ from __future__ import annotations
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import DestinationError
 from loom_connectors.options import options_of
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.loading.ledger_destination import LedgerDestination
 from loom_connectors.sql.parameters import SqlDestinationOptions
 from loom_connectors.sql.table_name import TableName

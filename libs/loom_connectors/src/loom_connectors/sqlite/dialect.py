@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing
 from typing import Any, TypeVar
 
 from loom_common.errors import DestinationError, PermanentError
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work

@@ -19,7 +19,7 @@ from loom_common.errors import (
 )
 from loom_common.sqlite_log import use_write_ahead_log
 from loom_connectors.locations import database_file
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sqlite.values import text_of
 from loom_connectors.storage.local import file_trouble, host, resolved

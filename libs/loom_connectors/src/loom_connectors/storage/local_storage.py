@@ -17,7 +17,7 @@ from loom_common.allowed_paths import AllowedPaths
 from loom_common.domain.values.destination_names import parts_folder, sample_file
 from loom_common.errors import DestinationError, SourceError
 from loom_connectors.files.storage import FileState, Opened, StoredFile
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.storage.append import added
 from loom_connectors.storage.local import (
     file_trouble,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from loom_connectors.files.file_kinds import see_that_it_is_text
 from loom_connectors.files.format import DivisibleReader, FilePosition, OpenFile, RecordReader, TextFile
 from loom_connectors.files.text_lines import encoding_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 _HEAD = 64 * 1024
 

@@ -14,7 +14,7 @@ from loom_connectors.files.format import FilePosition, OpenFile
 from loom_connectors.formats.arrow.column_file import ColumnFile, Columns
 from loom_connectors.formats.arrow.json_values import converter, values_of
 from loom_connectors.options import closest
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 from loom_connectors.values import UnfitValue
 
 

@@ -18,7 +18,7 @@ from loom_connectors.files.storage import StoredFile
 from loom_connectors.formats.arrow.column_file import ColumnFile, Columns
 from loom_connectors.formats.arrow.column_types import Seen, type_of_schema
 from loom_connectors.formats.arrow.typed_columns import column_of
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.columns import columns_of, unknown_everywhere
 from loom_connectors.values import UnfitValue
 

@@ -14,7 +14,7 @@ from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.files.format import FileOptions, FilePosition, FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.excel_writer import ExcelWriter
 from loom_connectors.options import closest, options_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 _MOST_PACKED = 128 * 1024 * 1024
 _MOST_UNPACKED = 1024 * 1024 * 1024

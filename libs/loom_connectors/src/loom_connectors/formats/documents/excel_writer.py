@@ -17,7 +17,7 @@ from loom_common.errors import DestinationError
 from loom_connectors.files.storage import StoredFile
 from loom_connectors.formats.csv_writing import cell as text_of
 from loom_connectors.formats.jsonl_parts import JsonLinesWriter
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 
 MOST_ROWS = 1_048_576
 MOST_COLUMNS = 16_384

@@ -14,7 +14,7 @@ from loom_common.errors import ConfigurationError, RecordError, SourceError
 from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.options import options_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 
 class TomlOptions(FileSourceOptions):

@@ -8,7 +8,7 @@ from typing import Protocol
 from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.files.format import FilePosition, OpenFile
 from loom_connectors.options import closest
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 
 
 class Parser(Protocol):

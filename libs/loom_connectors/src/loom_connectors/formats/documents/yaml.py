@@ -20,7 +20,7 @@ from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.formats.json_records import Unfit
 from loom_connectors.options import options_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 from loom_connectors.values import as_object
 
 _MOST_NODES = 1_000_000

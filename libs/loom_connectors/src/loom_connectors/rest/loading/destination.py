@@ -10,7 +10,8 @@ from typing import Any
 from loom_common.domain.definition.pipeline import LoadConfig
 from loom_common.domain.values.plural import counted
 from loom_common.errors import AccessRefused, DestinationError, InvalidDefinition, Problem, UpstreamTroubled
-from loom_connectors.ports import ConnectorContext, FailedRow, Guarantee, LoadBatch, LoadResult, Row
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.ports.destination import FailedRow, Guarantee, LoadBatch, LoadResult, Row
 from loom_connectors.rest.http.address import Address
 from loom_connectors.rest.http.answer import Answer, words_in
 from loom_connectors.rest.http.client import Request, RestClient

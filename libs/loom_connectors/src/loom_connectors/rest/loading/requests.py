@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from loom_common.domain.json_values.exact_json import dumps
-from loom_connectors.ports import Row
+from loom_connectors.ports.destination import Row
 from loom_connectors.rest.http.options import RestDestinationOptions
 
 _FIELD = re.compile(r"(?<!\$)\{(\w+)\}")

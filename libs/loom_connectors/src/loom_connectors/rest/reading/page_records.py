@@ -10,7 +10,7 @@ from typing import Any
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
 from loom_common.errors import RecordError
 from loom_connectors.formats.json_records import Unfit, object_of
-from loom_connectors.ports import ReadRecord
+from loom_connectors.ports.source import ReadRecord
 from loom_connectors.rest.http.json_path import MISSING, JsonPath
 
 _KEPT = 64 * 1024

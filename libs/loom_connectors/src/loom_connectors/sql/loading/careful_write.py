@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from loom_connectors.ports import FailedRow, Row
+from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.dialect import Fault, TableDialect, TableSession, Target
 
 Write = Callable[[TableDialect, TableSession, Target, Sequence[Row]], Awaitable[list[FailedRow]]]

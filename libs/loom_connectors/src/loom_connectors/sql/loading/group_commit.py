@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from loom_connectors.ports import LoadBatch, LoadResult
+from loom_connectors.ports.destination import LoadBatch, LoadResult
 
 MOST_ROWS = 1_000
 """So many rows do not wait for the transaction before: they are written beside it."""

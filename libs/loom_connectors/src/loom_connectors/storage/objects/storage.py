@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loom_common.domain.values.destination_names import sample_file
 from loom_common.errors import ConfigurationError
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.storage.objects.address import Address
 from loom_connectors.storage.objects.files import ObjectInputs
 from loom_connectors.storage.objects.result import ObjectResult

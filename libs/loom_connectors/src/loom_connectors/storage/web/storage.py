@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError
 from loom_connectors.files.storage import FileState, Opened, StoredFile
-from loom_connectors.ports import ConnectorContext
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.storage.web.requests import WebClient, web_trouble
 
 

@@ -97,7 +97,7 @@ def _loaded(target: str, config: LoomConfig, name: str) -> LoadedPipeline:
     from loom_common.domain.values.near import closest
     from loom_common.errors import ConfigurationError
     from loom_connectors import registry
-    from loom_connectors.ports import ConnectorContext
+    from loom_connectors.ports.context import ConnectorContext
 
     loaded = catalog.find_file(target, config)
     pipeline, load = loaded.pipeline, loaded.pipeline.load

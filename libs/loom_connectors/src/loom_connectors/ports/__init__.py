@@ -1,0 +1,1 @@
+"""Holds the ports that connectors implement."""

@@ -1,0 +1,154 @@
+"""Defines what a source is: the port that every connector implements that reads records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.run.piece import Piece
+from loom_common.domain.values.per_record import per_record
+from loom_common.errors import RecordError
+from loom_common.ports.received_pages import ReceivedMessage
+from loom_connectors.ports.context import ConnectorContext
+
+
+@per_record
+class ReadRecord:
+    """Holds a record as read: JSON values only, each exactly what the source holds (see "How values travel" in the
+    docs)."""
+
+    position: str
+    """Says where it stands, the same at every reading, and fit to be shown: `line 17`, `row 3`, `id=42`."""
+    data: dict[str, Any]
+    error: RecordError | None = None
+    """Says why it cannot be used, e.g. a ragged row; `data` then holds what could be read of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Holds a piece of a source."""
+
+    records: Sequence[ReadRecord]
+    cursor: Any
+    """JSON: where the next page begins. Means something to its source only."""
+    end: bool
+    """Tells whether nothing follows."""
+
+
+SAMPLE = 100
+"""The number of records that are looked at to learn the fields of a source that does not declare them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Names the fields that the records of a source have."""
+
+    names: tuple[str, ...]
+    certain: bool
+    """Tells whether every record has these and no other, as far as can be told. False where the records that were
+    looked at differ, and there are more of them."""
+
+
+class Source(Protocol):
+    """Can be read in pages, from any cursor it gave, the same records each time. Holds no state that matters."""
+
+    async def check(self) -> None:
+        """Reach it. Raises `SourceError`, `AccessRefused`, `DependencyUnavailable`, each with place and remedy."""
+        ...
+
+    async def count(self) -> int | None:
+        """Count the records, where that is cheap to know; else return None."""
+        ...
+
+    async def fields(self) -> Fields | None:
+        """Return what fields its records have, by its header, its columns or its first records; None where only a run
+        tells. Raises as `check` does."""
+        ...
+
+    async def read(self, cursor: Any, limit: int) -> Page:
+        """Read at most `limit` records from `cursor` (None: from the start), in constant memory."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+PIECES = 8
+"""The number of pieces that a large source is split into where nobody says how many."""
+
+
+@runtime_checkable
+class DivisibleSource(Source, Protocol):
+    """Can be split into pieces that are read at the same time. A source without these methods is one piece."""
+
+    async def split(self, parts: int | None) -> Sequence[Piece]:
+        """Return at most `parts` pieces, in the order of the source: each begins where the one before it ends, the
+        first has no `start` and the last no `until`. Where `parts` is None they are as many as the size of the source
+        is worth, `PIECES` at most, and one where it is small. The same for the same source, in constant memory and at
+        little cost beside reading it. Raises as `check` does."""
+        ...
+
+    async def read(self, cursor: Any, limit: int, until: Any = None) -> Page:
+        """Read as a source does, and end before the record at the cursor `until`, which is a piece's; None: at the
+        end of the source. The records of all pieces, one piece after the other, are those of the source, each with the
+        position that it has in the source."""
+        ...
+
+
+class Received(Protocol):
+    """Holds messages that were taken from a queue and are not acknowledged yet."""
+
+    @property
+    def messages(self) -> Sequence[ReceivedMessage]:
+        """Return the messages in the order of the queue."""
+
+    @property
+    def state(self) -> Any:
+        """Return what `receive` needs to go on, as JSON values."""
+
+    @property
+    def end(self) -> bool:
+        """Tell whether the run takes no more, because the queue is empty or as much as the run wants is taken."""
+        ...
+
+    async def acknowledge(self) -> None:
+        """Have the queue forget the messages, which are kept elsewhere now. Where the connection broke meanwhile,
+        nothing is raised: they are delivered again."""
+        ...
+
+    async def give_back(self) -> None:
+        """Return the messages to the queue."""
+
+
+@runtime_checkable
+class ReceivingSource(Source, Protocol):
+    """Gives each message once, as a queue does. A run keeps what it receives, and reads slices from what is kept;
+    `read` only looks at what stands first, and leaves it there."""
+
+    @property
+    def origin(self) -> str:
+        """Name where the messages are taken from, the same for everybody who takes them from there."""
+        ...
+
+    @property
+    def remembered_seconds(self) -> float:
+        """Say for how long a message that is delivered again is recognised."""
+        ...
+
+    async def receive(self, state: Any, limit: int) -> Received:
+        """Take at most `limit` messages. `state` is that of the messages before; None for the first. Raises as `check`
+        does."""
+        ...
+
+    def records_of(self, body: bytes, position: str) -> Sequence[ReadRecord]:
+        """Return the records of a kept message, which stand at `position` where it has no name of its own."""
+        ...
+
+
+class SourceFactory(Protocol):
+    """Opens a source; raises `ConfigurationError` for options it does not know."""
+
+    def __call__(self, config: ExtractConfig, context: ConnectorContext) -> Source: ...
