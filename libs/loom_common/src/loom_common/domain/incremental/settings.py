@@ -19,7 +19,7 @@ class IncrementalConfig(Section):
     column: str = Field(min_length=1, description="A field that grows: a number, or a date or time in ISO 8601.")
     start: Bound | None = Field(None, description="The least value that the first run takes. Default: every value.")
     lag: Duration | float = Field(
-        0, description="How far below the mark a run looks again, for records that came late: `2h`, or a number."
+        0.0, description="How far below the mark a run looks again, for records that came late: `2h`, or a number."
     )
     on_late: Literal["load", "quarantine", "ignore"] = Field(
         "load", description="What becomes of a record that is found below the mark, and that no run has read."
