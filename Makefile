@@ -19,6 +19,10 @@ GENERATORS := loom_dev.schemas loom_dev.reference loom_dev.newest_schema
 # Many images set it; without it, Python keeps what it compiles, and each later start is quick.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Processes that test side by side, each with servers of its own. Tests wait for a third of their time, so that two cores
+# have work for three.
+WORKERS ?= 3
+
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
 .PHONY: help
@@ -106,8 +110,8 @@ down: ## end what `make up` started
 # --- working on it ---
 
 .PHONY: test faults faults-short soak fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short clean
-test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest -n 2 --dist load --ignore=tests/matrix $(ARGS)
+test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
 faults: $(VENV)/.dev compiled ## break a cluster in every way, often, and check every promise (hours; ARGS='--times 2' for less)
 	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1200 tests/faults tests/e2e/test_memory.py tests/e2e/test_money.py tests/e2e/test_models.py
