@@ -63,6 +63,14 @@ async def test_the_count_is_that_of_the_batch_over_all_stages(engine):
     assert await store.keep(engine, message(), NOW) == 3
 
 
+async def test_of_messages_that_are_stored_at_the_same_time_the_last_one_counts_all(engine):
+    for number in range(20):
+        batch = f"batch-{number}"
+        early = message(kept(f"{number}a"), batch_id=batch, stage=Stage.TRANSFORM)
+        late = message(kept(f"{number}b"), kept(f"{number}c"), batch_id=batch)
+        assert max(await asyncio.gather(*(store.keep(engine, each, NOW) for each in (early, late)))) == 3
+
+
 async def test_a_later_stage_has_the_last_word_on_a_record(engine):
     await store.keep(engine, message(kept("1"), stage=Stage.TRANSFORM), NOW)
     constraint = kept("1", outcome="quarantined", code="constraint", reason="n too large")

@@ -27,14 +27,22 @@ async def keep(engine: AsyncEngine, message: RecordsQuarantined, now: dt.datetim
     effect.
 
     A record that a replay quarantines again joins its thread; where that was resolved meanwhile, the new row is too."""
-    count = select(func.count()).where(table.c.run_id == message.run_id, table.c.batch_id == message.batch_id)
-    async with transaction(engine) as connection:
-        if message.records:
+    if message.records:
+        async with transaction(engine) as connection:
             origin = await origin_of(connection, message.run_id)
             rows = [{**row, "origin_run_id": origin} for row in rows_of(message, now)]
             await connection.execute(_upsert(connection.dialect, list(rows[0])), rows)
             if origin != message.run_id:
                 await _resolve_as_its_thread(connection, message, origin)
+    return await _stored(engine, message)
+
+
+async def _stored(engine: AsyncEngine, message: RecordsQuarantined) -> int:
+    """Count the stored records of the message's batch. It is a transaction of its own, after that which stored them:
+    of two messages that are stored at the same time, neither sees the other's records before, and nobody would be told
+    of all."""
+    count = select(func.count()).where(table.c.run_id == message.run_id, table.c.batch_id == message.batch_id)
+    async with transaction(engine) as connection:
         return (await connection.execute(count)).scalar_one()
 
 
