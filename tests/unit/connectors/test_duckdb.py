@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from contextlib import closing
 
 import duckdb
 import pytest
 
+from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.credentials import Credentials
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.errors import ConfigurationError, DependencyUnavailable, DestinationError, SourceError, Timeout
+from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import LoadResult
 from loom_connectors.registry import open_destination, open_source
+from loom_connectors.sql.parameters import Timeouts
 from support.load_batches import batch
 
 HOLDER = """
@@ -106,6 +110,28 @@ async def test_an_idle_file_is_closed_so_that_another_process_may_write_it(tmp_p
     (await asyncio.to_thread(holder, "writes")).communicate("close\n")
     assert await opened.load(batch({"id": 3}, name="c")) == LoadResult(1)
     await opened.close()
+
+
+async def test_of_those_in_a_process_who_write_a_file_one_writes_at_a_time(tmp_path):
+    one, other = (
+        DuckdbFile(tmp_path / "x.duckdb", DestinationError, Timeouts(), AllowedPaths.of(tmp_path)) for _ in range(2)
+    )
+    wrote = threading.Event()
+
+    def write() -> None:
+        with other.lent(10, writes=True) as db:
+            db.execute("INSERT INTO t VALUES (2)")
+        wrote.set()
+
+    with one.lent(10, writes=True) as db:
+        db.execute("CREATE TABLE t (n BIGINT)")
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert not wrote.wait(0.3)
+    writer.join(10)
+    assert wrote.is_set()
+    one.close()
+    other.close()
 
 
 async def test_a_table_is_loaded_from_another_table_of_the_same_file(tmp_path):

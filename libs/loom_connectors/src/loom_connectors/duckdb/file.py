@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import duckdb
 
@@ -40,6 +41,13 @@ _MAGIC = (b"DUCK", 8)
 """The letters by which a file of DuckDB is known, and their place."""
 
 
+_WRITERS: WeakValueDictionary[Path, threading.Lock] = WeakValueDictionary()
+"""The turn to write each file, which all of this process who write it share. DuckDB lets several connections of a
+process write at once, but where one alters a table while another's transaction on it fails, values of rows that are
+loaded later can stand in other rows (2.0.1, seen)."""
+_WRITERS_TURN = threading.Lock()
+
+
 class TransactionConflict(DependencyUnavailable):
     """Reports that another transaction changed the same rows or tables. The same work may succeed at once."""
 
@@ -58,6 +66,11 @@ class DuckdbFile:
     _free_until: float = 0.0
     _closing: threading.Timer | None = None
     _turn: threading.Lock = field(default_factory=threading.Lock)
+    _to_write: threading.Lock = field(init=False)
+
+    def __post_init__(self) -> None:
+        with _WRITERS_TURN:
+            self._to_write = _WRITERS.setdefault(self.path, threading.Lock())
 
     @staticmethod
     def of(
@@ -76,9 +89,9 @@ class DuckdbFile:
 
     @contextmanager
     def lent(self, seconds: float, *, writes: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lend the connection, to one caller at a time and for so many seconds at most. Errors of the driver leave it
-        as errors of Loom."""
-        with self._turn, self._trouble():
+        """Lend the connection, to one caller at a time and for so many seconds at most; to write, to one caller of this
+        process at a time. Errors of the driver leave it as errors of Loom."""
+        with self._to_write if writes else nullcontext(), self._turn, self._trouble():
             if self._closing is not None:
                 self._closing.cancel()
             db = self._opened(writes=writes)
