@@ -33,7 +33,11 @@ async def timed(
         process = await asyncio.create_subprocess_exec(
             *(*program, str(source), str(database), *settings),
             cwd=folder,
-            env={**environment, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={
+                **environment,
+                "PYTHONPATH": str(Path(__file__).parents[1]),
+                "LOOM_ALLOWED_PATHS": str(source.parent),
+            },
             stdout=asyncio.subprocess.PIPE,
         )
         try:
