@@ -83,6 +83,19 @@ def broken():
     raise RuntimeError("the shop is closed")
 
 
+class Unclosable:
+    """Gives what it was made with, and cannot be closed."""
+
+    def __init__(self, *records):
+        self._records = records
+
+    def __iter__(self):
+        return iter(self._records)
+
+    def close(self):
+        raise OSError("it stays open")
+
+
 REFUSED = {
     "a text": (lambda: "records.csv", "is of type str"),
     "one record": (lambda: {"id": 1}, "is of type dict"),
@@ -91,6 +104,8 @@ REFUSED = {
     "no JSON": (lambda: [{"id": {1}}], "Record 1 of `records`, field 'id': a value of type set has no JSON form"),
     "not a number": (lambda: [{"x": float("nan")}], "Record 1 of `records`, field 'x': is nan"),
     "a generator that raises": (broken, "raised RuntimeError: the shop is closed after 1 records."),
+    "records that cannot be closed": (lambda: Unclosable({"id": 1}), "raised OSError: it stays open after 1 records."),
+    "no record, and cannot be closed": (lambda: Unclosable({"id": 1}, 2), "Record 2 of `records` is of type int"),
     "columns of one name": (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), "more than one column named 'a'"),
     "an index without name": (lambda: pd.DataFrame({"a": [1]}, index=["x"]), "index without a name"),
     "an index like a column": (lambda: pd.DataFrame({"a": [1]}, index=pd.Index([1], name="a")), "named 'a'"),

@@ -6,8 +6,8 @@ all written first, in constant memory."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -56,16 +56,17 @@ async def _write_dicts(records: Any, stream: BinaryIO) -> None:
         )
     number = 0
     try:
-        if isinstance(records, AsyncIterable):
-            async for record in records:
-                number += 1
-                stream.write(_line(record, number))
-        else:
-            for record in records:
-                number += 1
-                stream.write(_line(record, number))
-                if number % _AT_ONCE == 0:
-                    await asyncio.sleep(0)  # others go on meanwhile
+        async with _closed(records):
+            if isinstance(records, AsyncIterable):
+                async for record in records:
+                    number += 1
+                    stream.write(_line(record, number))
+            else:
+                for record in records:
+                    number += 1
+                    stream.write(_line(record, number))
+                    if number % _AT_ONCE == 0:
+                        await asyncio.sleep(0)  # others go on meanwhile
     except ConfigurationError:
         raise
     except Exception as error:
@@ -73,9 +74,18 @@ async def _write_dicts(records: Any, stream: BinaryIO) -> None:
         raise ConfigurationError(
             f"`records` raised {words} after {number} records. No run was started, and nothing is loaded."
         ) from error
-    finally:
+
+
+@asynccontextmanager
+async def _closed(records: Any) -> AsyncIterator[None]:
+    """Close the records at the end of the block. Of an error in the block and one of closing, the first is raised."""
+    try:
+        yield
+    except BaseException:
         with suppress(Exception):
             await _close(records)
+        raise
+    await _close(records)
 
 
 async def _close(records: Any) -> None:

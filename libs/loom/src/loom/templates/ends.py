@@ -31,8 +31,9 @@ class End:
     """The extra of Loom that it needs."""
     upserts: bool = False
     """Tells whether rows with the same key can replace each other."""
-    placeholder: str | None = None
-    """The part of its location that stands for one of the user's own."""
+    example: str | None = None
+    """The part of its location that is an example, because only the user knows the real one: a bucket, an address. It
+    is None where the location can be used as it is. `loom templates info` says what to put there."""
     options: Sequence[str] = ()
     """The lines of `options`, as YAML, which it has as a source and as a destination."""
 
@@ -65,7 +66,7 @@ def _bucket(name: str, what: str, scheme: str, variables: Sequence[str], query: 
         f"{place}results/customers.csv{query}",
         variables=variables,
         extra="objects",
-        placeholder="my-bucket",
+        example="my-bucket",
     )
 
 
@@ -84,7 +85,7 @@ ENDS: Mapping[str, End] = {
         End("http", "a file of a web server", "https://example.com/customers.csv"),
         End(
             "rest", "a REST API", "rest+https://api.example.com/customers", "rest+https://api.example.com/customers",
-            variables=("API_TOKEN",), placeholder="https://api.example.com/customers",
+            variables=("API_TOKEN",), example="https://api.example.com/customers",
             options=('auth: {type: bearer, token: "${API_TOKEN}"}',),
         ),
         _bucket(

@@ -62,6 +62,6 @@ def _of(pair: Pair) -> Template:
     needs += [f"export {variable}=..." for variable in pair.variables]
     if not pair.source.has_sample:
         needs.append("put your own records in place of the source that pipeline.yaml names")
-    if pair.destination.placeholder is not None:
-        needs.append(f"put your own address in place of {pair.destination.placeholder} in `load.destination`")
+    if pair.destination.example is not None:
+        needs.append(f"put your own address in place of {pair.destination.example} in `load.destination`")
     return Template(pair.name, pair.description, needs)

@@ -15,7 +15,7 @@ CUSTOMERS: Sequence[Mapping[str, str | int]] = (
     {"id": "c2", "name": "Grace", "city": "New York", "orders": 5},
     {"id": "c3", "name": "Søren", "city": "København", "orders": 0},
 )
-"""Holds the records."""
+"""Holds the records that every sample has."""
 
 Sample = Callable[[Path], None]
 """Writes a source's sample below the folder of the pipeline."""
@@ -50,12 +50,12 @@ async def _load(folder: Path, path: str) -> None:
 
 
 def yaml(folder: Path) -> None:
-    """Write a YAML file."""
+    """Write the customers as a YAML file below the folder of the pipeline."""
     _text(folder, "yaml", "".join(f"- {json.dumps(dict(row), ensure_ascii=False)}\n" for row in CUSTOMERS))
 
 
 def toml(folder: Path) -> None:
-    """Write a TOML file."""
+    """Write the customers as a TOML file below the folder of the pipeline."""
     tables = (
         "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in row.items())
         for row in CUSTOMERS
@@ -64,14 +64,14 @@ def toml(folder: Path) -> None:
 
 
 def sqlite(folder: Path) -> None:
-    """Write a SQLite file."""
+    """Write the customers as a SQLite file below the folder of the pipeline."""
     with closing(sqlite3.connect(_file(folder, "db"))) as database, database:
         database.execute(_TABLE)
         database.executemany("INSERT INTO customers VALUES (:id, :name, :city, :orders)", CUSTOMERS)
 
 
 def duckdb(folder: Path) -> None:
-    """Write a DuckDB file."""
+    """Write the customers as a DuckDB file below the folder of the pipeline."""
     import duckdb as package
 
     with closing(package.connect(_file(folder, "duckdb"))) as database:

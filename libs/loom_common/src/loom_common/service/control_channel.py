@@ -46,7 +46,7 @@ class ControlChannel:
             await delivery.ack()
 
     async def stop(self) -> None:
-        """Let `follow` return."""
+        """End the consumption of the channel, so that `follow` returns."""
         if self._subscription is not None:
             await self._subscription.close()
 

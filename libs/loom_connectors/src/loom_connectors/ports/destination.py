@@ -141,7 +141,7 @@ class Destination(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close the connections and files that loading opened."""
         ...
 
 

@@ -72,7 +72,7 @@ class Source(Protocol):
         ...
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close the connections and files that reading opened."""
         ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -15,29 +14,16 @@ from loom_api.problems import documented
 from loom_api.reads import Reads, Source
 from loom_api.results import Page, RecordDocument, RunDocument, RunMetrics
 from loom_common.contracts.v1 import EvaluatorSummary
+from loom_common.domain.run.statuses import ShownStatus
 from loom_coordinator.queries.batches import BatchLine
 from loom_coordinator.queries.lineage import Lineage
 from loom_coordinator.queries.records import ScoredRecord
 from loom_coordinator.queries.run_filter import RunFilter
 from loom_coordinator.queries.runs import RunSummary
 
-
-class Status(StrEnum):
-    """Lists the statuses of runs as people are shown them."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    INTERRUPTED = "interrupted"
-    SUCCEEDED = "succeeded"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 Moment = Annotated[dt.datetime | None, Query(description="A time in ISO 8601; without a zone, in UTC.")]
 OfPipeline = Annotated[str | None, Query(description="Only runs of this pipeline.")]
-Statuses = Annotated[list[Status] | None, Query(description="Only runs of this status. May be repeated.")]
+Statuses = Annotated[list[ShownStatus] | None, Query(description="Only runs of this status. May be repeated.")]
 
 
 def router(source: Source) -> APIRouter:
@@ -105,7 +91,7 @@ def router(source: Source) -> APIRouter:
     @routes.get("/manifest", response_model=list[RunDocument])
     async def show_manifest(
         pipeline: OfPipeline = None,
-        status: Annotated[Status | None, Query(description="Only runs of this status.")] = None,
+        status: Annotated[ShownStatus | None, Query(description="Only runs of this status.")] = None,
         limit: Limit = 10,
         reads: Reads = asked,
     ) -> Json:

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Says what a run came to."""
+    """Says how a run that was followed ended, or that it is paused."""
 
     code: int
     """The exit code of a command that carries out this run alone."""

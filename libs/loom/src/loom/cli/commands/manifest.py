@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,22 +10,10 @@ import typer
 from loom.cli.options.common import Common, Form
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
+from loom_common.domain.run.statuses import ShownStatus
 
 if TYPE_CHECKING:
     from loom_coordinator.queries.runs import ShownRun
-
-
-class Status(StrEnum):
-    """Lists the values of `--status`."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    INTERRUPTED = "interrupted"
-    SUCCEEDED = "succeeded"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 @grouped
@@ -35,7 +22,7 @@ def manifest(
         str | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline's name. Without it, all are shown.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every run, in place of the newest.")] = False,
-    status: Annotated[Status | None, typer.Option("--status", help="Only runs that have this status.")] = None,
+    status: Annotated[ShownStatus | None, typer.Option("--status", help="Only runs that have this status.")] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 10,
     form: Form = Format.TABLE,
     *,

@@ -1,4 +1,4 @@
-"""Implements `loom run`."""
+"""Implements `loom run`, which starts a pipeline and follows it to its end."""
 
 from __future__ import annotations
 
