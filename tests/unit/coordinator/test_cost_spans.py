@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from loom_common.domain.run.calls import Calls
-from loom_coordinator.queries.cost_spans import PaidOn, by_span, span_of, total
+from loom_coordinator.queries.costs.spans import PaidOn, by_span, span_of, total
 
 DAYS = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 2)]
 

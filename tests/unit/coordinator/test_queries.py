@@ -14,7 +14,8 @@ from loom_common.domain.values.ids import batch_id
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies, usage
-from loom_coordinator.queries import batches, cluster, costs, lineage, prefetch, records, run_details, runs
+from loom_coordinator.queries import batches, cluster, lineage, pipelines, prefetch, records, run_details, runs
+from loom_coordinator.queries.costs import paid
 from support.run_rows import NOW, add_run, apply, run_state, the_run
 
 RUN = "run_1"
@@ -72,7 +73,7 @@ async def test_what_is_not_there_is_none_or_an_error_that_says_so(unit):
 
 async def test_pipelines_have_their_newest_run(unit):
     await add_run(unit, run_id="run_2", started_at=NOW + dt.timedelta(hours=1), status="succeeded")
-    [pipeline] = await runs.registered(unit.connection)
+    [pipeline] = await pipelines.registered(unit.connection)
     assert (pipeline.name, pipeline.last_run, pipeline.last_status) == ("p", "run_2", "succeeded")
     assert await runs.number_of_runs(unit.connection, "p") == 2
     assert await runs.number_of_runs(unit.connection, "another") == 0
@@ -108,13 +109,13 @@ async def test_lineage_tells_of_replays(unit):
 async def test_costs_stand_on_the_day_they_were_paid(unit):
     calls = Calls(purpose="transform", provider="p", model="m", made=4, tokens_out=100, cost=0.5)
     await usage.book(unit, [(RUN, Stage.TRANSFORM, (calls,))])
-    [day] = await costs.by_span(unit.connection, "p", "day")
+    [day] = await paid.by_span(unit.connection, "p", "day")
     assert day.span == "2026-01-02"
     assert day.made == 4
     assert day.cost == 0.5
     assert day.cost_by_model == {"m": 0.5}
     assert day.runs == 0
-    assert await costs.tokens_per_answer(unit.connection, "p") == {("transform", "m"): 25.0}
+    assert await paid.tokens_per_answer(unit.connection, "p") == {("transform", "m"): 25.0}
 
 
 async def test_a_run_in_detail_says_how_far_it_is_and_how_fast(unit):

@@ -11,7 +11,7 @@ from pathlib import Path
 from loom.project import catalog
 from loom.project.config import LoomConfig
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.queries.runs import PipelineSummary
+from loom_coordinator.queries.pipelines import PipelineSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ from loom_coordinator.db import marks, run_rows, schema_versions
 from loom_coordinator.db.marks import Mark
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.schema_versions import SchemaVersion
-from loom_coordinator.queries import costs, lineage, runs
-from loom_coordinator.queries.cost_spans import CostSpan
+from loom_coordinator.queries import lineage, pipelines, runs
+from loom_coordinator.queries.costs import paid
+from loom_coordinator.queries.costs.spans import CostSpan
 from loom_coordinator.queries.lineage import Lineage
+from loom_coordinator.queries.pipelines import PipelineSummary
 from loom_coordinator.queries.run_filter import INTERRUPTED
-from loom_coordinator.queries.runs import PipelineSummary, RunSummary, RunWithParams, ShownRun
+from loom_coordinator.queries.runs import RunSummary, RunWithParams, ShownRun
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 from loom_migrations.upgrade import is_current, upgrade_all
@@ -109,7 +111,7 @@ class Views:
     async def pipelines(self) -> list[PipelineSummary]:
         """Return every pipeline that has run here, with its newest run."""
         async with self._engine.connect() as connection:
-            return await runs.registered(connection, self._alive)
+            return await pipelines.registered(connection, self._alive)
 
     async def lineage(self, pipeline: str, run_id: str | None) -> list[Lineage]:
         """Return from where to where records went, and what each stage let through: the named run, or the pipeline's
@@ -133,12 +135,12 @@ class Views:
     async def costs(self, pipeline: str | None, span: str) -> list[CostSpan]:
         """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
         async with self._engine.connect() as connection:
-            return await costs.by_span(connection, pipeline, span)
+            return await paid.by_span(connection, pipeline, span)
 
     async def tokens_per_answer(self, pipeline: str) -> dict[tuple[str, str], float]:
         """Return the tokens per answer in the pipeline's runs so far, by purpose and model."""
         async with self._engine.connect() as connection:
-            return await costs.tokens_per_answer(connection, pipeline)
+            return await paid.tokens_per_answer(connection, pipeline)
 
     async def keep_estimate(self, estimate: Estimate) -> None:
         """Store the estimate, so that the next run is compared with it."""

@@ -6,9 +6,9 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 
-from loom import kept_record
+from loom import kept_record, pipeline_list
 from loom.kept_record import RecordStory
-from loom.pipeline_list import ListedPipeline, pipelines
+from loom.pipeline_list import ListedPipeline
 from loom.project.catalog import nothing_named
 from loom.project.config import LoomConfig
 from loom.project.run_state import no_run
@@ -18,7 +18,17 @@ from loom_common.async_engine import AsyncEngine
 from loom_common.errors import NotFound
 from loom_common.ports.bus import Bus
 from loom_coordinator.db.unit_of_work import trouble_told
-from loom_coordinator.queries import alerts, batches, cluster, dead_letters, prefetch, records, run_details, runs
+from loom_coordinator.queries import (
+    alerts,
+    batches,
+    cluster,
+    dead_letters,
+    pipelines,
+    prefetch,
+    records,
+    run_details,
+    runs,
+)
 from loom_coordinator.queries.alerts import AlertFilter, AlertLine
 from loom_coordinator.queries.batches import BatchKey, BatchLine
 from loom_coordinator.queries.cluster import Overview
@@ -45,12 +55,14 @@ class Reads(Views):
         if line is None:
             raise nothing_named(name, {each.name for each in listed})
         async with self._engine.connect() as connection:
-            versions = await runs.versions(connection, name)
+            versions = await pipelines.versions(connection, name)
         return PipelineDetails(line, versions)
 
     async def listed(self) -> list[ListedPipeline]:
         """Return the pipelines of the project's folders, and those that have run."""
-        return await asyncio.to_thread(pipelines, self._config, await self.pipelines(), self._config.project)
+        return await asyncio.to_thread(
+            pipeline_list.pipelines, self._config, await self.pipelines(), self._config.project
+        )
 
     async def run_page(self, chosen: RunFilter, limit: int, after: RunKey | None) -> list[RunSummary]:
         """Return a page of the runs that match, the newest first."""

@@ -13,10 +13,10 @@ from loom.kept_record import KeptTime, RecordStory
 from loom.pipeline_list import ListedPipeline
 from loom_common.contracts.v1 import RunReport
 from loom_common.domain.json_values.shown import Shown
-from loom_coordinator.queries.cost_spans import CostSpan, CostTotal
+from loom_coordinator.queries.costs.spans import CostSpan, CostTotal
+from loom_coordinator.queries.pipelines import PipelineVersion
 from loom_coordinator.queries.records import CallsForRecord, KeptRecord, Score
 from loom_coordinator.queries.run_details import BatchCounts, CallCounts, PartitionLine, StageLine
-from loom_coordinator.queries.runs import PipelineVersion
 
 Item = TypeVar("Item")
 

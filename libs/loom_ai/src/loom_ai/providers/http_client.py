@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import aiohttp
 import orjson
@@ -23,20 +23,20 @@ from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.pace import EndpointPacing, Turn
 from loom_ai.pacing.waiting import Waiting
 from loom_ai.ports import ModelAnswer, ModelCall, Waits
+from loom_ai.providers.access import Access, key_reference, references_of, resolve
 from loom_ai.providers.learned_limits import LearnedLimits, names_a_cause
 from loom_ai.settings import ModelSettings
 from loom_ai.wire.finish import UNUSABLE
 from loom_ai.wire.form import AcceptedParameters, Form
 from loom_ai.wire.wires import wire_of
 from loom_common.config.credentials import Credentials
-from loom_common.domain.model_options.providers import ADAPTED, provider_named
+from loom_common.domain.model_options.providers import ADAPTED
 from loom_common.domain.values.plural import counted
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import (
     AccessRefused,
     BreakerOpen,
     CredentialReplaced,
-    MissingCredential,
     PermanentError,
     RateLimited,
     RecordError,
@@ -53,10 +53,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-"""The number of seconds after which an unused connection is closed."""
-
-_Resolved: TypeAlias = tuple[str, str | None, dict[str, str]]
-"""The base URL, key and headers of a call, with the secrets in them."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": ACCEPTED}
 
 
@@ -174,34 +170,35 @@ class HttpModelClient:
 
     async def _ask(self, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn) -> ModelAnswer:
         """Ask with the present credentials. Raises `CredentialReplaced` where they were refused and are others now."""
-        texts = (call.base_url, _key(call), *call.extras.headers.values())
-        await self._credentials.fetch(*texts)
-        resolved = self._resolved(call)
+        references = references_of(call)
+        await self._credentials.fetch(*references)
+        access = resolve(call, self._credentials)
         try:
-            return await self._ask_with(resolved, call, form, accepted, turn)
+            return await self._ask_with(access, call, form, accepted, turn)
         except AccessRefused as error:
-            await self._credentials.fetch_anew(*texts)
-            if self._resolved(call) == resolved:
+            await self._credentials.fetch_anew(*references)
+            if resolve(call, self._credentials) == access:
                 raise
             raise CredentialReplaced(f"{error} The credential was changed since.") from error
 
     async def _ask_with(
-        self, resolved: _Resolved, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn
+        self, access: Access, call: ModelCall, form: Form, accepted: AcceptedParameters, turn: Turn
     ) -> ModelAnswer:
-        endpoint = EndpointReference(call.base_url, call.model, _key(call))
-        base_url, secret, headers = resolved
+        endpoint = EndpointReference(call.base_url, call.model, key_reference(call))
         limits = self._limits(call)
         if call.provider in ADAPTED:
             adapted = await self._adapter(call.provider)
             known = (call.base_url, call.model) in self._answered
-            return await adapted.ask(call, form, accepted, endpoint, base_url, secret, limits, answered_before=known)
+            return await adapted.ask(
+                call, form, accepted, endpoint, access.base_url, access.key, limits, answered_before=known
+            )
         wire = wire_of(call.provider)
         started = self._clock.monotonic()
         try:
             async with self._open_session().post(
-                wire.url(base_url, call.model),
+                wire.url(access.base_url, call.model),
                 data=wire.request_body(call, form, accepted),
-                headers={**_HEADERS, **wire.headers(secret), **headers},
+                headers={**_HEADERS, **wire.headers(access.key), **access.headers},
                 timeout=_client_timeout(limits),
                 allow_redirects=False,
             ) as response:
@@ -209,18 +206,18 @@ class HttpModelClient:
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise PermanentError(f"{endpoint}: `base_url` is no http(s) address.") from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise unreachable_error(endpoint, error, base_url) from error
+            raise unreachable_error(endpoint, error, access.base_url) from error
         except TimeoutError as error:
             raise timeout_error(endpoint, limits) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if (call.base_url, call.model) in self._answered:
                 raise interrupted_error(endpoint, error) from error
-            raise unreachable_error(endpoint, error, base_url) from error
+            raise unreachable_error(endpoint, error, access.base_url) from error
         latency = self._clock.monotonic() - started
         await turn.heard(response.headers)
         wait = retry_after_of(response.headers, self._clock.now())
-        secrets, known = _secrets(call, secret, headers), (call.base_url, call.model) in self._answered
-        received = Received(body, call, endpoint, latency, wait, secrets, known)
+        known = (call.base_url, call.model) in self._answered
+        received = Received(body, call, endpoint, latency, wait, access.secrets, known)
         return answer_or_raise(wire, response.status, response.headers, received)
 
     async def _adapter(self, provider: str) -> AdaptedModels:
@@ -231,33 +228,6 @@ class HttpModelClient:
             made = await asyncio.to_thread(package.adapted_models, provider)
             self._adapted = self._adapted or made
         return self._adapted
-
-    def _resolved(self, call: ModelCall) -> _Resolved:
-        """Return the base URL, key and headers with all credential references resolved. Secrets are read nowhere
-        else."""
-        try:
-            base_url = self._credentials.expand(call.base_url, in_url=True).rstrip("/")
-            headers = {name: self._header(name, text) for name, text in call.extras.headers.items()}
-            return base_url, self._secret(call), headers
-        except MissingCredential as error:
-            raise AccessRefused(f"model {call.model}: {error}") from error
-
-    def _header(self, name: str, text: str) -> str:
-        value = self._credentials.expand(text).strip()
-        if not value.isascii() or not value.isprintable():
-            raise AccessRefused(
-                f"The header {name} cannot be sent: what {text} resolves to holds characters that no header may have."
-            )
-        return value
-
-    def _secret(self, call: ModelCall) -> str | None:
-        reference = _key(call)
-        if not reference:
-            return None
-        if call.api_key is None:  # the provider's usual key, which need not be set
-            usual = self._credentials.expand_if_set(reference)
-            return usual and usual.strip()
-        return self._credentials.expand(reference).strip()
 
     def _limits(self, call: ModelCall) -> Limits:
         """Return the call's time limits. A timeout of the call's own limits the whole call and every pause within
@@ -297,14 +267,3 @@ def _limits_of(call: ModelCall) -> tuple[str, ...]:
 @lru_cache(maxsize=1000)
 def _client_timeout(limits: Limits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.read)
-
-
-def _secrets(call: ModelCall, key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets that a call is sent with: its key, and the headers that are made of credential references."""
-    referring = (headers[name] for name, text in call.extras.headers.items() if headers[name] != text)
-    return tuple(each for each in (key, *referring) if each)
-
-
-def _key(call: ModelCall) -> str:
-    """Return the credential reference that a call goes with; empty for none."""
-    return call.api_key if call.api_key is not None else provider_named(call.provider).key or ""

@@ -9,7 +9,7 @@ from loom_api.answers import Json, TaggedRoute
 from loom_api.problems import documented
 from loom_api.reads import Reads, Source
 from loom_api.results import PipelineDocument
-from loom_coordinator.queries.runs import PipelineVersion
+from loom_coordinator.queries.pipelines import PipelineVersion
 
 
 def router(source: Source) -> APIRouter:

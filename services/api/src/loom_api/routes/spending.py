@@ -13,7 +13,7 @@ from loom_api.paging import After, Limit
 from loom_api.reads import Reads, Source
 from loom_api.results import Costs, CostsDocument, Page
 from loom_coordinator.queries.alerts import AlertFilter, AlertLine
-from loom_coordinator.queries.cost_spans import total
+from loom_coordinator.queries.costs.spans import total
 
 
 class Span(StrEnum):

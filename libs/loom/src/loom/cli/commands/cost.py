@@ -69,15 +69,14 @@ async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) ->
     from loom.cli.commands import state
     from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
-    from loom_coordinator.queries import cost_spans
-    from loom_coordinator.queries.cost_spans import CostSpan
+    from loom_coordinator.queries.costs.spans import CostSpan, total
 
     rows = await state.ask(config, lambda views: views.costs(pipeline, span))
-    total = cost_spans.total(rows)
+    in_all = total(rows)
     if form is Format.JSON:
         spans = [row.as_json() for row in rows]
         terminal.print_json(
-            {"pipeline": pipeline, "aggregated_by": span.value, "total": total.as_json(), "spans": spans}
+            {"pipeline": pipeline, "aggregated_by": span.value, "total": in_all.as_json(), "spans": spans}
         )
         return
     columns = [
@@ -91,7 +90,7 @@ async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) ->
         Column("cost_by_stage", "by stage", _shares),
         Column("cost_by_model", "by model", _shares),
     ]
-    shown = [*rows, CostSpan(span="total", **total.as_json())] if len(rows) > 1 else rows
+    shown = [*rows, CostSpan(span="total", **in_all.as_json())] if len(rows) > 1 else rows
     print_rows(shown, columns, form, f"No run of '{pipeline}' is known here.")
 
 

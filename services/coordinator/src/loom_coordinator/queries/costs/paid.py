@@ -8,8 +8,8 @@ from loom_common.async_engine import AsyncConnection
 from loom_common.domain.run.calls import AMOUNTS, Calls
 from loom_coordinator.db.tables.outcomes import run_calls
 from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.queries.cost_spans import CostSpan, PaidOn
-from loom_coordinator.queries.cost_spans import by_span as spans_of
+from loom_coordinator.queries.costs.spans import CostSpan, PaidOn
+from loom_coordinator.queries.costs.spans import by_span as spans_of
 
 _CALLS = ("purpose", "provider", "model", *AMOUNTS)
 
