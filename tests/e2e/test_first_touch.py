@@ -56,7 +56,10 @@ def test_the_help_is_there_at_once():
 
 def test_the_light_commands_import_no_heavy_library():
     """Drivers, clients and validators must wait until a run needs them."""
-    code = f"import loom.cli.root_command, sys; print(*sorted(set(sys.modules) & set({HEAVY})))"
+    code = (
+        "import sys; from loom.cli.root_command import application; application(); "
+        f"print(*sorted(set(sys.modules) & set({HEAVY})))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from loom import Loom
-from loom.cli.root_command import app
+from loom.cli.root_command import application
 from loom.project.config import LoomConfig
 from loom.session import open_session
 from loom.views import open_views
@@ -135,7 +135,7 @@ OF_A_RUN = {
 
 
 def test_every_command_that_may_be_given_a_run_is_in_the_table():
-    assert commands_given_a_run(app) == set(OF_A_RUN)
+    assert commands_given_a_run(application()) == set(OF_A_RUN)
 
 
 def test_a_run_that_is_not_known_is_told_with_the_place_and_how_to_list_runs(loom, ran, tmp_path):

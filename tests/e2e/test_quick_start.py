@@ -22,12 +22,31 @@ RUNNING = {"loom_common.service.bootstrap", "loom_common.worker.worker", "loom_c
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
+DEFINITIONS = {"loom_common.domain.definition.pipeline", "loom_common.domain.quality.kinds", "ruamel"}
+"""Modules that read pipeline files. The configuration of a project is read without them."""
 NOT_LOADED = {
-    "--help": CLIENTS | READERS | RUNNING | MIGRATING | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
+    "--help": CLIENTS
+    | READERS
+    | RUNNING
+    | MIGRATING
+    | DEFINITIONS
+    | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
     "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | {"sqlalchemy", "structlog"},
-    "status {run}": CLIENTS | READERS | RUNNING | MIGRATING | MAPPING | {"loom_ai", "loom_connectors", "structlog"},
+    "status {run}": CLIENTS
+    | READERS
+    | RUNNING
+    | MIGRATING
+    | MAPPING
+    | DEFINITIONS
+    | {"loom_ai", "loom_connectors", "structlog"},
     "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING,
 }
+
+
+COMMANDS = {"browse", "cache", "cost", "manifest", "plugins", "quarantine", "validate"}
+"""Some modules of commands in `loom.cli.commands`."""
+OWN = {"validate pipeline.yaml": {"validate"}, "status {run}": {"browse"}, "run pipeline.yaml": {"validate"}}
+"""Those that a command needs."""
 
 
 class Ended(NamedTuple):
@@ -72,4 +91,6 @@ def test_a_command_loads_no_package_that_it_does_not_use_and_searches_those_it_u
         (run_id,) = state.execute("SELECT run_id FROM pipeline_runs").fetchone()
     done = ended(project, command.format(run=run_id).split())
     assert done.modules & (NOT_LOADED[command] | SERVING) == set()
+    others = {f"loom.cli.commands.{name}" for name in COMMANDS - OWN.get(command, COMMANDS)}
+    assert done.modules & others == set()
     assert done.collections == 0

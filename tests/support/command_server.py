@@ -21,7 +21,6 @@ from typing import Any
 IMPORTED = (
     "aiosqlite",
     "uvloop",
-    "loom.cli.root_command",
     "loom.engine",
     "loom.session",
     "loom.preflight",
@@ -43,6 +42,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in IMPORTED:
         import_module(name)
+    import_module("loom.cli.root_command").application()  # imports the modules of all commands
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         if (request := _serve(connection)) is None:
             return

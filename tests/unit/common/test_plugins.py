@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from loom_common.domain.definition.evaluation import EvaluateConfig, GateConfig
+from loom_common.domain.definition.evaluation import EvaluateConfig
 from loom_common.domain.definition.pipeline import models_of
+from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.gates import Score, decide
 from loom_common.domain.run.plan import Plan

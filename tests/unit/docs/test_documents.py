@@ -12,7 +12,7 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from loom.cli.root_command import app
+from loom.cli.root_command import application
 from loom.project.config import LoomConfig
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_api.settings import ApiSettings
@@ -24,7 +24,7 @@ from loom_coordinator.admin.app import app as coordinator
 from loom_coordinator.settings import CoordinatorSettings
 from support.documents import PAGES, ROOT, in_code, mentioned, prose, snippets, typed
 
-PROGRAMS = {"loom": app, "loom-coordinator": coordinator}
+PROGRAMS = {"loom": application(), "loom-coordinator": coordinator}
 NO_SETTINGS = {"LOOM_KEY"}
 """Holds an example of a prefix."""
 NOT_LOOMS = ("externalRules",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.run.gates import Score, Verdict, decide
 from loom_common.errors import ConfigurationError, UserCodeError
 from loom_evaluator.gates import gate_of, register_gate

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from pydantic_settings import BaseSettings
 
-from loom.cli.root_command import app
+from loom.cli.root_command import application
 from loom.project.config import LoomConfig
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_common.config.settings import CacheSettings, DatabaseSettings, Settings
@@ -21,7 +21,7 @@ from loom_dev.reference.model_tables import doc, fields, model_in
 
 def cli_page() -> str:
     """Return the reference of both command lines and of `loom.yaml`."""
-    parts = [text.CLI_INTRO, *_commands(typer.main.get_command(app), "loom")]
+    parts = [text.CLI_INTRO, *_commands(typer.main.get_command(application()), "loom")]
     parts += [text.COORDINATOR, *_commands(typer.main.get_command(coordinator), "loom-coordinator")]
     parts += [text.CONFIG, fields(LoomConfig)]
     for name, field in LoomConfig.model_fields.items():

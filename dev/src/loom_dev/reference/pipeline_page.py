@@ -7,11 +7,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from loom_common.domain.definition import caching, evaluation, evaluator_kinds, monitoring, pipeline, transform
+from loom_common.domain.definition import evaluation, evaluator_kinds, monitoring, pipeline, transform
 from loom_common.domain.definition.evaluators import Evaluator
 from loom_common.domain.definition.failing import FallbackConfig
 from loom_common.domain.definition.timeouts import Timeouts
 from loom_common.domain.incremental.settings import IncrementalConfig
+from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.params import ParamSpec
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, RateLimit
@@ -33,7 +34,7 @@ def pipeline_page() -> str:
         ("`params`", ParamSpec, text.PARAMS),
         ("`extract`", pipeline.ExtractConfig, text.EXTRACT),
         ("`transform`", transform.TransformConfig, text.TRANSFORM + _transforms()),
-        ("`transform.cache`", caching.CacheConfig, ""),
+        ("`transform.cache`", CacheConfig, ""),
         ("`transform.fallback`", FallbackConfig, ""),
         ("`evaluate`", evaluation.EvaluateConfig, text.EVALUATE),
         ("`load`", pipeline.LoadConfig, text.LOAD),

@@ -10,9 +10,9 @@ from typing import Any
 
 from loom_common.config.credentials import BUILTIN as CREDENTIALS
 from loom_common.config.credentials import CredentialProvider, plugin_provider, provider_names_in
-from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGate
 from loom_common.domain.definition.evaluator_kinds import EVALUATORS, PluginEvaluator
 from loom_common.domain.definition.pipeline import Pipeline, models_of
+from loom_common.domain.definition.quality_gate import GATES, GateConfig, PluginGate
 from loom_common.domain.definition.transform import TRANSFORMS, PluginTransform, ScorerTransformConfig
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.model_options.providers import PROVIDERS, Provider, known_provider, split_model

@@ -13,9 +13,7 @@ from loom.project.engines import alive
 from loom.project.run_state import no_run
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
-from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Window
-from loom_common.domain.schema.columns import Columns
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
@@ -39,6 +37,8 @@ from loom_quarantine.queries import RecordFilter
 if TYPE_CHECKING:
     from loom.kept_record import RecordStory
     from loom.preflight.estimate import Estimate
+    from loom_common.domain.definition.pipeline import ExtractConfig
+    from loom_common.domain.schema.columns import Columns
 
 _PAGE = 1000
 """Quarantined records read at once."""

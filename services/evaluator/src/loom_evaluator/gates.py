@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from loom_common.domain.definition.evaluation import GATES, GateConfig, PluginGate
+from loom_common.domain.definition.quality_gate import GATES, GateConfig, PluginGate
 from loom_common.domain.plugin_section import concrete
 from loom_common.domain.run.gates import BUILTIN, QualityGate, Score, Verdict, weighted
 from loom_common.errors import UserCodeError

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         stdout.keep_apart_for_good()
     try:
-        command()(args=given, prog_name="loom")
+        command(given)(args=given, prog_name="loom")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         code = tell(error, verbose="--verbose" in given)
         if _asks_for_json(given):

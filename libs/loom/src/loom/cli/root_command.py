@@ -1,38 +1,81 @@
-"""Puts the commands of `loom` together."""
+"""Puts the commands of `loom` together: the one that is called, or all of them where help, a completion or a name that
+nobody knows asks for that. The modules of the others are not imported, and their options not read."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from loom.cli.commands import (
-    browse,
-    cache,
-    config,
-    cost,
-    manifest,
-    plugins,
-    quarantine,
-    run,
-    validate,
-)
-from loom.cli.commands.beginning import init, templates
-from loom.cli.commands.marks import commands as marks
-from loom.cli.commands.schemas import commands as schemas
-from loom.cli.commands.servers import serve, simulate
-from loom.cli.commands.starting import backfill
-from loom.cli.commands.starting import run as starting
 from loom.cli.output.stdout import App
 
-app = App(
-    name="loom",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help takes a third of the time
-)
+_COMMANDS = {
+    "run": "starting.run:run",
+    "backfill": "starting.backfill:backfill",
+    "resume": "run:resume",
+    "cancel": "run:cancel",
+    "validate": "validate:validate",
+    "init": "beginning.init:init",
+    "list": "browse:list_pipelines",
+    "status": "browse:status",
+    "history": "browse:history",
+    "manifest": "manifest:manifest",
+    "lineage": "browse:lineage",
+    "cost": "cost:cost",
+    "connectors": "plugins:connectors",
+    "serve": "servers.serve:serve",
+    "simulate-model": "servers.simulate:simulate_model",
+}
+"""Names the function of each command, in the order of the help."""
+_GROUPS = {
+    "quarantine": "quarantine:app",
+    "templates": "beginning.templates:app",
+    "cache": "cache:app",
+    "config": "config:app",
+    "plugins": "plugins:app",
+    "schema": "schemas.commands:app",
+    "state": "marks.commands:app",
+}
+"""Names the application of each group of commands."""
+
+
+def command(arguments: Sequence[str]) -> Callable[..., Any]:
+    """Return what is called with `arguments`: the command that stands first in them, or all."""
+    first = next(iter(arguments), "")
+    return _made((first,) if first in _COMMANDS or first in _GROUPS else (*_COMMANDS, *_GROUPS))
+
+
+@functools.cache
+def _made(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Make it once in a process, because that takes as long as a small command."""
+    return typer.main.get_command(application(names))
+
+
+def application(names: Iterable[str] = (*_COMMANDS, *_GROUPS)) -> App:
+    """Return the application with these commands and groups."""
+    app = App(
+        name="loom",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help takes a third of the time
+    )
+    app.callback(
+        help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load."
+    )(root)
+    for name in names:
+        if name in _COMMANDS:
+            app.command(name)(_found(_COMMANDS[name]))
+        else:
+            app.add_typer(_found(_GROUPS[name]), name=name)
+    return app
+
+
+def _found(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"loom.cli.commands.{module}"), name)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
@@ -44,43 +87,9 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - an option's value
         raise typer.Exit
 
 
-@app.callback(
-    help="AI pipelines as declarative, testable, observable data pipelines: extract, transform, evaluate, load."
-)
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version of Loom.")
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
-
-
-app.command("run")(starting.run)
-app.command("backfill")(backfill.backfill)
-app.command("resume")(run.resume)
-app.command("cancel")(run.cancel)
-app.command("validate")(validate.validate)
-app.command("init")(init.init)
-app.command("list")(browse.list_pipelines)
-app.command("status")(browse.status)
-app.command("history")(browse.history)
-app.command("manifest")(manifest.manifest)
-app.command("lineage")(browse.lineage)
-app.command("cost")(cost.cost)
-app.command("connectors")(plugins.connectors)
-app.command("serve")(serve.serve)
-app.command("simulate-model")(simulate.simulate_model)
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(templates.app, name="templates")
-app.add_typer(cache.app, name="cache")
-app.add_typer(config.app, name="config")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(schemas.app, name="schema")
-app.add_typer(marks.app, name="state")
-
-
-@functools.cache
-def command() -> Callable[..., Any]:
-    """Return all commands as one that is called with arguments. They are put together once in a process, because that
-    takes as long as a small command."""
-    return typer.main.get_command(app)

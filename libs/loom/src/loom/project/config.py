@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from loom.project import yaml_positions
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import (
@@ -22,7 +21,7 @@ from loom_common.config.settings import (
     Settings,
     StateSettings,
 )
-from loom_common.domain.definition.evaluation import GateConfig
+from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
@@ -136,6 +135,8 @@ class LoomConfig(Section):
         file = path or _nearest(Path.cwd())
         if file is None:
             return cls()
+        from loom.project import yaml_positions  # many projects have no such file
+
         shown = os.path.relpath(file)
         config = cls.parse(yaml_positions.read_text(file, shown), shown)
         config._file = file.resolve()
@@ -146,6 +147,8 @@ class LoomConfig(Section):
     def parse(cls, text: str, file: str) -> LoomConfig:
         """Parse the configuration that YAML text says. Raises `InvalidDefinition` with every mistake, placed in
         `file`."""
+        from loom.project import yaml_positions
+
         document = yaml_positions.parse(text, file, may_be_empty=True)
         return validated(cls, document.data, document.locate)
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from loom.project.yaml_positions import Document, KeyPath
 from loom_common.allowed_paths import AllowedPaths
-from loom_common.domain.definition.evaluation import GATES, AnyGate, GateConfig
+from loom_common.domain.definition.quality_gate import GATES, AnyGate, GateConfig
 from loom_common.domain.section import items, said
 from loom_common.domain.values.near import closest
 from loom_common.errors import PathNotAllowed, Problem, UserCodeError

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_common.contracts.v1 import CheckCount
+from loom_common.domain.quality.bounds import has_value
 from loom_common.domain.quality.check import RecordCheck
 from loom_common.domain.quality.outcomes import Miss, kept_back, miss_of, newest_of
-from loom_common.domain.quality.rules import has_value
 from loom_common.domain.run.attempts import Attempt
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from typing import Any
 
 from loom_common.caching.resource_cache import ResourceCache
+from loom_common.domain.quality.bounds import has_value
 from loom_common.domain.quality.kinds import Reference
-from loom_common.domain.quality.rules import has_value
 from loom_common.domain.run.plan import Plan
 
 ReadColumn = Callable[[Plan, Reference], AsyncIterator[Sequence[Any]]]

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, case, func, select
 
-from loom_common.domain.definition.failing import Recovery
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values import plural
@@ -20,6 +19,9 @@ from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import batches
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.failing import Recovery
 
 LEAST_RECORDS = 20
 """Records that have been through a stage before its rate of failures says anything."""

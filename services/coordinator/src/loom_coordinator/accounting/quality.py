@@ -5,20 +5,22 @@ The counts of a slice or a batch are rows of their own, so that a fact that come
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, CheckCount, CheckSummary, SliceExtracted, StageFailed
-from loom_common.domain.quality.check import QualityCheck, RecordCheck
-from loom_common.domain.quality.kinds import Freshness
-from loom_common.domain.quality.outcomes import Counted, Verdict, verdicts
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.quality import quality_counts, quality_results
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.quality.check import QualityCheck
+    from loom_common.domain.quality.outcomes import Verdict
 
 _FAILED = "failed"
 """The part that counts the record for which a stage failed the run."""
@@ -136,6 +138,8 @@ async def _summaries(connection: AsyncConnection, run: Run, *, ended: bool) -> l
 async def _judged(connection: AsyncConnection, run: Run, stage: Stage, *, ended: bool) -> list[Verdict]:
     """Judge a run by the checks of a stage. Until all of its records have been seen, checks of the whole run say
     nothing."""
+    from loom_common.domain.quality.outcomes import Counted, verdicts  # many pipelines declare no check
+
     pipeline = tallies.definition(run)
     checks: Sequence[QualityCheck] = (
         pipeline.extract.quality_checks if stage is Stage.EXTRACT else pipeline.load.quality_checks
@@ -154,6 +158,9 @@ async def _judged(connection: AsyncConnection, run: Run, stage: Stage, *, ended:
 
 
 def _summary(stage: Stage, verdict: Verdict) -> CheckSummary:
+    from loom_common.domain.quality.check import RecordCheck
+    from loom_common.domain.quality.kinds import Freshness
+
     check = verdict.check
     columns = check.columns if isinstance(check, RecordCheck) else ()
     columns = (check.column,) if isinstance(check, Freshness) else columns

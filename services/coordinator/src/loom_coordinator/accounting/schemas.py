@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, SchemaDrift, SliceExtracted
-from loom_common.domain.run.plan import Plan, contract_of, contracts_in
 from loom_common.domain.schema.columns import Column, merged
 from loom_common.domain.schema.drift import drift
 from loom_common.flow import Stage
@@ -18,6 +18,9 @@ from loom_coordinator.db import run_rows, schema_versions
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.schemas import schema_observations
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.run.plan import Plan
 
 _TABLE = schema_observations.c
 HELD = (Stage.EXTRACT, Stage.TRANSFORM, Stage.LOAD)
@@ -33,6 +36,8 @@ async def with_stored(unit: UnitOfWork, plan: Plan) -> Plan:
 async def begin(unit: UnitOfWork, run_id: str, plan: Plan) -> None:
     """Note which versions a run is held to, for each stage that has a contract. A replay is held to them, and says
     nothing of the source."""
+    from loom_common.domain.run.plan import contract_of
+
     stored = await schema_versions.current(unit.connection, plan.pipeline.name)
     rows = [
         {"run_id": run_id, "stage": stage, "version": stored[stage].version if stage in stored else None}
@@ -66,6 +71,8 @@ async def store(unit: UnitOfWork, run: Run, status: str) -> None:
     """Store what evolved in a run that has ended well as the next versions, where their contracts say so."""
     if status not in (run_rows.SUCCEEDED, run_rows.PARTIAL) or run.sample is not None:
         return
+    from loom_common.domain.run.plan import contracts_in
+
     pipeline = tallies.definition(run)
     contracts = contracts_in(pipeline)
     seen = await _seen(unit.connection, run.run_id)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Float, case, cast, func, select
 
-from loom_common.domain.definition.pipeline import Pipeline
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.run.tally import Tally
 from loom_common.domain.values.urls import redacted
@@ -17,6 +16,9 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.pipeline import Pipeline
 
 
 def shown(total: Tally, placed: Mapping[str, bool] | None, *, ended: bool) -> Tally:

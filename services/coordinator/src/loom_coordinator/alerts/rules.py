@@ -6,8 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
-from loom_common.domain.definition.monitoring import CostSpike, MonitoringConfig, ScoreDegradation
+if TYPE_CHECKING:
+    from loom_common.domain.definition.monitoring import CostSpike, MonitoringConfig, ScoreDegradation
+
 
 LEAST_RECORDS = 20
 """Records that have been through a run that is still under way before its figures say anything."""

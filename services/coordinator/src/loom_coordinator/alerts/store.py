@@ -6,7 +6,6 @@ from sqlalchemy import RowMapping, select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import Alert, BudgetSpent
-from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_coordinator.alerts.rules import ERROR, Finding
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.monitoring import monitoring_alerts
@@ -21,6 +20,8 @@ def budget_exhausted(spent: BudgetSpent) -> Finding:
 
 async def raise_one(unit: UnitOfWork, run: Run, finding: Finding) -> None:
     """Record an alert, unless the run has it already; it is sent where the pipeline says so."""
+    from loom_common.domain.definition.monitoring import MonitoringConfig  # commands that show alerts raise none
+
     alert = MonitoringConfig.model_validate(run.definition.get("monitoring") or {}).alerts
     row = {
         "pipeline_name": run.pipeline_name,

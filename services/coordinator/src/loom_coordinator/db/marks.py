@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
 from loom_common.async_engine import AsyncConnection
-from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.incremental.window import Window
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.ids import content_hash
 from loom_common.domain.values.urls import redacted
 from loom_coordinator.db.tables.incremental import incremental_marks
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.pipeline import ExtractConfig
 
 _TABLE = incremental_marks.c
 

@@ -7,7 +7,7 @@ stands among the slices, as one of no batches, so that it is asked again as slic
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select, update
 
@@ -15,14 +15,16 @@ from loom_common import flow
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import SourceSplit, SplitSource
-from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.run.piece import Piece
-from loom_common.domain.run.plan import Plan
 from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.work import partitions, slices
 from loom_coordinator.db.unit_of_work import UnitOfWork
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.pipeline import ExtractConfig
+    from loom_common.domain.run.plan import Plan
 
 ISSUED = "issued"
 EXTRACTED = "extracted"

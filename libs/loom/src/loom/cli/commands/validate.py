@@ -125,7 +125,7 @@ def summary(loaded: LoadedPipeline) -> str:
 
 
 async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str, Any]:
-    from loom.preflight import checks, columns, reachability
+    from loom.preflight import checks
     from loom.project import definition_file, dependencies
     from loom_common.errors import InvalidDefinition
 
@@ -137,6 +137,8 @@ async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str,
         problems += dependencies.problems(loaded.document, loaded.definition, config)
         looked = await checks.check(loaded, config)
         if connect:
+            from loom.preflight import reachability
+
             looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
     except definition_file.InvalidFile as error:
         looked = await checks.further(error, config)
@@ -146,6 +148,8 @@ async def _result(file: Path, config: LoomConfig, *, connect: bool) -> dict[str,
     problems += [problem for check in looked for problem in check.problems]
     result: dict[str, Any] = {"file": str(file)}
     if loaded is not None and connect:
+        from loom.preflight import columns
+
         result["columns"] = [asdict(row) for row in columns.rows_of(loaded, looked)]
     if loaded is not None:
         named = {"pipeline": loaded.pipeline.name, "version": loaded.pipeline.version, "summary": summary(loaded)}

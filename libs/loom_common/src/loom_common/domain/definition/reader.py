@@ -1,25 +1,24 @@
-"""Reads a definition (a mapping) as a `Pipeline`, or reports all mistakes in it at once."""
+"""Reads a definition (a mapping) as a `Pipeline`, or reports all mistakes in it at once.
+
+It also reads other sections, such as the project's configuration, which many commands do without a pipeline. So what
+only a pipeline or the words of a mistake need is imported with the first of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from loom_common.domain.definition.evaluator_kinds import evaluator_model, evaluator_names
-from loom_common.domain.definition.evaluators import Evaluator
-from loom_common.domain.definition.pipeline import Pipeline
-from loom_common.domain.definition.transform import TransformConfig, transform_model, transform_names
-from loom_common.domain.model_options.providers import provider_names
-from loom_common.domain.quality.check import QualityCheck
-from loom_common.domain.quality.kinds import CHECKS
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
+
+if TYPE_CHECKING:
+    from loom_common.domain.definition.pipeline import Pipeline
 
 Locate = Callable[[tuple[str | int, ...]], tuple[str | None, int | None, int | None]]
 """A function from a path of keys to its place in the user's file: (file, line, column), each None if unknown."""
@@ -33,6 +32,8 @@ _KINDS = frozenset(get_args(ErrorType))
 
 def parse(definition: Mapping[str, Any], locate: Locate = lambda _: (None, None, None)) -> Pipeline:
     """Validate a definition. Raises `InvalidDefinition` with every mistake, located by `locate`."""
+    from loom_common.domain.definition.pipeline import Pipeline
+
     return validated(Pipeline, definition, locate)
 
 
@@ -97,6 +98,10 @@ def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
 def _words(
     detail: ErrorDetails, path: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
 ) -> tuple[str, str, str | None]:
+    from loom_common.domain.definition.evaluator_kinds import evaluator_names
+    from loom_common.domain.definition.transform import transform_names
+    from loom_common.domain.model_options.providers import provider_names
+
     kind, context = detail["type"], detail.get("ctx", {})
     last = str(path[-1]) if path else ""
     match kind:
@@ -132,6 +137,12 @@ def _words(
 
 def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]) -> type[BaseModel]:
     """Return the section that contains the last key of `loc`."""
+    from loom_common.domain.definition.evaluator_kinds import evaluator_model
+    from loom_common.domain.definition.evaluators import Evaluator
+    from loom_common.domain.definition.transform import TransformConfig, transform_model
+    from loom_common.domain.quality.check import QualityCheck
+    from loom_common.domain.quality.kinds import CHECKS
+
     for part in loc[:-1]:
         if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named

@@ -15,7 +15,6 @@ from pydantic import (
     WrapValidator,
 )
 
-from loom_common.domain.definition.caching import CacheConfig
 from loom_common.domain.definition.failing import (
     ON_FAILURE_OR_FALLBACK,
     FallbackConfig,
@@ -25,6 +24,7 @@ from loom_common.domain.definition.failing import (
     meant_by_presence,
 )
 from loom_common.domain.definition.output import TEXT, OutputSpec
+from loom_common.domain.model_options.caching import CacheConfig
 from loom_common.domain.model_options.call_options import CallOptions
 from loom_common.domain.model_options.providers import RateLimit
 from loom_common.domain.plugin_section import PluginSection, dump_as_itself, plugin_model, unusable

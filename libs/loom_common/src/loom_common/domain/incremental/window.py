@@ -14,8 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field
 
 from loom_common.domain.incremental.settings import IncrementalConfig
-from loom_common.domain.quality.bounds import number_of, readable_bound, time_of
-from loom_common.domain.quality.rules import has_value
+from loom_common.domain.quality.bounds import has_value, number_of, readable_bound, time_of
 from loom_common.domain.values import durations
 from loom_common.errors import RecordError
 from loom_common.text import shown

@@ -1,4 +1,4 @@
-"""Reads numbers, dates and times, as bounds of a range and as values of records."""
+"""Reads numbers, dates and times, as bounds of a range and as values of records, and tells whether there is a value."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ Comparable = Decimal | dt.datetime
 """A value that a range compares: a number, or a time. A date is the time at its beginning."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+
+
+def has_value(value: Any) -> bool:
+    """Tell whether a field has a value."""
+    return value is not None and value != ""
 
 
 def number_of(value: Any) -> Decimal:

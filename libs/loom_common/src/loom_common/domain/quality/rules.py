@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from loom_common.domain.json_values.patterns import pattern_of
-from loom_common.domain.quality.bounds import Comparable, less, number_of, readable_bound, time_of
+from loom_common.domain.quality.bounds import Comparable, has_value, less, number_of, readable_bound, time_of
 from loom_common.domain.quality.check import QualityCheck
 from loom_common.domain.quality.kinds import Enum, Length, NotNull, Range, Regex, Type, TypeName
 from loom_common.domain.values.ids import sorted_json
@@ -20,11 +20,6 @@ Rule = Callable[[Any], str | None]
 """A function of a value: it returns why the value misses the check, and None where it holds."""
 
 _BOOLEANS = ("true", "false")
-
-
-def has_value(value: Any) -> bool:
-    """Tell whether a field has a value."""
-    return value is not None and value != ""
 
 
 def rule_of(check: QualityCheck) -> Rule | None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from loom_common.domain.quality.rules import has_value
+from loom_common.domain.quality.bounds import has_value
 from loom_common.domain.schema.columns import Columns, takes
 from loom_common.domain.schema.drift import evolved
 from loom_common.domain.schema.inference import column_of, observed

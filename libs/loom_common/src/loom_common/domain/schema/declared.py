@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from loom_common.domain.quality.rules import has_value
+from loom_common.domain.quality.bounds import has_value
 from loom_common.domain.schema.columns import Column, ColumnType, joined
 from loom_common.domain.schema.inference import column_of
 

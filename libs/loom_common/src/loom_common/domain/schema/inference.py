@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from loom_common.domain.quality.bounds import number_of
-from loom_common.domain.quality.rules import has_value
+from loom_common.domain.quality.bounds import has_value, number_of
 from loom_common.domain.schema.columns import Column, Columns, ColumnType, TextFormat, joined, merged
 from loom_common.domain.values.ids import sorted_json
 from loom_common.text import shown
