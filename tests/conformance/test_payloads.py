@@ -1,5 +1,6 @@
 """Tests what every payload store does."""
 
+import datetime as dt
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,15 +44,25 @@ async def test_what_was_never_put_is_a_key_error(payloads):
         await payloads.get("0" * 64)
 
 
-async def test_a_run_that_ended_takes_its_own_data_with_it_and_no_other(payloads):
+async def test_data_of_an_owner_is_forgotten_and_no_other(payloads):
     plan = await payloads.put(b"body")
-    mine, yours = [await payloads.put(b"body", run_id=run_id) for run_id in ("run_1", "run_2")]
-    assert sorted(await payloads.runs()) == ["run_1", "run_2"]
+    mine, yours = [await payloads.put(b"body", owner=owner) for owner in ("run_1", "run_2")]
+    assert sorted(await payloads.owners()) == ["run_1", "run_2"]
     await payloads.forget("run_1")
-    assert await payloads.runs() == ["run_2"]
+    assert list(await payloads.owners()) == ["run_2"]
     with pytest.raises(KeyError):
         await payloads.get(mine)
     assert await payloads.get(yours) == await payloads.get(plan) == b"body"
+
+
+async def test_it_is_known_when_an_owner_got_data_last(payloads):
+    before = dt.datetime.now(dt.UTC)
+    await payloads.put(b"one", owner="run_1")
+    first = (await payloads.owners())["run_1"]
+    await payloads.put(b"two", owner="run_1")
+    second = (await payloads.owners())["run_1"]
+    slack = dt.timedelta(seconds=1)  # file systems and servers keep time less exactly
+    assert before - slack <= first <= second <= dt.datetime.now(dt.UTC) + slack
 
 
 async def test_forgetting_nothing_is_no_error(payloads):

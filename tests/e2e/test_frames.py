@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loom import Loom
-from loom.frames.given import written
-from loom.frames.results import CollectedRows
-from loom_common.config.credentials import Credentials
-from loom_common.domain.definition.pipeline import ExtractConfig
+from loom.frames.given import records_of
+from loom.project.config import LoomConfig
+from loom.stored_records import stored
+from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.errors import ConfigurationError
-from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.registry import open_source
+from loom_connectors.given.pieces import line_of, record_of
+from loom_connectors.given.source import StoredRecords
 from support.projects import project
 
 ROWS = [{"id": n, "text": f"«{n}»\n", "big": 2**53 + n, "none": None, "deep": {"a": [n]}} for n in range(250)]
@@ -54,7 +54,7 @@ async def test_what_python_gives_is_what_it_gets_back(loom, tmp_path, given):
     result = await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"), records=GIVEN[given](ROWS), collect=True)
     assert result.status == "succeeded"
     assert list(result.records()) == ROWS
-    assert not list((tmp_path / ".loom/records").iterdir())
+    assert not list((tmp_path / ".loom/payloads").glob("given_*"))
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -119,31 +119,49 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_what_is_no_record_is_said_and_leaves_nothing_behind(tmp_path, case):
+async def test_what_is_no_record_is_said_and_leaves_nothing_behind(config, tmp_path, case):
     make, words = REFUSED[case]
     with pytest.raises(ConfigurationError) as raised:
-        await written(make(), tmp_path / "records")
+        await read_back(make(), config)
     assert words in str(raised.value)
-    folder = tmp_path / "records"
-    assert not folder.exists() or not list(folder.iterdir())
+    assert not list(tmp_path.rglob("given_*"))
 
 
-async def read_back(path):
-    source = open_source(ExtractConfig(source=str(path)), ConnectorContext(path.parent, Credentials()))
-    try:
+async def test_a_run_that_is_refused_leaves_no_records_behind(loom, tmp_path):
+    with pytest.raises(ConfigurationError, match="least"):
+        await loom.run_pipeline(loom.load_pipeline("pipeline.yaml"), {"least": 1}, records=ROWS)
+    assert not list((tmp_path / ".loom/payloads").glob("given_*"))
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return LoomConfig()
+
+
+async def read_back(given, config):
+    """Store what is given, and read it as a run does."""
+    async with stored(config, records_of(given)) as (name, _):
+        source = StoredRecords(name, FolderPayloads(config.project / ".loom/payloads"))
         page = await source.read(None, 1_000_000)
-    finally:
-        await source.close()
     return [record.data if record.error is None else record.error.code for record in page.records]
 
 
-async def test_an_index_with_a_name_is_a_column(tmp_path):
+async def test_an_index_with_a_name_is_a_column(config):
     frame = pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="id"))
-    assert await read_back(await written(frame, tmp_path)) == [{"id": "x", "a": 1}]
+    assert await read_back(frame, config) == [{"id": "x", "a": 1}]
+
+
+async def test_a_row_without_a_json_value_is_kept_back_alone_and_a_column_without_one_is_refused(config):
+    far = pa.array([0, 2**62, 1], pa.int64()).cast(pa.timestamp("s"))
+    assert [type(each) for each in await read_back(pa.table({"at": far}), config)] == [dict, str, dict]
+    unions = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
+    with pytest.raises(ConfigurationError, match=r"The column 'u' is of type .*union"):
+        await read_back(pa.table({"u": unions}), config)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
-async def test_typed_values_are_carried_as_their_documentation_says(tmp_path, library):
+async def test_typed_values_are_carried_as_their_documentation_says(config, library):
     utc = dt.datetime(2024, 2, 29, 12, 0, 0, 123456, dt.UTC)
     columns = {
         "big": pa.array([2**63 - 1, None], pa.int64()),
@@ -155,7 +173,7 @@ async def test_typed_values_are_carried_as_their_documentation_says(tmp_path, li
     }
     table = pa.table(columns)
     frame = {"arrow": table, "polars": pl.from_arrow(table), "pandas": table.to_pandas(types_mapper=pd.ArrowDtype)}
-    assert await read_back(await written(frame[library], tmp_path)) == [
+    assert await read_back(frame[library], config) == [
         {
             "big": 2**63 - 1,
             "price": "12.50",
@@ -168,11 +186,16 @@ async def test_typed_values_are_carried_as_their_documentation_says(tmp_path, li
     ]
 
 
-async def test_nan_of_pandas_is_no_value_and_that_of_polars_is_nan(tmp_path):
+async def test_nan_of_pandas_is_no_value_and_that_of_polars_is_nan(config):
     of_pandas = pd.DataFrame({"x": [1.5, float("nan")]})
     of_polars = pl.DataFrame({"x": [1.5, float("nan"), None]})
-    assert await read_back(await written(of_pandas, tmp_path)) == [{"x": 1.5}, {"x": None}]
-    assert await read_back(await written(of_polars, tmp_path)) == [{"x": 1.5}, {"x": "NaN"}, {"x": None}]
+    assert await read_back(of_pandas, config) == [{"x": 1.5}, {"x": None}]
+    assert await read_back(of_polars, config) == [{"x": 1.5}, {"x": "NaN"}, {"x": None}]
+
+
+async def stored_lines(given):
+    """Return what the lines of stored records hold."""
+    return [record_of(line_of(each), 1).data async for each in records_of(given)]
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -181,10 +204,8 @@ values = st.recursive(scalars, lambda each: st.lists(each, max_size=3) | st.dict
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=5))
-def test_any_dicts_are_read_back_as_they_are(tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("given")
-    path = asyncio.run(written(iter(rows), folder))
-    assert list(CollectedRows(path).records()) == rows
+def test_any_dicts_are_read_back_as_they_are(rows):
+    assert asyncio.run(stored_lines(iter(rows))) == rows
 
 
 @settings(max_examples=60, deadline=None)
@@ -202,19 +223,17 @@ def test_any_dicts_are_read_back_as_they_are(tmp_path_factory, rows):
         max_size=5,
     )
 )
-def test_frames_are_read_back_as_they_are(tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("given")
+def test_frames_are_read_back_as_they_are(rows):
     schema = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("s", pa.string()), ("b", pa.bool_())])
     table = pa.Table.from_pylist(rows, schema)
     for frame in (table, pl.from_arrow(table), table.to_pandas(types_mapper=pd.ArrowDtype)):
-        path = asyncio.run(written(frame, folder))
-        assert asyncio.run(read_back(path)) == rows
+        assert asyncio.run(stored_lines(frame)) == rows
 
 
-def test_no_library_of_frames_is_imported_for_dicts(tmp_path):
+def test_no_library_of_frames_is_imported_for_dicts():
     code = (
-        "import asyncio, pathlib, sys; from loom.frames.given import written; "
-        f"asyncio.run(written([{{'a': 1}}], pathlib.Path({str(tmp_path)!r}))); "
+        "import asyncio, sys; from loom.frames.given import records_of; "
+        "asyncio.run(anext(records_of([{'a': 1}]))); import loom.stored_records; "
         "print({'pandas', 'polars', 'pyarrow'} & {*sys.modules})"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

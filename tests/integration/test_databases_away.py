@@ -72,7 +72,7 @@ async def _journal(url: str) -> None:
 async def _payloads(url: str) -> None:
     payloads = PostgresPayloads(url)
     try:
-        await payloads.runs()
+        await payloads.owners()
     finally:
         await payloads.close()
 

@@ -14,12 +14,15 @@ from typing import Any
 import asyncpg
 import duckdb
 
+from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig
+from loom_common.domain.values.stored_records import source_of
 from loom_connectors.custom import DataConnector, ExtractResult, LoadResult, Record
+from loom_connectors.given.storing import store
 from loom_connectors.ports.context import ConnectorContext
-from loom_connectors.ports.source import Source
+from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_source, register_connector
 from support.buckets import KEYS, bucket_of
 from support.file_contents import content_of
@@ -193,6 +196,17 @@ async def custom(folder, _):
     return opening(folder, "crm://reviews")
 
 
+async def given(folder, _):
+    async def records():
+        for row in ROWS:
+            yield ReadRecord("", row)
+
+    payloads = FolderPayloads(folder / "payloads")
+    name = await store(payloads, records(), 10**9)
+    config = ExtractConfig(source=source_of(name))
+    return lambda: open_source(config, ConnectorContext(folder, Credentials(), payloads=payloads))
+
+
 MAKERS: dict[str, Maker] = {
     "csv": csv_file,
     "csv-pattern": csv_pattern,
@@ -238,6 +252,7 @@ MAKERS: dict[str, Maker] = {
     "postgres-null-key": postgres_source(query="SELECT *, nullif(half, 3) AS h FROM t", key="h"),
     **{f"rest-{way}": rest(way) for way in ("link", "cursor", "page", "offset")},
     "custom": custom,
+    "given": given,
 }
 
 

@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -513,4 +513,4 @@ CREATE TABLE received_messages (
 );
 CREATE INDEX ix_received_messages_created_at ON received_messages (created_at);
 CREATE INDEX idx_pipeline_runs_started ON pipeline_runs (started_at, run_id);
-INSERT INTO alembic_version VALUES ('0022');
+INSERT INTO alembic_version VALUES ('0023');

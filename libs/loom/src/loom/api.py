@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,14 @@ from uuid import uuid4
 
 from pydantic import PrivateAttr
 
-from loom.frames.given import Records, written
+from loom.frames.given import Records, records_of
 from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.definition_file import gather_files, load
 from loom.project.person import person
 from loom.session import open_session, settled_report
+from loom.stored_records import stored
 from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.definition import pipeline as domain
@@ -24,11 +25,36 @@ from loom_common.domain.definition.fail_on import passed
 from loom_common.errors import ConfigurationError, PermanentError
 from loom_quarantine.queries import RecordFilter
 
-_GIVEN = Path(".loom/records")
 _COLLECTED = Path(".loom/results")
-_OF_THE_SOURCE = ("source", "query", "options", "incremental", "partitions")
-"""Keys of `extract` that say something of the source that `records` take the place of."""
 _OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
+
+
+async def _nothing() -> None:
+    """Do nothing."""
+
+
+async def _report(
+    config: LoomConfig, request: RunRequest, *, wait: bool, refused: Callable[[], Awaitable[None]] = _nothing
+) -> RunReport:
+    """Carry out the run that is asked for. `refused` is called where it cannot start. Raises `ConfigurationError`
+    then, and `PermanentError` where it was paused."""
+    finished, notice = None, None
+    async with open_session(config, cluster=config.distributed, wait=wait) as session:
+        try:
+            accepted = await session.start(request)
+        except ConfigurationError:
+            await refused()
+            raise
+        async for event in session.follow(accepted.run_id):
+            if isinstance(event, RunFinished):
+                finished = event
+            else:
+                notice = event.notice if event.reason else None
+    if finished is not None:
+        return await settled_report(config, finished.report)
+    if notice:
+        raise PermanentError(notice)
+    raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
 
 
 def _without(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -150,15 +176,12 @@ class Loom:
         model, a source or a destination that was never there, instead of failing. Raises `ConfigurationError` where
         it cannot start."""
         config = self._config.for_cluster() if cluster else self._config
-        if config.distributed and (records is not None or collect):
+        if config.distributed and collect:
             raise ConfigurationError(
-                "`records` and `collect` are for runs in this process: services elsewhere cannot read its records."
+                "`collect` is for runs in this process: its rows would lie in a folder of the services."
             )
         definition = pipeline.definition()
-        given = None if records is None else await written(records, config.project.resolve() / _GIVEN)
         rows = None
-        if given is not None:
-            definition["extract"] = {**_without(definition["extract"], _OF_THE_SOURCE), "source": str(given)}
         if collect:
             rows = CollectedRows(config.project.resolve() / _COLLECTED / f"{uuid4().hex}.jsonl")
             definition["load"] = {**_without(definition["load"], _OF_THE_DESTINATION), "destination": str(rows.path)}
@@ -174,22 +197,13 @@ class Loom:
         )
         if config.distributed:
             refuse_registered(pipeline)
-        finished, notice = None, None
-        async with open_session(config, cluster=config.distributed, wait=wait) as session:
-            accepted = await session.start(request)
-            async for event in session.follow(accepted.run_id):
-                if isinstance(event, RunFinished):
-                    finished = event
-                else:
-                    notice = event.notice if event.reason else None
-        if finished is not None:
-            report = await settled_report(config, finished.report)
-            if given is not None and report.records["loaded"] == report.records["extracted"]:
-                given.unlink(missing_ok=True)  # nobody can ask for them again
-            return RunResult(report, rows)
-        if notice:
-            raise PermanentError(notice)
-        raise PermanentError(f"Run {accepted.run_id} was paused from outside: loom resume {accepted.run_id}.")
+        if records is None:
+            return RunResult(await _report(config, request, wait=wait), rows)
+        async with stored(config, records_of(records)) as (name, remove):
+            report = await _report(config, request.model_copy(update={"records": name}), wait=wait, refused=remove)
+            if report.records["loaded"] == report.records["extracted"]:
+                await remove()  # nobody can ask for them again
+        return RunResult(report, rows)
 
     async def get_status(self, run_id: str) -> dict[str, Any] | None:
         """Return what `loom status RUN --format json` prints; None where there is no such run."""

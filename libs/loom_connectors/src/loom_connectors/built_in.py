@@ -71,6 +71,10 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
 )
 """Destinations that are no files, by the scheme of a location: a `DestinationFactory` each."""
 
+GIVEN: Mapping[str, str] = MappingProxyType({"loom-records": "loom_connectors.given.source:open_source"})
+"""The source of a run that somebody gave its records. The run's request puts it into the definition; a pipeline's file
+cannot name it."""
+
 READ_ONLY = frozenset({"http", "https", "toml", "yaml", "yml"})
 """Storages and formats that are no destination."""
 

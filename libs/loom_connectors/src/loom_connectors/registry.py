@@ -19,6 +19,7 @@ from loom_connectors.built_in import (
     DESTINATIONS,
     EXTRAS,
     FORMATS,
+    GIVEN,
     NO_TRIAL,
     PYTHON,
     SOURCES,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from loom_connectors.files.storage import Storage
 
 _LOCAL = ("", "file")
-SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS} - {""}))
+SCHEMES = tuple(sorted({*STORAGES, *FORMATS, *SOURCES, *DESTINATIONS, *GIVEN} - {""}))
 """Every scheme and ending that Loom knows itself."""
 
 
@@ -133,8 +134,8 @@ def _source(location: Location, config: ExtractConfig, context: ConnectorContext
         from loom_connectors.plugged import open_plugged_source
 
         return open_plugged_source(plugin, config, context)
-    if location.scheme in SOURCES:
-        factory: SourceFactory = _found(SOURCES, location.scheme)
+    if location.scheme in SOURCES or location.scheme in GIVEN:
+        factory: SourceFactory = _found({**SOURCES, **GIVEN}, location.scheme)
         return factory(config, context)
     if not _is_storage(location.scheme):
         known = {*STORAGES, *SOURCES, *names(Kind.SOURCE), *names(Kind.STORAGE)}

@@ -71,6 +71,7 @@ def context_of(plan: Plan, platform: Platform) -> ConnectorContext:
         credentials=platform.credentials,
         params=typed(plan.pipeline.params, plan.params),
         start=_start(plan),
+        payloads=platform.payloads,
         threads=platform.threads,
         call_seconds=durations.seconds(plan.pipeline.timeouts.extract),
     )

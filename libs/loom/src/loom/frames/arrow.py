@@ -1,15 +1,16 @@
-"""Writes pandas, polars and Arrow objects into an Arrow file, with the types that they have."""
+"""Reads the rows of pandas, polars and Arrow objects as records, with the types that they have."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from loom_common.errors import ConfigurationError
+from loom_common.errors import ConfigurationError, SourceError
 from loom_connectors.built_in import missing_extra
+from loom_connectors.ports.source import ReadRecord
 
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 1_000
 
 
 def is_arrow(records: Any) -> bool:
@@ -22,18 +23,27 @@ def is_arrow(records: Any) -> bool:
     )
 
 
-def write_arrow(records: Any, stream: BinaryIO) -> None:
-    """Write the columns. Raises `ConfigurationError` where they have no names of their own."""
+def arrow_records(records: Any) -> Iterator[list[ReadRecord]]:
+    """Yield the rows, many at a time. Raises `ConfigurationError` where the columns have no names of their own, or one
+    of a type that has no JSON value."""
     try:
         import pyarrow as pa
     except ModuleNotFoundError:
         raise ConfigurationError(missing_extra(type(records).__name__, "pyarrow")) from None
+    from loom_connectors.formats.arrow.column_records import records_of
+
     reader = _reader(records, pa)
-    _see_names(reader.schema.names, "column")
-    with pa.ipc.new_file(stream, reader.schema) as file:
+    names = reader.schema.names
+    _see_names(names, "column")
+    first = 1
+    try:
         for batch in reader:
             for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-                file.write_batch(batch.slice(start, _ROWS_AT_ONCE))
+                rows = batch.slice(start, _ROWS_AT_ONCE)
+                yield records_of(rows, names, first, "", "`records`")
+                first += rows.num_rows
+    except SourceError as error:
+        raise ConfigurationError(f"`records`: {error}") from None
 
 
 def _reader(records: Any, pa: Any) -> Any:

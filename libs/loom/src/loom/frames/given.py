@@ -1,21 +1,16 @@
-"""Writes the records that Python code gives into a file of the project's state, from which a run reads them.
-
-An iterator gives its records once, and a slice may be read again, also by `loom resume` in another process. So they are
-all written first, in constant memory."""
+"""Reads the records that Python code gives, one after the other."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
-from typing import Any, BinaryIO
-from uuid import uuid4
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from loom.frames.arrow import is_arrow, write_arrow
-from loom_common.domain.json_values.exact_json import dumps
+from loom.frames.arrow import arrow_records, is_arrow
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import ConfigurationError
+from loom_connectors.ports.source import ReadRecord
 
 Records = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | Any
 """A list or an iterator of dicts, an asynchronous one, or a pandas, polars or Arrow object."""
@@ -23,32 +18,20 @@ Records = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]] | Any
 _AT_ONCE = 1_000
 
 
-async def written(records: Records, folder: Path) -> Path:
-    """Write the records into a new file of the folder, and return its path. Raises `ConfigurationError` for what is no
-    record, or cannot be held exactly; what an iterator raises is the cause of one."""
-    arrow = is_arrow(records)
-    target = folder / f"{uuid4().hex}.{'arrow' if arrow else 'jsonl'}"
-    with _new(target) as stream:
-        if arrow:
-            await asyncio.to_thread(write_arrow, records, stream)
-        else:
-            await _write_dicts(records, stream)
-    return target
+def records_of(records: Records) -> AsyncGenerator[ReadRecord, None]:
+    """Yield the records. Raises `ConfigurationError` for what is no record, or cannot be held exactly; what an iterator
+    raises is the cause of one."""
+    return _rows(records) if is_arrow(records) else _dicts(records)
 
 
-@contextmanager
-def _new(target: Path) -> Iterator[BinaryIO]:
-    """Give a new file, which is deleted again where an error leaves the block."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with target.open("xb") as stream:
-            yield stream
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+async def _rows(records: Any) -> AsyncGenerator[ReadRecord, None]:
+    batches = arrow_records(records)
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        for record in batch:
+            yield record
 
 
-async def _write_dicts(records: Any, stream: BinaryIO) -> None:
+async def _dicts(records: Any) -> AsyncGenerator[ReadRecord, None]:
     if isinstance(records, str | bytes | Mapping) or not isinstance(records, Iterable | AsyncIterable):
         raise ConfigurationError(
             f"`records` is of type {type(records).__name__}. Give a list or an iterator of dicts, an asynchronous "
@@ -60,11 +43,11 @@ async def _write_dicts(records: Any, stream: BinaryIO) -> None:
             if isinstance(records, AsyncIterable):
                 async for record in records:
                     number += 1
-                    stream.write(_line(record, number))
+                    yield _record(record, number)
             else:
                 for record in records:
                     number += 1
-                    stream.write(_line(record, number))
+                    yield _record(record, number)
                     if number % _AT_ONCE == 0:
                         await asyncio.sleep(0)  # others go on meanwhile
     except ConfigurationError:
@@ -96,10 +79,10 @@ async def _close(records: Any) -> None:
         records.close()
 
 
-def _line(record: Any, number: int) -> bytes:
+def _record(record: Any, number: int) -> ReadRecord:
     if not isinstance(record, Mapping):
         raise ConfigurationError(f"Record {number} of `records` is of type {type(record).__name__}, not a dict.")
     try:
-        return dumps(plain(dict(record))) + b"\n"
+        return ReadRecord(f"record {number}", plain(dict(record)))
     except NoPlainValue as error:
         raise ConfigurationError(f"Record {number} of `records`, {error}.") from None

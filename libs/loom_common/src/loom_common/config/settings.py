@@ -123,6 +123,21 @@ class CacheSettings(BaseSettings):
     )
 
 
+class RecordsSettings(BaseSettings):
+    """Limits the records that are given to runs, from Python or over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_RECORDS_", frozen=True, defer_build=True)
+
+    max_mb: int = Field(
+        4096, ge=1, description="How many MiB the records given to one run may have, compressed as they are stored."
+    )
+
+    @property
+    def max_bytes(self) -> int:
+        """Return the limit in bytes."""
+        return self.max_mb * 1024 * 1024
+
+
 class HealthSettings(BaseSettings):
     """Says where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
 
@@ -155,6 +170,7 @@ class Settings(BaseSettings):
     log: LogSettings = Field(default_factory=LogSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
+    records: RecordsSettings = Field(default_factory=RecordsSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
 
     @property

@@ -1,17 +1,19 @@
-"""Defines the port of the payload store, which holds bytes by the hash of their content. It holds plans and the bodies
-of large messages."""
+"""Defines the port of the payload store, which holds bytes by the hash of their content. It holds plans, the bodies of
+large messages, and records that were given to runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping
 from typing import Protocol
 
 
 class PayloadStore(Protocol):
     """Describes a durable store without eviction that all workers share."""
 
-    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
-        """Store `data` and return its name: the SHA-256 as 64 hexadecimal digits, behind `run_id/` where a run owns it.
+    async def put(self, data: bytes, *, owner: str | None = None) -> str:
+        """Store `data` and return its name: the SHA-256 as 64 hexadecimal digits, behind `owner/` where it has an
+        owner, which is the id of a run or of a set of records.
 
         Storing the same data twice has no further effect."""
         ...
@@ -20,12 +22,12 @@ class PayloadStore(Protocol):
         """Return the data with that name. Raises `KeyError` where there is none, and `DependencyUnavailable`."""
         ...
 
-    async def runs(self) -> Sequence[str]:
-        """Return the runs that own data here."""
+    async def owners(self) -> Mapping[str, dt.datetime]:
+        """Return the owners of data here, and when each last got new data."""
         ...
 
-    async def forget(self, run_id: str) -> None:
-        """Delete the data that a run owns. Plans are kept."""
+    async def forget(self, owner: str) -> None:
+        """Delete the data of an owner. Data without an owner, such as plans, is kept."""
         ...
 
     async def close(self) -> None:

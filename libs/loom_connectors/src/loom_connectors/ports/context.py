@@ -11,6 +11,7 @@ from loom_common.allowed_paths import AllowedPaths
 from loom_common.config.credentials import Credentials
 from loom_common.domain.incremental.window import Point
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.payloads import PayloadStore
 from loom_common.user_code.threads import Threads
 
 
@@ -37,6 +38,8 @@ class ConnectorContext:
     no other. None where the run takes all, and before a run."""
     sample: bool = False
     """Tells whether the run only tries things out: a destination then writes beside its place, and never into it."""
+    payloads: PayloadStore | None = None
+    """Holds the records that were given to the run, where a run is read; None before a run."""
     threads: Threads = field(default_factory=Threads)
     """Runs the code of plugins."""
     clock: Clock = field(default_factory=SystemClock)

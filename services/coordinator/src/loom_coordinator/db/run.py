@@ -102,6 +102,8 @@ class Run:
     """Says when its end is told at the latest; None where it was told, or the run goes on. `run_ends` reads it."""
     preflight: Json | None
     """Says what was found before it began: `checks` and `columns`; None where nobody looked."""
+    records: str | None
+    """Names the set of stored records that it reads; None where it reads a source."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, and_, bindparam, or_, select, update
 
 from loom_common import flow
 from loom_common.async_engine import AsyncConnection
@@ -29,6 +29,11 @@ CANCELLED = "cancelled"
 FAILURE_LIMIT = "failure_limit"
 """The reason of an end, as it stands in `pipeline_runs.reason`: a limit of failed records was passed."""
 TERMINAL = frozenset({SUCCEEDED, PARTIAL, FAILED, CANCELLED})
+OVER = or_(
+    pipeline_runs.c.status == SUCCEEDED,
+    and_(pipeline_runs.c.status == PARTIAL, pipeline_runs.c.reason.is_distinct_from(FAILURE_LIMIT)),
+)
+"""Tells, in a query, whether a run cannot be resumed. One that failed or was cancelled can."""
 
 
 RUNS = select(pipeline_runs, *LABELLED).select_from(

@@ -20,6 +20,7 @@ from loom_common.domain.model_options.params import resolved
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import content_hash, new_run_id, run_id_for
+from loom_common.domain.values.stored_records import name_in, owner_of
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
 from loom_common.flow import Exchange, Route
@@ -37,6 +38,7 @@ from loom_coordinator.db.tables.runs import (
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.flow_control import windows
 from loom_coordinator.intake import apply_facts
+from loom_coordinator.intake.given_records import definition_of_run
 from loom_coordinator.lifecycle import partitions
 
 
@@ -58,7 +60,8 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     if (known := await _status(unit, run_id)) is not None:
         return RunAccepted(run_id=run_id, pipeline=known[0], status=known[1])
     given = await _definition(unit, request)
-    pipeline = parse(given.definition)
+    definition = definition_of_run(given.definition, request.records)
+    pipeline = parse(definition)
     plan = Plan(
         pipeline=pipeline,
         files=given.files,
@@ -79,7 +82,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         payloads,
         run_id,
         plan,
-        definition=given.definition,
+        definition=definition,
         requested_by=request.requested_by,
         idempotency_key=request.idempotency_key,
         preflight=request.preflight,
@@ -106,6 +109,7 @@ async def start(
     """Enter the run and ask for its first slice. It may cost `budget` USD, and no more than its pipeline says."""
     pipeline = plan.pipeline
     plan_hash = await payloads.put(plan.encoded())
+    records = name_in(pipeline.extract.source)
     batches_per_slice = windows.slice_batches(pipeline.extract.batch_size)
     await unit.connection.execute(
         pipeline_runs.insert().values(
@@ -127,6 +131,7 @@ async def start(
             replay_of=plan.replay.run_id if plan.replay else None,
             sample=plan.limit if plan.beside and not plan.replay else None,
             destination=redacted(pipeline.load.destination),
+            records=None if records is None else owner_of(records),
             epoch=1,
             owner=unit.owner,
             priority=priority,

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from collections.abc import Collection, Mapping
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, case, exists, func, select
 
+from loom_common.domain.values.stored_records import is_owner
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 _EVERY_SECONDS = 60.0
+_UNREAD = dt.timedelta(days=1)
+"""Says for how long records are kept that no run reads: whoever stores them may not have asked for the run yet."""
 
 
 class PayloadCleanup:
-    """Drops the large message bodies of runs that have ended. Doing it twice, or in two coordinators, is doing it once;
-    a run that is resumed extracts again what it needs."""
+    """Drops the large message bodies of runs that have ended, and records that were given to runs that need them no
+    more. Doing it twice, or in two coordinators, is doing it once; a run that is resumed extracts again what it
+    needs."""
 
     def __init__(self, outbox: OutboxRelay, payloads: PayloadStore) -> None:
         self._outbox = outbox
@@ -37,15 +45,32 @@ class PayloadCleanup:
 
     async def tidy(self) -> None:
         """Look once. Raises `DependencyUnavailable`."""
-        held = await self._payloads.runs()
+        held = await self._payloads.owners()
         if not held:
             return
         async with self._outbox.unit() as unit:
-            ended = await unit.connection.execute(
-                select(pipeline_runs.c.run_id).where(
-                    pipeline_runs.c.run_id.in_(held), pipeline_runs.c.status.in_(run_rows.TERMINAL)
-                )
-            )
-            names = list(ended.scalars())
-        for run_id in names:
-            await self._payloads.forget(run_id)
+            useless = await _ended(unit, [owner for owner in held if not is_owner(owner)])
+            useless += await _unneeded(unit, {owner: newest for owner, newest in held.items() if is_owner(owner)})
+        for owner in useless:
+            await self._payloads.forget(owner)
+
+
+async def _ended(unit: UnitOfWork, run_ids: Collection[str]) -> list[str]:
+    """Return those of these runs that have ended."""
+    runs = pipeline_runs.c
+    query = select(runs.run_id).where(runs.run_id.in_(run_ids), runs.status.in_(run_rows.TERMINAL))
+    return list((await unit.connection.execute(query)).scalars())
+
+
+async def _unneeded(unit: UnitOfWork, records: Mapping[str, dt.datetime]) -> list[str]:
+    """Return those of these sets of records that no run will read again: all runs that read them, replays among them,
+    are over, and nothing of them waits to be replayed with other values; or no run has read them for a day."""
+    if not records:
+        return []
+    runs = pipeline_runs.c
+    waits = exists().where(quarantined.c.run_id == runs.run_id, quarantined.c.resolved.is_not(True))
+    over = func.min(case((and_(run_rows.OVER, ~waits), 1), else_=0))
+    query = select(runs.records, over).where(runs.records.in_(list(records))).group_by(runs.records)
+    read = {owner: bool(each) for owner, each in await unit.connection.execute(query)}
+    old = [owner for owner, newest in records.items() if owner not in read and newest < unit.now - _UNREAD]
+    return [*(owner for owner, each in read.items() if each), *old]

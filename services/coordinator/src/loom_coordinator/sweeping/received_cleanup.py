@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from loom_common.errors import LoomError
 from loom_common.ports.received_pages import ReceivedPages
@@ -51,11 +51,7 @@ class ReceivedCleanup:
         if not held:
             return
         runs = pipeline_runs.c
-        over = or_(
-            runs.status == run_rows.SUCCEEDED,
-            and_(runs.status == run_rows.PARTIAL, runs.reason.is_distinct_from(run_rows.FAILURE_LIMIT)),
-        )
         async with self._outbox.unit() as unit:
-            ended = await unit.connection.execute(select(runs.run_id).where(runs.run_id.in_(held), over))
+            ended = await unit.connection.execute(select(runs.run_id).where(runs.run_id.in_(held), run_rows.OVER))
             names = list(ended.scalars())
         await pages.forget(names)

@@ -43,7 +43,7 @@ class ClaimCheckBus(WrappedBus):
             return message
         # Unreadable messages are kept after their run, and their bodies with them.
         run_id = message.correlation_id if message.exchange != Exchange.DEAD else None
-        name = await self._payloads.put(message.body, run_id=run_id or None)
+        name = await self._payloads.put(message.body, owner=run_id or None)
         return replace(message, body=b"", message=None, headers={**message.headers, CLAIM: name})
 
     async def subscribe(self, queue: str, prefetch: int) -> Subscription:

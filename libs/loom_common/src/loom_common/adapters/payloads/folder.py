@@ -1,12 +1,13 @@
-"""Implements the payload store in a folder: one file per payload, named by its hash, with a subfolder for each run's
-own data."""
+"""Implements the payload store in a folder: one file per payload, named by its hash, with a subfolder for each
+owner's data."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from loom_common.allowed_paths import AllowedPaths
@@ -21,11 +22,11 @@ class FolderPayloads:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
-        return await asyncio.to_thread(self._put, data, run_id)
+    async def put(self, data: bytes, *, owner: str | None = None) -> str:
+        return await asyncio.to_thread(self._put, data, owner)
 
-    def _put(self, data: bytes, run_id: str | None) -> str:
-        name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
+    def _put(self, data: bytes, owner: str | None) -> str:
+        name = content_hash(data) if owner is None else f"{owner}/{content_hash(data)}"
         target = self._folder / name
         try:
             self._write(target, data)
@@ -49,14 +50,15 @@ class FolderPayloads:
         except (FileNotFoundError, PathNotAllowed):  # the name came in a message
             raise KeyError(name) from None
 
-    async def runs(self) -> Sequence[str]:
-        return await asyncio.to_thread(self._runs)
+    async def owners(self) -> Mapping[str, dt.datetime]:
+        return await asyncio.to_thread(self._owners)
 
-    def _runs(self) -> list[str]:
-        return [path.name for path in self._folder.iterdir() if path.is_dir()] if self._folder.is_dir() else []
+    def _owners(self) -> dict[str, dt.datetime]:
+        found = [path for path in self._folder.iterdir() if path.is_dir()] if self._folder.is_dir() else []
+        return {path.name: dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) for path in found}
 
-    async def forget(self, run_id: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._folder / run_id, ignore_errors=True)
+    async def forget(self, owner: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._folder / owner, ignore_errors=True)
 
     async def close(self) -> None:
         """Do nothing: no file is kept open."""

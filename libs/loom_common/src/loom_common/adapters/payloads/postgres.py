@@ -1,9 +1,11 @@
-"""Implements the payload store in a table of the state database: `payloads(name, run_id, body, created_at)`."""
+"""Implements the payload store in a table of the state database: `payloads(name, run_id, body, created_at)`, where
+`run_id` is the owner."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -22,13 +24,13 @@ class PostgresPayloads:
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
-    async def put(self, data: bytes, *, run_id: str | None = None) -> str:
-        name = content_hash(data) if run_id is None else f"{run_id}/{content_hash(data)}"
+    async def put(self, data: bytes, *, owner: str | None = None) -> str:
+        name = content_hash(data) if owner is None else f"{owner}/{content_hash(data)}"
         async with self._connection() as connection:
             await connection.execute(
                 "INSERT INTO payloads (name, run_id, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 name,
-                run_id,
+                owner,
                 data,
             )
         return name
@@ -40,14 +42,15 @@ class PostgresPayloads:
             raise KeyError(name)
         return bytes(body)
 
-    async def runs(self) -> Sequence[str]:
+    async def owners(self) -> Mapping[str, dt.datetime]:
+        query = "SELECT run_id, max(created_at) AS newest FROM payloads WHERE run_id IS NOT NULL GROUP BY run_id"
         async with self._connection() as connection:
-            rows = await connection.fetch("SELECT DISTINCT run_id FROM payloads WHERE run_id IS NOT NULL")
-        return [row["run_id"] for row in rows]
+            rows = await connection.fetch(query)
+        return {row["run_id"]: row["newest"] for row in rows}
 
-    async def forget(self, run_id: str) -> None:
+    async def forget(self, owner: str) -> None:
         async with self._connection() as connection:
-            await connection.execute("DELETE FROM payloads WHERE run_id = $1", run_id)
+            await connection.execute("DELETE FROM payloads WHERE run_id = $1", owner)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:

@@ -56,6 +56,10 @@ class RunRequest(Message):
         None, ge=1, description="Try it: extract at most so many records, and load them beside the destination."
     )
     load: bool = Field(False, description="With `sample`: load into the destination itself.")
+    records: str | None = Field(
+        None,
+        description="The name of records that were stored before, which the run reads in place of its source.",
+    )
     full_refresh: bool = Field(False, description="Read all of the source, whatever earlier runs have read.")
     budget: float | None = Field(
         None,

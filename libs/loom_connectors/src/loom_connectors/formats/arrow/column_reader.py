@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from loom_common.errors import ConfigurationError, LoomError, RecordError, SourceError
+from loom_common.errors import ConfigurationError, LoomError, SourceError
 from loom_connectors.files.format import FilePosition, OpenFile
 from loom_connectors.formats.arrow.column_file import ColumnFile, Columns
-from loom_connectors.formats.arrow.json_values import converter, values_of
+from loom_connectors.formats.arrow.column_records import records_of
+from loom_connectors.formats.arrow.json_values import converter
 from loom_connectors.options import closest
 from loom_connectors.ports.source import ReadRecord
-from loom_connectors.values import UnfitValue
 
 
 class ColumnReader:
@@ -45,7 +45,8 @@ class ColumnReader:
             if piece is None:
                 group, row = group + 1, 0
                 continue
-            records += self._records(file, opened, piece, opened.columns.start(group) + row)
+            first = opened.columns.start(group) + row + 1
+            records += records_of(piece, opened.names, first, file.prefix, file.shown)
             row += piece.num_rows
         with self._sound(file, opened, group, row):
             if row and not opened.has_rows():
@@ -92,33 +93,6 @@ class ColumnReader:
                 f"{file.shown} cannot be read from row {at:,} on: {_first_line(error)}. The file is damaged: write it "
                 "again."
             ) from error
-
-    def _records(self, file: OpenFile, opened: _Reading, piece: Any, before: int) -> list[ReadRecord]:
-        prefix = f"{file.prefix}row "
-        try:
-            columns = [values_of(array, name) for name, array in zip(opened.names, piece.columns, strict=True)]
-        except UnfitValue:
-            return [self._one(file, opened, piece.slice(at, 1), before + at + 1) for at in range(piece.num_rows)]
-        names = opened.names
-        return [
-            ReadRecord(prefix + str(number), dict(zip(names, row, strict=True)))
-            for number, row in enumerate(zip(*columns, strict=True), before + 1)
-        ]
-
-    def _one(self, file: OpenFile, opened: _Reading, row: Any, number: int) -> ReadRecord:
-        """Return one record; where it cannot be used, with what can be read of it."""
-        data: dict[str, Any] = {}
-        fault: UnfitValue | None = None
-        for name, array in zip(opened.names, row.columns, strict=True):
-            try:
-                (data[name],) = values_of(array, name)
-            except UnfitValue as error:
-                fault = fault or error
-        position = f"{file.prefix}row {number}"
-        if fault is None:
-            return ReadRecord(position, data)
-        why = RecordError(f"{file.shown} row {number}, {fault}", code="type", details={"row": number})
-        return ReadRecord(position, data, why)
 
 
 class _Reading:
