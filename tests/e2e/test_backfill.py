@@ -113,6 +113,9 @@ def test_one_budget_holds_for_all_and_a_paused_partition_is_resumed(project, loo
         assert (first.code, statuses(first)) == (1, ["succeeded", "paused", "not run"])
         assert first.report["partitions"][2]["why"] == f"{run_ids(first)[1]} is paused"
         assert spent(model) <= cost * 2.8
+        paid = [each["cost"] for each in first.report["partitions"]]
+        assert (paid[2], first.report["partitions"][1]["loaded"]) == (None, 0)
+        assert sum(paid[:2]) == pytest.approx(spent(model) - cost)
 
         second = loom("backfill", "pipeline.yaml", *RANGE, "--budget", "0.5", "--format", "json")
     assert (second.code, statuses(second)) == (0, ["succeeded"] * 3)

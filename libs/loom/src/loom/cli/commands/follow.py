@@ -44,6 +44,8 @@ class Outcome:
     run_id: str
     report: RunReport | None
     """None where the run is paused."""
+    so_far: RunReport | None = None
+    """The report of a paused run, as far as it has come; None where its state is not known here."""
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
@@ -109,7 +111,19 @@ async def carry_out(
     terminal.say(
         f"{accepted.run_id} is paused; nothing is lost. Resume with: loom resume {accepted.run_id}{more}{flags}"
     )
-    return Outcome(entry.INTERRUPTED if interrupted.is_set() else PAUSED, accepted.run_id, None)
+    code = entry.INTERRUPTED if interrupted.is_set() else PAUSED
+    return Outcome(code, accepted.run_id, None, await _so_far(config, accepted.run_id))
+
+
+async def _so_far(config: LoomConfig, run_id: str) -> RunReport | None:
+    """Return the report of a run as far as it has come; None where its state is not known here."""
+    from loom.cli.commands import state
+    from loom_common.errors import ConfigurationError
+
+    try:
+        return await state.ask(config, lambda views: views.report(run_id))
+    except ConfigurationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ def end_of(name: str, outcome: Outcome) -> RunEnd:
     """Return what became of a run that was begun."""
     report = outcome.report
     if report is None:
-        return RunEnd(name, "paused", outcome.code, outcome.run_id, why=f"loom resume {outcome.run_id}")
+        so_far, remedy = outcome.so_far, f"loom resume {outcome.run_id}"
+        loaded, cost = (so_far.records.get("loaded"), so_far.cost.get("total")) if so_far else (None, None)
+        return RunEnd(name, "paused", outcome.code, outcome.run_id, loaded, cost, why=remedy)
     beyond = "beyond a limit" if outcome.code not in EXIT_CODES.values() else None
     return RunEnd(
         name,
