@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 
@@ -47,6 +48,22 @@ async def test_only_the_item_that_hangs_is_late(release):
     found = await threads.each(range(5), hanging_on({2}, release), SECONDS, late=lambda item: -item)
     assert found == [0, 10, -2, 30, 40]
     assert threads.leaked == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_copy_of_the_process_that_the_work_makes_does_not_go_on_with_it(tmp_path):
+    done = tmp_path / "done"
+
+    def work(item: int) -> int:
+        child = os.fork() if item == 1 else 0
+        if child:
+            os.waitpid(child, 0)
+        with done.open("a") as file:
+            file.write(f"{item}\n")
+        return item
+
+    assert await Threads().each([0, 1, 2], work, 60.0, late=lambda _: -1) == [0, 1, 2]
+    assert sorted(done.read_text().split()) == ["0", "1", "1", "2"]
 
 
 async def test_first_and_last_may_hang(release):

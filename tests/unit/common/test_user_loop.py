@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 
@@ -34,6 +35,27 @@ async def test_it_gives_what_the_function_gives_and_raises_what_it_raises():
         with pytest.raises(kind, match=words):
             await loop.run(lambda error=error: wrong(error), AMPLE)
     assert await loop.run(fine, AMPLE) == 7
+    await loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_copy_of_the_process_that_the_function_makes_does_not_go_on_with_it(tmp_path):
+    done = tmp_path / "done"
+    loop = UserLoop()
+
+    def fork() -> None:
+        if child := os.fork():
+            os.waitpid(child, 0)
+
+    async def forks() -> int:
+        fork()
+        await asyncio.sleep(0)
+        with done.open("a") as file:
+            file.write("1\n")
+        return 7
+
+    assert await loop.run(forks, AMPLE) == 7
+    assert done.read_text() == "1\n"
     await loop.close()
 
 

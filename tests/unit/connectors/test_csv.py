@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -128,6 +129,12 @@ async def test_a_missing_file_is_named_with_its_host(tmp_path):
         await source(tmp_path, name="gone.csv").check()
     for part in (str(tmp_path / "gone.csv"), socket.gethostname(), "extract.source"):
         assert part in str(raised.value)
+
+
+async def test_a_pipe_that_nobody_writes_to_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    with pytest.raises(SourceError, match="A pipe, a socket or a device, of which nothing is read twice"):
+        await source(tmp_path).check()
 
 
 async def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):

@@ -72,6 +72,14 @@ async def test_yaml_values_are_exact(tmp_path):
         ("{a: 0.1234567890123456789}", "inexact_number"),
         ("{a: 1, a: 2}", "duplicate_name"),
         ("{a: !odd 1}", "bad_yaml"),
+        ("{a: !odd [1]}", "bad_yaml"),
+        ("{a: !!set {b}}", "bad_yaml"),
+        ("{a: !!int abc}", "bad_yaml"),
+        ("{a: !!int ''}", "bad_yaml"),
+        ("{a: !!float abc}", "bad_yaml"),
+        ("{a: !!bool yes}", "bad_yaml"),
+        ("{a: !!null x}", "bad_yaml"),
+        ("{a: " + "9" * 5000 + "}", "bad_yaml"),
         ("{[1]: 2}", "bad_yaml"),
         ("{a: " + "[" * 120 + "]" * 120 + "}", "nested_too_deeply"),
     ],
@@ -79,6 +87,7 @@ async def test_yaml_values_are_exact(tmp_path):
 async def test_a_bad_item_of_yaml_costs_one_record(tmp_path, item, code):
     found = await read(tmp_path, f"- id: 1\n- {item}\n- id: 3\n", "in.yml")
     assert [(position, why) for position, why, _ in found] == [("item 1", None), ("item 2", code), ("item 3", None)]
+    assert found[1][2] == {"raw": item}
 
 
 async def test_yaml_may_be_several_documents(tmp_path):
@@ -141,6 +150,9 @@ async def test_the_tables_of_a_toml_file_are_records(tmp_path):
         "list": [1, {"a": "b"}],
     }
     assert (second[1], third[2]["half"]) == ("inexact_number", "-Infinity")
+    assert second[2] == {"id": 2, "half": "0.1234567890123456789"}
+    with pytest.raises(SourceError, match="cannot be read as TOML"):
+        await read(tmp_path, f"[[a]]\nid = {'9' * 5000}\n", "in.toml")
     more = TOML + "[[others]]\nid = 9\n"
     with pytest.raises(SourceError, match=r"several arrays of tables \(reviews, others\)"):
         await read(tmp_path, more, "in.toml")
@@ -219,6 +231,13 @@ async def test_sheet_header_and_columns_are_chosen(tmp_path):
         await read(tmp_path, None, "out.xlsx", sheet="other")
     with pytest.raises(ConfigurationError, match="name the `columns` beside"):
         await read(tmp_path, None, "out.xlsx", header=False)
+
+
+async def test_a_row_with_more_cells_than_columns_is_kept_back_whole(tmp_path):
+    await load(tmp_path, {"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 5, "c": None})
+    bad, good = await read(tmp_path, None, "out.xlsx", columns=["p", "q"])
+    assert bad == ("row 2", "ragged_row", {"p": 1, "q": 2, "_surplus": [3]})
+    assert good == ("row 3", None, {"p": 4, "q": 5})
 
 
 async def test_no_rows_are_added_to_a_workbook(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ class Server:
     ranges: bool = True
     tags: bool = True
     status: int = 200
+    odd: str = ""
+    """Says in which way the ranges are not what they are asked for."""
     asked: list[str] = field(default_factory=list)
     sent: int = 0
     url: str = ""
@@ -51,17 +54,28 @@ class Server:
             return web.Response(status=self.status if self.status != 200 else 404)
         content = self.files[name]
         headers = {"ETag": f'"{hash(content)}"'} if self.tags else {}
+        if self.odd == "packed":
+            headers["Content-Encoding"] = "gzip"
+            content = content if name.endswith(".gz") else gzip.compress(content, mtime=0)
         if request.method == "HEAD":
             return web.Response(headers={**headers, "Content-Length": str(len(content))})
         if not self.ranges or "Range" not in request.headers:
             self.sent += len(content)
             return web.Response(body=content, headers=headers)
-        start, end = (int(each) for each in request.headers["Range"].removeprefix("bytes=").split("-"))
+        return self._range(request.headers["Range"], content, headers)
+
+    def _range(self, asked: str, content: bytes, headers: dict[str, str]) -> web.Response:
+        start, end = (int(each) for each in asked.removeprefix("bytes=").split("-"))
+        if self.odd == "other bytes":
+            start, end = start + 7, end + 7
+        if self.odd == "fewer bytes":
+            end = min(end, start + 999)
         if start >= len(content):
             return web.Response(status=416)
         piece = content[start : end + 1]
         self.sent += len(piece)
-        headers["Content-Range"] = f"bytes {start}-{start + len(piece) - 1}/{len(content)}"
+        total = "*" if self.odd == "no total" else len(content)
+        headers["Content-Range"] = f"bytes {start}-{start + len(piece) - 1}/{total}"
         return web.Response(status=206, body=piece, headers=headers)
 
 
@@ -94,6 +108,23 @@ async def test_a_file_is_read_with_and_without_ranges(server, ranges, tags):
     found = await read_through(opened, 7000)
     await opened.close()
     assert [each.data for each in found] == ROWS
+
+
+@pytest.mark.parametrize("odd", ["packed", "no total", "fewer bytes", "other bytes"])
+async def test_a_range_that_is_not_what_was_asked_for_loses_no_record(server, odd):
+    server.odd = odd
+    opened = source(f"{server.url}/in.csv")
+    await opened.check()
+    assert [each.data for each in await read_through(opened, 7000)] == ROWS
+    await opened.close()
+
+
+async def test_a_compressed_file_that_the_server_says_is_packed_is_unpacked_once(server):
+    server.odd = "packed"
+    server.files["in.csv.gz"] = gzip.compress(server.files["in.csv"])
+    opened = source(f"{server.url}/in.csv.gz")
+    assert [each.data for each in await read_through(opened, 7000)] == ROWS
+    await opened.close()
 
 
 async def test_a_file_without_ranges_is_fetched_once(server):

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+import zstandard
 
 from loom_common import flow
+from loom_common.contracts.encoding import codec
 from loom_common.contracts.encoding.codec import COMPRESS_ABOVE, decode, encode
 from loom_common.contracts.encoding.message_types import BY_TYPE, MESSAGES
 from loom_common.contracts.envelope import Outgoing
@@ -70,6 +72,15 @@ def test_the_properties_say_what_it_is_and_whose():
 def test_what_cannot_be_read_says_why(changes, reason):
     with pytest.raises(UnreadableMessage, match=reason):
         decode(Arrived(wire(batch()), **changes), BatchExtracted)
+
+
+def test_a_body_is_not_unpacked_beyond_its_limit_whatever_size_it_tells(monkeypatch):
+    monkeypatch.setattr(codec, "LARGEST_BODY", 1000)
+    told = zstandard.compress(b" " * 5000 + wire(batch()).body)
+    untold = zstandard.ZstdCompressor(write_content_size=False).compress(b" " * 5000 + wire(batch()).body)
+    for body, words in ((told, "the body unpacks to 5,"), (untold, "cannot be unpacked")):
+        with pytest.raises(UnreadableMessage, match=words):
+            decode(Arrived(wire(batch()), body=body, content_encoding="zstd"), BatchExtracted)
 
 
 def test_a_work_message_that_is_handed_over_is_not_decoded():

@@ -117,3 +117,24 @@ def test_what_does_not_fit_is_a_mistake(extract, load, words):
     with pytest.raises(InvalidDefinition) as refused:
         parse(definition)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_utc_has_no_year_for_is_refused(value):
+    with pytest.raises(RecordError, match="before the year 1 or after the year 9999"):
+        point_of(value, BY_TIME)
+
+
+def test_below_the_first_time_there_is_nothing():
+    # Programs write the year 1 where they have no time.
+    first = point_of("0001-01-01T00:00:00Z", BY_TIME)
+    assert first.below("1h") == first
+    assert judged(first, "x", Window(newest=first), BY_TIME) == "new"
+
+
+@pytest.mark.parametrize("value", [10**40 + 1, "0." + "1" * 40, "1e-9999"])
+def test_a_mark_of_any_number_of_digits_is_exact(value):
+    mark = number(value)
+    assert mark.below(0.0).order == mark.order
+    above = number(10**40 + 2) if value == 10**40 + 1 else number(1)
+    assert judged(above, "x", Window(newest=mark), IncrementalConfig(column="n")) == "new"

@@ -51,10 +51,12 @@ LOOSE = {**EXACT, "case_sensitive": False}
         ({"type": "range", "min": 0, "max": 1}, {"n": 1}, {}, 1, None),
         ({"type": "range", "min": 0, "max": 1}, {"n": "0.5"}, {}, 1, None),
         ({"type": "range", "max": 1}, {"n": 1.01}, {}, 0, "1.01 is more than 1"),
+        ({"type": "range", "max": 1}, {"n": 10**400}, {}, 0, "inf is more than 1"),
+        ({"type": "range", "min": 0}, {"n": -(10**400)}, {}, 0, "-inf is less than 0"),
         ({"type": "range", "min": 3, "field": "n"}, {"n": 2, "m": 9}, {}, 0, "2 is less than 3"),
         ({"type": "length", "max": 3}, {"t": "äöü"}, {}, 1, None),
         ({"type": "length", "max": 3}, {"t": "four"}, {}, 0, "4 characters is more than 3"),
-        ({"type": "length", "min": 2}, {"t": ["x"]}, {}, 0, "1 items is less than 2"),
+        ({"type": "length", "min": 2}, {"t": ["x"]}, {}, 0, "1 item is less than 2"),
     ],
 )
 def test_an_evaluator_scores_and_explains(settings, output, given, score, explanation, tmp_path):

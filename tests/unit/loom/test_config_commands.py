@@ -99,3 +99,13 @@ def test_validate_tells_every_mistake_and_a_missing_credential(loom, tmp_path):
     (tmp_path / "loom.yaml").write_text("storage: {type: postgres, url: 'postgresql://u:${NO_SUCH_PASSWORD}@h/d'}\n")
     code, _, err = loom("config", "validate")
     assert (code, "NO_SUCH_PASSWORD" in err) == (2, True)
+
+
+def test_set_follows_a_link_and_keeps_the_permissions_of_the_file(loom, tmp_path):
+    (tmp_path / "shared.yaml").write_text("mode: embedded\n")
+    (tmp_path / "shared.yaml").chmod(0o600)
+    (tmp_path / "loom.yaml").symlink_to("shared.yaml")
+    assert loom("config", "set", "log.level", "debug")[0] == 0
+    assert (tmp_path / "loom.yaml").is_symlink()
+    assert (tmp_path / "shared.yaml").read_text() == "mode: embedded\nlog:\n  level: debug\n"
+    assert (tmp_path / "shared.yaml").stat().st_mode & 0o777 == 0o600

@@ -20,6 +20,7 @@ from loom_connectors.built_in import APIS
 from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
+from loom_connectors.sql.reading.queried_table import first_table
 from loom_connectors.storage.local import held, path_of, pattern, resolved
 from loom_connectors.storage.objects.patterns import is_read
 
@@ -30,7 +31,6 @@ _FILES = ("sqlite", "duckdb")
 """Databases that are files, in which names are equal whatever their case."""
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
-_FROM = re.compile(r'\bfrom\s+((?:"[^"]+"|`[^`]+`|\w+)(?:\s*\.\s*(?:"[^"]+"|`[^`]+`|\w+))?)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +207,20 @@ def _same(one: Path, other: Path) -> bool:
 def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext) -> Table | None:
     """Return the table that is read, or the first one that a query names."""
     table = _table(extract.source, scheme, context, named=extract.query is None)
-    found = _FROM.search(extract.query) if extract.query is not None else None
-    if table is None or found is None:
+    if extract.query is None or table is None:
         return table if extract.query is None else None
-    names = [each.strip().strip('"`') for each in found[1].split(".")]
-    schema = names[0] if len(names) > 1 else table.schema
-    return _named(table.database, schema, names[-1])
+    if (named := first_table(extract.query)) is None:
+        return None
+    folds = scheme in _POSTGRES
+    names = [part.text.lower() if folds and not part.quoted else part.text for part in named]
+    if scheme == "duckdb" and len(names) == 2 and names[0].lower() == _catalog(extract.source, context):
+        del names[0]
+    return _named(table.database, names[-2] if len(names) > 1 else table.schema, names[-1])
+
+
+def _catalog(location: str, context: ConnectorContext) -> str:
+    """Return what DuckDB calls the database of a file: a name of two parts may begin with it."""
+    return Path(database_file(location, context)[0]).stem.lower()
 
 
 def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool = True) -> Table | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar, cast
 
 from loom_common.text import named
-from loom_common.user_code.threads import Threads
+from loom_common.user_code.threads import Threads, end_if_copied
 
 T = TypeVar("T")
 
@@ -190,6 +191,7 @@ class _Tracked:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         proceed, value = self._coroutine.send, None
+        process = os.getpid()
         while True:
             self._thread.busy = self._whose
             try:
@@ -198,6 +200,7 @@ class _Tracked:
                 return end.value
             finally:
                 self._thread.busy = None
+                end_if_copied(process)
             try:
                 value = yield waited_for
                 proceed = self._coroutine.send

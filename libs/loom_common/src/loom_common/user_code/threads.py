@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -50,17 +51,20 @@ class _Walk(Generic[T, R]):
         self.thread.start()
 
     def _go(self) -> None:
+        process = os.getpid()
         try:
             for item in self._items:
                 if self.given_up:
                     return
                 self.began = time.monotonic()
                 self.results.append(self._work(item))
+                end_if_copied(process)
         except GivenUp:
             return
         except BaseException as error:  # noqa: BLE001 - raised where the walk is awaited
             self.error = error
         finally:
+            end_if_copied(process)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self.loop.call_soon_threadsafe(self.ended.set)
 
@@ -141,6 +145,13 @@ class Threads:
         self._left_behind.append(thread)
         _end(thread)
         await asyncio.to_thread(thread.join, _ENDING_SECONDS)
+
+
+def end_if_copied(process: int) -> None:
+    """End this process where it is not `process` but a copy of it, which user code has made by a fork and come back in.
+    A copy would do the work that is left a second time, and write to the connections of the original."""
+    if os.getpid() != process:
+        os._exit(0)
 
 
 def _end(thread: threading.Thread) -> None:

@@ -76,7 +76,7 @@ def _parts(text: str, form: Body, options: QueueOptions) -> Iterator[_Part]:
         case "text":
             yield _Part({options.text_field: text}, text, only=True)
         case "jsonl":
-            for line in text.splitlines():
+            for line in text.split("\n"):  # other separators of lines may stand within a text of JSON
                 if line.strip():
                     yield _Part(_object(line), line)
         case "json" if text.lstrip().startswith("["):
@@ -118,10 +118,10 @@ def _text(message: KeptMessage) -> str:
     encoding = charset.strip(" \"'") or "utf-8"
     try:
         return message.body.decode(encoding)
-    except LookupError:
-        raise Unfit("bad_encoding", f"its content type names the unknown encoding '{encoding}'.") from None
     except UnicodeDecodeError as error:
         raise Unfit("bad_encoding", f"byte {error.start + 1} is none of {encoding}.") from None
+    except (LookupError, ValueError):  # Python refuses some names with a `ValueError`, and others whatever the text is
+        raise Unfit("bad_encoding", f"its content type names the unknown encoding {encoding!r:.60}.") from None
 
 
 def _with_properties(data: dict[str, Any], message: KeptMessage, place: str, options: QueueOptions) -> ReadRecord:

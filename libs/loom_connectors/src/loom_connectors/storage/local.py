@@ -23,7 +23,7 @@ from loom_common.errors import (
 from loom_connectors.ports.context import ConnectorContext
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ESPIPE}
 
 
 def host() -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -52,7 +54,10 @@ class LocalFile:
     @contextmanager
     def opened(self) -> Iterator[Opened]:
         with open(self.paths.real(self.path), "rb", opener=_without_link) as stream:
-            yield Opened(stream, _state(os.fstat(stream.fileno())))
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.ESPIPE, "A pipe, a socket or a device, of which nothing is read twice", self.shown)
+            yield Opened(stream, _state(found))
 
 
 class LocalInputs:
@@ -211,8 +216,9 @@ def _state(found: os.stat_result) -> FileState:
 
 
 def _without_link(path: str, flags: int) -> int:
-    """Open a path whose links have been followed, and that may have become one since."""
-    return os.open(path, flags | os.O_NOFOLLOW)
+    """Open a path whose links have been followed, and that may have become one since. A pipe that nobody writes to is
+    not waited for."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _sync(stream: BinaryIO) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from loom_common.contracts.v1 import TransformedRecord
 from loom_common.domain.definition import evaluators as config
+from loom_common.domain.values.plural import counted
 from loom_evaluator.evaluators.fields import output_value, single_value, text_of
 from loom_evaluator.evaluators.opinion import YES, Opinion, Rule, cannot_score, no
 
@@ -28,8 +29,8 @@ def length(settings: config.Length) -> Rule:
         value = output_value(record, settings.field)
         if value is None:
             raise cannot_score("the value is null and has no length")
-        size, unit = (len(value), "items") if isinstance(value, list) else (len(text_of(value)), "characters")
-        return _within(size, settings.min, settings.max, f"{size} {unit}")
+        size, unit = (len(value), "item") if isinstance(value, list) else (len(text_of(value)), "character")
+        return _within(size, settings.min, settings.max, counted(size, unit))
 
     return rule
 
@@ -37,6 +38,8 @@ def length(settings: config.Length) -> Rule:
 def _number(value: Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
+    except OverflowError:  # an integer beyond all 64-bit numbers
+        number = math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
         number = math.nan
     if math.isnan(number):

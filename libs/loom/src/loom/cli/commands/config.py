@@ -81,13 +81,14 @@ def set_value(
     """Set one value in `loom.yaml`, which is made where it is missing. Comments stay; a mistake changes nothing."""
     from loom.cli.output.terminal import say
     from loom.project.config import FILE_NAME, LoomConfig
+    from loom_connectors.storage.local import followed, put_in_place
 
-    path = config or LoomConfig.load().file or Path(FILE_NAME)
+    path = followed(config or LoomConfig.load().file or Path(FILE_NAME))
     text = _changed(path.read_text(encoding="utf-8") if path.exists() else "", key.split("."), value)
     LoomConfig.parse(text, os.path.relpath(path))
     beside = path.with_name(f".{path.name}.new")
     beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    put_in_place(beside, path)
     say(f"{key} set in {os.path.relpath(path)}.")
 
 

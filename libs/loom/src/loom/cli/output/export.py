@@ -11,10 +11,12 @@ from typing import Any, TextIO
 from loom.cli.output import stdout
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError
+from loom_connectors.storage.local import followed, put_in_place
 
 
 async def write(file: Path, rows: AsyncIterator[Shown]) -> int:
-    """Write rows as JSON Lines or CSV, as the file's name says; `-` is stdout. A file is there whole or not at all.
+    """Write rows as JSON Lines or CSV, as the file's name says; `-` is stdout. A file is there whole or not at all. A
+    link is followed, and the file that it leads to keeps its permissions.
 
     Returns how many. Raises `ConfigurationError` for another kind of file, or one that cannot be written."""
     if str(file) == "-":
@@ -22,11 +24,12 @@ async def write(file: Path, rows: AsyncIterator[Shown]) -> int:
     kinds = {".jsonl": _json_lines, ".csv": _csv}
     if file.suffix not in kinds:
         raise ConfigurationError(f"{file}: the name ends in {file.suffix or 'nothing'}; expected .jsonl or .csv.")
+    file = followed(file)
     part = file.with_name(f".{file.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:
             number = await kinds[file.suffix](stream, rows)
-        part.replace(file)
+        put_in_place(part, file)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}.") from error
     finally:

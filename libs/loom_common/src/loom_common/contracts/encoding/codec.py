@@ -19,7 +19,7 @@ from loom_common.text import readable, storable_value
 
 COMPRESS_ABOVE = 64 * 1024
 """Holds the bytes of JSON above which a body is compressed."""
-LARGEST_BODY = 256 * 1024 * 1024
+LARGEST_BODY = 1024 * 1024 * 1024
 """The most bytes that a compressed body may decompress to."""
 
 JSON = "application/json"
@@ -87,6 +87,9 @@ def body_of(delivery: Delivery) -> bytes:
     if delivery.content_encoding != ZSTD:
         return delivery.body
     try:
+        # The library takes a size that the body tells for true, and passes its own limit over.
+        if (told := zstandard.frame_content_size(delivery.body)) > LARGEST_BODY:
+            raise UnreadableMessage(f"the body unpacks to {told:,} bytes, more than {LARGEST_BODY:,}")
         return zstandard.ZstdDecompressor().decompress(delivery.body, max_output_size=LARGEST_BODY)
     except zstandard.ZstdError as error:
         raise UnreadableMessage(f"the body is marked zstd but cannot be unpacked: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,8 @@ from loom_common.errors import RecordError
 from loom_common.text import shown
 
 Kind = Literal["number", "time"]
+_EXACTLY = Context(prec=50_000)
+"""Keeps every digit of a difference of two numbers, whose exponents have four digits at most."""
 
 
 class Point(BaseModel):
@@ -41,13 +43,17 @@ class Point(BaseModel):
         """Return the point that lies `lag` below this one."""
         if self.kind == "time":
             seconds = durations.seconds(lag) if isinstance(lag, str) else lag
-            least = dt.datetime.fromisoformat(self.text) - dt.timedelta(seconds=seconds)
+            try:
+                least = dt.datetime.fromisoformat(self.text) - dt.timedelta(seconds=seconds)
+            except OverflowError:  # that lies before the first time there is
+                least = _FIRST
             return Point(kind="time", text=least.isoformat())
         width = durations.seconds(lag) if isinstance(lag, str) else lag
-        return Point(kind="number", text=str(Decimal(self.text) - number_of(width)))
+        return Point(kind="number", text=str(_EXACTLY.subtract(Decimal(self.text), number_of(width))))
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_FIRST = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 class Window(BaseModel):
@@ -73,7 +79,10 @@ def point_of(value: Any, config: IncrementalConfig) -> Point:
         if config.zone is None:
             raise _unusable(config, value, "it names no time zone; `extract.incremental.zone` says which one is meant")
         found = found.replace(tzinfo=ZoneInfo(config.zone))
-    return Point(kind="time", text=found.astimezone(dt.UTC).isoformat())
+    try:
+        return Point(kind="time", text=found.astimezone(dt.UTC).isoformat())
+    except OverflowError:
+        raise _unusable(config, value, "in UTC it lies before the year 1 or after the year 9999") from None
 
 
 def start_of(config: IncrementalConfig) -> Point | None:

@@ -180,12 +180,18 @@ def _broken(check: QualityCheck, counted: Counted, began: dt.datetime, *, whole:
     return None
 
 
+def _moment(seconds_since_1970: float) -> str:
+    try:
+        return dt.datetime.fromtimestamp(seconds_since_1970, dt.UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError):  # a time zone moves the first day of year 1 to the year before
+        return "before the year 1"
+
+
 def _stale(column: str, max_age: str, check: Freshness, counted: Counted, began: dt.datetime) -> str | None:
     if counted.newest is None:
         hint = "" if check.zone else "; a time without a zone counts only where the check has a `zone`"
         return f"no record has a time in '{column}'{hint}"
     age = began.timestamp() - counted.newest
     if age > seconds(max_age):
-        newest = dt.datetime.fromtimestamp(counted.newest, dt.UTC).isoformat(timespec="seconds")
-        return f"the newest '{column}' is {newest}, older than {max_age} when the run began"
+        return f"the newest '{column}' is {_moment(counted.newest)}, older than {max_age} when the run began"
     return None

@@ -10,7 +10,8 @@ from typing import Any
 import python_calamine as calamine
 from pydantic import Field
 
-from loom_common.errors import ConfigurationError, SourceError
+from loom_common.domain.checks.repairs import MEND, SURPLUS
+from loom_common.errors import ConfigurationError, RecordError, SourceError
 from loom_connectors.files.format import FileOptions, FilePosition, FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.excel_writer import ExcelWriter
 from loom_connectors.options import closest, options_of
@@ -70,10 +71,7 @@ class ExcelReader:
 
     def read(self, file: OpenFile, mark: FilePosition, limit: int) -> tuple[list[ReadRecord], FilePosition]:
         sheet = self._sheet(file)
-        records = [
-            ReadRecord(f"{file.prefix}row {number}", dict(zip(sheet.names, cells, strict=True)))
-            for number, cells in sheet.rows(mark.offset, limit)
-        ]
+        records = [_record(file, sheet.names, number, cells) for number, cells in sheet.rows(mark.offset, limit)]
         return records, FilePosition(file.size if sheet.is_at_end() else sheet.at, sheet.at)
 
     def count(self, file: OpenFile) -> int | None:
@@ -111,6 +109,17 @@ class ExcelReader:
         )
 
 
+def _record(file: OpenFile, names: Sequence[str], number: int, cells: Sequence[Any]) -> ReadRecord:
+    """Return a row as a record, which is kept back where it has more cells than there are columns."""
+    position, data = f"{file.prefix}row {number}", dict(zip(names, cells, strict=False))
+    if len(cells) <= len(names):
+        return ReadRecord(position, data)
+    words = f"{len(cells)} cells, expected {len(names)} ({', '.join(names)}). Name all columns in `columns`."
+    details = {"row": number, MEND: [SURPLUS]}
+    error = RecordError(f"{file.shown} {position}: {words}", code="ragged_row", details=details)
+    return ReadRecord(position, {**data, SURPLUS: list(cells[len(names) :])}, error)
+
+
 class _Sheet:
     """Keeps where reading of a sheet stands: `at` rows of it were given."""
 
@@ -142,7 +151,9 @@ class _Sheet:
         while limit and not self.is_at_end():
             cells, self._next = self._next or (), None
             self.at += 1
-            values = [_value(cell) for cell in cells[:width]]
+            values = [_value(cell) for cell in cells]
+            while len(values) > width and values[-1] is None:
+                values.pop()
             if any(value is not None for value in values):
                 yield self._body + self.at, values + [None] * (width - len(values))
                 limit -= 1

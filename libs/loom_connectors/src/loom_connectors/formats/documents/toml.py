@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import Field
 
+from loom_common.domain.checks.repairs import MEND
 from loom_common.domain.json_values.exact_json import UnfitJson, exact_float
 from loom_common.errors import ConfigurationError, RecordError, SourceError
 from loom_connectors.files.format import FileSourceOptions, OpenFile
@@ -54,7 +55,7 @@ class TomlParser:
     def records(self, content: bytes, file: OpenFile) -> list[ReadRecord]:
         try:
             document = tomllib.loads(content.decode("utf-8-sig"), parse_float=_Written)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise SourceError(f"{file.shown} cannot be read as TOML: {error}") from error
         arrays = [name for name, value in document.items() if isinstance(value, list) and _are_tables(value)]
         name = self._records or (arrays[0] if len(arrays) == 1 else None)
@@ -67,11 +68,20 @@ class TomlParser:
 
     def _record(self, table: Mapping[str, Any], number: int, file: OpenFile) -> ReadRecord:
         position = f"{file.prefix}item {number}"
-        try:
-            return ReadRecord(position, {name: _value(each) for name, each in table.items()})
-        except UnfitJson as unfit:
-            why = RecordError(f"{file.shown} item {number}: {unfit}", code=unfit.code, details={"item": number})
-            return ReadRecord(position, {}, why)
+        data: dict[str, Any] = {}
+        unread: dict[str, UnfitJson] = {}
+        for name, value in table.items():
+            try:
+                data[name] = _value(value)
+            except UnfitJson as unfit:
+                data[name], unread[name] = _as_written(value), unfit
+        if not unread:
+            return ReadRecord(position, data)
+        first = next(iter(unread.values()))
+        details = {"item": number, MEND: [*unread]}
+        return ReadRecord(
+            position, data, RecordError(f"{file.shown} item {number}: {first}", code=first.code, details=details)
+        )
 
 
 def _are_tables(values: list[Any]) -> bool:
@@ -93,6 +103,18 @@ def _value(value: Any) -> Any:
         case dt.datetime() | dt.date() | dt.time():
             return value.isoformat()
     return value
+
+
+def _as_written(value: Any) -> Any:
+    """Return a value for a record that is kept back: its numbers with a fraction are the text that they are."""
+    match value:
+        case _Written():
+            return str(value)
+        case dict():
+            return {name: _as_written(each) for name, each in value.items()}
+        case list():
+            return [_as_written(each) for each in value]
+    return _value(value)
 
 
 def _number(text: str) -> float | str:

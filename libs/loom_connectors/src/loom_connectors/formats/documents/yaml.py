@@ -8,14 +8,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from loom_common.domain.checks.repairs import RAW
 from loom_common.domain.json_values.exact_json import DEEPEST, UnfitJson, exact_float
 from loom_common.errors import ConfigurationError, RecordError, SourceError
+from loom_common.text import shown
 from loom_connectors.files.format import FileSourceOptions, OpenFile
 from loom_connectors.formats.documents.whole_file import WholeFileReader
 from loom_connectors.formats.json_records import Unfit
@@ -26,6 +29,10 @@ from loom_connectors.values import as_object
 _MOST_NODES = 1_000_000
 """The most values of a file, with those that aliases repeat."""
 _TAG = "tag:yaml.org,2002:"
+_NULLS = ("", "~", "null", "Null", "NULL")
+_BOOLEANS = MappingProxyType({"true": True, "false": False})
+_KEPT = 64 * 1024
+"""The most characters that are kept of an item that is no record."""
 
 
 class YamlOptions(FileSourceOptions):
@@ -59,9 +66,9 @@ class YamlParser:
         listed = len(documents) == 1 and isinstance(documents[0], SequenceNode)
         nodes: Sequence[Node] = documents[0].value if listed else documents
         self._left = _MOST_NODES
-        return [self._record(node, number, file) for number, node in enumerate(nodes, 1)]
+        return [self._record(node, text, number, file) for number, node in enumerate(nodes, 1)]
 
-    def _record(self, node: Node, number: int, file: OpenFile) -> ReadRecord:
+    def _record(self, node: Node, text: str, number: int, file: OpenFile) -> ReadRecord:
         line = node.start_mark.line + 1
         position = f"{file.prefix}item {number}"
         try:
@@ -72,7 +79,8 @@ class YamlParser:
             why = RecordError(
                 f"{file.shown} line {line}, item {number}: {unfit}", code=unfit.code, details={"line": line}
             )
-            return ReadRecord(position, {}, why)
+            written = text[node.start_mark.index : node.end_mark.index].rstrip()
+            return ReadRecord(position, {RAW: written[:_KEPT]}, why)
 
     def _value(self, node: Node, depth: int) -> Any:
         self._left -= 1
@@ -80,6 +88,8 @@ class YamlParser:
             raise SourceError(f"The YAML file has more than {_MOST_NODES:,} values, with those that aliases repeat.")
         if depth > DEEPEST:
             raise Unfit("nested_too_deeply", f"more than {DEEPEST} levels of nesting. Flatten the record.")
+        if str(node.tag) not in (f"{_TAG}map", f"{_TAG}seq") and not isinstance(node, ScalarNode):
+            raise _foreign(node)
         if isinstance(node, MappingNode):
             return self._mapping(node, depth)
         if isinstance(node, SequenceNode):
@@ -107,14 +117,19 @@ class YamlParser:
 def _scalar(node: ScalarNode) -> Any:
     kind, text = str(node.tag).removeprefix(_TAG), str(node.value)
     match kind:
-        case "null":
+        case "null" if text in _NULLS:
             return None
-        case "bool":
-            return text.lower() == "true"
-        case "int":
-            return _integer(text)
-        case "float":
-            return _number(text)
+        case "bool" if text.lower() in _BOOLEANS:
+            return _BOOLEANS[text.lower()]
+        case "int" | "float":
+            try:
+                return _integer(text) if kind == "int" else _number(text)
+            except UnfitJson:
+                raise
+            except ValueError:  # a tag may stand before any text, and Python reads no integer of 4,300 digits
+                raise Unfit("bad_yaml", f"{shown(text, 40)}, which cannot be read as {node.tag}.") from None
+        case "null" | "bool":
+            raise Unfit("bad_yaml", f"{shown(text, 40)}, which is no {kind} of YAML 1.2.")
         case "binary":
             try:
                 return as_object(base64.b64decode("".join(text.split()), validate=True))
@@ -122,7 +137,11 @@ def _scalar(node: ScalarNode) -> Any:
                 raise Unfit("bad_yaml", "bytes that are not base64.") from None
         case "str" | "timestamp":
             return text
-    raise Unfit("bad_yaml", f"a value of the type {node.tag}, which JSON does not have.")
+    raise _foreign(node)
+
+
+def _foreign(node: Node) -> Unfit:
+    return Unfit("bad_yaml", f"a value of the type {node.tag}, which JSON does not have.")
 
 
 def _integer(text: str) -> int:

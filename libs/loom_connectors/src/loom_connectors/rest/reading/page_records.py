@@ -17,6 +17,10 @@ _KEPT = 64 * 1024
 """The number of characters that are kept of an item that is no record."""
 
 
+_MOST_DIGITS = 4000
+"""The most digits of an integer that Python is sure to read."""
+
+
 class NoJson(Exception):  # this is translated where it is caught
     """Reports a body that is no JSON, or not all of it."""
 
@@ -62,10 +66,12 @@ class Document:
         return Document(root, is_exact=False)
 
     def find(self, path: JsonPath) -> Any:
-        """Return a value outside of the records, such as a cursor or a total; `MISSING` where there is none."""
+        """Return a value outside of the records, such as a cursor or a total; `MISSING` where there is none. A number
+        that a program would change is the text that it is."""
         value = path.find(self.root)
         if isinstance(value, _Number):
-            return int(value.text) if value.text.removeprefix("-").isdigit() else float(value)
+            is_integer = value.text.removeprefix("-").isdigit() and len(value.text) <= _MOST_DIGITS
+            return int(value.text) if is_integer else value.text
         return value
 
     def items(self, path: JsonPath) -> Any:

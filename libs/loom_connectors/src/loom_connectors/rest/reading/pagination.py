@@ -21,6 +21,8 @@ from loom_connectors.rest.reading.page_records import Document
 Token = str | int | float | None
 """Says which page is asked for; None: the first. Means something to its pagination only."""
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;\s=]+\s*(?:=\s*(?:\"[^\"]*\"|[^\",;]*))?)*)")
+_LONGEST_TOTAL = 18
+"""The most digits of the number of records, or of pages, that an answer tells."""
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\",;\s]*))", re.IGNORECASE)
 
 
@@ -197,7 +199,7 @@ def _total(path: str | None, received: Received) -> int | None:
     if path is None:
         return None
     found = received.document.find(JsonPath.of(path))
-    if isinstance(found, str) and found.isascii() and found.isdigit():
+    if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) <= _LONGEST_TOTAL:
         return int(found)
     if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
         return found

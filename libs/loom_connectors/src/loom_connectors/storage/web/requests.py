@@ -73,29 +73,72 @@ class WebClient:
     def opened(self) -> Iterator[Opened]:
         """Ask for the file, and yield it for reading from any place: in ranges where the server gives these, else
         from a copy of the whole."""
+        whole: BinaryIO | None = None
+        first = b""
         with self._asked("GET", {"Range": f"bytes=0-{BLOCK - 1}"}) as answer:
             state = _state(answer)
-            if answer.status == 206:
-                first = answer.read(BLOCK)
-                whole = None
-            else:
-                first, whole = b"", _spooled(answer, state.size)
-        if whole is not None:
-            with whole:
-                yield Opened(whole, FileState(whole.seek(0, io.SEEK_END), state.version, state.tag))
+            has_ranges = answer.status == 206 and self._is_range(answer, 0, min(BLOCK, state.size))
+            if has_ranges:
+                first = answer.read(BLOCK, decode_content=False)
+            elif answer.status == 200:
+                whole = self._spooled(answer)
+        if not has_ranges:
+            yield from self._whole(whole, state)
             return
         with io.BufferedReader(_Ranges(self, state, first), 64 * 1024) as stream:
             yield Opened(cast("BinaryIO", stream), state)
 
+    def _whole(self, whole: BinaryIO | None, state: FileState) -> Iterator[Opened]:
+        """Yield the file, which is fetched whole unless it was already."""
+        if whole is None:
+            with self._asked("GET", {}) as answer:
+                if answer.status != 200:
+                    raise _Answered(answer.status)
+                state = _state(answer)
+                whole = self._spooled(answer)
+        with whole:
+            yield Opened(whole, FileState(whole.seek(0, io.SEEK_END), state.version, state.tag))
+
     def part(self, start: int, end: int, state: FileState) -> bytes:
         """Return a range of the file. Raises `_Changed` where it is another one than `state` says."""
         with self._asked("GET", {"Range": f"bytes={start}-{end - 1}"}) as answer:
-            if answer.status != 206 or _state(answer).version != state.version:
+            if not self._is_range(answer, start, end) or _state(answer).version != state.version:
                 raise _Changed
-            content = answer.read(end - start)
+            content = answer.read(end - start, decode_content=False)
         if len(content) != end - start:
             raise _Changed
         return content
+
+    def _is_range(self, answer: urllib3.BaseHTTPResponse, start: int, end: int) -> bool:
+        """Tell whether an answer is these bytes of the file, as it is. A server may send fewer or other ones, leave out
+        how many there are, or pack them: a range of what is packed is none of the file."""
+        told = answer.headers.get("Content-Range", "").strip().lower()
+        is_told = answer.status == 206 and told.startswith(f"bytes {start}-{end - 1}/")
+        return is_told and not self._is_packed(answer)
+
+    def _is_packed(self, answer: urllib3.BaseHTTPResponse) -> bool:
+        """Tell whether an answer packs the file. One whose name says `.gz` is itself what the header says."""
+        said = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        return said not in ("", "identity") and not (
+            said in ("gzip", "x-gzip") and urlsplit(self._url).path.lower().endswith(".gz")
+        )
+
+    def _spooled(self, answer: urllib3.BaseHTTPResponse) -> BinaryIO:
+        """Fetch the file whole, to the disk where it is not small."""
+        size = _state(answer).size
+        if size > MOST_AT_ONCE:
+            raise _TooLarge
+        unpacks = self._is_packed(answer)
+        target = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it is the caller's to close
+        written = 0
+        while chunk := answer.read(BLOCK, decode_content=unpacks):
+            written += len(chunk)
+            if written > MOST_AT_ONCE:
+                target.close()
+                raise _TooLarge
+            target.write(chunk)
+        target.seek(0)
+        return cast("BinaryIO", target)
 
     @contextmanager
     def _asked(self, method: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
@@ -166,22 +209,6 @@ def _state(answer: urllib3.BaseHTTPResponse) -> FileState:
     size = int(told) if told.isascii() and told.isdigit() else 0
     tag = answer.headers.get("ETag")
     return FileState(size, (tag, answer.headers.get("Last-Modified"), size), tag)
-
-
-def _spooled(answer: urllib3.BaseHTTPResponse, size: int) -> BinaryIO:
-    """Fetch the file whole, to the disk where it is not small."""
-    if size > MOST_AT_ONCE:
-        raise _TooLarge
-    target = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it is the caller's to close
-    written = 0
-    while chunk := answer.read(BLOCK):
-        written += len(chunk)
-        if written > MOST_AT_ONCE:
-            target.close()
-            raise _TooLarge
-        target.write(chunk)
-    target.seek(0)
-    return cast("BinaryIO", target)
 
 
 @contextmanager
