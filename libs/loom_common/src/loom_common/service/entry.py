@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from loom_common.service.allocator import return_large_blocks
 from loom_common.service.garbage import collect_seldom
 
 INTERRUPTED = 130
@@ -26,6 +27,7 @@ def begin() -> None:
     Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
     Until another handler is installed, SIGINT ends the process at once, with a sentence and no traceback."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    return_large_blocks()
     collect_seldom()
     signal.signal(signal.SIGINT, _interrupted)
 
