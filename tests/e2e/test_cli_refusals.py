@@ -78,7 +78,7 @@ def test_verbose_shows_where_an_error_comes_from(loom):
 
 
 def test_an_error_nobody_foresaw_is_told_without_a_traceback(loom, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("boom")
 
     monkeypatch.setattr("loom.project.catalog.find", broken)

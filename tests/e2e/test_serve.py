@@ -14,8 +14,10 @@ import pytest
 
 from loom.project.config import LoomConfig
 from loom_api import app
-from loom_api.reads import Source
+from loom_api.http.answers import PREFIX
+from loom_api.running.sessions import EmbeddedSessions
 from loom_api.settings import ApiSettings
+from loom_api.source import Source
 from loom_migrations.engine import open_engine
 from support.api import RUN, fill_file
 from support.documents import ROOT, of_page
@@ -80,6 +82,9 @@ def test_an_address_that_others_reach_is_refused_in_a_sentence(tmp_path):
 
 def test_the_document_names_every_route():
     engine = open_engine("sqlite:///:memory:")
-    paths = app.build(Source(engine, LoomConfig(), None), ApiSettings()).openapi()["paths"]
-    rows = re.findall(r"^\| `(/[^`]*)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [f"{app.PREFIX}{row}" for row in rows] == list(paths)
+    document = app.build(Source(engine, LoomConfig(), None, EmbeddedSessions(LoomConfig())), ApiSettings()).openapi()
+    reading, commanding = PAGE.read_text(encoding="utf-8").split("asked by `POST`.", 1)
+    for method, text in (("get", reading), ("post", commanding)):
+        rows = re.findall(r"^\| `(/[^`]*)` \|", text, re.MULTILINE)
+        routes = [path for path, operations in document["paths"].items() if method in operations]
+        assert sorted(f"{PREFIX}{row}" for row in rows) == sorted(routes)

@@ -100,7 +100,7 @@ def test_history_counts_a_run_that_has_not_ended(loom, tmp_path, monkeypatch):
             run_id = (await session.start(request_of(made, config))).run_id
             await until(session, run_id, lambda said: said.tally.loaded >= 4)
             made.path("go").touch()
-            await session.interrupt(run_id)
+            await session.pause(run_id)
             async for event in session.follow(run_id):
                 if event.status == "paused":
                     break

@@ -74,7 +74,7 @@ async def test_paused_by_message_then_resumed(cluster, midway, model):
         run_id = (await session.start(request_of(midway, config))).run_id
         await until(session, run_id, under_way)
 
-        await session.interrupt(run_id)
+        await session.pause(run_id)
         events = [event async for event in session.follow(run_id)]
         assert (events[-1].status, (await report_of(config, run_id))["status"]) == ("paused", "paused")
 

@@ -279,6 +279,40 @@ async def test_a_body_that_is_too_large_is_refused(engine, client):
     assert (answer.status_code, answer.json()["title"]) == (413, "Request Entity Too Large")
 
 
+async def test_a_body_without_a_length_is_refused_where_it_turns_out_too_large(engine):
+    async def pieces():
+        yield b'{"definition": "'
+        yield b"x" * 100
+
+    async with client_of(application(engine, body_bytes=50)) as limited:
+        answer = await limited.post("/validate", content=pieces(), headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (413, "The body is larger than 50 bytes.")
+
+
+async def test_a_client_that_asks_too_often_is_told_when_to_ask_again(engine):
+    async with client_of(application(engine, requests_per_minute=2)) as eager:
+        answers = [await eager.get("/runs") for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 200, 429]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://evil.example", 403), ("null", 403), ("http://localhost", 200), ("https://pages.example", 200)],
+)
+async def test_pages_of_other_sites_may_not_command(engine, origin, status):
+    async with client_of(application(engine, cors_origins=("https://pages.example",))) as shared:
+        answer = await shared.post("/alerts/1/acknowledge", headers={"Origin": origin})
+    assert answer.status_code == status, answer.text
+
+
+async def test_who_has_seen_an_alert_first_stays_noted(client):
+    first = (await client.post("/alerts/1/acknowledge")).json()
+    assert (first["acknowledged"], first["subject"]) == (True, "exact")
+    assert (await client.post("/alerts/1/acknowledge")).json() == first
+    assert (await json_of(client, "/alerts", acknowledged=False))["items"] == []
+
+
 async def test_a_state_database_that_cannot_be_asked_is_told_with_when_to_ask_again(engine, client, monkeypatch):
     def away():
         raise ConnectionRefusedError

@@ -33,7 +33,7 @@ def url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".loom").mkdir()
     asyncio.run(fill_file(tmp_path / ".loom/loom.db"))
-    settings = ApiSettings(port=0)
+    settings = ApiSettings(port=0, requests_per_minute=0)
     listening = server.listen(settings)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 

@@ -13,8 +13,9 @@ from fastapi import FastAPI
 
 from loom.project.config import LoomConfig
 from loom_api import app
-from loom_api.reads import Source
+from loom_api.running.sessions import EmbeddedSessions, of_cluster
 from loom_api.settings import ApiSettings
+from loom_api.source import Source
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import BatchFact, BatchHeader
 from loom_common.domain.run.calls import Calls
@@ -99,7 +100,8 @@ async def _alert(unit: UnitOfWork) -> None:
 def application(engine: AsyncEngine, bus: Any = None, **settings: Any) -> FastAPI:
     """Return the API over a state database, for the project in the working directory."""
     config = LoomConfig() if bus is None else LoomConfig().for_cluster()
-    return app.build(Source(engine, config, bus), ApiSettings(**settings))
+    sessions = EmbeddedSessions(config) if bus is None else of_cluster(bus)
+    return app.build(Source(engine, config, bus, sessions), ApiSettings(**settings))
 
 
 @asynccontextmanager

@@ -513,4 +513,16 @@ CREATE TABLE received_messages (
 );
 CREATE INDEX ix_received_messages_created_at ON received_messages (created_at);
 CREATE INDEX idx_pipeline_runs_started ON pipeline_runs (started_at, run_id);
-INSERT INTO alembic_version VALUES ('0023');
+CREATE TABLE idempotency_keys (
+	client VARCHAR(255) NOT NULL, 
+	"key" VARCHAR(255) NOT NULL, 
+	request_hash VARCHAR(64) NOT NULL, 
+	first_at DATETIME NOT NULL, 
+	taken_at DATETIME NOT NULL, 
+	status INTEGER, 
+	headers JSON, 
+	body TEXT, 
+	PRIMARY KEY (client, "key")
+);
+CREATE INDEX idx_idempotency_keys_first_at ON idempotency_keys (first_at);
+INSERT INTO alembic_version VALUES ('0024');

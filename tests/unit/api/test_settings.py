@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from loom_api.answers import has
-from loom_api.guard import name_in
+from loom_api.http.answers import has
+from loom_api.http.guard import name_in
 from loom_api.server import address_of, listen
 from loom_api.settings import ApiSettings, is_loopback, read_settings
 from loom_common.errors import ConfigurationError

@@ -18,6 +18,8 @@ from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.contracts.v1 import (
     DiscardRequest,
+    PipelineRegistered,
+    RegisterPipeline,
     ReplayRequest,
     RunAccepted,
     RunCommand,
@@ -41,23 +43,32 @@ ANSWER_SECONDS = 30.0
 _LOOK_SECONDS = 0.1
 """Says how often to look whether another process has done what it was asked."""
 
+Answer = RunAccepted | PipelineRegistered | RunRejected
 Event = RunProgress | RunFinished
 
 
 class Session:
-    """Represents one client of the bus. Open with `open_session`."""
+    """Represents one client of the bus. Open with `open_session`, or with `conversation` on a bus that is open."""
 
-    def __init__(self, bus: Bus, queue: str, events: Subscription) -> None:
+    def __init__(self, bus: Bus, queue: str, events: Subscription, *, follows: bool = True) -> None:
+        """Take `follows`: whether the runs that are asked for here are followed."""
         self._bus = bus
         self._queue = queue
         self._events = events
-        self._answers: dict[str, asyncio.Future[RunAccepted | RunRejected]] = {}
+        self._follows = follows
+        self._answers: dict[str, asyncio.Future[Answer]] = {}
         self._runs: dict[str, asyncio.Queue[Event]] = {}
         self._epochs: dict[str, int] = {}
 
     async def start(self, request: RunRequest) -> RunAccepted:
         """Start a run. Raises `InvalidDefinition` with every mistake where the request is rejected."""
         return await self._ask("request", request)
+
+    async def register(self, registration: RegisterPipeline) -> PipelineRegistered:
+        """Enter a pipeline without running it. Raises as `start` does."""
+        said = await self._answer("register", registration)
+        assert isinstance(said, PipelineRegistered)
+        return said
 
     async def resume(self, run_id: str, budget: float | None = None) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
@@ -69,9 +80,13 @@ class Session:
         """End a run; what is loaded stays."""
         return await self._ask("cancel", RunCommand(run_id=run_id, verb="cancel"))
 
-    async def interrupt(self, run_id: str) -> None:
-        """Pause a run, so that nothing of it is on its way when this process ends."""
-        await self._ask("pause", RunCommand(run_id=run_id, verb="pause"))
+    async def pause(self, run_id: str) -> RunAccepted:
+        """Pause a run, so that nothing of it is on its way any more. Nothing is lost: `resume` goes on."""
+        return await self._ask("pause", RunCommand(run_id=run_id, verb="pause"))
+
+    async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
+        """Change a run's share beside other runs, from 1 to 10; effective with its next slice."""
+        return await self._ask("priority", RunCommand(run_id=run_id, verb="priority", priority=priority))
 
     async def replay(
         self, run_id: str, record_ids: tuple[str, ...] | None, changes: Changes | None = None
@@ -97,6 +112,17 @@ class Session:
             if isinstance(event, RunFinished) or event.status == "paused":
                 return
 
+    async def at_work(self) -> list[str]:
+        """Return the ids of the runs that go on only as long as this session. A cluster works on without it."""
+        return []
+
+    async def leave(self) -> list[str]:
+        """Pause the runs that go on only as long as this session, and return their ids."""
+        left = await self.at_work()
+        for run_id in left:
+            await self.pause(run_id)
+        return left
+
     async def listen(self) -> None:
         """Hand out what arrives. Runs beside the conversation, in `open_session`. Anyone may publish events, so what
         cannot be read is passed over."""
@@ -109,7 +135,7 @@ class Session:
 
     def _hand_out(self, message: Message, delivery: Delivery) -> None:
         match message:
-            case RunAccepted() | RunRejected():
+            case RunAccepted() | PipelineRegistered() | RunRejected():
                 answer = self._answers.get(delivery.correlation_id or "")
                 if answer is not None and not answer.done():
                     answer.set_result(message)
@@ -121,8 +147,15 @@ class Session:
         return self._runs.setdefault(run_id, asyncio.Queue())
 
     async def _ask(self, verb: str, message: Message) -> RunAccepted:
+        said = await self._answer(verb, message)
+        assert isinstance(said, RunAccepted)
+        if self._follows:
+            self._of(said.run_id)
+        return said
+
+    async def _answer(self, verb: str, message: Message) -> RunAccepted | PipelineRegistered:
         question = uuid4().hex
-        answer: asyncio.Future[RunAccepted | RunRejected] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[question] = answer
         outgoing = Outgoing(flow.run_command(verb), message, reply_to=self._queue, correlation_id=question)
         try:
@@ -138,7 +171,6 @@ class Session:
             del self._answers[question]
         if isinstance(said, RunRejected):
             raise _rejection(said)
-        self._of(said.run_id)
         return said
 
 
@@ -151,14 +183,16 @@ def _rejection(said: RunRejected) -> ConfigurationError:
 
 
 @asynccontextmanager
-async def open_session(config: LoomConfig, *, cluster: bool, wait: bool = False) -> AsyncIterator[Session]:
+async def open_session(
+    config: LoomConfig, *, cluster: bool, wait: bool = False, follows: bool = True
+) -> AsyncIterator[Session]:
     """Open a session; embedded, the six services run in this process until the session ends; with `wait`, they wait for
-    upstreams that were never there. Cluster: a client of its bus."""
+    upstreams that were never there. Cluster: a client of its bus. `follows`: whether runs are followed there."""
     if not structlog.is_configured():  # the command line has done so; a notebook or a script has not
         configure_logging(config.settings().log.model_copy(update={"format": "console"}))
     if cluster:
         settings = config.for_cluster().settings()
-        async with open_platform(settings, "loom-cli") as platform, _conversation(platform.bus, Session) as session:
+        async with open_platform(settings, "loom-cli") as platform, conversation(platform.bus) as session:
             yield session
     else:
         settings = config.settings()
@@ -169,9 +203,9 @@ async def open_session(config: LoomConfig, *, cluster: bool, wait: bool = False)
         async with embedded(settings) as (platform, owner):
 
             def build(bus: Bus, queue: str, events: Subscription) -> Session:
-                return EmbeddedSession(bus, queue, events, config, owner)
+                return EmbeddedSession(bus, queue, events, config, owner, follows=follows)
 
-            async with _conversation(platform.bus, build) as session:
+            async with conversation(platform.bus, build, follows=follows) as session:
                 yield session
 
 
@@ -188,8 +222,10 @@ async def settled_report(config: LoomConfig, report: RunReport) -> RunReport:
 class EmbeddedSession(Session):
     """Runs embedded, and takes into account that other embedded engines may be at work on the same state database."""
 
-    def __init__(self, bus: Bus, queue: str, events: Subscription, config: LoomConfig, owner: str) -> None:
-        super().__init__(bus, queue, events)
+    def __init__(
+        self, bus: Bus, queue: str, events: Subscription, config: LoomConfig, owner: str, *, follows: bool = True
+    ) -> None:
+        super().__init__(bus, queue, events, follows=follows)
         self._config = config
         self._owner = owner
 
@@ -203,17 +239,29 @@ class EmbeddedSession(Session):
         """Cancel the run; where another process is at work on it, leave a request for it, and wait until it has been
         heeded."""
         if await self._busy(run_id):
-            async with open_views(self._config) as views:
-                await views.want(run_id, "cancel")
-            await self._until_heeded(run_id)
+            await self._ask_owner(run_id, "cancel", "cancelled")
         return await super().cancel(run_id)  # of a run that has ended meanwhile, this tells its status
 
-    async def _until_heeded(self, run_id: str) -> None:
+    async def pause(self, run_id: str) -> RunAccepted:
+        """Pause the run, as `cancel` cancels it."""
+        if await self._busy(run_id):
+            await self._ask_owner(run_id, "pause", "paused")
+        return await super().pause(run_id)
+
+    async def at_work(self) -> list[str]:
+        """Return the ids of the runs of this process."""
+        async with open_views(self._config) as views:
+            return await views.at_work(self._owner)
+
+    async def _ask_owner(self, run_id: str, verb: str, done: str) -> None:
+        """Leave a command for the process that is at work on a run, and wait until it has been heeded."""
+        async with open_views(self._config) as views:
+            await views.want(run_id, verb)
         deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
         while await self._busy(run_id):
             if asyncio.get_running_loop().time() > deadline:
                 raise DependencyUnavailable(
-                    f"The process that runs {run_id} has not cancelled it within {ANSWER_SECONDS:g} s. "
+                    f"The process that runs {run_id} has not {done} it within {ANSWER_SECONDS:g} s. "
                     f"`loom status {run_id}` tells when it has."
                 )
             await asyncio.sleep(_LOOK_SECONDS)
@@ -226,11 +274,18 @@ class EmbeddedSession(Session):
         return alive(self._config.project, run.owner)
 
 
+Build = Callable[[Bus, str, Subscription], Session]
+"""Makes a session of a bus, and of a queue of its own with what arrives there."""
+
+
 @asynccontextmanager
-async def _conversation(bus: Bus, build: Callable[[Bus, str, Subscription], Session]) -> AsyncIterator[Session]:
-    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{what}.*") for what in ("progress", "finished")])
+async def conversation(bus: Bus, build: Build | None = None, *, follows: bool = True) -> AsyncIterator[Session]:
+    """Open a session on a bus, which must not close before it. Unless it `follows` runs, their events are not sent to
+    it."""
+    told = ("progress", "finished") if follows else ()
+    queue = await bus.temporary_queue([Binding(Exchange.EVENTS, f"run.{what}.*") for what in told])
     events = await bus.subscribe(queue, prefetch=100)
-    session = build(bus, queue, events)
+    session = build(bus, queue, events) if build else Session(bus, queue, events, follows=follows)
     listening = asyncio.create_task(session.listen())
     try:
         yield session

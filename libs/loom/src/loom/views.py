@@ -17,11 +17,13 @@ from loom_common.domain.incremental.window import Window
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
+from loom_coordinator.alerts import store
 from loom_coordinator.db import marks, run_rows, schema_versions
 from loom_coordinator.db.marks import Mark
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.schema_versions import SchemaVersion
-from loom_coordinator.queries import lineage, pipelines, runs
+from loom_coordinator.queries import alerts, lineage, pipelines, runs
+from loom_coordinator.queries.alerts import AlertLine
 from loom_coordinator.queries.costs import paid
 from loom_coordinator.queries.costs.spans import CostSpan
 from loom_coordinator.queries.lineage import Lineage
@@ -82,6 +84,11 @@ class Views:
         """Return the runs of a pipeline, or of all, the newest first."""
         async with self._engine.connect() as connection:
             return await runs.history(connection, pipeline, limit, self._alive)
+
+    async def at_work(self, owner: str) -> list[str]:
+        """Return the ids of the runs that an embedded engine is at work on."""
+        async with self._engine.connect() as connection:
+            return await runs.at_work(connection, owner)
 
     async def manifest(self, pipeline: str | None, status: str | None, limit: int | None) -> list[ShownRun]:
         """Return all that is known of each run: of a pipeline or of all, of a status or of any, the newest first."""
@@ -216,6 +223,12 @@ class Views:
         """Remove the marks of a pipeline, and return how many there were."""
         async with self._engine.begin() as connection:
             return await marks.reset(connection, pipeline)
+
+    async def acknowledge(self, alert_id: int, by: str) -> AlertLine:
+        """Note that somebody has seen an alert, and return it. Raises `NotFound`."""
+        async with self._engine.begin() as connection:
+            await store.acknowledge(connection, alert_id, by, dt.datetime.now(dt.UTC))
+            return await alerts.find(connection, alert_id)
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:
         """Leave a command in the run's row for the process that runs it, which carries it out within a second. Raises

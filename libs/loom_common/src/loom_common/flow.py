@@ -168,8 +168,8 @@ def beat(service: str) -> Route:
 
 
 def run_command(verb: str) -> Route:
-    """Return the route of a command to the coordinator: `request`, `cancel`, `pause`, `resume`, `priority`,
-    `replay`."""
+    """Return the route of a command to the coordinator: `request`, `register`, `cancel`, `pause`, `resume`,
+    `priority`, `replay`."""
     return Route(Exchange.RUNS, f"run.{verb}")
 
 

@@ -8,34 +8,37 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from loom_api import problems
-from loom_api.guard import Guard
-from loom_api.reads import Source
-from loom_api.routes import catalog, cluster, pipelines, quarantine, runs, spending
+from loom_api.http import problems
+from loom_api.http.answers import PREFIX
+from loom_api.http.guard import Guard
+from loom_api.routes import catalog, cluster, definitions, events, pipelines, quarantine, runs, spending
 from loom_api.settings import ApiSettings
-
-PREFIX = "/api/v1"
+from loom_api.source import Source
 
 
 def build(source: Source, settings: ApiSettings) -> FastAPI:
     """Return the application."""
     app = FastAPI(
         title="Loom",
-        summary="What can be known of pipelines, runs and records.",
+        summary="Shows pipelines, runs and records, and commands runs.",
         version=version("loom-api"),
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        responses=problems.documented(400, 422, 503),
+        responses=problems.documented(400, 413, 422, 429, 503),
     )
     problems.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
-    for routes in (pipelines, runs, quarantine, spending, cluster, catalog):
+    for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog):
         app.include_router(routes.router(source), prefix=PREFIX)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET"], expose_headers=["ETag"]
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Idempotency-Key", "If-None-Match"],
+            expose_headers=["ETag", "Location"],
         )
     app.add_middleware(Guard, settings=settings)
     return app

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
 
 from loom import kept_record, pipeline_list
 from loom.kept_record import RecordStory
@@ -17,7 +16,6 @@ from loom_api.results import PipelineDetails, RecordOfRun
 from loom_common.async_engine import AsyncEngine
 from loom_common.errors import NotFound
 from loom_common.ports.bus import Bus
-from loom_coordinator.db.unit_of_work import trouble_told
 from loom_coordinator.queries import (
     alerts,
     batches,
@@ -138,7 +136,7 @@ class Reads(Views):
 
     async def fleet(self) -> Overview:
         """Return the services and queues of the cluster. Raises `NotFound` where there is no cluster."""
-        ready = await cluster.depths(self._broker)
+        ready = await cluster.depths(self.broker)
         async with self._engine.connect() as connection:
             return await cluster.overview(connection, _now(), ready)
 
@@ -149,36 +147,23 @@ class Reads(Views):
 
     async def dead_letters(self, limit: int) -> list[DeadLetterLine]:
         """Return the oldest dead letters. Raises `NotFound` where there is no cluster."""
-        async with dead_letters.taken(self._broker, limit) as letters:
+        async with dead_letters.taken(self.broker, limit) as letters:
             return [each.summary() for each in letters]
 
     async def dead_letter(self, letter_id: str) -> WholeDeadLetter:
         """Return one dead letter. Raises `NotFound`."""
-        async with dead_letters.taken(self._broker) as letters:
+        async with dead_letters.taken(self.broker) as letters:
             return dead_letters.chosen(letters, [letter_id])[0].whole()
 
     @property
-    def _broker(self) -> Bus:
+    def broker(self) -> Bus:
+        """Return the broker. Raises `NotFound` where there is no cluster."""
         if self._bus is None:
             raise NotFound(
                 "There is no cluster here: this project runs embedded, without a broker. `loom serve --cluster` "
                 "answers for a cluster."
             )
         return self._bus
-
-
-class Source:
-    """Gives each request what it asks."""
-
-    def __init__(self, engine: AsyncEngine, config: LoomConfig, bus: Bus | None) -> None:
-        self._engine = engine
-        self._reads = Reads(engine, config, bus)
-
-    async def reads(self) -> AsyncIterator[Reads]:
-        """Yield what answers. Raises `DependencyUnavailable` where the state database is away meanwhile, and
-        `StateUnusable` where its file cannot be used."""
-        with trouble_told(self._engine.url):
-            yield self._reads
 
 
 def _now() -> dt.datetime:

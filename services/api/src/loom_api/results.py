@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from loom.kept_record import KeptTime, RecordStory
 from loom.pipeline_list import ListedPipeline
-from loom_common.contracts.v1 import RunReport
+from loom_common.contracts.v1 import RunReport, StageCalls
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.queries.costs.spans import CostSpan, CostTotal
 from loom_coordinator.queries.pipelines import PipelineVersion
@@ -65,10 +65,14 @@ class Page(BaseModel, Generic[Item]):
 class Mistake(BaseModel):
     """Describes one mistake of a request or a definition, and where it is."""
 
-    message: str
-    file: str | None
-    line: int | None
-    key: str
+    message: str = Field(description="All of it, in a sentence.")
+    file: str | None = Field(None, description="The file it stands in; null for the request itself.")
+    line: int | None = Field(None, description="Counted from 1, as is the column.")
+    column: int | None = None
+    key: str = Field("", description="The dotted path: `evaluate.evaluators[0].threshold`.")
+    found: str | None = None
+    expected: str | None = None
+    suggestion: str | None = Field(None, description="What was meant, it may be.")
 
 
 class Problem(BaseModel):
@@ -78,7 +82,102 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="What happened and what to do, in a sentence.")
-    mistakes: list[Mistake] = Field([], description="Every mistake, where there are several or it has a place.")
+    errors: list[Mistake] = Field([], description="Every mistake, where there are several or it has a place.")
+
+
+class RunStarted(BaseModel):
+    """Says that a run has begun."""
+
+    run_id: str
+    pipeline: str
+    status: str
+    notes: list[str] = Field([], description="What the run does about columns that do not fit, in sentences.")
+
+
+class Registered(BaseModel):
+    """Says that a pipeline can be run by its name."""
+
+    pipeline: str
+    version: str
+
+
+class RunStatus(BaseModel):
+    """Says what a run's status is, once a command is carried out."""
+
+    run_id: str
+    pipeline: str
+    status: str
+
+
+class CheckLine(BaseModel):
+    """Describes one thing that was checked."""
+
+    check: str
+    ok: bool
+    doubtful: bool = Field(description="Whether it does not stand in the way of a run, and may still be a mistake.")
+    detail: str
+
+
+class ColumnLine(BaseModel):
+    """Describes one column on its way from the source to the destination."""
+
+    column: str
+    origin: str | None = Field(description="`source`, `output` or both; null for a column that is not written.")
+    in_prompt: bool
+    written: str | None = Field(description="The type of what is written, where it is known.")
+    there: str | None = Field(description="The type of the destination's column, where it has one.")
+    done: str = Field(description="What a run does about it.")
+    fits: bool
+
+
+class Validated(BaseModel):
+    """Says what was found of a definition without mistakes, and of what it needs."""
+
+    pipeline: str
+    version: str
+    summary: str
+    checks: list[CheckLine]
+    columns: list[ColumnLine] | None = Field(None, description="How the columns fit, where that was asked for.")
+
+
+class EstimatedCost(BaseModel):
+    """Holds amounts in USD."""
+
+    total: float
+    transform: float
+    evaluate: float
+
+
+class NotEstimated(BaseModel):
+    """Describes records of the sample that no model could be asked about, and why."""
+
+    stage: str
+    reason: str
+    records: int
+
+
+class Estimated(BaseModel):
+    """Estimates a run that was not made."""
+
+    pipeline: str
+    records: int
+    sampled: int
+    cost: EstimatedCost
+    cost_per_record: float
+    calls: list[StageCalls]
+    unknown_prices: list[str]
+    not_estimated: list[NotEstimated]
+    budget: float | None
+    share_of_budget: float | None
+    budget_needed: float
+    fits_budget: bool | None
+    answers_as_in_earlier_runs: bool
+
+
+class Replayed(BaseModel):
+    """Says which dead letters were sent where they were going."""
+
+    replayed: list[str]
 
 
 class PipelineDocument(BaseModel):

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
+from loom_api.http.answers import STOP
 from loom_api.settings import ApiSettings
 from loom_common.errors import ConfigurationError
 
@@ -54,9 +56,14 @@ def address_of(listening: socket.socket) -> str:
 
 
 async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
-    """Answer requests until `stop` is set; then finish the answers that have begun, and return."""
+    """Answer requests until `stop` is set; then finish the answers that have begun, and return. Streams of events end
+    then."""
+
+    async def stoppable(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, STOP: stop}, receive, send)
+
     config = uvicorn.Config(
-        app,
+        stoppable,
         loop="none",
         http="h11",
         ws="none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -12,8 +12,9 @@ from fastapi import FastAPI
 from loom.project.config import FILE_NAME, LoomConfig
 from loom.views import open_views
 from loom_api import app, server
-from loom_api.reads import Source
+from loom_api.running.sessions import EmbeddedSessions, Sessions, of_cluster
 from loom_api.settings import ApiSettings, read_settings
+from loom_api.source import Source
 from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.async_engine import AsyncEngine
 from loom_common.errors import ConfigurationError
@@ -26,14 +27,19 @@ from loom_migrations.upgrade import is_current
 _PING_AFTER_SECONDS = 1.0
 
 
+def _ignored(_run_id: str) -> None:
+    """Do nothing."""
+
+
 class Api:
     """Answers requests on a socket of its own. Any number may run side by side."""
 
-    def __init__(self, application: FastAPI, listening: socket.socket, engine: AsyncEngine) -> None:
+    def __init__(self, application: FastAPI, listening: socket.socket, engine: AsyncEngine, sessions: Sessions) -> None:
         self._application = application
         self.listening = listening
         """The socket that it answers at."""
         self._engine = engine
+        self._sessions = sessions
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set. Raises `ConfigurationError` where the state database has another schema."""
@@ -45,6 +51,7 @@ class Api:
             await server.serve(self._application, self.listening, stop)
         finally:
             self.listening.close()
+            await self._sessions.close()
             await self._engine.dispose()
 
 
@@ -56,16 +63,25 @@ def build(platform: Platform) -> Api:
     settings = read_settings()
     engine = open_engine(platform.settings.state.url.get_secret_value(), read_only=True, ping_after=_PING_AFTER_SECONDS)
     platform.stats.needs["state database"] = lambda: reachable(engine)
-    application = app.build(Source(engine, config, platform.bus), settings)
-    return Api(application, server.listen(settings), engine)
+    sessions = of_cluster(platform.bus)
+    application = app.build(Source(engine, config, platform.bus, sessions), settings)
+    return Api(application, server.listen(settings), engine, sessions)
 
 
 @asynccontextmanager
-async def opened(config: LoomConfig, settings: ApiSettings) -> AsyncIterator[FastAPI]:
+async def opened(
+    config: LoomConfig, settings: ApiSettings, paused: Callable[[str], None] = _ignored
+) -> AsyncIterator[FastAPI]:
     """Open the application for a project: embedded over its state file, or over the database and the broker of its
-    cluster. The state is brought to the newest schema first where it is not."""
+    cluster. The state is brought to the newest schema first where it is not. `paused` is told at the end the id of each
+    run that was under way in this process."""
     async with open_views(config) as views, _broker(config) as bus:
-        yield app.build(Source(views.engine, config, bus), settings)
+        sessions = EmbeddedSessions(config) if bus is None else of_cluster(bus)
+        try:
+            yield app.build(Source(views.engine, config, bus, sessions), settings)
+        finally:
+            for run_id in await sessions.close():
+                paused(run_id)
 
 
 @asynccontextmanager

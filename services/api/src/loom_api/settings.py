@@ -27,6 +27,7 @@ class ApiSettings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description='Web pages that may read answers in a browser: `["https://pages.example"]`. Default: none.'
     )
+    requests_per_minute: int = Field(6_000, ge=0, description="What one client may ask in a minute; 0 for any number.")
     body_bytes: int = Field(1 << 20, ge=0, description="The largest body of a request.")
 
     def refuse_open_address(self) -> None:

@@ -43,11 +43,14 @@ def entries(config: LoomConfig) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
 
 
-def find(target: str, config: LoomConfig, registered: Iterable[str] = ()) -> LoadedPipeline | str:
-    """The pipeline a user means: a file's path, the name of one in the project, or a registered name (given back).
+def find(
+    target: str, config: LoomConfig, registered: Iterable[str] = (), *, by_name: bool = False
+) -> LoadedPipeline | str:
+    """The pipeline a user means: a file's path, unless it is meant `by_name` alone, the name of one in the project, or
+    a registered name (given back).
 
     Raises `InvalidDefinition`, `NotFound`, and `ConfigurationError` where more than one thing is meant."""
-    if (path := _path(target, config)) is not None:
+    if (path := _named(target, config) if by_name else _path(target, config)) is not None:
         return definition_file.load(path, config.applied_to, config.allowed)
     if target in registered:
         return target
@@ -66,6 +69,10 @@ def _path(target: str, config: LoomConfig) -> Path | None:
     path = Path(target)
     if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
         return path
+    return _named(target, config)
+
+
+def _named(target: str, config: LoomConfig) -> Path | None:
     named = [entry.path for entry in entries(config) if entry.name == target]
     if len(named) > 1:
         places = ", ".join(map(os.path.relpath, named))

@@ -82,7 +82,12 @@ def load(path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedP
         near = neighbour(path, path)
         expected = "the path of a pipeline file, or a pipeline's name"
         raise InvalidDefinition([Problem((), "no such file", expected, near, file=shown)])
-    document = yaml_positions.parse(yaml_positions.read_text(path, shown), shown)
+    return read(yaml_positions.read_text(path, shown), path, fill, allowed)
+
+
+def read(text: str, path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedPipeline:
+    """Read the text of a pipeline file that lies at `path`, or would lie there. Raises as `load` does."""
+    document = yaml_positions.parse(text, os.path.relpath(path))
     filled, folder = fill(document.data), path.resolve().parent
     problems: list[Problem] = []
     pipeline = None

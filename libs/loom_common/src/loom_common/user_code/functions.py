@@ -25,6 +25,8 @@ from loom_common.errors import UserCodeError
 from loom_common.text import named
 
 _PREFIX = "_loom_beside_"
+_WRITTEN = "__loom_written__"
+"""The name by which a module knows when its file was written last, in nanoseconds, as it was read."""
 _lock = threading.RLock()
 
 
@@ -46,6 +48,33 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     if not callable(found):
         raise UserCodeError(f"'{reference}': {name} in {_place(module)} is {type(found).__name__}, not a function.")
     return found  # type: ignore[no-any-return]
+
+
+def have_changed() -> bool:
+    """Tell whether the file of a module that was loaded from beside a pipeline is another one now, or gone."""
+    return any(_written(str(module.__file__)) != read for module, read in _loaded())
+
+
+def forget() -> None:
+    """Let the modules that were loaded from beside pipelines be read anew by whoever asks for them next. Functions that
+    are held already stay as they are."""
+    with _lock:
+        for name in [name for name in sys.modules if name.startswith(_PREFIX)]:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def _loaded() -> list[tuple[ModuleType, int | None]]:
+    """Return the modules with the time when the file of each was written, as it was read."""
+    modules = [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+    return [(module, vars(module)[_WRITTEN]) for module in modules if _WRITTEN in vars(module)]
+
+
+def _written(file: str) -> int | None:
+    try:
+        return Path(file).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
@@ -117,6 +146,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         package = module.__name__.partition(".")[0]
         folder = Path(sys.modules[package].__path__[0])
+        vars(module)[_WRITTEN] = _written(self.path)
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": _importer(package, folder)}
         super().exec_module(module)
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Query
 from loom import connector_list, plugins
 from loom.connector_list import Connector
 from loom.plugins import Kind, Listed
-from loom_api.answers import Json, TaggedRoute
-from loom_api.reads import Source
+from loom_api.http.answers import Json, TaggedRoute
+from loom_api.source import Source
 
 
 def router(_source: Source) -> APIRouter:

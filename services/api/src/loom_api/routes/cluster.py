@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from loom_api.answers import Json, TaggedRoute
-from loom_api.paging import Limit
-from loom_api.problems import documented
-from loom_api.reads import Reads, Source
-from loom_api.results import LetterDocument
+from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.idempotency import IdempotencyKey, once
+from loom_api.http.paging import Limit
+from loom_api.http.problems import documented
+from loom_api.reads import Reads
+from loom_api.results import LetterDocument, Replayed
+from loom_api.running.commands import Commands
+from loom_api.source import Source
 from loom_coordinator.queries.cluster import Overview
 from loom_coordinator.queries.dead_letters import DeadLetterLine
 from loom_coordinator.queries.prefetch import PrefetchLimit
@@ -19,7 +22,8 @@ def router(source: Source) -> APIRouter:
     routes = APIRouter(
         tags=["cluster"], route_class=TaggedRoute, default_response_class=Json, responses=documented(404)
     )
-    asked = Depends(source.reads)
+    starting = APIRouter(route_class=once(source.engine), default_response_class=Json, responses=documented(404, 409))
+    asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/fleet", response_model=Overview)
     async def show_fleet(reads: Reads = asked) -> Json:
@@ -41,4 +45,15 @@ def router(source: Source) -> APIRouter:
         """Show a dead letter whole: where it was going, why it is here, its headers and its body."""
         return Json(await reads.dead_letter(letter_id))
 
+    @starting.post("/dead-letters/{letter_id}/replay", response_model=Replayed)
+    async def replay_dead_letter(
+        letter_id: str,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Json:
+        """Send a dead letter where it was going, as if for the first time. It is removed here once the broker has
+        confirmed it there."""
+        return Json(Replayed(replayed=await commands.replay_dead_letter(letter_id)))
+
+    routes.include_router(starting)
     return routes

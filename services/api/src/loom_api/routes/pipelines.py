@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
 
 from loom.pipeline_list import ListedPipeline
-from loom_api.answers import Json, TaggedRoute
-from loom_api.problems import documented
-from loom_api.reads import Reads, Source
-from loom_api.results import PipelineDocument
+from loom_api.bodies import Definition, RunOptions
+from loom_api.http.answers import PREFIX, Json, TaggedRoute, started
+from loom_api.http.idempotency import IdempotencyKey, once, start_key
+from loom_api.http.problems import documented
+from loom_api.reads import Reads
+from loom_api.results import PipelineDocument, Registered, RunStarted
+from loom_api.running.commands import Commands
+from loom_api.source import Source
 from loom_coordinator.queries.pipelines import PipelineVersion
 
 
 def router(source: Source) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/pipelines", tags=["pipelines"], route_class=TaggedRoute, default_response_class=Json)
-    asked = Depends(source.reads)
+    starting = APIRouter(
+        prefix="/pipelines", tags=["pipelines"], route_class=once(source.engine), default_response_class=Json
+    )
+    asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("", response_model=list[ListedPipeline])
     async def list_pipelines(reads: Reads = asked) -> Json:
@@ -32,4 +41,34 @@ def router(source: Source) -> APIRouter:
         """List the versions of a pipeline that have run, the one that ran last first."""
         return Json((await reads.pipeline(name)).versions)
 
-    return routes
+    @starting.post("", status_code=201, response_model=Registered, responses=documented(409))
+    async def register_pipeline(
+        definition: Definition,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Json:
+        """Enter a pipeline, or another version of it, without running it. It can then be run by its name. 422 has every
+        mistake in `errors`, each with its line and column."""
+        entered = await commands.register(definition)
+        return Json(
+            Registered(pipeline=entered.pipeline, version=entered.version),
+            201,
+            {"Location": f"{PREFIX}/pipelines/{quote(entered.pipeline)}"},
+        )
+
+    @starting.post("/{name}/run", status_code=202, response_model=RunStarted, responses=documented(404, 409))
+    async def run_pipeline(
+        request: Request,
+        name: str,
+        options: RunOptions | None = None,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Json:
+        """Start a run of a pipeline of the project's folders, or of one that has run. `Location` names the run."""
+        begun = await commands.run(name, options or RunOptions(), start_key(request))
+        return started(begun.accepted, begun.notes)
+
+    both = APIRouter()
+    both.include_router(routes)
+    both.include_router(starting)
+    return both

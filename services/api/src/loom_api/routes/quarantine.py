@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
-from loom_api import paging
-from loom_api.answers import Json, TaggedRoute
-from loom_api.paging import After, Limit
-from loom_api.problems import documented
-from loom_api.reads import Reads, Source
-from loom_api.results import KeptDocument, Page
+from loom_api.bodies import RetryOptions
+from loom_api.http import paging
+from loom_api.http.answers import Json, TaggedRoute, started
+from loom_api.http.idempotency import IdempotencyKey, once
+from loom_api.http.paging import After, Limit
+from loom_api.http.problems import documented, problem
+from loom_api.reads import Reads
+from loom_api.results import KeptDocument, Page, RunStarted
+from loom_api.running.commands import Commands
+from loom_api.source import Source
+from loom_common.contracts.v1 import RunAccepted
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_quarantine.queries import CauseCount, RecordFilter, WholeRecord
@@ -23,7 +28,8 @@ OfRun = Annotated[str | None, Query(description="Only this run's.")]
 def router(source: Source) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["quarantine"], route_class=TaggedRoute, default_response_class=Json)
-    asked = Depends(source.reads)
+    starting = APIRouter(route_class=once(source.engine), default_response_class=Json)
+    asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/quarantine", response_model=Page[WholeRecord], responses=documented(404))
     async def list_records(
@@ -73,4 +79,22 @@ def router(source: Source) -> APIRouter:
         """Show all that is known of a record that was kept back: input, prompt, output, scores, calls, replays."""
         return Json(await reads.kept_record(record_id, run_id))
 
+    @starting.post(
+        "/quarantine/{record_id:path}/retry",
+        status_code=202,
+        response_model=RunStarted,
+        responses=documented(404, 409),
+    )
+    async def retry_record(
+        record_id: str,
+        options: RetryOptions | None = None,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Response:
+        """Run a record that was kept back through its pipeline again, as a run of its own: as it was, or changed. 409
+        says that it is resolved, or that another replay has taken it up."""
+        began = await commands.retry(record_id, options or RetryOptions())
+        return started(began) if isinstance(began, RunAccepted) else problem(409, began.words())
+
+    routes.include_router(starting)
     return routes

@@ -7,12 +7,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from loom_api import paging
-from loom_api.answers import Json, TaggedRoute
-from loom_api.paging import After, Limit
-from loom_api.problems import documented
-from loom_api.reads import Reads, Source
-from loom_api.results import Page, RecordDocument, RunDocument, RunMetrics
+from loom_api.bodies import PriorityOptions, ResumeOptions
+from loom_api.http import paging
+from loom_api.http.answers import Json, TaggedRoute, commanded
+from loom_api.http.idempotency import IdempotencyKey, once
+from loom_api.http.paging import After, Limit
+from loom_api.http.problems import documented
+from loom_api.reads import Reads
+from loom_api.results import Page, RecordDocument, RunDocument, RunMetrics, RunStatus
+from loom_api.running.commands import Commands
+from loom_api.source import Source
 from loom_common.contracts.v1 import EvaluatorSummary
 from loom_common.domain.run.statuses import ShownStatus
 from loom_coordinator.queries.batches import BatchLine
@@ -98,4 +102,39 @@ def router(source: Source) -> APIRouter:
         """Show what each of the newest runs did, for an audit."""
         return Json(await reads.manifest(pipeline, status.value if status else None, limit))
 
+    routes.include_router(_commands(source))
+    return routes
+
+
+def _commands(source: Source) -> APIRouter:
+    routes = APIRouter(default_response_class=Json, responses=documented(404))
+    starting = APIRouter(route_class=once(source.engine), default_response_class=Json, responses=documented(404, 409))
+    ordered = Depends(source.commands)
+
+    @routes.post("/runs/{run_id}/pause", response_model=RunStatus)
+    async def pause_run(run_id: str, commands: Commands = ordered) -> Json:
+        """Stop a run where it stands. Nothing is lost: `resume` goes on."""
+        return commanded(await commands.pause(run_id))
+
+    @starting.post("/runs/{run_id}/resume", response_model=RunStatus)
+    async def resume_run(
+        run_id: str,
+        options: ResumeOptions | None = None,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Json:
+        """Go on with a run that was interrupted, paused, cancelled or failed. What was done is not done again."""
+        return commanded(await commands.resume(run_id, None if options is None else options.budget))
+
+    @routes.post("/runs/{run_id}/cancel", response_model=RunStatus)
+    async def cancel_run(run_id: str, commands: Commands = ordered) -> Json:
+        """End a run. What it loaded stays; the rest counts as cancelled."""
+        return commanded(await commands.cancel(run_id))
+
+    @routes.post("/runs/{run_id}/priority", response_model=RunStatus)
+    async def prioritize_run(run_id: str, options: PriorityOptions, commands: Commands = ordered) -> Json:
+        """Change a run's share beside other runs; effective with its next slice."""
+        return commanded(await commands.prioritize(run_id, options.priority))
+
+    routes.include_router(starting)
     return routes

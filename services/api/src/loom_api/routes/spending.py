@@ -5,13 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from loom_api import paging
-from loom_api.answers import Json, TaggedRoute
-from loom_api.paging import After, Limit
-from loom_api.reads import Reads, Source
+from loom_api.http import paging
+from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.paging import After, Limit
+from loom_api.http.problems import documented
+from loom_api.reads import Reads
 from loom_api.results import Costs, CostsDocument, Page
+from loom_api.running.commands import Commands
+from loom_api.source import Source
 from loom_coordinator.queries.alerts import AlertFilter, AlertLine
 from loom_coordinator.queries.costs.spans import total
 
@@ -30,7 +33,7 @@ OfPipeline = Annotated[str | None, Query(description="Only this pipeline's.")]
 def router(source: Source) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(route_class=TaggedRoute, default_response_class=Json)
-    asked = Depends(source.reads)
+    asked, ordered = Depends(source.reads), Depends(source.commands)
 
     @routes.get("/costs", response_model=CostsDocument, tags=["costs"])
     async def show_costs(
@@ -56,5 +59,10 @@ def router(source: Source) -> APIRouter:
         chosen = AlertFilter(pipeline, run_id, severity, acknowledged)
         found = await reads.alert_page(chosen, limit + 1, paging.number_key(after))
         return Json(paging.page(found, limit, lambda each: (each.id,)))
+
+    @routes.post("/alerts/{alert_id}/acknowledge", response_model=AlertLine, responses=documented(404), tags=["alerts"])
+    async def acknowledge_alert(alert_id: Annotated[int, Path(ge=0, lt=1 << 63)], commands: Commands = ordered) -> Json:
+        """Note that somebody has seen an alert. Who did so first stays noted."""
+        return Json(await commands.acknowledge(alert_id))
 
     return routes

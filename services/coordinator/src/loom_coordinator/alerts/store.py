@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import RowMapping, select
+import datetime as dt
+
+from sqlalchemy import RowMapping, select, update
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.contracts.v1 import Alert, BudgetSpent
@@ -50,6 +52,13 @@ async def raise_one(unit: UnitOfWork, run: Run, finding: Finding) -> None:
         structlog.get_logger().warning(
             "alert", run_id=run.run_id, pipeline=run.pipeline_name, alert=finding.message, reported=True
         )
+
+
+async def acknowledge(connection: AsyncConnection, alert_id: int, by: str, now: dt.datetime) -> None:
+    """Note who has seen an alert first, and when."""
+    new = (monitoring_alerts.c.id == alert_id, monitoring_alerts.c.acknowledged.is_(False))
+    values = {"acknowledged": True, "acknowledged_at": now, "acknowledged_by": by}
+    await connection.execute(update(monitoring_alerts).where(*new).values(**values))
 
 
 async def of_run(connection: AsyncConnection, run_id: str) -> list[Alert]:

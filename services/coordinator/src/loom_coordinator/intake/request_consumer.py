@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from loom_common.contracts.encoding.codec import body_of
 from loom_common.contracts.envelope import Message
-from loom_common.contracts.v1 import ReplayRequest, RunAccepted, RunCommand, RunRequest
+from loom_common.contracts.v1 import (
+    PipelineRegistered,
+    RegisterPipeline,
+    ReplayRequest,
+    RunAccepted,
+    RunCommand,
+    RunRequest,
+)
 from loom_common.domain.values.ids import message_id
 from loom_common.errors import (
     ConfigurationError,
@@ -83,17 +90,21 @@ class RequestConsumer:
                     return
                 accepted = await self._action(message)(unit)
                 start_run.answer(unit, delivery, accepted)
-                start_run.announce(unit, accepted)
+                if isinstance(accepted, RunAccepted):
+                    start_run.announce(unit, accepted)
                 await failpoints.reach("before_commit")
             await failpoints.reach("after_commit")
-            log.info("accepted", run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status)
+            log.info("accepted", **accepted.model_dump(exclude={"epoch"}))
         except ConfigurationError as error:
-            await self._refuse(delivery, error, message if isinstance(message, RunRequest) else None)
+            asked = message if isinstance(message, RunRequest | RegisterPipeline) else None
+            await self._refuse(delivery, error, asked)
 
-    def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted]]:
+    def _action(self, message: Message) -> Callable[[UnitOfWork], Awaitable[RunAccepted | PipelineRegistered]]:
         match message:
             case RunRequest():
                 return lambda unit: start_run.accept(unit, self._payloads, message, every_hop=self._every_hop)
+            case RegisterPipeline():
+                return lambda unit: start_run.register(unit, message)
             case ReplayRequest():
                 return lambda unit: replays.accept(unit, self._payloads, message, every_hop=self._every_hop)
             case RunCommand():
@@ -101,7 +112,9 @@ class RequestConsumer:
             case _:
                 raise UnreadableMessage(f"message type {message.type!r} has no business here")
 
-    async def _refuse(self, delivery: Delivery, error: ConfigurationError, request: RunRequest | None) -> None:
+    async def _refuse(
+        self, delivery: Delivery, error: ConfigurationError, request: RunRequest | RegisterPipeline | None
+    ) -> None:
         log.warning("rejected", error=str(error), reported=True)
         async with self._outbox.unit() as unit:
             start_run.answer(unit, delivery, await start_run.reject(unit, error, request))
@@ -132,6 +145,8 @@ def read(delivery: Delivery) -> Message:
     try:
         if verb == "request":
             return RunRequest.model_validate(body)
+        if verb == "register":
+            return RegisterPipeline.model_validate(body)
         if verb == "replay":
             return ReplayRequest.model_validate(body)
         if verb in _COMMANDS:
@@ -143,5 +158,5 @@ def read(delivery: Delivery) -> Message:
                 for detail in error.errors(include_url=False)
             ]
         ) from None
-    known = ", ".join(f"run.{name}" for name in ("request", "replay", *_COMMANDS))
+    known = ", ".join(f"run.{name}" for name in ("request", "register", "replay", *_COMMANDS))
     raise UnreadableMessage(f"unknown routing key {delivery.routing_key!r}; known: {known}")

@@ -11,12 +11,20 @@ from sqlalchemy import select
 
 from loom_common import flow
 from loom_common.contracts.envelope import Outgoing
-from loom_common.contracts.v1 import Mistake, Preflight, RunAccepted, RunRejected, RunRequest
+from loom_common.contracts.v1 import (
+    Mistake,
+    PipelineRegistered,
+    Preflight,
+    RegisterPipeline,
+    RunAccepted,
+    RunRejected,
+    RunRequest,
+)
 from loom_common.domain.checks.frozen_schema import frozen_mistakes
 from loom_common.domain.checks.plan_check import plan_mistakes
 from loom_common.domain.definition.reader import parse
 from loom_common.domain.definition.transform import AiTransformConfig
-from loom_common.domain.model_options.params import resolved
+from loom_common.domain.model_options.params import example, resolved
 from loom_common.domain.run.plan import Plan
 from loom_common.domain.values.durations import seconds
 from loom_common.domain.values.ids import content_hash, new_run_id, run_id_for
@@ -93,6 +101,19 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
 
 
+async def register(unit: UnitOfWork, request: RegisterPipeline) -> PipelineRegistered:
+    """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
+    pipeline = parse(request.definition)
+    values = {
+        name: example(spec.type) if spec.default is None else spec.default for name, spec in pipeline.params.items()
+    }
+    plan = Plan(pipeline=pipeline, files=request.files, base=request.base, params=resolved(pipeline.params, values))
+    if mistakes := [*plan_mistakes(plan)]:
+        raise InvalidDefinition(mistakes)
+    await _register(unit, plan, Registered(request.definition, request.files, request.base))
+    return PipelineRegistered(pipeline=pipeline.name, version=pipeline.version)
+
+
 async def start(
     unit: UnitOfWork,
     payloads: PayloadStore,
@@ -150,14 +171,17 @@ async def start(
     await apply_facts.advance(unit, run)
 
 
-async def reject(unit: UnitOfWork, error: ConfigurationError, request: RunRequest | None) -> RunRejected:
+async def reject(
+    unit: UnitOfWork, error: ConfigurationError, request: RunRequest | RegisterPipeline | None
+) -> RunRejected:
     """Record a request that cannot be carried out, and say why."""
     problems = error.problems if isinstance(error, InvalidDefinition) else ()
     mistakes = tuple(
         Mistake(path=problem.path, found=problem.found, expected=problem.expected, suggestion=problem.suggestion)
         for problem in problems
     )
-    name = request.pipeline or (request.definition or {}).get("name") if request else None
+    named = request.pipeline if isinstance(request, RunRequest) else None
+    name = named or (request.definition or {}).get("name") if request else None
     await unit.connection.execute(
         rejected_requests.insert().values(
             pipeline_name=str(name) if name is not None else None,
@@ -170,7 +194,7 @@ async def reject(unit: UnitOfWork, error: ConfigurationError, request: RunReques
     return RunRejected(error=str(error), mistakes=mistakes)
 
 
-def answer(unit: UnitOfWork, asked: Delivery, message: RunAccepted | RunRejected) -> None:
+def answer(unit: UnitOfWork, asked: Delivery, message: RunAccepted | PipelineRegistered | RunRejected) -> None:
     """Send the answer where one is wanted, under the correlation id of the question."""
     if asked.reply_to:
         route = Route(Exchange.DIRECT, asked.reply_to)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.json_values.shown import Shown
+from loom_common.errors import NotFound
 from loom_coordinator.db.tables.monitoring import monitoring_alerts as table
 
 
@@ -51,6 +52,17 @@ class AlertLine(Shown):
     notified_at: dt.datetime | None
 
 
+_COLUMNS = tuple(table.c[field.name] for field in dataclasses.fields(AlertLine))
+
+
+async def find(connection: AsyncConnection, alert_id: int) -> AlertLine:
+    """Return an alert. Raises `NotFound`."""
+    found = (await connection.execute(select(*_COLUMNS).where(table.c.id == alert_id))).mappings().one_or_none()
+    if found is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    return AlertLine(**found)
+
+
 async def page(
     connection: AsyncConnection, chosen: AlertFilter, limit: int, before: int | None = None
 ) -> list[AlertLine]:
@@ -65,6 +77,5 @@ async def page(
     conditions = [column == value for column, value in wanted.items() if value is not None]
     if before is not None:
         conditions.append(table.c.id < before)
-    columns = (table.c[field.name] for field in dataclasses.fields(AlertLine))
-    statement = select(*columns).where(*conditions).order_by(table.c.id.desc()).limit(limit)
+    statement = select(*_COLUMNS).where(*conditions).order_by(table.c.id.desc()).limit(limit)
     return [AlertLine(**row) for row in (await connection.execute(statement)).mappings()]

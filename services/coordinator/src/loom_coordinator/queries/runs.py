@@ -194,6 +194,13 @@ async def page(
     return [_summary(run, alive) for run in runs]
 
 
+async def at_work(connection: AsyncConnection, owner: str) -> list[str]:
+    """Return the ids of the runs that an embedded engine is at work on."""
+    columns = pipeline_runs.c
+    running = (columns.owner == owner, columns.status == run_rows.RUNNING)
+    return list((await connection.execute(select(columns.run_id).where(*running))).scalars())
+
+
 async def _interrupted(connection: AsyncConnection, alive: Alive) -> list[str]:
     columns = pipeline_runs.c
     query = select(columns.run_id, columns.owner).where(columns.status == run_rows.RUNNING, columns.owner.is_not(None))

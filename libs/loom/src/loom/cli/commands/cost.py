@@ -118,22 +118,16 @@ def _notes(run: Mapping[str, Any]) -> list[str]:
 
 
 async def _estimate(target: str, config: LoomConfig, sample: int, params: list[str], form: Format) -> None:
-    from loom.cli.commands import state
     from loom.cli.commands.run import params_of
     from loom.cli.output import terminal
-    from loom.preflight import estimate as preflight_estimate
     from loom.project import catalog
+    from loom.requests.estimates import estimated
     from loom_common.errors import ConfigurationError
 
     loaded = catalog.find(target, config)
     if isinstance(loaded, str):
         raise ConfigurationError(f"'{target}' is known by its name alone: give its file to estimate it.")
-    name = loaded.pipeline.name
-    reachable = not config.distributed or not config.settings().state.url.get_secret_value().startswith("sqlite:")
-    answered = await state.ask(config, lambda views: views.tokens_per_answer(name)) if reachable else {}
-    made = await preflight_estimate.estimate(loaded, config, sample, params_of(params), answered)
-    if reachable:
-        await state.ask(config, lambda views: views.keep_estimate(made))
+    made = await estimated(loaded, config, sample, params_of(params))
     if form is Format.JSON:
         terminal.print_json(made.document())
     else:

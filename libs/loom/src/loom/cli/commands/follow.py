@@ -170,7 +170,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
     """From now on, Ctrl-C pauses the run; the event tells whether it did."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
-    pausing: set[asyncio.Task[None]] = set()
+    pausing: set[asyncio.Task[RunAccepted]] = set()
     entry.on_interrupt(
         f"{run_id} is stopped; what was in flight is done again, nothing is lost. "
         f"Resume with: loom resume {run_id}{flags}"
@@ -185,7 +185,7 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
         limit.daemon = True
         limit.start()
         screen.note(f"stopping after what is in flight, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
-        pausing.add(loop.create_task(session.interrupt(run_id)))
+        pausing.add(loop.create_task(session.pause(run_id)))
 
     loop.add_signal_handler(signal.SIGINT, on_signal)
     return interrupted

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loom.cli.commands import follow, state
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
-from loom_common.domain.values.plural import counted
+from loom.requests.replays import named, nothing_waits
 from loom_common.errors import ConfigurationError
-from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
     from loom.cli.options.common import Common
     from loom.project.config import LoomConfig
     from loom_common.domain.run.replaying import Changes
-    from loom_quarantine.queries import Standing
+    from loom_quarantine.queries import RecordFilter, Standing
 
 
 async def carry_out(
@@ -31,8 +29,7 @@ async def carry_out(
         raise await state.no_record(config, meant, common.flags)
     if not standing.waiting:
         return await _tell_that_none_waits(config, run_id, standing, form, common.flags)
-    everything = replace(meant, record_ids=None) == RecordFilter(run_id=run_id)
-    names = meant.record_ids if everything else standing.waiting
+    names = named(meant, standing)
     try:
         outcome = await follow.carry_out(
             config,
@@ -50,31 +47,11 @@ async def carry_out(
     return outcome.code
 
 
-async def _tell_that_none_waits(
-    config: LoomConfig, run_id: str, standing: Standing, form: Format, flags: str = ""
-) -> int:
+async def _tell_that_none_waits(config: LoomConfig, run_id: str, standing: Standing, form: Format, flags: str) -> int:
     """Say what became of the records: resolved, or taken by another replay."""
-    async with state.opened(config) as views:
-        statuses = {replay: await views.status(replay) or "unknown" for replay in standing.held}
-    replays = [{"run_id": name, "status": statuses[name], "records": number} for name, number in standing.held.items()]
-    message = " ".join(["Nothing is replayed.", *_sentences(standing, statuses, flags)])
+    became = await state.ask(config, lambda views: nothing_waits(views, run_id, standing))
     if form is Format.JSON:
-        found = {"replay_of": run_id, "records": standing.records, "resolved": standing.resolved, "in_replays": replays}
-        terminal.print_json({**found, "replayed": 0, "message": message})
+        terminal.print_json({**became.as_json(), "message": became.words(flags)})
     else:
-        terminal.say(message)
+        terminal.say(became.words(flags))
     return 0
-
-
-def _sentences(standing: Standing, statuses: dict[str, str], flags: str) -> list[str]:
-    sentences = []
-    if resolved := sum(standing.resolved.values()):
-        ways = ", ".join(f"{terminal.count(number)} {action}" for action, number in standing.resolved.items())
-        sentences.append(f"Resolved: {counted(resolved, 'record')} ({ways}).")
-    for name, number in standing.held.items():
-        sentences.append(f"Taken up by {name}, which is {statuses[name]}: {counted(number, 'record')}.")
-        if statuses[name] in ("paused", "interrupted"):
-            sentences.append(
-                f"Finish it with `loom resume {name}{flags}`, or drop it with `loom cancel {name}{flags}`."
-            )
-    return sentences

@@ -1,21 +1,14 @@
-"""Prepares runs, and implements `loom resume` and `loom cancel`."""
+"""Implements `loom resume` and `loom cancel`, and reads the options of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from loom.cli.options.common import Common, Form, WithFiles
 from loom.cli.options.groups import grouped
 from loom.cli.output.formats import Format
-
-if TYPE_CHECKING:
-    from loom.project.config import LoomConfig
-    from loom.project.definition_file import LoadedPipeline
-    from loom_common.contracts.v1 import RunRequest
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
 Wait = Annotated[
@@ -67,49 +60,6 @@ def cancel(run_id: RunId, *, common: Common) -> None:
     follow.wait_for(state.refuse_unknown(settings, run_id))
     accepted = follow.wait_for(follow.cancel(settings, run_id, verbose=common.verbose))
     terminal.say(f"{accepted.run_id} of {accepted.pipeline} is {accepted.status}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Holds a run that may begin."""
-
-    request: RunRequest
-    loaded: LoadedPipeline | None
-    """None for a registered pipeline, whose file lies elsewhere."""
-    expected: int | None
-    """Says how many records its source has, where that is known."""
-
-
-async def prepare(target: str, config: LoomConfig, params: Mapping[str, str], *, sample: bool, wait: bool) -> Prepared:
-    """Find the pipeline and see that it can run. Raises `ConfigurationError` where it cannot."""
-    from loom.cli.commands import state, validate
-    from loom.project import catalog
-    from loom.project.definition_file import InvalidFile
-    from loom_common.contracts.v1 import RunRequest
-    from loom_common.domain.model_options.params import resolved
-
-    registered = await state.registered_names(config, target)
-    try:
-        loaded = catalog.find(target, config, registered)
-    except InvalidFile as error:
-        if config.distributed:
-            raise
-        raise await validate.every_mistake(error, config) from None
-    if isinstance(loaded, str):
-        return Prepared(RunRequest(pipeline=loaded, params=params), None, None)
-    params = dict(params)
-    resolved(loaded.pipeline.params, params)
-    found, expected = None, None
-    if config.distributed:
-        from loom.plugins import refuse_registered
-
-        refuse_registered(loaded.pipeline)
-    else:
-        found, expected = await validate.refuse_unready(loaded, config, params, sample=sample, wait=wait)
-        await state.refuse_unfinished(config, loaded.pipeline.name)
-    base = config.base_of(loaded.folder)
-    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base, preflight=found)
-    return Prepared(request, loaded, expected)
 
 
 def params_of(pairs: list[str]) -> dict[str, str]:

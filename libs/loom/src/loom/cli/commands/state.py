@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -82,22 +82,3 @@ async def no_record(config: LoomConfig, meant: RecordFilter, flags: str) -> Conf
     else:
         remedy = f"`loom status {run_id}{flags}` shows what became of the run's records."
     return ConfigurationError(f"Run {run_id} has no quarantined record{which} in {place(config)}. {remedy}")
-
-
-async def registered_names(config: LoomConfig, target: str) -> list[str]:
-    """List the pipelines that have run here. A cluster knows its own: what it is asked for by name counts as
-    registered."""
-    if config.distributed:
-        return [target]
-    return [row.name for row in await ask(config, lambda views: views.pipelines())]
-
-
-async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:
-    """Raise `ConfigurationError` where an earlier run of the pipeline, none of `besides`, waits to be finished."""
-    for run in await ask(config, lambda views: views.unfinished(pipeline)):
-        run_id, status = run.run_id, run.status
-        if run_id in besides:
-            continue
-        raise ConfigurationError(
-            f"{run_id} was {status}: finish it with `loom resume {run_id}`, or drop it with `loom cancel {run_id}`."
-        )

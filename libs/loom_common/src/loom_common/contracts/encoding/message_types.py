@@ -7,6 +7,7 @@ from loom_common.contracts.envelope import Message
 
 MESSAGES: tuple[type[Message], ...] = (
     v1.RunRequest,
+    v1.RegisterPipeline,
     v1.RunCommand,
     v1.ReplayRequest,
     v1.SplitSource,
@@ -30,6 +31,7 @@ MESSAGES: tuple[type[Message], ...] = (
     v1.RunProgress,
     v1.RunFinished,
     v1.RunAccepted,
+    v1.PipelineRegistered,
     v1.RunRejected,
     v1.RunEpoch,
     v1.WorkerBeat,

@@ -4,13 +4,21 @@ They form four groups, in the order in which a run uses them: commands to the co
 about what happened, and answers and control messages. Seconds are floats, money is in USD, times are ISO 8601 in
 UTC."""
 
-from loom_common.contracts.v1.answers import Mistake, PrefetchLimit, RunAccepted, RunEpoch, RunRejected
+from loom_common.contracts.v1.answers import (
+    Mistake,
+    PipelineRegistered,
+    PrefetchLimit,
+    RunAccepted,
+    RunEpoch,
+    RunRejected,
+)
 from loom_common.contracts.v1.beats import BatchUnderWay, BreakerBeat, QueueBeat, WorkerBeat, WorkUnderWay
 from loom_common.contracts.v1.commands import (
     DiscardRequest,
     Preflight,
     PreflightCheck,
     PreflightColumn,
+    RegisterPipeline,
     ReplayRequest,
     RunCommand,
     RunRequest,
@@ -84,6 +92,7 @@ __all__ = [
     "KeptRecord",
     "LoadFinalized",
     "Mistake",
+    "PipelineRegistered",
     "PrefetchLimit",
     "Preflight",
     "PreflightCheck",
@@ -92,6 +101,7 @@ __all__ = [
     "RecordsKept",
     "RecordsLoaded",
     "RecordsQuarantined",
+    "RegisterPipeline",
     "ReplayRequest",
     "RunAccepted",
     "RunBudget",

@@ -25,6 +25,19 @@ class RunAccepted(Message):
         return message_id("accepted", self.run_id, self.status, self.epoch)
 
 
+class PipelineRegistered(Message):
+    """Answers a registration that was accepted."""
+
+    type: ClassVar[str] = "loom.pipeline.registered.v1"
+
+    pipeline: str
+    version: str
+
+    @property
+    def message_id(self) -> str:
+        return message_id("registered", self.pipeline, self.version)
+
+
 class Mistake(Part):
     """Describes one mistake in a request."""
 

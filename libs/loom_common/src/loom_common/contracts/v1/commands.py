@@ -77,6 +77,22 @@ class RunRequest(Message):
         return message_id("request", self.idempotency_key) if self.idempotency_key else message_id("request", uuid4())
 
 
+class RegisterPipeline(Message):
+    """Enters a pipeline, or another version of it, without running it: `loom.runs` / `run.register`. It can then be run
+    by its name."""
+
+    type: ClassVar[str] = "loom.pipeline.register.v1"
+
+    definition: dict[str, Any] = Field(description="The definition, as in a pipeline file.")
+    files: dict[str, str] = Field(default_factory=dict, description="Prompt and context files by path, as text.")
+    base: str = Field("", description="The folder that relative paths start from, below the workers' project folder.")
+    requested_by: str | None = Field(None, description="For people.")
+
+    @property
+    def message_id(self) -> str:
+        return message_id("register", uuid4())
+
+
 class RunCommand(Message):
     """Changes a run: `loom.runs` / `run.cancel`, `run.pause`, `run.resume`, `run.priority`."""
 

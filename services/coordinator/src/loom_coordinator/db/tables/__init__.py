@@ -6,7 +6,7 @@ between modules are resolved."""
 
 from __future__ import annotations
 
-from loom_coordinator.db.tables import incremental, monitoring, outcomes, quality, runs, schemas, work
+from loom_coordinator.db.tables import incremental, monitoring, outcomes, quality, requests, runs, schemas, work
 from loom_coordinator.db.tables.columns import metadata
 
-__all__ = ["incremental", "metadata", "monitoring", "outcomes", "quality", "runs", "schemas", "work"]
+__all__ = ["incremental", "metadata", "monitoring", "outcomes", "quality", "requests", "runs", "schemas", "work"]

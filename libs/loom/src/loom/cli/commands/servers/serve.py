@@ -1,4 +1,5 @@
-"""Implements `loom serve`, which answers over HTTP what can be known of a project's pipelines and runs."""
+"""Implements `loom serve`, which answers over HTTP what can be known of a project's pipelines and runs, and commands
+them."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ from loom.cli.options.groups import grouped
 if TYPE_CHECKING:
     from loom.project.config import LoomConfig
     from loom_api.settings import ApiSettings
+
+_STOP_SECONDS = 20.0
+"""Says how long answers and batches in flight may take after Ctrl-C."""
 
 
 @grouped
@@ -28,7 +32,8 @@ def serve(
 ) -> None:
     """Serve the REST API until Ctrl-C: pipelines, runs, records, costs and alerts as JSON. See docs/api.md.
 
-    Its URL goes to stdout. It listens on addresses of this machine alone."""
+    Runs that are started over it run in this process; Ctrl-C pauses them, and says how to resume them. Its URL goes to
+    stdout. It listens on addresses of this machine alone."""
     from loom.cli.commands.follow import wait_for
     from loom_common.errors import ConfigurationError
 
@@ -44,22 +49,43 @@ def serve(
         given["host"] = host
     if port is not None:
         given["port"] = port
-    wait_for(_serve(config, read_settings(**given)))
+    wait_for(_serve(config, read_settings(**given), verbose=common.verbose))
 
 
-async def _serve(config: LoomConfig, settings: ApiSettings) -> None:
+async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) -> None:
     import asyncio
     import signal
+    import threading
 
+    from loom.cli.commands.follow import log_on_stderr
     from loom.cli.output import stdout
     from loom.cli.output.terminal import say
     from loom_api import server, service
+    from loom_common.service import entry
 
     stop = asyncio.Event()
+    entry.on_interrupt("interrupted: `loom history` shows the runs that were under way; `loom resume RUN` goes on")
+
+    def on_signal() -> None:
+        if stop.is_set():
+            entry.end_interrupted()
+        stop.set()
+        # This is a thread, because it may be the event loop that does not come back.
+        limit = threading.Timer(_STOP_SECONDS, entry.end_interrupted)
+        limit.daemon = True
+        limit.start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+
+    def paused(run_id: str) -> None:
+        say(
+            f"{run_id} is stopped; what was in flight is done again, nothing is lost. Resume with: loom resume {run_id}"
+        )
+
+    log_on_stderr(config, verbose=verbose)
     listening = server.listen(settings)
-    async with service.opened(config, settings) as application:
+    async with service.opened(config, settings, paused) as application:
         url = server.address_of(listening)
         stdout.stream().write(f"{url}\n")
         stdout.stream().flush()

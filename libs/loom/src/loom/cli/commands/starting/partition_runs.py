@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loom.cli.commands import follow, state
-from loom.cli.commands.run import prepare
 from loom.cli.commands.starting.outcomes import GONE_WRONG, RunEnd, end_of, trouble_of
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.project.person import person
+from loom.requests.runs import prepare, refuse_unfinished
 from loom_common.contracts.v1 import RunAccepted
 from loom_common.errors import DependencyUnavailable, LoomError
 
@@ -60,7 +60,7 @@ async def found(
         key = None if made is None else _key(made, pipeline, params, len(same))
         partitions.append(Partition(value, _newest(same, again=again), key))
     if not config.distributed:
-        await state.refuse_unfinished(config, pipeline, {each.run_id for each in partitions if each.run_id is not None})
+        await refuse_unfinished(config, pipeline, {each.run_id for each in partitions if each.run_id is not None})
     return partitions
 
 
@@ -149,7 +149,7 @@ class Backfill:
 
     async def _beginning(self, each: Partition, left: float | None) -> follow.Begin:
         params = {**self.params, self.name: each.value}
-        prepared = await prepare(str(self.loaded.path), self.config, params, sample=False, wait=False)
+        prepared = await prepare(str(self.loaded.path), self.config, params, sample=False, wait=False, say=terminal.say)
         reuse = self.reuse and self.config.cache.enabled
         how = {"budget": left, "reuse": reuse, "requested_by": person(), "idempotency_key": each.key}
         request = prepared.request.model_copy(update=how)

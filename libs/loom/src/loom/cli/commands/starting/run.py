@@ -65,9 +65,11 @@ def run(
     Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 cancelled, 5 succeeded or partial but
     beyond a limit of --fail-on or `fail_on`, 130 interrupted."""
     from loom.cli.commands import follow, validate
-    from loom.cli.commands.run import Prepared, limits_of, params_of, prepare
+    from loom.cli.commands.run import limits_of, params_of
     from loom.cli.commands.starting import chain
+    from loom.cli.output.terminal import say
     from loom.project.person import person
+    from loom.requests.runs import Prepared, prepare
 
     settings = common.configuration()
     given = params_of(param or [])
@@ -78,7 +80,7 @@ def run(
         raise typer.BadParameter("a sample gives those below nothing to read", param_hint="--downstream")
     trial = sample is not None and not load
     below = chain.below(pipeline, settings) if downstream else []
-    prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait))
+    prepared = follow.wait_for(prepare(pipeline, settings, given, sample=trial, wait=wait, say=say))
     if dry_run:
         validate.print_dry_run(prepared.loaded or pipeline, form, [each.pipeline.name for each in below])
         return
@@ -108,7 +110,7 @@ def run(
     def carry_out_below(loaded: LoadedPipeline) -> follow.Outcome:
         own = {name: value for name, value in given.items() if name in loaded.pipeline.params}
         path = str(loaded.path)
-        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait)))
+        return carry_out(follow.wait_for(prepare(path, settings, own, sample=False, wait=wait, say=say)))
 
     name = pipeline if prepared.loaded is None else prepared.loaded.pipeline.name
     turns = [chain.Turn(name, (), partial(carry_out, prepared))]

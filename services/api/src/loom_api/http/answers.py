@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from loom_api.results import RunStarted, RunStatus
+from loom_common.contracts.v1 import RunAccepted
 from loom_common.domain.json_values.shown import as_json
+
+PREFIX = "/api/v1"
+"""Stands before all routes."""
+STOP = "loom.stop"
+"""The key of an ASGI scope that holds the event which is set when the server stops."""
 
 
 class Json(JSONResponse):
@@ -19,7 +27,19 @@ class Json(JSONResponse):
 
     def render(self, content: object) -> bytes:
         """Return the body."""
-        return orjson.dumps(as_json(content), option=orjson.OPT_NON_STR_KEYS)
+        plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else as_json(content)
+        return orjson.dumps(plain, option=orjson.OPT_NON_STR_KEYS)
+
+
+def started(accepted: RunAccepted, notes: Sequence[str] = ()) -> Json:
+    """Return the answer to a request that has started a run, which `Location` names."""
+    said = RunStarted(run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status, notes=list(notes))
+    return Json(said, 202, {"Location": f"{PREFIX}/runs/{accepted.run_id}"})
+
+
+def commanded(accepted: RunAccepted) -> Json:
+    """Return the answer to a command that is carried out."""
+    return Json(RunStatus(run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status))
 
 
 class TaggedRoute(APIRoute):

@@ -14,8 +14,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-from loom_api.results import Problem
-from loom_common.errors import ConfigurationError, InvalidDefinition, LoomError, NotFound, TransientError
+from loom_api.results import Mistake, Problem
+from loom_common import errors as told
+from loom_common.errors import (
+    ConfigurationError,
+    InvalidDefinition,
+    LoomError,
+    NotFound,
+    PermanentError,
+    StateUnusable,
+    TransientError,
+)
 
 log = structlog.get_logger()
 
@@ -27,7 +36,7 @@ _RETRY_SECONDS = 5.0
 def problem(
     status: int,
     detail: str,
-    mistakes: Sequence[Mapping[str, Any]] = (),
+    errors: Sequence[Mistake] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return an error's answer."""
@@ -36,9 +45,23 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "mistakes": list(mistakes),
+        "errors": [each.model_dump() for each in errors],
     }
     return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+
+
+def placed(mistake: told.Problem) -> Mistake:
+    """Return a mistake of a definition with its place."""
+    return Mistake(
+        message=str(mistake),
+        file=mistake.file,
+        line=mistake.line,
+        column=mistake.column,
+        key=mistake.key,
+        found=mistake.found,
+        expected=mistake.expected,
+        suggestion=mistake.suggestion,
+    )
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -67,15 +90,14 @@ async def _loom_error(_request: Request, error: Exception) -> Response:
         case NotFound():
             return problem(404, str(error))
         case InvalidDefinition():
-            placed = [
-                {"message": str(each), "file": each.file, "line": each.line, "key": each.key} for each in error.problems
-            ]
-            return problem(422, str(error), placed)
+            return problem(422, str(error), [placed(each) for each in error.problems])
         case ConfigurationError():
             return problem(400, str(error))
         case TransientError():
             seconds = math.ceil(error.retry_after or _RETRY_SECONDS)
             return problem(503, str(error), headers={"Retry-After": str(seconds)})
+        case PermanentError() if not isinstance(error, StateUnusable):
+            return problem(422, str(error))
     log.error("request failed", error=str(error))
     return problem(500, str(error))
 
@@ -83,10 +105,10 @@ async def _loom_error(_request: Request, error: Exception) -> Response:
 async def _invalid_request(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     mistakes = [
-        {"message": each["msg"], "file": None, "line": None, "key": ".".join(map(str, each["loc"][1:]))}
+        Mistake(message=each["msg"].removeprefix("Value error, "), key=".".join(map(str, each["loc"][1:])))
         for each in error.errors()
     ]
-    said = "; ".join(f"{each['key']}: {each['message']}" for each in mistakes)
+    said = "; ".join(": ".join(filter(None, (each.key, each.message))) for each in mistakes)
     return problem(422, f"The request cannot be read: {said}.", mistakes)
 
 

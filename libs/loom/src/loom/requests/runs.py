@@ -1,0 +1,91 @@
+"""Prepares runs: finds the pipeline, and sees that it can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loom.project import catalog
+from loom.project.config import LoomConfig
+from loom.project.definition_file import InvalidFile, LoadedPipeline
+from loom.views import open_views
+from loom_common.contracts.v1 import RunRequest
+from loom_common.domain.model_options.params import resolved
+from loom_common.errors import ConfigurationError
+
+Say = Callable[[str], None]
+"""Tells a person, in a sentence, what does not stand in the way of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Holds a run that may begin."""
+
+    request: RunRequest
+    loaded: LoadedPipeline | None
+    """None for a registered pipeline, whose file lies elsewhere."""
+    expected: int | None
+    """Says how many records its source has, where that is known."""
+
+
+async def prepare(
+    target: str,
+    config: LoomConfig,
+    params: Mapping[str, Any],
+    *,
+    sample: bool,
+    wait: bool,
+    say: Say,
+    by_name: bool = False,
+) -> Prepared:
+    """Find the pipeline and see that it can run. `by_name`: the target is no path of a file. Raises
+    `ConfigurationError` where it cannot."""
+    registered = await _registered(config, target)
+    try:
+        loaded = catalog.find(target, config, registered, by_name=by_name)
+    except InvalidFile as error:
+        if config.distributed:
+            raise
+        from loom.requests import validation
+
+        raise await validation.every_mistake(error, config) from None
+    if isinstance(loaded, str):
+        return Prepared(RunRequest(pipeline=loaded, params=dict(params)), None, None)
+    params = dict(params)
+    resolved(loaded.pipeline.params, params)
+    found, expected = None, None
+    if config.distributed:
+        from loom.plugins import refuse_registered
+
+        refuse_registered(loaded.pipeline)
+    else:
+        from loom.requests import validation
+
+        found, expected = await validation.refuse_unready(loaded, config, params, sample=sample, wait=wait, say=say)
+        await refuse_unfinished(config, loaded.pipeline.name)
+    base = config.base_of(loaded.folder)
+    request = RunRequest(definition=loaded.definition, params=params, files=loaded.files, base=base, preflight=found)
+    return Prepared(request, loaded, expected)
+
+
+async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:
+    """Raise `ConfigurationError` where an earlier run of the pipeline, none of `besides`, waits to be finished."""
+    async with open_views(config) as views:
+        unfinished = await views.unfinished(pipeline)
+    for run in unfinished:
+        if run.run_id in besides:
+            continue
+        raise ConfigurationError(
+            f"{run.run_id} was {run.status}: finish it with `loom resume {run.run_id}`, or drop it with "
+            f"`loom cancel {run.run_id}`."
+        )
+
+
+async def _registered(config: LoomConfig, target: str) -> list[str]:
+    """List the pipelines that have run here. A cluster knows its own: what it is asked for by name counts as
+    registered."""
+    if config.distributed:
+        return [target]
+    async with open_views(config) as views:
+        return [each.name for each in await views.pipelines()]

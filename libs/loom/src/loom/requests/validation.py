@@ -1,0 +1,151 @@
+"""Checks definitions and what they need, and reports every mistake at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loom.preflight import checks
+from loom.preflight.check import Check
+from loom.project import definition_file, dependencies
+from loom.project.config import LoomConfig
+from loom.project.definition_file import InvalidFile, LoadedPipeline
+from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
+from loom_common.domain.json_values.shown import Shown
+from loom_common.domain.values.plural import counted
+from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
+
+if TYPE_CHECKING:
+    from loom.preflight.columns import ColumnRow
+    from loom.requests.runs import Say
+
+
+@dataclass(frozen=True, slots=True)
+class Validation(Shown):
+    """Says what was found of a definition, and of what it needs."""
+
+    file: Path
+    loaded: LoadedPipeline | None
+    """None where the definition has mistakes."""
+    problems: Sequence[Problem]
+    """Every mistake, in the order of their places."""
+    checks: Sequence[Check]
+    columns: Sequence[ColumnRow] | None
+    """Says how the columns fit; None where nobody asked."""
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether a run may begin."""
+        return not self.problems and all(check.ok for check in self.checks)
+
+    @property
+    def summary(self) -> str | None:
+        """Describe the pipeline in one line; None where it cannot be read."""
+        return None if self.loaded is None else summary(self.loaded)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document of `loom validate --format json`."""
+        result: dict[str, Any] = {"file": str(self.file)}
+        if self.columns is not None:
+            result["columns"] = [asdict(row) for row in self.columns]
+        if self.loaded is not None:
+            pipeline = self.loaded.pipeline
+            result |= {"pipeline": pipeline.name, "version": pipeline.version, "summary": self.summary}
+        return result | {
+            "valid": self.valid,
+            "problems": [placed(problem) for problem in self.problems],
+            "checks": [
+                {"check": check.what, "ok": check.ok, "doubtful": check.doubtful, "detail": check.detail}
+                for check in self.checks
+            ],
+        }
+
+
+async def validate(
+    read: Callable[[], LoadedPipeline], file: Path, config: LoomConfig, *, connect: bool = False
+) -> Validation:
+    """Check the definition that `read` reads, which raises `InvalidDefinition`, and what it needs. `connect`: also try
+    the models' endpoints and the journal."""
+    loaded: LoadedPipeline | None = None
+    problems: list[Problem] = []
+    looked: list[Check] = []
+    try:
+        loaded = read()
+        problems += dependencies.problems(loaded.document, loaded.definition, config)
+        looked = await checks.check(loaded, config)
+        if connect:
+            from loom.preflight import reachability
+
+            looked += [*await reachability.models(loaded.pipeline, config), *await reachability.journal(config)]
+    except InvalidFile as error:
+        looked = await checks.further(error, config)
+        problems += [*error.problems, *dependencies.problems(error.document, error.definition, config)]
+    except InvalidDefinition as error:
+        problems += error.problems
+    problems += [problem for check in looked for problem in check.problems]
+    fit = None
+    if loaded is not None and connect:
+        from loom.preflight import columns
+
+        fit = columns.rows_of(loaded, looked)
+    return Validation(file, loaded, definition_file.in_order(problems, file), looked, fit)
+
+
+async def refuse_unready(
+    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool, wait: bool, say: Say
+) -> tuple[Preflight, int | None]:
+    """Make the same checks before a run; return what was found, and how many records there are, where that is known.
+    With `wait`, what is only away may come back while the run waits for it. `say` is told what a run does about columns
+    that do not fit. Raises `ConfigurationError` with what is not ready."""
+    from loom.preflight import columns, reachability
+
+    looked = await checks.check(loaded, config, dict(params), sample=sample)
+    looked += await reachability.journal(config)
+    rows = columns.rows_of(loaded, looked)
+    for row in columns.differing(rows):
+        there = f" ({row.written} into {row.there})" if row.written and row.there else ""
+        say(f"Column {row.column}{there}: {row.done}.")
+    standing = [check for check in looked if not check.ok and not (wait and check.away)]
+    if failed := [words for check in standing for words in check.words]:
+        raise ConfigurationError("\n".join(failed))
+    found = Preflight(
+        checks=tuple(
+            PreflightCheck(what=check.what, ok=check.ok, detail=check.detail, doubtful=check.doubtful)
+            for check in looked
+        ),
+        columns=tuple(PreflightColumn(**asdict(row)) for row in rows),
+    )
+    return found, next((check.records for check in looked if check.what == "source"), None)
+
+
+async def every_mistake(error: InvalidFile, config: LoomConfig) -> ConfigurationError:
+    """Return the mistakes of a file, and of its source and destination as far as they can be read."""
+    looked = await checks.further(error, config)
+    return ConfigurationError("\n".join([str(error), *(words for check in looked for words in check.words)]))
+
+
+def summary(loaded: LoadedPipeline) -> str:
+    """Describe a pipeline in one line: what transforms, how many evaluators judge, by which gate."""
+    pipeline = loaded.pipeline
+    transform, evaluate = pipeline.transform, pipeline.evaluate
+    what = transform.made_by
+    judged = "no evaluators"
+    if evaluate:
+        judged = f"{counted(len(evaluate.evaluators), 'evaluator')}, {evaluate.quality_gate.type}"
+    return f"{pipeline.name} {pipeline.version}: {transform.type}{f' {what}' if what else ''}, {judged}"
+
+
+def placed(problem: Problem) -> dict[str, Any]:
+    """Return a mistake with its place, as JSON values."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "key": problem.key,
+        "found": problem.found,
+        "expected": problem.expected,
+        "suggestion": problem.suggestion,
+        "message": str(problem),
+    }

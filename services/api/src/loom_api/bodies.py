@@ -1,0 +1,120 @@
+"""Defines what requests say in their bodies."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from loom_common.domain.run.replaying import Changes
+from loom_common.text import storable_value
+
+_MOST = 1_000_000_000
+_EXAMPLE = "name: reviews\nextract:\n  source: data/reviews.csv\nload:\n  destination: out.csv\n"
+
+
+class Body(BaseModel):
+    """Refuses keys that it does not know, and what no store can hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, said: Any) -> Any:
+        if storable_value(said) != said:
+            raise ValueError("expected text and values that every store can hold: no NUL, no halves of surrogate pairs")
+        return said
+
+
+class RunOptions(Body):
+    """Says how a pipeline is to be run. Everything may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"params": {"day": "2026-01-01"}, "sample": 10}]})
+
+    params: dict[str, Any] = Field(default_factory=dict, description="Values for the pipeline's parameters.")
+    sample: int | None = Field(
+        None, ge=1, le=_MOST, description="Try it over the first so many records; rows go beside the destination."
+    )
+    load: bool = Field(False, description="With `sample`: load the rows into the destination itself.")
+    reuse: bool = Field(True, description="False: take no result of an earlier run.")
+    full_refresh: bool = Field(False, description="Read all of an incremental source, whatever runs have read before.")
+    budget: float | None = Field(
+        None,
+        gt=0,
+        le=_MOST,
+        description="What the run may cost, in USD; with the pipeline's `cost_budget`, the lesser of the two.",
+    )
+    priority: int = Field(5, ge=1, le=10, description="Its share beside other runs: 10 weighs twice 5.")
+
+    @model_validator(mode="after")
+    def _load_needs_a_sample(self) -> RunOptions:
+        if self.load and self.sample is None:
+            raise ValueError("`load` says where a sample goes; give `sample`, too")
+        return self
+
+
+class Definition(Body):
+    """Holds a definition that lies in no file here."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"definition": _EXAMPLE}]})
+
+    definition: str = Field(max_length=500_000, description="The text of a pipeline file: YAML, or JSON.")
+    folder: str = Field(
+        "", max_length=1_000, description="Where its relative paths start, below the project folder. Default: there."
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _below(cls, folder: str) -> str:
+        path = PurePosixPath(folder)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("expected a folder below the project folder, such as `pipelines`")
+        return folder
+
+
+class ValidateOptions(Definition):
+    """Holds a definition that is to be checked."""
+
+    connect: bool = Field(False, description="Try the models' endpoints and the journal, and tell how the columns fit.")
+
+
+class EstimateOptions(Definition):
+    """Holds a definition of which a run is to be estimated."""
+
+    sample: int = Field(100, ge=1, le=10_000, description="Render the first so many records.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Values for the pipeline's parameters.")
+
+
+class ResumeOptions(Body):
+    """Says with what a run goes on. Everything may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"budget": 20.0}]})
+
+    budget: float | None = Field(None, gt=0, le=_MOST, description="What the run may cost in all, in USD, from now on.")
+
+
+class PriorityOptions(Body):
+    """Says which share a run has beside others."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 8}]})
+
+    priority: int = Field(ge=1, le=10, description="10 weighs twice 5.")
+
+
+class RetryOptions(Changes, Body):
+    """Says what is to be another when a record is run again. Everything may be left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        defer_build=False,
+        json_schema_extra={"examples": [{"model": "gpt-4o", "thresholds": {"accuracy": 0.6}}]},
+    )
+
+    run_id: str | None = Field(None, description="The run that kept it back. Default: the one that did so last.")
+
+    def changes(self) -> Changes | None:
+        """Return the changes; None where there are none."""
+        made = Changes(**self.model_dump(exclude={"run_id"}))
+        return None if made == Changes() else made

@@ -1,0 +1,116 @@
+"""Guards every request: bodies of limited size, names of this machine alone, no commands by pages of other sites, a
+limited number of requests of a client, and headers that tell browsers what not to do."""
+
+from __future__ import annotations
+
+import math
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loom_api.http.problems import problem
+from loom_api.http.rates import Rates
+from loom_api.settings import ApiSettings, is_loopback
+
+_HEADERS = {
+    "Cache-Control": "private, no-cache",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Guard:
+    """Wraps an ASGI application."""
+
+    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._rates = Rates(settings.requests_per_minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if (refusal := self._refusal(scope)) is not None:
+            await refusal(scope, receive, guarded)
+        else:
+            await self._app(scope, _limited(receive, self._settings.body_bytes), guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that goes no further; None to one that does."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._settings.behind_proxy and not is_loopback(name_in(host)):
+            return problem(421, "This API answers for names of this machine: http://127.0.0.1 or http://localhost.")
+        origin = headers.get("origin")
+        if scope["method"] not in _READING and origin is not None and not self._may_command(origin, host):
+            return problem(
+                403,
+                f"A web page of {origin[:200]} may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may.",
+            )
+        if wait := self._rates.wait_of(self._client(scope, headers)):
+            most = self._settings.requests_per_minute
+            words = f"More than {most:,} requests in a minute came from this client."
+            return problem(429, words, headers={"Retry-After": str(math.ceil(wait))})
+        if b"%00" in scope["raw_path"] + scope["query_string"]:
+            return problem(400, "The address holds the character NUL, which no name has.")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._settings.body_bytes:
+            return _too_large(self._settings.body_bytes)
+        return None
+
+    def _may_command(self, origin: str, host: str) -> bool:
+        """Tell whether a page of `origin` is one of this API itself, or one that is named."""
+        return origin in self._settings.cors_origins or urlsplit(origin).netloc == host
+
+    def _client(self, scope: Scope, headers: Headers) -> str:
+        """Name the client: its address, as the proxy before the API tells it where there is one."""
+        told = headers.get("x-forwarded-for", "") if self._settings.behind_proxy else ""
+        client = scope.get("client")
+        return told.rpartition(",")[2].strip() or (str(client[0]) if client else "")
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """Refuse a body that turns out to be larger than `most` bytes."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise HTTPException(413, _words(most))
+        return message
+
+    return limited
+
+
+def _too_large(most: int) -> Response:
+    return problem(413, _words(most))
+
+
+def _words(most: int) -> str:
+    return f"The body is larger than {most:,} bytes."
+
+
+def name_in(host: str) -> str:
+    """Return the name in a `Host` header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]

@@ -1,0 +1,118 @@
+"""Carries out a request that comes twice with the same `Idempotency-Key` once, and gives both the same answer.
+
+The answer is kept in the state database, so that it does not matter which replica is asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from loom_api.http.problems import problem
+from loom_common.async_engine import AsyncConnection, AsyncEngine
+from loom_common.errors import ConfigurationError, PermanentError
+from loom_coordinator.db import idempotency
+from loom_coordinator.db.idempotency import Answered, Key, Other, Taken, UnderWay
+from loom_coordinator.db.unit_of_work import trouble_told
+
+NAME = "Idempotency-Key"
+_WRITTEN = re.compile(r"[!-~]{1,255}")
+_KEPT_HEADERS = ("content-type", "location")
+_AGAIN_SECONDS = 1
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias=NAME,
+        pattern=f"^{_WRITTEN.pattern}$",
+        description="A text that the client chooses, such as a UUID. A request that comes again with it within 24 "
+        "hours is not carried out again: it gets the same answer.",
+    ),
+]
+
+
+def start_key(request: Request) -> str | None:
+    """Return a key that is the same for a request and those that take its place, and for no other; None where the
+    client chose none."""
+    found = getattr(request.state, "start_key", None)
+    return None if found is None else str(found)
+
+
+def once(engine: AsyncEngine) -> type[APIRoute]:
+    """Return the class of routes whose answers are kept in the state database of `engine`."""
+
+    class Once(APIRoute):
+        """Carries out a request once."""
+
+        def get_route_handler(self) -> Handle:
+            """Return the handler of the route."""
+            handle = super().get_route_handler()
+
+            async def handle_once(request: Request) -> Response:
+                chosen = request.headers.get(NAME)
+                if chosen is None or not _WRITTEN.fullmatch(chosen):  # `handle` refuses what cannot be a key
+                    return await handle(request)
+                key = Key("", chosen, await _hash(request))
+                with trouble_told(engine.url):
+                    async with engine.begin() as connection:
+                        taken = await idempotency.take(connection, key, dt.datetime.now(dt.UTC))
+                match taken:
+                    case Answered(status, headers, body):
+                        return Response(body, status, {**headers, "Idempotency-Replayed": "true"})
+                    case UnderWay():
+                        words = f"A request with this {NAME} is being carried out. Ask again for its answer."
+                        return problem(409, words, headers={"Retry-After": str(_AGAIN_SECONDS)})
+                    case Other():
+                        words = (
+                            f"This {NAME} came with another request in the last 24 hours. Choose another one for each "
+                            "request."
+                        )
+                        return problem(422, words)
+                    case Taken(first_at):
+                        request.state.start_key = _name(key, first_at)
+                        return await _carried_out(engine, key, handle, request)
+
+            return handle_once
+
+    return Once
+
+
+async def _carried_out(engine: AsyncEngine, key: Key, handle: Handle, request: Request) -> Response:
+    """Carry the request out, and keep its answer. One that was refused may come again with the same key."""
+    settle: Callable[[AsyncConnection], Awaitable[None]] = partial(idempotency.give_back, key=key)
+    try:
+        response = await handle(request)
+        if response.status_code < 300:
+            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+            answer = Answered(response.status_code, headers, bytes(response.body).decode())
+            settle = partial(idempotency.answer, key=key, answer=answer)
+        elif response.status_code < 500:
+            settle = partial(idempotency.forget, key=key)
+    except (ConfigurationError, PermanentError, HTTPException, RequestValidationError):
+        settle = partial(idempotency.forget, key=key)
+        raise
+    finally:
+        with trouble_told(engine.url):
+            async with engine.begin() as connection:
+                await settle(connection)
+    return response
+
+
+async def _hash(request: Request) -> str:
+    said = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    said.update(await request.body())
+    return said.hexdigest()
+
+
+def _name(key: Key, first_at: dt.datetime) -> str:
+    return hashlib.sha256(f"{key.client}\n{key.key}\n{first_at.isoformat()}".encode()).hexdigest()[:40]

@@ -1,0 +1,186 @@
+"""Carries out what requests ask for: starts runs and commands them, as the command line does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from loom.project import definition_file
+from loom.project.config import LoomConfig
+from loom.project.definition_file import LoadedPipeline
+from loom.project.person import person
+from loom.project.run_state import no_run
+from loom.requests import replays, runs
+from loom.requests.replays import NothingWaits
+from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
+from loom_api.reads import Reads
+from loom_api.running.sessions import Sessions
+from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
+from loom_common.errors import ConfigurationError
+from loom_coordinator.queries import dead_letters
+from loom_coordinator.queries.alerts import AlertLine
+from loom_quarantine.queries import RecordFilter
+
+if TYPE_CHECKING:
+    from loom.preflight.estimate import Estimate
+    from loom.requests.validation import Validation
+
+T = TypeVar("T")
+_FILE = "definition.yaml"
+"""The name by which mistakes call a definition that lies in no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Describes a run that has begun."""
+
+    accepted: RunAccepted
+    notes: list[str]
+    """Says what the run does about columns that do not fit."""
+
+
+class Commands:
+    """Carries out commands, on a cluster by messages to its coordinator, embedded in this process."""
+
+    def __init__(self, config: LoomConfig, sessions: Sessions, reads: Reads) -> None:
+        self._config = config
+        self._sessions = sessions
+        self._reads = reads
+
+    async def run(self, name: str, options: RunOptions, key: str | None) -> Begun:
+        """Start a run of a pipeline of the project, or of one that is registered. The same `key` twice starts one
+        run. Raises `ConfigurationError` where it cannot begin."""
+        await self._sessions.renew()
+        notes: list[str] = []
+        prepared = await _apart(
+            lambda: runs.prepare(
+                name,
+                self._config,
+                options.params,
+                sample=options.sample is not None and not options.load,
+                wait=False,
+                say=notes.append,
+                by_name=True,
+            )
+        )
+        how = {
+            "sample": options.sample,
+            "load": options.load,
+            "reuse": options.reuse and self._config.cache.enabled,
+            "full_refresh": options.full_refresh,
+            "budget": options.budget,
+            "priority": options.priority,
+            "idempotency_key": key,
+            "requested_by": person(),
+        }
+        session = await self._sessions.session()
+        return Begun(await session.start(prepared.request.model_copy(update=how)), notes)
+
+    async def register(self, said: Definition) -> PipelineRegistered:
+        """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
+        await self._sessions.renew()
+        loaded = await asyncio.to_thread(self._read, said)
+        registration = RegisterPipeline(
+            definition=loaded.definition,
+            files=loaded.files,
+            base=self._config.base_of(loaded.folder),
+            requested_by=person(),
+        )
+        return await (await self._sessions.session()).register(registration)
+
+    async def pause(self, run_id: str) -> RunAccepted:
+        """Stop a run where it stands. Nothing is lost: `resume` goes on."""
+        await self._see(run_id)
+        return await (await self._sessions.session()).pause(run_id)
+
+    async def resume(self, run_id: str, budget: float | None) -> RunAccepted:
+        """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
+        await self._see(run_id)
+        await self._sessions.renew()
+        return await (await self._sessions.session()).resume(run_id, budget)
+
+    async def cancel(self, run_id: str) -> RunAccepted:
+        """End a run; what is loaded stays."""
+        await self._see(run_id)
+        return await (await self._sessions.session()).cancel(run_id)
+
+    async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
+        """Change a run's share beside other runs."""
+        await self._see(run_id)
+        return await (await self._sessions.session()).prioritize(run_id, priority)
+
+    async def retry(self, record_id: str, options: RetryOptions) -> RunAccepted | NothingWaits:
+        """Run a record that was kept back through its pipeline again, as a run of its own, unless it is resolved, or
+        another replay has taken it up. Raises `NotFound`, and `InvalidDefinition` where changes do not fit."""
+        if (run_id := options.run_id) is None:
+            run_id = (await self._reads.kept_record(record_id, None)).row.run_id
+        meant = RecordFilter(run_id=run_id, record_ids=(record_id,))
+        standing = await self._reads.replayable(meant)
+        if not standing.records:
+            await self._reads.kept_record(record_id, run_id)  # raises what says why
+        if not standing.waiting:
+            return await replays.nothing_waits(self._reads, run_id, standing)
+        await self._sessions.renew()
+        session = await self._sessions.session()
+        try:
+            return await session.replay(run_id, replays.named(meant, standing), options.changes())
+        except ConfigurationError:
+            standing = await self._reads.replayable(meant)
+            if standing.waiting:
+                raise
+            return await replays.nothing_waits(self._reads, run_id, standing)
+
+    async def acknowledge(self, alert_id: int) -> AlertLine:
+        """Note that somebody has seen an alert. Raises `NotFound`."""
+        return await self._reads.acknowledge(alert_id, person())
+
+    async def replay_dead_letter(self, letter_id: str) -> list[str]:
+        """Send a dead letter where it was going, and return its id; more ids where they begin so, too."""
+        bus = self._reads.broker
+        async with dead_letters.taken(bus) as letters:
+            meant = dead_letters.chosen(letters, [letter_id])
+            await dead_letters.replay(bus, meant)
+        return [each.id for each in meant]
+
+    async def validate(self, said: Definition, *, connect: bool) -> Validation:
+        """Check a definition and what it needs."""
+        await self._sessions.renew()
+
+        async def validated() -> Validation:
+            from loom.requests.validation import validate  # it takes long to import
+
+            return await validate(partial(self._read, said), self._path(said), self._config, connect=connect)
+
+        return await _apart(validated)
+
+    async def estimate(self, said: EstimateOptions) -> Estimate:
+        """Estimate what a run would cost. Raises `ConfigurationError` where it has mistakes, or cannot be estimated."""
+        await self._sessions.renew()
+
+        async def estimated() -> Estimate:
+            from loom.requests import estimates  # it takes long to import
+
+            return await estimates.estimated(self._read(said), self._config, said.sample, said.params)
+
+        return await _apart(estimated)
+
+    def _read(self, said: Definition) -> LoadedPipeline:
+        return definition_file.read(said.definition, self._path(said), self._config.applied_to, self._config.allowed)
+
+    def _path(self, said: Definition) -> Path:
+        return self._config.project / said.folder / _FILE
+
+    async def _see(self, run_id: str) -> None:
+        """Raise `NotFound` where a run is not known here."""
+        if await self._reads.row(run_id) is None:
+            raise no_run(self._config, run_id)
+
+
+async def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Do what reads files and imports the project's code in a thread with an event loop of its own, so that other
+    requests are answered meanwhile."""
+    return await asyncio.to_thread(lambda: asyncio.run(work()))
