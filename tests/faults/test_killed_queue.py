@@ -1,18 +1,25 @@
 """Tests runs that read a queue, or publish to an exchange, killed with SIGKILL again and again."""
 
+import asyncio
 import random
 from collections import defaultdict
+from uuid import uuid4
 
 import orjson
 import pytest
 
-from support.books import assert_complete
+from loom.project.config import LoomConfig
+from loom.session import open_session
+from loom_dev.waiting import within
+from support.books import assert_balanced, assert_complete
+from support.clients import ended as end_of
+from support.clients import request_of
 from support.command import Command, loom, runs
 from support.length import LONG
 from support.projects import project, review_ids
 from support.queues import queues_at, reviews
 
-RECORDS = 400
+RECORDS, FEWER = 400, 200
 KILLS = 8 if LONG else 3
 
 
@@ -81,3 +88,40 @@ async def test_no_message_is_missing_at_an_exchange_and_those_that_are_there_twi
         assert sorted(found) == sorted(review_ids(RECORDS))
         assert all(len(ids) == 1 for ids in found.values())
         print(f"{len(messages)} messages for {RECORDS} records, killed {KILLS} times")
+
+
+@pytest.mark.timeout(200)
+async def test_a_cluster_takes_a_queue_to_an_exchange_though_its_extractor_and_its_loader_are_killed(cluster):
+    queued, scored = (f"{name}_{uuid4().hex}" for name in ("queued", "scored"))
+    made = project(cluster.project / "queued", [], source="none.csv", destination=f"${{CLUSTER_BUS}}?exchange={scored}")
+    source = {"source": f"${{CLUSTER_BUS}}?queue={queued}", "key": "id", "batch_size": 5, "options": {"prefetch": 10}}
+    made.say(name="queued", extract=source)
+    config = LoomConfig.load(cluster.project / "loom.yaml")
+    async with queues_at(cluster.bus_url) as queues, open_session(config, cluster=True) as session:
+        await queues.declare(queued)
+        await queues.declare_exchange(scored, **{scored: "#"})
+        await queues.put(queued, *reviews(range(FEWER)))
+
+        run_id = (await session.start(request_of(made, config))).run_id
+        async with within(60):
+            while await queues.depth(queued) > FEWER * 0.8:
+                await asyncio.sleep(0.005)
+        cluster.kill("extractor")
+        await cluster.serve()
+        async with within(60):
+            while await queues.depth(scored) < FEWER * 0.2:
+                await asyncio.sleep(0.005)
+        cluster.kill("loader")
+        await cluster.serve()
+        async with within(100):
+            report = (await end_of(session, run_id)).report.model_dump()
+
+        messages = await queues.take(scored)
+        assert await queues.depth(queued) == 0
+        for name in (queued, scored):
+            await queues.channel.queue_delete(name)
+    assert_balanced(report)
+    assert (report["status"], report["records"]["loaded"]) == ("succeeded", FEWER)
+    ids = {each.message_id: orjson.loads(each.body)["id"] for each in messages}
+    assert sorted(ids.values()) == sorted(review_ids(FEWER))
+    print(f"{len(messages)} messages for {FEWER} records")
