@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from loom.session import Session
 from support.backfills import RANGE, Gate, made, run_ids, statuses, written
 from support.command import Command
 from support.places import spent
@@ -39,31 +40,50 @@ async def days(cluster, table):
     return [row["day"] for row in await cluster.rows(f"SELECT day FROM {table} ORDER BY day")]
 
 
-async def test_a_backfill_goes_on_after_ctrl_c_and_after_sigkill_and_loads_no_day_twice(cluster, project):
+def test_a_backfill_goes_on_after_ctrl_c_and_after_sigkill_and_loads_no_day_twice(
+    cluster, project, clustered, monkeypatch
+):
     written(project, name="killed_days", load=loads("killed_days"))
-    call = ("backfill", "pipeline.yaml", *RANGE[:-1], "2024-01-04", "--format", "json")
+    call = ("backfill", str(project / "pipeline.yaml"), *RANGE[:-1], "2024-01-04")
+    config = ("--config", str(cluster.project / "loom.yaml"), "--format", "json")
+    stopped, killed = asyncio.run(interrupted_and_killed(cluster, project, *call, *config))
+    assert (stopped.code, statuses(stopped)) == (130, ["succeeded", "paused", "not run", "not run"])
+    known = asyncio.run(cluster.rows("SELECT run_id, status FROM pipeline_runs WHERE pipeline_name = 'killed_days'"))
+    assert sorted(run["status"] for run in known) == ["running", "succeeded", "succeeded"]
 
+    closed, follow = [killed], Session.follow
+
+    def opening(session, run_id):
+        """Let the killed command's day go on once the next command waits for a day."""
+        while closed:
+            closed.pop().open()
+        return follow(session, run_id)
+
+    monkeypatch.setattr(Session, "follow", opening)
+    third = clustered(*call)
+    assert (third.code, statuses(third)) == (0, ["succeeded"] * 4)
+    assert run_ids(third)[:2] == run_ids(stopped)[:2]
+    assert set(run_ids(third)[:3]) == {run["run_id"] for run in known}
+    (left,) = asyncio.run(cluster.rows("SELECT epoch FROM pipeline_runs WHERE run_id = $1", run_ids(third)[2]))
+    assert left["epoch"] == 1, "what a cluster works on is not resumed"
+    assert asyncio.run(days(cluster, "killed_days")) == DAYS
+
+
+async def interrupted_and_killed(cluster, project, *call):
+    """Interrupt a backfill on its second day, and kill its next call on the third day, whose gate stays closed. Return
+    what the first call said, and the gate."""
     gate = Gate(project, "2024-01-02")
     first = await Command.begin(project, *call, environ=cluster.credentials)
     assert await first.reach(gate.is_reached)
     first.interrupt()
     stopped = await first.end()
     gate.open()
-    assert (stopped.code, statuses(stopped)) == (130, ["succeeded", "paused", "not run", "not run"])
 
     gate = Gate(project, "2024-01-03")
     second = await Command.begin(project, *call, environ=cluster.credentials)
     assert await second.reach(gate.is_reached)
     await second.kill()
-    known = await cluster.rows("SELECT run_id, status FROM pipeline_runs WHERE pipeline_name = 'killed_days'")
-    assert sorted(run["status"] for run in known) == ["running", "succeeded", "succeeded"]
-    gate.open()
-
-    third = await (await Command.begin(project, *call, environ=cluster.credentials)).end()
-    assert (third.code, statuses(third)) == (0, ["succeeded"] * 4)
-    assert run_ids(third)[:2] == run_ids(stopped)[:2]
-    assert set(run_ids(third)[:3]) == {run["run_id"] for run in known}
-    assert await days(cluster, "killed_days") == DAYS
+    return stopped, gate
 
 
 def test_a_day_that_fails_in_a_cluster_is_run_again_and_one_budget_holds_for_all(cluster, project, clustered):
