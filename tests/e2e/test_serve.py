@@ -70,7 +70,7 @@ def test_what_the_document_asks_is_answered_until_it_is_interrupted(project):
             serving.send_signal(signal.SIGINT)
             _, told = serving.communicate(timeout=60)
     assert serving.returncode == 0
-    assert "The REST API of Loom" in told
+    assert "The web console of Loom, and its REST API" in told
 
 
 def test_an_address_that_others_reach_is_refused_in_a_sentence(tmp_path):

@@ -5,7 +5,8 @@ services that own them do not know of each other, so their answers are put toget
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from loom_common.service.bootstrap import open_payloads
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.queries import records
-from loom_coordinator.queries.records import CallsForRecord, Score
+from loom_coordinator.queries.records import Answer, CallsForRecord, Score
 from loom_migrations.engine import open_engine
 from loom_quarantine import queries
 from loom_quarantine.queries import WholeRecord
@@ -135,11 +136,24 @@ async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, An
 
 async def calls(config: LoomConfig, run_id: str, record_id: str) -> list[CallsForRecord] | None:
     """Return the model calls that the run paid for the record; None where the journal cannot tell record by record."""
+    async with _journal(config) as engine:
+        return None if engine is None else await records.calls(engine, run_id, record_id)
+
+
+async def answers(config: LoomConfig, run_id: str, record_id: str) -> list[Answer] | None:
+    """Return the answers that the run paid for the record; None where the journal cannot tell record by record."""
+    async with _journal(config) as engine:
+        return None if engine is None else await records.answers(engine, run_id, record_id)
+
+
+@asynccontextmanager
+async def _journal(config: LoomConfig) -> AsyncIterator[AsyncEngine | None]:
     url = config.settings().journal.url.get_secret_value()
     if not url.startswith(("sqlite:", "postgres:", "postgresql:")):
-        return None
+        yield None
+        return
     engine = open_engine(url, read_only=True)
     try:
-        return await records.calls(engine, run_id, record_id)
+        yield engine
     finally:
         await engine.dispose()

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from loom_api.console import site
 from loom_api.http import problems
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import Guard
@@ -32,6 +33,7 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
     for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog):
         app.include_router(routes.router(source), prefix=PREFIX)
+    site.install(app, source, PREFIX)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

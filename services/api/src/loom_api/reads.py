@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 
 from loom import kept_record, pipeline_list
 from loom.kept_record import RecordStory
@@ -21,6 +22,7 @@ from loom_coordinator.queries import (
     batches,
     cluster,
     dead_letters,
+    lineage,
     pipelines,
     prefetch,
     records,
@@ -33,10 +35,13 @@ from loom_coordinator.queries.cluster import Overview
 from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 from loom_coordinator.queries.lineage import Lineage
 from loom_coordinator.queries.prefetch import PrefetchLimit
-from loom_coordinator.queries.records import ScoredRecord
+from loom_coordinator.queries.records import Answer, ScoredRecord
 from loom_coordinator.queries.run_details import RunDetails
 from loom_coordinator.queries.run_filter import RunFilter, RunKey
 from loom_coordinator.queries.runs import RunSummary, ShownRun
+from loom_coordinator.queries.scores import compared, histograms
+from loom_coordinator.queries.scores.compared import ChangedScore, ScoreDelta
+from loom_coordinator.queries.scores.histograms import ScoreHistogram
 
 
 class Reads(Views):
@@ -55,6 +60,11 @@ class Reads(Views):
         async with self._engine.connect() as connection:
             versions = await pipelines.versions(connection, name)
         return PipelineDetails(line, versions)
+
+    async def pipeline_names(self) -> list[str]:
+        """Return the names of the pipelines that have run here."""
+        async with self._engine.connect() as connection:
+            return await pipelines.names(connection)
 
     async def listed(self) -> list[ListedPipeline]:
         """Return the pipelines of the project's folders, and those that have run."""
@@ -87,6 +97,30 @@ class Reads(Views):
         if not found:
             raise NotFound(f"The lineage of run {run_id} is not written yet. It is when the run ends.")
         return found[0]
+
+    async def newest_lineage(self) -> list[tuple[str, Lineage]]:
+        """Return the lineage of the newest run of each pipeline that has ended, with the pipeline's name."""
+        async with self._engine.connect() as connection:
+            return await lineage.newest_of_each(connection, self._alive)
+
+    async def score_histograms(self, run_id: str) -> list[ScoreHistogram]:
+        """Return how the scores of a run are distributed, by evaluator. Raises `NotFound`."""
+        await self.known(run_id)
+        async with self._engine.connect() as connection:
+            return await histograms.of_run(connection, run_id)
+
+    async def score_changes(self, before: str, after: str) -> tuple[list[ScoreDelta], Sequence[ChangedScore]]:
+        """Return how the scores of two runs differ, by evaluator, and the records that differ most. Raises
+        `NotFound`."""
+        await self.known(before)
+        await self.known(after)
+        async with self._engine.connect() as connection:
+            deltas = await compared.deltas(connection, before, after)
+            return deltas, await compared.most_changed(connection, before, after)
+
+    async def answers(self, run_id: str, record_id: str) -> list[Answer] | None:
+        """Return the answers of models that a run paid for one record; None where the journal cannot tell."""
+        return await kept_record.answers(self._config, run_id, record_id)
 
     async def batch_page(self, run_id: str, limit: int, after: BatchKey | None) -> list[BatchLine]:
         """Return a page of a run's batches, in the order of the source. Raises `NotFound`."""
@@ -133,6 +167,11 @@ class Reads(Views):
         """Return a page of the alerts that match, the newest first."""
         async with self._engine.connect() as connection:
             return await alerts.page(connection, chosen, limit, before)
+
+    @property
+    def has_cluster(self) -> bool:
+        """Tell whether these are the runs of a cluster."""
+        return self._bus is not None
 
     async def fleet(self) -> Overview:
         """Return the services and queues of the cluster. Raises `NotFound` where there is no cluster."""

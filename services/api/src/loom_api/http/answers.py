@@ -18,6 +18,7 @@ from loom_common.domain.json_values.shown import as_json
 
 PREFIX = "/api/v1"
 """Stands before all routes."""
+_OF_BODY = ("content-length", "content-type")
 STOP = "loom.stop"
 """The key of an ASGI scope that holds the event which is set when the server stops."""
 
@@ -55,7 +56,8 @@ class TaggedRoute(APIRoute):
                 return response
             tag = f'"{hashlib.blake2b(response.body, digest_size=16).hexdigest()}"'
             if has(request.headers.get("if-none-match"), tag):
-                return Response(status_code=304, headers={"ETag": tag})
+                same = {name: value for name, value in response.headers.items() if name not in _OF_BODY}
+                return Response(status_code=304, headers=same | {"ETag": tag})
             response.headers["ETag"] = tag
             return response
 

@@ -26,9 +26,17 @@ After = Annotated[str | None, Query(max_length=4_000, description="What the page
 def page(items: Sequence[Item], limit: int, key: Callable[[Item], Sequence[str | int]]) -> dict[str, Any]:
     """Return the document of a page. `items` hold one more than `limit` where there is another page, and `key` tells
     the place of an item."""
+    shown, following = cut(items, limit, key)
+    return {"items": as_json(list(shown)), "next": following}
+
+
+def cut(
+    items: Sequence[Item], limit: int, key: Callable[[Item], Sequence[str | int]]
+) -> tuple[Sequence[Item], str | None]:
+    """Return the items of a page, and how the next page is asked for; None where it is the last. `items` hold one more
+    than `limit` where there is another page, and `key` tells the place of an item."""
     shown = items[:limit]
-    more = len(items) > limit
-    return {"items": as_json(list(shown)), "next": _written(key(shown[-1])) if more else None}
+    return shown, _written(key(shown[-1])) if len(items) > limit else None
 
 
 def run_key(after: str | None) -> RunKey | None:

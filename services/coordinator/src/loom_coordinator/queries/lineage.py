@@ -16,6 +16,7 @@ from loom_coordinator.db.run import Run
 from loom_coordinator.db.run_totals import LABELLED
 from loom_coordinator.db.tables.runs import pipeline_lineage, pipeline_runs
 from loom_coordinator.db.tables.work import run_totals
+from loom_coordinator.queries import pipelines
 from loom_coordinator.queries.runs import Alive, always_alive, status_of
 
 _NEWEST = 10
@@ -61,16 +62,21 @@ class Lineage(Shown):
 
 
 async def of_pipeline(
-    connection: AsyncConnection, pipeline: str, run_id: str | None = None, alive: Alive = always_alive
+    connection: AsyncConnection,
+    pipeline: str,
+    run_id: str | None = None,
+    alive: Alive = always_alive,
+    limit: int = _NEWEST,
 ) -> list[Lineage]:
-    """Return the lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
+    """Return the lineage of the run, or of the pipeline's newest runs that have ended, at most `limit`, the newest
+    first."""
     statement = (
         select(pipeline_lineage, pipeline_runs, *LABELLED)
         .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
         .outerjoin(run_totals, run_totals.c.run_id == pipeline_lineage.c.run_id)
         .where(pipeline_runs.c.pipeline_name == pipeline)
         .order_by(pipeline_runs.c.started_at.desc())
-        .limit(_NEWEST)
+        .limit(limit)
     )
     if run_id is not None:
         statement = statement.where(pipeline_runs.c.run_id == run_id)
@@ -100,6 +106,15 @@ async def of_pipeline(
                 replays=replays[run.run_id],
             )
         )
+    return found
+
+
+async def newest_of_each(connection: AsyncConnection, alive: Alive = always_alive) -> list[tuple[str, Lineage]]:
+    """Return the lineage of the newest run of each pipeline that has ended, with the pipeline's name."""
+    found = []
+    for name in await pipelines.names(connection):
+        newest = await of_pipeline(connection, name, None, alive, limit=1)
+        found += [(name, each) for each in newest]
     return found
 
 

@@ -36,6 +36,11 @@ class PipelineVersion(Shown):
     last_started_at: dt.datetime
 
 
+async def names(connection: AsyncConnection) -> list[str]:
+    """Return the names of the pipelines that have run, in their order."""
+    return list((await connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars())
+
+
 async def versions(connection: AsyncConnection, pipeline: str) -> list[PipelineVersion]:
     """Return the versions of a pipeline that have run, the one that ran last first."""
     columns = pipeline_runs.c

@@ -4,6 +4,7 @@ back."""
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.exc import DBAPIError
 
 from loom_ai.journal.tables import journal
+from loom_ai.ports import NOTED
 from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.domain.json_values.shown import Shown
 from loom_coordinator.db.tables.outcomes import evaluation_results, quarantined, record_evaluations
@@ -143,7 +145,7 @@ async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> lis
     sums = [func.sum(journal.c[name]).label(name) for name in ("tokens_in", "tokens_out", "cost")]
     query = (
         select(*kind, func.count().label("calls"), *sums)
-        .where(journal.c.run_id == run_id, journal.c.record_id == record_id, journal.c.purpose != "remembered")
+        .where(journal.c.run_id == run_id, journal.c.record_id == record_id, journal.c.purpose != NOTED)
         .group_by(*kind)
         .order_by(*kind)
     )
@@ -152,6 +154,46 @@ async def calls(journal_engine: AsyncEngine, run_id: str, record_id: str) -> lis
             return [CallsForRecord(**row) for row in (await connection.execute(query)).mappings()]
     except (DBAPIError, OSError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Shown):
+    """Holds what a model answered for one record, as the journal keeps it."""
+
+    purpose: str
+    provider: str
+    model: str
+    text: str
+    finish_reason: str | None
+    """Says why the model ended its answer, in the provider's words."""
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    """An amount in USD."""
+    latency_seconds: float
+    created_at: dt.datetime
+
+
+async def answers(journal_engine: AsyncEngine, run_id: str, record_id: str) -> list[Answer] | None:
+    """Return the answers that the run paid for the record, in the order in which they came; None where the journal
+    cannot be read."""
+    columns = journal.c
+    names = ("purpose", "provider", "model", "body", "tokens_in", "tokens_out", "cost", "latency_seconds", "created_at")
+    query = (
+        select(*(columns[name] for name in names))
+        .where(columns.run_id == run_id, columns.record_id == record_id, columns.purpose != NOTED)
+        .order_by(columns.created_at)
+    )
+    try:
+        async with journal_engine.connect() as connection:
+            return [_answer(dict(row)) for row in (await connection.execute(query)).mappings()]
+    except (DBAPIError, OSError):
+        return None
+
+
+def _answer(row: dict[str, Any]) -> Answer:
+    body = json.loads(row.pop("body"))
+    return Answer(text=body["text"], finish_reason=body.get("finish_reason"), **row)
 
 
 async def kept_counts(connection: AsyncConnection, pipeline: str | None, run_id: str | None) -> list[KeptCount]:

@@ -30,7 +30,8 @@ def serve(
     *,
     common: Common,
 ) -> None:
-    """Serve the REST API until Ctrl-C: pipelines, runs, records, costs and alerts as JSON. See docs/api.md.
+    """Serve the web console and the REST API until Ctrl-C: pipelines, runs, records, costs and alerts. See
+    docs/console.md and docs/api.md.
 
     Runs that are started over it run in this process; Ctrl-C pauses them, and says how to resume them. Its URL goes to
     stdout. It listens on addresses of this machine alone."""
@@ -89,5 +90,5 @@ async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) ->
         url = server.address_of(listening)
         stdout.stream().write(f"{url}\n")
         stdout.stream().flush()
-        say(f"The REST API of Loom: `curl {url}/api/v1/runs`. Ctrl-C ends it.")
+        say(f"The web console of Loom, and its REST API: `curl {url}/api/v1/runs`. Ctrl-C ends it.")
         await server.serve(application, listening, stop)

@@ -1,0 +1,1 @@
+"""Declares the pages, a file for each kind of thing that is shown."""

@@ -1,0 +1,91 @@
+"""Declares the page of one run: how it went, its scores, its batches, its records and its definition."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from loom_api.console.charts.histogram import ScorePlot
+from loom_api.console.shown import definitions
+from loom_api.console.shown.live import live_run
+from loom_api.console.shown.rendering import Page, page
+from loom_api.http import paging
+from loom_api.http.answers import TaggedRoute
+from loom_api.http.paging import After
+from loom_api.reads import Reads
+from loom_api.source import Source
+from loom_coordinator.db.run import Run
+from loom_coordinator.queries.run_filter import RunFilter
+
+_ON_A_PAGE = 50
+
+
+def router(source: Source) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(include_in_schema=False, route_class=TaggedRoute, default_response_class=Page)
+    asked = Depends(source.reads)
+
+    @routes.get("/runs/{run_id}")
+    async def show_run(run_id: str, reads: Reads = asked) -> Page:
+        """Show a run: its report, what it costs, and what it was told to do."""
+        shown = await reads.shown_run(run_id)
+        run = await reads.known(run_id)
+        before = await _run_before(reads, run)
+        definition = definitions.as_yaml(run.definition)
+        changed = definitions.changes(definitions.as_yaml(before.definition), definition) if before else []
+        return page(
+            "run.html",
+            live=await live_run(reads, run_id),
+            shown=shown,
+            report=shown.report,
+            run=run,
+            before=before,
+            changed=changed,
+            definition=definition,
+            lineage=next(iter(await reads.lineage(run.pipeline_name, run_id)), None),
+        )
+
+    @routes.get("/live/runs/{run_id}")
+    async def show_run_again(run_id: str, reads: Reads = asked) -> Page:
+        """Show how a run goes, as a part of its page, which asks for it every few seconds."""
+        shown = await reads.shown_run(run_id)
+        return page("parts/run.html", live=await live_run(reads, run_id), shown=shown, report=shown.report)
+
+    @routes.get("/runs/{run_id}/scores")
+    async def show_scores(run_id: str, reads: Reads = asked) -> Page:
+        """Show the scores of each evaluator, as a part of the run's page."""
+        report = (await reads.shown_run(run_id)).report
+        found = await reads.score_histograms(run_id)
+        thresholds = {name: each.threshold for name, each in report.evaluation.items()}
+        plots = [ScorePlot(each, thresholds.get(each.evaluator_name)) for each in found]
+        return page("parts/scores.html", plots=plots, run_id=run_id, report=report)
+
+    @routes.get("/runs/{run_id}/batches")
+    async def list_batches(run_id: str, after: After = None, reads: Reads = asked) -> Page:
+        """List the batches of a run, in the order of the source."""
+        run = await reads.known(run_id)
+        found = await reads.batch_page(run_id, _ON_A_PAGE + 1, paging.batch_key(after))
+        batches, following = paging.cut(found, _ON_A_PAGE, lambda each: (each.partition, each.slice, each.position))
+        return page("batches.html", run=run, batches=batches, following=following)
+
+    @routes.get("/runs/{run_id}/records")
+    async def list_records(run_id: str, after: After = None, reads: Reads = asked) -> Page:
+        """List the records of a run that were evaluated, with their scores."""
+        run = await reads.known(run_id)
+        found = await reads.scored_page(run_id, _ON_A_PAGE + 1, paging.text_key(after))
+        records, following = paging.cut(found, _ON_A_PAGE, lambda each: (each.record_id,))
+        return page("records.html", run=run, records=records, following=following)
+
+    @routes.get("/runs/{run_id}/records/{record_id:path}")
+    async def show_record(run_id: str, record_id: str, reads: Reads = asked) -> Page:
+        """Show all that is known of a record of a run."""
+        run = await reads.known(run_id)
+        record = await reads.record(run_id, record_id)
+        return page("record.html", run=run, record=record, answers=await reads.answers(run_id, record_id))
+
+    return routes
+
+
+async def _run_before(reads: Reads, run: Run) -> Run | None:
+    """Return the run of the pipeline that began before this one; None for the first."""
+    earlier = await reads.run_page(RunFilter(pipeline=run.pipeline_name, until=run.started_at), 1, None)
+    return await reads.row(earlier[0].run_id) if earlier else None

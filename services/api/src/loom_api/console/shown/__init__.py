@@ -1,0 +1,1 @@
+"""Prepares what pages show: templates and their filters, how a run goes, and definitions without secrets."""

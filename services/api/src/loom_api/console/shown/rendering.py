@@ -1,0 +1,85 @@
+"""Renders pages from templates. Whatever a template is given is text to it, and never markup."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from loom_api.console.shown import words
+from loom_common.console import numbers
+from loom_common.domain.json_values.shown import as_json
+from loom_common.domain.values.plural import counted
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+_FILTERS: tuple[Callable[..., str], ...] = (
+    numbers.compact,
+    numbers.count,
+    numbers.duration,
+    numbers.latency,
+    numbers.money,
+    numbers.rate,
+    words.ago,
+    words.clock,
+    words.percent,
+    words.pretty,
+    words.price,
+    words.score,
+    words.size,
+)
+
+
+class Page(HTMLResponse):
+    """Holds a page, which may load nothing but what the console itself serves, and runs no script within it."""
+
+    def init_headers(self, headers: Any = None) -> None:
+        """Set the headers that every page has."""
+        super().init_headers({"Content-Security-Policy": _POLICY, **(headers or {})})
+
+
+def page(template: str, /, code: int = 200, **values: object) -> Page:
+    """Return a page, or a part of one, that a template makes of values; `code` is the status of the answer."""
+    return Page(_TEMPLATES.get_template(template).render(now=dt.datetime.now(dt.UTC), **values), code)
+
+
+def link(path: str, /, **query: object) -> str:
+    """Return an address of the console with a query, without what is None or empty."""
+    asked = {name: str(value) for name, value in query.items() if value not in (None, "", False)}
+    return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def _templates() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for show in _FILTERS:
+        made.filters[show.__name__] = show
+    made.filters["segment"] = lambda text: quote(str(text), safe="")
+    made.filters["json"] = as_json
+    made.globals |= {"link": link, "counted": counted, "glyphs": words.GLYPHS, "destination": words.destination}
+    return made
+
+
+_TEMPLATES = _templates()
