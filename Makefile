@@ -109,7 +109,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short clean
+.PHONY: test faults faults-short soak fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -172,7 +172,10 @@ bench-short: $(VENV)/.dev compiled ## the same, short: fails where a ratio is fa
 	@$(BIN)/python -m bench.extractors --records 4000 --rounds 1 --least 1.3
 	@$(BIN)/python -m bench.start_up --rounds 2 --most 4
 
+screenshots: $(VENV)/.dev compiled ## every page of the console, wide and narrow, light and dark, into .screenshots (after make demo)
+	@$(BIN)/python -m loom_dev.screenshots $(ARGS)
+
 clean: ## end the local cluster; remove its data, .venv and caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m loom_dev.cluster clean; fi
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .bench-peers .screenshots
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
