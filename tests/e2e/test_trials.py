@@ -106,6 +106,12 @@ def test_a_sample_leaves_the_second_destination_as_it_is(tmp_path, run):
     assert made.path("refused.jsonl").read_text() == '{"id": "old", "mood": "odd"}\n'
 
 
+def test_a_sample_of_more_records_than_any_store_counts_is_all_of_them(tmp_path, run):
+    project(tmp_path, 3)
+    end = run("--sample", str(10**20))
+    assert (end.code, end.report["records"]["loaded"]) == (0, 3), end.err
+
+
 def test_history_and_lineage_tell_a_trial_from_a_run(tmp_path, run, loom):
     project(tmp_path, 30, transform=python(), code=CODE)
     assert run().code == run("--sample", "2").code == 0

@@ -33,6 +33,22 @@ def test_a_misfit_names_the_field(value, words):
     assert (caught.value.code, caught.value.details["output"]) == ("invalid_output", value)
 
 
+@pytest.mark.parametrize(
+    ("value", "step", "fits"),
+    [
+        (19.99, 0.01, True),
+        (0.3, 0.1, True),
+        (1e308, 0.01, True),
+        (10**400, 0.5, True),
+        (7, 2, False),
+        (0.35, 0.1, False),
+        (True, 2, True),
+    ],
+)
+def test_a_multiple_is_one_by_the_digits_of_both_numbers(value, step, fits):
+    assert ([*SchemaCheck({"multipleOf": step}).misfits(value)] == []) is fits
+
+
 def test_each_check_has_a_limit_of_time_of_its_own_that_reaches_every_part_of_the_schema(monkeypatch):
     shape = Shape(
         {"$defs": {"name": {"type": "string"}}, "type": "object", "properties": {"a": {"$ref": "#/$defs/name"}}}

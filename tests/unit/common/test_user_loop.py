@@ -59,6 +59,25 @@ async def test_a_copy_of_the_process_that_the_function_makes_does_not_go_on_with
     await loop.close()
 
 
+async def test_code_that_cancels_every_task_of_its_loop_is_not_begun_again_without_end():
+    loop = UserLoop()
+    begun = 0
+
+    async def cancels() -> int:
+        nonlocal begun
+        begun += 1
+        for task in asyncio.all_tasks():
+            task.cancel()
+        await asyncio.sleep(0)
+        return 7
+
+    async with within(AMPLE):
+        with pytest.raises(RuntimeError, match="cancelled by code that runs on the same event loop"):
+            await loop.run(cancels, AMPLE)
+    assert begun == 1
+    await loop.close()
+
+
 async def test_all_run_on_the_same_loop_so_that_connections_can_be_kept():
     loop = UserLoop()
 

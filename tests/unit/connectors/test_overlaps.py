@@ -9,7 +9,7 @@ import pytest
 from loom_common.config.credentials import Credentials
 from loom_common.config.secrets.environment import EnvProvider
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
-from loom_connectors.overlaps import overlap
+from loom_connectors.overlaps import overlap, overwritten
 from loom_connectors.ports.context import ConnectorContext
 
 PG = "postgres://u@db.example:5432/shop?table="
@@ -176,6 +176,32 @@ def test_the_place_of_a_sample_is_not_the_source(folder):
     ):
         assert found(folder, source, destination) is None
         assert found(folder, source, destination, sample=True) is not None
+
+
+def test_a_database_is_known_by_a_way_through_a_folder_that_is_not_there(folder):
+    (folder / "a.db").touch()
+    assert found(folder, "sqlite:///a.db?table=t", "sqlite:///./x/../a.db?table=t", mode="replace")
+
+
+def test_a_trial_does_not_write_to_the_other_destination(folder):
+    for one, other in (
+        ("out.csv", "out.sample.csv"),
+        ("out.sample.csv", "out.csv"),
+        (PG + "t", PG + "t_sample"),
+        ("s3://b/x/out.csv", "s3://b/x/out.sample.csv"),
+    ):
+        assert found(folder, "data/in.csv", one, fallback=other) is None
+        problem = found(folder, "data/in.csv", one, fallback=other, sample=True)
+        assert problem.path == ("load", "fallback")
+
+
+def test_a_file_that_the_pipeline_is_made_of_is_no_destination(folder):
+    (folder / "p.yaml").symlink_to("data/in.csv")
+    context = ConnectorContext(folder, Credentials({"env": EnvProvider({})}))
+    for load in ({"destination": "data/in.csv"}, {"destination": "x.csv", "fallback": "data/in.csv"}):
+        problem = overwritten(LoadConfig(**load), [folder / "p.yaml"], context)
+        assert "the run would destroy it" in str(problem)
+    assert overwritten(LoadConfig(destination="x.csv"), [folder / "p.yaml"], context) is None
 
 
 def test_a_second_destination_is_neither_the_source_nor_the_first(folder):

@@ -37,6 +37,7 @@ class Server:
     status: int = 200
     odd: str = ""
     """Says in which way the ranges are not what they are asked for."""
+    moved: dict[str, str] = field(default_factory=lambda: {"moved.csv": "/in.csv"})
     asked: list[str] = field(default_factory=list)
     sent: int = 0
     url: str = ""
@@ -48,8 +49,8 @@ class Server:
             wanted = base64.b64encode(f"me:{SECRET}".encode()).decode()
             if request.headers.get("Authorization") != f"Basic {wanted}":
                 return web.Response(status=401)
-        if name == "moved.csv":
-            raise web.HTTPFound("/in.csv")
+        if name in self.moved:
+            raise web.HTTPFound(self.moved[name])
         if self.status != 200 or name not in self.files:
             return web.Response(status=self.status if self.status != 200 else 404)
         content = self.files[name]
@@ -149,6 +150,19 @@ async def test_parquet_is_read_by_its_footer(server):
     assert await opened.count() == 1000
     assert [each.data for each in await read_through(opened, 300)] == ROWS[:1000]
     await opened.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/moved.csv", "redirects from one address to the next"),
+        ("file:///etc/passwd", "is no address of http or https"),
+    ],
+)
+async def test_a_redirection_that_leads_nowhere_is_told(server, target, words):
+    server.moved["moved.csv"] = target
+    with pytest.raises(SourceError, match=words):
+        await source(f"{server.url}/moved.csv").check()
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -160,3 +160,30 @@ def test_a_transform_is_read_written_and_read_again_by_the_model_of_its_type(tra
     assert read.transform.made_by == made_by
     assert parse(read.model_dump(mode="json", by_alias=True, exclude_defaults=True)) == read
     assert Pipeline.model_validate(dict(read)) == read
+
+
+@pytest.mark.parametrize(
+    ("check", "key", "meant"),
+    [
+        ({"chekc": "not_null", "column": "a"}, "chekc", "check"),
+        ({"check": "type", "colum": "a", "type": "string"}, "colum", "column"),
+        ({"check": "type", "column": "a", "typ": "string"}, "typ", "type"),
+    ],
+)
+def test_a_misspelt_key_of_a_check_is_named_whatever_its_kind_is_called(check, key, meant):
+    told = {problem.key: problem.suggestion for problem in problems(with_(["extract", "quality_checks"], [check]))}
+    assert told.pop(f"extract.quality_checks[0].{key}") == meant
+    assert all(place.endswith(f".{meant}") for place in told)  # that it is missing may be told, too
+
+
+def test_a_misspelt_type_of_an_evaluator_is_named():
+    evaluate = {"evaluators": [{"tpye": "exact_match", "reference_field": "a", "threshold": 1}]}
+    with pytest.raises(InvalidDefinition) as caught:
+        parse({**GOOD, "evaluate": evaluate})
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.suggestion) == ("evaluate.evaluators[0].tpye", "type")
+
+
+def test_a_misspelt_key_of_a_section_with_another_name_inside_is_named():
+    (problem,) = problems(with_(["extract", "schema"], {"columsn": "evolve"}))
+    assert (problem.key, problem.suggestion) == ("extract.schema.columsn", "columns")

@@ -28,6 +28,12 @@ def test_text_becomes_a_value_of_the_parameters_type(name, given, value):
     assert typed(SPECS, {"city": "x", name: given})[name] == value
 
 
+@pytest.mark.parametrize("given", ["nan", "inf", "-Infinity", "1e400", "0x10"])
+def test_a_number_that_json_has_no_form_for_is_named(given):
+    with pytest.raises(InvalidDefinition, match=rf"found '{given}'; expected a number"):
+        typed({"share": ParamSpec(type="number")}, {"share": given})
+
+
 def test_a_plan_carries_dates_as_text():
     assert resolved(SPECS, {"city": "x"})["since"] == "2024-01-01"
 

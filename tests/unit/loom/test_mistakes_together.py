@@ -125,7 +125,7 @@ load: {destination: b.csv}
         ("      threshold: 1\n", "", "p.yaml:7:7: evaluate.evaluators[1]: found the settings given"),
         ("pattern: a", "pattern: '('", "p.yaml:8:7: evaluate.evaluators[1].pattern: found '('"),
         ("type: regex", "type: regexp", "p.yaml:7:7: evaluate.evaluators[1].type: found type 'regexp'"),
-        ("type: regex", "typ: regex", "p.yaml:7:7: evaluate.evaluators[1]: found type None"),
+        ("type: regex", "typ: regex", "p.yaml:7:7: evaluate.evaluators[1].typ: found the unknown key 'typ'"),
         ("- {type: length", "- length\n    - {type: length", "p.yaml:6:7: evaluate.evaluators[0]: found 'length'"),
         ("{type: length", "{type: length, name: regex", "p.yaml:7:7: evaluate.evaluators[1]: found 'regex'"),
         ("{source: a.csv}", "{}", "p.yaml:2:1: extract.source: found nothing; expected a value for `source`"),

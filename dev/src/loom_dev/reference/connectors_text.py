@@ -45,7 +45,8 @@ is carried, and which columns a table gets that Loom creates.
 
 A destination that is also the source is refused, in whichever way it is written: through a link, by a pattern that
 matches it, or as the same table of a database (unless `mode: upsert` updates its rows). A second destination that
-is the same as the first is refused, too.
+is the same as the first is refused, too, and so is a destination that is the pipeline file, its prompt or one of its
+context files.
 
 ## Partitions of a source
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,7 +19,8 @@ from loom_connectors.locations import database_file
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import is_local_file, scheme_in
 from loom_connectors.sql.reading.queried_table import first_table
-from loom_connectors.storage.local import held, path_of, pattern, resolved
+from loom_connectors.storage.local import held, path_of
+from loom_connectors.storage.local_reads import reads, same_file
 from loom_connectors.storage.objects.patterns import is_read
 
 _POSTGRES = ("postgres", "postgresql")
@@ -55,11 +54,49 @@ def overlap(extract: ExtractConfig, load: LoadConfig, context: ConnectorContext)
             return Problem(("load", key), f"'{redacted(location)}', {what}", remedy)
     if load.fallback is not None:
         first, second = (_place(each, context) for each in (load.destination, load.fallback))
-        paths = isinstance(first, Path) and isinstance(second, Path)
-        if first is not None and (_same(first, second) if paths else first == second):  # type: ignore[arg-type]
+        if _are_one(first, second):
             found_here = f"'{redacted(load.fallback)}', the destination itself, which cannot take what it refused"
             return Problem(("load", "fallback"), found_here, "another place")
+        beside = (_of_a_sample(first), _of_a_sample(second)) if context.sample else (None, None)
+        if _are_one(beside[0], second) or _are_one(first, beside[1]):
+            found_here = f"'{redacted(load.fallback)}', and a trial writes beside one what is the place of the other"
+            return Problem(("load", "fallback"), found_here, "a place without `sample` in its name")
     return None
+
+
+def overwritten(load: LoadConfig, files: Iterable[Path], context: ConnectorContext) -> Problem | None:
+    """Return what is wrong where `load` writes to one of these files, such as the pipeline file; else None."""
+    for key, location in (("destination", load.destination), ("fallback", load.fallback)):
+        if location is None or not is_local_file(location, context):
+            continue
+        target = held(_path(location, context), context)
+        if any(same_file(target, each) for each in files):
+            words = f"'{redacted(location)}', a file that the pipeline is made of: the run would destroy it"
+            return Problem(("load", key), words, "another file")
+    return None
+
+
+_Place = Path | Table | tuple[str, str, str, str] | None
+
+
+def _are_one(one: _Place, other: _Place) -> bool:
+    if isinstance(one, Path) and isinstance(other, Path):
+        return same_file(one, other)
+    return one is not None and one == other
+
+
+def _of_a_sample(place: _Place) -> _Place:
+    """Return where a trial writes in place of this; None where it writes nothing there."""
+    match place:
+        case Path():
+            return place.with_name(sample_file(place.name))
+        case Table():
+            return replace(place, name=sample_table(place.name))
+        case (scheme, endpoint, bucket, key) if scheme in _OBJECTS:
+            folder, slash, name = key.rpartition("/")
+            return scheme, endpoint, bucket, f"{folder}{slash}{sample_file(name)}"
+        case _:
+            return None
 
 
 def feeds(destination: str, written_from: ConnectorContext, source: str, read_from: ConnectorContext) -> bool:
@@ -72,9 +109,7 @@ def feeds(destination: str, written_from: ConnectorContext, source: str, read_fr
         written, read = _place(destination, here), _place(source, there)
     except LoomError:
         return False
-    if isinstance(written, Path) and isinstance(read, Path):
-        return _same(written, read)
-    return written is not None and written == read
+    return _are_one(written, read)
 
 
 class _KnownHere(Credentials):
@@ -97,7 +132,7 @@ def _source_in(
         target = held(_path(location, context), context)
         targets = [target, target.with_name(sample_file(target.name))] if context.sample else [target]
         held(_path(extract.source, context), context)
-        if any(_reads(_path(extract.source, context), context.folder, each) for each in targets):
+        if any(reads(_path(extract.source, context), context.folder, each) for each in targets):
             words = f"a file that extract.source ('{extract.source}') reads: the run would destroy its own source"
             return words, "another file, outside of what the source's pattern matches"
         return None
@@ -125,7 +160,7 @@ def _source_in(
     return None
 
 
-def _place(location: str, context: ConnectorContext) -> Path | Table | tuple[str, str, str, str] | None:
+def _place(location: str, context: ConnectorContext) -> _Place:
     if is_local_file(location, context):
         return held(_path(location, context), context)
     if (scheme := scheme_in(location, context)) in _OBJECTS:
@@ -158,50 +193,6 @@ def _written(key: str, context: ConnectorContext) -> list[str]:
 
 def _path(location: str, context: ConnectorContext) -> str:
     return path_of(context.credentials.expand(location))
-
-
-def _reads(written: str, folder: Path, target: Path) -> bool:
-    """Whether a source of files reads `target`, or will once it is there."""
-    literal = resolved(written, folder)
-    if literal.is_dir():
-        return Path(os.path.realpath(target)).is_relative_to(os.path.realpath(literal))
-    if not glob.has_magic(written) or literal.exists():
-        return _same(literal, target)
-    wanted = pattern(written, folder)
-    if any(_same(Path(each), target) for each in glob.iglob(wanted, recursive=True)):  # noqa: PTH207  # as a source does
-        return True
-    parts = Path(os.path.normpath(wanted)).parts
-    fixed = next((at for at, part in enumerate(parts) if glob.has_magic(_unescaped(part))), len(parts))
-    real = Path(os.path.realpath(Path(*map(_unescaped, parts[:fixed]))))
-    names = Path(os.path.realpath(target)).parts
-    beside = Path(os.path.normpath(target)).parts
-    return any(
-        each[: len(start)] == start and _matches(parts[fixed:], each[len(start) :])
-        for each, start in ((names, real.parts), (beside, tuple(map(_unescaped, parts[:fixed]))))
-    )
-
-
-def _unescaped(part: str) -> str:
-    return re.sub(r"\[([*?[])\]", r"\1", part) if not glob.has_magic(re.sub(r"\[[*?[]\]", "", part)) else part
-
-
-def _matches(parts: Sequence[str], names: Sequence[str]) -> bool:
-    """Tell whether a path matches a pattern, as `glob` has it: `**` is any number of folders, hidden ones left out."""
-    if not parts:
-        return not names
-    if parts[0] == "**":
-        return _matches(parts[1:], names) or bool(names and not names[0].startswith(".") and _matches(parts, names[1:]))
-    if not names or (names[0].startswith(".") and not parts[0].startswith(".")):
-        return False
-    return fnmatch.fnmatchcase(names[0], parts[0]) and _matches(parts[1:], names[1:])
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one file, through links of either kind."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _source_table(extract: ExtractConfig, scheme: str, context: ConnectorContext) -> Table | None:
@@ -262,9 +253,10 @@ def _named(database: tuple[str, ...], schema: str, name: str) -> Table:
 
 
 def _identity(path: Path) -> str:
-    """Return the same text for every way to one file."""
+    """Return the same text for every way to one file, also by a folder that is not there: `x/../a.db`."""
+    real = Path(os.path.realpath(path))
     try:
-        found = path.stat()
+        found = real.stat()
         return f"{found.st_dev}/{found.st_ino}"
     except OSError:
-        return os.path.realpath(path)
+        return str(real)

@@ -76,6 +76,12 @@ async def test_a_run_after_another_reads_anew(api):
             "neither true nor false",
         ),
         (b'{"items": [{}], "next": 5}', NEXT, "is no address"),
+        (b'{"items": [{}], "next": "http://x/\\ud800"}', NEXT, "half a surrogate pair"),
+        (
+            b'{"items": [{}], "next": "\\ud800"}',
+            {"records": "items", "pagination": {"type": "cursor", "cursor_path": "next"}},
+            "half a surrogate pair",
+        ),
         (b'{"items": [{}], "next": "ftp://x/"}', NEXT, "is no address"),
         (b"[" + b" " * 5000 + b"]", {"max_page_bytes": 2000}, "larger than 2,000 bytes. Ask for smaller pages"),
     ],

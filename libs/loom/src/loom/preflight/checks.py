@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ from loom_common.domain.values import plural
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
 from loom_connectors import registry
-from loom_connectors.overlaps import overlap
+from loom_connectors.overlaps import overlap, overwritten
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import ComparableDestination, StartingSource
 from loom_connectors.ports.source import Source
@@ -160,12 +161,19 @@ def _overlap(
 ) -> Check | None:
     """Say what is wrong where the pipeline would write to what it reads."""
     try:
-        problem = overlap(extract, load, context)
+        problem = overlap(extract, load, context) or overwritten(load, _own_files(written), context)
     except LoomError:
         return None  # a location that cannot be read is told where it is opened
     if problem is None:
         return None
     return Check("destination", ok=False, detail=_told(InvalidDefinition([problem]), written))
+
+
+def _own_files(written: LoadedPipeline | InvalidFile) -> list[Path]:
+    """Return the pipeline file, and the prompts and context files that it names."""
+    path = written.path.resolve()
+    names = written.files if isinstance(written, LoadedPipeline) else ()
+    return [path, *(path.parent / name for name in names)]
 
 
 async def _destination(

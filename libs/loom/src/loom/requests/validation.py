@@ -16,6 +16,7 @@ from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
+from loom_common.text import storable, storable_value
 
 if TYPE_CHECKING:
     from loom.preflight.columns import ColumnRow
@@ -112,10 +113,10 @@ async def refuse_unready(
         raise ConfigurationError("\n".join(failed))
     found = Preflight(
         checks=tuple(
-            PreflightCheck(what=check.what, ok=check.ok, detail=check.detail, doubtful=check.doubtful)
+            PreflightCheck(what=check.what, ok=check.ok, detail=storable(check.detail), doubtful=check.doubtful)
             for check in looked
         ),
-        columns=tuple(PreflightColumn(**asdict(row)) for row in rows),
+        columns=tuple(PreflightColumn(**storable_value(asdict(row))) for row in rows),
     )
     return found, next((check.records for check in looked if check.what == "source"), None)
 

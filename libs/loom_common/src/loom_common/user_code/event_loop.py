@@ -112,6 +112,8 @@ class _LoopThread:
             return cast("T", value)
         if inspect.getcoroutinestate(code) == inspect.CORO_CREATED:
             code.close()  # the loop never came to it
+        elif not self.given_up.done():  # begun again, it would be cancelled again
+            raise RuntimeError("its task was cancelled by code that runs on the same event loop")
         raise _LeftBehind
 
     async def _caught(

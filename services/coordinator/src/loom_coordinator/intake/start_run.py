@@ -49,6 +49,9 @@ from loom_coordinator.intake import apply_facts
 from loom_coordinator.intake.given_records import definition_of_run
 from loom_coordinator.lifecycle import partitions
 
+_LARGEST_SAMPLE = 2**31 - 1
+"""The most records of a sample: what a column of a database holds, and more than a sample is made for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Registered:
@@ -75,7 +78,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         files=given.files,
         base=given.base,
         params=resolved(pipeline.params, request.params),
-        limit=request.sample,
+        limit=None if request.sample is None else min(request.sample, _LARGEST_SAMPLE),
         reuse=request.reuse,
         beside=request.sample is not None and not request.load,
         every_hop=every_hop,

@@ -76,18 +76,31 @@ def _problem(
     detail: ErrorDetails, path: KeyPath, locate: Locate, model: type[BaseModel], written: Mapping[str, Any]
 ) -> Problem:
     found, expected, suggestion = _words(detail, path, model, written)
+    if (near := _misspelt_type(detail)) is not None:
+        path, found, expected, suggestion = (*path, near), f"the unknown key '{near}'", f"`type`: {expected}", "type"
     if detail["type"] == "union_tag_invalid" and isinstance(detail["input"], Mapping):
         path = (*path, "type")
     file, line, column = locate(path)
     return Problem(path, found, expected, suggestion, file, line, column)
 
 
+def _misspelt_type(detail: ErrorDetails) -> str | None:
+    """Return the key that stands where `type` is missing, and looks like it; None where there is none."""
+    given = detail["input"]
+    if detail["type"] != "union_tag_not_found" or not isinstance(given, Mapping):
+        return None
+    return closest("type", [str(key) for key in given])
+
+
 def _written_path(detail: ErrorDetails, definition: Any) -> KeyPath:
-    """Return pydantic's location without the names that it adds for union members."""
+    """Return pydantic's location without the names that it adds for union members. Such a name follows the position in
+    a list, and may be that of a key, too."""
     path: list[str | int] = []
     here: Any = definition
+    of_list = False
     for part in detail["loc"]:
-        of_mapping = isinstance(here, Mapping) and part in here
+        is_member = of_list and isinstance(here, Mapping) and part == here.get("check")
+        of_mapping = isinstance(here, Mapping) and part in here and not is_member
         of_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
         if of_mapping or of_list:
             here = here[part]
@@ -148,11 +161,17 @@ def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
             model = named
         elif isinstance(part, str) and issubclass(model, QualityCheck) and part in CHECKS:
             model = CHECKS[part]
-        elif isinstance(part, str) and part in model.model_fields:
-            model = next(_sections_of(model.model_fields[part].annotation), model)
+        elif isinstance(part, str) and (annotation := _annotation(model, part)) is not None:
+            model = next(_sections_of(annotation), model)
             if issubclass(model, TransformConfig):
                 model = transform_model(written[part])
     return model
+
+
+def _annotation(model: type[BaseModel], key: str) -> Any:
+    """Return the type of the value of a key, as it is written; None where the section has no such key."""
+    fields = model.model_fields.items()
+    return next((info.annotation for name, info in fields if key == (info.alias or name)), None)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

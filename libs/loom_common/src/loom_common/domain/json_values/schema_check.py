@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
@@ -108,6 +109,12 @@ def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> I
         yield ValidationError(f"{instance!r} has non-unique elements")
 
 
+def _multiple_of(validator: Any, wanted: float, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Check with the digits that both numbers are written with, because 19.99 / 0.01 is not whole in 64-bit numbers."""
+    if validator.is_type(instance, "number") and (Fraction(repr(instance)) / Fraction(repr(wanted))).denominator != 1:
+        yield ValidationError(f"{instance!r} is not a multiple of {wanted!r}")
+
+
 def _identity(value: Any) -> str:
     """Return a text that is equal for equal JSON values: 1 equals 1.0 and differs from true."""
 
@@ -134,6 +141,7 @@ _OURS: dict[str, Keyword] = {
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional_properties,
     "uniqueItems": _unique_items,
+    "multipleOf": _multiple_of,
 }
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -63,6 +64,13 @@ def _boolean(value: Any) -> bool:
     return words[str(value).lower()]
 
 
+def _number(value: Any) -> float:
+    number = float(str(value))
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, Mapping | list):
         raise ValueError
@@ -72,7 +80,7 @@ def _scalar(value: Any) -> Any:
 _READ: dict[str, Callable[[Any], Any]] = {
     "string": lambda value: str(_scalar(value)),
     "integer": lambda value: int(str(value)),
-    "number": lambda value: float(str(value)),
+    "number": _number,
     "boolean": _boolean,
     "date": lambda value: dt.date.fromisoformat(str(value)),
     "datetime": lambda value: dt.datetime.fromisoformat(str(value)),

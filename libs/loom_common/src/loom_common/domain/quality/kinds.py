@@ -13,6 +13,7 @@ from loom_common.domain.quality.bounds import Bound, less, readable_bound
 from loom_common.domain.quality.check import ColumnCheck, QualityCheck, RecordCheck, RunCheck
 from loom_common.domain.section import Location, Mistake, mistake, mistakes_in, refusal, said
 from loom_common.domain.values.durations import Limit
+from loom_common.domain.values.near import closest
 from loom_common.domain.values.zones import ZoneName
 
 
@@ -189,6 +190,9 @@ def _of_its_kind(written: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     model = CHECKS.get(kind) if isinstance(kind, str) else None
     if model is None:
         known = ", ".join(f"'{each}'" for each in CHECKS)
+        if kind is None and (near := closest("check", [str(key) for key in written])) is not None:
+            misspelt = InitErrorDetails(type="extra_forbidden", loc=(near,), input=written.get(near))
+            raise refusal("quality_check", [misspelt])
         if kind is None:
             raise refusal("quality_check", [mistake((), "missing_for_type", f"`check`: one of {known}", written)])
         unknown = InitErrorDetails(type="literal_error", loc=("check",), input=kind, ctx={"expected": known})

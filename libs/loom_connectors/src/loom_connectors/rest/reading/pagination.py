@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from loom_common.text import readable
 from loom_connectors.rest.http.json_path import MISSING, JsonPath
 from loom_connectors.rest.http.options import (
     CursorPages,
@@ -18,6 +19,7 @@ from loom_connectors.rest.http.options import (
 )
 from loom_connectors.rest.reading.page_records import Document
 
+T = TypeVar("T")
 Token = str | int | float | None
 """Says which page is asked for; None: the first. Means something to its pagination only."""
 _LINK = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;\s=]+\s*(?:=\s*(?:\"[^\"]*\"|[^\",;]*))?)*)")
@@ -97,7 +99,7 @@ class _Links:
             return None
         if not isinstance(found, str):
             raise BadPage(f"what stands at `{self._path.written}` is no address")
-        return found
+        return _sendable(found, self._path)
 
 
 class _Cursors:
@@ -120,7 +122,7 @@ class _Cursors:
             return None
         if not isinstance(found, str | int | float):
             raise BadPage(f"what stands at `{self._path.written}` is neither a text nor a number")
-        return found
+        return _sendable(found, self._path)
 
 
 class _Numbers:
@@ -192,6 +194,13 @@ def _carried(location: str, *pairs: tuple[str, str | int | float]) -> Asked:
     if location == "body":
         return Asked(body=pairs)
     return Asked(query=[(name, str(value)) for name, value in pairs])
+
+
+def _sendable(found: T, path: JsonPath) -> T:
+    """Return what tells the next page. Raises `BadPage` for a text that no request can carry."""
+    if isinstance(found, str) and readable(found) != found:
+        raise BadPage(f"what stands at `{path.written}` holds half a surrogate pair, which is no character")
+    return found
 
 
 def _total(path: str | None, received: Received) -> int | None:

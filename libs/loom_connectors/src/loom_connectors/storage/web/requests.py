@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError, MaxRetryError, ResponseError
 
 from loom_common.errors import AccessRefused, DependencyUnavailable, LoomError, SourceError
 from loom_common.http.connection_errors import cause_of
@@ -230,6 +230,13 @@ def web_trouble(shown: str) -> Iterator[None]:
         raise _told(shown, answered.status) from None
     except FileNotFoundError:
         raise _told(shown, 404) from None
+    except (LocationParseError, LocationValueError):
+        raise SourceError(f"{shown}: the server redirects to what is no address of http or https.") from None
+    except MaxRetryError as error:
+        if isinstance(error.reason, ResponseError):
+            words = "redirects from one address to the next and gives no file. Correct extract.source."
+            raise SourceError(f"{shown}: the server {words}") from None
+        raise DependencyUnavailable(f"{shown}: the server could not be reached: {cause_of(error, shown)}.") from None
     except HTTPError as error:
         raise DependencyUnavailable(f"{shown}: the server could not be reached: {cause_of(error, shown)}.") from None
 
