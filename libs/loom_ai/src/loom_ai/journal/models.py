@@ -215,11 +215,15 @@ class JournalledModels:
         entry = await usable()
         if entry is not None:
             return entry
-        async with pending.waiting.begun(self._slots.of(call).begun):
+        slots = self._slots.of(call).begun
+        await pending.waiting.begin(slots)
+        try:
             if self._fleet is None:
                 return await self._asked(key, call, payer, pending)
             async with self._fleet.first(key, pending.payers, usable, pending.waiting) as entry:
                 return entry or await self._asked(key, call, payer, pending)
+        finally:
+            slots.release()
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
         async with pending.waiting.under_way():

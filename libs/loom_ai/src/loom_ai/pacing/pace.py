@@ -4,9 +4,9 @@ others."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 
 import orjson
 import structlog
@@ -15,7 +15,7 @@ from loom_ai.coalescing import Coalescer
 from loom_ai.pacing.bucket import Rate, Wish
 from loom_ai.pacing.buckets import Buckets, MemoryBuckets
 from loom_ai.pacing.concurrency import Concurrency
-from loom_ai.pacing.gate import Gate
+from loom_ai.pacing.gate import Gate, Stay
 from loom_ai.pacing.headers import pause_of
 from loom_ai.pacing.token_bounds import about
 from loom_ai.pacing.waiting import Waiting
@@ -78,6 +78,10 @@ class Turn:
         if self._estimate:
             place.owed += answer.tokens_in + answer.tokens_out - self._estimate
 
+    def over(self, stay: Stay) -> None:
+        """Note that it has ended, in whatever way."""
+        self._gate.leave(stay)
+
     async def heard(self, headers: Mapping[str, str]) -> None:
         """Read the headers of a response: they may say that nothing is left."""
         seconds = pause_of(headers, self._pace.clock.now())
@@ -89,6 +93,28 @@ class Turn:
         endpoint wants."""
         if self._gate.concurrency.refused() and error.retry_after:
             await self._pace.pause(self._place, min(_LONGEST_PAUSE, error.retry_after))
+
+
+class _Turning:
+    """Holds a turn within a block, as `EndpointPacing.turn` says."""
+
+    __slots__ = ("_call", "_pace", "_stay", "_turn", "_watch")
+    _stay: Stay
+    _turn: Turn
+
+    def __init__(self, pace: EndpointPacing, call: ModelCall, watch: Waits) -> None:
+        self._pace = pace
+        self._call = call
+        self._watch = watch
+
+    async def __aenter__(self) -> Turn:
+        self._turn, self._stay = await self._pace.begin(self._call, self._watch)
+        return self._turn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._turn.over(self._stay)
 
 
 class EndpointPacing:
@@ -103,22 +129,25 @@ class EndpointPacing:
         self._ceiling = ceiling
         self._places: dict[tuple[str, str, str | None], _Place] = {}
 
-    @asynccontextmanager
-    async def turn(self, call: ModelCall, waits: Waits | None = None) -> AsyncIterator[Turn]:
+    def turn(self, call: ModelCall, waits: Waits | None = None) -> _Turning:
         """Hold a turn around one request. Waits until it may go, and tells `waits`."""
+        return _Turning(self, call, waits or Waiting())
+
+    async def begin(self, call: ModelCall, watch: Waits) -> tuple[Turn, Stay]:
+        """Return a turn for one request, once it may go; its stay at the gate is left when the request has ended."""
         place = self._place_of(call)
         gate = self._gate_of(place, call)
-        watch = waits or Waiting()
         stay = gate.enter_at_once(watch.lend)
         try:
             if stay is None:
                 async with watch.for_a_turn():
                     stay = await gate.enter(watch.lend)
             estimate = await self._moment(place, call, watch)
-            yield Turn(self, place, gate, estimate)
-        finally:
+        except BaseException:
             if stay is not None:
                 gate.leave(stay)
+            raise
+        return Turn(self, place, gate, estimate), stay
 
     async def pause(self, place: _Place, seconds: float) -> None:
         """Nobody asks this model for so long, here and in the other workers."""

@@ -8,6 +8,24 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from types import TracebackType
+
+
+class _UnderWay:
+    """Holds a place within a block, as `Waiting.under_way` says."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    async def __aenter__(self) -> None:
+        await self._waiting.take()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waiting.give()
 
 
 @dataclass(slots=True)
@@ -30,39 +48,30 @@ class Waiting:
         """Tell how long it waited so far."""
         return self._seconds + (0.0 if self._since is None else monotonic() - self._since)
 
-    @asynccontextmanager
-    async def under_way(self) -> AsyncIterator[None]:
+    def under_way(self) -> _UnderWay:
         """Count the time around the call as under way. Waits for a place."""
-        await self._take()
-        try:
-            yield
-        finally:
-            self._give()
+        return _UnderWay(self)
 
     @asynccontextmanager
     async def for_a_turn(self) -> AsyncIterator[None]:
         """Count the time around the waiting as waiting for a turn. Waits for a place after it."""
         self._since = self._since or monotonic()
-        self._give()
+        self.give()
         try:
             yield
-            await self._take()
+            await self.take()
         finally:
             self._seconds += monotonic() - self._since
             self._since = None
 
-    @asynccontextmanager
-    async def begun(self, slots: asyncio.Semaphore) -> AsyncIterator[None]:
-        """Hold one of `slots` around the call. The time until one is free counts as waiting."""
+    async def begin(self, slots: asyncio.Semaphore) -> None:
+        """Take one of `slots`, which is released when the call is over. The time until one is free counts as
+        waiting."""
         if slots.locked():
             with self.for_another():
                 await slots.acquire()
         else:
             await slots.acquire()  # it does not wait
-        try:
-            yield
-        finally:
-            slots.release()
 
     @contextmanager
     def for_another(self) -> Iterator[None]:
@@ -81,13 +90,15 @@ class Waiting:
             if self.slots is not None:
                 self.slots.release()
 
-    async def _take(self) -> None:
+    async def take(self) -> None:
+        """Take a place, once one is free, unless it has one."""
         if not self._has_one:
             if self.slots is not None:
                 await self.slots.acquire()
             self._has_one = True
 
-    def _give(self) -> None:
+    def give(self) -> None:
+        """Give its place back, if it has one."""
         if self._has_one:
             self.lend()
             self._has_one = self._lent = False

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 
 import structlog
 
@@ -75,9 +75,8 @@ class Breakers:
         self._clock = clock or SystemClock()
         self._guarded: OrderedDict[str, _Guarded] = OrderedDict()
 
-    @asynccontextmanager
-    async def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> AsyncIterator[None]:
-        """Guard one call of `upstream`; `about` returns a name of the question.
+    def guarding(self, upstream: str, about: Callable[[], str] | None = None) -> _Guard:
+        """Guard one call of `upstream` within the block; `about` returns a name of the question.
 
         A transient error counts as a failure of the upstream, except `RateLimited`. Any other result shows that the
         upstream works. Where it answers that it cannot serve a question, or times out, the same question counts only
@@ -85,35 +84,42 @@ class Breakers:
         end.
 
         Raises `BreakerOpen` instead of calling, and in place of the failure that opens the breaker."""
+        return _Guard(self, upstream, about)
+
+    async def admitted(self, upstream: str) -> tuple[_Guarded, Ticket]:
+        """Return the permission for a call, once there is one. Raises `BreakerOpen`."""
         guarded = self._of(upstream)
-        breaker, ticket = guarded.breaker, await self._admitted(upstream, guarded)
+        return guarded, await self._admitted(upstream, guarded)
+
+    def ended(
+        self,
+        upstream: str,
+        guarded: _Guarded,
+        ticket: Ticket,
+        error: BaseException | None,
+        about: Callable[[], str] | None,
+    ) -> None:
+        """Note how a call ended. Raises `BreakerOpen` in place of the failure that opens the breaker."""
+        breaker = guarded.breaker
         try:
-            yield
-        except RateLimited:
-            self._was_there(guarded)
-            breaker.abandoned(ticket)
-            raise
-        except TransientError as error:
-            if _said_before(error, about, guarded) and not ticket.probe:
-                raise
-            self._sought(guarded, error)
-            self._failed(upstream, breaker, ticket)
-            guarded.reason = str(error)
-            if breaker.state is State.OPEN:
-                raise self._open(upstream, guarded) from error
-            raise
-        except LoomError:
-            guarded.failed_on.clear()
-            self._was_there(guarded)
-            self._succeeded(upstream, breaker, ticket)
-            raise
-        except BaseException:
-            breaker.abandoned(ticket)
-            raise
-        else:
-            guarded.failed_on.clear()
-            self._was_there(guarded)
-            self._succeeded(upstream, breaker, ticket)
+            match error:
+                case RateLimited():
+                    self._was_there(guarded)
+                    breaker.abandoned(ticket)
+                case TransientError():
+                    if _said_before(error, about, guarded) and not ticket.probe:
+                        return
+                    self._sought(guarded, error)
+                    self._failed(upstream, breaker, ticket)
+                    guarded.reason = str(error)
+                    if breaker.state is State.OPEN:
+                        raise self._open(upstream, guarded) from error
+                case None | LoomError():
+                    guarded.failed_on.clear()
+                    self._was_there(guarded)
+                    self._succeeded(upstream, breaker, ticket)
+                case _:
+                    breaker.abandoned(ticket)
         finally:
             guarded.changed.set()  # wakes those that wait now, and nobody who waits from now on
             guarded.changed.clear()
@@ -191,6 +197,28 @@ class Breakers:
             opening=breaker.opening,
             reason=guarded.reason,
         )
+
+
+class _Guard:
+    """Guards one call, as `Breakers.guarding` says. It is a class, because every model call passes it, and a generator
+    takes longer."""
+
+    __slots__ = ("_about", "_breakers", "_guarded", "_ticket", "_upstream")
+    _guarded: _Guarded
+    _ticket: Ticket
+
+    def __init__(self, breakers: Breakers, upstream: str, about: Callable[[], str] | None) -> None:
+        self._breakers = breakers
+        self._upstream = upstream
+        self._about = about
+
+    async def __aenter__(self) -> None:
+        self._guarded, self._ticket = await self._breakers.admitted(self._upstream)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._breakers.ended(self._upstream, self._guarded, self._ticket, error, self._about)
 
 
 def _said_before(error: TransientError, about: Callable[[], str] | None, guarded: _Guarded) -> bool:
