@@ -109,7 +109,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
+.PHONY: test faults faults-short soak memory fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -122,6 +122,9 @@ faults-short: $(VENV)/.dev compiled ## some faults of every kind, once each (min
 
 soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows run (ARGS='--minutes 5' for less)
 	@PYTHONPATH=tests $(BIN)/python -m matrix.soak $(ARGS)
+
+memory: $(VENV)/.dev compiled ## what runs and files of up to 1,000,000 rows take of memory (some 20 minutes; ARGS='-k million' for some)
+	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1800 tests/e2e/test_memory.py tests/integration/test_file_memory.py $(ARGS)
 
 fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
 	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)
