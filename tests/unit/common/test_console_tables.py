@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Group
+from rich.text import Text
 
 from loom_common.console import numbers, streams
 from loom_common.console.tables import Column, RowTable, lay_out, shared_out
@@ -49,6 +51,20 @@ def printed(monkeypatch, columns: str | None, *, tty: bool) -> list[str]:
     rows = [Row("run_1", "w" * 200, 1234)]
     streams.console_on(stream).print(Group("first", RowTable(rows, COLUMNS)), soft_wrap=True)
     return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_no_text_that_is_printed_controls_the_terminal(monkeypatch, tty):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal(tty=tty)
+    foreign = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\re\tf"
+    rows = [{"id": foreign, "why": foreign, "n": 1}]
+    console = streams.console_on(stream)
+    for each in (RowTable(rows, COLUMNS), Text(foreign), foreign, Group(foreign, Text(foreign, style="bold"))):
+        console.print(each, markup=False)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())  # styles of Loom's own
+    assert not [each for each in said if (each < " " and each not in "\t\n") or "\x7f" <= each <= "\x9f"]
+    assert "a\u241b[2Jb\u241b]0;title" in said
 
 
 def test_optional_columns_are_left_out_where_the_others_would_not_fit():

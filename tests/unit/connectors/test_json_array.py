@@ -104,6 +104,9 @@ async def test_nothing_is_added_to_what_is_no_array(tmp_path):
     (tmp_path / "out.json").write_text('{"a": 1}')
     with pytest.raises(DestinationError, match="no JSON array"):
         await load(tmp_path, 1, run="run_1", mode="append")
+    (tmp_path / "out.json").write_text('[{"a": 1}, ]\n')
+    with pytest.raises(DestinationError, match="ends in a comma before its bracket"):
+        await load(tmp_path, 1, run="run_2", mode="append")
 
 
 async def test_an_array_may_be_compressed(tmp_path):

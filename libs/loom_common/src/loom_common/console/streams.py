@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
+from rich.segment import Segment
 
 WIDTH_WITHOUT_TERMINAL = 1_000_000
 """The number of columns of what goes into a file or a pipe: no line of it is broken or cut."""
@@ -26,6 +29,7 @@ class Symbols:
     doubtful: str
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UNICODE = Symbols(dot="·", cut="…", good="✓", bad="✗", doubtful="!")
 ASCII = Symbols(dot="-", cut="...", good="ok", bad="!!", doubtful="?")
 
@@ -34,9 +38,34 @@ def console_on(stream: TextIO) -> Console:
     """Open a console as wide as the terminal, or as COLUMNS says. What the stream's encoding lacks is replaced."""
     width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH_WITHOUT_TERMINAL
     console = Console(file=stream, highlight=False, width=width)
+    console.push_render_hook(_Harmless())
     if not console.encoding.startswith("utf") and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
     return console
+
+
+def harmless(text: str) -> str:
+    """Return the text with a visible mark for each character that controls a terminal, but for tabs and line ends. Ids,
+    errors and answers of models are foreign, and may hold any."""
+    return _CONTROLS.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else "\ufffd", text)
+
+
+class Harmless:
+    """Prints something so that no text in it controls the terminal."""
+
+    def __init__(self, whole: RenderableType) -> None:
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self._whole, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+class _Harmless(RenderHook):
+    """Passes everything that a console prints through `Harmless`."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [Harmless(each) for each in renderables]
 
 
 def symbols(console: Console) -> Symbols:

@@ -274,6 +274,10 @@ def _open_end(stream: BinaryIO, shown: str) -> tuple[int, bool]:
     if head[:1] != b"[" or tail[-1:] != b"]":
         raise DestinationError(f"{shown} is no JSON array, so no rows can be added to it. Name another file.")
     body = tail[:-1].rstrip(_SPACE)
+    if body[-1:] == b",":
+        raise DestinationError(
+            f"{shown} ends in a comma before its bracket, so no rows can be added to it; remove the comma first."
+        )
     return start + len(body), not (
         start == 0 and body.endswith(b"[") and len(body.strip(b"\xef\xbb\xbf" + _SPACE)) == 1
     )

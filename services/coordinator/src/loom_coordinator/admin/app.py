@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tell(error: Exception) -> int:
     """Say what went wrong on stderr, in a line. Returns the exit code."""
+    from loom_common.console.streams import harmless
+
     expected = isinstance(error, LoomError | OSError)
     words = words_of(error) if expected else f"unexpected {named(error).splitlines()[0]}"
-    typer.echo(f"error: {' '.join(words.split())}", err=True)
+    typer.echo(f"error: {harmless(' '.join(words.split()))}", err=True)
     return 2 if isinstance(error, ConfigurationError) else 1

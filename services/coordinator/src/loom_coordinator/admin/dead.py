@@ -47,6 +47,7 @@ def show_letter(
 ) -> None:
     """Show one dead letter whole: where it was going, why it is here, its headers and its body."""
     from loom_common.config.settings import Settings
+    from loom_common.console.streams import harmless
     from loom_coordinator.admin.shared import output
     from loom_coordinator.admin.shared.connections import claiming_broker
     from loom_coordinator.queries import dead_letters
@@ -62,8 +63,8 @@ def show_letter(
     body = known.pop("body")
     width = max(map(len, known))
     for name, value in known.items():
-        typer.echo(f"{name:<{width}}  {'-' if value is None else value}")
-    typer.echo(f"\n{body}")
+        typer.echo(f"{name:<{width}}  {'-' if value is None else harmless(str(value))}")
+    typer.echo(f"\n{harmless(str(body))}")
 
 
 @app.command("replay")

@@ -17,7 +17,7 @@ from rich.text import Text
 from loom.cli.output import terminal
 from loom.cli.output.formats import Format
 from loom.cli.output.rates import RunRates
-from loom_common.console.streams import Symbols
+from loom_common.console.streams import Harmless, Symbols
 from loom_common.contracts.v1 import RunProgress
 from loom_common.domain.run.waiting_text import counted_down
 from loom_common.flow import Stage
@@ -113,7 +113,9 @@ class LiveDisplay(Silent):
         self._heard_at = 0.0
         self._title = ""
         self._note: str | None = None
-        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=8, transient=True)
+        self._live = Live(
+            console=console, get_renderable=lambda: Harmless(self._picture()), refresh_per_second=8, transient=True
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
