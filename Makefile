@@ -70,6 +70,7 @@ HOME_OF_aws := libs/loom_common
 HOME_OF_arrow := libs/loom_connectors
 HOME_OF_duckdb := libs/loom_connectors
 HOME_OF_mysql := libs/loom_connectors
+HOME_OF_snowflake := libs/loom_connectors
 HOME_OF_excel := libs/loom_connectors
 comma := ,
 WANTED = $(subst $(comma), ,$(EXTRAS))

@@ -18,6 +18,7 @@ import pytest
 import structlog
 
 from loom_dev.backends import Backend, MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
+from loom_dev.emulators.snowflake import Snowflake
 from support.buckets import bucket_of
 from support.computing import computing
 from support.sharing import ByCluster
@@ -89,10 +90,11 @@ class Servers:
     mariadb: MariaDB = field(default_factory=MariaDB)
     redis: Redis = field(default_factory=Redis)
     seaweedfs: SeaweedFS = field(default_factory=SeaweedFS)
+    snowflake: Snowflake = field(default_factory=Snowflake)
 
     @property
     def each(self) -> tuple[Backend, ...]:
-        return self.rabbitmq, self.postgres, self.mariadb, self.redis, self.seaweedfs
+        return self.rabbitmq, self.postgres, self.mariadb, self.redis, self.seaweedfs, self.snowflake
 
     def serve(self, backend: Backend) -> None:
         """See to it that `backend` runs; with it, the first time, all that the collected tests name."""
@@ -174,6 +176,19 @@ def redis_url(redis_server: Redis) -> Iterator[str]:
     """Provide an empty database of the test's own."""
     with redis_server.database() as url:
         yield url
+
+
+@pytest.fixture
+def snowflake(servers: Servers) -> Snowflake:
+    """Provide an emulator of Snowflake: `url`, `schema`, `restart`, `kill`."""
+    servers.serve(servers.snowflake)
+    return servers.snowflake
+
+
+@pytest.fixture
+def snowflake_url(snowflake: Snowflake) -> str:
+    """Provide an empty schema of the test's own."""
+    return snowflake.schema()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import asyncpg
 import duckdb
 import pytest
 
+from support.sql_systems import in_mysql
 from support.sqlite_files import run_sql
 
 CODE = """
@@ -28,6 +29,7 @@ SOURCES = {
     "sqlite": "sqlite:///x.db?table=events",
     "duckdb": "duckdb:///x.duckdb?table=events",
     "postgres": "${DB}?table=events",
+    "mariadb": "${DB}?table=events",
 }
 
 
@@ -42,7 +44,8 @@ class Events:
         """Add rows by their ids: a clock, and the number that the evaluator judges."""
         for name, (clock, number) in rows.items():
             self.rows.append((name, f"2026-03-01T{clock}:00", number))
-        table = "CREATE TABLE events (id varchar PRIMARY KEY, changed timestamp, n integer)"
+        clock = "datetime" if self.kind == "mariadb" else "timestamp"
+        table = f"CREATE TABLE events (id varchar(20) PRIMARY KEY, changed {clock}, n integer)"
         values = ", ".join(f"('{name}', '{at}', {n})" for name, at, n in self.rows)
         statements = ("DROP TABLE IF EXISTS events", table, f"INSERT INTO events VALUES {values}")
         match self.kind:
@@ -57,16 +60,22 @@ class Events:
                     db.execute("; ".join(statements))
             case "postgres":
                 asyncio.run(self._in_postgres(statements))
+            case "mariadb":
+                asyncio.run(self._in_mariadb(statements))
 
     async def _in_postgres(self, statements):
         connection = await asyncpg.connect(self.url)
         await connection.execute("; ".join(statements))
         await connection.close()
 
+    async def _in_mariadb(self, statements):
+        for each in statements:
+            await in_mysql(self.url, each)
+
 
 @pytest.fixture(params=SOURCES)
 def events(request, tmp_path, monkeypatch):
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
+    url = request.getfixturevalue(f"{request.param}_url") if request.param in ("postgres", "mariadb") else ""
     monkeypatch.setenv("DB", url)
     (tmp_path / "transforms.py").write_text(CODE)
     return Events(request.param, tmp_path, url)

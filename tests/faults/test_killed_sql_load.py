@@ -56,7 +56,7 @@ async def test_a_process_killed_while_it_loads_leaves_each_row_once(tmp_path: Pa
 def load(folder: Path, database: Database, kill: int | None) -> None:
     """Load all batches in a process that is killed when it says that the batch `kill` is loaded."""
     command = [sys.executable, "-c", CHILD, str(folder), database.system.location]
-    environ = {"DB": database.url, "MARIADB": database.url}
+    environ = dict.fromkeys(("DB", "MARIADB", "SNOWFLAKE"), database.url)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ, text=True)
     assert child.stdout is not None
     for line in child.stdout:

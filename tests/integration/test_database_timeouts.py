@@ -13,6 +13,7 @@ from loom_ai.stores.sql.postgres import postgres_engine
 from loom_common.adapters.payloads.postgres import PostgresPayloads
 from loom_common.config.credentials import Credentials
 from loom_common.errors import DestinationError
+from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.postgres.server import Address, Server
 from loom_connectors.sql.parameters import Timeouts
 from loom_dev.waiting import within
@@ -44,8 +45,10 @@ async def test_payloads_may_take_ten_seconds(postgres_url):
 
 
 @pytest.mark.parametrize(("given", "limit"), [("", "1min"), ("?statement_timeout=7s", "7s")])
-async def test_a_destination_may_take_what_its_options_say_unless_its_url_says_it(postgres_url, given, limit):
-    address = Address.of(postgres_url.replace("postgresql:", "postgres:") + given, Credentials())
+async def test_a_destination_may_take_what_its_options_say_unless_its_url_says_it(postgres_url, given, limit, tmp_path):
+    address = Address.of(
+        postgres_url.replace("postgresql:", "postgres:") + given, ConnectorContext(tmp_path, Credentials())
+    )
     server = Server(address, Timeouts(), DestinationError)
     async with server.connection() as connection:
         assert await connection.fetchval("SELECT current_setting('statement_timeout')") == limit

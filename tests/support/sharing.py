@@ -1,4 +1,5 @@
-"""How the tests are shared among workers (`make test` has two): those of a cluster stay with one of them.
+"""How the tests are shared among workers (`make test` has three): those of a cluster, or of an emulator, stay with one
+of them.
 
 pytest-xdist groups by a mark that it writes into the names of tests, which pytest 9.2 no longer lets it do: each worker
 then starts each cluster, and two workers have 24 services. So the groups are read from the names here."""
@@ -17,6 +18,8 @@ from xdist.workermanage import WorkerController
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
+EMULATORS = ("snowflake",)
+"""Holds what tests that use an emulator have in their names. It takes seconds to start, so one worker does."""
 _FIXTURES = frozenset({"serving", "breakable"})
 """Start the clusters; all others that lend one ask for these."""
 _BY_NAME = ("getfixturevalue", "usefixtures")
@@ -24,7 +27,8 @@ _USES_NONE = re.compile(r"\[(?:.*-)?embedded(?:-.*)?\]$")
 
 
 class ByCluster(LoadScopeScheduling):
-    """Gives the tests of a cluster to one worker, the largest group first, and every other test to whoever is free."""
+    """Gives the tests of a cluster, or of an emulator, to one worker, the largest group first, and every other test to
+    whoever is free."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid) or nodeid
@@ -38,12 +42,13 @@ class ByCluster(LoadScopeScheduling):
 
 
 def group_of(nodeid: str) -> str | None:
-    """Return the cluster that a test may ask for; None where it certainly asks for none."""
+    """Return the cluster or the emulator that a test may ask for; None where it certainly asks for none."""
     path, _, name = nodeid.partition("::")
     folder = Path(path).parts[1] if path.startswith("tests/") else ""
-    if folder not in CLUSTERS or _USES_NONE.search(nodeid):
-        return None
-    return CLUSTERS[folder] if name.partition("[")[0] in _users_of_a_cluster(path) else None
+    may_ask = folder in CLUSTERS and not _USES_NONE.search(nodeid)
+    if may_ask and name.partition("[")[0] in _users_of_a_cluster(path):
+        return CLUSTERS[folder]
+    return next((each for each in EMULATORS if each in nodeid.lower()), None)
 
 
 @lru_cache

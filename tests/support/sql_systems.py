@@ -1,7 +1,8 @@
 """Describes SQL systems as a test sees them beside Loom's connector: what lies in a database, and tables that somebody
 else made.
 
-A new system is one more entry of `SQL_SYSTEMS`: every conformance suite of SQL destinations then runs against it."""
+A new system is one more entry of `SQL_SYSTEMS`: every conformance suite of SQL destinations then runs against it,
+unless it is slow (`support.destinations.SNOWFLAKE`)."""
 
 from __future__ import annotations
 
@@ -18,10 +19,14 @@ import asyncpg
 import duckdb
 import pymysql
 
+from loom_dev.emulators.snowflake import asked
 from loom_dev.waiting import within
 
 Statement = Callable[[str, str], Awaitable[Sequence[Sequence[Any]]]]
 """Runs a statement in the database of a URL. Returns the rows of a query."""
+
+
+TABLE = "CREATE TABLE scores (id integer PRIMARY KEY, text text NOT NULL, CHECK (id < 1000))"
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class SqlSystem:
     """Runs by the system's own driver; `url` is a path where the database is a file."""
     tables: str = "SELECT table_name FROM information_schema.tables"
     """The query for the names of all tables."""
+    table: str = TABLE
+    """The statement that makes the table `scores`, which takes ids below 1000, and no row without a text."""
+    too_great: str = "constraint"
+    """The code of a row that is refused because its id is too great."""
 
 
 async def in_postgres(url: str, sql: str) -> Sequence[Sequence[Any]]:
@@ -84,6 +93,11 @@ async def in_sqlite(path: str, sql: str) -> Sequence[Sequence[Any]]:
     return await asyncio.to_thread(run)
 
 
+async def in_snowflake(url: str, sql: str) -> Sequence[Sequence[Any]]:
+    """Run by the emulator's own driver. Names without quotes are in capital letters there."""
+    return await asyncio.to_thread(asked, url, sql)
+
+
 SQL_SYSTEMS = (
     SqlSystem("sqlite:///out/scores.db?table=scores", None, in_sqlite, "SELECT name FROM sqlite_schema"),
     SqlSystem("duckdb:///out/scores.duckdb?table=scores", None, in_duckdb),
@@ -93,6 +107,14 @@ SQL_SYSTEMS = (
         "mariadb_url",
         in_mysql,
         "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+    ),
+    SqlSystem(
+        "${SNOWFLAKE}&table=scores",
+        "snowflake_url",
+        in_snowflake,
+        "SELECT lower(table_name) FROM information_schema.tables WHERE table_schema = current_schema()",
+        table="CREATE TABLE scores (id number(3,0), text varchar NOT NULL)",
+        too_great="type",
     ),
 )
 

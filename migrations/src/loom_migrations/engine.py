@@ -15,8 +15,10 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
-from loom_common.async_engine import AsyncEngine, create_async_engine
+from loom_common import poolers
+from loom_common.async_engine import AsyncEngine, create_async_engine, see_no_pooler
 from loom_common.config.settings import DatabaseSettings
+from loom_common.domain.values.urls import redacted
 from loom_common.sqlite_connection import SqliteConnection
 from loom_common.sqlite_log import use_write_ahead_log
 from loom_common.text import storable
@@ -37,9 +39,9 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5, ping_a
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(url, read_only=read_only)
     limits = DatabaseSettings()
-    async_url = parsed.set(drivername="postgresql+asyncpg")
+    pooled = poolers.pools_sessions(parsed.query)
     engine = create_async_engine(
-        async_url,
+        parsed.set(drivername="postgresql+asyncpg").difference_update_query([poolers.SETTING]),
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection that was used last, which has its statements prepared
@@ -50,6 +52,8 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5, ping_a
             "server_settings": limits.on_the_server(limits.complex_timeout),
         },
     )
+    if not pooled:
+        see_no_pooler(engine, redacted(url))
     _takes_any_text(engine)
     if ping_after:
         _tests_idle_connections(engine, ping_after)

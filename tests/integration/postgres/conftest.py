@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
 import pytest
 
+from loom_dev.backends import PgBouncer
 from support.connected import OpensDestination, OpensSource, opens_destination, opens_source
 
 
@@ -23,6 +25,15 @@ async def sql(postgres_url):
 
     yield run
     await connection.close()
+
+
+@pytest.fixture(params=["transaction", "session"])
+async def pooler(request, postgres_url):
+    """Provide PgBouncer in front of the test's own database, and the way in which it pools."""
+    pooler = PgBouncer(postgres_url, request.param)
+    await asyncio.to_thread(pooler.start)
+    yield pooler, request.param
+    await asyncio.to_thread(pooler.close)
 
 
 @pytest.fixture

@@ -3,22 +3,11 @@ so."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from loom_common.errors import ConfigurationError
 from loom_connectors.ports.destination import LoadResult
-from loom_dev.backends import PgBouncer
 from support.load_batches import batch
-
-
-@pytest.fixture(params=["transaction", "session"])
-async def pooler(request, postgres_url):
-    pooler = PgBouncer(postgres_url, request.param)
-    await asyncio.to_thread(pooler.start)
-    yield pooler, request.param
-    await asyncio.to_thread(pooler.close)
 
 
 async def test_a_pooler_is_refused_unless_the_url_says_that_it_pools_sessions(pooler, loading, reading, sql):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
+import ssl
 
 import pytest
 
@@ -20,6 +21,7 @@ from loom_common.errors import InvalidDefinition, MissingCredential, PathNotAllo
 from loom_common.user_code.plan_paths import see_that_it_stays
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_destination, open_source
+from loom_connectors.server_urls import held_files
 from support.load_batches import batch
 
 _WAYS = (
@@ -145,6 +147,41 @@ async def test_a_folder_that_is_allowed_is_reached(project):
     assert await first(ExtractConfig(source=str(outside / "secret.csv")), around) == [{"id": "hush"}]
     with pytest.raises(PathNotAllowed):
         await first(ExtractConfig(source="../project-2/a.csv"), around)
+
+
+FILES_OF_URLS = (
+    "postgres://me@h/d?table=t&sslrootcert={}",
+    "postgres://me@h/d?table=t&passfile={}",
+    "mysql://me@h/d?table=t&ssl_key={}",
+    "snowflake://me@account/d?table=t&private_key_file={}",
+    "amqps://h/?queue=q&ssl_cert={}",
+    "gs://bucket/a.csv?service_account={}",
+)
+
+
+@pytest.mark.parametrize("url", FILES_OF_URLS)
+@pytest.mark.parametrize("way", _WAYS)
+async def test_no_file_that_a_url_names_lies_out_of_the_project(project, url, way):
+    path = way.format(project=project, outside=project.parent / "outside") + "secret.csv"
+    for written, environ in ((url.format(path), {}), ("${PLACE}", {"PLACE": url.format(path)})):
+        with pytest.raises(PathNotAllowed, match="--allow-path"):
+            open_source(ExtractConfig(source=written, key="id" if "table" in url else []), context(project, **environ))
+
+
+@pytest.mark.parametrize("url", FILES_OF_URLS[:-1])  # the last is read at once
+async def test_a_file_that_a_url_names_lies_in_the_project_or_among_secrets_and_trusted_certificates(project, url):
+    (project / "mounted").symlink_to("data")
+    trusted = ssl.get_default_verify_paths().openssl_capath
+    for path in ("mounted/a.csv", "/run/secrets/key.pem", f"{trusted}/ca-certificates.crt"):
+        config = ExtractConfig(source=url.format(path), key="id" if "table" in url else [])
+        await open_source(config, context(project)).close()
+
+
+async def test_a_file_that_a_url_names_starts_at_the_folder_of_the_pipeline(project):
+    settings = {"ssl_ca": "mounted/ca.pem", "ssl_disabled": "true"}
+    (project / "mounted").symlink_to("data")  # as secrets are mounted, so that they can be exchanged at once
+    held = held_files(settings, ("ssl_ca", "ssl_key"), context(project))
+    assert held == {"ssl_ca": f"{project}/mounted/ca.pem", "ssl_disabled": "true"}
 
 
 @pytest.mark.parametrize(

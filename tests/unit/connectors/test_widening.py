@@ -5,6 +5,7 @@ import pytest
 from loom_connectors.duckdb.widening import wider as duckdb
 from loom_connectors.mysql.widening import wider as mysql
 from loom_connectors.postgres.widening import wider as postgres
+from loom_connectors.snowflake.widening import wider as snowflake
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sqlite.widening import wider as sqlite
 
@@ -52,6 +53,11 @@ BIG = 2**63
         (sqlite, "INTEGER", [BIG - 1, 2.5, "x"], None),
         (sqlite, "bigint", [BIG], "TEXT"),
         (sqlite, "REAL", [BIG], None),
+        (snowflake, "NUMBER(5,2)", [123456], "NUMBER(8,2)"),
+        (snowflake, "NUMBER(5,2)", ["1.234"], None),
+        (snowflake, "NUMBER(38,0)", [10**38], None),
+        (snowflake, "VARCHAR(3)", ["long"], "VARCHAR(16777216)"),
+        (snowflake, "FLOAT", [2**53 + 1], None),
         (mysql, "tinyint(1)", [5], None),
         (mysql, "int(11)", [2**31], "bigint"),
         (mysql, "int(10) unsigned", [-1], "bigint"),

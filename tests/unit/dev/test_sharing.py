@@ -36,6 +36,18 @@ def test_each_folder_has_its_own_cluster(test, group):
     assert group_of(test) == group
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        "tests/integration/snowflake/test_snowflake.py::test_any",
+        "tests/conformance/test_sources.py::test_any[snowflake-two-keys]",
+        "tests/faults/test_killed_sql_load.py::test_any[${SNOWFLAKE}&table=scores]",
+    ],
+)
+def test_the_tests_of_an_emulator_stay_together(test):
+    assert group_of(test) == "snowflake"
+
+
 def test_no_test_that_starts_a_cluster_is_free(request):
     starting = [
         each for each in request.session.items if {"serving", "breakable"} & set(getattr(each, "fixturenames", ()))

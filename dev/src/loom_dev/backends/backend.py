@@ -63,8 +63,8 @@ class Backend(ABC):
         """Return its programs, installed and configured in `folder`. Raises `BackendUnavailable`."""
 
     @abstractmethod
-    def image(self) -> Image:
-        """Return its container image and settings."""
+    def image(self) -> Image | None:
+        """Return its container image and settings; None where it always runs as processes of this machine."""
 
     @abstractmethod
     def is_ready(self) -> bool:
@@ -84,7 +84,8 @@ class Backend(ABC):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._host is None:
             atexit.register(self._remove)
-            self._host = ContainerHost(self.image()) if docker_answers() else LocalHost(self.programs())
+            image = self.image() if docker_answers() else None
+            self._host = ContainerHost(image) if image else LocalHost(self.programs())
         host = self._host
         host.start()
         until(lambda: not host.running or self.is_ready(), READY_SECONDS)

@@ -18,6 +18,7 @@ from loom_connectors.formats.jsonl import JsonLinesOptions, JsonLinesSourceOptio
 from loom_connectors.options import NoOptions
 from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
 from loom_connectors.rest.http.options import Auth, Pagination, RestDestinationOptions, RestSourceOptions
+from loom_connectors.snowflake.options import SnowflakeDestinationOptions, SnowflakeSourceOptions
 from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
 from loom_dev.reference import connectors_text as text
 from loom_dev.reference.markdown import page
@@ -37,6 +38,7 @@ def connectors_page() -> str:
         "YAML files": (YamlOptions, NoOptions),
         "TOML files": (TomlOptions, NoOptions),
         "SQLite, DuckDB, MySQL and Postgres": (SqlSourceOptions, SqlDestinationOptions),
+        "Snowflake": (SnowflakeSourceOptions, SnowflakeDestinationOptions),
         "Queues and exchanges: RabbitMQ": (QueueOptions, ExchangeOptions),
         "REST APIs": (RestSourceOptions, RestDestinationOptions),
     }

@@ -22,6 +22,7 @@ of the [pipeline file](pipeline.md), and its options.
 | `duckdb:///path/to.duckdb?table=reviews` | DuckDB (extra `duckdb`) |
 | `postgres://${USER}:${PASSWORD}@host/database?table=reviews` | Postgres |
 | `mysql://${USER}:${PASSWORD}@host/database?table=reviews`, `mariadb://...` | MySQL, MariaDB (extra `mysql`) |
+| `snowflake://${USER}:${PASSWORD}@account/db/schema?warehouse=wh&table=reviews` | Snowflake (extra `snowflake`) |
 | `amqp://${USER}:${PASSWORD}@host/vhost?queue=reviews` | a queue of RabbitMQ, as a source |
 | `amqp://${USER}:${PASSWORD}@host/vhost?exchange=scores` | an exchange of RabbitMQ, as a destination |
 | `python:shop:orders` | a function of your own, as a source or a destination |
@@ -137,7 +138,8 @@ without `extract.key` is read in the order of its `rowid`: nobody may delete its
 
 Postgres behind a pooler, such as PgBouncer, is refused, unless the pooler has `pool_mode = session` and the URL says
 so: `?pool_mode=session`. Transaction pooling would lose the settings by which values are exact. PgBouncer's
-`ignore_startup_parameters` has to name `statement_timeout` and `idle_in_transaction_session_timeout`.
+`ignore_startup_parameters` has to name `statement_timeout` and `idle_in_transaction_session_timeout`. The same holds
+for the databases of `LOOM_STATE_URL`, `LOOM_JOURNAL_URL` and `LOOM_PAYLOADS_URL`.
 
 Tables of MySQL and MariaDB are those of InnoDB; they are written in strict mode and in UTC, whatever the settings of
 the server are. A statement that creates or removes a table commits there, so such statements run apart from the
@@ -145,6 +147,30 @@ transaction of a batch. A deadlock is tried again, up to five times. `upsert` go
 another unique index, row by row. A table without `extract.key` is read by its primary key. The URL may hold `ssl_ca`,
 `ssl_cert`, `ssl_key` and `ssl_verify_identity`; TLS is used where the server offers it, except on the same machine. All
 of it is tested with MariaDB 10.11, and with no server of MySQL.
+""",
+    "Snowflake": """
+`snowflake://user:password@account/database/schema?warehouse=wh`, and `role=name` where the user's default role is not
+the one. The host is the account's identifier: `myorg-myaccount`. Without a schema it is `PUBLIC`. Instead of a password
+the URL may hold a key pair: `private_key=${KEY}`, a key in PEM, or `private_key_file=/run/secrets/key.p8`, each with
+`private_key_passphrase=${PASSPHRASE}` where the key is encrypted; or `authenticator=oauth&token=${TOKEN}`. The user
+stands before the host in each case.
+
+A name in small letters, of a field, a table or `extract.key`, is the name in capital letters that Snowflake keeps for
+one that was written without quotes, and the other way round: the column `REVIEW` is the field `review`. Names that mix
+both are the same in both.
+
+Snowflake has no order of rows, and checks no primary key, so a source needs `extract.key`. It is read in pages by it,
+and split where its first column holds whole numbers. Rows with equal keys are told apart by all their values.
+
+As a destination: exactly once, the rows of a batch and a row of the table `loom_load_ledger` are one transaction. A
+transaction first updates one row of the ledger, so loads into one schema wait for each other; the batches of a
+process that wait are written together. `upsert` goes by any columns, by `MERGE`; where rows of the table have the same
+key, it updates each of them. A statement that creates or alters a table commits in Snowflake, so it runs before what
+the transaction did, which is then done again. What a role may do is seen when it is done: `loom validate` cannot tell
+that it may not write.
+
+All of it is tested against an emulator of Snowflake (fakesnow, which keeps the data in DuckDB), and with no account of
+Snowflake. Not yet: BigQuery and Microsoft SQL Server.
 """,
     "Queues and exchanges: RabbitMQ": """
 `amqp://` or `rabbitmq://`, and `amqps://` for TLS, with `ssl_ca`, `ssl_cert` and `ssl_key` as files. The path is the

@@ -181,11 +181,12 @@ A pipeline reads and writes files below these folders alone:
   of a cluster has only the variable. In Python, it is `Loom(allow_paths=[...])`.
 
 Any other path is refused with a sentence that names it, by `loom validate` and again where the file is opened: a
-source, what its pattern matches, a destination, a prompt, a context file, a module beside the pipeline, and
-`${file:...}`, for which `/run/secrets` is allowed as well. Links are followed first. A query of DuckDB reads files of
-the same folders, and one of SQLite no other file. A connector of your own reads what it wants, and so does your Python
-code; certificates and keys of TLS that a URL names are read wherever they lie. A source that you name on the command
-line (`loom schema infer`) may lie anywhere.
+source, what its pattern matches, a destination, a prompt, a context file, a module beside the pipeline, a file of a
+certificate, a key or a password that a URL names (`ssl_ca`, `sslrootcert`, `private_key_file`, `service_account`), and
+`${file:...}`. For the last two, `/run/secrets` is allowed as well, and for files of URLs the folder of the certificates
+that the machine trusts (`/etc/ssl/certs` on Debian). Links are followed first. A query of DuckDB reads files of the
+same folders, and one of SQLite no other file. A connector of your own reads what it wants, and so does your Python
+code. A source that you name on the command line (`loom schema infer`) may lie anywhere.
 
 ## Credentials
 

@@ -72,6 +72,16 @@ class Connector(Shown):
     """Are None where it has none of its own, or where its package is not installed."""
 
 
+_OPTIONS: Mapping[str, tuple[str, str, str]] = {
+    Family.DATABASE: ("loom_connectors.sql.parameters", "SqlSourceOptions", "SqlDestinationOptions"),
+    "snowflake": ("loom_connectors.snowflake.options", "SnowflakeSourceOptions", "SnowflakeDestinationOptions"),
+    Family.BROKER: ("loom_connectors.rabbitmq.options", "QueueOptions", "ExchangeOptions"),
+    Family.API: ("loom_connectors.rest.http.options", "RestSourceOptions", "RestDestinationOptions"),
+}
+"""Says by family, or by the name of a connector that differs from its family, the module of the options of a source and
+of a destination, and what they are called in it."""
+
+
 def connectors() -> list[Connector]:
     """Return every connector, with the options of those whose packages are installed."""
     systems = {name: target.partition(":")[0] for name, target in {**SOURCES, **DESTINATIONS}.items()}
@@ -122,27 +132,18 @@ def _guarantee(family: Family, group: Sequence[str]) -> str | None:
 
 def _options(family: Family, target: str, name: str) -> tuple[list[Option] | None, list[Option] | None]:
     """Return the options of a source and of a destination."""
-    if family is Family.DATABASE:
-        from loom_connectors.sql.parameters import SqlDestinationOptions, SqlSourceOptions
-
-        return _listed(SqlSourceOptions), _listed(SqlDestinationOptions)
+    if (named := _OPTIONS.get(name) or _OPTIONS.get(family)) is not None:
+        module = import_module(named[0])
+        return _listed(getattr(module, named[1])), _listed(getattr(module, named[2]))
     if family is Family.FUNCTION:
         return None, None
-    if family is Family.BROKER:
-        from loom_connectors.rabbitmq.options import ExchangeOptions, QueueOptions
-
-        return _listed(QueueOptions), _listed(ExchangeOptions)
-    if family is Family.API:
-        from loom_connectors.rest.http.options import RestDestinationOptions, RestSourceOptions
-
-        return _listed(RestSourceOptions), _listed(RestDestinationOptions)
     if PACKAGES.get(name) == "obstore":
         from loom_connectors.storage.objects.address import SERVICES
 
         given = [Option(key, None, f"A parameter of the location: `?{key}=...`.") for key in SERVICES[name].keys]
         return given, given
-    module, _, attribute = target.partition(":")
-    found = getattr(import_module(module), attribute)
+    place, _, attribute = target.partition(":")
+    found = getattr(import_module(place), attribute)
     return _listed(getattr(found, "source_options", None)), _listed(getattr(found, "destination_options", None))
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from loom_common.errors import PathNotAllowed
 
 VARIABLE = "LOOM_ALLOWED_PATHS"
+MOUNTED = Path("/run/secrets")
+"""Holds the folder where Docker mounts secrets."""
 
 
 @dataclass(frozen=True, slots=True)

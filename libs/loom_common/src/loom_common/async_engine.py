@@ -12,11 +12,14 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
+from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, create_engine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from sqlalchemy.util.concurrency import greenlet_spawn
+
+from loom_common import poolers
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 R = TypeVar("R")
@@ -29,6 +32,20 @@ def create_async_engine(url: str | URL, **settings: Any) -> AsyncEngine:
     """Return an engine with a driver for asyncio, which connects at its first use. `settings` are those of SQLAlchemy's
     `create_engine`."""
     return AsyncEngine(create_engine(url, **settings))
+
+
+def see_no_pooler(engine: AsyncEngine, shown: str) -> None:
+    """Have connections of an engine to Postgres refused, by `ConfigurationError`, until one is seen that no pooler
+    gives. `shown` is the address as people may see it."""
+    seen = False
+
+    @event.listens_for(engine.sync_engine, "connect", insert=True)
+    def see(connection: Any, _record: object) -> None:
+        nonlocal seen
+        if not seen and connection.run_async(poolers.is_pooler):
+            connection.close()
+            raise poolers.refused(shown)
+        seen = True
 
 
 class AsyncEngine:

@@ -43,6 +43,7 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "duckdb": "loom_connectors.duckdb.connector:open_source",
         "mysql": "loom_connectors.mysql.connector:open_source",
         "mariadb": "loom_connectors.mysql.connector:open_source",
+        "snowflake": "loom_connectors.snowflake.connector:open_source",
         "postgres": "loom_connectors.postgres.connector:open_source",
         "postgresql": "loom_connectors.postgres.connector:open_source",
         "amqp": "loom_connectors.rabbitmq.connector:open_source",
@@ -60,6 +61,7 @@ DESTINATIONS: Mapping[str, str] = MappingProxyType(
         "duckdb": "loom_connectors.duckdb.connector:open_destination",
         "mysql": "loom_connectors.mysql.connector:open_destination",
         "mariadb": "loom_connectors.mysql.connector:open_destination",
+        "snowflake": "loom_connectors.snowflake.connector:open_destination",
         "postgres": "loom_connectors.postgres.connector:open_destination",
         "postgresql": "loom_connectors.postgres.connector:open_destination",
         "amqp": "loom_connectors.rabbitmq.connector:open_destination",
@@ -97,6 +99,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
         "xlsx": "python_calamine",
         "duckdb": "duckdb",
         **dict.fromkeys(("mysql", "mariadb"), "pymysql"),
+        "snowflake": "snowflake",
     }
 )
 """The package that a storage, a format or a database needs and that Loom does not need otherwise, by its name."""
@@ -108,6 +111,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "pyarrow": "arrow",
         "pymysql": "mysql",
         "python_calamine": "excel",
+        "snowflake": "snowflake",
     }
 )
 """The extra of this package that brings a package which Loom does not need otherwise."""

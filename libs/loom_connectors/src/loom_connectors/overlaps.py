@@ -26,6 +26,7 @@ from loom_connectors.storage.objects.patterns import is_read
 _POSTGRES = ("postgres", "postgresql")
 _OBJECTS = ("s3", "gs", "az")
 _MYSQL = ("mysql", "mariadb")
+_SNOWFLAKE = "snowflake"
 _FILES = ("sqlite", "duckdb")
 """Databases that are files, in which names are equal whatever their case."""
 _HERE = {"localhost", "127.0.0.1", "::1", ""}
@@ -226,7 +227,7 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
     if scheme in _POSTGRES:
         from loom_connectors.postgres.server import Address
 
-        address = Address.of(location, context.credentials)
+        address = Address.of(location, context)
         if named and address.table is None:
             return None
         url = urlsplit(address.dsn)
@@ -237,12 +238,21 @@ def _table(location: str, scheme: str, context: ConnectorContext, *, named: bool
     if scheme in _MYSQL:
         from loom_connectors.mysql.address import Address as MysqlAddress
 
-        place = MysqlAddress.of(location, context.credentials)
+        place = MysqlAddress.of(location, context)
         if named and place.table is None:
             return None
         host = "" if place.host.lower() in _HERE else place.host.lower()
         schema = (place.table.schema if place.table else None) or place.database
         return _named(("mysql", host, str(place.port)), schema, place.table.name if place.table else "")
+    if scheme == _SNOWFLAKE:
+        from loom_connectors.snowflake.address import Address as SnowflakeAddress
+
+        account = SnowflakeAddress.of(location, context)
+        if named and account.table is None:
+            return None
+        schema = (account.table.schema if account.table else None) or account.schema
+        place_there = (_SNOWFLAKE, account.account.lower(), account.database.lower())
+        return _named(place_there, schema.lower(), account.table.name if account.table else "")
     return None
 
 

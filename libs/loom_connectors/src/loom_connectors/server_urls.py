@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import ssl
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from loom_common.allowed_paths import MOUNTED, AllowedPaths
 from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError
 from loom_connectors.options import closest
+from loom_connectors.ports.context import ConnectorContext
 
 
 def server_url(location: str, credentials: Credentials, scheme: str) -> SplitResult:
@@ -32,3 +36,19 @@ def settings_of(url: SplitResult, scheme: str, known: Collection[str]) -> dict[s
             hint = f"Did you mean '{near}'?" if near else f"It knows {', '.join(known)}."
             raise ConfigurationError(f"The {scheme}:// URL has the unknown setting '{key}'. {hint}")
     return settings
+
+
+def held_files(settings: Mapping[str, str], files: Collection[str], context: ConnectorContext) -> dict[str, str]:
+    """Return the settings of a URL, of which `files` are absolute paths now: relative ones start at the pipeline's
+    folder. Raises `PathNotAllowed` for a file out of the project, unless it lies where secrets are mounted, or where
+    this machine keeps the certificates that it trusts."""
+    trusted = ssl.get_default_verify_paths()
+    here = (MOUNTED, Path(trusted.openssl_cafile), Path(trusted.openssl_capath))
+    allowed = AllowedPaths.of(*context.allowed, context.folder, *here)
+    held = dict(settings)
+    for name in files:
+        if written := settings.get(name):
+            path = (context.folder / Path(written).expanduser()).absolute()
+            allowed.real(path)
+            held[name] = str(path)
+    return held

@@ -70,6 +70,9 @@ def _bucket(name: str, what: str, scheme: str, variables: Sequence[str], query: 
     )
 
 
+_SNOWFLAKE = "snowflake://${SNOWFLAKE_USER}:${SNOWFLAKE_PASSWORD}@${SNOWFLAKE_ACCOUNT}"
+_WAREHOUSE = "warehouse=${SNOWFLAKE_WAREHOUSE}"
+
 ENDS: Mapping[str, End] = {
     end.name: end
     for end in (
@@ -123,6 +126,12 @@ ENDS: Mapping[str, End] = {
                 ("mysql", "MySQL", "MYSQL", "mysql"),
                 ("mariadb", "MariaDB", "MARIADB", "mysql"),
             )
+        ),
+        End(
+            "snowflake", "a table of Snowflake", f"{_SNOWFLAKE}/shop/public?{_WAREHOUSE}&table=customers",
+            f"{_SNOWFLAKE}/warehouse/public?{_WAREHOUSE}&table=customers",
+            variables=("SNOWFLAKE_USER", "SNOWFLAKE_PASSWORD", "SNOWFLAKE_ACCOUNT", "SNOWFLAKE_WAREHOUSE"),
+            extra="snowflake", upserts=True,
         ),
     )
 }  # fmt: skip

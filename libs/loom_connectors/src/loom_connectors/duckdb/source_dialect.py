@@ -14,7 +14,7 @@ from loom_connectors.duckdb import tables
 from loom_connectors.duckdb.file import DuckdbFile
 from loom_connectors.duckdb.reading import read_column
 from loom_connectors.sql.blocking import finished
-from loom_connectors.sql.keyset_paging import ROW
+from loom_connectors.sql.keyset_paging import ROW, compared_as_rows
 from loom_connectors.sql.parameters import quoted
 from loom_connectors.sql.reading.mark import Compared, MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
@@ -77,6 +77,9 @@ class DuckdbSourceDialect:
 
     def row_text(self, row: str, names: Sequence[str]) -> str:
         return f"md5(struct_pack({', '.join(f'{quoted(name)} := {row}.{quoted(name)}' for name in names)})::VARCHAR)"
+
+    def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
+        return compared_as_rows(columns, comparison, values)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         return sql

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError
-from loom_connectors.server_urls import server_url, settings_of
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.server_urls import held_files, server_url, settings_of
 from loom_connectors.sql.table_name import TableName
 
-_SETTINGS = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_verify_identity", "ssl_disabled", "unix_socket")
+_FILES = ("ssl_ca", "ssl_cert", "ssl_key")
+_SETTINGS = (*_FILES, "ssl_verify_identity", "ssl_disabled", "unix_socket")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -32,13 +33,14 @@ class Address:
     ssl_disabled: bool | None = None
 
     @staticmethod
-    def of(location: str, credentials: Credentials) -> Address:
-        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
-        url = server_url(location, credentials, "mysql")
+    def of(location: str, context: ConnectorContext) -> Address:
+        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place, and
+        `PathNotAllowed`."""
+        url = server_url(location, context.credentials, "mysql")
         database = unquote(url.path.strip("/"))
         if not database:
             raise ConfigurationError("The mysql:// URL names no database: mysql://user:password@host/database.")
-        query = settings_of(url, "mysql", ("table", *_SETTINGS))
+        query = held_files(settings_of(url, "mysql", ("table", *_SETTINGS)), _FILES, context)
         table = query.get("table")
         host = url.hostname or "localhost"
         here = host in _HERE and not any(key.startswith("ssl_") for key in query)

@@ -18,7 +18,7 @@ from loom_connectors.sql.reading.query_source import QuerySource
 def open_source(config: ExtractConfig, context: ConnectorContext) -> QuerySource:
     """Open a `mysql://` query or table. Raises `ConfigurationError`."""
     options = options_of(SqlSourceOptions, config.options, "extract")
-    address = Address.of(config.source, context.credentials)
+    address = Address.of(config.source, context)
     server = Server(address, options.timeouts, SourceError, writes=False)
     return QuerySource(config, context, options, MysqlSourceDialect(server), address.table)
 
@@ -26,6 +26,6 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> QuerySource
 def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
     """Open a `mysql://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
-    address = Address.of(config.destination, context.credentials)
+    address = Address.of(config.destination, context)
     server = Server(address, options.timeouts, DestinationError, writes=True)
     return LedgerDestination(config, context, options, MysqlDialect(server), address.table)

@@ -91,9 +91,9 @@ class MysqlSession:
     async def types(self, table: TableName) -> dict[str, str]:
         return await self.columns(table)
 
-    async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
+    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
         with self._alone(table) as connection:
-            return tables.unique_keys(connection, table)
+            return any(set(names) == set(key) for names in tables.unique_keys(connection, table))
 
     async def create_ledger(self, ledger: TableName) -> None:
         if not tables.columns_of_table(self._connection, ledger):

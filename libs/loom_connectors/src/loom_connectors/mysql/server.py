@@ -53,6 +53,8 @@ class Server:
         self._writes = writes
         self._lock = threading.Lock()
         self._free: dict[float, list[pymysql.Connection]] = defaultdict(list)
+        self._closed = 0
+        """Says how often it was closed: a visit that was cancelled may give its connection back later."""
 
     @contextmanager
     def connection(self, seconds: float) -> Iterator[pymysql.Connection]:
@@ -62,6 +64,7 @@ class Server:
             with self._lock:
                 kept = self._free[seconds]
                 connection = kept.pop() if kept else None
+                closed = self._closed
             if connection is None:
                 connection = self._opened(seconds)
             try:
@@ -70,12 +73,17 @@ class Server:
                 connection.close()  # nobody should be given what is left of it
                 raise
             with self._lock:
-                self._free[seconds].append(connection)
+                keep = closed == self._closed
+                if keep:
+                    self._free[seconds].append(connection)
+            if not keep:
+                connection.close()
 
     def close(self) -> None:
         with self._lock:
             connections = [each for kept in self._free.values() for each in kept]
             self._free.clear()
+            self._closed += 1
         for connection in connections:
             with suppress(pymysql.MySQLError):
                 connection.close()

@@ -15,7 +15,7 @@ from loom_connectors.mysql.reading import mark_column, read_column
 from loom_connectors.mysql.server import Server
 from loom_connectors.mysql.statements import Markers, quoted
 from loom_connectors.sql.blocking import finished
-from loom_connectors.sql.keyset_paging import ROW
+from loom_connectors.sql.keyset_paging import ROW, compared_as_rows
 from loom_connectors.sql.reading.mark import MarkColumn
 from loom_connectors.sql.reading.source_dialect import Order, ReadColumn, Work
 from loom_connectors.sql.table_name import TableName
@@ -88,6 +88,9 @@ class MysqlSourceDialect:
     def row_text(self, row: str, names: Sequence[str]) -> str:
         parts = (f"COALESCE(HEX(CAST({row}.{quoted(name)} AS BINARY)), 'N')" for name in names)
         return f"MD5(CONCAT_WS('|', {', '.join(parts)}))"
+
+    def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
+        return compared_as_rows(columns, comparison, values)
 
     def key(self, column: ReadColumn, sql: str) -> str:
         """An enum is ordered by its numbers and compared by its text, so its text orders it here."""

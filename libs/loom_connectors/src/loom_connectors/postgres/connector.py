@@ -21,6 +21,6 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> PostgresSou
 def open_destination(config: LoadConfig, context: ConnectorContext) -> LedgerDestination:
     """Open a `postgres://` table. Raises `ConfigurationError`."""
     options = options_of(SqlDestinationOptions, config.options, "load")
-    address = Address.of(config.destination, context.credentials)
+    address = Address.of(config.destination, context)
     dialect = PostgresDialect(Server(address, options.timeouts, DestinationError), options.timeouts)
     return LedgerDestination(config, context, options, dialect, address.table)

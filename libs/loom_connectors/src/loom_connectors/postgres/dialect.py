@@ -66,8 +66,8 @@ class PostgresSession:
     async def types(self, table: TableName) -> dict[str, str]:
         return await widening.types_of_table(self._connection, table)
 
-    async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
-        return await tables.unique_keys(self._connection, table)
+    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
+        return any(set(names) == set(key) for names in await tables.unique_keys(self._connection, table))
 
     async def create_ledger(self, ledger: TableName) -> None:
         await tables.create_ledger(self._connection, ledger)

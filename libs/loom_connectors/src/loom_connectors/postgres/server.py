@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import asyncpg
 import orjson
 
-from loom_common.config.credentials import Credentials
+from loom_common import poolers
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import (
     AccessRefused,
@@ -22,20 +22,18 @@ from loom_common.errors import (
     PermanentError,
     Timeout,
 )
-from loom_connectors.server_urls import server_url, settings_of
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.server_urls import held_files, server_url, settings_of
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sql.table_name import TableName
 
 _CONNECTIONS = 4
+_FILES = ("passfile", "sslcert", "sslcrl", "sslkey", "sslrootcert")
 _SETTINGS = (
-    *("application_name", "client_encoding", "options", "passfile", "search_path", "service", "statement_timeout"),
-    *("sslcert", "sslcrl", "sslkey", "sslmode", "sslnegotiation", "sslpassword", "sslrootcert"),
-    *("ssl_max_protocol_version", "ssl_min_protocol_version", "target_session_attrs", "timezone"),
-)
-_NO_POOLING = (
-    "{}Settings and prepared statements belong to a connection, and transaction pooling (`pool_mode = transaction` of "
-    "PgBouncer) changes it between transactions. Name the address of Postgres itself; or set `pool_mode = session` in "
-    "the pooler, and say so in the URL: `?pool_mode=session`."
+    *("application_name", "client_encoding", "options", "search_path", "service", "statement_timeout"),
+    *("sslmode", "sslnegotiation", "sslpassword", "ssl_max_protocol_version", "ssl_min_protocol_version"),
+    *("target_session_attrs", "timezone"),
+    *_FILES,
 )
 _REFUSED = ("28", "42501", "25006")
 _ROW = ("22", "23", "44", "54", "P0001")
@@ -54,20 +52,20 @@ class Address:
     """Tells whether the URL says that a pooler gives each client a connection of its own."""
 
     @staticmethod
-    def of(location: str, credentials: Credentials) -> Address:
-        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place."""
-        url = server_url(location, credentials, "postgres")
-        query = settings_of(url, "postgres", ("table", "pool_mode", *_SETTINGS))
-        table, pool_mode = query.pop("table", None), query.pop("pool_mode", None)
-        if pool_mode not in (None, "session"):
-            raise ConfigurationError(_NO_POOLING.format("The postgres:// URL says another `pool_mode`. "))
+    def of(location: str, context: ConnectorContext) -> Address:
+        """Raises `ConfigurationError`, without the URL: it may hold a password in the wrong place, and
+        `PathNotAllowed`."""
+        url = server_url(location, context.credentials, "postgres")
+        query = held_files(settings_of(url, "postgres", ("table", poolers.SETTING, *_SETTINGS)), _FILES, context)
+        pooled = poolers.pools_sessions(query)
+        table, _ = query.pop("table", None), query.pop(poolers.SETTING, None)
         if table and "\0" in table:
             raise ConfigurationError(
                 "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
             )
         dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
         shown = f"postgres://{url.hostname or 'localhost'}:{url.port or 5432}/{url.path.strip('/')}"
-        return Address(dsn, shown, TableName.of(table) if table else None, pooled=pool_mode is not None)
+        return Address(dsn, shown, TableName.of(table) if table else None, pooled=pooled)
 
 
 class Server:
@@ -125,8 +123,8 @@ class Server:
             return self._pool
 
     async def _begin(self, connection: Any) -> None:
-        if not self.address.pooled and await _is_pooled(connection):
-            raise ConfigurationError(_NO_POOLING.format(f"{self.address.shown} is a pooler of connections. "))
+        if not self.address.pooled and await poolers.is_pooler(connection):
+            raise poolers.refused(self.address.shown)
         if self._session:
             await connection.execute(self._session)
         for name in ("json", "jsonb"):
@@ -174,11 +172,6 @@ def meaning(error: asyncpg.PostgresError, place: str, trouble: type[PermanentErr
 def is_a_rows_fault(error: asyncpg.PostgresError) -> bool:
     """Tell whether a row's values were refused: a constraint, a type, a trigger that raised."""
     return (error.sqlstate or "").startswith(_ROW)
-
-
-async def _is_pooled(connection: Any) -> bool:
-    """Tell whether a pooler answers in the place of Postgres: it gives clients a process number of its own."""
-    return bool(await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid())
 
 
 async def _as_it_is(connection: Any) -> None:

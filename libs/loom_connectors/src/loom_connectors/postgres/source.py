@@ -49,7 +49,7 @@ class PostgresSource:
 
     def __init__(self, config: ExtractConfig, context: ConnectorContext) -> None:
         options = options_of(SqlSourceOptions, config.options, "extract")
-        address = Address.of(config.source, context.credentials)
+        address = Address.of(config.source, context)
         self._timeouts = options.timeouts
         self._server = Server(address, options.timeouts, SourceError, SESSION)
         self._keys = config.keys

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlencode
 
-from loom_common.config.credentials import Credentials
 from loom_common.errors import ConfigurationError
-from loom_connectors.server_urls import server_url, settings_of
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.server_urls import held_files, server_url, settings_of
 
 _TLS = {"ssl_ca": "cafile", "ssl_cert": "certfile", "ssl_key": "keyfile"}
 """Settings of a URL, and what the AMQP client calls them."""
@@ -26,13 +26,13 @@ class Address:
     """Holds what the URL says besides: `queue`, or `exchange` and `routing_key`."""
 
     @staticmethod
-    def of(location: str, credentials: Credentials, known: tuple[str, ...]) -> Address:
+    def of(location: str, context: ConnectorContext, known: tuple[str, ...]) -> Address:
         """Take a location apart whose query may have the `known` settings. Raises `ConfigurationError`, without the
-        URL: it may hold a password in the wrong place."""
-        url = server_url(location, credentials, "amqp")
+        URL: it may hold a password in the wrong place, and `PathNotAllowed`."""
+        url = server_url(location, context.credentials, "amqp")
         if not url.hostname:
             raise ConfigurationError("The amqp:// URL names no host: amqp://user:password@host/vhost?queue=name.")
-        query = settings_of(url, "amqp", (*known, *_TLS))
+        query = held_files(settings_of(url, "amqp", (*known, *_TLS)), _TLS, context)
         scheme = "amqps" if url.scheme.lower() == "amqps" else "amqp"
         tls = {_TLS[key]: value for key, value in query.items() if key in _TLS}
         vhost = unquote(url.path.removeprefix("/")) or "/"

@@ -16,7 +16,7 @@ from loom_connectors.rabbitmq.templates import mistake_in
 def open_source(config: ExtractConfig, context: ConnectorContext) -> QueueSource:
     """Open the queue of an `amqp://` URL. Raises `ConfigurationError`."""
     options = options_of(QueueOptions, config.options, "extract")
-    address = Address.of(config.source, context.credentials, ("queue",))
+    address = Address.of(config.source, context, ("queue",))
     problems = []
     if not address.settings.get("queue"):
         expected = "the name of a queue: amqp://user:password@host/vhost?queue=reviews"
@@ -31,7 +31,7 @@ def open_source(config: ExtractConfig, context: ConnectorContext) -> QueueSource
 def open_destination(config: LoadConfig, context: ConnectorContext) -> ExchangeDestination:
     """Open the exchange of an `amqp://` URL. Raises `ConfigurationError`."""
     options = options_of(ExchangeOptions, config.options, "load")
-    address = Address.of(config.destination, context.credentials, ("exchange", "routing_key"))
+    address = Address.of(config.destination, context, ("exchange", "routing_key"))
     routing_key = options.routing_key if options.routing_key is not None else address.settings.get("routing_key", "")
     problems = []
     if "exchange" not in address.settings:

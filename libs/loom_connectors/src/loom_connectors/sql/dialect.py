@@ -95,8 +95,9 @@ class TableSession(Protocol):
         """Return the same columns with their types, as the system writes them."""
         ...
 
-    async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
-        """Return the columns of the primary key and of each unique index that an upsert can go by."""
+    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
+        """Tell whether an upsert can go by these columns: in most systems, where they are those of the primary key or
+        of a unique index."""
         ...
 
     async def create_ledger(self, ledger: TableName) -> None:

@@ -21,6 +21,11 @@ ROW_TEXT = "loom_row_text"
 """The extra column of pages of NULL keys."""
 
 
+def compared_as_rows(columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
+    """Return the comparison of the values of two rows, in their order, as standard SQL has it."""
+    return f"({', '.join(columns)}) {comparison} ({', '.join(values)})"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Says how a database writes what a page needs."""
@@ -32,6 +37,8 @@ class Dialect:
     """SQL for a key column of `ROW`."""
     value: Callable[[int, str], str]
     """SQL for the cursor's n-th value (from 1, after the query's own), comparable to a key column; "" for row text."""
+    compared: Callable[[Sequence[str], str, Sequence[str]], str] = compared_as_rows
+    """SQL for the comparison, `>=` or `<`, of key columns with the values of a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,8 @@ def page_sql(
     for comparison, place in ((">=", cursor), ("<", until)):
         if place is not None and place.last is not None:
             compared = keys[: len(place.last)]
-            values = ", ".join(dialect.value(bound_before + at, key) for at, key in enumerate(compared, 1))
-            conditions.append(f"({', '.join(columns[: len(compared)])}) {comparison} ({values})")
+            values = [dialect.value(bound_before + at, key) for at, key in enumerate(compared, 1)]
+            conditions.append(dialect.compared(columns[: len(compared)], comparison, values))
             bound_before += len(compared)
     order = ", ".join([*columns, *([dialect.row_text] if dialect.row_text else [])])
     return _sql(f"{ROW}.*", query, " AND ".join(conditions), order, limit + cursor.given)

@@ -212,7 +212,7 @@ class LoadTable:
         key = self.adding.key
         if missing := [name for name in key if name not in columns]:
             raise lacking(missing, str(self.name), list(columns))
-        if key and not any(set(names) == set(key) for names in await session.unique_keys(self.name)):
+        if key and not await session.can_update_by(self.name, key):
             raise self.adding.no_index(str(self.name), self.dialect.unique_index(self.name, key))
 
     def _sql(self, table: TableName) -> str:

@@ -82,8 +82,8 @@ class SqliteSession:
     async def types(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table.name)
 
-    async def unique_keys(self, table: TableName) -> list[tuple[str, ...]]:
-        return tables.unique_keys(self._db, table.name)
+    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
+        return any(set(names) == set(key) for names in tables.unique_keys(self._db, table.name))
 
     async def create_ledger(self, ledger: TableName) -> None:
         tables.create_ledger(self._db, ledger.name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from sqlalchemy.engine import make_url
+
 from loom_ai.stores.sql.journal import SqlJournal
-from loom_common.async_engine import AsyncEngine, create_async_engine
+from loom_common import poolers
+from loom_common.async_engine import AsyncEngine, create_async_engine, see_no_pooler
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.urls import redacted
 
@@ -16,8 +19,9 @@ def open_postgres(url: str) -> SqlJournal:
 def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEngine:
     """Return an engine that connects at its first use. Client and server both limit the time of a statement."""
     limits = limits or DatabaseSettings()
-    return create_async_engine(
-        f"postgresql+asyncpg://{url.split('://', 1)[1]}",
+    parsed = make_url(f"postgresql+asyncpg://{url.split('://', 1)[1]}")
+    engine = create_async_engine(
+        parsed.difference_update_query([poolers.SETTING]),
         pool_pre_ping=True,
         connect_args={
             "timeout": limits.connect_timeout,
@@ -25,3 +29,6 @@ def postgres_engine(url: str, limits: DatabaseSettings | None = None) -> AsyncEn
             "server_settings": limits.on_the_server(limits.query_timeout),
         },
     )
+    if not poolers.pools_sessions(parsed.query):
+        see_no_pooler(engine, redacted(url))
+    return engine

@@ -7,9 +7,11 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+from loom_common import poolers
 from loom_common.config.settings import DatabaseSettings
 from loom_common.domain.values.ids import content_hash
 from loom_common.domain.values.sqlstates import passes
@@ -20,7 +22,11 @@ class PostgresPayloads:
     """Keeps payloads in Postgres, and opens its small connection pool at the first use."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        url = urlsplit(dsn)
+        settings = dict(parse_qsl(url.query, keep_blank_values=True))
+        self._pooled = poolers.pools_sessions(settings)
+        settings.pop(poolers.SETTING, None)
+        self._dsn = url._replace(query=urlencode(settings)).geturl()
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
@@ -67,6 +73,7 @@ class PostgresPayloads:
                         timeout=limits.connect_timeout,
                         command_timeout=limits.query_timeout,
                         server_settings=limits.on_the_server(limits.query_timeout),
+                        init=self._see_no_pooler,
                     )
             async with self._pool.acquire() as connection:
                 yield connection
@@ -76,6 +83,10 @@ class PostgresPayloads:
             if not passes(error):
                 raise
             raise _away(error) from error
+
+    async def _see_no_pooler(self, connection: asyncpg.Connection) -> None:
+        if not self._pooled and await poolers.is_pooler(connection):
+            raise poolers.refused("LOOM_PAYLOADS_URL")
 
     async def close(self) -> None:
         if self._pool is not None:

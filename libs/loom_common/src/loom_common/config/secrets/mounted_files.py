@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loom_common.allowed_paths import AllowedPaths
-
-_MOUNTED = Path("/run/secrets")
-"""Holds the folder where Docker mounts secrets."""
+from loom_common.allowed_paths import MOUNTED, AllowedPaths
 
 
 class FileProvider:
@@ -15,7 +12,7 @@ class FileProvider:
 
     def __init__(self, folder: Path = Path(), *allowed: Path) -> None:
         self._folder = folder
-        self._paths = AllowedPaths.of(folder, *allowed, _MOUNTED)
+        self._paths = AllowedPaths.of(folder, *allowed, MOUNTED)
 
     remedy = "Put the secret into the file {name} where the worker runs."
 

@@ -6,9 +6,9 @@ import re
 from urllib.parse import parse_qsl
 
 _USERINFO = re.compile(r"(?<=://)(?P<user>(?:\$\{[^}]*\}|[^/@:\s])*)(?P<password>:(?:\$\{[^}]*\}|[^@/\s])*)?@")
-_SECRET_QUERY = re.compile(r"(?i)([?&](?:[^=&]*(?:password|passwd|secret|token|key)[^=&]*)=)([^&]+)")
+_SECRET_QUERY = re.compile(r"(?i)([?&](?:[^=&]*(?:password|passwd|passphrase|secret|token|key)[^=&]*)=)([^&]+)")
 _PASSWORD_QUERY = re.compile(
-    r"(?i)[?&][^=&]*(?:password|passwd|secret|token|account_key|sas_key)[^=&]*=(?!REFERENCE)[^&]"
+    r"(?i)[?&][^=&]*(?:password|passwd|passphrase|secret|token|account_key|sas_key|private_key(?==))[^=&]*=(?!REFERENCE)[^&]"
 )
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 

@@ -178,6 +178,7 @@ class QuerySource:
             row_text="" if shape.unique and not nulls else text,
             key=lambda name: self._dialect.key(shape.columns[name], self._column(name)),
             value=value,
+            compared=self._dialect.compared,
         )
 
     def _place(self, shape: _Shape, keys: Sequence[Any], ordinal: int, *, nulls: bool) -> str:

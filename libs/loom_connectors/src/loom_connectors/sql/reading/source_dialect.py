@@ -87,12 +87,16 @@ class SourceDialect(Protocol):
         """Return SQL for a text that stands for all values of a row, and sorts by bytes."""
         ...
 
+    def compared(self, columns: Sequence[str], comparison: str, values: Sequence[str]) -> str:
+        """Return SQL for the comparison, `>=` or `<`, of key columns with values, the first of which counts most."""
+        ...
+
     def key(self, column: ReadColumn, sql: str) -> str:
         """Return SQL by which rows are ordered and compared."""
         ...
 
     def key_form(self, column: ReadColumn, sql: str) -> str:
-        """Return SQL for a key as a cursor holds it: text, or a whole number."""
+        """Return SQL for a key as a cursor holds it: a text or a number."""
         ...
 
     def key_value(self, column: ReadColumn, marker: str) -> str:

@@ -14,6 +14,8 @@ from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from loom_common.errors import ConfigurationError
 from loom_connectors.options import closest
+from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.server_urls import held_files
 
 _CLIENT = {"connect_timeout": "5s", "timeout": "60s", "user_agent": "loom"}
 _RETRIES: Mapping[str, Any] = {
@@ -31,6 +33,8 @@ class Service:
     keys: Mapping[str, str]
     """Says what may stand in the query of a location, and what each is called in the store's own configuration."""
     opened: Callable[..., ObjectStore]
+    files: tuple[str, ...] = ()
+    """Names those of them that are paths."""
 
 
 SERVICES: Mapping[str, Service] = MappingProxyType(
@@ -56,6 +60,7 @@ SERVICES: Mapping[str, Service] = MappingProxyType(
                 "anonymous": "skip_signature",
             },
             GCSStore,
+            files=("service_account",),
         ),
         "az": Service(
             "Azure Blob Storage",
@@ -86,9 +91,9 @@ class Address:
     settings: tuple[tuple[str, str], ...] = field(repr=False)
 
     @staticmethod
-    def of(location: str) -> Address:
+    def of(location: str, context: ConnectorContext) -> Address:
         """Take a location apart. Raises `ConfigurationError` where it lacks its bucket or its key, or has a parameter
-        that its store does not know."""
+        that its store does not know, and `PathNotAllowed`."""
         scheme, _, rest = location.partition("://")
         scheme = scheme.lower()
         path, _, query = rest.partition("?")
@@ -108,7 +113,8 @@ class Address:
                 raise ConfigurationError(
                     f"{scheme}://{path} has the unknown parameter '{name}'; {service.name} has {known}.{hint}"
                 )
-        return Address(scheme, bucket, unquote(key), tuple(sorted(given)))
+        settings = held_files(dict(given), service.files, context)
+        return Address(scheme, bucket, unquote(key), tuple(sorted(settings.items())))
 
     @property
     def root(self) -> str:

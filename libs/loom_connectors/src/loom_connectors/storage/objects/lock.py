@@ -34,7 +34,7 @@ class ObjectLock:
     def __init__(self, store: ObjectStore, root: str, key: str) -> None:
         self._store, self._key = store, key
         self._shown = f"{root}/{key}"
-        self._tag: str | None = None
+        self._written: obstore.UpdateVersion = {}
         self._owner = uuid4().hex
         self.is_lost = False
         """Tells whether another process took it over."""
@@ -59,19 +59,19 @@ class ObjectLock:
             raise DependencyUnavailable(f"{self._shown} was taken over while this process held it.")
 
     def _take(self) -> None:
-        since, seen = time.monotonic(), None
-        began = since
+        seen: obstore.UpdateVersion | None = None
+        began = since = time.monotonic()
         while True:
             try:
                 return self._write("create")
             except store_errors.AlreadyExistsError:
                 pass
-            tag = self._written_tag()
-            if tag != seen:
-                since, seen = time.monotonic(), tag
-            elif tag is not None and time.monotonic() - since > LEASE:
+            found = self._found()
+            if found != seen:
+                since, seen = time.monotonic(), found
+            elif found is not None and time.monotonic() - since > LEASE:
                 try:
-                    return self._write({"e_tag": tag})
+                    return self._write(found)
                 except store_errors.PreconditionError:
                     continue
             if time.monotonic() - began > _PATIENCE:
@@ -81,7 +81,7 @@ class ObjectLock:
     def _renew(self, done: threading.Event) -> None:
         while not done.wait(LEASE / 4):
             try:
-                self._write({"e_tag": self._tag or ""})
+                self._write(self._written)
             except (store_errors.PreconditionError, FileNotFoundError):
                 self.is_lost = True
                 return
@@ -90,10 +90,22 @@ class ObjectLock:
 
     def _write(self, mode: obstore.PutMode) -> None:
         content = f"{self._owner} {uuid4().hex}".encode()
-        self._tag = obstore.put(self._store, self._key, content, mode=mode, use_multipart=False)["e_tag"]
+        self._written = _named(obstore.put(self._store, self._key, content, mode=mode, use_multipart=False))
 
-    def _written_tag(self) -> str | None:
+    def _found(self) -> obstore.UpdateVersion | None:
+        """Return which lock is there; None where there is none."""
         try:
-            return obstore.head(self._store, self._key)["e_tag"]
+            return _named(obstore.head(self._store, self._key))
         except FileNotFoundError:
             return None
+
+
+def _named(found: obstore.PutResult | obstore.ObjectMeta) -> obstore.UpdateVersion:
+    """Name an object as it is now, so that no other takes its place: S3 and Azure compare its tag, Google its
+    version."""
+    named: obstore.UpdateVersion = {}
+    if (tag := found["e_tag"]) is not None:
+        named["e_tag"] = tag
+    if (version := found["version"]) is not None:
+        named["version"] = version
+    return named

@@ -14,10 +14,10 @@ class ObjectStorage:
     """Stores files in buckets."""
 
     def inputs(self, location: str, context: ConnectorContext) -> ObjectInputs:
-        return ObjectInputs(Address.of(location))
+        return ObjectInputs(Address.of(location, context))
 
     def result(self, location: str, context: ConnectorContext) -> ObjectResult:
-        address = Address.of(location)
+        address = Address.of(location, context)
         folder, slash, name = address.key.rpartition("/")
         if not name:
             raise ConfigurationError(f"load.destination: {address.root}/{address.key} is a folder; name one object.")

@@ -1,0 +1,305 @@
+"""Implements Snowflake as a `TableDialect`: the driver in a thread, and rows as one JSON list for each statement.
+
+Snowflake checks no primary key, has no savepoints, and commits a transaction in which a table is created or altered.
+So the load ledger is locked by an update of one of its rows, and what a transaction did is kept: a savepoint is undone,
+and a table is altered, by a new transaction that does the same again. Where it does not come to the same, because
+another transaction was quicker, all is done again."""
+
+# ruff: noqa: S608  names are quoted, values are bound
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import snowflake.connector as driver
+
+from loom_common.errors import DestinationError, PermanentError
+from loom_connectors.ports.destination import FailedRow, Row
+from loom_connectors.snowflake import tables, widening
+from loom_connectors.snowflake.server import (
+    Conflict,
+    Connection,
+    Server,
+    is_of_a_null,
+    is_of_a_row,
+    meaning,
+    words_of,
+)
+from loom_connectors.snowflake.statements import flattened, marker, name_list, quoted
+from loom_connectors.snowflake.writing import texts_of, writer
+from loom_connectors.sql.blocking import finished
+from loom_connectors.sql.columns import Kind, columns_of
+from loom_connectors.sql.dialect import Fault, Rights, Target, Work
+from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.needs import Needs
+from loom_connectors.sql.table_name import TableName
+from loom_connectors.values import EMPTY_TEXT, UnfitValue, json_text
+
+Result = TypeVar("Result")
+_STATEMENT = 2 * 2**20
+"""The most characters of rows in one statement."""
+_ORDER = "loom_order"
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Represents a statement of a transaction, and how many rows it changed."""
+
+    sql: str
+    values: tuple[object, ...]
+    rows: int
+
+
+class SnowflakeSession:
+    """Represents a connection that writes. Its coroutines wait for nothing: they block."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._done: list[_Done] | None = None
+        """Holds what the transaction did; None where there is none."""
+
+    @asynccontextmanager
+    async def transaction(self, statement_seconds: float | None = None) -> AsyncIterator[None]:  # `run` limits them all
+        self._done = []  # the first statement that changes rows begins it
+        try:
+            yield
+            self._connection.run("COMMIT")
+        except BaseException:
+            with suppress(driver.Error):  # the connection may be lost
+                self._connection.run("ROLLBACK")
+            raise
+        finally:
+            self._done = None
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        before = len(self._done or ())
+        try:
+            yield
+        except (UnfitValue, driver.Error):
+            if self._done is not None:
+                self._do_again(self._done[:before])
+            raise
+
+    async def execute(self, sql: str, *values: object) -> int:
+        return self._changed(sql, *values)
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self._connection.fetched(sql, values)
+
+    async def rights(self, table: TableName, mode: Mode) -> Rights:
+        """What a role may do follows from the roles that are granted to it, and is seen when it is done."""
+        exists = bool(tables.columns_of_table(self._connection, table))
+        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
+
+    async def columns(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._connection, table)
+
+    async def types(self, table: TableName) -> dict[str, str]:
+        return tables.columns_of_table(self._connection, table)
+
+    async def can_update_by(self, table: TableName, key: Sequence[str]) -> bool:
+        return True
+
+    async def create_ledger(self, ledger: TableName) -> None:
+        if not tables.columns_of_table(self._connection, ledger):
+            self._altered([tables.ledger_sql(ledger)])
+
+    async def create_table(self, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
+        self._altered([tables.table_sql(table, kinds, key)])
+
+    async def add_columns(self, table: TableName, kinds: Mapping[str, Kind]) -> None:
+        self._altered(widening.statements(table, kinds))
+
+    async def widen(self, table: TableName, needs: Mapping[str, Needs]) -> None:
+        self._altered(widening.widening(table, tables.columns_of_table(self._connection, table), needs))
+
+    async def create_like(self, staging: TableName, table: TableName) -> None:
+        if not tables.columns_of_table(self._connection, staging):
+            self._altered([tables.like_sql(staging, table)])
+
+    async def enter(self, ledger: TableName, run_id: str, loaded: Mapping[str, int]) -> set[str]:
+        name = ledger.quoted_by(quoted)
+        run, batch = quoted("run_id"), quoted("batch_id")
+        lock = f"UPDATE {name} SET {quoted('loaded')} = 0 WHERE {run} = '' AND {batch} = '{tables.LOCK}'"
+        if not self._changed(lock):
+            raise DestinationError(
+                f"The load ledger {ledger} lacks the row that is locked before a batch is entered, so nothing can be "
+                f"loaded beside it. Loom makes it with the table. Was it deleted? Enter it again: INSERT INTO {name} "
+                f"SELECT '', '{tables.LOCK}', 0, '[]', CURRENT_TIMESTAMP()."
+            )
+        entered = f"SELECT {batch} FROM {name} WHERE {run} = {marker(1)}"
+        names = f"{entered} AND {batch} IN (SELECT CAST(f.value AS VARCHAR) FROM {flattened(2)})"
+        there = {str(each) for (each,) in self._connection.fetched(names, [run_id, json_text(list(loaded))])}
+        new = {each: rows for each, rows in loaded.items() if each not in there}
+        if new:
+            columns = name_list(["run_id", "batch_id", "loaded", "failed", "loaded_at"])
+            inserted = self._changed(
+                f"INSERT INTO {name} ({columns}) SELECT {marker(1)}, c1, CAST(c2 AS NUMBER(38,0)), '[]', "
+                f"CAST(CURRENT_TIMESTAMP() AS TIMESTAMP_LTZ) FROM ({_texts(2, number=2)}) "
+                f"WHERE c1 NOT IN ({entered})",
+                run_id,
+                json_text([[each, str(rows)] for each, rows in new.items()]),
+            )
+            if inserted != len(new):
+                raise Conflict("Another transaction has entered the same batches into the load ledger.")
+        return set(new)
+
+    async def write(self, target: Target, rows: Sequence[Row]) -> None:
+        columns = columns_of(rows)
+        texts = texts_of(rows, columns, dict(target.columns))
+        sql = _write_sql(target, columns)
+        for part in _in_statements(texts):
+            self._changed(sql, part)
+
+    async def copy_rows(self, source: TableName, target: TableName) -> None:
+        names = name_list(list(await self.columns(source)))
+        self._changed(
+            f"INSERT INTO {target.quoted_by(quoted)} ({names}) SELECT {names} FROM {source.quoted_by(quoted)}"
+        )
+
+    def _changed(self, sql: str, *values: object) -> int:
+        rows = self._connection.changed(sql, values)
+        if self._done is not None:
+            self._done.append(_Done(sql, values, rows))
+        return rows
+
+    def _altered(self, statements: Sequence[str] | Iterator[str]) -> None:
+        """Run statements that commit, beside what the transaction did."""
+        wanted = list(statements)
+        if not wanted:
+            return
+        done = self._done
+        if done is not None:
+            self._connection.run("ROLLBACK")
+        for sql in wanted:
+            self._connection.run(sql)
+        if done is not None:
+            self._repeat(done)
+
+    def _do_again(self, done: Sequence[_Done]) -> None:
+        self._connection.run("ROLLBACK")
+        self._repeat(done)
+
+    def _repeat(self, done: Sequence[_Done]) -> None:
+        self._done = []
+        for each in done:
+            if self._changed(each.sql, *each.values) != each.rows:
+                raise Conflict("Another transaction was quicker, so this one is done again.")
+
+
+def _texts(columns: int, *, number: int) -> str:
+    """Return the query of the texts `c1`, `c2` and so on of the rows that are bound, and of their numbers."""
+    texts = ", ".join(f"CAST(f.value[{at}] AS VARCHAR) AS c{at + 1}" for at in range(columns))
+    return f"SELECT {texts}, f.index AS {_ORDER} FROM {flattened(number)}"
+
+
+def _write_sql(target: Target, columns: Sequence[str]) -> str:
+    """Return the statement that inserts rows, or updates those whose key is there. Of rows with one key, the last
+    counts."""
+    values = ", ".join(
+        f"{writer(target.columns[name]).cast.format(f'c{at}')} AS {quoted(name)}" for at, name in enumerate(columns, 1)
+    )
+    rows = f"SELECT {values}, {_ORDER} FROM ({_texts(len(columns), number=1)})"
+    table, names = target.table.quoted_by(quoted), name_list(columns)
+    if not target.key:
+        return f"INSERT INTO {table} ({names}) SELECT {names} FROM ({rows})"
+    last = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {name_list(target.key)} ORDER BY {_ORDER} DESC) = 1"
+    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in target.key)
+    changed = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in columns if name not in target.key)
+    update = f"WHEN MATCHED THEN UPDATE SET {changed} " if changed else ""
+    return (
+        f"MERGE INTO {table} AS t USING (SELECT * FROM ({rows}) {last}) AS s ON {same} "
+        f"{update}WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({name_list(columns, 's.')})"
+    )
+
+
+def _in_statements(rows: Sequence[Sequence[str | None]]) -> Iterator[str]:
+    """Yield rows as JSON lists, each short enough for a statement."""
+    part: list[str] = []
+    size = 0
+    for row in rows:
+        text = json_text(row)
+        if part and size + len(text) > _STATEMENT:
+            yield f"[{','.join(part)}]"
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    if part:
+        yield f"[{','.join(part)}]"
+
+
+class SnowflakeDialect:
+    """Represents one schema that is written."""
+
+    errors = (driver.Error, UnfitValue, UnicodeEncodeError)
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def shown(self) -> str:
+        return self._server.address.shown
+
+    def fault(self, error: Exception) -> Fault:
+        if not isinstance(error, driver.Error) or is_of_a_row(error):
+            return Fault.ROW
+        passes = not isinstance(meaning(error, self._server.address, DestinationError), PermanentError)
+        return Fault.TRANSIENT if passes else Fault.DESTINATION
+
+    def failed_row(self, row: Row, error: Exception) -> FailedRow:
+        if isinstance(error, UnicodeEncodeError):
+            return FailedRow(row.record_id, "type", "A text holds half a surrogate pair, which is no character.")
+        code = "constraint" if is_of_a_null(error) else "type"
+        hint = EMPTY_TEXT if code == "type" and "" in row.values.values() else ""
+        return FailedRow(row.record_id, code, f"{words_of(error)}.{hint}")
+
+    def quoted(self, name: str) -> str:
+        return quoted(name)
+
+    def marker(self, number: int) -> str:
+        return marker(number)
+
+    def is_one_of(self, number: int) -> str:
+        return f"IN (SELECT CAST(f.value AS VARCHAR) FROM {flattened(number)})"
+
+    def name_list(self, names: Sequence[str]) -> str:
+        return json_text(list(names))
+
+    def type_of(self, kind: Kind, *, in_key: bool = False) -> str:
+        return tables.TYPES[kind]
+
+    def unique_index(self, table: TableName, key: Sequence[str]) -> str:
+        return f"ALTER TABLE {table.quoted_by(quoted)} ADD PRIMARY KEY ({name_list(key)})"
+
+    def renamed(self, table: TableName, name: str) -> str:
+        return f"ALTER TABLE {table.quoted_by(quoted)} RENAME TO {table.beside(name).quoted_by(quoted)}"
+
+    async def run(self, work: Work[Result], seconds: float) -> Result:
+        return await asyncio.to_thread(self._run, work, seconds)
+
+    async def look(self, work: Work[Result]) -> Result:
+        return await asyncio.to_thread(self._worked, work, self._server.timeouts.query)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._server.close)
+
+    def _run(self, work: Work[Result], seconds: float) -> Result:
+        """Do the work, again and again while other transactions are in its way."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return self._worked(work, seconds)
+            except Conflict:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(random.uniform(0.01, 0.1))  # noqa: S311  # no secret
+
+    def _worked(self, work: Work[Result], seconds: float) -> Result:
+        with self._server.connection(seconds) as connection:
+            return finished(work(SnowflakeSession(connection)))
