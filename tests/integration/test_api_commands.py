@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-from contextlib import asynccontextmanager, closing
 
 import pytest
 
 from loom.project.config import LoomConfig
 from loom.views import open_views
-from loom_api import service
-from loom_api.settings import ApiSettings
-from loom_dev.waiting import INTERVAL, within
-from support.api import client_of
+from loom_dev.waiting import INTERVAL
+from support.served_api import CODE, PIPELINE, ended, make_project, reached, rows, served, started
 
-PIPELINE = """
-name: numbers
-params: {least: {type: integer, default: 0}}
-extract: {source: in.csv, key: id, batch_size: 1}
-transform: {type: python, function: "code:doubled"}
-load: {destination: "sqlite:///out.db?table=doubles", mode: upsert, key: [id]}
-"""
-CODE = """
-def doubled(record):
-    return {"double": 2 * int(record["n"])}
-"""
 WAITING = """
 import pathlib, time
 
@@ -39,50 +24,10 @@ def doubled(record):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """Return the working directory, a project with a pipeline over three records, of which the last is none."""
+    """Return the working directory, a project."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "numbers.yaml").write_text(PIPELINE)
-    (tmp_path / "code.py").write_text(CODE)
-    (tmp_path / "in.csv").write_text("id,n\na,1\nb,2\nc,x\n")
+    make_project(tmp_path)
     return tmp_path
-
-
-@asynccontextmanager
-async def served(**settings):
-    """Serve the project, and give a client and a list of the runs that are paused at the end."""
-    paused = []
-    async with (
-        within(30),
-        service.opened(LoomConfig(), ApiSettings(**settings), paused.append) as application,
-        client_of(application) as client,
-    ):
-        yield client, paused
-
-
-async def started(client, path="/pipelines/numbers/run", said=None, **headers):
-    """Start a run, and return its id."""
-    answer = await client.post(path, json=said, headers=headers)
-    assert answer.status_code == 202, answer.text
-    run_id = answer.json()["run_id"]
-    assert answer.headers["location"] == f"/api/v1/runs/{run_id}"
-    return run_id
-
-
-async def reached(client, run_id, condition):
-    """Wait until the report of a run is as `condition` says, and return it."""
-    while not condition(report := (await client.get(f"/runs/{run_id}")).json()):
-        await asyncio.sleep(INTERVAL)
-    return report
-
-
-async def ended(client, run_id):
-    statuses = ("succeeded", "partial", "failed", "cancelled")
-    return await reached(client, run_id, lambda report: report["status"] in statuses)
-
-
-def rows(project):
-    with closing(sqlite3.connect(project / "out.db")) as db:
-        return dict(db.execute("SELECT id, double FROM doubles"))
 
 
 async def test_a_run_is_started_once_for_a_key_and_a_kept_record_is_run_again_with_other_code(project):

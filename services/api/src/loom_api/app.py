@@ -12,7 +12,7 @@ from loom_api.console import site
 from loom_api.http import problems
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import Guard
-from loom_api.routes import catalog, cluster, definitions, events, pipelines, quarantine, runs, spending
+from loom_api.routes import catalog, cluster, definitions, events, pipelines, quarantine, records, runs, spending
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 
@@ -33,6 +33,7 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
     for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog):
         app.include_router(routes.router(source), prefix=PREFIX)
+    app.include_router(records.router(source, settings), prefix=PREFIX)
     site.install(app, source, PREFIX)
     if settings.cors_origins:
         app.add_middleware(

@@ -121,6 +121,18 @@ class Following:
         finally:
             stopping.cancel()
 
+    async def ended(self, run_id: str, seconds: float) -> News | None:
+        """Return the end of a run; None where it has not ended after so many seconds. Raises `NotFound`."""
+        first = await self.news(run_id)
+        with self._watch(run_id, first) as watch:
+            try:
+                async with asyncio.timeout(seconds):
+                    while not watch.news.ended:
+                        await watch.after(watch.news)
+            except TimeoutError:
+                return None
+            return watch.news
+
     @contextmanager
     def _watch(self, run_id: str, first: News) -> Iterator[_Watch]:
         watch = self._watches.get(run_id)

@@ -28,6 +28,10 @@ class ApiSettings(BaseSettings):
         (), description='Web pages that may read answers in a browser: `["https://pages.example"]`. Default: none.'
     )
     requests_per_minute: int = Field(6_000, ge=0, description="What one client may ask in a minute; 0 for any number.")
+    records_bytes: int = Field(1 << 30, ge=0, description="The largest body of a request that gives records.")
+    runs_at_once: int = Field(
+        100, ge=1, description="How many runs of a pipeline may be under way when a request gives it records."
+    )
     body_bytes: int = Field(1 << 20, ge=0, description="The largest body of a request.")
 
     def refuse_open_address(self) -> None:

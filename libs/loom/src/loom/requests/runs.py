@@ -69,6 +69,21 @@ async def prepare(
     return Prepared(request, loaded, expected)
 
 
+async def prepare_over_records(name: str, config: LoomConfig, params: Mapping[str, Any]) -> RunRequest:
+    """Find the pipeline of this name, which is to read records that are given to it in place of its source, so that
+    this is not looked at. Raises `ConfigurationError` where it cannot run."""
+    loaded = catalog.find(name, config, await _registered(config, name), by_name=True)
+    if isinstance(loaded, str):
+        return RunRequest(pipeline=loaded, params=dict(params))
+    resolved(loaded.pipeline.params, dict(params))
+    if config.distributed:
+        from loom.plugins import refuse_registered
+
+        refuse_registered(loaded.pipeline)
+    base = config.base_of(loaded.folder)
+    return RunRequest(definition=loaded.definition, params=dict(params), files=loaded.files, base=base)
+
+
 async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collection[str] = ()) -> None:
     """Raise `ConfigurationError` where an earlier run of the pipeline, none of `besides`, waits to be finished."""
     async with open_views(config) as views:

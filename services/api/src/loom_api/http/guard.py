@@ -50,7 +50,7 @@ class Guard:
         if (refusal := self._refusal(scope)) is not None:
             await refusal(scope, receive, guarded)
         else:
-            await self._app(scope, _limited(receive, self._settings.body_bytes), guarded)
+            await self._app(scope, _limited(receive, self._most(scope)), guarded)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer to a request that goes no further; None to one that does."""
@@ -71,9 +71,14 @@ class Guard:
         if b"%00" in scope["raw_path"] + scope["query_string"]:
             return problem(400, "The address holds the character NUL, which no name has.")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._settings.body_bytes:
-            return _too_large(self._settings.body_bytes)
+        if not length.isdecimal() or int(length) > self._most(scope):
+            return problem(413, _too_large(self._most(scope)))
         return None
+
+    def _most(self, scope: Scope) -> int:
+        """Return how many bytes the body of a request may have."""
+        gives_records = scope["method"] == "POST" and scope["path"].endswith("/records")
+        return self._settings.records_bytes if gives_records else self._settings.body_bytes
 
     def _may_command(self, origin: str, host: str) -> bool:
         """Tell whether a page of `origin` is one of this API itself, or one that is named."""
@@ -95,17 +100,13 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise HTTPException(413, _words(most))
+            raise HTTPException(413, _too_large(most))
         return message
 
     return limited
 
 
-def _too_large(most: int) -> Response:
-    return problem(413, _words(most))
-
-
-def _words(most: int) -> str:
+def _too_large(most: int) -> str:
     return f"The body is larger than {most:,} bytes."
 
 

@@ -59,32 +59,42 @@ def once(engine: AsyncEngine) -> type[APIRoute]:
             handle = super().get_route_handler()
 
             async def handle_once(request: Request) -> Response:
-                chosen = request.headers.get(NAME)
-                if chosen is None or not _WRITTEN.fullmatch(chosen):  # `handle` refuses what cannot be a key
+                if (chosen := key_of(request)) is None:
                     return await handle(request)
-                key = Key("", chosen, await _hash(request))
-                with trouble_told(engine.url):
-                    async with engine.begin() as connection:
-                        taken = await idempotency.take(connection, key, dt.datetime.now(dt.UTC))
-                match taken:
-                    case Answered(status, headers, body):
-                        return Response(body, status, {**headers, "Idempotency-Replayed": "true"})
-                    case UnderWay():
-                        words = f"A request with this {NAME} is being carried out. Ask again for its answer."
-                        return problem(409, words, headers={"Retry-After": str(_AGAIN_SECONDS)})
-                    case Other():
-                        words = (
-                            f"This {NAME} came with another request in the last 24 hours. Choose another one for each "
-                            "request."
-                        )
-                        return problem(422, words)
-                    case Taken(first_at):
-                        request.state.start_key = _name(key, first_at)
-                        return await _carried_out(engine, key, handle, request)
+                return await carry_out_once(engine, request, chosen, await request.body(), handle)
 
             return handle_once
 
     return Once
+
+
+def key_of(request: Request) -> str | None:
+    """Return the key that the client chose; None where it chose none, or what cannot be one, which is refused later."""
+    chosen = request.headers.get(NAME)
+    return chosen if chosen is not None and _WRITTEN.fullmatch(chosen) else None
+
+
+async def carry_out_once(engine: AsyncEngine, request: Request, chosen: str, said: bytes, handle: Handle) -> Response:
+    """Carry a request out, unless one came with its key before. `said` tells what is in its body: the body, or a hash
+    of it."""
+    key = Key("", chosen, _hash(request, said))
+    with trouble_told(engine.url):
+        async with engine.begin() as connection:
+            taken = await idempotency.take(connection, key, dt.datetime.now(dt.UTC))
+    match taken:
+        case Answered(status, headers, body):
+            return Response(body, status, {**headers, "Idempotency-Replayed": "true"})
+        case UnderWay():
+            words = f"A request with this {NAME} is being carried out. Ask again for its answer."
+            return problem(409, words, headers={"Retry-After": str(_AGAIN_SECONDS)})
+        case Other():
+            return problem(
+                422,
+                f"This {NAME} came with another request in the last 24 hours. Choose another one for each request.",
+            )
+        case Taken(first_at):
+            request.state.start_key = _name(key, first_at)
+            return await _carried_out(engine, key, handle, request)
 
 
 async def _carried_out(engine: AsyncEngine, key: Key, handle: Handle, request: Request) -> Response:
@@ -108,10 +118,10 @@ async def _carried_out(engine: AsyncEngine, key: Key, handle: Handle, request: R
     return response
 
 
-async def _hash(request: Request) -> str:
-    said = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
-    said.update(await request.body())
-    return said.hexdigest()
+def _hash(request: Request, said: bytes) -> str:
+    hashed = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    hashed.update(said)
+    return hashed.hexdigest()
 
 
 def _name(key: Key, first_at: dt.datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,17 @@ from loom.project.person import person
 from loom.project.run_state import no_run
 from loom.requests import replays, runs
 from loom.requests.replays import NothingWaits
+from loom.stored_records import stored
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
 from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
 from loom_common.errors import ConfigurationError
+from loom_connectors.ports.source import ReadRecord
+from loom_coordinator.db.run_rows import RUNNING
 from loom_coordinator.queries import dead_letters
 from loom_coordinator.queries.alerts import AlertLine
+from loom_coordinator.queries.run_filter import RunFilter
 from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
@@ -79,6 +83,27 @@ class Commands:
         }
         session = await self._sessions.session()
         return Begun(await session.start(prepared.request.model_copy(update=how)), notes)
+
+    async def run_over(
+        self, name: str, records: AsyncGenerator[ReadRecord, None], params: Mapping[str, Any], key: str | None
+    ) -> RunAccepted:
+        """Start a run of a pipeline that reads these records in place of its source, once they are stored durably.
+        Raises `ConfigurationError` where it cannot begin, and what the records raise; nothing is then stored."""
+        await self._sessions.renew()
+        request = await _apart(lambda: runs.prepare_over_records(name, self._config, params))
+        session = await self._sessions.session()
+        async with stored(self._config, records) as (stored_name, remove):
+            how = {"records": stored_name, "idempotency_key": key, "requested_by": person()}
+            try:
+                return await session.start(request.model_copy(update=how))
+            except ConfigurationError:
+                await remove()
+                raise
+
+    async def under_way(self, pipeline: str, most: int) -> int:
+        """Return how many runs of a pipeline are under way, `most` of them counted."""
+        chosen = RunFilter(pipeline=pipeline, statuses=frozenset({RUNNING}))
+        return len(await self._reads.run_page(chosen, most, None))
 
     async def register(self, said: Definition) -> PipelineRegistered:
         """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""

@@ -1,0 +1,88 @@
+"""Gives records to a pipeline over HTTP. The API and the engine run in this process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from support.served_api import ended, make_project, rows, served
+
+GIVE = "/pipelines/numbers/records"
+LINES = '{"id": "x", "n": 5}\n{"id": "y", "n": \n{"id": "z", "n": 7}\n'
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Return the working directory, a project."""
+    monkeypatch.chdir(tmp_path)
+    make_project(tmp_path)
+    return tmp_path
+
+
+async def test_records_are_loaded_and_what_is_none_is_kept(project):
+    (project / "in.csv").unlink()  # the source is not looked at
+    async with served() as (client, _):
+        answer = await client.post(GIVE, content=LINES, headers={**NDJSON, "Idempotency-Key": "k"})
+        assert answer.status_code == 202, answer.text
+        run_id = answer.json()["run_id"]
+        report = await ended(client, run_id)
+        assert (report["records"]["loaded"], report["records"]["quarantined"]) == (2, 1)
+        assert rows(project) == {"x": 10, "z": 14}
+        again = await client.post(GIVE, content=LINES, headers={**NDJSON, "Idempotency-Key": "k"})
+        assert (again.json()["run_id"], again.headers["idempotency-replayed"]) == (run_id, "true")
+        other = await client.post(GIVE, content="{}", headers={**NDJSON, "Idempotency-Key": "k"})
+        assert other.status_code == 422
+        assert len((await client.get("/runs")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", '[{"id": "x", "n": 5}, {"id": "y", "n": 6}]'),
+        ("text/csv; charset=utf-8", "id,n\nx,5\ny,6\n"),
+    ],
+)
+async def test_a_run_that_ends_soon_is_answered_with_its_report(project, kind, body):
+    async with served() as (client, _):
+        answer = await client.post(f"{GIVE}?wait=30s&param=least=2", content=body, headers={"Content-Type": kind})
+        document = answer.json()
+        assert (answer.status_code, document["status"], document["params"]) == (200, "succeeded", {"least": 2})
+        assert rows(project) == {"x": 10, "y": 12}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status", "words"),
+    [
+        (GIVE, "a,b", "text/plain", 415, "Records come as one of application/json, application/x-ndjson"),
+        (GIVE, "{}", "application/json", 422, "the body begins with an object"),
+        (GIVE, "[]", "application/json", 400, "The body has no record."),
+        (GIVE, "", "text/csv", 400, "The body has no record."),
+        (f"{GIVE}?param=x", "[]", "application/json", 400, "param: 'x' is not KEY=VALUE."),
+        (f"{GIVE}?param=most=1", '[{"id": "x"}]', "application/json", 422, "most"),
+        ("/pipelines/number/records", "[]", "application/json", 404, "Did you mean 'numbers'?"),
+        (GIVE, "x" * 301, "text/csv", 413, "The body is larger than 300 bytes."),
+    ],
+)
+async def test_records_that_cannot_be_taken_are_refused(project, path, body, kind, status, words):
+    async with served(records_bytes=300) as (client, _):
+        answer = await client.post(path, content=body, headers={"Content-Type": kind})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert words in answer.json()["detail"]
+        assert (await client.get("/runs")).json()["items"] == []
+
+
+async def test_a_pipeline_with_too_many_runs_takes_no_more_until_one_has_ended(project):
+    (project / "code.py").write_text(
+        'import time\n\n\ndef doubled(record):\n    time.sleep(1)\n    return {"double": 1}\n'
+    )
+    async with served(runs_at_once=1) as (client, _):
+        first = await client.post(GIVE, content='{"id": "x"}', headers=NDJSON)
+        full = await client.post(GIVE, content='{"id": "y"}', headers=NDJSON)
+        assert (full.status_code, full.headers["retry-after"]) == (429, "5")
+        assert full.json()["detail"] == "As many runs of 'numbers' are under way as may be: 1."
+        await ended(client, first.json()["run_id"])
+        answers = await asyncio.gather(client.post(GIVE, content='{"id": "y"}', headers=NDJSON))
+        assert answers[0].status_code == 202
+        await ended(client, answers[0].json()["run_id"])
