@@ -525,4 +525,5 @@ CREATE TABLE idempotency_keys (
 	PRIMARY KEY (client, "key")
 );
 CREATE INDEX idx_idempotency_keys_first_at ON idempotency_keys (first_at);
-INSERT INTO alembic_version VALUES ('0024');
+CREATE INDEX idx_pipeline_runs_newest ON pipeline_runs (pipeline_name, started_at, run_id);
+INSERT INTO alembic_version VALUES ('0025');

@@ -32,6 +32,7 @@ from loom_coordinator.queries import (
 from loom_coordinator.queries.alerts import AlertFilter, AlertLine
 from loom_coordinator.queries.batches import BatchKey, BatchLine
 from loom_coordinator.queries.cluster import Overview
+from loom_coordinator.queries.costs import paid
 from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 from loom_coordinator.queries.lineage import Lineage
 from loom_coordinator.queries.prefetch import PrefetchLimit
@@ -65,6 +66,11 @@ class Reads(Views):
         """Return the names of the pipelines that have run here."""
         async with self._engine.connect() as connection:
             return await pipelines.names(connection)
+
+    async def costs_by_pipeline(self) -> list[tuple[str, float]]:
+        """Return what the runs of each pipeline cost in USD, the most first."""
+        async with self._engine.connect() as connection:
+            return await paid.by_pipeline(connection)
 
     async def listed(self) -> list[ListedPipeline]:
         """Return the pipelines of the project's folders, and those that have run."""

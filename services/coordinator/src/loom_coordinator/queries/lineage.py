@@ -66,17 +66,15 @@ async def of_pipeline(
     pipeline: str,
     run_id: str | None = None,
     alive: Alive = always_alive,
-    limit: int = _NEWEST,
 ) -> list[Lineage]:
-    """Return the lineage of the run, or of the pipeline's newest runs that have ended, at most `limit`, the newest
-    first."""
+    """Return the lineage of the run, or of the pipeline's ten newest runs that have ended, the newest first."""
     statement = (
         select(pipeline_lineage, pipeline_runs, *LABELLED)
         .join(pipeline_runs, pipeline_runs.c.run_id == pipeline_lineage.c.run_id)
         .outerjoin(run_totals, run_totals.c.run_id == pipeline_lineage.c.run_id)
         .where(pipeline_runs.c.pipeline_name == pipeline)
         .order_by(pipeline_runs.c.started_at.desc())
-        .limit(limit)
+        .limit(_NEWEST)
     )
     if run_id is not None:
         statement = statement.where(pipeline_runs.c.run_id == run_id)
@@ -113,8 +111,14 @@ async def newest_of_each(connection: AsyncConnection, alive: Alive = always_aliv
     """Return the lineage of the newest run of each pipeline that has ended, with the pipeline's name."""
     found = []
     for name in await pipelines.names(connection):
-        newest = await of_pipeline(connection, name, None, alive, limit=1)
-        found += [(name, each) for each in newest]
+        newest = (
+            select(pipeline_runs.c.run_id)
+            .where(pipeline_runs.c.pipeline_name == name, pipeline_runs.c.status.in_(run_rows.TERMINAL))
+            .order_by(pipeline_runs.c.started_at.desc(), pipeline_runs.c.run_id.desc())
+            .limit(1)
+        )
+        for run_id in (await connection.execute(newest)).scalars().all():
+            found += [(name, each) for each in await of_pipeline(connection, name, run_id, alive)]
     return found
 
 

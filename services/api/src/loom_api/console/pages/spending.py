@@ -34,7 +34,6 @@ def router(source: Source) -> APIRouter:
         """Show what runs cost by day, week or month, and by pipeline, stage, model and purpose."""
         spans = await reads.costs(pipeline, by.value)
         names = await reads.pipeline_names()
-        each_total = {name: total(await reads.costs(name, "month")) for name in names} if pipeline is None else {}
         return page(
             "costs.html",
             spans=spans[:_SPANS],
@@ -42,7 +41,7 @@ def router(source: Source) -> APIRouter:
             total=total(spans),
             saved=saved(total(spans)),
             chart=columns([(span.span, span.cost) for span in reversed(spans[:_SPANS])]),
-            by_pipeline=sorted(((name, each.cost) for name, each in each_total.items()), key=lambda one: -one[1]),
+            by_pipeline=await reads.costs_by_pipeline() if pipeline is None else [],
             by_model=_added(span.cost_by_model for span in spans),
             by_stage=_added(span.cost_by_stage for span in spans),
             by_purpose=_added(span.cost_by_purpose for span in spans),

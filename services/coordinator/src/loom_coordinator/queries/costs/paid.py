@@ -30,6 +30,18 @@ async def by_span(connection: AsyncConnection, pipeline: str | None, span: str) 
     return spans_of(paid, [(moment.date(), records) for moment, records in ended], span)
 
 
+async def by_pipeline(connection: AsyncConnection) -> list[tuple[str, float]]:
+    """Return what the runs of each pipeline cost in USD, the most first."""
+    cost = func.sum(run_calls.c.cost)
+    statement = (
+        select(pipeline_runs.c.pipeline_name, cost)
+        .join(run_calls, pipeline_runs.c.run_id == run_calls.c.run_id)
+        .group_by(pipeline_runs.c.pipeline_name)
+        .order_by(cost.desc(), pipeline_runs.c.pipeline_name)
+    )
+    return [(name, usd) for name, usd in await connection.execute(statement)]
+
+
 async def tokens_per_answer(connection: AsyncConnection, pipeline: str) -> dict[tuple[str, str], float]:
     """Return the mean number of tokens of an answer in the pipeline's runs so far, by purpose and model."""
     kind = (run_calls.c.purpose, run_calls.c.model)
