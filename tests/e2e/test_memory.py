@@ -106,7 +106,7 @@ async def test_distributed_into_postgres(tmp_path, amqp_url, postgres_url, monke
     """Run few rows, then many, by the same processes. What these ever held at most does not become less, so many rows
     cannot hide behind few."""
     peaks = {}
-    cluster = Cluster(tmp_path / "project", bus_url=amqp_url, state_url=postgres_url)
+    cluster = Cluster(tmp_path / "project", bus_url=amqp_url, state_url=postgres_url, python=Path(sys.executable))
     for name, value in cluster.credentials.items():
         monkeypatch.setenv(name, value)
     async with running(cluster):

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from loom_common.flow import TOPOLOGY
 from loom_common.service.bootstrap import open_bus
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import patience, within
+from support import forked
 
 NAMES = tuple(service.name for service in SERVICES)
 MODEL_CALLS_AT_ONCE = 8
@@ -43,17 +43,18 @@ class Cluster:
         state_url: str,
         journal_url: str | None = None,
         environ: Mapping[str, str] | None = None,
-        python: Path = Path(sys.executable),
+        python: Path | None = None,
     ) -> None:
-        """Take the `environ` that goes to the services beside what they need, e.g. limits and credentials; `python`
-        runs them."""
+        """Take the `environ` that goes to the services beside what they need, e.g. limits and credentials. `python`
+        starts them as an operator does, which takes each a second of processor time; without it, they are forks of a
+        process that has imported them, and hold some of its memory."""
         self._python = python
         self.project = project
         self.bus_url = bus_url
         self.state_url = state_url
         self.journal_url = journal_url or state_url
         self.environ = dict(environ or {})
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes] | forked.Forked] = {}
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -207,14 +208,15 @@ class Cluster:
             **self.environ,
             **(more or {}),
         }
+        package = f"loom_{name.partition('.')[0]}"
         with self._log(name).open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [str(self._python), "-m", f"loom_{name.partition('.')[0]}"],
-                env=environ,
-                stdout=log,
-                stderr=log,
-                cwd=self.project,
-            )
+            if self._python is None:
+                outputs = log.fileno(), log.fileno()
+                self._processes[name] = forked.fork(package, (), self.project, environ, outputs)
+            else:
+                self._processes[name] = subprocess.Popen(
+                    [str(self._python), "-m", package], env=environ, stdout=log, stderr=log, cwd=self.project
+                )
 
     def _log(self, name: str) -> Path:
         return self.project.with_name(f"{self.project.name}-{name}.log")

@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Ended:
 class Command:
     """Represents a running `loom ...`."""
 
-    def __init__(self, process: forked.Forked, watch: Watch | None, *, follows: bool) -> None:
+    def __init__(self, process: forked.ForkedCommand, watch: Watch | None, *, follows: bool) -> None:
         self._process = process
         self._watch = watch
         self._follows = follows
@@ -60,7 +60,7 @@ class Command:
         must leave true books: see `truth.py`."""
         watch = await Watch.begin(folder) if changes_runs(arguments) else None
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("LOOM_", "OPENAI_"))}
-        process = await forked.fork(folder, arguments, {**clean, **(environ or {})})
+        process = await forked.fork_command(folder, arguments, {**clean, **(environ or {})})
         return cls(process, watch, follows=code_is_of_a_run(arguments))
 
     @property
@@ -82,17 +82,12 @@ class Command:
         """Send SIGKILL. What was in flight is stored nowhere, so the counts are not checked."""
         if self._watch is not None:
             self._watch.give_up()
-        self._send(signal.SIGKILL)
+        self._process.kill()
         await self._ending
 
     def interrupt(self) -> None:
         """Send Ctrl-C."""
-        self._send(signal.SIGINT)
-
-    def _send(self, number: signal.Signals) -> None:
-        """Send a signal, unless the process has ended."""
-        with suppress(ProcessLookupError):
-            os.kill(self._process.pid, number)
+        self._process.send_signal(signal.SIGINT)
 
     async def end(self) -> Ended:
         """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened."""

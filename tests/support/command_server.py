@@ -1,14 +1,16 @@
-"""Starts `loom` commands as processes of their own that have Loom imported already.
+"""Starts `loom` commands and services as processes of their own that have Loom imported already.
 
-The server imports Loom once, and forks for each command, which so takes none of the second of processor time that
-importing takes. A command has a process, descriptors, an environment and a folder of its own, and ends as any does. The
-server has no thread, so that it can be forked at any moment."""
+The server imports Loom once, and forks for each process, which so takes none of the second of processor time that
+importing takes. What was forked has descriptors, an environment and a folder of its own, runs a package as
+`python -m` does, and ends as any process does. The server has no thread, so that it can be forked at any moment."""
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -24,6 +26,13 @@ IMPORTED = (
     "loom.engine",
     "loom.session",
     "loom.preflight",
+    "loom_ai.stores.redis",
+    "loom_ai.stores.sql.postgres",
+    "loom_common.adapters.amqp.bus",
+    "loom_common.adapters.payloads.postgres",
+    "loom_common.service.health",
+    "loom_connectors.postgres.connector",
+    "loom_coordinator.admin.app",
     "loom_coordinator.service",
     "loom_extractor.service",
     "loom_transformer.service",
@@ -31,7 +40,9 @@ IMPORTED = (
     "loom_loader.service",
     "loom_quarantine.service",
 )
-"""Names what a run imports, or most of it."""
+"""Names what a run and the services import, or most of it."""
+_SET_PARENT_DEATH_SIGNAL = 1
+"""Is `PR_SET_PDEATHSIG` of Linux's `prctl`."""
 
 
 def main() -> None:
@@ -46,10 +57,8 @@ def main() -> None:
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         if (request := _serve(connection)) is None:
             return
-    from loom.cli.app import main as loom
-
     _become(*request)
-    loom()
+    runpy.run_module(request[0]["package"], run_name="__main__")
 
 
 def _serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -99,7 +108,9 @@ def _ended() -> list[tuple[int, int]]:
 
 
 def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
-    """Make this process what `python -m loom` is when it begins."""
+    """Make this process what `python -m` and the package are when they begin. It ends with the server, however that
+    ends."""
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environ"])
@@ -113,7 +124,7 @@ def _become(request: Mapping[str, Any], descriptors: list[int]) -> None:
     sys.stderr = io.TextIOWrapper(
         os.fdopen(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
-    sys.argv = ["loom", *request["arguments"]]
+    sys.argv = [request["package"], *request["arguments"]]
     sys.path[0] = request["folder"]
 
 

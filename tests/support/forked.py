@@ -7,12 +7,14 @@ import atexit
 import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -22,22 +24,48 @@ _START_SECONDS = 120.0
 
 
 class Forked:
-    """Represents a command that a fork of the server carries out, as `asyncio.subprocess.Process` does one."""
+    """Represents a process that is a fork of the server, with the methods of `subprocess.Popen`."""
 
-    def __init__(self, pid: int, ended: Future[int], out: int, err: int) -> None:
+    def __init__(self, pid: int, ended: Future[int]) -> None:
         self.pid = pid
-        self._ended = ended
-        self._outputs = out, err
+        self.ended = ended
 
     @property
     def returncode(self) -> int | None:
         """Return the exit code, negative for the signal that ended it; None while it runs."""
-        return self._ended.result() if self._ended.done() else None
+        return self.ended.result() if self.ended.done() else None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended, and return its exit code. Raises `subprocess.TimeoutExpired`."""
+        try:
+            return self.ended.result(timeout)
+        except TimeoutError:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0.0) from None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if not self.ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkedCommand(Forked):
+    """Represents a fork that writes to pipes, with the methods of `asyncio.subprocess.Process`."""
+
+    def __init__(self, forked: Forked, out: int, err: int) -> None:
+        super().__init__(forked.pid, forked.ended)
+        self._outputs = out, err
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Return what it writes, when it has ended."""
         out, err = await asyncio.gather(*map(_all_of, self._outputs))
-        await asyncio.wrap_future(self._ended)
+        await asyncio.wrap_future(self.ended)
         return out, err
 
 
@@ -53,20 +81,26 @@ async def _all_of(descriptor: int) -> bytes:
         transport.close()
 
 
-async def fork(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Forked:
-    """Start a command."""
-    return await asyncio.to_thread(_fork, folder, arguments, environ)
+async def fork_command(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> ForkedCommand:
+    """Start `loom` with these arguments."""
+    return await asyncio.to_thread(_fork_command, folder, arguments, environ)
 
 
-def _fork(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> Forked:
+def _fork_command(folder: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> ForkedCommand:
     (out, out_of_it), (err, err_of_it) = os.pipe(), os.pipe()
-    request = {"folder": str(folder), "arguments": list(arguments), "environ": dict(environ)}
     try:
-        pid, ended = _server().start(json.dumps(request).encode(), (out_of_it, err_of_it))
+        return ForkedCommand(fork("loom", arguments, folder, environ, (out_of_it, err_of_it)), out, err)
     finally:
         os.close(out_of_it)
         os.close(err_of_it)
-    return Forked(pid, ended, out, err)
+
+
+def fork(
+    package: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], outputs: tuple[int, int]
+) -> Forked:
+    """Start a package in a folder, as `python -m` does. `outputs` are the descriptors of its stdout and its stderr."""
+    request = {"package": package, "folder": str(folder), "arguments": list(arguments), "environ": dict(environ)}
+    return _server().start(json.dumps(request).encode(), outputs)
 
 
 class _Server:
@@ -81,14 +115,13 @@ class _Server:
                 pass_fds=[theirs.fileno()],
             )
         self._asking = threading.Lock()
-        self._started: queue.SimpleQueue[tuple[int, Future[int]]] = queue.SimpleQueue()
+        self._started: queue.SimpleQueue[Forked] = queue.SimpleQueue()
         self._running: dict[int, Future[int]] = {}
         self._reading = threading.Thread(target=self._read, daemon=True, name="commands")
         self._reading.start()
         atexit.register(self.close)
 
-    def start(self, request: bytes, descriptors: Sequence[int]) -> tuple[int, Future[int]]:
-        """Return the process, and what will be its exit code."""
+    def start(self, request: bytes, descriptors: Sequence[int]) -> Forked:
         with self._asking:
             socket.send_fds(self._connection, [request], descriptors)
             return self._started.get(timeout=_START_SECONDS)
@@ -104,7 +137,7 @@ class _Server:
             told = json.loads(message)
             if "started" in told:
                 self._running[told["started"]] = Future()
-                self._started.put((told["started"], self._running[told["started"]]))
+                self._started.put(Forked(told["started"], self._running[told["started"]]))
             else:
                 self._running.pop(told["ended"]).set_result(told["code"])
 
