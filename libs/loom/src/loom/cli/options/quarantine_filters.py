@@ -52,9 +52,12 @@ class ByCause:
         return any(each is not None for each in (self.stage, self.reason, self.evaluator))
 
     def _chosen(self, *, pipeline: str | None, run_id: str | None, names: str | None, unresolved: bool) -> RecordFilter:
-        """Raises `typer.BadParameter` for a score of nobody."""
+        """Raises `typer.BadParameter` for a score of nobody, and for an option that is given and says nothing."""
         from loom_quarantine.queries import RecordFilter
 
+        for option, words in (("--reason", self.reason), ("--evaluator", self.evaluator)):
+            if words is not None and not words.strip():
+                raise typer.BadParameter("it is empty", param_hint=option)
         if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
             raise typer.BadParameter("a score needs an evaluator: add --evaluator NAME", param_hint="--min-score")
         return RecordFilter(
@@ -118,8 +121,14 @@ def options_of(meant: RecordFilter) -> str:
 
 
 def _ids_of(text: str | None) -> tuple[str, ...] | None:
-    """Read `a,b` as ids; return None where none are named."""
-    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else None
+    """Read `a,b` as ids; return None where the option is not given. Raises `typer.BadParameter` where it names none: a
+    variable of a shell may be empty, and no record is not every record."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise typer.BadParameter("it names no record", param_hint="--record-ids")
+    return names
 
 
 def pairs_of(texts: list[str], option: str) -> dict[str, str]:
