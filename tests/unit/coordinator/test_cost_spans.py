@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from loom_common.domain.run.calls import Calls
-from loom_coordinator.queries.costs.spans import PaidOn, by_span, span_of, total
+from loom_coordinator.queries.costs.spans import EndedOn, PaidOn, by_span, span_of, total
 
 DAYS = [dt.date(2026, 1, 31), dt.date(2026, 2, 1), dt.date(2026, 2, 2)]
 
@@ -28,7 +28,7 @@ def test_a_day_belongs_to_a_span(by, spans):
 
 def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
     calls = [row(DAYS[0], 1.0), row(DAYS[1], 2.0, stage="evaluate", model="large"), row(DAYS[1], 0.5)]
-    late, early = by_span(calls, [(DAYS[1], 10)], "day")
+    late, early = by_span(calls, [EndedOn(DAYS[1], 1, 10)], "day")
     assert early.span == "2026-01-31"
     assert early.cost == 1.0
     assert early.runs == 0
@@ -42,7 +42,7 @@ def test_money_stands_where_it_was_spent_and_records_where_the_run_ended():
 
 
 def test_the_total_is_of_all_spans():
-    spans = by_span([row(day, 1.0) for day in DAYS], [(DAYS[2], 3)], "month")
+    spans = by_span([row(day, 1.0) for day in DAYS], [EndedOn(DAYS[2], 1, 3)], "month")
     summed = total(spans)
     assert summed.cost == 3.0
     assert summed.made == 3

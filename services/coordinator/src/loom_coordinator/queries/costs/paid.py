@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, true
+import datetime as dt
+
+from sqlalchemy import ColumnElement, func, select, true
 
 from loom_common.async_engine import AsyncConnection
-from loom_common.domain.run.calls import AMOUNTS, Calls
+from loom_common.domain.run.calls import AMOUNTS, KIND, Calls
 from loom_coordinator.db.tables.outcomes import run_calls
 from loom_coordinator.db.tables.runs import pipeline_runs
-from loom_coordinator.queries.costs.spans import CostSpan, PaidOn
+from loom_coordinator.queries.costs.spans import CostSpan, EndedOn, PaidOn
 from loom_coordinator.queries.costs.spans import by_span as spans_of
-
-_CALLS = ("purpose", "provider", "model", *AMOUNTS)
 
 
 async def by_span(connection: AsyncConnection, pipeline: str | None, span: str) -> list[CostSpan]:
     """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
     runs = pipeline_runs.c
     meant = true() if pipeline is None else runs.pipeline_name == pipeline
+    kind = tuple(run_calls.c[name] for name in ("date", "stage", *KIND))
+    amounts = (func.sum(run_calls.c[name]).label(name) for name in AMOUNTS)
     spent = await connection.execute(
-        select(run_calls).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(meant)
+        select(*kind, *amounts).join(pipeline_runs, runs.run_id == run_calls.c.run_id).where(meant).group_by(*kind)
     )
-    paid = [
-        PaidOn(row["date"], row["stage"], Calls(**{name: row[name] for name in _CALLS})) for row in spent.mappings()
+    calls = [
+        PaidOn(row["date"], row["stage"], Calls(**{name: row[name] for name in Calls.model_fields}))
+        for row in spent.mappings()
     ]
+    day = _utc_day(runs.completed_at, connection.dialect.name)
     ended = await connection.execute(
-        select(runs.completed_at, runs.records_processed).where(meant, runs.completed_at.is_not(None))
+        select(day, func.count(), func.sum(runs.records_processed))
+        .where(meant, runs.completed_at.is_not(None))
+        .group_by(day)
     )
-    return spans_of(paid, [(moment.date(), records) for moment, records in ended], span)
+    days = [EndedOn(dt.date.fromisoformat(name), number, int(records)) for name, number, records in ended]
+    return spans_of(calls, days, span)
+
+
+def _utc_day(moment: ColumnElement[dt.datetime], dialect: str) -> ColumnElement[str]:
+    """Return the day of a moment as ISO 8601 writes it."""
+    if dialect == "postgresql":
+        return func.to_char(func.timezone("UTC", moment), "YYYY-MM-DD")
+    return func.strftime("%Y-%m-%d", moment)
 
 
 async def by_pipeline(connection: AsyncConnection) -> list[tuple[str, float]]:

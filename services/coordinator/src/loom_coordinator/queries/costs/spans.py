@@ -22,6 +22,15 @@ class PaidOn:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedOn:
+    """Counts the runs that ended on one day (UTC), and their records."""
+
+    date: dt.date
+    runs: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class CostTotal(Shown):
     """Says what runs cost together."""
 
@@ -79,17 +88,16 @@ def span_of(date: dt.date, by: str) -> str:
     return date.isoformat() if by == "day" else f"{date.year}-{date.month:02}"
 
 
-def by_span(paid: Iterable[PaidOn], ended: Iterable[tuple[dt.date, int]], by: str) -> list[CostSpan]:
-    """Return one entry per span, the newest first. `ended` is a day and a number of records for each run that has
-    ended."""
+def by_span(paid: Iterable[PaidOn], ended: Iterable[EndedOn], by: str) -> list[CostSpan]:
+    """Return one entry per span, the newest first."""
     spans: dict[str, CostSpan] = {}
     for each in paid:
         name = span_of(each.date, by)
         spans[name] = _with_calls(spans.get(name, CostSpan(span=name)), each)
-    for date, records in ended:
-        name = span_of(date, by)
+    for day in ended:
+        name = span_of(day.date, by)
         before = spans.get(name, CostSpan(span=name))
-        spans[name] = dataclasses.replace(before, runs=before.runs + 1, records=before.records + records)
+        spans[name] = dataclasses.replace(before, runs=before.runs + day.runs, records=before.records + day.records)
     return [spans[name] for name in sorted(spans, reverse=True)]
 
 
