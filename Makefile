@@ -125,7 +125,7 @@ soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows r
 	@PYTHONPATH=tests $(BIN)/python -m matrix.soak $(ARGS)
 
 memory: $(VENV)/.dev compiled ## what runs and files of up to 1,000,000 rows take of memory (some 20 minutes; ARGS='-k million' for some)
-	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1800 tests/e2e/test_memory.py tests/integration/test_file_memory.py $(ARGS)
+	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1800 tests/e2e/test_memory.py tests/e2e/test_million_rows.py tests/integration/test_file_memory.py $(ARGS)
 
 fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
 	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)

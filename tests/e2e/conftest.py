@@ -11,11 +11,14 @@ import pytest_asyncio
 
 from support.cluster import Cluster, end_unused, running
 from support.command import Ended
+from support.length import LONG
 from support.places import Place
 from support.simulated_model import SimulatedModel
 from support.watching import Watch, changes_runs, cluster_in_use, code_is_of_a_run
 
 FOLDER = Path(__file__).parent
+collect_ignore = [] if LONG else ["test_million_rows.py"]
+"""Names what is tested only in the long form."""
 REPLICAS = {"extractor": 2, "transformer": 4, "evaluator": 2}
 """Says how many replicas the tests of several have. All have as many, so that each is started once."""
 

@@ -5,31 +5,22 @@ still show: 30,000 rows of 1,000 characters take 30 MB as text alone."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from loom import Loom
-from support.buckets import KEYS, bucket_of
 from support.cluster import NAMES, Cluster, running
 from support.length import LONG
+from support.measured_runs import measured
 from support.projects import Project, project, reviews
 
 FEW, MANY = (30_000, 300_000) if LONG else (10_000, 40_000)
 WIDTH = 100 if LONG else 1_000
 """Characters added to each record."""
 LIMIT_MB = 200.0
-PARQUET_LIMIT_MB = 300.0
-"""Limits an embedded run that writes Parquet into a bucket. The libraries of Parquet import pandas where it is
-installed (docs/performance.md)."""
 TOLERANCE_MB = 16.0
 """Between two runs of the same size, peaks differ by a few MB: what the allocator happens to keep."""
 
@@ -55,50 +46,6 @@ async def test_embedded_into_sqlite(tmp_path):
 
     assert peaks[MANY] < LIMIT_MB
     assert peaks[MANY] < peaks[FEW] + TOLERANCE_MB
-
-
-@pytest.mark.skipif(not LONG, reason="it takes minutes: `make memory`")
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("source", ["csv", "postgres"])
-async def test_embedded_a_million_rows_into_parquet_on_s3(tmp_path, s3_environment, postgres_url, source):
-    million = 1_000_000
-    result = f"s3://tests/${{S3_FOLDER}}/out.parquet{KEYS}"
-    made = project(
-        tmp_path, reviews(million if source == "csv" else 1), destination=result, extract={"batch_size": 500}
-    )
-    if source == "postgres":
-        made.say(extract={**made.definition["extract"], "source": "${DB}?table=reviews"})
-        connection = await asyncpg.connect(postgres_url)
-        await connection.execute(
-            "CREATE TABLE reviews AS SELECT 'r' || lpad(n::text, 7, '0') AS id, 'Plain review ' || n AS review, "
-            f"n % 5 + 1 AS stars FROM generate_series(1, {million}) AS n; ALTER TABLE reviews ADD PRIMARY KEY (id)"
-        )
-        await connection.close()
-    began = time.monotonic()
-    out, peak = await measured(made, {**s3_environment, "DB": postgres_url})
-    took = time.monotonic() - began
-    assert f'"loaded": {million}' in out
-    written = pq.read_metadata(pa.BufferReader(bucket_of(s3_environment).content("out.parquet")))
-    print(f"embedded, {million:,} rows from {source} into Parquet on S3: {peak:.0f} MB, {took:.0f} s")
-    assert written.num_rows == million
-    assert peak < PARQUET_LIMIT_MB
-
-
-async def measured(made: Project, environ: Mapping[str, str] | None = None) -> tuple[str, float]:
-    """Run the pipeline in a process of its own; what it printed, and its peak in MB."""
-    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    command = ["-m", "support.measured_loom", "peak", "run", "pipeline.yaml", "--format", "json"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *command,
-        cwd=made.folder,
-        env={**os.environ, **(environ or {}), "PYTHONPATH": path},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    return out.decode(), float(made.path("peak").read_text())
 
 
 @pytest.mark.timeout(1200)

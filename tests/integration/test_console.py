@@ -63,10 +63,13 @@ async def opened(client, address):
 
 async def walked(client):
     """Open every page that a link leads to from the first one, and return them by their paths."""
-    found, waiting = {}, ["/", f"/compare?a={RUN}&b=run_2"]
+    found, waiting, seen = {}, ["/", f"/compare?a={RUN}&b=run_2"], set()
     while waiting:
         address = waiting.pop()
-        if address in found or urlsplit(address).path.startswith(("/static/", "/api/")):
+        if address in seen:
+            continue
+        seen.add(address)
+        if urlsplit(address).path.startswith(("/static/", "/api/")):
             assert (await client.get(address)).status_code == 200, address
             continue
         found[address] = await opened(client, address)

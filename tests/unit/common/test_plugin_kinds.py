@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from loom.cli.commands import run
 from loom.plugins import Provider, list_plugins, refuse_registered
 from loom.project.config import LoomConfig
 from loom.project.prompt_files import PromptFiles
+from loom.requests import runs
 from loom_ai.http.endpoints import endpoint_of
 from loom_ai.wire import openai
 from loom_ai.wire.wires import wire_of
@@ -259,7 +259,7 @@ async def test_a_run_that_the_command_line_asks_of_a_cluster_may_name_nothing_re
     monkeypatch.setattr(registry, "_registered", {})
     config = LoomConfig().for_cluster()
     with pytest.raises(ConfigurationError, match="The destination 'numbers' was registered in this Python process"):
-        await run.prepare("p.yaml", config, {}, sample=False, wait=False)
+        await runs.prepare("p.yaml", config, {}, sample=False, wait=False, say=print)
 
 
 @pytest.mark.parametrize(
