@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loom.project.config import LoomConfig
-from loom.session import open_session
+from loom.session import Session, open_session
 from loom_common.contracts.v1 import RunAccepted
 from matrix.cluster_under_test import ClusterUnderTest
 from support.clients import report_of, request_of
@@ -28,6 +28,8 @@ END_SECONDS = 120.0
 SETTLE_SECONDS = 20.0
 _LOOK = 0.02
 TERMINAL = ("succeeded", "partial", "failed", "cancelled")
+Order = Callable[[Session, str], Awaitable[RunAccepted]]
+"""Is a method of `Session` that takes the id of a run."""
 
 
 @dataclass
@@ -88,9 +90,9 @@ class Attempt:
         async with open_session(config, cluster=True) as session:
             return (await session.start(request_of(made, config))).run_id
 
-    async def command(self, verb: str, run_id: str | None = None) -> RunAccepted | None:
+    async def command(self, order: Order, run_id: str | None = None) -> RunAccepted:
         async with open_session(self.config, cluster=True) as session:
-            return await getattr(session, verb)(run_id or self.run_id)
+            return await order(session, run_id or self.run_id)
 
     @property
     def config(self) -> LoomConfig:

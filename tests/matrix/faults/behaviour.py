@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Literal
 
+from loom.session import Session
 from matrix.attempt import Attempt
 from matrix.invariants import books, compare
 from support.poison import CODE, POISON
@@ -51,9 +52,9 @@ async def cancelled_and_resumed(attempt: Attempt) -> None:
     attempt.repeatable_calls = 0
     for part in (1, 2, 3):
         await attempt.wait_for_calls(attempt.records * part // 5)
-        await attempt.command("cancel")
+        await attempt.command(Session.cancel)
         await asyncio.sleep(attempt.chance.uniform(0, 0.5))
-        await attempt.command("resume")
+        await attempt.command(Session.resume)
 
 
 async def paused_for_an_hour(attempt: Attempt) -> None:
@@ -61,7 +62,7 @@ async def paused_for_an_hour(attempt: Attempt) -> None:
     await attempt.begin()
     await attempt.wait_until_midway()
     attempt.fault_begins()
-    await attempt.command("interrupt")
+    await attempt.command(Session.pause)
     for table, columns in (
         ("pipeline_runs", ("started_at", "deadline", "execution_date")),
         ("slices", ("issued_at",)),
@@ -70,7 +71,7 @@ async def paused_for_an_hour(attempt: Attempt) -> None:
         sets = ", ".join(f"{column} = {column} - interval '1 hour'" for column in columns)
         await attempt.system.rows(f"UPDATE {table} SET {sets} WHERE run_id = $1", attempt.run_id)
     await asyncio.sleep(2)
-    await attempt.command("resume")
+    await attempt.command(Session.resume)
 
 
 async def small_beside_large(attempt: Attempt, times: int = 100, small: int = 240) -> None:
@@ -84,7 +85,7 @@ async def small_beside_large(attempt: Attempt, times: int = 100, small: int = 24
     beside = await _seconds(attempt, attempt.name, small)
     attempt.notes.append(f"{alone:.1f} s alone, {beside:.1f} s beside")
     attempt.records, attempt.asks_twice = 2 * small, True
-    await big.command("cancel")
+    await big.command(Session.cancel)
     await big.end()
 
     async def check(attempt: Attempt) -> list[str]:
