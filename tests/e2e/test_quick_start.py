@@ -19,6 +19,8 @@ SERVING = {"fastapi", "loom_api", "starlette", "uvicorn"}
 """Packages of the REST API, which `loom serve` alone loads."""
 RUNNING = {"loom_common.service.bootstrap", "loom_common.worker.worker", "loom_connectors.postgres"}
 """Modules that carry out runs."""
+MESSAGES = {"loom_common.contracts.v1"}
+"""Modules of what services tell each other."""
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
@@ -31,7 +33,7 @@ NOT_LOADED = {
     | MIGRATING
     | DEFINITIONS
     | {"asyncio", "pydantic", "rich", "ruamel", "sqlalchemy"},
-    "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | {"sqlalchemy", "structlog"},
+    "validate pipeline.yaml": CLIENTS | READERS | RUNNING | MIGRATING | MESSAGES | {"sqlalchemy", "structlog"},
     "status {run}": CLIENTS
     | READERS
     | RUNNING

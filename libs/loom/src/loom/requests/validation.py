@@ -12,7 +12,6 @@ from loom.preflight.check import Check
 from loom.project import definition_file, dependencies
 from loom.project.config import LoomConfig
 from loom.project.definition_file import InvalidFile, LoadedPipeline
-from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
 from loom_common.domain.json_values.shown import Shown
 from loom_common.domain.values.plural import counted
 from loom_common.errors import ConfigurationError, InvalidDefinition, Problem
@@ -21,6 +20,7 @@ from loom_common.text import storable, storable_value
 if TYPE_CHECKING:
     from loom.preflight.columns import ColumnRow
     from loom.requests.runs import Say
+    from loom_common.contracts.v1 import Preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ async def refuse_unready(
     With `wait`, what is only away may come back while the run waits for it. `say` is told what a run does about columns
     that do not fit. Raises `ConfigurationError` with what is not ready."""
     from loom.preflight import columns, reachability
+    from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
 
     looked = await checks.check(loaded, config, dict(params), sample=sample)
     looked += await reachability.journal(config)
