@@ -85,7 +85,7 @@ async def client(clock):
 
 @pytest.fixture
 async def patient(clock):
-    """A client that gives up neither an answer that a busy machine delays, nor one that fails three times by chance."""
+    """Provide a client that gives up neither an answer that a busy machine delays, nor one that fails by chance."""
     client = _client(ModelSettings(attempts=10), clock)
     yield client
     await client.close()
