@@ -66,7 +66,7 @@ class Pieces:
 
 
 def packed(data: bytes) -> bytes:
-    """Compress."""
+    """Return the data compressed by Zstandard."""
     return zstandard.compress(data, _LEVEL)
 
 

@@ -24,7 +24,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Places a node."""
+    """Says where a node is drawn, by the place of its left upper corner."""
 
     node: Node
     x: float
