@@ -182,6 +182,22 @@ async def test_a_loop_that_is_held_is_left_behind_when_it_is_closed():
         await task
 
 
+async def test_code_that_waits_when_its_loop_is_closed_is_late_and_not_accused_of_cancelling():
+    loop, waits = UserLoop(), asyncio.Event()
+    here = asyncio.get_running_loop()
+
+    async def wait() -> None:
+        here.call_soon_threadsafe(waits.set)
+        await asyncio.sleep(1000)
+
+    task = asyncio.create_task(loop.run(wait, AMPLE))
+    async with within(5):
+        await waits.wait()
+    await loop.close()
+    with pytest.raises(TimeoutError):
+        await task
+
+
 async def test_code_that_computes_on_when_its_loop_is_closed_does_not_compute_for_ever():
     loop, thread = UserLoop(), asyncio.get_running_loop().create_future()
     here = asyncio.get_running_loop()

@@ -37,8 +37,8 @@ class UserLoop:
         self._loop: _LoopThread | None = None
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
-        """Run `function()` and return what it gives. Raises `TimeoutError` after `seconds`, what the function raises -
-        `RuntimeError` for `SystemExit` and its like - and `WorkerWornOut`."""
+        """Run `function()` and return what it gives. Raises `TimeoutError` after `seconds` and when the loop is closed,
+        what the function raises - `RuntimeError` for `SystemExit` and its like - and `WorkerWornOut`."""
         while True:
             try:
                 return await self._held().run(function, seconds)
@@ -72,18 +72,21 @@ class _LoopThread:
         """Says whose code is being computed this instant."""
         self._unawaited: set[asyncio.Task[None]] = set()
         """One for each piece of code that nobody waits for any more, and whose time is not over."""
+        self._closing = False
         self._thread = threading.Thread(target=self._go, daemon=True, name="loom-user-loop")
         self._thread.start()
 
     def _go(self) -> None:
         with contextlib.suppress(BaseException):  # the thread is given up on, or its loop closed: nobody waits any more
             asyncio.set_event_loop(self._loop)
-            self._loop.run_forever()
-            left = asyncio.all_tasks(self._loop)
-            for task in left:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-            self._loop.close()
+            try:
+                self._loop.run_forever()
+                left = asyncio.all_tasks(self._loop)
+                for task in left:
+                    task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            finally:
+                self._loop.close()
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
         mine, began = object(), time.monotonic()
@@ -112,7 +115,7 @@ class _LoopThread:
             return cast("T", value)
         if inspect.getcoroutinestate(code) == inspect.CORO_CREATED:
             code.close()  # the loop never came to it
-        elif not self.given_up.done():  # begun again, it would be cancelled again
+        elif not self._closing and not self.given_up.done():  # begun again, it would be cancelled again
             raise RuntimeError("its task was cancelled by code that runs on the same event loop")
         raise _LeftBehind
 
@@ -144,6 +147,7 @@ class _LoopThread:
         task.add_done_callback(self._unawaited.discard)
 
     async def close(self) -> None:
+        self._closing = True
         for task in self._unawaited:
             task.cancel()
         if await self._answers():
