@@ -121,3 +121,15 @@ def test_what_a_template_writes_of_files_that_are_no_text_runs_at_once(loom):
         assert loom("init", name, "--template", name).code == 0
         done = loom("run", f"{name}/pipeline.yaml", "--format", "json")
         assert (done.code, done.report["records"]["loaded"]) == (0, 3)
+
+
+@pytest.mark.parametrize("options", [(), ("--connect",)])
+async def test_no_line_of_validate_ends_with_blanks_in_a_pipe(tmp_path, options):
+    (tmp_path / "in.csv").write_text("id,text\n1,a\n")
+    (tmp_path / "p.yaml").write_text(
+        "name: p\nextract: {source: in.csv, key: id}\ntransform: {type: passthrough}\nload: {destination: out.csv}\n"
+    )
+    ran = await loom(tmp_path, "validate", "p.yaml", *options)
+    assert ran.code == 0, ran.err
+    assert len(ran.out.splitlines()) > 4
+    assert [line for line in ran.out.splitlines() if line != line.rstrip()] == []

@@ -77,4 +77,4 @@ def test_the_command_lists_them_for_people_and_programs(capsys):
     assert "group_size" in out
     code, _, err = told(capsys, "parkett")
     assert code == 2
-    assert "There is no connector 'parkett'" in err
+    assert "There is no connector 'parkett'. Did you mean 'parquet'? Known: " in " ".join(err.split())

@@ -15,7 +15,10 @@ def run(tmp_path, monkeypatch, capsys):
 
     def command(*arguments, **environ):
         for name, value in {"LOOM_BUS_URL": "memory://", "LOOM_STATE_URL": "sqlite:///missing.db", **environ}.items():
-            monkeypatch.setenv(name, value)
+            if value is None:
+                monkeypatch.delenv(name, raising=False)
+            else:
+                monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as exited:
             main(arguments)
         out, err = capsys.readouterr()
@@ -101,3 +104,32 @@ def test_looking_makes_no_database(run, tmp_path):
 )
 def test_numbers_are_for_people(told, words):
     assert told == words
+
+
+def left_by_make_up(folder):
+    (folder / ".loom/cluster").mkdir(parents=True)
+    names = ("BUS", "STATE", "JOURNAL", "PAYLOADS")
+    urls = dict.fromkeys(names, NOWHERE) | {"BUS": "amqp://nobody:secret@127.0.0.1:1/"}
+    (folder / ".loom/cluster/env").write_text("".join(f"LOOM_{name}_URL={urls[name]}\n" for name in names))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("runs",), UNANSWERED), (("dead", "list"), "RabbitMQ at amqp://127.0.0.1:1/ cannot be reached")],
+)
+def test_the_cluster_that_make_up_started_is_found_from_every_folder_of_the_project(
+    run, tmp_path, monkeypatch, arguments, said
+):
+    left_by_make_up(tmp_path)
+    (tmp_path / "reviews").mkdir()
+    monkeypatch.chdir(tmp_path / "reviews")
+    ended, _, err = run(*arguments, LOOM_BUS_URL=None, LOOM_STATE_URL=None)
+    assert ended == 1
+    assert said in err
+
+
+def test_addresses_of_the_environment_take_precedence_over_the_cluster_of_make_up(run, tmp_path):
+    left_by_make_up(tmp_path)
+    ended, _, err = run("runs", LOOM_STATE_URL="sqlite:///own.db")
+    assert ended == 2
+    assert "There is no state database sqlite:///own.db" in err

@@ -88,6 +88,14 @@ def test_a_template_says_what_it_needs(capsys):
     assert {"basic", "csv_to_postgres", "rabbitmq_to_duckdb"} <= {each["name"] for each in listed}
 
 
+def test_the_list_of_templates_names_each_end_once_and_fits_a_screen(capsys):
+    code, out, _ = ran(capsys, "templates", "list")
+    assert code == 0
+    assert len(out.splitlines()) < 40
+    for name in ("basic", "rag", "sentiment", *ENDS):
+        assert len([line for line in out.splitlines() if line.split()[:1] == [name]]) == 1, name
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

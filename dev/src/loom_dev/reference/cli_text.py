@@ -23,9 +23,9 @@ Every command takes `--verbose`, which shows the traceback of an error.
 COORDINATOR = """
 # `loom-coordinator`
 
-This command administers a cluster. It needs the same `LOOM_BUS_URL` and `LOOM_STATE_URL` as the services; after
-`make up` they are in `.loom/cluster/env`. Without a command it starts the coordinator itself.
-[Operations](operations.md) has the runbooks.
+This command administers a cluster. It needs the same `LOOM_BUS_URL` and `LOOM_STATE_URL` as the services. Where
+neither is set, it administers the cluster that `make up` started in this folder or in one above. Without a command it
+starts the coordinator itself. [Operations](operations.md) has the runbooks.
 
 Results are printed on stdout, everything else on stderr, and an error as one line. Tables fit a terminal of 100
 columns, and are whole in a pipe or a file; `--format json` prints one JSON document with all values.

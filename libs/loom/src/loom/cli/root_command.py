@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from loom.cli.output.stdout import App
+from loom_common.console.command_help import with_whole_sentences
 
 _COMMANDS = {
     "run": "starting.run:run",
@@ -51,7 +52,7 @@ def command(arguments: Sequence[str]) -> Callable[..., Any]:
 @functools.cache
 def _made(names: tuple[str, ...]) -> Callable[..., Any]:
     """Make it once in a process, because that takes as long as a small command."""
-    return typer.main.get_command(application(names))
+    return with_whole_sentences(typer.main.get_command(application(names)))
 
 
 def application(names: Iterable[str] = (*_COMMANDS, *_GROUPS)) -> App:

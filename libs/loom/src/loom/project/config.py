@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
+from loom_common.config.local_cluster import local_cluster
 from loom_common.config.settings import (
     BusSettings,
     JournalSettings,
@@ -29,8 +30,6 @@ from loom_common.domain.section import Location, Mistake, Section, mistake, said
 from loom_common.errors import ConfigurationError
 
 FILE_NAME = "loom.yaml"
-CLUSTER_ENV = Path(".loom/cluster/env")
-"""Where `make up` leaves the addresses of the cluster it started, below the project folder."""
 
 
 class StorageConfig(Section):
@@ -228,12 +227,9 @@ class LoomConfig(Section):
 
     def _cluster_env(self) -> dict[str, str]:
         """Return the addresses that `make up` left, where this file names no broker of its own."""
-        path = self.project / CLUSTER_ENV
-        if not self.distributed or self.bus.url or "LOOM_BUS_URL" in os.environ or not path.is_file():
+        if not self.distributed or self.bus.url or "LOOM_BUS_URL" in os.environ:
             return {}
-        lines = (line.strip().removeprefix("export ") for line in path.read_text(encoding="utf-8").splitlines())
-        pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-        return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
+        return local_cluster(self.project)
 
     @property
     def secrets(self) -> Credentials:

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from loom_common.console.command_help import with_whole_sentences
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.text import named, words_of
 from loom_coordinator.admin import db, dead, orders, prefetch, quarantine, reconcile, runs, scale, status, topology
@@ -59,7 +60,7 @@ def serve(context: typer.Context) -> None:
 @cache
 def command() -> Callable[..., Any]:
     """Return all commands as one that is called with arguments. They are put together once in a process."""
-    return typer.main.get_command(app)
+    return with_whole_sentences(typer.main.get_command(app))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,11 +17,11 @@ def upgrade(form: Form = Format.TABLE) -> None:
     """Bring the databases of LOOM_STATE_URL, LOOM_PAYLOADS_URL and LOOM_JOURNAL_URL to the newest schema.
 
     Safe to repeat."""
-    from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_migrations.upgrade import newest, upgrade_all
 
-    databases = Settings().databases
+    databases = cluster_settings().databases
     asyncio.run(upgrade_all(databases))
     if form is Format.JSON:
         output.document({"databases": len(databases), "schema": newest()})

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Messages in loom.dead: what no one could read or handle.", no_args_is_help=True)
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="As `dead list` shows them, any number; a beginning will do.")
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="As `dead list` shows them, any number; a beginning will do."),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every one there is.")]
 
@@ -46,14 +47,14 @@ def show_letter(
     form: Form = Format.TABLE,
 ) -> None:
     """Show one dead letter whole: where it was going, why it is here, its headers and its body."""
-    from loom_common.config.settings import Settings
     from loom_common.console.streams import harmless
     from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import claiming_broker
     from loom_coordinator.queries import dead_letters
 
     async def whole() -> WholeDeadLetter:
-        async with claiming_broker(Settings()) as bus, dead_letters.taken(bus) as letters:
+        async with claiming_broker(cluster_settings()) as bus, dead_letters.taken(bus) as letters:
             return dead_letters.chosen(letters, [letter])[0].whole()
 
     known = asyncio.run(whole()).as_json()
@@ -108,14 +109,14 @@ def _settle(ids: list[str], form: Format, what: str, *, every: bool) -> None:
 async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[list[str], list[str]]:
     """Return the ids of what was settled, and of what could not be. Each letter is met once: what dies again stays
     dead."""
-    from loom_common.config.settings import Settings
     from loom_common.flow import DEAD_QUEUE
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker
     from loom_coordinator.queries import dead_letters
 
     settled: list[str] = []
     staying: list[str] = []
-    async with broker(Settings()) as bus:
+    async with broker(cluster_settings()) as bus:
         left = await bus.depth(DEAD_QUEUE)
         while True:
             async with dead_letters.taken(bus, min(left, dead_letters.MOST)) as letters:
@@ -131,9 +132,9 @@ async def _settled(ids: list[str], *, replaying: bool, every: bool) -> tuple[lis
 
 
 async def _summaries(limit: int) -> list[DeadLetterLine]:
-    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker
     from loom_coordinator.queries import dead_letters
 
-    async with broker(Settings()) as bus, dead_letters.taken(bus, limit) as letters:
+    async with broker(cluster_settings()) as bus, dead_letters.taken(bus, limit) as letters:
         return [letter.summary() for letter in letters]

@@ -51,15 +51,15 @@ def _order(
     *,
     budget: float | None = None,
 ) -> None:
-    from loom_common.config.settings import Settings
     from loom_common.contracts.v1 import RunAccepted, RunCommand
     from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker
     from loom_coordinator.admin.shared.requests import ask
 
     async def order() -> RunAccepted:
         command = RunCommand(run_id=run_id, verb=verb, priority=level, budget=budget, requested_by=_user_name())
-        async with broker(Settings()) as bus:
+        async with broker(cluster_settings()) as bus:
             return await ask(bus, command)
 
     answer = asyncio.run(order())

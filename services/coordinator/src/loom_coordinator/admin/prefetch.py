@@ -81,8 +81,8 @@ def _change(
     service: Limited, change: Callable[[UnitOfWork, str], Awaitable[None]], form: Format, limit: int | None
 ) -> None:
     from loom_common import flow
-    from loom_common.config.settings import Settings
     from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
     from loom_coordinator.flow_control.prefetch_loop import told
@@ -90,7 +90,7 @@ def _change(
     queues = [queue for queue, consumer in flow.CONSUMERS.items() if consumer == service]
 
     async def settle() -> None:
-        settings = Settings()
+        settings = cluster_settings()
         async with state(settings, read_only=False) as engine, broker(settings) as bus:
             async with begin(engine, now(), None) as unit:
                 for queue in queues:

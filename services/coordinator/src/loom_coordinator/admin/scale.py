@@ -53,8 +53,8 @@ def advice(
 
 async def _measured(run_id: str, records: int | None) -> Measured:
     from loom_common import flow
-    from loom_common.config.settings import Settings
     from loom_common.errors import ConfigurationError
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
     from loom_coordinator.flow_control import fleet_load
@@ -63,7 +63,7 @@ async def _measured(run_id: str, records: int | None) -> Measured:
     from loom_coordinator.queries import batches, runs
     from loom_coordinator.queries.cluster import depths
 
-    settings = Settings()
+    settings = cluster_settings()
     async with state(settings) as engine, broker(settings) as bus:
         ready = await depths(bus)
         async with begin(engine, now(), None) as unit:

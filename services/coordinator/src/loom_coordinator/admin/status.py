@@ -48,12 +48,12 @@ def status(
 @contextlib.asynccontextmanager
 async def _opened() -> AsyncIterator[Callable[[], Awaitable[Overview]]]:
     """Lend a function that looks, over connections that stay."""
-    from loom_common.config.settings import Settings
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker, now, state
     from loom_coordinator.db.unit_of_work import begin
     from loom_coordinator.queries.cluster import depths, overview
 
-    settings = Settings()
+    settings = cluster_settings()
     async with state(settings) as engine, broker(settings) as bus:
 
         async def look() -> Overview:

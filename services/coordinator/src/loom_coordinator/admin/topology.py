@@ -24,13 +24,13 @@ def check(form: Form = Format.TABLE) -> None:
 
 
 def _settle(form: Format, *, declare: bool) -> None:
-    from loom_common.config.settings import Settings
     from loom_common.flow import TOPOLOGY
     from loom_coordinator.admin.shared import output
+    from loom_coordinator.admin.shared.addresses import cluster_settings
     from loom_coordinator.admin.shared.connections import broker
 
     async def settle() -> None:
-        async with broker(Settings()) as bus:
+        async with broker(cluster_settings()) as bus:
             await (bus.declare(TOPOLOGY) if declare else bus.check(TOPOLOGY))
 
     asyncio.run(settle())

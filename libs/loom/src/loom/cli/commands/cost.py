@@ -38,7 +38,7 @@ def cost(
     run_id: Annotated[str | None, typer.Option("--run-id", metavar="RUN", help="Only this run, in detail.")] = None,
     aggregate_by: Annotated[Span, typer.Option("--aggregate-by", help="Add up by day, week or month.")] = Span.DAY,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="What a run would cost. Asks no model, writes nothing but the estimate.")
+        bool, typer.Option("--estimate", help="Estimate what a run would cost. Asks no model.")
     ] = False,
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="With --estimate: render the first N records.")

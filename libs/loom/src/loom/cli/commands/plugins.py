@@ -56,7 +56,8 @@ def list_plugins(
 
 def connectors(
     name: Annotated[
-        str | None, typer.Argument(help="Show the options of one: a scheme, or the ending of a name.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Show the options of one: a scheme, or the ending of a name."),
     ] = None,
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
@@ -64,6 +65,8 @@ def connectors(
     """List storages, formats, databases and brokers: what each is for, the extra that it needs, and what it guarantees.
 
     Every format lies in every storage. With `--format json` all options are in the list."""
+    import difflib
+
     from loom.cli.output.tables import Column, print_rows
     from loom.connector_list import connectors as listed
     from loom_common.console.numbers import yes_or_no
@@ -93,8 +96,10 @@ def connectors(
         return
     one = next((each for each in found if name.lower() in each.names), None)
     if one is None:
-        known = ", ".join(sorted(name for each in found for name in each.names))
-        raise ConfigurationError(f"There is no connector '{name}'; there are {known}.")
+        known = sorted(each for one in found for each in one.names if each.isalnum())
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ConfigurationError(f"There is no connector '{name}'.{hint} Known: {', '.join(known)}.")
     options = [
         {"section": section, "key": option.key, "default": option.default, "meaning": option.meaning}
         for section, given in (("extract", one.source_options), ("load", one.destination_options))

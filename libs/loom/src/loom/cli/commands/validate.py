@@ -86,7 +86,7 @@ def _print(result: Mapping[str, Any]) -> None:
         style = "yellow" if check["doubtful"] else "green" if check["ok"] else "red"
         mark = marks.doubtful if check["doubtful"] else marks.good if check["ok"] else marks.bad
         grid.add_row(Text(f"  {mark}", style), check["check"], Text(check["detail"]))
-    console.print(grid)
+    console.print(terminal.Trimmed(grid))
     if columns := result.get("columns"):
         _print_columns(columns)
     for problem in result["problems"]:
@@ -107,4 +107,4 @@ def _print_columns(rows: Sequence[Mapping[str, Any]]) -> None:
         cells = (row["origin"], "yes" if row["in_prompt"] else None, row["written"], row["there"])
         style = "" if row["fits"] else "yellow"
         table.add_row(f"  {row['column']}", *(cell or "-" for cell in cells), Text(row["done"], style))
-    terminal.stdout().print(table)
+    terminal.stdout().print(terminal.Trimmed(table))

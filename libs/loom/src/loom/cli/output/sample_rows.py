@@ -21,7 +21,7 @@ def table(rows: Sequence[Mapping[str, Any]], loaded: int) -> RenderableType:
     title = f"Rows ({len(rows)} of {terminal.count(loaded)} loaded)"
     if len(names) > len(shown):
         title += f"; the first {len(shown)} of {len(names)} columns"
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2), header_style="bold")
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for name in shown:
         grid.add_column(Text(name), no_wrap=True, overflow="ellipsis")
     for row in rows:

@@ -15,6 +15,7 @@ from loom_common.config.settings import Settings
 from loom_common.errors import ConfigurationError
 from loom_common.ports.bus import Bus
 from loom_common.service.bootstrap import open_bus, open_payloads
+from loom_coordinator.admin.shared.addresses import cluster_settings
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 from loom_migrations.engine import open_engine
 from loom_migrations.reachable import reachable
@@ -49,12 +50,15 @@ async def state(settings: Settings, *, read_only: bool = True) -> AsyncIterator[
 def _see(url: str) -> None:
     """To open a SQLite file that is not there makes one."""
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise ConfigurationError(f"There is no state database {url}. Name the cluster's in LOOM_STATE_URL.")
+        raise ConfigurationError(
+            f"There is no state database {url}. Name the cluster's in LOOM_STATE_URL. "
+            "A cluster that `make up` started is found in its folder."
+        )
 
 
 async def ask(question: Callable[[UnitOfWork], Awaitable[Answer]]) -> Answer:
     """Return the answer of run state to one question."""
-    async with state(Settings()) as engine, begin(engine, now(), None) as unit:
+    async with state(cluster_settings()) as engine, begin(engine, now(), None) as unit:
         return await question(unit)
 
 
@@ -62,7 +66,10 @@ async def ask(question: Callable[[UnitOfWork], Awaitable[Answer]]) -> Answer:
 async def broker(settings: Settings) -> AsyncIterator[Bus]:
     """Open the broker. Raises `ConfigurationError` where none is named, `DependencyUnavailable`."""
     if settings.embedded:
-        raise ConfigurationError("LOOM_BUS_URL names no broker. Expected amqp://user:password@host:5672/vhost.")
+        raise ConfigurationError(
+            "LOOM_BUS_URL names no broker. Expected amqp://user:password@host:5672/vhost. "
+            "A cluster that `make up` started is found in its folder."
+        )
     bus = await open_bus(settings, "admin")
     try:
         yield bus

@@ -18,12 +18,29 @@ def list_templates(
     form: Form = Format.TABLE,
     verbose: Verbose = False,  # noqa: ARG001 - read by `main`
 ) -> None:
-    """List the templates: three with a transform, and one for each pair of a source and a destination."""
-    from loom.cli.output.tables import Column, print_rows
-    from loom.templates.named import templates
+    """List the templates: three with a transform, and one for each pair of a source and a destination.
 
-    columns = [Column("name", "name", keep=True), Column("description", "description", keep=True)]
-    print_rows(templates(), columns, form, "There is no template.")
+    The table names the sources and destinations once; with `--format json` every pair is in the list."""
+    from loom.cli.output import terminal
+    from loom.cli.output.tables import Column, print_rows
+    from loom.templates.ends import ENDS
+    from loom.templates.named import WRITTEN, templates
+    from loom_common.console.numbers import yes_or_no
+
+    if form is Format.JSON:
+        terminal.print_json([each.as_json() for each in templates()])
+        return
+    named = [each for each in templates() if each.name in WRITTEN]
+    description = Column("description", "description", keep=True)
+    print_rows(named, [Column("name", "name", keep=True), description], form, "There is no template.")
+    terminal.stdout().print("\nSOURCE_to_DESTINATION, such as csv_to_postgres, moves records between these:\n")
+    ends = [
+        {"name": each.name, "source": each.source is not None, "to": each.destination is not None, "what": each.what}
+        for each in ENDS.values()
+    ]
+    columns = [Column("name", "name", keep=True), Column("source", "source", yes_or_no)]
+    columns += [Column("to", "destination", yes_or_no), Column("what", "what it is", keep=True)]
+    print_rows(ends, columns, form, "")
 
 
 @app.command("info")
