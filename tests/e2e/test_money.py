@@ -69,6 +69,9 @@ async def books_equal_the_providers(place: Place, model: SimulatedModel, judge: 
     assert model.calls + judge.calls == calls
     [today] = await Loom(place.folder / "loom.yaml").get_costs("paid")
     assert (today["made"], today["cost"]) == (calls, pytest.approx(usage, abs=1e-9))
+    figures = await Loom(place.folder / "loom.yaml").get_metrics("paid")
+    assert (figures.calls, figures.total_cost) == (calls, pytest.approx(usage, abs=1e-9))
+    assert (len(figures.runs), figures.records["extracted"]) == (2, 2 * RECORDS)
     assert (again["calls"], again["cost"]["total"]) == ({"made": 0, "from_cache": 3 * RECORDS}, 0)
 
 

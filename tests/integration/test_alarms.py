@@ -13,17 +13,17 @@ from loom_dev.programs import promtool
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
-RULES, CASES = "loom.rules.yaml", "loom.rules.test.yaml"
+RULES, CASES = "loom.rules.yaml", ("loom.rules.test.yaml", "loom.costs.test.yaml")
 
 
 def judged(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [*promtool(folder), "test", "rules", str(folder / CASES)]
+    command = [*promtool(folder), "test", "rules", *(str(folder / cases) for cases in CASES)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def alarms():
-    (group,) = YAML(typ="safe").load((FOLDER / RULES).read_text())["groups"]
-    return group["rules"]
+    groups = YAML(typ="safe").load((FOLDER / RULES).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
 
 
 def test_each_alarm_rings_when_it_should_and_not_in_a_healthy_hour():
@@ -46,12 +46,19 @@ def test_each_alarm_has_its_runbook_and_each_runbook_its_alarm():
 
 
 def test_each_alarm_asks_for_numbers_that_are_told():
-    sources = [*(ROOT / "libs" / "loom_common" / "src").rglob("*.py"), *(ROOT / "services").rglob("metrics.py")]
-    told = set(re.findall(r'"(loom_[a-z_]+)"', "".join(path.read_text() for path in sources)))
-    asked = {name.removesuffix("_total") for each in alarms() for name in re.findall(r"\bloom_[a-z_]+", each["expr"])}
+    sources = [*(ROOT / "libs" / "loom_common" / "src").rglob("*.py"), *(ROOT / "services").rglob("*metrics.py")]
+    told = {
+        name.removesuffix("_total")
+        for name in re.findall(r'"(loom_[a-z_]+)"', "".join(path.read_text() for path in sources))
+    }
+    asked = {
+        re.sub(r"_(total|sum|count|bucket)$", "", name)
+        for each in alarms()
+        for name in re.findall(r"\bloom_[a-z_]+", each["expr"])
+    }
     assert asked - told == set()
 
 
 def test_each_alarm_is_tried():
-    tried = re.findall(r"alertname: (\w+)\n\s+exp_alerts", (FOLDER / CASES).read_text())
+    tried = re.findall(r"alertname: (\w+)\n\s+exp_alerts", "".join((FOLDER / cases).read_text() for cases in CASES))
     assert sorted(tried) == sorted(each["alert"] for each in alarms())

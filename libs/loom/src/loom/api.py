@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from pydantic import PrivateAttr
@@ -22,8 +22,11 @@ from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.definition import pipeline as domain
 from loom_common.domain.definition.fail_on import passed
-from loom_common.errors import ConfigurationError, PermanentError
+from loom_common.errors import ConfigurationError, NotFound, PermanentError
 from loom_quarantine.queries import RecordFilter
+
+if TYPE_CHECKING:
+    from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
 _COLLECTED = Path(".loom/results")
 _OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
@@ -210,6 +213,17 @@ class Loom:
         async with open_views(self._config) as views:
             run = await views.run(run_id)
         return None if run is None else run.as_json()
+
+    async def get_metrics(self, pipeline_name: str, run_id: str | None = None, last: int = 100) -> PipelineFigures:
+        """Return what `loom metrics` shows of the pipeline's newest runs, or of one run: `total_cost`,
+        `avg_latency_ms`, `avg_evaluation_score` and more. Raises `NotFound` where there is no such run."""
+        async with open_views(self._config) as views:
+            if run_id is not None:
+                await views.known(run_id, pipeline_name)
+            figures = await views.metrics(pipeline_name, run_id, last)
+        if figures is None:
+            raise NotFound(f"No run of '{pipeline_name}' is known here.")
+        return figures
 
     async def get_lineage(self, pipeline_name: str, run_id: str | None = None) -> list[dict[str, Any]]:
         """Return what `loom lineage --format json` prints."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from loom.preflight.estimate import Estimate
     from loom_common.domain.definition.pipeline import ExtractConfig
     from loom_common.domain.schema.columns import Columns
+    from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
 _PAGE = 1000
 """Quarantined records read at once."""
@@ -143,6 +144,13 @@ class Views:
         """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
         async with self._engine.connect() as connection:
             return await paid.by_span(connection, pipeline, span)
+
+    async def metrics(self, pipeline: str, run_id: str | None, newest: int) -> PipelineFigures | None:
+        """Return what one run of a pipeline comes to, or its newest ones together; None where there is none."""
+        from loom_coordinator.queries import pipeline_figures  # other commands need no scores
+
+        async with self._engine.connect() as connection:
+            return await pipeline_figures.of_pipeline(connection, pipeline, run_id, newest, self._alive)
 
     async def tokens_per_answer(self, pipeline: str) -> dict[tuple[str, str], float]:
         """Return the tokens per answer in the pipeline's runs so far, by purpose and model."""

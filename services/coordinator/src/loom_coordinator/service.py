@@ -10,6 +10,7 @@ from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_common.service.bootstrap import Platform
 from loom_coordinator.alerts.webhook import WebhookSender
 from loom_coordinator.db.outbox_relay import OutboxRelay
+from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.flow_control.batch_progress import UnderWay
 from loom_coordinator.flow_control.heartbeats import Fleet
 from loom_coordinator.flow_control.prefetch_loop import PrefetchLoop
@@ -31,9 +32,9 @@ _PING_AFTER_SECONDS = 1.0
 class Coordinator:
     """Takes requests and facts, relays what follows from them, and sweeps. Any number may run side by side."""
 
-    def __init__(self, platform: Platform, engine: AsyncEngine, owner: str | None) -> None:
+    def __init__(self, platform: Platform, engine: AsyncEngine, owner: str | None, metrics: PipelineMetrics) -> None:
         self._engine = engine
-        outbox = OutboxRelay(engine, platform.bus, platform.clock, owner)
+        outbox = OutboxRelay(engine, platform.bus, platform.clock, owner, metrics)
         under_way = UnderWay(platform.bus)
         self._loops = (
             under_way,
@@ -76,6 +77,7 @@ def build(platform: Platform, owner: str | None = None) -> Coordinator:
     engine = open_engine(platform.settings.state.url.get_secret_value(), ping_after=_PING_AFTER_SECONDS)
     platform.stats.queues |= {RUNS_QUEUE, FACTS_QUEUE}
     platform.stats.needs["state database"] = lambda: reachable(engine)
-    gauges = Gauges(engine, platform.bus, platform.clock)
-    platform.stats.gauges += [gauges.runs, gauges.queues, gauges.quality]
-    return Coordinator(platform, engine, owner)
+    metrics = PipelineMetrics()
+    gauges = Gauges(engine, platform.bus, platform.clock, metrics)
+    platform.stats.gauges += [gauges.runs, gauges.queues, gauges.quality, gauges.pipelines]
+    return Coordinator(platform, engine, owner, metrics)

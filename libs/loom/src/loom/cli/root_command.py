@@ -25,6 +25,7 @@ _COMMANDS = {
     "history": "browse:history",
     "manifest": "manifest:manifest",
     "lineage": "browse:lineage",
+    "metrics": "metrics:metrics",
     "cost": "cost:cost",
     "connectors": "plugins:connectors",
     "serve": "servers.serve:serve",

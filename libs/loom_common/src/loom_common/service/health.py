@@ -16,7 +16,7 @@ from loom_common.errors import ConfigurationError, LoomError
 from loom_common.ports.bus import Bus, QueueState
 from loom_common.ports.clock import Clock
 from loom_common.service.metrics import Metrics
-from loom_common.worker.stats import Need, ProcessStats, Reading
+from loom_common.worker.stats import Distribution, Need, ProcessStats, Reading
 
 BEAT_SECONDS = 1.0
 NEED_SECONDS = 2.0
@@ -69,8 +69,9 @@ class Health:
         )
         return web.Response(body=text, headers={"Content-Type": content_type})
 
-    async def _read_gauges(self) -> list[list[Reading]]:
-        found, missing = [], 0
+    async def _read_gauges(self) -> list[list[Reading | Distribution]]:
+        found: list[list[Reading | Distribution]] = []
+        missing = 0
         for gauge in self._stats.gauges:
             try:
                 async with asyncio.timeout(GAUGE_SECONDS):

@@ -9,11 +9,12 @@ from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from loom_common.domain.run.breaker import State
 from loom_common.ports.bus import Bus
 from loom_common.resilience.breakers import Snapshot
-from loom_common.worker.stats import BOUNDS, ConsumerStats, ProcessStats, Reading
+from loom_common.worker.stats import BOUNDS, ConsumerStats, Distribution, ProcessStats, Reading
 
 
 class Metrics:
@@ -25,7 +26,9 @@ class Metrics:
         self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
 
-    def exposition(self, accept: str, readings: Sequence[Reading], *, stopping: bool) -> tuple[bytes, str]:
+    def exposition(
+        self, accept: str, readings: Sequence[Reading | Distribution], *, stopping: bool
+    ) -> tuple[bytes, str]:
         """Return the metrics in the format that the `Accept` header asks for, and its content type."""
         self._collector.readings = readings
         self._collector.stopping = stopping
@@ -37,7 +40,7 @@ class _VitalsCollector(Collector):
     def __init__(self, stats: ProcessStats, bus: Bus) -> None:
         self._stats = stats
         self._bus = bus
-        self.readings: Sequence[Reading] = ()
+        self.readings: Sequence[Reading | Distribution] = ()
         self.stopping = False
 
     def describe(self) -> Iterable[Metric]:
@@ -85,11 +88,30 @@ def breaker_readings(snapshots: Iterable[Snapshot]) -> list[Reading]:
     ]
 
 
-def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
+def reading_families(readings: Iterable[Reading | Distribution]) -> Iterator[Metric]:
     """Yield one metric for all readings with the same name. They must have the same label names."""
-    families: dict[str, GaugeMetricFamily] = {}
+    families: dict[str, Metric] = {}
     for reading in readings:
         if reading.name not in families:
-            families[reading.name] = GaugeMetricFamily(reading.name, reading.meaning, labels=tuple(reading.labels))
-        families[reading.name].add_metric(tuple(reading.labels.values()), reading.value)
+            families[reading.name] = Metric(reading.name.removesuffix("_total"), reading.meaning, _type_of(reading))
+        family, labels = families[reading.name], dict(reading.labels)
+        if isinstance(reading, Reading):
+            family.add_sample(reading.name, labels, reading.value)
+            continue
+        bounds = (*map(floatToGoString, reading.bounds), "+Inf")
+        counts = list(accumulate(reading.counts))
+        for bound, count in zip(bounds, counts, strict=True):
+            family.add_sample(f"{reading.name}_bucket", {**labels, "le": bound}, count)
+        family.add_sample(f"{reading.name}_count", labels, counts[-1])
+        family.add_sample(f"{reading.name}_sum", labels, reading.total)
     return iter(families.values())
+
+
+def _type_of(reading: Reading | Distribution) -> str:
+    """Return the metric's type. OpenMetrics has no counter whose name does not end in `_total`: such a one is written
+    without a type, which changes nothing for Prometheus."""
+    if isinstance(reading, Distribution):
+        return "histogram"
+    if not reading.counter:
+        return "gauge"
+    return "counter" if reading.name.endswith("_total") else "unknown"

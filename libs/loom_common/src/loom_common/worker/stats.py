@@ -80,12 +80,29 @@ class Reading:
     meaning: str
     value: float
     labels: Mapping[str, str] = field(default_factory=dict)
+    counter: bool = False
+    """Says whether it only grows while the process lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Describes a histogram that is looked up when somebody asks for it. `name` is the metric's."""
+
+    name: str
+    meaning: str
+    bounds: Sequence[float]
+    """The upper bounds of the buckets."""
+    counts: Sequence[int]
+    """The number of values in each bucket, not added up; the last one counts those beyond all bounds."""
+    total: float
+    """The sum of all values."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 Need = Callable[[], Awaitable[None]]
 """Returns if something the service stands on answers. Raises `DependencyUnavailable` with what is the matter."""
 
-Gauge = Callable[[], Awaitable[Sequence[Reading]]]
+Gauge = Callable[[], Awaitable[Sequence[Reading | Distribution]]]
 """Looks numbers up. Raises `DependencyUnavailable`."""
 
 

@@ -41,6 +41,8 @@ class Applied:
     paid: Sequence[Paid]
     counted: Mapping[str, Mapping[Stage, Count]]
     """Is, by run, what each stage has seen and failed on besides."""
+    scored: Sequence[BatchFact] = ()
+    """The facts with scores that were not known before."""
 
 
 async def apply(unit: UnitOfWork, runs: Mapping[str, Run], facts: Sequence[Fact]) -> Applied:
@@ -58,7 +60,18 @@ async def apply(unit: UnitOfWork, runs: Mapping[str, Run], facts: Sequence[Fact]
         mine = [(before.get(key), batch) for key, batch in changed.items() if key[0] == run_id]
         totals[run_id] = running_totals.changed(runs[run_id].totals, mine, unit.now)
     await run_totals.write(unit, totals)
-    return Applied(totals, paid, _counted(before, changed))
+    return Applied(totals, paid, _counted(before, changed), _newly_scored(before, facts))
+
+
+def _newly_scored(before: Mapping[Key, Batch], facts: Iterable[Fact]) -> list[BatchFact]:
+    """Return the facts with scores, of each stage and batch the first: a batch that a stage has told of has a time."""
+    found: dict[tuple[str, str, Stage], BatchFact] = {}
+    for fact in facts:
+        if isinstance(fact, BatchFact) and fact.evaluations:
+            known = before.get((fact.header.run_id, fact.header.batch_id))
+            if known is None or fact.stage.value not in known.seconds:
+                found.setdefault((fact.header.run_id, fact.header.batch_id, fact.stage), fact)
+    return list(found.values())
 
 
 def _take(known: dict[Key, Batch], fact: Fact) -> list[Paid]:

@@ -14,6 +14,7 @@ from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock
 from loom_common.resilience import failpoints
+from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.db.tables.work import outbox
 from loom_coordinator.db.unit_of_work import NAME, UnitOfWork, begin
 
@@ -30,11 +31,19 @@ class OutboxRelay:
     Several coordinators share the table: each takes rows no other holds (`SKIP LOCKED`), by state and never by
     `id > cursor`, since ids become visible out of order. A crash between publish and delete publishes again."""
 
-    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock, owner: str | None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        bus: Bus,
+        clock: Clock,
+        owner: str | None,
+        metrics: PipelineMetrics | None = None,
+    ) -> None:
         self._engine = engine
         self._bus = bus
         self._clock = clock
         self._owner = owner
+        self._metrics = metrics or PipelineMetrics()
         self._wake = asyncio.Event()
 
     @asynccontextmanager
@@ -42,6 +51,7 @@ class OutboxRelay:
         """Open a transaction; what it sends is published soon after it is committed."""
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
             yield unit
+        self._metrics.add(unit.observed)
         if unit.sends:
             self._wake.set()
 

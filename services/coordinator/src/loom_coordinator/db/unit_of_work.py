@@ -19,6 +19,7 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
+from loom_coordinator.db.pipeline_metrics import Observation
 from loom_coordinator.db.tables.work import inbox, outbox
 from loom_migrations.trouble import state_trouble
 from loom_migrations.types import Json
@@ -38,6 +39,18 @@ class UnitOfWork:
     now: dt.datetime
     owner: str | None
     _outgoing: list[Outgoing] = field(default_factory=list)
+    observed: list[Observation] = field(default_factory=list)
+    """What is counted once the transaction is committed."""
+
+    @property
+    def observes(self) -> bool:
+        """Tell whether anyone reads what is counted: nobody reads the metrics of an embedded engine."""
+        return self.owner is None
+
+    def observe(self, metric: str, *labels: str, value: float = 1.0) -> None:
+        """Count something when the transaction is committed."""
+        if self.observes:
+            self.observed.append(Observation(metric, labels, value))
 
     def send(self, *outgoing: Outgoing) -> None:
         """Publish when the transaction is committed."""

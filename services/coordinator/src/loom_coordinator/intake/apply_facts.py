@@ -25,7 +25,7 @@ from loom_common.contracts.v1 import (
 from loom_common.domain.run import waiting_text
 from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
-from loom_coordinator.accounting import batches, failure_limits, incremental, quality, schemas, usage
+from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, usage
 from loom_coordinator.accounting.failure_limits import Count
 from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
@@ -53,6 +53,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     known = await run_rows.lock(unit, {message.correlation_id for message in messages})
     new = [message for message in messages if message.correlation_id in known]
     applied = await batches.apply(unit, known, [fact for fact in new if isinstance(fact, batches.Fact)])
+    observe.progress(unit, known, applied)
     known |= {run_id: replace(known[run_id], totals=totals) for run_id, totals in applied.totals.items()}
     await usage.book(unit, applied.paid)
     await quality.keep(unit, known, new)

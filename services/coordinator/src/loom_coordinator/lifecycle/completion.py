@@ -11,6 +11,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import incremental, quality, schemas, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
+from loom_coordinator.db.pipeline_metrics import DURATION, RUNS
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.unit_of_work import UnitOfWork
 from loom_coordinator.lifecycle import final_status, finalize, run_ends, staged_rows, stalls
@@ -189,5 +190,7 @@ async def _end(
     )
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
+    unit.observe(RUNS, run.pipeline_name, status)
+    unit.observe(DURATION, run.pipeline_name, value=duration)
     await check.look(unit, run, at_end=True)
     await run_ends.tell_where_complete(unit, run_id)

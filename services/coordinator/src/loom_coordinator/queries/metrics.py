@@ -10,25 +10,30 @@ from loom_common.async_engine import AsyncEngine
 from loom_common.flow import TOPOLOGY, Stage
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock
-from loom_common.worker.stats import Reading
+from loom_common.worker.stats import Distribution, Reading
 from loom_coordinator.accounting.batches import IS_UNDERWAY
 from loom_coordinator.db import run_rows as runs
+from loom_coordinator.db.pipeline_metrics import PipelineMetrics, nothing_yet
 from loom_coordinator.db.tables.quality import quality_results
-from loom_coordinator.db.tables.runs import pipeline_runs
+from loom_coordinator.db.tables.runs import pipeline_runs, pipelines
 from loom_coordinator.db.tables.work import batches, outbox
 from loom_coordinator.db.unit_of_work import UnitOfWork, begin
 
 _STATUSES = (runs.RUNNING, runs.PAUSED, runs.SUCCEEDED, runs.PARTIAL, runs.FAILED, runs.CANCELLED)
+
+_MOST_PIPELINES = 250
+"""Those entered last, whose series are there before their first run ends."""
 
 
 class Gauges:
     """Looks up groups of numbers; where one cannot be looked up, the others still can. All raise
     `DependencyUnavailable`."""
 
-    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, bus: Bus, clock: Clock, metrics: PipelineMetrics) -> None:
         self._engine = engine
         self._bus = bus
         self._clock = clock
+        self._metrics = metrics
 
     async def runs(self) -> Sequence[Reading]:
         """Runs by status; batches in flight by the stage that is done with them; messages that wait to be said."""
@@ -67,6 +72,15 @@ class Gauges:
             Reading("loom_quality_missed_records", meaning, missed, {"pipeline": name, "stage": stage, "check": check})
             for name, stage, check, missed in rows
         ]
+
+    async def pipelines(self) -> Sequence[Reading | Distribution]:
+        """Return what the runs of each pipeline came to, as far as this coordinator has committed it."""
+        newest = select(pipelines.c.name).order_by(pipelines.c.updated_at.desc()).limit(_MOST_PIPELINES)
+        async with begin(self._engine, self._clock.now(), None) as unit:
+            names = (await unit.connection.execute(newest)).scalars().all()
+        for name in names:
+            self._metrics.add(nothing_yet(name, sorted(runs.TERMINAL), [*Stage]))
+        return self._metrics.readings()
 
     async def queues(self) -> Sequence[Reading]:
         """Return messages ready, by queue, retry queues included. AMQP does not report unacknowledged ones: their
