@@ -262,7 +262,6 @@ CREATE TABLE journal (
 	created_at DATETIME NOT NULL, 
 	PRIMARY KEY ("key")
 );
-CREATE INDEX ix_journal_run_id ON journal (run_id);
 CREATE TABLE batch_marks (
 	batch VARCHAR(100) NOT NULL, 
 	mark TEXT NOT NULL, 
@@ -526,4 +525,6 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idx_idempotency_keys_first_at ON idempotency_keys (first_at);
 CREATE INDEX idx_pipeline_runs_newest ON pipeline_runs (pipeline_name, started_at, run_id);
-INSERT INTO alembic_version VALUES ('0025');
+CREATE INDEX idx_pipeline_runs_replays ON pipeline_runs (replay_of) WHERE replay_of IS NOT NULL;
+CREATE INDEX idx_journal_record ON journal (run_id, record_id);
+INSERT INTO alembic_version VALUES ('0026');

@@ -121,15 +121,33 @@ def _time(row: WholeRecord) -> KeptTime:
 
 
 async def _rendered(config: LoomConfig, run: Run | None, record: Mapping[str, Any]) -> str | None:
+    try:
+        plan = await _plan(config, run)
+        if plan is None or not isinstance(transform := plan.pipeline.transform, AiTransformConfig):
+            return None
+        return prompt_of(plan, transform).render(record)
+    except (LoomError, KeyError):  # the plan cannot be read, or the record lacks what the prompt names
+        return None
+
+
+async def template(config: LoomConfig, run: Run) -> str | None:
+    """Return the template of the prompt that a run asks its model with; None where it asks none, or its plan is gone or
+    out of reach."""
+    try:
+        plan = await _plan(config, run)
+        if plan is None or not isinstance(transform := plan.pipeline.transform, AiTransformConfig):
+            return None
+        return plan.text_of(transform.prompt)
+    except (LoomError, KeyError):
+        return None
+
+
+async def _plan(config: LoomConfig, run: Run | None) -> Plan | None:
     if run is None:
         return None
     payloads = open_payloads(config.settings())
     try:
-        plan = Plan.decoded(await payloads.get(run.plan))
-        transform = plan.pipeline.transform
-        return prompt_of(plan, transform).render(record) if isinstance(transform, AiTransformConfig) else None
-    except (LoomError, KeyError):  # the plan is gone or out of reach, or the record lacks what the prompt names
-        return None
+        return Plan.decoded(await payloads.get(run.plan))
     finally:
         await payloads.close()
 

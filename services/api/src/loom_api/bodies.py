@@ -8,9 +8,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from loom_common.domain.run.replaying import Changes
+from loom_common.flow import Stage
 from loom_common.text import storable_value
+from loom_quarantine.queries import RecordFilter
 
 _MOST = 1_000_000_000
+MOST_DOLLARS = _MOST
+"""The highest budget, in USD."""
 _EXAMPLE = "name: reviews\nextract:\n  source: data/reviews.csv\nload:\n  destination: out.csv\n"
 
 
@@ -100,6 +104,50 @@ class PriorityOptions(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"priority": 8}]})
 
     priority: int = Field(ge=1, le=10, description="10 weighs twice 5.")
+
+
+class ReplayOptions(Changes, Body):
+    """Says which records of a run are run again, and what is to be another then."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        defer_build=False,
+        json_schema_extra={"examples": [{"run_id": "run_4f1c2a9b7e03", "reason": "gate", "model": "gpt-4o"}]},
+    )
+
+    run_id: str = Field(description="The run that kept them back.")
+    record_ids: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Only these. Default: all that still wait."
+    )
+    stage: Stage | None = Field(None, description="Only those kept back at this stage.")
+    reason: str | None = Field(None, min_length=1, description="Only those whose reason has these words, or this code.")
+    evaluator: str | None = Field(None, min_length=1, description="Only those it scored, or failed on.")
+    min_score: float | None = Field(None, ge=0, le=1, description="Only those that `evaluator` gave at least so much.")
+    max_score: float | None = Field(None, ge=0, le=1, description="Only those that `evaluator` gave at most so much.")
+
+    @model_validator(mode="after")
+    def _scores_need_an_evaluator(self) -> ReplayOptions:
+        if self.evaluator is None and (self.min_score, self.max_score) != (None, None):
+            raise ValueError("a score needs an evaluator; give `evaluator`, too")
+        return self
+
+    def meant(self) -> RecordFilter:
+        """Return the records that are meant."""
+        return RecordFilter(
+            run_id=self.run_id,
+            record_ids=self.record_ids,
+            stage=self.stage,
+            reason=self.reason,
+            evaluator=self.evaluator,
+            min_score=self.min_score,
+            max_score=self.max_score,
+        )
+
+    def changes(self) -> Changes | None:
+        """Return the changes; None where there are none."""
+        made = Changes(**self.model_dump(include=set(Changes.model_fields)))
+        return None if made == Changes() else made
 
 
 class RetryOptions(Changes, Body):

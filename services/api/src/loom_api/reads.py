@@ -128,6 +128,10 @@ class Reads(Views):
         """Return the answers of models that a run paid for one record; None where the journal cannot tell."""
         return await kept_record.answers(self._config, run_id, record_id)
 
+    async def prompt_template(self, run_id: str) -> str | None:
+        """Return the template of the prompt of a run; None where it asks no model. Raises `NotFound`."""
+        return await kept_record.template(self._config, await self.known(run_id))
+
     async def batch_page(self, run_id: str, limit: int, after: BatchKey | None) -> list[BatchLine]:
         """Return a page of a run's batches, in the order of the source. Raises `NotFound`."""
         await self.known(run_id)

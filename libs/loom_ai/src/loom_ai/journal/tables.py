@@ -10,7 +10,7 @@ journal = sa.Table(
     "journal",
     metadata,
     sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("run_id", sa.Text, nullable=False, index=True),
+    sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("record_id", sa.Text, nullable=False),
     sa.Column("provider", sa.Text, nullable=False),
     sa.Column("model", sa.Text, nullable=False),
@@ -22,6 +22,7 @@ journal = sa.Table(
     sa.Column("cost", sa.Float, nullable=False),  # USD
     sa.Column("latency_seconds", sa.Float, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),  # UTC
+    sa.Index("idx_journal_record", "run_id", "record_id"),
 )
 
 batch_marks = sa.Table(

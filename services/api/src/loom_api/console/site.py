@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from loom_api.console.pages import compare, fleet, lineage, pipelines, quarantine, run, runs, spending
+from loom_api.console.pages import acts, compare, fleet, lineage, pipelines, quarantine, replays, run, runs, spending
 from loom_api.console.shown.rendering import page
 from loom_api.http.problems import MEDIA_TYPE
 from loom_api.results import Problem
@@ -21,7 +21,7 @@ Handler: TypeAlias = Callable[[Request, Any], Response | Awaitable[Response]]
 def install(app: FastAPI, source: Source, api: str) -> None:
     """Add the console to the application that answers for the API, whose addresses begin with `api`. Errors of all
     others become pages with the same words."""
-    for pages in (runs, run, quarantine, pipelines, spending, lineage, fleet, compare):
+    for pages in (acts, replays, runs, run, quarantine, pipelines, spending, lineage, fleet, compare):
         app.include_router(pages.router(source))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     for kind, handler in list(app.exception_handlers.items()):
@@ -36,7 +36,7 @@ def _for_people(handle: Handler, api: str) -> Handler:
         if request.url.path.startswith(api) or answer.headers.get("content-type") != MEDIA_TYPE:
             return answer
         problem = Problem.model_validate_json(bytes(answer.body))
-        shown = page("error.html", code=answer.status_code, problem=problem)
+        shown = page("error.html", code=answer.status_code, problem=problem, sent=request.method == "POST")
         if "retry-after" in answer.headers:
             shown.headers["Retry-After"] = answer.headers["retry-after"]
         return shown

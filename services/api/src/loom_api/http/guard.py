@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from loom_api.http.answers import PREFIX
 from loom_api.http.problems import problem
 from loom_api.http.rates import Rates
 from loom_api.settings import ApiSettings, is_loopback
@@ -19,11 +20,14 @@ _HEADERS = {
     "Cache-Control": "private, no-cache",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # With `no-referrer`, browsers would send `Origin: null` with the forms of the console's own pages.
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN = frozenset({"same-origin", "none"})
+"""Holds what browsers send in `Sec-Fetch-Site` with a request of a page of this origin, and with one of a person."""
 
 
 class Guard:
@@ -58,12 +62,8 @@ class Guard:
         host = headers.get("host", "")
         if not self._settings.behind_proxy and not is_loopback(name_in(host)):
             return problem(421, "This API answers for names of this machine: http://127.0.0.1 or http://localhost.")
-        origin = headers.get("origin")
-        if scope["method"] not in _READING and origin is not None and not self._may_command(origin, host):
-            return problem(
-                403,
-                f"A web page of {origin[:200]} may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may.",
-            )
+        if scope["method"] not in _READING and (refusal := self._foreign(scope, headers, host)) is not None:
+            return problem(403, refusal)
         if wait := self._rates.wait_of(self._client(scope, headers)):
             most = self._settings.requests_per_minute
             words = f"More than {most:,} requests in a minute came from this client."
@@ -80,9 +80,20 @@ class Guard:
         gives_records = scope["method"] == "POST" and scope["path"].endswith("/records")
         return self._settings.records_bytes if gives_records else self._settings.body_bytes
 
-    def _may_command(self, origin: str, host: str) -> bool:
-        """Tell whether a page of `origin` is one of this API itself, or one that is named."""
-        return origin in self._settings.cors_origins or urlsplit(origin).netloc == host
+    def _foreign(self, scope: Scope, headers: Headers, host: str) -> str | None:
+        """Say why a command is refused that a page of another site would give; None where a page of this API does, one
+        that is named, or a program that is no browser. A form of the console comes from a browser, which says so."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        of_console = not scope["path"].startswith(f"{PREFIX}/")
+        if origin in self._settings.cors_origins and not of_console:
+            return None
+        if origin is not None and urlsplit(origin).netloc != host:
+            return f"A web page of {origin[:200]} may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may."
+        if site is not None and site not in _OWN:
+            return "A web page of another site may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may."
+        if of_console and origin is None and site is None:
+            return "This address takes forms of the console, as browsers send them. Programs ask below /api/v1."
+        return None
 
     def _client(self, scope: Scope, headers: Headers) -> str:
         """Name the client: its address, as the proxy before the API tells it where there is one."""

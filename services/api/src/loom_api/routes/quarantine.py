@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from loom_api.bodies import RetryOptions
+from loom_api.bodies import ReplayOptions, RetryOptions
 from loom_api.http import paging
 from loom_api.http.answers import Json, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, once
@@ -78,6 +78,22 @@ def router(source: Source) -> APIRouter:
     async def show_record(record_id: str, run_id: OfRun = None, reads: Reads = asked) -> Json:
         """Show all that is known of a record that was kept back: input, prompt, output, scores, calls, replays."""
         return Json(await reads.kept_record(record_id, run_id))
+
+    @starting.post(
+        "/quarantine-retry",
+        status_code=202,
+        response_model=RunStarted,
+        responses=documented(404, 409),
+    )
+    async def retry_records(
+        options: ReplayOptions,
+        key: IdempotencyKey = None,  # noqa: ARG001 - the route's class reads it
+        commands: Commands = ordered,
+    ) -> Response:
+        """Run records of a run that were kept back through its pipeline again, as one run of its own: those that still
+        wait, as they were, or changed. 409 says that none waits."""
+        began = await commands.replay(options.run_id, options.meant(), options.changes())
+        return started(began) if isinstance(began, RunAccepted) else problem(409, began.words())
 
     @starting.post(
         "/quarantine/{record_id:path}/retry",

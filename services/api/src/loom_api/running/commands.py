@@ -21,7 +21,8 @@ from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOption
 from loom_api.reads import Reads
 from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
-from loom_common.errors import ConfigurationError
+from loom_common.domain.run.replaying import Changes
+from loom_common.errors import ConfigurationError, NotFound
 from loom_connectors.ports.source import ReadRecord
 from loom_coordinator.db.run_rows import RUNNING
 from loom_coordinator.queries import dead_letters
@@ -143,16 +144,25 @@ class Commands:
         another replay has taken it up. Raises `NotFound`, and `InvalidDefinition` where changes do not fit."""
         if (run_id := options.run_id) is None:
             run_id = (await self._reads.kept_record(record_id, None)).row.run_id
-        meant = RecordFilter(run_id=run_id, record_ids=(record_id,))
+        try:
+            return await self.replay(run_id, RecordFilter(run_id=run_id, record_ids=(record_id,)), options.changes())
+        except NotFound:
+            await self._reads.kept_record(record_id, run_id)  # raises what says why
+            raise
+
+    async def replay(self, run_id: str, meant: RecordFilter, changes: Changes | None) -> RunAccepted | NothingWaits:
+        """Run the records meant, of one run, through its pipeline again, as a run of its own: those that wait. Raises
+        `NotFound`, and `InvalidDefinition` where changes do not fit."""
+        await self._see(run_id)
         standing = await self._reads.replayable(meant)
         if not standing.records:
-            await self._reads.kept_record(record_id, run_id)  # raises what says why
+            raise NotFound(f"Run {run_id} kept back no record like this. See: loom quarantine list --run-id {run_id}")
         if not standing.waiting:
             return await replays.nothing_waits(self._reads, run_id, standing)
         await self._sessions.renew()
         session = await self._sessions.session()
         try:
-            return await session.replay(run_id, replays.named(meant, standing), options.changes())
+            return await session.replay(run_id, replays.named(meant, standing), changes)
         except ConfigurationError:
             standing = await self._reads.replayable(meant)
             if standing.waiting:

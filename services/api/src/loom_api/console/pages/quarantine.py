@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from loom_api.console.shown.asked import OfStage, OnlyWaiting, Share, Words
+from loom_api.console.shown.changes import offered
 from loom_api.console.shown.rendering import Page, page
 from loom_api.http import paging
 from loom_api.http.answers import TaggedRoute
@@ -52,8 +53,11 @@ def router(source: Source) -> APIRouter:
         await reads.refuse_other(run_id, pipeline)
         found = await reads.quarantine_page(chosen, _ON_A_PAGE + 1, paging.number_key(after))
         records, following = paging.cut(found, _ON_A_PAGE, lambda each: (each.id,))
+        run = None if run_id is None else await reads.known(run_id)
+        offer = None if run is None else offered(run.definition, await reads.prompt_template(run.run_id))
         return page(
             "quarantine.html",
+            offer=offer,
             chosen=chosen,
             records=records,
             following=following,

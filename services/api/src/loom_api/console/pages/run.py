@@ -6,6 +6,9 @@ from fastapi import APIRouter, Depends
 
 from loom_api.console.charts.histogram import ScorePlot
 from loom_api.console.shown import definitions
+from loom_api.console.shown.asked import Status
+from loom_api.console.shown.changes import offered
+from loom_api.console.shown.done import WhatWasDone, sentence
 from loom_api.console.shown.live import live_run
 from loom_api.console.shown.rendering import Page, page
 from loom_api.http import paging
@@ -25,16 +28,19 @@ def router(source: Source) -> APIRouter:
     asked = Depends(source.reads)
 
     @routes.get("/runs/{run_id}")
-    async def show_run(run_id: str, reads: Reads = asked) -> Page:
+    async def show_run(run_id: str, done: WhatWasDone = None, reads: Reads = asked) -> Page:
         """Show a run: its report, what it costs, and what it was told to do."""
         shown = await reads.shown_run(run_id)
         run = await reads.known(run_id)
         before = await _run_before(reads, run)
+        live = await live_run(reads, run_id)
         definition = definitions.as_yaml(run.definition)
         changed = definitions.changes(definitions.as_yaml(before.definition), definition) if before else []
         return page(
             "run.html",
-            live=await live_run(reads, run_id),
+            live=live,
+            status_shown=None,
+            done=sentence(done, live.status),
             shown=shown,
             report=shown.report,
             run=run,
@@ -45,10 +51,12 @@ def router(source: Source) -> APIRouter:
         )
 
     @routes.get("/live/runs/{run_id}")
-    async def show_run_again(run_id: str, reads: Reads = asked) -> Page:
-        """Show how a run goes, as a part of its page, which asks for it every few seconds."""
+    async def show_run_again(run_id: str, status: Status = None, reads: Reads = asked) -> Page:
+        """Show how a run goes, as a part of its page, which asks for it every few seconds; and what can be done with
+        it, where its status is another than the page shows."""
         shown = await reads.shown_run(run_id)
-        return page("parts/run.html", live=await live_run(reads, run_id), shown=shown, report=shown.report)
+        live = await live_run(reads, run_id)
+        return page("parts/run.html", live=live, shown=shown, report=shown.report, status_shown=status)
 
     @routes.get("/runs/{run_id}/scores")
     async def show_scores(run_id: str, reads: Reads = asked) -> Page:
@@ -80,7 +88,11 @@ def router(source: Source) -> APIRouter:
         """Show all that is known of a record of a run."""
         run = await reads.known(run_id)
         record = await reads.record(run_id, record_id)
-        return page("record.html", run=run, record=record, answers=await reads.answers(run_id, record_id))
+        waits = record.kept is not None and not record.kept.row.resolved
+        template = await reads.prompt_template(run_id) if waits else None
+        offer = offered(run.definition, template, record.kept.row.record_data) if waits and record.kept else None
+        answers = await reads.answers(run_id, record_id)
+        return page("record.html", run=run, record=record, answers=answers, offer=offer)
 
     return routes
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from loom_api.console.shown import live
 from loom_api.console.shown.asked import Status, Words
+from loom_api.console.shown.done import Done, WhatWasDone
+from loom_api.console.shown.done import begun as told_of
 from loom_api.console.shown.rendering import Page, page
 from loom_api.http import paging
 from loom_api.http.answers import TaggedRoute
@@ -28,11 +30,18 @@ def router(source: Source) -> APIRouter:
     @routes.get("/")
     @routes.get("/runs")
     async def list_runs(
-        pipeline: Words = None, status: Status = None, after: After = None, reads: Reads = asked
+        pipeline: Words = None,
+        status: Status = None,
+        after: After = None,
+        done: WhatWasDone = None,
+        begun: Annotated[int, Query(ge=0, le=1_000)] = 0,
+        none: Annotated[int, Query(ge=0, le=1_000)] = 0,
+        reads: Reads = asked,
     ) -> Page:
         """List the runs, the newest first, with a form that filters them."""
         known = await reads.pipeline_names()
-        return page("runs.html", pipelines=known, **await _listed(reads, pipeline, status, after))
+        said = told_of(begun, none) if done is Done.REPLAY else None
+        return page("runs.html", pipelines=known, done=said, **await _listed(reads, pipeline, status, after))
 
     @routes.get("/live/runs")
     async def list_runs_again(

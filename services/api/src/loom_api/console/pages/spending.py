@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 
 from loom_api.console.charts.columns import columns
 from loom_api.console.shown.asked import Blank, Words
+from loom_api.console.shown.done import Done, WhatWasDone
 from loom_api.console.shown.rendering import Page, page
 from loom_api.http import paging
 from loom_api.http.answers import TaggedRoute
@@ -55,6 +56,7 @@ def router(source: Source) -> APIRouter:
         pipeline: Words = None,
         acknowledged: Annotated[bool | None, Blank, Query()] = None,
         after: After = None,
+        done: WhatWasDone = None,
         reads: Reads = asked,
     ) -> Page:
         """List the alerts that runs have raised, the newest first."""
@@ -62,7 +64,10 @@ def router(source: Source) -> APIRouter:
         found = await reads.alert_page(chosen, _ON_A_PAGE + 1, paging.number_key(after))
         alerts, following = paging.cut(found, _ON_A_PAGE, lambda each: (each.id,))
         names = await reads.pipeline_names()
-        return page("alerts.html", chosen=chosen, alerts=alerts, following=following, pipelines=names)
+        said = "The alert is acknowledged." if done is Done.ACKNOWLEDGE else None
+        return page(
+            "alerts.html", chosen=chosen, alerts=alerts, following=following, after=after, pipelines=names, done=said
+        )
 
     return routes
 

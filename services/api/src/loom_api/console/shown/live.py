@@ -14,6 +14,7 @@ from loom_coordinator.queries.run_details import RunDetails
 from loom_coordinator.queries.run_filter import RunFilter
 
 UNDER_WAY = frozenset({ShownStatus.QUEUED, ShownStatus.RUNNING, ShownStatus.PAUSED, ShownStatus.INTERRUPTED})
+_RESUMABLE = frozenset({ShownStatus.PAUSED, ShownStatus.INTERRUPTED, ShownStatus.CANCELLED, ShownStatus.FAILED})
 MOST = 6
 """The number of runs under way that a list shows in full."""
 
@@ -32,6 +33,21 @@ class LiveRun:
     def goes_on(self) -> bool:
         """Tell whether what is shown may change by itself."""
         return self.status in UNDER_WAY
+
+    @property
+    def may_pause(self) -> bool:
+        """Tell whether it can be paused."""
+        return self.status == ShownStatus.RUNNING
+
+    @property
+    def may_resume(self) -> bool:
+        """Tell whether it may be asked to go on."""
+        return self.status in _RESUMABLE
+
+    @property
+    def may_cancel(self) -> bool:
+        """Tell whether it can be cancelled."""
+        return self.goes_on
 
     @property
     def pass_rate(self) -> float | None:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import Response
 
 from loom_api.console.shown import words
 from loom_common.console import numbers
@@ -58,6 +59,12 @@ class Page(HTMLResponse):
 def page(template: str, /, code: int = 200, **values: object) -> Page:
     """Return a page, or a part of one, that a template makes of values; `code` is the status of the answer."""
     return Page(_TEMPLATES.get_template(template).render(now=dt.datetime.now(dt.UTC), **values), code)
+
+
+def next_page(address: str) -> Response:
+    """Return the answer to a form that was carried out: the browser opens another page, which may be loaded again
+    without doing it again."""
+    return Response(status_code=303, headers={"Location": address})
 
 
 def link(path: str, /, **query: object) -> str:

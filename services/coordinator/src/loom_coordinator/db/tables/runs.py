@@ -82,7 +82,8 @@ pipeline_runs = Table(
     Index("idx_pipeline_runs_execution_date", "execution_date"),
     Index("idx_pipeline_runs_started", "started_at", "run_id"),
     Index("idx_pipeline_runs_newest", "pipeline_name", "started_at", "run_id"),
-    # The migration limits it on Postgres, too. Said here, that would import Postgres's dialect into embedded runs.
+    # The migrations limit these on Postgres, too. Said here, that would import Postgres's dialect into embedded runs.
+    Index("idx_pipeline_runs_replays", "replay_of", sqlite_where=text("replay_of IS NOT NULL")),
     Index("idx_pipeline_runs_untold", "tell_by", sqlite_where=text("tell_by IS NOT NULL")),
 )
 
