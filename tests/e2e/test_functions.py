@@ -3,6 +3,7 @@
 import json
 
 from support.command import loom
+from support.documents import ROOT, of_page
 from support.projects import project
 
 SHOP = """
@@ -44,3 +45,15 @@ async def test_rows_go_from_one_function_to_another(tmp_path):
     misnamed = await loom(made.folder, "validate", "pipeline.yaml")
     assert "Did you mean 'orders'?" in misnamed.words
     assert "Traceback" not in misnamed.out + misnamed.err
+
+
+async def test_the_functions_of_the_document_run_as_they_are_printed(tmp_path):
+    (written,) = (each.body for each in of_page(ROOT / "docs/connectors.md") if each.kind == "python")
+    made = project(tmp_path, 1)
+    (made.folder / "shop.py").write_text(written)
+    made.say(
+        params={"count": 20}, extract={"source": "python:shop:orders"}, load={"destination": "python:shop:publish"}
+    )
+    ended = await loom(made.folder, "run", "pipeline.yaml", "--format", "json")
+    assert ended.report["records"]["loaded"] == 20
+    assert "published 19" in ended.err

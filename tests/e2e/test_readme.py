@@ -1,7 +1,8 @@
-"""Tests the README, word for word: its example's report, its script, its request by AMQP."""
+"""Tests the README word for word: its report, its script, its request by AMQP. So are the scripts of other pages."""
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -13,7 +14,7 @@ import sys
 import aio_pika
 import pytest
 
-from loom_common.contracts.v1 import RunFinished
+from loom_common.contracts.v1 import RunAccepted, RunFinished
 from loom_dev.waiting import within
 from support.documents import ROOT, of_page
 
@@ -56,11 +57,43 @@ def test_the_example_ends_with_the_report_that_the_readme_shows(checkout):
         assert line in ("", "...") or plain(line) in told, f"{line!r} is not in\n{done.stdout}"
 
 
-def test_the_script_of_the_readme_runs_as_it_is_printed(checkout):
-    (script,) = (each.body for each in README if each.kind == "python")
+@pytest.mark.parametrize(("page", "records"), [("README.md", "3708"), ("docs/python.md", "2")])
+def test_a_script_of_the_documents_runs_as_it_is_printed(checkout, page, records):
+    (script,) = (each.body for each in of_page(ROOT / page) if each.kind == "python")
     (checkout / "script.py").write_text(script)
     done = ran(checkout, "script.py")
-    assert (done.returncode, done.stdout.split()[:2]) == (0, ["succeeded", "3708"]), done.stderr
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["succeeded", records]), done.stderr
+
+
+async def test_the_script_of_the_wire_format_is_answered_with_the_run_that_it_starts(cluster, tmp_path):
+    (script,) = (each.body for each in of_page(ROOT / "docs/wire-format.md") if each.kind == "python")
+    (tmp_path / "request.py").write_text(script)
+    definition = {
+        "name": "customer_sentiment",
+        "extract": {"source": f"{EXAMPLE}/data/reviews.csv", "key": "id"},
+        "transform": {"type": "passthrough"},
+        "load": {"destination": "results/requested.csv"},
+    }
+    shutil.copytree(ROOT / EXAMPLE / "data", cluster.project / EXAMPLE / "data", dirs_exist_ok=True)
+    connection = await aio_pika.connect(cluster.bus_url)
+    async with connection:
+        channel = await connection.channel()
+        answers = await channel.declare_queue(exclusive=True)
+        runs = await channel.get_exchange("loom.runs")
+        body = json.dumps({"definition": definition}).encode()
+        await runs.publish(aio_pika.Message(body, reply_to=answers.name), "run.register")
+        async with within(120), answers.iterator(no_ack=True) as messages:
+            await anext(aiter(messages))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "request.py",
+        cwd=tmp_path,
+        env={**os.environ, "LOOM_BUS_URL": cluster.bus_url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with within(120):
+        out, _ = await process.communicate()
+    assert RunAccepted.model_validate(json.loads(out)).pipeline == "customer_sentiment"
 
 
 async def test_the_request_of_the_readme_runs_on_a_cluster_that_has_run_nothing(cluster):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-
-import pytest
+from pathlib import Path
 
 from loom.project.config import LoomConfig
 from loom_api import app
@@ -19,12 +17,9 @@ from loom_api.running.sessions import EmbeddedSessions
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_migrations.engine import open_engine
-from support.api import RUN, fill_file
 from support.documents import ROOT, of_page
 
 PAGE = ROOT / "docs/api.md"
-SHOWN = {"run_4f1c2a9b7e03": RUN, "pipeline=reviews": "pipeline=p", "r-17": "r2"}
-"""Holds the names of the document -> those of the test's project."""
 
 
 def command(folder, *arguments):
@@ -39,36 +34,38 @@ def command(folder, *arguments):
     )
 
 
-def renamed(text, names):
-    """Return a text with other names in the place of those that it has."""
-    for shown, name in names.items():
-        text = text.replace(shown, name)
-    return text
+STRICT = 'set -eo pipefail; curl() { command curl --silent --fail-with-body "$@"; echo; }; '
+"""Lets a script of curl lines end with the first request that is not answered as asked."""
 
 
-@pytest.fixture
-def project(tmp_path):
-    (tmp_path / ".loom").mkdir()
-    asyncio.run(fill_file(tmp_path / ".loom/loom.db"))
-    return tmp_path
+def typed(folder, script):
+    """Run a block of the document in a shell whose `loom` is the one that is tested."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("LOOM_")}
+    environ["PATH"] = f"{Path(sys.executable).parent}:{environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", STRICT + script], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
-def test_what_the_document_asks_is_answered_until_it_is_interrupted(project):
-    asked = [line for each in of_page(PAGE) if each.kind == "bash" for line in each.body.splitlines()]
-    assert len(asked) > 5
-    with command(project, "--port", "0") as serving:
+def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
+    before, reads, commands = (each.body for each in of_page(PAGE) if each.kind == "bash")
+    typed(tmp_path, before)
+    with command(tmp_path, "--port", "0") as serving:
         try:
             url = serving.stdout.readline().strip()
-            for each in asked:
-                line = renamed(each, {**SHOWN, "http://127.0.0.1:8780": url})
-                done = subprocess.run(
-                    ["bash", "-c", f"{line} --silent --fail-with-body"], capture_output=True, text=True, check=False
-                )
-                assert done.returncode == 0, f"{line}: {done.stdout} {done.stderr}"
-                assert json.loads(done.stdout), line
+            answers = typed(tmp_path, (reads + commands).replace("http://127.0.0.1:8780", url))
         finally:
             serving.send_signal(signal.SIGINT)
             _, told = serving.communicate(timeout=60)
+    documents = [json.loads(line) for line in answers.splitlines() if line]
+    asked = [line for line in (reads + commands).splitlines() if line.startswith("curl")]
+    assert len(documents) == len(asked) > 8
+    trial, paused, replay, records = documents[-4:]
+    assert (trial["status"], replay["pipeline"]) == ("running", "reviews")
+    assert (paused["status"], records["status"]) == ("succeeded", "succeeded")
+    assert records["records"]["loaded"] == 6
     assert serving.returncode == 0
     assert "The web console of Loom, and its REST API" in told
 

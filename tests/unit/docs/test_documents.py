@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
 import shlex
+import symtable
 from functools import lru_cache
+from importlib import import_module
 
 import pytest
 import typer
@@ -29,6 +32,7 @@ NO_SETTINGS = {"LOOM_KEY"}
 """Holds an example of a prefix."""
 NOT_LOOMS = ("externalRules",)
 """Keys of YAML that is written for others."""
+EXAMPLES = [parse(YAML(typ="safe", pure=True).load(path)) for path in sorted(ROOT.glob("examples/*/pipeline*.yaml"))]
 BASE = {
     "name": "p",
     "extract": {"source": "data.csv"},
@@ -114,8 +118,32 @@ def _see_section(key, value):
 
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
-def test_every_python_in_the_documents_compiles(snippet):
-    ast.parse(snippet.body)
+def test_every_python_in_the_documents_is_whole(snippet):
+    """It can be compiled as a module, and every name in it is imported, defined there or built in."""
+    module = compile(snippet.body, str(snippet), "exec")
+    assert names_from_nowhere(symtable.symtable(snippet.body, str(snippet), "exec")) == set()
+    for node in ast.walk(ast.parse(snippet.body)):
+        if isinstance(node, ast.ImportFrom):
+            assert all(hasattr(import_module(node.module), each.name) for each in node.names), snippet
+    assert module
+
+
+def names_from_nowhere(table):
+    """Return the names that a module and its functions use, and that nothing binds."""
+    bound = {each.get_name() for each in table.get_symbols() if each.is_assigned() or each.is_imported()}
+    bound |= {each.get_name() for each in table.get_symbols() if each.is_namespace()} | set(dir(builtins))
+    return {
+        each.get_name()
+        for inner in _tables(table)
+        for each in inner.get_symbols()
+        if each.is_referenced() and each.is_global() and each.get_name() not in bound
+    }
+
+
+def _tables(table):
+    yield table
+    for child in table.get_children():
+        yield from _tables(child)
 
 
 @pytest.mark.parametrize("snippet", snippets("json"), ids=str)
@@ -123,6 +151,9 @@ def test_every_request_in_the_documents_can_be_read(snippet):
     request = RunRequest.model_validate(json.loads(snippet.body))
     if request.definition is not None:
         parse(request.definition)
+    else:
+        (named,) = (each for each in EXAMPLES if each.name == request.pipeline)
+        assert set(request.params) <= set(named.params), f"{snippet}: {request.pipeline} has no such parameter"
 
 
 def test_the_readme_shows_the_whole_of_its_example():

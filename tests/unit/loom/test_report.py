@@ -101,7 +101,17 @@ def test_durations(seconds, text):
     assert terminal.duration(seconds) == text
 
 
-@pytest.mark.parametrize(("usd", "text"), [(None, "-"), (0.00012, "$0.0001"), (9.5, "$9.5000"), (1234.5, "$1,234.50")])
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (None, "-"),
+        (0, "$0.0000"),
+        (0.0000014, "$0.0000014"),
+        (0.00012, "$0.0001"),
+        (9.5, "$9.5000"),
+        (1234.5, "$1,234.50"),
+    ],
+)
 def test_money(usd, text):
     assert terminal.money(usd) == text
 

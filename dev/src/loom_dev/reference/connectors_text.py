@@ -288,14 +288,18 @@ least once**: a crash may give it a batch again. A trial does not call it: its r
 it raises is reported with its type, and tried again as the stage says. [plugins.md](plugins.md) says how a connector
 is written that does more.
 
+This is a whole `shop.py`, with a source and a destination:
+
 ```python
-async def orders(since):  # extract: {source: "python:shop:orders"}, params: {since: ...}
-    async for order in shop.orders(since):
-        yield {"id": order.id, "text": order.text}
+async def orders(count):  # params: {count: 20}, extract: {source: "python:shop:orders"}
+    for number in range(count):
+        yield {"id": number, "text": f"order {number}"}
 
 
 async def publish(rows):  # load: {destination: "python:shop:publish"}
-    await shop.publish(rows)
+    for row in rows:
+        print("published", row["id"])
+    return [{"index": index, "error": "no text"} for index, row in enumerate(rows) if not row["text"]]
 ```
 
 ## Compressed files

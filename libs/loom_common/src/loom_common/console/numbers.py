@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,11 @@ def count(number: float | None) -> str:
 
 
 def money(usd: float | None) -> str:
-    """Write US dollars: $1.2345, and $12.34 from ten dollars on."""
+    """Write US dollars: $1.2345, $12.34 from ten dollars on, and two digits of what is less than $0.0001."""
     if usd is None:
         return NOTHING
+    if 0 < usd < 0.0001:  # `$0.0000` would say that it cost nothing
+        return f"${usd:.{1 - math.floor(math.log10(usd))}f}"
     return f"${usd:,.2f}" if usd >= 10 else f"${usd:.4f}"
 
 

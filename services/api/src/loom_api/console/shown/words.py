@@ -59,7 +59,7 @@ def percent(share: float | None) -> str:
 
 def price(usd: float | None) -> str:
     """Write US dollars with enough digits for what a single call costs."""
-    return f"${usd:.2g}" if usd is not None and 1e-6 <= usd < 0.001 else money(usd)
+    return f"${usd:.2g}" if usd is not None and 0.0001 <= usd < 0.001 else money(usd)
 
 
 def score(value: float | None) -> str:
