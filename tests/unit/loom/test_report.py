@@ -138,3 +138,16 @@ def test_commands_that_follow_are_whole_whatever_the_width_and_name_this_run_alo
 def test_one_record_is_one_record():
     one = {**RUN, "records": {**RUN["records"], "rejected": 1}}
     assert "the 1 record kept back" in shown(one)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, "$0.1678 for 3,708 records"),
+        (-0.17, "$0.1678 for 3,708 records; a record cost 17.0% less"),
+        (0.5, "$0.1678 for 3,708 records; a record cost 50.0% more"),
+        (12.801, "$0.1678 for 3,708 records; a record cost 13.8 times as much"),
+    ],
+)
+def test_how_far_an_estimate_was_off_is_said_so_that_it_can_be_pictured(error, text):
+    assert report.of_estimate({"cost": 0.1678, "records": 3708, "error": error}) == text

@@ -39,8 +39,8 @@ def list_pipelines(
         Column("version", "version", keep=True),
         Column("last_status", "last status", keep=True),
         Column("last_started_at", "last run (UTC)", terminal.moment, keep=True),
-        Column("file", "file", keep=True),
-        Column("description", "description"),
+        Column("file", "file", keep=True, optional=True),
+        Column("description", "description", optional=True),
     ]
     print_rows(rows, columns, form, "This project has no pipelines yet: `loom init NAME` makes one.")
 
@@ -97,13 +97,17 @@ def history(
         *([] if pipeline else [Column("pipeline_name", "pipeline", keep=True)]),
         Column("status", "status", keep=True),
         Column("started_at", "started (UTC)", terminal.moment, keep=True),
-        Column("duration_seconds", "took", terminal.duration, number=True, keep=True),
-        Column("records_processed", "records", terminal.count, number=True),
-        Column("records_validated", "passed", terminal.count, number=True),
-        Column("records_rejected", "rejected", terminal.count, number=True),
-        Column("cost_total", "cost", terminal.money, number=True),
-        *([Column("sample", "sample of", terminal.count, number=True)] if any(row.sample for row in rows) else []),
-        *([Column("error_message", "error")] if any(row.error_message for row in rows) else []),
+        Column("duration_seconds", "took", terminal.duration, number=True, keep=True, optional=True),
+        Column("records_processed", "records", terminal.count, number=True, optional=True),
+        Column("records_validated", "passed", terminal.count, number=True, optional=True),
+        Column("records_rejected", "rejected", terminal.count, number=True, optional=True),
+        Column("cost_total", "cost", terminal.money, number=True, optional=True),
+        *(
+            [Column("sample", "sample of", terminal.count, number=True, optional=True)]
+            if any(row.sample for row in rows)
+            else []
+        ),
+        *([Column("error_message", "error", optional=True)] if any(row.error_message for row in rows) else []),
     ]
     among = Among(total, "run", "`--limit N` shows more")
     none = f"No run of '{pipeline}' is known here." if pipeline else state.no_run_yet(settings)
@@ -145,12 +149,12 @@ def lineage(
         Column("run_id", "run", keep=True),
         *([Column("replay_of", "replay of", keep=True)] if any(row.replay_of for row in rows) else []),
         *([Column("replays", "replayed by", _runs, keep=True)] if any(row.replays for row in rows) else []),
-        Column("input_source", "source"),
+        Column("input_source", "source", optional=True),
         Column("input_record_count", "read", terminal.count, number=True, keep=True),
-        Column("model", "by"),
-        Column("prompt_version", "prompt"),
+        Column("model", "by", optional=True),
+        Column("prompt_version", "prompt", optional=True),
         Column("output_record_count", "loaded", terminal.count, number=True, keep=True),
-        Column("output_destination", "destination"),
+        Column("output_destination", "destination", optional=True),
     ]
     among = None if run_id else Among(total, "run", "`--run-id RUN` shows another")
     print_rows(rows, columns, form, f"No run of '{pipeline}' is known here.", among)

@@ -29,6 +29,7 @@ def stats(
 ) -> None:
     """Show how many answers are kept, by model: their tokens, what they cost, how old they are."""
     from loom.cli.commands.follow import wait_for
+    from loom.cli.output import terminal
     from loom.cli.output.tables import Column, print_rows
 
     rows = [
@@ -44,8 +45,14 @@ def stats(
         }
         for kept in wait_for(_kept(common.configuration()))
     ]
-    columns = [Column("model", "model", keep=True), Column("answers", "answers"), Column("tokens_in", "tokens in")]
-    columns += [Column("tokens_out", "tokens out"), Column("cost_usd", "cost USD"), Column("oldest", "oldest")]
+    columns = [
+        Column("model", "model", keep=True),
+        Column("answers", "answers", terminal.count, number=True),
+        Column("tokens_in", "tokens in", terminal.count, number=True),
+        Column("tokens_out", "tokens out", terminal.count, number=True),
+        Column("cost_usd", "cost", terminal.money, number=True),
+        Column("oldest", "oldest (UTC)", terminal.moment),
+    ]
     print_rows(rows, columns, form, "No answer is kept.")
 
 

@@ -87,8 +87,8 @@ async def _spans(pipeline: str, span: Span, config: LoomConfig, form: Format) ->
         Column("tokens_in", "tokens in", terminal.count, number=True),
         Column("tokens_out", "tokens out", terminal.count, number=True),
         Column("cost", "cost", terminal.money, number=True, keep=True),
-        Column("cost_by_stage", "by stage", _shares),
-        Column("cost_by_model", "by model", _shares),
+        Column("cost_by_stage", "by stage", _shares, optional=True),
+        Column("cost_by_model", "by model", _shares, optional=True),
     ]
     shown = [*rows, CostSpan(span="total", **in_all.as_json())] if len(rows) > 1 else rows
     print_rows(shown, columns, form, f"No run of '{pipeline}' is known here.")
@@ -114,7 +114,8 @@ async def _run(pipeline: str, run_id: str, config: LoomConfig, form: Format) -> 
 def _notes(run: Mapping[str, Any]) -> list[str]:
     from loom.cli.output.report import of_budget, of_estimate
 
-    return [line for line in (of_budget(run.get("budget")), of_estimate(run.get("estimate"))) if line]
+    estimate = of_estimate(run.get("estimate"))
+    return [line for line in (of_budget(run.get("budget")), estimate and f"estimated before: {estimate}") if line]
 
 
 async def _estimate(target: str, config: LoomConfig, sample: int, params: list[str], form: Format) -> None:
@@ -175,9 +176,9 @@ def _print_calls(calls: Sequence[StageCalls], empty: str) -> None:
         Column("provider", "provider"),
         Column("model", "model"),
         Column("made", "calls", terminal.count, number=True),
-        Column("reused", "reused", terminal.count, number=True),
+        Column("reused", "reused", terminal.count, number=True, optional=True),
         Column("tokens_in", "tokens in", terminal.count, number=True),
-        Column("tokens_cached", "cached", terminal.count, number=True),
+        Column("tokens_cached", "cached", terminal.count, number=True, optional=True),
         Column("tokens_out", "tokens out", terminal.count, number=True),
         Column("cost", "cost", terminal.money, number=True, keep=True),
     ]

@@ -183,13 +183,17 @@ def stats(
     follow.wait_for(state.refuse_other(settings, run_id, pipeline))
     rows = follow.wait_for(state.ask(settings, lambda views: views.quarantine_stats(meant)))
     numbers = ("records", "unresolved", "reprocessed", "manual_fix", "discarded")
+    less = numbers[2:]
     columns = [
         Column("pipeline_name", "pipeline", keep=True),
         Column("failure_stage", "stage", keep=True),
         Column("code", "cause", keep=True),
         Column("outcome", "outcome", keep=True),
-        *(Column(name, name.replace("_", " "), terminal.count, number=True, keep=True) for name in numbers),
-        Column("newest", "newest (UTC)", terminal.moment, keep=True),
+        *(
+            Column(name, name.replace("_", " "), terminal.count, number=True, keep=True, optional=name in less)
+            for name in numbers
+        ),
+        Column("newest", "newest (UTC)", terminal.moment, keep=True, optional=True),
     ]
     print_rows(rows, columns, form, _none(meant))
 

@@ -174,6 +174,8 @@ def of_estimate(estimate: Mapping[str, float] | None) -> str | None:
     words = f"{terminal.money(estimate['cost'])} for {counted(estimate['records'], 'record')}"
     if (error := estimate.get("error")) is None:
         return words
+    if error >= 1:
+        return f"{words}; a record cost {1 + error:.1f} times as much"
     return f"{words}; a record cost {abs(error):.1%} {'more' if error >= 0 else 'less'}"
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from loom.cli.output import terminal
+from loom_common.console.tables import Column, RowTable
 
 _MOST_COLUMNS = 8
 
@@ -21,9 +21,7 @@ def table(rows: Sequence[Mapping[str, Any]], loaded: int) -> RenderableType:
     title = f"Rows ({len(rows)} of {terminal.count(loaded)} loaded)"
     if len(names) > len(shown):
         title += f"; the first {len(shown)} of {len(names)} columns"
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for name in shown:
-        grid.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        grid.add_row(*(Text(terminal.compact(row.get(name))) for name in shown))
-    return Group(Text(title, style="bold"), grid)
+    return Group(
+        Text(title, style="bold"),
+        RowTable([dict.fromkeys(names) | dict(row) for row in rows], [Column(name, name) for name in shown]),
+    )
