@@ -92,8 +92,8 @@ async def refuse_unfinished(config: LoomConfig, pipeline: str, besides: Collecti
         if run.run_id in besides:
             continue
         raise ConfigurationError(
-            f"{run.run_id} was {run.status}: finish it with `loom resume {run.run_id}`, or drop it with "
-            f"`loom cancel {run.run_id}`."
+            f"An earlier run of {pipeline} has not ended: {run.run_id} was {run.status}. Finish it with "
+            f"`loom resume {run.run_id}`, or drop it with `loom cancel {run.run_id}`."
         )
 
 

@@ -56,10 +56,16 @@ def next_commands(report: Mapping[str, Any], flags: str = "") -> list[tuple[str,
         more = " --budget USD" if report.get("reason") == "budget_exhausted" else ""
         commands.append((f"loom resume {run_id}{more}", "finish it"))
     if kept:
-        commands.append((f"loom quarantine list --run-id {run_id}", f"the {counted(kept, 'record')} kept back"))
+        which = "the record" if kept == 1 else f"the {counted(kept, 'record')}"
+        commands.append((f"loom quarantine list --run-id {run_id}", f"{which} kept back"))
     if report.get("reasons"):
         first = shlex.quote(report["reasons"][0]["example"])
-        commands.append((f"loom quarantine show {first} --run-id {run_id}", "one of them, with all that is known"))
+        commands.append(
+            (
+                f"loom quarantine show {first} --run-id {run_id}",
+                f"{'it' if kept == 1 else 'one of them'}, with all that is known",
+            )
+        )
     commands.append((f"loom lineage {name} --run-id {run_id}", "where records came from and went"))
     commands.append((f"loom status {run_id}", "this report again"))
     return [(command + flags, why) for command, why in commands]

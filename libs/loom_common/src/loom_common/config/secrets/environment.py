@@ -14,7 +14,7 @@ class EnvProvider:
     `KEY`. What the environment does not have is looked for in the file, which never takes the place of a variable that
     is set."""
 
-    remedy = "Set the environment variable {name} where the worker runs."
+    remedy = "Set the environment variable {name}; in a cluster, where the workers run."
 
     def __init__(self, environ: Mapping[str, str] | None = None, prefix: str = "", file: Path | None = None) -> None:
         self._environ = os.environ if environ is None else environ

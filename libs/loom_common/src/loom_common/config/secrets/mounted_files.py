@@ -14,7 +14,7 @@ class FileProvider:
         self._folder = folder
         self._paths = AllowedPaths.of(folder, *allowed, MOUNTED)
 
-    remedy = "Put the secret into the file {name} where the worker runs."
+    remedy = "Put the secret into the file {name}; in a cluster, where the workers run."
 
     def get(self, name: str) -> str | None:
         """Return the content of a file, whose relative path starts at the project's folder. Raises `PathNotAllowed`."""
