@@ -13,9 +13,8 @@ from support.buckets import KEYS, bucket_of
 from support.measured_runs import measured
 from support.projects import project, reviews
 
-PARQUET_LIMIT_MB = 300.0
-"""Limits an embedded run that writes Parquet into a bucket. The libraries of Parquet import pandas where it is
-installed (docs/performance.md)."""
+PARQUET_LIMIT_MB = 200.0
+"""Limits an embedded run that writes Parquet into a bucket."""
 
 
 @pytest.mark.timeout(1800)

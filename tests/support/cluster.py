@@ -22,6 +22,7 @@ from loom_common.service.bootstrap import open_bus
 from loom_dev.cluster.services import SERVICES, missing
 from loom_dev.waiting import patience, within
 from support import forked
+from support.process_memory import peak_memory
 
 NAMES = tuple(service.name for service in SERVICES)
 MODEL_CALLS_AT_ONCE = 8
@@ -250,9 +251,3 @@ def end_unused(test: pytest.Item, next_test: pytest.Item | None) -> None:
     if next_test is not None and next_test.path.parent != test.path.parent:
         for cluster in _RUNNING:
             cluster.close()
-
-
-def peak_memory(pid: int) -> float:
-    """Return the most memory a process ever held, in MB (VmHWM)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))

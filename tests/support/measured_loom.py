@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 from loom.cli.app import main
-from support.cluster import peak_memory
+from support.process_memory import peak_memory
 
 if __name__ == "__main__":
+    _, file, *arguments = sys.argv
+    sys.argv = ["loom", *arguments]
     try:
-        main(sys.argv[2:])
+        main()  # as the command begins: with arguments, it would not set up the allocator
     finally:
-        Path(sys.argv[1]).write_text(f"{peak_memory(os.getpid())}")
+        Path(file).write_text(f"{peak_memory(os.getpid())}")

@@ -26,3 +26,21 @@ print((before - held()) / 2**20)
 def test_large_blocks_are_returned_unless_the_environment_says_otherwise(environ, returns):
     done = subprocess.run([sys.executable, "-c", CODE], env=environ, capture_output=True, text=True, check=True)
     assert (float(done.stdout) > 90) is returns
+
+
+ARROW = """
+from loom_common.service import entry
+
+entry.begin()
+import pyarrow
+
+print(pyarrow.default_memory_pool().backend_name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"), [({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "mimalloc"}, "mimalloc")]
+)
+def test_typed_columns_are_kept_by_the_same_allocator_unless_the_environment_names_one(environ, named):
+    done = subprocess.run([sys.executable, "-c", ARROW], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == named

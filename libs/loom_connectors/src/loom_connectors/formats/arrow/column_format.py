@@ -30,7 +30,7 @@ class ColumnDestinationOptions(FileOptions):
         description="Types of columns, before those of the output: `{price: 'decimal(12,2)', at: timestamp}`.",
     )
     codec: str = Field("zstd", description="How its data are compressed.")
-    group_size: int = Field(16 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
+    group_size: int = Field(4 * 1024 * 1024, ge=1024, description="Bytes of a group of rows, unpacked.")
 
     @field_validator("types")
     @classmethod

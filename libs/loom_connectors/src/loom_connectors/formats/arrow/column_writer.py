@@ -24,7 +24,7 @@ from loom_connectors.values import UnfitValue
 
 _TEXT_AT_ONCE = 1024 * 1024
 """The bytes of JSON that are made typed columns at once."""
-_ROWS_AT_ONCE = 10_000
+_ROWS_AT_ONCE = 1_000
 
 
 class ColumnWriter:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loom_common.domain.json_values.exact_json import UnfitJson, loads
 from loom_common.errors import SourceError
@@ -62,7 +61,7 @@ def _plain(array: Any) -> Values:
 
 def _single(array: Any) -> Values:
     """Write a 32-bit number in as many digits as it has: 0.1, not 0.10000000149011612."""
-    return [None if text is None else _number(float(text)) for text in pc.cast(array, pa.string()).to_pylist()]
+    return [None if text is None else _number(float(text)) for text in array.cast(pa.string()).to_pylist()]
 
 
 def _numbers(array: Any) -> Values:
@@ -77,7 +76,7 @@ def _number(value: float) -> float | str:
 
 def _text_form(array: Any) -> Values:
     """Write decimals, dates and times as the library does, which keeps every digit."""
-    found = pc.cast(array, pa.string()).to_pylist()
+    found = array.cast(pa.string()).to_pylist()
     if any(text is not None and "out of range" in text for text in found):
         raise UnfitValue("a date or time so far away that it cannot be written.")
     return list(found)

@@ -18,6 +18,9 @@ _PIECE = 4 * 1024 * 1024
 _MOST_ROWS = 4096
 _BUFFER = 256 * 1024
 """The bytes of each column that are read at once."""
+_PAGE = 256 * 1024
+"""The bytes of a page that is written, and of a column's dictionary: the library holds several of them, and the
+dictionary twice, for each column."""
 
 
 class ParquetDestinationOptions(ColumnDestinationOptions):
@@ -42,7 +45,12 @@ class ParquetFile:
     @contextmanager
     def writing(self, target: BinaryIO, schema: Any) -> Iterator[Any]:
         with pq.ParquetWriter(
-            pa.PythonFile(target, mode="w"), schema, compression=self._codec.upper(), write_page_index=True
+            pa.PythonFile(target, mode="w"),
+            schema,
+            compression=self._codec.upper(),
+            data_page_size=_PAGE,
+            dictionary_pagesize_limit=_PAGE,
+            write_page_index=True,
         ) as file:
             yield file
 

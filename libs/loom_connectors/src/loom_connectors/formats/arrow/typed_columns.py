@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from loom_common.domain.json_values.exact_json import UnfitJson, exact_float
+from loom_connectors.formats.arrow.array_buffers import plain_array
 from loom_connectors.values import (
     EMPTY_TEXT,
     UnfitValue,
@@ -39,7 +40,7 @@ def column_of(values: Sequence[Any], kind: Any, name: str) -> Any:
 def _array(values: Sequence[Any], kind: Any) -> Any:
     if isinstance(kind, pa.JsonType):
         texts = [None if value is None else json_text(value) for value in values]
-        return pa.ExtensionArray.from_storage(kind, pa.array(texts, kind.storage_type))
+        return pa.ExtensionArray.from_storage(kind, plain_array(texts, kind.storage_type))
     if isinstance(kind, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(kind, _array(values, kind.storage_type))
     if pa.types.is_dictionary(kind):
@@ -50,13 +51,11 @@ def _array(values: Sequence[Any], kind: Any) -> Any:
         return _structs(values, kind)
     if pa.types.is_time(kind):
         times = [None if value is None else _time(value, kind.unit) for value in values]
-        return pa.array(times, pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(kind)
+        return plain_array(times, pa.int32() if pa.types.is_time32(kind) else pa.int64()).cast(kind)
     for suits, prepared, first in _PREPARED:
         if suits(kind):
             made = [None if value is None else prepared(value) for value in values]
-            if first is not None:
-                return pa.array(made, first).cast(kind)
-            return pa.array(made, kind)
+            return plain_array(made, kind) if first is None else plain_array(made, first).cast(kind)
     raise UnfitValue(f"columns of type {kind} cannot be written.")
 
 
@@ -66,10 +65,10 @@ def _lists(values: Sequence[Any], kind: Any) -> Any:
             raise UnfitValue(f"{kind_word(value)}, and the column holds lists.")
     inner = _array(list(itertools.chain.from_iterable(value or () for value in values)), kind.value_type)
     ends = list(itertools.accumulate((len(value or ()) for value in values), initial=0))
-    nulls = pa.array([value is None for value in values], pa.bool_())
+    nulls = plain_array([value is None for value in values], pa.bool_())
     large = pa.types.is_large_list(kind)
     made, offset = (pa.LargeListArray, pa.int64()) if large else (pa.ListArray, pa.int32())
-    return made.from_arrays(pa.array(ends, offset), inner, type=kind, mask=nulls)
+    return made.from_arrays(plain_array(ends, offset), inner, type=kind, mask=nulls)
 
 
 def _structs(values: Sequence[Any], kind: Any) -> Any:
@@ -82,7 +81,7 @@ def _structs(values: Sequence[Any], kind: Any) -> Any:
             strange = min(value.keys() - known)
             raise UnfitValue(f"an object with '{strange}', and those of the column have {', '.join(names)}.")
     columns = [_array([(value or {}).get(field.name) for value in values], field.type) for field in kind]
-    nulls = pa.array([value is None for value in values], pa.bool_())
+    nulls = plain_array([value is None for value in values], pa.bool_())
     return pa.StructArray.from_arrays(columns, fields=list(kind), mask=nulls)
 
 

@@ -19,7 +19,8 @@ from loom_connectors.storage.objects.lock import ObjectLock
 
 _PART = 8 * 1024 * 1024
 """The bytes of a part of a multipart upload: an object has at most 10,000."""
-_AT_ONCE = 2
+_AT_ONCE = 1
+"""The parts that are under way while the next one is filled. Each is in memory whole."""
 _MOST_COPIED = 5 * 1024**3
 """The most bytes that S3 copies in one request."""
 _CHUNK = 1024 * 1024
