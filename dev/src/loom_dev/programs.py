@@ -35,6 +35,17 @@ def promtool(folder: Path) -> list[str]:
     return [PROMETHEUS.require("promtool")]
 
 
+def prometheus(folder: Path) -> list[str]:
+    """Return a command of the Prometheus server, which can write below `folder`. Raises `BackendUnavailable`."""
+    if (found := PROMETHEUS.program("prometheus")) is not None:
+        return [found]
+    if docker_answers():
+        user = f"{os.getuid()}:{os.getgid()}"
+        here = ["--network", "host", "--user", user, "--volume", f"{folder}:{folder}"]
+        return ["docker", "run", "--rm", *here, "--entrypoint", "prometheus", PROMETHEUS_IMAGE]
+    return [PROMETHEUS.require("prometheus")]
+
+
 def kubectl() -> str:
     """Return the path of kubectl. Raises `SetupError` where there is none and none can be downloaded."""
     kept = Path(sys.prefix, "bin", "kubectl")

@@ -1,0 +1,187 @@
+"""Asks a real Prometheus, which scraped real runs, what the panels of deploy/grafana ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+from ruamel.yaml import YAML
+
+import loom_coordinator.service
+import loom_evaluator.service
+import loom_extractor.service
+import loom_loader.service
+import loom_quarantine.service
+import loom_transformer.service
+from loom.engine import prepare
+from loom.project.config import LoomConfig
+from loom.session import conversation
+from loom_common.config.settings import (
+    HealthSettings,
+    JournalSettings,
+    PayloadSettings,
+    Settings,
+    StateSettings,
+)
+from loom_common.contracts.v1 import RegisterPipeline
+from loom_common.service import bootstrap
+from loom_dev.backends.ports import reserve_port
+from loom_dev.programs import prometheus
+from loom_dev.waiting import within
+from support.clients import ended, request_of
+from support.projects import ai, project
+from support.simulated_model import SimulatedModel
+
+GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
+BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
+VARIABLES = {"$__rate_interval": "1m", "$__range": "5m", "$pipeline": ".*"}
+JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.1}
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Yield each panel, and each query of it with the variables set as Grafana sets them."""
+    for board in BOARDS.values():
+        for panel in board["panels"]:
+            for target in panel["targets"]:
+                query = target["expr"]
+                for name, value in VARIABLES.items():
+                    query = query.replace(name, value)
+                yield f"{board['title']}: {panel['title']}", query
+
+
+def test_every_dashboard_is_one_that_grafana_provisions():
+    assert sorted(BOARDS) == ["loom-fleet", "loom-models", "loom-money", "loom-pipelines"]
+    for name, board in BOARDS.items():
+        assert board["uid"] == name
+        asked = [target["datasource"]["uid"] for panel in board["panels"] for target in panel["targets"]]
+        assert set(asked) == {"${datasource}"}
+        assert {each["name"] for each in board["templating"]["list"]} >= {"datasource"}
+        ids = [panel["id"] for panel in board["panels"]]
+        assert len(ids) == len(set(ids))
+        assert all(panel["title"] and panel["description"] for panel in board["panels"])
+    [provider] = YAML(typ="safe").load(GRAFANA / "provisioning" / "dashboards" / "loom.yaml")["providers"]
+    assert (provider["type"], provider["options"]["path"]) == ("file", "/etc/grafana/dashboards/loom")
+
+
+@asynccontextmanager
+async def services(folder: Path) -> AsyncIterator[bootstrap.Platform]:
+    """Run the six services as a cluster runs them, in this process, with their metrics on one port."""
+    url = SecretStr(f"sqlite:///{folder}/state.db")
+    settings = Settings(
+        project_dir=folder,
+        state=StateSettings(url=url),
+        journal=JournalSettings(url=SecretStr(f"sqlite:///{folder}/journal.db")),
+        payloads=PayloadSettings(url=SecretStr("file:payloads")),
+        health=HealthSettings(port=reserve_port()),
+    )
+    await prepare(settings)
+    async with bootstrap.open_platform(settings, "test") as platform:
+        built = [
+            each.build(platform)
+            for each in (
+                loom_extractor.service,
+                loom_transformer.service,
+                loom_evaluator.service,
+                loom_loader.service,
+                loom_quarantine.service,
+                loom_coordinator.service,
+            )
+        ]
+        stop = asyncio.Event()
+        async with bootstrap._health(platform, stop), asyncio.TaskGroup() as tasks:
+            for service in built:
+                tasks.create_task(service.run(stop))
+            try:
+                yield platform
+            finally:
+                stop.set()
+
+
+@contextmanager
+def scraping(folder: Path, target: int) -> Iterator[str]:
+    """Run a Prometheus that scrapes a port of this machine, and give its address."""
+    port = reserve_port()
+    config = {
+        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
+        "scrape_configs": [{"job_name": "loom", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    command = [
+        *prometheus(folder),
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]})
+    try:
+        yield f"http://127.0.0.1:{port}/api/v1/query"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+async def answered(session: aiohttp.ClientSession, url: str, query: str) -> list[dict[str, Any]]:
+    """Return the series that a query gives, those with a number; none while Prometheus does not answer."""
+    try:
+        async with session.get(url, params={"query": query}) as response:
+            said = await response.json()
+    except (aiohttp.ClientError, ValueError):
+        return []
+    if said["status"] != "success":
+        assert response.status >= 500, said
+        return []
+    return [each for each in said["data"]["result"] if math.isfinite(float(each["value"][1]))]
+
+
+async def test_no_panel_is_empty_after_a_run(tmp_path):
+    found: dict[str, str] = dict(queries())
+    assert len(found) > 30
+    async with SimulatedModel() as model, services(tmp_path) as platform, aiohttp.ClientSession() as session:
+        model.latency = 0.02
+        (tmp_path / "loom.yaml").write_text("mode: embedded\n")
+        made = project(
+            tmp_path / "seen",
+            30,
+            name="seen",
+            transform=ai(model.base_url, max_tokens=40),
+            evaluate={
+                "model": "gpt-4o",
+                "base_url": model.base_url,
+                "evaluators": [{"type": "custom_criteria", "criteria": "Fits", **JUDGED}],
+            },
+            extract={"batch_size": 5},
+        )
+        port = platform.settings.health.port
+        assert port is not None
+        with scraping(tmp_path, port) as url:
+            async with conversation(platform.bus) as client:
+                asked = request_of(made, LoomConfig.load(tmp_path / "loom.yaml"))
+                assert asked.definition is not None
+                await client.register(RegisterPipeline(definition=asked.definition, files=asked.files, base=asked.base))
+                async with within(30):
+                    while not await answered(session, url, 'loom_pipeline_runs_total{pipeline_name="seen"}'):
+                        await asyncio.sleep(0.1)
+                for reuse in (True, False):
+                    accepted = await client.start(asked.model_copy(update={"reuse": reuse}))
+                    assert (await ended(client, accepted.run_id)).report.status == "succeeded"
+
+            async with within(60):
+                while empty := [panel for panel, query in queries() if not await answered(session, url, query)]:
+                    await asyncio.sleep(0.5)
+            assert empty == []
+            [runs] = await answered(
+                session, url, 'sum by (pipeline_name) (loom_pipeline_runs_total{status="succeeded"})'
+            )
+            assert (runs["metric"]["pipeline_name"], runs["value"][1]) == ("seen", "2")
+            [cost] = await answered(session, url, "sum(loom_cost_total_dollars) - sum(loom_model_cost_dollars_total)")
+            assert abs(float(cost["value"][1])) < 1e-9
