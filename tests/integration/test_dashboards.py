@@ -48,26 +48,26 @@ JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.1}
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Yield each panel, and each query of it with the variables set as Grafana sets them."""
+    """Yield each chart, and each query of it with the variables set as Grafana sets them."""
     for board in BOARDS.values():
-        for panel in board["panels"]:
-            for target in panel["targets"]:
+        for chart in board["panels"]:
+            for target in chart["targets"]:
                 query = target["expr"]
                 for name, value in VARIABLES.items():
                     query = query.replace(name, value)
-                yield f"{board['title']}: {panel['title']}", query
+                yield f"{board['title']}: {chart['title']}", query
 
 
 def test_every_dashboard_is_one_that_grafana_provisions():
     assert sorted(BOARDS) == ["loom-fleet", "loom-models", "loom-money", "loom-pipelines"]
     for name, board in BOARDS.items():
         assert board["uid"] == name
-        asked = [target["datasource"]["uid"] for panel in board["panels"] for target in panel["targets"]]
+        asked = [target["datasource"]["uid"] for chart in board["panels"] for target in chart["targets"]]
         assert set(asked) == {"${datasource}"}
         assert {each["name"] for each in board["templating"]["list"]} >= {"datasource"}
-        ids = [panel["id"] for panel in board["panels"]]
+        ids = [chart["id"] for chart in board["panels"]]
         assert len(ids) == len(set(ids))
-        assert all(panel["title"] and panel["description"] for panel in board["panels"])
+        assert all(chart["title"] and chart["description"] for chart in board["panels"])
     [provider] = YAML(typ="safe").load(GRAFANA / "provisioning" / "dashboards" / "loom.yaml")["providers"]
     assert (provider["type"], provider["options"]["path"]) == ("file", "/etc/grafana/dashboards/loom")
 
@@ -176,7 +176,7 @@ async def test_no_panel_is_empty_after_a_run(tmp_path):
                     assert (await ended(client, accepted.run_id)).report.status == "succeeded"
 
             async with within(60):
-                while empty := [panel for panel, query in queries() if not await answered(session, url, query)]:
+                while empty := [chart for chart, query in queries() if not await answered(session, url, query)]:
                     await asyncio.sleep(0.5)
             assert empty == []
             [runs] = await answered(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 
 import pytest
 
@@ -12,7 +11,7 @@ from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_coordinator.accounting import estimates
 from loom_coordinator.accounting.batch import Batch, BatchUsage
-from loom_coordinator.alerts import webhook
+from loom_coordinator.alerts import messages, sender
 from loom_coordinator.alerts.rules import Figures, findings
 from loom_coordinator.lifecycle import budget_pause
 from support.run_rows import a_run
@@ -126,27 +125,28 @@ def test_a_run_is_resumed_with_a_budget_that_lets_it_do_something(reason, given,
 
 def test_an_alert_that_cannot_be_sent_is_tried_again_and_then_given_up_with_its_reason():
     now = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-    assert webhook.outcome(None, 1, now)["notified_at"] == now
-    assert webhook.outcome("HTTP 500", 1, now)["notification_due"] > now
-    given_up = webhook.outcome("HTTP 500", webhook.ATTEMPTS, now)
+    assert sender.outcome(None, 1, now)["notified_at"] == now
+    assert sender.outcome("HTTP 500", 1, now)["notification_due"] > now
+    given_up = sender.outcome("HTTP 500", sender.ATTEMPTS, now)
     assert given_up == {"notification_due": None, "notification_error": "HTTP 500"}
 
 
 def test_an_alert_is_worded_for_its_receiver():
     at = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-    due = webhook.DueAlert(
+    due = messages.DueAlert(
         1, "p", "run_1", "latency_sla", "p95", "warning", "too slow", 1.0, 2.0, None, at, None, "https://h/x", 0
     )
-    assert webhook.body(due) == {
+    assert messages.as_json(due) == {
         "pipeline": "p",
         "run_id": "run_1",
         "type": "latency_sla",
         "subject": "p95",
         "severity": "warning",
+        "status": "open",
         "message": "too slow",
         "threshold": 1.0,
         "actual": 2.0,
         "details": {},
         "triggered_at": "2026-01-02T00:00:00+00:00",
     }
-    assert webhook.body(replace(due, notification_channel="slack")) == {"text": "Loom: p (run_1): too slow"}
+    assert messages.as_slack([due]) == {"text": "Loom: p (run_1): too slow"}

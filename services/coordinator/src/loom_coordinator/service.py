@@ -8,7 +8,7 @@ from loom_ai.compose import open_received_pages
 from loom_common.async_engine import AsyncEngine
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE
 from loom_common.service.bootstrap import Platform
-from loom_coordinator.alerts.webhook import WebhookSender
+from loom_coordinator.alerts.sender import AlertSender
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.flow_control.batch_progress import UnderWay
@@ -43,7 +43,7 @@ class Coordinator:
             Sweeper(platform.bus, outbox, platform.clock, owner, under_way),
             PayloadCleanup(outbox, platform.payloads),
             ReceivedCleanup(outbox, lambda: open_received_pages(platform.settings)),
-            WebhookSender(outbox, platform.credentials, platform.clock),
+            AlertSender(outbox, platform.credentials, platform.clock),
             *(() if platform.settings.embedded else _of_a_cluster(platform, outbox)),
         )
         self._relay = outbox

@@ -85,7 +85,7 @@ def _texts(loaded: LoadedPipeline) -> Iterator[str]:
         yield from pipeline.evaluate.headers.values()
     alerts = pipeline.monitoring.alerts
     if alerts is not None:
-        yield alerts.webhook
+        yield from alerts.texts
     asking = (ai.base_url, ai.api_key, *ai.headers.values()) if ai is not None else ()
     optional = (pipeline.load.fallback, *asking, *named, *judges)
     yield from (text for text in optional if text is not None)

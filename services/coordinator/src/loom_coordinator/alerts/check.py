@@ -7,7 +7,7 @@ from sqlalchemy import Float, cast, func, select
 from loom_common.domain.definition.monitoring import MonitoringConfig
 from loom_coordinator.accounting import usage
 from loom_coordinator.alerts import store
-from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, findings
+from loom_coordinator.alerts.rules import LEAST_RECORDS, Figures, Finding, findings
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import evaluation_results, record_evaluations
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -23,19 +23,25 @@ def config_of(run: Run) -> MonitoringConfig:
 
 
 async def look(unit: UnitOfWork, run: Run, *, at_end: bool = False) -> None:
-    """Record what stands out, once per run and subject. A run under way must have come some way first."""
-    config = config_of(run)
-    if not config.watches:
-        return
+    """Record what stands out, once per run and subject, and at the end of a whole run what is over. A run under way
+    must have come some way first."""
     tally = run.totals.tally
     if not tally.transformed or (not at_end and tally.transformed < LEAST_RECORDS):
         return
+    config = config_of(run)
+    found = await _found(unit, run, config) if config.watches else []
+    for finding in found:
+        await store.raise_one(unit, run, finding)
+    if at_end and run.replay_of is None and run.sample is None:
+        await store.resolve(unit, run, found)
+
+
+async def _found(unit: UnitOfWork, run: Run, config: MonitoringConfig) -> list[Finding]:
     now = await _figures(unit, run)
     sections = [each for each in (config.cost_spike, config.score_degradation) if each is not None]
     most = max((each.runs for each in sections), default=0)
     history = await _history(unit, run, most) if most else []
-    for finding in findings(config, now, history):
-        await store.raise_one(unit, run, finding)
+    return findings(config, now, history)
 
 
 async def _figures(unit: UnitOfWork, run: Run) -> Figures:

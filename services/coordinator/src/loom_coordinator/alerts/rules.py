@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 LEAST_RECORDS = 20
 """Records that have been through a run that is still under way before its figures say anything."""
 WARNING, ERROR = "warning", "error"
+RESOLVED = "resolved"
+"""The severity of a row that says that an earlier run's alert is over."""
+BUDGET = "budget_exhausted"
+
+
+def subject_of(alert_type: str, subject: str) -> str:
+    """Return what an alert is about across runs. Of a spent budget, the subject is its amount, which may change."""
+    return "" if alert_type == BUDGET else subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,21 +51,89 @@ class ScoreDegradation(AgainstHistory):
     drop: float = Field(0.1, gt=0, le=1, description="How far the mean score may lie below that of earlier runs.")
 
 
+PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
+_NEEDED = {"json": ("webhook",), "slack": ("webhook",), "pagerduty": ("routing_key",), "email": ("server", "sender")}
+"""The keys that each format cannot do without."""
+
+
 class AlertsConfig(Section):
     """Says where alerts are sent. One that cannot be sent is kept in `monitoring_alerts`, and never fails a run."""
 
-    webhook: WebLocation = Field(
-        description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references."
+    webhook: WebLocation | None = Field(
+        None,
+        description="An http(s) address, e.g. `${SLACK_WEBHOOK}`. Secret parts are references. For `pagerduty` it is "
+        "PagerDuty's own unless said otherwise.",
     )
-    format: Literal["json", "slack"] = Field(
-        "json", description="`json`: the alert as an object. `slack`: `{text: ...}`, as Slack and its like take it."
+    format: Literal["json", "slack", "pagerduty", "email"] = Field(
+        "json",
+        description="`json`: the alert as an object. `slack`: `{text: ...}`, as Slack and its like take it. "
+        "`pagerduty`: Events API v2. `email`: by SMTP.",
     )
+    routing_key: str | None = Field(
+        None, description="For `pagerduty`: the integration key, as a reference: `${PAGERDUTY_KEY}`."
+    )
+    server: str | None = Field(
+        None,
+        description="For `email`: `smtps://user:${SMTP_PASSWORD}@mail.example.com`, or `smtp://` with STARTTLS where "
+        "the server offers it.",
+    )
+    sender: str | None = Field(None, description="For `email`: the address that alerts come from.")
+    recipients: list[str] = Field(default_factory=list, description="For `email`: the addresses that get them.")
+
+    @property
+    def address(self) -> str:
+        """Return where alerts are sent, with references in place of secrets."""
+        if self.format == "email":
+            return self.server or ""
+        return self.webhook or PAGERDUTY
+
+    @property
+    def texts(self) -> list[str]:
+        """Return everything that may hold references."""
+        return [each for each in (self.address, self.routing_key) if each]
+
+    @classmethod
+    def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:
+        """Each format needs keys of its own."""
+        form = written.get("format", "json")
+        for key in _NEEDED.get(form, ()):
+            if written.get(key) is None:
+                yield mistake((key,), "missing", f"`{key}`, which the format `{form}` needs", written)
+        if form == "email" and not written.get("recipients"):
+            yield mistake(("recipients",), "missing", "at least one address that gets the e-mail", written)
 
     @field_validator("webhook")
     @classmethod
-    def _secret_stays_out(cls, value: str) -> str:
-        if "hooks.slack.com" in value and "${" not in value:
+    def _secret_stays_out(cls, value: str | None) -> str | None:
+        if value is not None and "hooks.slack.com" in value and "${" not in value:
             raise PydanticCustomError("clear_text_secret", "a credential reference: a Slack address is a secret")
+        return value
+
+    @field_validator("routing_key")
+    @classmethod
+    def _key_is_a_reference(cls, value: str | None) -> str | None:
+        if value is not None and "${" not in value:
+            raise PydanticCustomError("clear_text_secret", "a credential reference: the key is a secret")
+        return value
+
+    @field_validator("server")
+    @classmethod
+    def _password_is_a_reference(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("${"):
+            return value
+        if not value.startswith(("smtp://", "smtps://")):
+            raise PydanticCustomError("server", "an address that begins with `smtps://` or `smtp://`")
+        before, at, _ = value.partition("://")[2].rpartition("@")
+        if at and ":" in before and "${" not in before.partition(":")[2]:
+            raise PydanticCustomError("clear_text_secret", "a credential reference in place of the password")
+        return value
+
+    @field_validator("sender", "recipients")
+    @classmethod
+    def _one_line(cls, value: Any) -> Any:
+        for each in [value] if isinstance(value, str) else value or ():
+            if "@" not in each or not each.isprintable():
+                raise PydanticCustomError("address", "an e-mail address")
         return value
 
 
