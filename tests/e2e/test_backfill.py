@@ -93,7 +93,7 @@ def test_a_run_that_waits_is_resumed_before_a_new_one_begins(project, loom):
     shown = loom("backfill", "pipeline.yaml", *RANGE, "--dry-run", "--format", "json")
     assert statuses(shown) == ["succeeded", "would run", "would resume"]
     refused = loom("backfill", "pipeline.yaml", *RANGE, "--param", "least=1", "--dry-run")
-    assert (refused.code, f"{last} was paused: finish it with" in refused.err) == (2, True)
+    assert (refused.code, f"{last} was paused. Finish it with" in refused.err) == (2, True)
     second = loom("backfill", "pipeline.yaml", *RANGE, "--format", "json")
     assert (second.code, statuses(second)) == (0, ["succeeded"] * 3)
     assert second.report["partitions"][2]["run_id"] == last

@@ -123,6 +123,7 @@ OF_A_RUN = {
     ("resume",): (UNKNOWN,),
     ("cancel",): (UNKNOWN,),
     ("cost",): ("scored", "--run-id", UNKNOWN),
+    ("metrics",): ("scored", "--run-id", UNKNOWN),
     ("lineage",): ("scored", "--run-id", UNKNOWN),
     ("quarantine", "list"): ("--run-id", UNKNOWN),
     ("quarantine", "show"): ("b", "--run-id", UNKNOWN),

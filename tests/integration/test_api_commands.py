@@ -77,7 +77,7 @@ async def test_a_run_is_paused_resumed_and_cancelled_and_left_so_that_it_can_be_
     (project / "go").touch()
     async with served() as (client, paused):
         refused = await client.post("/pipelines/numbers/run")
-        assert f"{beside} was paused: finish it with `loom resume {beside}`" in refused.json()["detail"]
+        assert f"{beside} was paused. Finish it with `loom resume {beside}`" in refused.json()["detail"]
         for each in (await client.get("/runs")).json()["items"]:
             assert (await client.post(f"/runs/{each['run_id']}/resume")).status_code == 200
             await ended(client, each["run_id"])

@@ -116,7 +116,7 @@ def test_a_process_without_the_package_says_so_and_loses_no_record(packages):
 def test_mistakes_in_its_keys_are_placed_like_any_other(packages):
     shortness(packages)
     wrong, unknown = problems_of(definition({"type": "shortness", "mots": 3, "most": "many", "threshold": 1}))
-    assert wrong.startswith("evaluate.evaluators[0].most: found 'many'; expected a valid integer")
+    assert wrong.startswith("evaluate.evaluators[0].most: found 'many'; expected a whole number")
     assert unknown == (
         "evaluate.evaluators[0].mots: found the unknown key 'mots'; "
         "expected one of field, most, name, threshold, type, weight. Did you mean 'most'?"

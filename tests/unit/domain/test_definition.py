@@ -52,7 +52,7 @@ def test_a_good_definition_parses():
             ("evaluate", "evaluators", 0, "threshold"),
             1.5,
             "evaluate.evaluators[0].threshold",
-            "less than or equal",
+            "at most",
             None,
         ),
         (("evaluate", "evaluators", 0, "type"), "rnage", "evaluate.evaluators[0].type", "one of exact_match", "range"),

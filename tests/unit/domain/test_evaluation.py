@@ -71,7 +71,7 @@ def test_an_evaluator_is_asked_where_it_says_or_where_its_section_says(evaluator
         ({**SEMANTIC, "api_key": "sk-123"}, {"model": "a"}, "a credential reference"),
         ({**SEMANTIC, "type": "semantik"}, {"model": "a"}, "Did you mean 'semantic'?"),
         ({**SEMANTIC, "treshold": 0.8}, {"model": "a"}, "Did you mean 'threshold'?"),
-        (SEMANTIC, {"model": "a", "sample": 0}, "greater than 0"),
+        (SEMANTIC, {"model": "a", "sample": 0}, "more than 0"),
     ],
 )
 def test_a_mistake_is_told_with_what_was_expected(evaluator, section, words):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from loom_common.domain.values.expectations import expectation
 from loom_common.errors import InvalidDefinition, Problem
 
 
@@ -57,7 +58,7 @@ def _problem(model: type[Options], section: str, detail: ErrorDetails) -> Proble
     if kind == "missing":
         return Problem(path, "nothing", "a value: it is required")
     shown = "a text in clear" if kind.startswith("clear_text") else repr(found)
-    return Problem(path, shown, words.removeprefix("Value error, ").removeprefix("Input should be "))
+    return Problem(path, shown, expectation(words))
 
 
 def _written_path(model: type[BaseModel], loc: Sequence[str | int]) -> tuple[tuple[str | int, ...], type[BaseModel]]:

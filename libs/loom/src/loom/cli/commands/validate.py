@@ -86,7 +86,8 @@ def _print(result: Mapping[str, Any]) -> None:
         style = "yellow" if check["doubtful"] else "green" if check["ok"] else "red"
         mark = marks.doubtful if check["doubtful"] else marks.good if check["ok"] else marks.bad
         grid.add_row(Text(f"  {mark}", style), check["check"], Text(check["detail"]))
-    console.print(terminal.Trimmed(grid))
+    if grid.row_count:
+        console.print(terminal.Trimmed(grid))
     if columns := result.get("columns"):
         _print_columns(columns)
     for problem in result["problems"]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
+from loom_common.domain.values.expectations import expectation
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
@@ -207,5 +208,5 @@ def _shown(value: Any) -> str:
 
 
 def _lower_first(text: str) -> str:
-    text = text.removeprefix("Value error, ").removeprefix("Input should be ")
+    text = expectation(text)
     return text[:1].lower() + text[1:]
