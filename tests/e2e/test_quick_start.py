@@ -24,6 +24,13 @@ MESSAGES = {"loom_common.contracts.v1"}
 MIGRATING = {"alembic", "sqlalchemy.dialects.postgresql"}
 MAPPING = {"sqlalchemy.ext.asyncio", "sqlalchemy.orm"}
 """SQLAlchemy's object-relational mapper, and what imports it. Loom uses the rest of SQLAlchemy."""
+OTHER_QUERIES = {
+    "loom_coordinator.queries.alerts",
+    "loom_coordinator.queries.costs",
+    "loom_coordinator.queries.lineage",
+    "loom_quarantine.queries",
+}
+"""Modules that tell of anything but runs and pipelines."""
 DEFINITIONS = {"loom_common.domain.definition.pipeline", "loom_common.domain.quality.kinds", "ruamel"}
 """Modules that read pipeline files. The configuration of a project is read without them."""
 NOT_LOADED = {
@@ -40,8 +47,9 @@ NOT_LOADED = {
     | MIGRATING
     | MAPPING
     | DEFINITIONS
+    | OTHER_QUERIES
     | {"loom_ai", "loom_connectors", "structlog"},
-    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING,
+    "run pipeline.yaml": CLIENTS | READERS | MIGRATING | MAPPING | OTHER_QUERIES,
 }
 
 

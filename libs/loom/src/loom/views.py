@@ -1,4 +1,7 @@
-"""Run state as users ask for it: the queries of the coordinator and of the quarantine on one state database."""
+"""Run state as users ask for it: the queries of the coordinator and of the quarantine on one state database.
+
+Only the queries on runs are imported with this module, because every command asks for runs, and few ask for anything
+else."""
 
 from __future__ import annotations
 
@@ -16,32 +19,29 @@ from loom_common.contracts.v1 import RunAccepted, RunReport
 from loom_common.domain.incremental.window import Window
 from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
-from loom_coordinator.accounting import estimates
-from loom_coordinator.alerts import store
-from loom_coordinator.db import marks, run_rows, schema_versions
-from loom_coordinator.db.marks import Mark
+from loom_coordinator.db import run_rows
 from loom_coordinator.db.run import Run
-from loom_coordinator.db.schema_versions import SchemaVersion
-from loom_coordinator.queries import alerts, lineage, pipelines, runs
-from loom_coordinator.queries.alerts import AlertLine
-from loom_coordinator.queries.costs import paid
-from loom_coordinator.queries.costs.spans import CostSpan
-from loom_coordinator.queries.lineage import Lineage
-from loom_coordinator.queries.pipelines import PipelineSummary
+from loom_coordinator.queries import runs
 from loom_coordinator.queries.run_filter import INTERRUPTED
 from loom_coordinator.queries.runs import RunSummary, RunWithParams, ShownRun
 from loom_migrations.engine import open_engine
 from loom_migrations.trouble import told_plainly
 from loom_migrations.upgrade import is_current, upgrade_all
-from loom_quarantine import queries
-from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
     from loom.kept_record import RecordStory
     from loom.preflight.estimate import Estimate
     from loom_common.domain.definition.pipeline import ExtractConfig
     from loom_common.domain.schema.columns import Columns
+    from loom_coordinator.db.marks import Mark
+    from loom_coordinator.db.schema_versions import SchemaVersion
+    from loom_coordinator.queries.alerts import AlertLine
+    from loom_coordinator.queries.costs.spans import CostSpan
+    from loom_coordinator.queries.lineage import Lineage
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
+    from loom_coordinator.queries.pipelines import PipelineSummary
+    from loom_quarantine import queries
+    from loom_quarantine.queries import RecordFilter
 
 _PAGE = 1000
 """Quarantined records read at once."""
@@ -118,12 +118,16 @@ class Views:
 
     async def pipelines(self) -> list[PipelineSummary]:
         """Return every pipeline that has run here, with its newest run."""
+        from loom_coordinator.queries import pipelines
+
         async with self._engine.connect() as connection:
             return await pipelines.registered(connection, self._alive)
 
     async def lineage(self, pipeline: str, run_id: str | None) -> list[Lineage]:
         """Return from where to where records went, and what each stage let through: the named run, or the pipeline's
         newest ones."""
+        from loom_coordinator.queries import lineage
+
         async with self._engine.connect() as connection:
             return await lineage.of_pipeline(connection, pipeline, run_id, self._alive)
 
@@ -142,43 +146,58 @@ class Views:
 
     async def costs(self, pipeline: str | None, span: str) -> list[CostSpan]:
         """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
+        from loom_coordinator.queries.costs import paid
+
         async with self._engine.connect() as connection:
             return await paid.by_span(connection, pipeline, span)
 
     async def metrics(self, pipeline: str, run_id: str | None, newest: int) -> PipelineFigures | None:
         """Return what one run of a pipeline comes to, or its newest ones together; None where there is none."""
-        from loom_coordinator.queries import pipeline_figures  # other commands need no scores
+        from loom_coordinator.queries import pipeline_figures
 
         async with self._engine.connect() as connection:
             return await pipeline_figures.of_pipeline(connection, pipeline, run_id, newest, self._alive)
 
     async def tokens_per_answer(self, pipeline: str) -> dict[tuple[str, str], float]:
         """Return the tokens per answer in the pipeline's runs so far, by purpose and model."""
+        from loom_coordinator.queries.costs import paid
+
         async with self._engine.connect() as connection:
             return await paid.tokens_per_answer(connection, pipeline)
 
     async def keep_estimate(self, estimate: Estimate) -> None:
         """Store the estimate, so that the next run is compared with it."""
+        from loom_coordinator.accounting import estimates
+
         by_stage = {stage.value: estimate.cost_of(stage) for stage in (Stage.TRANSFORM, Stage.EVALUATE)}
         async with self._engine.begin() as connection:
             await estimates.keep(connection, estimate.pipeline, estimate.records, estimate.cost, by_stage)
 
     async def replayable(self, chosen: RecordFilter) -> queries.Standing:
         """Tell which of the records chosen a replay would take up, and why it would not take the others."""
+        from loom_quarantine import queries
+
         return await queries.standing(self._engine, chosen)
 
     async def quarantined(
         self, chosen: RecordFilter | None = None, limit: int | None = 50
     ) -> list[queries.ListedRecord]:
         """Return records that did not get through, newest first, with stage, reason, data and scores."""
+        from loom_quarantine import queries
+        from loom_quarantine.queries import RecordFilter
+
         return await queries.listing(self._engine, chosen or RecordFilter(), limit)
 
     async def quarantined_number(self, chosen: RecordFilter) -> int:
         """Return how many records are chosen."""
+        from loom_quarantine import queries
+
         return await queries.number_of(self._engine, chosen)
 
     async def quarantined_ids(self, chosen: RecordFilter) -> tuple[str, ...]:
         """Return the ids of all records chosen."""
+        from loom_quarantine import queries
+
         return await queries.ids(self._engine, chosen)
 
     async def quarantined_whole(self, chosen: RecordFilter) -> AsyncIterator[queries.WholeRecord]:
@@ -193,10 +212,14 @@ class Views:
         self, chosen: RecordFilter, limit: int, before: int | None = None
     ) -> list[queries.WholeRecord]:
         """Return a page of the records chosen with every column, newest first."""
+        from loom_quarantine import queries
+
         return await queries.whole(self._engine, chosen, limit, before)
 
     async def quarantine_stats(self, chosen: RecordFilter) -> list[queries.CauseCount]:
         """Count how many records did not get through for what, and what became of them."""
+        from loom_quarantine import queries
+
         return await queries.stats(self._engine, chosen)
 
     async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
@@ -207,11 +230,15 @@ class Views:
 
     async def schemas(self, pipeline: str) -> list[SchemaVersion]:
         """Return the stored versions of the schemas of a pipeline, the newest of each stage first."""
+        from loom_coordinator.db import schema_versions
+
         async with self._engine.connect() as connection:
             return await schema_versions.history(connection, pipeline)
 
     async def store_schema(self, pipeline: str, stage: Stage, columns: Columns) -> SchemaVersion:
         """Store the next version of a schema, unless it is the newest one already."""
+        from loom_coordinator.db import schema_versions
+
         async with self._engine.begin() as connection:
             return await schema_versions.store(
                 connection, pipeline, stage, columns, dt.datetime.now(dt.UTC), getpass.getuser()
@@ -219,21 +246,30 @@ class Views:
 
     async def marks(self, pipeline: str | None) -> list[Mark]:
         """Return up to where a pipeline, or each, has read its sources."""
+        from loom_coordinator.db import marks
+
         async with self._engine.connect() as connection:
             return await marks.listed(connection, pipeline)
 
     async def set_mark(self, pipeline: str, extract: ExtractConfig, window: Window) -> None:
         """Put a mark in the place of the one that is there."""
+        from loom_coordinator.db import marks
+
         async with self._engine.begin() as connection:
             await marks.store(connection, pipeline, extract, window, dt.datetime.now(dt.UTC), getpass.getuser())
 
     async def reset_marks(self, pipeline: str) -> int:
         """Remove the marks of a pipeline, and return how many there were."""
+        from loom_coordinator.db import marks
+
         async with self._engine.begin() as connection:
             return await marks.reset(connection, pipeline)
 
     async def acknowledge(self, alert_id: int, by: str) -> AlertLine:
         """Note that somebody has seen an alert, and return it. Raises `NotFound`."""
+        from loom_coordinator.alerts import store
+        from loom_coordinator.queries import alerts
+
         async with self._engine.begin() as connection:
             await store.acknowledge(connection, alert_id, by, dt.datetime.now(dt.UTC))
             return await alerts.find(connection, alert_id)
