@@ -1,5 +1,6 @@
-"""Tests Ctrl-C: once to pause cleanly, twice to stop at once."""
+"""Tests Ctrl-C and SIGTERM: once to pause cleanly, twice to stop at once."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -45,9 +46,10 @@ async def begun(folder) -> Command:
     return command
 
 
-async def test_the_first_ctrl_c_pauses_and_resume_finishes_with_every_record_once(slow):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_ctrl_c_or_sigterm_pauses_and_resume_finishes_with_every_record_once(slow, number):
     command = await begun(slow)
-    command.interrupt()
+    command.interrupt(number)
     (slow / "go").touch()
     ended = await command.end()
     (run_id,) = runs(slow)
@@ -109,7 +111,7 @@ import os, signal, sys
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.{number})
 
 sys.meta_path.insert(0, Interrupting())
 sys.argv = {argv!r}
@@ -129,7 +131,8 @@ from {entry} import {function}
         ("loom_evaluator.__main__", "run", ["loom_evaluator"], "structlog"),
     ],
 )
-def test_ctrl_c_is_a_sentence_from_the_first_import_on(slow, entry, function, argv, module):
-    code = INTERRUPTED_AT_AN_IMPORT.format(entry=entry, function=function, argv=argv, module=module)
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_and_sigterm_are_a_sentence_from_the_first_import_on(slow, entry, function, argv, module, number):
+    code = INTERRUPTED_AT_AN_IMPORT.format(entry=entry, function=function, argv=argv, module=module, number=number)
     done = subprocess.run([sys.executable, "-c", code], cwd=slow, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted: nothing was begun\n")

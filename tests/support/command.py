@@ -85,9 +85,9 @@ class Command:
         self._process.kill()
         await self._ending
 
-    def interrupt(self) -> None:
-        """Send Ctrl-C."""
-        self._process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Send Ctrl-C, or another signal."""
+        self._process.send_signal(number)
 
     async def end(self) -> Ended:
         """Wait for it. Raises `UntrueBooks` where what it wrote of a run is not what happened."""

@@ -217,3 +217,30 @@ async def test_code_that_computes_on_when_its_loop_is_closed_does_not_compute_fo
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_code_that_stops_its_loop_or_ends_it_from_a_callback_ends_nothing():
+    loop = UserLoop()
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    async def stops() -> int:
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+        return 1
+
+    async def exits() -> int:
+        asyncio.get_running_loop().call_soon(leave)
+        await asyncio.sleep(0)
+        return 2
+
+    async def fine() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    async with within(AMPLE):
+        found = await asyncio.gather(*(loop.run(each, AMPLE) for each in (stops, exits, fine, fine)))
+        assert found == [1, 2, 3, 3]
+        assert await loop.run(fine, AMPLE) == 3
+        await loop.close()

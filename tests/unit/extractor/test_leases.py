@@ -1,5 +1,7 @@
 """Tests connections kept for the next message."""
 
+import asyncio
+
 from loom_common.caching.resource_cache import ResourceCache
 
 
@@ -44,3 +46,23 @@ async def test_everything_is_closed_at_the_end():
             pass
         assert door.open
     assert not door.open
+
+
+async def test_what_takes_a_while_to_open_is_opened_once_and_holds_up_no_other_key():
+    leases, may_open, opened = ResourceCache(), asyncio.Event(), []
+
+    async def slow_door() -> Door:
+        await may_open.wait()
+        opened.append(Door())
+        return opened[-1]
+
+    async def through(key, open_one):
+        async with leases.of(key, open_one) as door:
+            return door
+
+    slow = [asyncio.create_task(through("slow", slow_door)) for _ in range(2)]
+    assert (await through("quick", Door)).open
+    may_open.set()
+    first, second = await asyncio.gather(*slow)
+    assert first is second is opened[0]
+    assert len(opened) == 1

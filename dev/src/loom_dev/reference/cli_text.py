@@ -15,7 +15,7 @@ progress as a live table where stderr is a terminal, and elsewhere as a line eve
 | 3 | partial: below the batch threshold, all rejected, or ended by a limit of failures; paused by someone else |
 | 4 | cancelled |
 | 5 | succeeded or partial, and beyond a limit of `--fail-on` or `fail_on` |
-| 130 | interrupted: the first Ctrl-C pauses the run and says how to resume it, the second ends at once |
+| 130 | interrupted: the first Ctrl-C, or SIGTERM, pauses the run and says how to resume it, the second ends at once |
 
 Every command takes `--verbose`, which shows the traceback of an error.
 """

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from loom_common.domain.run.piece import Piece
 from loom_common.errors import LoomError, PluginFailed, PluginUnusable, Timeout
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
 from loom_common.user_code.event_loop import UserLoop
 from loom_connectors.pieces import read, split
@@ -73,7 +74,8 @@ class _OnItsLoop(Generic[C]):
 
     def _open(self) -> C:
         try:
-            return self._open_one()
+            with foreign():
+                return self._open_one()
         except PluginUnusable as error:
             raise PluginUnusable(self._credentials.without_secrets(str(error))) from None
         except LoomError:

@@ -111,6 +111,13 @@ def _texts_in(value: Any) -> Iterator[str]:
                 yield from _texts_in(each)
 
 
+def runs_foreign_code(location: str, kind: Kind) -> bool:
+    """Tell whether a source or a destination, which is the `kind`, is a function of the user's or a plugin."""
+    scheme, ending = taken_apart(location)
+    name = scheme or ending
+    return name == PYTHON or is_reference(name) or (name not in SCHEMES and name in names(kind))
+
+
 def is_local_file(location: str, context: ConnectorContext) -> bool:
     """Tell whether a location names a file of this machine, or several, in whatever format."""
     named = Location.of(location, context)

@@ -9,6 +9,7 @@ from loom_common.domain.definition.quality_gate import GATES, GateConfig, Plugin
 from loom_common.domain.plugin_section import concrete
 from loom_common.domain.run.gates import BUILTIN, QualityGate, Score, Verdict, weighted
 from loom_common.errors import UserCodeError
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names, register
 from loom_common.text import named
@@ -45,7 +46,8 @@ def gate_of(settings: GateConfig, folder: Path) -> Gate:
 
 def _made(make: Callable[[], object], name: str) -> Gate:
     try:
-        gate = make()
+        with foreign():
+            gate = make()
     except BaseException as error:  # it is the user's code
         raise UserCodeError(f"The quality gate {name} cannot be made: {named(error)}") from error
     apply: Gate | None = getattr(gate, "apply", None)

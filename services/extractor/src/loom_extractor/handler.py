@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
 from loom_common.caching.plan_cache import PlanCache
@@ -34,7 +34,7 @@ from loom_extractor.identity import identified
 from loom_extractor.incremental import taken
 from loom_extractor.received import ReceivedRecords
 
-OpenSource = Callable[[Plan], Source]
+OpenSource = Callable[[Plan], Source | Awaitable[Source]]
 
 _WHOLE = -1
 """Stands for the position of a batch where a slice is checked as a whole."""

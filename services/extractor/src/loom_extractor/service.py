@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, SourceError
 from loom_common.flow import Stage
+from loom_common.plugins.kinds import Kind
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
@@ -25,7 +27,7 @@ from loom_connectors.overlaps import overlap
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import Source
 from loom_connectors.references import column_values
-from loom_connectors.registry import open_source
+from loom_connectors.registry import open_source, runs_foreign_code
 from loom_extractor.duplicates import Duplicates
 from loom_extractor.handler import Extractor
 from loom_extractor.received import ReceivedRecords
@@ -36,7 +38,9 @@ def build(platform: Platform) -> Service:
     sources: ResourceCache[Source] = ResourceCache(credentials=platform.credentials)
     duplicates = Duplicates()
 
-    def open_planned(plan: Plan) -> Source:
+    async def open_planned(plan: Plan) -> Source:
+        if runs_foreign_code(plan.pipeline.extract.source, Kind.SOURCE):  # importing it may take long
+            return await asyncio.to_thread(open_source_of, plan, platform)
         return open_source_of(plan, platform)
 
     def other_source(plan: Plan, check: Reference) -> AsyncIterator[Sequence[Any]]:

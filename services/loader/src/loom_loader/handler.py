@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -46,7 +46,7 @@ from loom_common.worker.stage_result import Loaded, kept_for_error
 from loom_connectors.ports.destination import Destination, FailedRow, LoadBatch, Row
 from loom_loader.rows import held_to_schema, rows_of
 
-OpenDestination = Callable[[Plan], Destination]
+OpenDestination = Callable[[Plan], Destination | Awaitable[Destination]]
 
 log = structlog.get_logger()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from loom_common.domain.run.plan import Plan
 from loom_common.domain.values import durations
 from loom_common.errors import ConfigurationError, DestinationError
 from loom_common.flow import Stage
+from loom_common.plugins.kinds import Kind
 from loom_common.service.bootstrap import Platform, Service, StageService
 from loom_common.worker import router
 from loom_common.worker.consumer_spec import Accepts, ConsumerSpec
@@ -24,7 +26,7 @@ from loom_connectors.overlaps import overlap
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination
 from loom_connectors.references import column_values
-from loom_connectors.registry import open_destination
+from loom_connectors.registry import open_destination, runs_foreign_code
 from loom_loader.handler import Loader
 
 
@@ -32,7 +34,9 @@ def build(platform: Platform) -> Service:
     """Build the loader service on `platform`."""
     destinations: ResourceCache[Destination] = ResourceCache(credentials=platform.credentials)
 
-    def open_planned(plan: Plan) -> Destination:
+    async def open_planned(plan: Plan) -> Destination:
+        if runs_foreign_code(plan.pipeline.load.destination, Kind.DESTINATION):  # importing it may take long
+            return await asyncio.to_thread(open_destination_of, plan, platform)
         return open_destination_of(plan, platform)
 
     def other_source(plan: Plan, check: Reference) -> AsyncIterator[Sequence[Any]]:

@@ -8,15 +8,14 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
-from loom_common.service import entry
+from loom_common.service import entry, standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Ends the process: every way out is an exit code."""
     if arguments is None:
         entry.begin()
-        for stream in (sys.stdout, sys.stderr):  # what a terminal cannot show, or is no text at all, is no failure
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a stream of this process
+        standard_streams.keep_open()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if strange := [each for each in given if not each.isascii() and _is_no_text(each)]:
         sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
@@ -26,13 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     if arguments is None:
         stdout.keep_apart_for_good()
+    code = 0
     try:
         command(given)(args=given, prog_name="loom")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         code = tell(error, verbose="--verbose" in given)
         if _asks_for_json(given):
             _tell_programs(error)
-        sys.exit(code)
+    if arguments is None:
+        entry.see_that_it_ends(code)
+    sys.exit(code)
 
 
 def _asks_for_json(given: Sequence[str]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from loom_common.config.credentials import Credentials
 from loom_common.errors import AccessRefused, CredentialReplaced, MissingCredential
@@ -39,10 +41,14 @@ class ResourceCache(Generic[T]):
         self._capacity = capacity
         self._credentials = credentials or Credentials()
         self._leases: OrderedDict[str, _Lease[T]] = OrderedDict()
+        self._openings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def of(self, key: str, open_one: Callable[[], T], locations: Sequence[str] = ()) -> AsyncIterator[T]:
-        """Return the resource under `key`, which is opened if necessary and stays open until the block ends.
+    async def of(
+        self, key: str, open_one: Callable[[], T | Awaitable[T]], locations: Sequence[str] = ()
+    ) -> AsyncIterator[T]:
+        """Return the resource under `key`, which is opened if necessary and stays open until the block ends. Those who
+        need one that takes a while to be opened wait for each other.
         `locations` are the texts whose credentials it is opened with.
 
         Where the block ends with `AccessRefused`, the credentials are looked up anew and the resource is not used
@@ -50,8 +56,11 @@ class ResourceCache(Generic[T]):
         restart."""
         if key not in self._leases:
             await self._credentials.fetch(*locations)
-        if key not in self._leases:  # nobody else opened it meanwhile
-            self._leases[key] = _Lease(open_one(), self._secrets_of(locations))
+            async with self._openings.setdefault(key, asyncio.Lock()):
+                if key not in self._leases:  # nobody else opened it meanwhile
+                    secrets, opened = self._secrets_of(locations), open_one()
+                    thing = await opened if isinstance(opened, Awaitable) else opened
+                    self._leases[key] = _Lease(thing, secrets)
         self._leases.move_to_end(key)
         lease = self._leases[key]
         lease.users += 1

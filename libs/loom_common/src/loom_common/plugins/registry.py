@@ -12,6 +12,8 @@ import traceback
 from collections.abc import Container
 
 from loom_common.errors import ConfigurationError, PluginUnusable
+from loom_common.foreign_code.imports import imported
+from loom_common.foreign_code.process_guard import own_frame
 from loom_common.plugins.installed import Offered, offered, offers, remedy
 from loom_common.plugins.kinds import API_VARIABLE, PLUGIN_API, Kind
 from loom_common.text import named
@@ -67,8 +69,8 @@ def find(kind: Kind, name: str) -> object | None:
 def load(plugin: Offered) -> object:
     """Import a plugin. Raises `PluginUnusable`, which names the package."""
     try:
-        loaded: object = plugin.entry_point.load()
-    except (Exception, SystemExit) as error:
+        loaded: object = imported(plugin.entry_point.module, plugin.entry_point.load)
+    except BaseException as error:  # it is the plugin's code
         words = f"{_capital(plugin)} cannot be imported: {named(error)}{_place(error)}. {remedy(plugin.package)}."
         raise PluginUnusable(words) from error
     _check_version(plugin)
@@ -95,7 +97,7 @@ def _check_version(plugin: Offered) -> None:
 def _of_module(kind: Kind, reference: str) -> object:
     module_name, _, name = reference.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), name)
+        return getattr(imported(module_name, lambda: importlib.import_module(module_name)), name)
     except AttributeError as error:
         module = sys.modules.get(module_name)
         if module is None:  # the module itself raised it
@@ -105,7 +107,7 @@ def _of_module(kind: Kind, reference: str) -> object:
         raise PluginUnusable(
             f"The {kind} '{reference}' is not there: the module {module_name} has no '{name}'.{hint}"
         ) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # it is the plugin's code
         raise _not_imported(kind, reference, error) from error
 
 
@@ -124,5 +126,6 @@ def _capital(plugin: Offered) -> str:
 def _place(error: BaseException) -> str:
     """Return where in the plugin an error was raised; return an empty text where it was not in the plugin."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if each.filename != __file__ and "importlib" not in each.filename]
+    theirs = [each for each in frames if each.filename != __file__ and not own_frame(each.filename)]
+    own = [each for each in theirs if "importlib" not in each.filename]
     return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""

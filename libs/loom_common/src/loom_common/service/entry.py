@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from loom_common.foreign_code.process_guard import end_process, mark_all
 from loom_common.service.allocator import return_large_blocks
 from loom_common.service.garbage import collect_seldom
 
+INTERRUPTING = (signal.SIGINT, signal.SIGTERM)
+"""The signals that ask a process to stop: Ctrl-C, and what supervisors, `kill` and `docker stop` send."""
 INTERRUPTED = 130
-"""The exit code of a process that Ctrl-C ended."""
+"""The exit code of a process that Ctrl-C or SIGTERM ended."""
 _NOTHING_BEGUN = "interrupted: nothing was begun"
 _SHOW_CURSOR = b"\r\x1b[?25h\x1b[K"
 """A live display hides the cursor; this shows it again."""
+
+_LEAVING_SECONDS = 10.0
+"""Says how long other code may go on after the work of a process is done."""
 
 _words = f"{_NOTHING_BEGUN}\n"
 
@@ -27,24 +35,29 @@ def begin() -> None:
     Pydantic's plugins from other packages are not loaded, because that would import those packages into every command.
     Arrow takes its memory from the system's allocator, unless the environment names another: its own one keeps 15 MB
     more when a file was written. Only the environment says so to all of the library, and only before it is imported.
-    Until another handler is installed, SIGINT ends the process at once, with a sentence and no traceback."""
+    Until another handler is installed, SIGINT and SIGTERM end the process at once, with a sentence and no traceback. A
+    crash in a library in C says where it was."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     return_large_blocks()
     collect_seldom()
-    signal.signal(signal.SIGINT, _interrupted)
+    for number in INTERRUPTING:
+        signal.signal(number, _interrupted)
+    if sys.stderr is not None and not faulthandler.is_enabled():
+        faulthandler.enable(file=2, all_threads=False)
 
 
 @contextmanager
 def interrupts_restored() -> Iterator[None]:
-    """Restore the SIGINT handler after the block. An event loop replaces it, and afterwards leaves Python's own
-    `KeyboardInterrupt`."""
-    before = signal.getsignal(signal.SIGINT)
+    """Restore the handlers of SIGINT and SIGTERM after the block. An event loop replaces them, and afterwards leaves
+    Python's own `KeyboardInterrupt` and the system's silent end."""
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def on_interrupt(words: str = _NOTHING_BEGUN) -> None:
@@ -58,7 +71,27 @@ def end_interrupted() -> None:
     if os.isatty(2):
         os.write(2, _SHOW_CURSOR)
     os.write(2, _words.encode())
-    os._exit(INTERRUPTED)
+    end_process(INTERRUPTED)
+
+
+def see_that_it_ends(code: int) -> None:
+    """End this process, whose work is done, after `_LEAVING_SECONDS` even if something in it does not end.
+
+    Threads of the pipeline's code that are no daemons, and functions that it gave to `atexit`, would keep it for as
+    long as they like, and a supervisor or a shell with it."""
+    mark_all()
+    limit = threading.Timer(_LEAVING_SECONDS, _cut_off, (code,))
+    limit.daemon = True
+    limit.start()
+
+
+def _cut_off(code: int) -> None:
+    left = [each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
+    what = f"threads of the pipeline's code ({', '.join(sorted(left))})" if left else "the pipeline's code (atexit)"
+    words = f"{what} did not end within {_LEAVING_SECONDS:g} s of the end of the command; the process ends without it\n"
+    with suppress(OSError):
+        os.write(2, words.encode(errors="replace"))
+    end_process(code)
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

@@ -12,6 +12,7 @@ from structlog.typing import EventDict, Processor
 
 from loom_common.config.settings import LogSettings
 from loom_common.errors import LoomError
+from loom_common.service.standard_streams import stderr
 from loom_common.text import named, storable
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -102,7 +103,7 @@ _JSON: list[Processor] = [
 
 def _console(*, with_tracebacks: bool) -> list[Processor]:
     renderer = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        colors=stderr().isatty(), exception_formatter=structlog.dev.plain_traceback
     )
     return [renderer] if with_tracebacks else [_without_traceback, renderer]
 
@@ -114,4 +115,4 @@ def _without_traceback(_logger: Any, _method: str, event: EventDict) -> EventDic
 
 def _on_stderr(*_: Any) -> structlog.PrintLogger:
     """Return a logger to the current stderr, which a notebook or a test may have replaced."""
-    return structlog.PrintLogger(sys.stderr)
+    return structlog.PrintLogger(stderr())

@@ -15,8 +15,9 @@ import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar, cast
 
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
-from loom_common.user_code.threads import Threads, end_if_copied
+from loom_common.user_code.threads import GivenUp, Threads, end_if_copied
 
 T = TypeVar("T")
 
@@ -77,16 +78,28 @@ class _LoopThread:
         self._thread.start()
 
     def _go(self) -> None:
-        with contextlib.suppress(BaseException):  # the thread is given up on, or its loop closed: nobody waits any more
+        # The thread is given up on, or its loop closed: nobody waits any more.
+        with foreign(), contextlib.suppress(BaseException):
             asyncio.set_event_loop(self._loop)
             try:
-                self._loop.run_forever()
+                self._run()
                 left = asyncio.all_tasks(self._loop)
                 for task in left:
                     task.cancel()
                 self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             finally:
                 self._loop.close()
+
+    def _run(self) -> None:
+        """Run the loop until Loom stops it. Code that stops it, or raises `SystemExit` in a callback or a task of its
+        own, ends nothing: the loop goes on where it was."""
+        while not self._closing and not self._loop.is_closed():
+            try:
+                self._loop.run_forever()
+            except GivenUp:
+                raise
+            except BaseException:  # noqa: BLE001, S112 - it went to a callback that nobody waits for
+                continue
 
     async def run(self, function: Callable[[], Awaitable[T]], seconds: float) -> T:
         mine, began = object(), time.monotonic()

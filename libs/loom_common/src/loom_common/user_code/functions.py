@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from loom_common.errors import UserCodeError
+from loom_common.foreign_code.imports import ImportHangs, imported
+from loom_common.foreign_code.process_guard import own_frame
 from loom_common.text import named
 
 _PREFIX = "_loom_beside_"
@@ -81,8 +83,9 @@ def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
     beside = file_beside(folder, module_name) is not None
     name = f"{_package(folder)}.{module_name}" if beside else module_name
     try:
-        with _lock:
-            return importlib.import_module(name)
+        return imported(name, lambda: importlib.import_module(name))
+    except ImportHangs as error:
+        raise UserCodeError(f"'{reference}': {module_name} cannot be used: {error}.") from error
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise UserCodeError(_broken(reference, module_name, error)) from error
@@ -97,7 +100,8 @@ def _module(module_name: str, reference: str, folder: Path) -> ModuleType:
 
 def _broken(reference: str, module_name: str, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename]
+    theirs = [frame for frame in frames if frame.filename != __file__ and not own_frame(frame.filename)]
+    own = [frame for frame in theirs if "importlib" not in frame.filename]
     where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     return f"'{reference}': importing {module_name} failed{where}: {named(error)}"
 

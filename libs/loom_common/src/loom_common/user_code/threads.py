@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from loom_common.errors import WorkerWornOut
+from loom_common.foreign_code.process_guard import end_process, foreign
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,8 +48,12 @@ class _Walk(Generic[T, R]):
         self._work = work
         self.loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        self.thread = threading.Thread(target=context.run, args=(self._go,), daemon=True, name="loom-user-code")
+        self.thread = threading.Thread(target=context.run, args=(self._marked,), daemon=True, name="loom-user-code")
         self.thread.start()
+
+    def _marked(self) -> None:
+        with foreign():
+            self._go()
 
     def _go(self) -> None:
         process = os.getpid()
@@ -151,7 +156,7 @@ def end_if_copied(process: int) -> None:
     """End this process where it is not `process` but a copy of it, which user code has made by a fork and come back in.
     A copy would do the work that is left a second time, and write to the connections of the original."""
     if os.getpid() != process:
-        os._exit(0)
+        end_process(0)
 
 
 def _end(thread: threading.Thread) -> None:

@@ -16,6 +16,7 @@ from loom_common.domain.definition.evaluator_kinds import PluginEvaluator
 from loom_common.domain.json_values.exact_json import dumps
 from loom_common.domain.json_values.plain_values import NoPlainValue, plain
 from loom_common.errors import RecordError, UserCodeError
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_evaluator.evaluators.opinion import AsyncRule, Opinion, Rule, cannot_score, score_of, shown
@@ -32,7 +33,8 @@ def python(settings: config.PythonEvaluator | PluginEvaluator, folder: Path) -> 
 
 def _built(settings: PluginEvaluator) -> Callable[..., Any]:
     try:
-        function = settings.build()
+        with foreign():
+            function = settings.build()
     except BaseException as error:  # it is the plugin's code
         raise UserCodeError(f"The evaluator {settings.name} cannot be built: {named(error)}") from error
     if not callable(function):

@@ -11,6 +11,7 @@ from typing import Any
 from loom_ai.answers.shape import Shape
 from loom_common.domain.definition.transform import PluginTransform
 from loom_common.errors import UserCodeError
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.text import named
 from loom_common.user_code.functions import load_function
 from loom_transformer.outcome import Transform
@@ -26,7 +27,8 @@ def plugin_transform(config: PluginTransform, shape: Shape | None, bounds: Bound
     """Load the function that a plugin builds, which is called as the user's own is. Raises `UserCodeError` where it
     builds none."""
     try:
-        function = config.build()
+        with foreign():
+            function = config.build()
     except BaseException as error:  # it is the plugin's code
         raise UserCodeError(f"The transform {config.type} cannot be built: {named(error)}") from error
     if not callable(function):

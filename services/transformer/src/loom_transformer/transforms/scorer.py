@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loom_common.errors import RecordError, UserCodeError
+from loom_common.foreign_code.process_guard import foreign
 from loom_common.plugins.kinds import Kind
 from loom_common.plugins.registry import find, names
 from loom_common.text import named
@@ -53,7 +54,8 @@ def _load(reference: str, folder: Path) -> Score:
     if not isinstance(loaded, type):
         return loaded
     try:
-        scorer = loaded()
+        with foreign():
+            scorer = loaded()
     except BaseException as error:  # it is the user's code
         raise UserCodeError(f"'{reference}': making one failed: {named(error)}") from error
     if not callable(scorer):

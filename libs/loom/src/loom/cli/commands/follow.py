@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -74,8 +73,8 @@ async def carry_out(
     """Begin a run, show it until it ends, and print its report unless `report` is False. `fail_on` are limits beside
     those of the pipeline, and before them. `begin` may return a run that has ended, or is paused.
 
-    The first Ctrl-C pauses the run and ends this process within `STOP_SECONDS`, the second ends it at once. `flags` are
-    added to suggested commands; `expected` is how many records there will be, where that is known;
+    The first Ctrl-C, or SIGTERM, pauses the run and ends this process within `STOP_SECONDS`, the second ends it at
+    once. `flags` are added to suggested commands; `expected` is how many records there will be, where that is known;
     `if_empty` is said of a run that had none; `wait` is `--wait`."""
     from loom.cli.output import progress
     from loom.session import open_session, settled_report
@@ -167,7 +166,7 @@ async def _followed(session: Session, run_id: str, screen: progress.Display) -> 
 
 
 def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display, flags: str) -> asyncio.Event:
-    """From now on, Ctrl-C pauses the run; the event tells whether it did."""
+    """Let Ctrl-C and SIGTERM pause the run; the event that is returned tells whether one did."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     pausing: set[asyncio.Task[RunAccepted]] = set()
@@ -187,7 +186,8 @@ def _interrupt_on_ctrl_c(session: Session, run_id: str, screen: progress.Display
         screen.note(f"stopping after what is in flight, within {STOP_SECONDS:g} s; Ctrl-C again stops at once")
         pausing.add(loop.create_task(session.pause(run_id)))
 
-    loop.add_signal_handler(signal.SIGINT, on_signal)
+    for number in entry.INTERRUPTING:
+        loop.add_signal_handler(number, on_signal)
     return interrupted
 
 

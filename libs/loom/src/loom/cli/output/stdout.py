@@ -6,6 +6,7 @@ descriptor 1, and programs that the user's code starts find stderr in stdout's p
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ from typing import Any, TextIO
 
 import typer
 from typer.core import TyperCommand
+
+from loom_common.errors import DestinationError
+from loom_common.service import standard_streams
 
 _own: TextIO | None = None
 _for_good = False
@@ -35,7 +39,7 @@ def keep_apart_for_good() -> None:
 def kept_apart() -> Iterator[None]:
     """Give the result a stream of its own, and send all other output to stdout to stderr."""
     global _own  # noqa: PLW0603
-    before, others = (_own, sys.stdout), sys.stderr
+    before, others = (_own, sys.stdout), standard_streams.stderr()
     before[1].flush()
     _own = _with_its_own_descriptor(before[1]) if _for_good else before[1]
     sys.stdout = others
@@ -49,9 +53,39 @@ def kept_apart() -> Iterator[None]:
             _own, sys.stdout = before
 
 
+class _Result(io.TextIOWrapper):
+    """Represents stdout as the place of a command's result."""
+
+    def write(self, text: str) -> int:
+        with _told_plainly():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _told_plainly():
+            super().flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, DestinationError):  # told already
+            super().close()
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise DestinationError(
+            f"The result cannot be written to stdout: {why}. What the command did is done; `loom status` shows a run."
+        ) from error
+
+
 def _with_its_own_descriptor(out: TextIO) -> TextIO:
     # Programs that are started do not inherit this descriptor.
-    own = os.fdopen(os.dup(out.fileno()), "w", encoding=out.encoding, errors=out.errors)
+    raw = io.FileIO(os.dup(out.fileno()), "w")
+    own = _Result(io.BufferedWriter(raw), out.encoding, out.errors, line_buffering=raw.isatty())
     try:
         os.dup2(2, out.fileno())
     except OSError:  # stderr is closed: what others write goes nowhere

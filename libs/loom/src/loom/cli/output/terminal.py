@@ -3,7 +3,6 @@ ASCII only."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from loom.cli.output import stdout as output_stdout
 from loom_common.console import streams
 from loom_common.console.numbers import compact, count, duration, latency, moment, money
 from loom_common.console.streams import symbols
+from loom_common.service import standard_streams
 
 __all__ = [
     "Trimmed", "compact", "count", "duration", "latency", "moment", "money", "place", "print_json", "say", "stderr",
@@ -45,7 +45,7 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """For progress, notices and errors."""
-    return streams.console_on(sys.stderr)
+    return streams.console_on(standard_streams.stderr())
 
 
 def print_json(document: Any) -> None:

@@ -1,0 +1,1 @@
+"""Keeps code that is not Loom's, which runs in a process of Loom, from harming that process."""
