@@ -7,37 +7,22 @@ import json
 import math
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from pydantic import SecretStr
 from ruamel.yaml import YAML
 
-import loom_coordinator.service
-import loom_evaluator.service
-import loom_extractor.service
-import loom_loader.service
-import loom_quarantine.service
-import loom_transformer.service
-from loom.engine import prepare
 from loom.project.config import LoomConfig
 from loom.session import conversation
-from loom_common.config.settings import (
-    HealthSettings,
-    JournalSettings,
-    PayloadSettings,
-    Settings,
-    StateSettings,
-)
 from loom_common.contracts.v1 import RegisterPipeline
-from loom_common.service import bootstrap
 from loom_dev.backends.ports import reserve_port
 from loom_dev.programs import prometheus
 from loom_dev.waiting import within
 from support.clients import ended, request_of
+from support.in_one_process import services
 from support.projects import ai, project
 from support.simulated_model import SimulatedModel
 
@@ -70,40 +55,6 @@ def test_every_dashboard_is_one_that_grafana_provisions():
         assert all(chart["title"] and chart["description"] for chart in board["panels"])
     [provider] = YAML(typ="safe").load(GRAFANA / "provisioning" / "dashboards" / "loom.yaml")["providers"]
     assert (provider["type"], provider["options"]["path"]) == ("file", "/etc/grafana/dashboards/loom")
-
-
-@asynccontextmanager
-async def services(folder: Path) -> AsyncIterator[bootstrap.Platform]:
-    """Run the six services as a cluster runs them, in this process, with their metrics on one port."""
-    url = SecretStr(f"sqlite:///{folder}/state.db")
-    settings = Settings(
-        project_dir=folder,
-        state=StateSettings(url=url),
-        journal=JournalSettings(url=SecretStr(f"sqlite:///{folder}/journal.db")),
-        payloads=PayloadSettings(url=SecretStr("file:payloads")),
-        health=HealthSettings(port=reserve_port()),
-    )
-    await prepare(settings)
-    async with bootstrap.open_platform(settings, "test") as platform:
-        built = [
-            each.build(platform)
-            for each in (
-                loom_extractor.service,
-                loom_transformer.service,
-                loom_evaluator.service,
-                loom_loader.service,
-                loom_quarantine.service,
-                loom_coordinator.service,
-            )
-        ]
-        stop = asyncio.Event()
-        async with bootstrap._health(platform, stop), asyncio.TaskGroup() as tasks:
-            for service in built:
-                tasks.create_task(service.run(stop))
-            try:
-                yield platform
-            finally:
-                stop.set()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 from loom_ai.budget.prices import Prices, Tokens
 from loom_ai.budget.reservations import BudgetReservations
 from loom_ai.coalescing import Coalescer
+from loom_ai.journal import traced
 from loom_ai.journal.budgeted_calls import Books, BudgetedCalls
 from loom_ai.journal.call_slots import CallSlots
 from loom_ai.journal.pending_call import PendingCall
@@ -28,6 +29,7 @@ from loom_common.domain.json_values import exact_json
 from loom_common.domain.run.recovery import pause_after
 from loom_common.errors import BudgetExhausted, RecordError
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.tracing import tracer
 from loom_common.worker.usage import Usage
 
 
@@ -227,7 +229,9 @@ class JournalledModels:
 
     async def _asked(self, key: str, call: ModelCall, payer: Payer, pending: PendingCall) -> Entry:
         async with pending.waiting.under_way():
-            entry = await self._paid_for(key, call, payer, pending)
+            with tracer().called(f"chat {call.model}", traced.question(call, payer)) as span:
+                entry = await self._paid_for(key, call, payer, pending)
+                span.set(traced.answer(entry))
         pending.asked = True
         self._enter_usage(call, entry, payer)
         return entry

@@ -150,6 +150,19 @@ class HealthSettings(BaseSettings):
     )
 
 
+class TracingSettings(BaseSettings):
+    """Says where traces are sent, by OTLP over HTTP."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOM_TRACING_", frozen=True, defer_build=True)
+
+    endpoint: str | None = Field(
+        None, description="The collector's address, such as `http://collector:4318`. None: nothing is traced."
+    )
+    sample: float = Field(
+        1.0, ge=0, le=1, description="The share of the runs that are traced, the same in all services."
+    )
+
+
 class Settings(BaseSettings):
     """Holds all settings of a service."""
 
@@ -172,6 +185,7 @@ class Settings(BaseSettings):
     breaker: BreakerSettings = Field(default_factory=BreakerSettings)
     records: RecordsSettings = Field(default_factory=RecordsSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @property
     def allowed(self) -> tuple[Path, ...]:

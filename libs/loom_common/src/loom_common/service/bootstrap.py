@@ -28,6 +28,7 @@ from loom_common.contracts.v1 import PrefetchLimit, RunEpoch
 from loom_common.domain.run.breaker import Policy
 from loom_common.errors import ConfigurationError, LoomError
 from loom_common.flow import TOPOLOGY
+from loom_common.ports import tracing
 from loom_common.ports.bus import Bus
 from loom_common.ports.clock import Clock, SystemClock
 from loom_common.ports.payloads import PayloadStore
@@ -155,6 +156,7 @@ async def open_platform(
         from loom_common.adapters.wrapped.failing_bus import FailingBus
 
         bus = FailingBus(bus)
+    traced = _open_tracer(settings, name)
     try:
         yield Platform(
             settings=settings,
@@ -172,6 +174,26 @@ async def open_platform(
     finally:
         await bus.close()
         await payloads.close()
+        await asyncio.to_thread(traced.close)
+
+
+def _open_tracer(settings: Settings, name: str) -> contextlib.ExitStack:
+    """Let the process record traces where they are configured, until what is returned is closed. Raises
+    `ConfigurationError` where the packages are not installed."""
+    stack = contextlib.ExitStack()
+    if settings.tracing.endpoint is None:
+        return stack
+    try:
+        from loom_common.service.tracing import OtlpTracer
+    except ImportError as error:
+        raise ConfigurationError(
+            "LOOM_TRACING_ENDPOINT is set, and the packages of OpenTelemetry are not installed. Install the extra "
+            "`tracing`: make extras EXTRAS=tracing."
+        ) from error
+    opened = OtlpTracer(name, settings.tracing)
+    stack.callback(opened.close)
+    stack.enter_context(tracing.using(opened))
+    return stack
 
 
 def _breakers(settings: Settings, clock: Clock | None) -> Breakers:

@@ -36,6 +36,7 @@ from loom_common.errors import (
 )
 from loom_common.ports.bus import Bus, Delivery, Subscription, Wire
 from loom_common.ports.clock import Clock, SystemClock
+from loom_common.ports.tracing import Attributes, tracer
 from loom_common.resilience.breaker_pause import BreakerPause
 from loom_common.text import named, words_of
 from loom_common.worker import failure_messages
@@ -157,8 +158,28 @@ class Worker:
         if self._guard.stale(message):
             self._stats.count(MessageOutcome.STALE)
             return
-        with structlog.contextvars.bound_contextvars(run_id=message.correlation_id, **_batch_of(message)):
+        run_id = message.correlation_id
+        with (
+            structlog.contextvars.bound_contextvars(run_id=run_id, **_batch_of(message)),
+            tracer().consumed(
+                f"process {self._consumer.queue}", run_id, delivery.headers, self._traced(message, delivery)
+            ),
+        ):
             await self._publish(await self._outcome(message, delivery, in_flight))
+
+    def _traced(self, message: Message, delivery: Delivery) -> Attributes:
+        """Return what a trace says of the message: where it came from and what it is about, and none of its data."""
+        return {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self._consumer.queue,
+            "messaging.message.id": message.message_id,
+            "loom.run_id": message.correlation_id,
+            "loom.message": message.type,
+            "loom.records": _records_of(message),
+            "loom.attempt": attempt_of(delivery),
+            **{f"loom.{name}": value for name, value in _batch_of(message).items()},
+        }
 
     async def _outcome(self, message: Message, delivery: Delivery, in_flight: InFlightMessage) -> Sequence[Wire]:
         """Return the encoded messages that follow from the message."""
@@ -201,9 +222,11 @@ class Worker:
         try:
             with self._stats.timed(in_flight), self._progress_reports.of(message, context.progress):
                 outgoing = await self._consumer.handle(message, context)
-        except (PermanentError, WorkerWornOut):
+        except (PermanentError, WorkerWornOut) as error:
+            tracer().failed(error)
             raise
-        except Exception:
+        except Exception as error:
+            tracer().failed(error)
             if usage.exhausted is not None:
                 raise usage.exhausted from None
             raise

@@ -13,6 +13,7 @@ from loom_common.async_engine import AsyncEngine
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.bus import Bus, Wire
 from loom_common.ports.clock import Clock
+from loom_common.ports.tracing import tracer
 from loom_common.resilience import failpoints
 from loom_coordinator.db.pipeline_metrics import PipelineMetrics
 from loom_coordinator.db.tables.work import outbox
@@ -52,6 +53,8 @@ class OutboxRelay:
         async with begin(self._engine, self._clock.now(), self._owner) as unit:
             yield unit
         self._metrics.add(unit.observed)
+        for run in unit.ended:
+            tracer().run_ended(run)
         if unit.sends:
             self._wake.set()
 

@@ -19,6 +19,7 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable
+from loom_common.ports.tracing import RunEnd
 from loom_coordinator.db.pipeline_metrics import Observation
 from loom_coordinator.db.tables.work import inbox, outbox
 from loom_migrations.trouble import state_trouble
@@ -41,6 +42,8 @@ class UnitOfWork:
     _outgoing: list[Outgoing] = field(default_factory=list)
     observed: list[Observation] = field(default_factory=list)
     """What is counted once the transaction is committed."""
+    ended: list[RunEnd] = field(default_factory=list)
+    """The runs that end with the transaction."""
 
     @property
     def observes(self) -> bool:

@@ -13,6 +13,7 @@ from loom_common.contracts.v1 import LoadFinalized, SliceExtracted, SourceSplit,
 from loom_common.errors import DependencyUnavailable, StateUnusable, UnreadableMessage
 from loom_common.flow import FACTS_QUEUE, Stage
 from loom_common.ports.bus import Bus, Delivery
+from loom_common.ports.tracing import tracer
 from loom_common.resilience import failpoints
 from loom_common.text import named
 from loom_common.worker.failure_messages import dead_letter
@@ -64,9 +65,11 @@ class FactConsumer:
 
     async def _commit(self, readable: Sequence[tuple[Delivery, Message]]) -> None:
         try:
-            async with self._outbox.unit() as unit:
-                awaited = await apply_facts.take(unit, [message for _, message in readable])
-                await failpoints.reach("before_commit")
+            sent_in = (delivery.headers for delivery, _ in readable)
+            with tracer().together(f"process {FACTS_QUEUE}", sent_in):
+                async with self._outbox.unit() as unit:
+                    awaited = await apply_facts.take(unit, [message for _, message in readable])
+                    await failpoints.reach("before_commit")
             self._pace.enough = GROUP if awaited is None else awaited
             await failpoints.reach("after_commit")
         except (DependencyUnavailable, StateUnusable):

@@ -8,6 +8,7 @@ from loom_common.contracts.envelope import Message
 from loom_common.contracts.v1 import BatchFact, LoadFinalized, StageFailed
 from loom_common.domain.run.tally import Tally
 from loom_common.flow import Stage
+from loom_common.ports.tracing import RunEnd
 from loom_coordinator.accounting import incremental, quality, schemas, tallies, usage
 from loom_coordinator.alerts import check
 from loom_coordinator.db import run_rows
@@ -191,6 +192,7 @@ async def _end(
     await tallies.enter_lineage(unit, run, tally)
     await usage.add_up(unit, run)
     unit.observe(RUNS, run.pipeline_name, status)
+    unit.ended.append(RunEnd(run_id, run.pipeline_name, status, run.started_at, unit.now, run.replay_of))
     unit.observe(DURATION, run.pipeline_name, value=duration)
     await check.look(unit, run, at_end=True)
     await run_ends.tell_where_complete(unit, run_id)

@@ -15,6 +15,7 @@ from loom_common.contracts.envelope import Message, Outgoing
 from loom_common.errors import UnreadableMessage
 from loom_common.flow import Exchange
 from loom_common.ports.bus import Delivery, Wire
+from loom_common.ports.tracing import TRACEPARENT, tracer
 from loom_common.text import readable, storable_value
 
 COMPRESS_ABOVE = 64 * 1024
@@ -46,6 +47,8 @@ def encode(outgoing: Outgoing, app_id: str) -> Wire:
     headers: dict[str, str | int] = {"loom-attempt": outgoing.attempt}
     if (epoch := epoch_of(message)) is not None:
         headers["loom-epoch"] = epoch
+    if (traceparent := tracer().traceparent(message.correlation_id)) is not None:
+        headers[TRACEPARENT] = traceparent
     return Wire(
         exchange=outgoing.route.exchange,
         routing_key=outgoing.route.key,
