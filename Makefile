@@ -19,7 +19,7 @@ GENERATORS := loom_dev.schemas loom_dev.reference loom_dev.newest_schema
 # Many images set it; without it, Python keeps what it compiles, and each later start is quick.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Processes that test side by side, each with servers of its own. Tests wait for a third of their time, so that two cores
+# Processes that test side by side and share their servers. Tests wait for a third of their time, so that two cores
 # have work for three.
 WORKERS ?= 3
 

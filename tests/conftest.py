@@ -1,7 +1,7 @@
-"""Starts real servers for the tests: private, on loopback, started when the first test asks, gone with the test run.
+"""Lends real servers to the tests: private, on loopback, started when the first test asks, gone with the test run.
 
-A backend that cannot start is a failure with its remedy, never a skip. Under pytest-xdist every worker has its own,
-so a test may stop, kill or restart what it was given; the next test finds it in service again."""
+A backend that cannot start is a failure with its remedy, never a skip. All workers of pytest-xdist share them. A test
+that stops, kills or restarts a server asks for one of its own; the next such test finds it in service again."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from typing import Any
 
 import hypothesis
 import pytest
 import structlog
 
-from loom_dev.backends import Backend, MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS, start_all
+from loom_dev.backends import MariaDB, Postgres, RabbitMQ, Redis, SeaweedFS
+from loom_dev.backends.container import docker_answers
 from loom_dev.emulators.snowflake import Snowflake
 from support.buckets import bucket_of
 from support.computing import computing
+from support.servers import Borrower, Lender, Lending, Owner, Servers
 from support.sharing import ByCluster
 
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")  # how long an example takes says how busy the machine is
+
+LENDING = pytest.StashKey[Lending]()
 
 
 def pytest_configure() -> None:
@@ -80,53 +84,46 @@ def nothing_computes_on() -> Iterator[None]:
     assert not left, f"These threads compute on: {left}"
 
 
-@dataclass
-class Servers:
-    """Starts the servers of this test session. Made at once, started when needed: those in `named` all together."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where the servers are that all workers share. A container is started by each worker for itself."""
+    if not docker_answers():
+        stash = node.config.stash
+        if LENDING not in stash:
+            stash[LENDING] = Lending(Owner())
+        node.workerinput["servers"] = stash[LENDING].address
 
-    named: frozenset[str]
-    rabbitmq: RabbitMQ = field(default_factory=RabbitMQ)
-    postgres: Postgres = field(default_factory=Postgres)
-    mariadb: MariaDB = field(default_factory=MariaDB)
-    redis: Redis = field(default_factory=Redis)
-    seaweedfs: SeaweedFS = field(default_factory=SeaweedFS)
-    snowflake: Snowflake = field(default_factory=Snowflake)
 
-    @property
-    def each(self) -> tuple[Backend, ...]:
-        return self.rabbitmq, self.postgres, self.mariadb, self.redis, self.seaweedfs, self.snowflake
-
-    def serve(self, backend: Backend) -> None:
-        """See to it that `backend` runs; with it, the first time, all that the collected tests name."""
-        named = [each for each in self.each if each.name in self.named]
-        start_all(*(each for each in {backend, *named} if not each.running))
-
-    def close(self) -> None:
-        for backend in self.each:
-            backend.close()
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if LENDING in config.stash:
+        config.stash[LENDING].close()
 
 
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """Provide the servers that all workers share, by name, and `own`, for a test that stops or kills one."""
     names = {
         name.removesuffix("_server") for item in request.session.items for name in getattr(item, "fixturenames", ())
     }
-    servers = Servers(frozenset(names))
-    yield servers
-    servers.close()
+    told = getattr(request.config, "workerinput", {})
+    with ExitStack() as stack:
+        if "servers" in told:
+            lender: Lender = Borrower(told["servers"], int(told["workerid"].removeprefix("gw")))
+        else:
+            lender = stack.enter_context(closing(Owner()))
+        yield stack.enter_context(closing(Servers(lender, names)))
 
 
 @pytest.fixture
 def rabbitmq(servers: Servers) -> RabbitMQ:
-    """Provide RabbitMQ itself: `url`, `ctl`, `api`, `vhost`, `restart`, `kill`."""
-    servers.serve(servers.rabbitmq)
+    """Provide RabbitMQ itself: `url`, `ctl`, `api`, `vhost`."""
     return servers.rabbitmq
 
 
 @pytest.fixture
-def rabbitmq_url(rabbitmq: RabbitMQ) -> str:
-    """Provide the default virtual host, shared by all tests."""
-    return rabbitmq.url
+def own_rabbitmq(servers: Servers) -> RabbitMQ:
+    """Provide a broker that the test may `stop`, `kill` and `restart`."""
+    return servers.own(RabbitMQ)
 
 
 @pytest.fixture
@@ -138,9 +135,14 @@ def amqp_url(rabbitmq: RabbitMQ) -> Iterator[str]:
 
 @pytest.fixture
 def postgres(servers: Servers) -> Postgres:
-    """Provide Postgres itself: `url`, `database`, `restart`, `kill`."""
-    servers.serve(servers.postgres)
+    """Provide Postgres itself: `url`, `database`."""
     return servers.postgres
+
+
+@pytest.fixture
+def own_postgres(servers: Servers) -> Postgres:
+    """Provide a server that the test may `stop`, `kill` and `restart`."""
+    return servers.own(Postgres)
 
 
 @pytest.fixture
@@ -152,8 +154,7 @@ async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
 
 @pytest.fixture
 def mariadb(servers: Servers) -> MariaDB:
-    """Provide MariaDB itself: `url`, `database`, `restart`, `kill`."""
-    servers.serve(servers.mariadb)
+    """Provide MariaDB itself: `url`, `database`."""
     return servers.mariadb
 
 
@@ -166,9 +167,14 @@ def mariadb_url(mariadb: MariaDB) -> Iterator[str]:
 
 @pytest.fixture
 def redis_server(servers: Servers) -> Redis:
-    """Provide Redis itself: `url`, `database`, `restart`, `kill`."""
-    servers.serve(servers.redis)
+    """Provide Redis itself: `url`, `database`."""
     return servers.redis
+
+
+@pytest.fixture
+def own_redis(servers: Servers) -> Redis:
+    """Provide a server that the test may `stop`, `kill` and `restart`."""
+    return servers.own(Redis)
 
 
 @pytest.fixture
@@ -181,7 +187,6 @@ def redis_url(redis_server: Redis) -> Iterator[str]:
 @pytest.fixture
 def snowflake(servers: Servers) -> Snowflake:
     """Provide an emulator of Snowflake: `url`, `schema`, `restart`, `kill`."""
-    servers.serve(servers.snowflake)
     return servers.snowflake
 
 
@@ -193,8 +198,7 @@ def snowflake_url(snowflake: Snowflake) -> str:
 
 @pytest.fixture
 def seaweedfs(servers: Servers) -> SeaweedFS:
-    """Provide an S3 server that checks signatures: `url`, `environment`, `restart`, `kill`."""
-    servers.serve(servers.seaweedfs)
+    """Provide an S3 server that checks signatures: `url`, `environment`."""
     return servers.seaweedfs
 
 

@@ -24,13 +24,10 @@ def opens(request, servers, tmp_path_factory) -> Iterator[Opens]:
     where: Any = ""
     with ExitStack() as stack:
         if request.param.startswith("postgres"):
-            servers.serve(servers.postgres)
             where = servers.postgres.url_of(asyncio.run(servers.postgres.make()))
         elif request.param.startswith("mysql"):
-            servers.serve(servers.mariadb)
             where = stack.enter_context(servers.mariadb.database())
         elif request.param.startswith("s3"):
-            servers.serve(servers.seaweedfs)
             where = servers.seaweedfs.environment()
         elif request.param.startswith("rest"):
             where = request.getfixturevalue("rest_server")

@@ -41,9 +41,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def serving(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
-    servers.serve(servers.rabbitmq)
-    servers.serve(servers.postgres)
-    servers.serve(servers.seaweedfs)
     environ = servers.seaweedfs.environment()
     with servers.rabbitmq.vhost() as bus_url:
         async with servers.postgres.database() as state_url:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from loom_dev.backends import Redis
 from support.cluster import MODEL_CALLS_AT_ONCE, Cluster, end_unused, running
 from support.simulated_model import SimulatedModel
 from support.watching import cluster_in_use
@@ -20,10 +21,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def breakable(servers, tmp_path_factory) -> AsyncIterator[Cluster]:
-    servers.serve(servers.rabbitmq)
-    servers.serve(servers.postgres)
-    servers.serve(servers.redis)
-    with servers.rabbitmq.vhost() as bus_url, servers.redis.database() as journal_url:
+    with servers.rabbitmq.vhost() as bus_url, servers.own(Redis).database() as journal_url:
         async with servers.postgres.database() as state_url:
             cluster = Cluster(
                 tmp_path_factory.mktemp("faults") / "project",

@@ -20,7 +20,7 @@ BUDGET = 0.0009
 """An amount in USD: about a hundred calls."""
 
 
-async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_budget(cluster, model, servers):
+async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_budget(cluster, model, own_redis):
     name = "hard_pressed"
     made = project(
         cluster.project / name, RECORDS, name=name, transform=ai(model.base_url, max_tokens=40),
@@ -32,7 +32,7 @@ async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_bud
     async with open_session(config, cluster=True) as session:
         accepted = await session.start(request_of(made, config))
         await asked(model, 20)
-        servers.redis.kill()  # what was answered so far is asked again: within the budget, like any other call
+        own_redis.kill()  # what was answered so far is asked again: within the budget, like any other call
         await asked(model, 40)
         cluster.kill("transformer")
         await cluster.serve()
@@ -45,7 +45,7 @@ async def test_neither_a_lost_journal_nor_a_dead_replica_lets_a_run_pass_its_bud
         assert paused.reason == "budget_exhausted"
         assert cost <= BUDGET
 
-        servers.serve(servers.redis)
+        own_redis.start()
         await session.resume(accepted.run_id, budget=1.0)
         async with within(60):
             events = [event async for event in session.follow(accepted.run_id)]

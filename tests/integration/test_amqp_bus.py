@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -64,12 +65,26 @@ def drop_connections(rabbitmq, url: str) -> None:
     rabbitmq.ctl("close_all_connections", "--vhost", vhost, "a test")
 
 
-@pytest.fixture
-async def bus(amqp_url):
-    bus = await AmqpBus.connect(SecretStr(amqp_url), name="test", patience=40)
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AmqpBus]:
+    bus = await AmqpBus.connect(SecretStr(url), name="test", patience=40)
     await bus.declare(TOPOLOGY)
     yield bus
     await bus.close()
+
+
+@pytest.fixture
+async def bus(amqp_url):
+    async with connected(amqp_url) as bus:
+        yield bus
+
+
+@pytest.fixture
+async def own_bus(own_rabbitmq):
+    """Provide a bus on a broker that the test may end."""
+    with own_rabbitmq.vhost() as url:
+        async with connected(url) as bus:
+            yield bus
 
 
 async def test_a_deleted_queue_is_declared_again_and_consumed(rabbitmq, amqp_url, bus):
@@ -128,23 +143,23 @@ async def test_connections_dropped_under_load_lose_nothing(rabbitmq, amqp_url, b
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_publishing_and_consuming_go_on_after_the_broker_was_away(rabbitmq, bus, end):
-    subscription = await bus.subscribe("test.work", prefetch=5)
-    await bus.publish(work("before"))
+async def test_publishing_and_consuming_go_on_after_the_broker_was_away(own_rabbitmq, own_bus, end):
+    subscription = await own_bus.subscribe("test.work", prefetch=5)
+    await own_bus.publish(work("before"))
     (held,) = await take(subscription)
-    await asyncio.to_thread(rabbitmq.ctl, "eval", REMEMBER_QUORUM_QUEUES)
-    await asyncio.to_thread(getattr(rabbitmq, end))
-    publishing = asyncio.create_task(bus.publish(work("while away")))
+    await asyncio.to_thread(own_rabbitmq.ctl, "eval", REMEMBER_QUORUM_QUEUES)
+    await asyncio.to_thread(getattr(own_rabbitmq, end))
+    publishing = asyncio.create_task(own_bus.publish(work("while away")))
     await held.ack()
     await subscription.set_prefetch(7)
 
-    await asyncio.to_thread(rabbitmq.start)
+    await asyncio.to_thread(own_rabbitmq.start)
     await publishing
 
     redelivered, new = await take(subscription, 2)
     assert (redelivered.body, redelivered.redelivered) == (b"before", True)
     assert new.body == b"while away"
-    await asyncio.to_thread(rabbitmq.ctl, "eval", AWAIT_DEAD_LETTER_WORKERS)
+    await asyncio.to_thread(own_rabbitmq.ctl, "eval", AWAIT_DEAD_LETTER_WORKERS)
 
 
 async def test_publishing_gives_up_when_the_broker_stays_away(amqp_url):

@@ -20,6 +20,9 @@ from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
 
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%'
+"""
 
 
 async def _limits_of(engine) -> tuple[str, str]:
@@ -64,6 +67,6 @@ async def test_the_limits_are_settable_and_the_server_ends_what_passes_them(post
     await engine.dispose()
     watcher = await asyncpg.connect(postgres_url)
     async with within(5):
-        while await watcher.fetchval("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"):
+        while await watcher.fetchval(SLEEPING):
             await asyncio.sleep(0.02)
     await watcher.close()

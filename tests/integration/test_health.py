@@ -231,22 +231,21 @@ async def test_liveness_is_answered_by_the_event_loop_itself(project, amqp_url, 
 
 
 @pytest.mark.parametrize("name", ["coordinator", "quarantine"])
-async def test_a_service_with_state_is_not_ready_while_its_database_is_away(
-    name, postgres, project, amqp_url, postgres_url, bus
-):
-    await prepare(Settings(project_dir=project, state=StateSettings(url=SecretStr(postgres_url))))
-    with service(name, project, amqp_url, LOOM_STATE_URL=postgres_url) as asked:
-        await asked.becomes("/readyz", 200)
+async def test_a_service_with_state_is_not_ready_while_its_database_is_away(name, own_postgres, project, amqp_url, bus):
+    async with own_postgres.database() as state_url:
+        await prepare(Settings(project_dir=project, state=StateSettings(url=SecretStr(state_url))))
+        with service(name, project, amqp_url, LOOM_STATE_URL=state_url) as asked:
+            await asked.becomes("/readyz", 200)
 
-        await asyncio.to_thread(postgres.stop)
-        await asked.becomes("/readyz", 503)
-        told = await asked.checks()
-        assert "does not answer" in told.pop("state database") or "no answer" in told
-        assert postgres.password not in str(told)
-        assert await asked.status("/healthz") == 200
+            await asyncio.to_thread(own_postgres.stop)
+            await asked.becomes("/readyz", 503)
+            told = await asked.checks()
+            assert "does not answer" in told.pop("state database") or "no answer" in told
+            assert own_postgres.password not in str(told)
+            assert await asked.status("/healthz") == 200
 
-        await asyncio.to_thread(postgres.start)
-        await asked.becomes("/readyz", 200)
+            await asyncio.to_thread(own_postgres.start)
+            await asked.becomes("/readyz", 200)
 
 
 async def test_the_coordinator_tells_of_runs_batches_and_queues(project, amqp_url, postgres_url, bus):

@@ -268,13 +268,13 @@ def test_after_a_kill_every_answer_that_was_used_is_in_the_journal(tmp_path):
         assert _kept(url) == {str(number) for number in range(records)}
 
 
-async def test_losing_redis_costs_money_and_nothing_else(server, redis_server, capsys):
-    models = open_models(open_journal(redis_server.url))
+async def test_losing_redis_costs_money_and_nothing_else(server, own_redis, capsys):
+    models = open_models(open_journal(own_redis.url))
     call = call_of(base_url=server.base_url)
     await models.complete(call, Payer("r", "1"))
     assert (await models.complete(call, Payer("r", "1"))).spent.calls_made == 1
     assert server.calls == 1
-    redis_server.kill()
+    own_redis.kill()
     for _ in range(3):
         assert (await models.complete(call, Payer("r", "1"))).answer.text
     assert server.calls == 4

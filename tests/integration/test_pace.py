@@ -82,10 +82,10 @@ async def test_a_pause_that_one_worker_is_asked_for_is_everyones(server, redis_u
     await other.close()
 
 
-async def test_losing_the_store_of_limits_makes_them_per_process_and_fails_nothing(server, redis_server, capsys):
-    client = client_at(redis_server.url)
+async def test_losing_the_store_of_limits_makes_them_per_process_and_fails_nothing(server, own_redis, capsys):
+    client = client_at(own_redis.url)
     assert await ask_for(client, server, 0.2)
-    redis_server.kill()
+    own_redis.kill()
     before, began = server.calls, time.monotonic()
     assert await ask_for(client, server, 1.5)
     assert server.calls - before <= most_in(time.monotonic() - began)

@@ -37,12 +37,13 @@ async def test_a_schema_that_is_not_there_yet_is_waited_for(url):
     await engine.dispose()
 
 
-async def test_a_database_that_dies_and_returns_is_transient(postgres, postgres_url):
-    engine = open_engine(postgres_url)
-    await upgrade(engine)
-    postgres.kill()
-    with pytest.raises(DependencyUnavailable):
-        await store.keep(engine, message(kept("1")), NOW)
-    postgres.restart()
-    assert await store.keep(engine, message(kept("1")), NOW) == 1
-    await engine.dispose()
+async def test_a_database_that_dies_and_returns_is_transient(own_postgres):
+    async with own_postgres.database() as url:
+        engine = open_engine(url)
+        await upgrade(engine)
+        own_postgres.kill()
+        with pytest.raises(DependencyUnavailable):
+            await store.keep(engine, message(kept("1")), NOW)
+        own_postgres.restart()
+        assert await store.keep(engine, message(kept("1")), NOW) == 1
+        await engine.dispose()

@@ -1,5 +1,5 @@
-"""How the tests are shared among workers (`make test` has three): those of a cluster, or of an emulator, stay with one
-of them.
+"""How the tests are shared among workers (`make test` has three): those of a cluster, of an emulator, or of a broker
+that they end, stay with one of them.
 
 pytest-xdist groups by a mark that it writes into the names of tests, which pytest 9.2 no longer lets it do: each worker
 then starts each cluster, and two workers have 24 services. So the groups are read from the names here."""
@@ -18,8 +18,9 @@ from xdist.workermanage import WorkerController
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
-EMULATORS = ("snowflake",)
-"""Holds what tests that use an emulator have in their names. It takes seconds to start, so one worker does."""
+NOT_SHARED = ("snowflake", "broker_was_away")
+"""Holds what tests have in their names that use a server which no worker shares with others, because it is an emulator
+or because they end it. It takes seconds to start, so one worker does."""
 _FIXTURES = frozenset({"serving", "breakable"})
 """Start the clusters; all others that lend one ask for these."""
 _BY_NAME = ("getfixturevalue", "usefixtures")
@@ -27,28 +28,49 @@ _USES_NONE = re.compile(r"\[(?:.*-)?embedded(?:-.*)?\]$")
 
 
 class ByCluster(LoadScopeScheduling):
-    """Gives the tests of a cluster, or of an emulator, to one worker, the largest group first, and every other test to
-    whoever is free."""
+    """Gives the tests of a cluster, or of a server that is not shared, to one worker, the largest group first, and
+    every other test to whoever is free."""
+
+    def schedule(self) -> None:
+        """Give each worker two groups, or say that there are no more: it begins a test when it knows what follows, so
+        that one which takes the place of a crashed one, and is given one test, would wait for ever."""
+        super().schedule()
+        for node in self.nodes:
+            self._reschedule(node)
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test in which a worker crashed. xdist would give it to the next worker, and to the next."""
+        groups = self.assigned_work[node]
+        crashed = next((each for group in groups.values() for each, ended in group.items() if not ended), None)
+        if crashed is not None:
+            self._end(node, crashed)
+        super().remove_node(node)
+        return crashed
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(nodeid) or nodeid
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
-        """Forget a group that is done: xdist would count its tests again after each test that follows."""
         super().mark_test_complete(node, item_index, duration)
-        groups, group = self.assigned_work[node], self._split_scope(self.registered_collections[node][item_index])
+        self._end(node, self.registered_collections[node][item_index])
+
+    def _end(self, node: WorkerController, test: str) -> None:
+        """Forget a group that is done: xdist would count its tests again after each test that follows."""
+        groups, group = self.assigned_work[node], self._split_scope(test)
+        groups[group][test] = True
         if all(groups[group].values()):
             del groups[group]
 
 
 def group_of(nodeid: str) -> str | None:
-    """Return the cluster or the emulator that a test may ask for; None where it certainly asks for none."""
+    """Return the cluster or the server that is not shared which a test may ask for; None where it certainly asks for
+    none."""
     path, _, name = nodeid.partition("::")
     folder = Path(path).parts[1] if path.startswith("tests/") else ""
     may_ask = folder in CLUSTERS and not _USES_NONE.search(nodeid)
     if may_ask and name.partition("[")[0] in _users_of_a_cluster(path):
         return CLUSTERS[folder]
-    return next((each for each in EMULATORS if each in nodeid.lower()), None)
+    return next((each for each in NOT_SHARED if each in nodeid.lower()), None)
 
 
 @lru_cache

@@ -41,17 +41,18 @@ def test_servers_and_their_folders_are_gone_when_their_owner_is_killed():
     assert until(lambda: not any(Path(folder).exists() for _, folder in servers), 10)
 
 
-async def test_a_commit_survives_the_crash_of_postgres(postgres, postgres_url):
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
+async def test_a_commit_survives_the_crash_of_postgres(own_postgres):
+    async with own_postgres.database() as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE t (n int); INSERT INTO t VALUES (7)")
 
-    postgres.kill()
-    postgres.start()
-    connection.terminate()
+        own_postgres.kill()
+        own_postgres.start()
+        connection.terminate()
 
-    again = await asyncpg.connect(postgres_url)
-    assert await again.fetchval("SELECT n FROM t") == 7
-    await again.close()
+        again = await asyncpg.connect(url)
+        assert await again.fetchval("SELECT n FROM t") == 7
+        await again.close()
 
 
 HERE = """

@@ -11,6 +11,12 @@ import pytest
 from loom_common.errors import AccessRefused, DependencyUnavailable
 from support.load_batches import batch
 
+WAITING_ENDED = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid = database
+    WHERE NOT granted AND datname = current_database()
+"""
+"""Ends the connections to the test's own database that wait for a lock."""
+
 
 async def test_a_server_that_is_not_there_is_unavailable(loading):
     async with loading(url="postgres://u:secret@127.0.0.1:1/d") as destination:
@@ -27,7 +33,7 @@ async def test_a_connection_lost_in_the_midst_of_a_load_can_be_tried_again(sql, 
         async with other.transaction():
             await other.execute("LOCK TABLE t")
             load = asyncio.create_task(destination.load(batch({"a": 1})))
-            while not await sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"):
+            while not await sql(WAITING_ENDED):
                 assert not load.done()
             with pytest.raises(DependencyUnavailable):
                 await load

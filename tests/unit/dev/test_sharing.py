@@ -48,8 +48,7 @@ def test_the_tests_of_an_emulator_stay_together(test):
     assert group_of(test) == "snowflake"
 
 
-def test_no_test_that_starts_a_cluster_is_free(request):
-    starting = [
-        each for each in request.session.items if {"serving", "breakable"} & set(getattr(each, "fixturenames", ()))
-    ]
+def test_no_test_that_starts_a_cluster_or_a_broker_is_free(request):
+    slow = {"serving", "breakable", "own_rabbitmq"}
+    starting = [each for each in request.session.items if slow & set(getattr(each, "fixturenames", ()))]
     assert [item.nodeid for item in starting if group_of(item.nodeid) is None] == []

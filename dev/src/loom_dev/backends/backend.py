@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from loom_dev.backends.container import ContainerHost, Image, docker_answers
-from loom_dev.backends.local import LocalHost
+from loom_dev.backends.local import LentHost, LocalHost
 from loom_dev.backends.ports import reserve_port
 from loom_dev.backends.program import Program
 from loom_dev.errors import BackendUnavailable
@@ -46,7 +46,19 @@ class Backend(ABC):
         self.ports = dict(ports) if ports else {name: reserve_port() for name in self.port_names}
         self.durable = durable
         """Tells whether its data must survive the machine's crash. Tests do not need that, and are faster without."""
-        self._host: LocalHost | ContainerHost | None = None
+        self._host: LocalHost | ContainerHost | LentHost | None = None
+
+    @classmethod
+    def lent(cls, place: Mapping[str, Any]) -> Self:
+        """Return the server of another process, which said its `place`. This process uses it, and cannot end it."""
+        backend = cls(Path(place["folder"]), password=place["password"], ports=place["ports"])
+        backend._host = LentHost(place["pid"])
+        return backend
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Return what another process needs in order to use this server while it runs here. It holds the password."""
+        return {"folder": str(self.folder), "password": self.password, "ports": self.ports, "pid": self.pid}
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""Runs a backend as private processes on this machine."""
+"""Runs a backend as private processes on this machine, or uses one that another process runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from loom_dev.backends.program import Program
+from loom_dev.errors import SetupError
 
 WATCHDOG = Path(__file__).with_name("parent_watchdog.py")
 STOP_SECONDS = 20.0
@@ -115,3 +117,29 @@ class LocalHost:
         """Return the last lines of the programs' logs."""
         texts = (program.log.read_text(errors="replace") for program in self._programs if program.log.exists())
         return "\n".join("\n".join(text.splitlines()[-15:]) for text in texts)
+
+
+@dataclass(frozen=True)
+class LentHost:
+    """Stands for the programs of a backend that another process started, and which that process alone may end."""
+
+    pid: int
+
+    @property
+    def running(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it runs as another user
+            pass
+        return True
+
+    def start(self) -> None:
+        """Refuse what only the owner may do. Raises `SetupError`."""
+        raise SetupError(f"The server {self.pid} is lent to several processes: start, stop and kill one of your own.")
+
+    stop = kill = start
+
+    def log(self) -> str:
+        return ""

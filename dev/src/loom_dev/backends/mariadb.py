@@ -53,7 +53,12 @@ class MariaDB(Backend):
         return self.folder / "tmp"
 
     def _settings(self) -> list[str]:
-        settings = {"character-set-server": "utf8mb4", "innodb-buffer-pool-size": "64M", "skip-name-resolve": "ON"}
+        settings = {
+            "character-set-server": "utf8mb4",
+            "innodb-buffer-pool-size": "64M",
+            "skip-name-resolve": "ON",
+            "max-connections": "500",
+        }
         if not self.durable:
             nothing_synced = {"innodb-flush-method": "nosync", "sync-frm": "OFF"}
             settings |= {"innodb-flush-log-at-trx-commit": "0", "innodb-doublewrite": "0", **nothing_synced}

@@ -84,7 +84,7 @@ class Postgres(Backend):
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def _settings(self) -> list[str]:
-        settings = {"max_connections": "200"}
+        settings = {"max_connections": "500"}
         if not self.durable:
             settings |= {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

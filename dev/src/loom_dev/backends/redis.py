@@ -25,7 +25,8 @@ class Redis(Backend):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._numbers = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(1)
+        """Gives the next database to lend. Who shares the server with others sets numbers that only it uses."""
 
     @property
     def url(self) -> str:
@@ -63,7 +64,7 @@ class Redis(Backend):
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
         """Return the URL of an empty database; it is emptied after the block, if the server still runs."""
-        number = next(self._numbers)
+        number = next(self.numbers)
         try:
             yield self._url(number)
         finally:
