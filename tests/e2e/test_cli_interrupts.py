@@ -22,6 +22,7 @@ def wait(record):
         time.sleep(0.01)
     return {"twice": 2 * int(record["number"])}
 """
+RECORDS = 600
 PIPELINE = """\
 name: slow
 extract: {source: numbers.csv, key: id, batch_size: 5}
@@ -34,7 +35,7 @@ load: {destination: out.jsonl}
 def slow(tmp_path):
     """Provide a project whose transform waits until the file `go` is there, and tells by the file `begun` that it
     waits."""
-    (tmp_path / "numbers.csv").write_text("id,number\n" + "".join(f"{n},{n}\n" for n in range(2000)))
+    (tmp_path / "numbers.csv").write_text("id,number\n" + "".join(f"{n},{n}\n" for n in range(RECORDS)))
     (tmp_path / "work.py").write_text(WORK)
     (tmp_path / "pipeline.yaml").write_text(PIPELINE)
     return tmp_path
@@ -60,9 +61,9 @@ async def test_the_first_ctrl_c_or_sigterm_pauses_and_resume_finishes_with_every
     assert f"loom resume {run_id}" in refused.err
     assert f"loom cancel {run_id}" in refused.err
     finished = await loom(slow, "resume", run_id, "--format", "json")
-    assert (finished.code, finished.report["records"]["loaded"]) == (0, 2000)
+    assert (finished.code, finished.report["records"]["loaded"]) == (0, RECORDS)
     lines = (slow / "out.jsonl").read_text().splitlines()
-    assert len(lines) == len(set(lines)) == 2000
+    assert len(lines) == len(set(lines)) == RECORDS
 
 
 async def test_ctrl_c_again_stops_at_once(slow):
@@ -102,7 +103,7 @@ async def test_ctrl_c_ends_within_a_few_seconds_whatever_does_not_come_back(slow
     assert f"loom resume {run_id}" in ended.err
     (slow / "go").touch()
     finished = await loom(slow, "resume", run_id, "--format", "json")
-    assert (finished.code, finished.report["records"]["loaded"]) == (0, 2000)
+    assert (finished.code, finished.report["records"]["loaded"]) == (0, RECORDS)
 
 
 INTERRUPTED_AT_AN_IMPORT = """

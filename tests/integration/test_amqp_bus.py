@@ -121,6 +121,7 @@ async def test_connections_dropped_under_load_lose_nothing(rabbitmq, amqp_url, b
             messages = work(*range(len(published), len(published) + 10))
             published.update(message.body for message in messages)
             await bus.publish(messages)
+            await asyncio.sleep(0.005)  # a connection is dropped by a program that takes seconds to start
         published.add(b"last")
         await bus.publish(work("last"))
 

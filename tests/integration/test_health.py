@@ -20,7 +20,8 @@ from loom_common.contracts.encoding.codec import encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.flow import FACTS_QUEUE, RUNS_QUEUE, TOPOLOGY, Stage, work, work_queue
 from loom_dev.backends.ports import reserve_port
-from loom_dev.waiting import within
+from loom_dev.waiting import patience, within
+from support import forked
 from support.plans import batch_of, plan_of
 from support.proxy import Proxy
 
@@ -60,7 +61,7 @@ signal.signal(signal.SIGUSR1, hold)
 class Asked:
     """Runs a service as a process, and keeps its answers."""
 
-    def __init__(self, process: subprocess.Popen, port: int) -> None:
+    def __init__(self, process: subprocess.Popen | forked.Forked, port: int) -> None:
         self.process = process
         self._url = f"http://127.0.0.1:{port}"
 
@@ -115,7 +116,10 @@ def service(name: str, folder, amqp_url: str, **settings: str):
         "LOOM_HEALTH_PORT": str(port),
         **settings,
     }
-    process = subprocess.Popen([sys.executable, "-m", f"loom_{name}"], env=environ, cwd=folder)
+    if "PYTHONPATH" in settings:  # the test changes how Python starts
+        process = subprocess.Popen([sys.executable, "-m", f"loom_{name}"], env=environ, cwd=folder)
+    else:
+        process = forked.fork(f"loom_{name}", (), folder, environ, (1, 2))
     try:
         yield Asked(process, port)
     finally:
@@ -172,7 +176,7 @@ async def test_a_service_asked_to_stop_is_not_ready_first_and_then_finishes_what
         assert await bus.depth(work_queue(Stage.EVALUATE)) == 0
 
         (project / "go").touch()
-        assert await asyncio.to_thread(transformer.process.wait, 20) == 0
+        assert await asyncio.to_thread(transformer.process.wait, patience(20)) == 0
     assert await bus.depth(work_queue(Stage.EVALUATE)) == 1
     assert await bus.depth(TRANSFORM) == 0
 

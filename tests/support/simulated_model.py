@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import math
+import os
 import random
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ from loom_ai.simulated.latency import Latency
 from loom_ai.simulated.server import FAULTS, FORMS
 from loom_ai.simulated.server import SimulatedModel as Server
 from loom_dev.backends.ports import reserve_port
+from support import forked
 
 __all__ = [
     "FAULTS",
@@ -113,9 +115,15 @@ class SlowAfter(Latency):
 @contextlib.contextmanager
 def simulated_process(*options: str) -> Iterator[str]:
     """Run the server as a process of its own; yields its base URL (`http://127.0.0.1:PORT/v1`)."""
-    command = [sys.executable, "-m", "loom", "simulate-model", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    arguments = ("simulate-model", "--port", "0", *options)
+    out, out_of_it = os.pipe()
+    with os.fdopen(out, encoding="utf-8") as said, Path(os.devnull).open("wb") as nowhere:
         try:
-            yield process.stdout.readline().strip()
+            process = forked.fork("loom", arguments, Path.cwd(), os.environ, (out_of_it, nowhere.fileno()))
         finally:
-            process.terminate()
+            os.close(out_of_it)
+        try:
+            yield said.readline().strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()

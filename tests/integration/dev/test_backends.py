@@ -96,9 +96,12 @@ async def test_each_test_has_a_virtual_host_of_its_own(amqp_url, rabbitmq):
         channel = await connection.channel()
         await channel.declare_queue("here", durable=True)
 
-    assert "here" in rabbitmq.ctl("list_queues", "--vhost", amqp_url.rsplit("/", 1)[1], "name")
+    def queues(url: str) -> set[str]:
+        return {each["name"] for each in rabbitmq.api("GET", f"/queues/{url.rsplit('/', 1)[1]}")}
+
+    assert queues(amqp_url) == {"here"}
     with rabbitmq.vhost() as other:
-        assert "here" not in rabbitmq.ctl("list_queues", "--vhost", other.rsplit("/", 1)[1], "name")
+        assert not queues(other)
 
 
 async def test_a_redis_database_is_emptied_after_its_test(redis_server):
