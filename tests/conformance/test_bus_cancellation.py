@@ -10,7 +10,7 @@ import asyncio
 import pytest
 
 from loom_common.ports.bus import Wire
-from loom_dev.waiting import within
+from loom_dev.waiting import patience, within
 
 MOMENTS = 60
 """How many turns of the event loop a task is given, at most, before it is cancelled."""
@@ -52,7 +52,7 @@ async def test_a_cancelled_operation_of_the_bus_ends_as_cancelled(bus, operation
             if moment % TOGETHER:
                 await asyncio.sleep(0.0004 * (moment % 17))
             task.cancel()
-            await asyncio.wait({task}, timeout=2)
+            await asyncio.wait({task}, timeout=patience(10))
             swallowed = not task.done()
             task.cancel()
             await asyncio.wait({task})

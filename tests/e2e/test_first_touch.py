@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from loom_dev.waiting import patience
+
 IMPORT_WITHOUT_NETWORK = """
 import sys
 
@@ -35,7 +37,11 @@ HELP_SECONDS = 1.0
 
 def test_importing_loom_touches_no_network():
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT_WITHOUT_NETWORK], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", IMPORT_WITHOUT_NETWORK],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
     )
     assert (done.returncode, done.stdout) == (0, "imported Loom\n"), done.stderr
 

@@ -16,6 +16,7 @@ from loom_api.http.answers import PREFIX
 from loom_api.running.sessions import EmbeddedSessions
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
+from loom_dev.waiting import patience
 from loom_migrations.engine import open_engine
 from support.documents import ROOT, of_page
 
@@ -58,7 +59,7 @@ def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
             answers = typed(tmp_path, (reads + commands).replace("http://127.0.0.1:8780", url))
         finally:
             serving.send_signal(signal.SIGINT)
-            _, told = serving.communicate(timeout=60)
+            _, told = serving.communicate(timeout=patience(60))
     documents = [json.loads(line) for line in answers.splitlines() if line]
     asked = [line for line in (reads + commands).splitlines() if line.startswith("curl")]
     assert len(documents) == len(asked) > 8
@@ -72,7 +73,7 @@ def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
 
 def test_an_address_that_others_reach_is_refused_in_a_sentence(tmp_path):
     with command(tmp_path, "--host", "0.0.0.0") as serving:
-        out, told = serving.communicate(timeout=60)
+        out, told = serving.communicate(timeout=patience(60))
     assert (serving.returncode, out) == (2, "")
     assert told.startswith("error: The API would listen on 0.0.0.0, where others reach it")
 

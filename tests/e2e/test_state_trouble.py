@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from loom_dev.waiting import patience
 from support.command import loom, runs
 
 PIPELINE = """\
@@ -104,7 +105,7 @@ async def run_in_a_child(folder: Path, prepare: Callable[[], None]) -> subproces
         text=True,
         check=False,
         preexec_fn=prepare,
-        timeout=120,
+        timeout=patience(120),
     )
 
 

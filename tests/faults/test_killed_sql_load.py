@@ -12,7 +12,7 @@ import pytest
 
 from support.sql_systems import SQL_SYSTEMS, Database
 
-BATCHES, ROWS, KILLS = 12, 40, 2
+BATCHES, ROWS, KILLS = 8, 40, 2
 CHILD = f"""
 import asyncio, sys
 from pathlib import Path

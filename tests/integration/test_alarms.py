@@ -10,6 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from loom_dev.programs import promtool
+from loom_dev.waiting import patience
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -18,7 +19,7 @@ RULES, CASES = "loom.rules.yaml", ("loom.rules.test.yaml", "loom.costs.test.yaml
 
 def judged(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [*promtool(folder), "test", "rules", *(str(folder / cases) for cases in CASES)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience(60), check=False)
 
 
 def alarms():

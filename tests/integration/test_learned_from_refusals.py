@@ -57,7 +57,7 @@ async def server():
 @pytest.fixture
 async def models():
     client = HttpModelClient(
-        ModelSettings(total_timeout=5.0), Credentials({"env": EnvProvider({"TEAM_KEY": SECRET})}), ManualClock()
+        ModelSettings(total_timeout=60.0), Credentials({"env": EnvProvider({"TEAM_KEY": SECRET})}), ManualClock()
     )
     models = JournalledModels(client, MemoryJournal(), clock=ManualClock())
     yield models

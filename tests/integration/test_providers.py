@@ -46,7 +46,7 @@ async def server():
 async def client(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")  # AWS signs its requests
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sk-b")
-    settings = ModelSettings(total_timeout=2.0, retry_delay=0.01, attempts=1)
+    settings = ModelSettings(total_timeout=60.0, retry_delay=0.01, attempts=1)
     client = HttpModelClient(settings, Credentials({"env": EnvProvider(KEYS)}))
     yield client
     await client.close()

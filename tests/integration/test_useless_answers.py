@@ -76,7 +76,7 @@ class Harness:
         self.server, self.provider = server, provider
         self.journal = journal or MemoryJournal()
         self.clock = ManualClock()
-        client = HttpModelClient(ModelSettings(total_timeout=5.0), clock=self.clock, breakers=self.breakers)
+        client = HttpModelClient(ModelSettings(total_timeout=60.0), clock=self.clock, breakers=self.breakers)
         self.models = JournalledModels(client, self.journal, clock=self.clock)
         self.usage = Usage()
 

@@ -15,6 +15,7 @@ import kubernetes_validate
 from ruamel.yaml import YAML
 
 from loom_dev.programs import kubectl
+from loom_dev.waiting import patience
 
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
@@ -29,7 +30,7 @@ Manifest = dict[str, Any]
 def built(overlay: str) -> tuple[Manifest, ...]:
     """Return every object of an overlay."""
     command = [kubectl(), "kustomize", str(K8S / "overlays" / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(60), check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # a warning tells of something deprecated
     return tuple(YAML(typ="safe").load_all(StringIO(done.stdout)))

@@ -15,6 +15,7 @@ import pytest
 from loom_common.domain.definition.reader import parse
 from loom_common.errors import InvalidDefinition
 from loom_common.plugins.installed import offered
+from loom_dev.waiting import patience
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 
@@ -62,13 +63,13 @@ def problems_of(definition: Mapping[str, Any]) -> list[str]:
 def fresh_environment(folder: Path) -> Path:
     """Make a virtual environment that has what this one has, with the example plugin installed, and return its
     Python."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=patience(120))
     python = folder / "bin" / "python"
     ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    own = subprocess.run(ask, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    own = subprocess.run(ask, check=True, capture_output=True, text=True, timeout=patience(60)).stdout.strip()
     here = sysconfig.get_path("purelib")
     (Path(own) / "what_the_tests_have.pth").write_text(f"import site; site.addsitedir({here!r})\n")
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
     command += ["--no-deps", "--no-build-isolation", "--target", own, str(EXAMPLE)]
-    subprocess.run(command, check=True, timeout=300)
+    subprocess.run(command, check=True, timeout=patience(300))
     return python

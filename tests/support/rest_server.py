@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from loom_dev.backends.ports import reserve_port
+from loom_dev.waiting import patience
 
 TOKEN = "a-planted-token-0815"
 CLIENT = ("the-client", "a-planted-client-secret")
@@ -215,13 +216,13 @@ def serving(api: Api) -> Iterator[Api]:
 
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    runner = asyncio.run_coroutine_threadsafe(start(), loop).result(patience(10))
     try:
         yield api
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(patience(10))
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(patience(10))
         loop.close()
 
 

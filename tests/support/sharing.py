@@ -18,9 +18,11 @@ from xdist.workermanage import WorkerController
 ROOT = Path(__file__).parents[2]
 CLUSTERS = {"e2e": "the cluster", "faults": "the cluster to break"}
 """Names the clusters by the folder of the tests that use it."""
-NOT_SHARED = ("snowflake", "broker_was_away")
-"""Holds what tests have in their names that use a server which no worker shares with others, because it is an emulator
-or because they end it. It takes seconds to start, so one worker does."""
+NOT_SHARED = ("snowflake", "broker_was_away", "in_a_browser")
+"""Holds what tests have in their names that use what no worker shares with others: an emulator, a broker that they end,
+a browser. It takes seconds to start, so one worker does."""
+MADE_ONCE = "tests/conformance/test_sources.py"
+"""Names the module whose tests of one source use the same records, which take longer to write than to read."""
 _FIXTURES = frozenset({"serving", "breakable"})
 """Start the clusters; all others that lend one ask for these."""
 _BY_NAME = ("getfixturevalue", "usefixtures")
@@ -32,8 +34,8 @@ class ByCluster(LoadScopeScheduling):
     every other test to whoever is free."""
 
     def schedule(self) -> None:
-        """Give each worker two groups, or say that there are no more: it begins a test when it knows what follows, so
-        that one which takes the place of a crashed one, and is given one test, would wait for ever."""
+        """Give each worker two groups, or say that there are no more: it begins a test when it knows what follows. One
+        that takes the place of a crashed one, and is given one test, would never begin it."""
         super().schedule()
         for node in self.nodes:
             self._reschedule(node)
@@ -70,6 +72,8 @@ def group_of(nodeid: str) -> str | None:
     may_ask = folder in CLUSTERS and not _USES_NONE.search(nodeid)
     if may_ask and name.partition("[")[0] in _users_of_a_cluster(path):
         return CLUSTERS[folder]
+    if path == MADE_ONCE and "snowflake" not in name:
+        return name.partition("[")[2]
     return next((each for each in NOT_SHARED if each in nodeid.lower()), None)
 
 

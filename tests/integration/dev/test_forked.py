@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loom_dev.waiting import until
+from loom_dev.waiting import patience, until
 from support.forked import Forked, fork
 
 TESTS = Path(__file__).parents[2]
@@ -28,12 +28,12 @@ def test_it_runs_until_it_is_killed(waiting):
         waiting.wait(0.1)
     assert waiting.poll() is None
     waiting.kill()
-    assert waiting.wait(20) == waiting.poll() == -signal.SIGKILL
+    assert waiting.wait(patience(20)) == waiting.poll() == -signal.SIGKILL
 
 
 def test_a_signal_that_comes_too_late_reaches_no_other_process(waiting):
     waiting.kill()
-    waiting.wait(20)
+    waiting.wait(patience(20))
     waiting.pid = os.getpid()
     waiting.send_signal(signal.SIGKILL)
 
@@ -42,7 +42,7 @@ def test_it_runs_a_package_in_its_folder_with_its_environment(tmp_path):
     (tmp_path / "told").mkdir()
     (tmp_path / "told" / "__main__.py").write_text("import os, sys; print(os.getcwd(), os.environ, sys.argv[1:])")
     with (tmp_path / "out").open("w+") as out:
-        ended = fork("told", ("a", "b"), tmp_path, {"ONLY": "this"}, (out.fileno(), out.fileno())).wait(20)
+        ended = fork("told", ("a", "b"), tmp_path, {"ONLY": "this"}, (out.fileno(), out.fileno())).wait(patience(20))
         out.seek(0)
         assert (ended, out.read()) == (0, f"{tmp_path} environ({{'ONLY': 'this'}}) ['a', 'b']\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ def test_one(redis_server, own_redis, number):
             time.sleep(0.01)
 """
 OPTIONS = ("-q", "-n2", "-c", os.devnull, "-pno:cacheprovider", "-pno:schemathesis", "-pno:logfire")
+LEASES = f"loom-ports-{os.getuid()}"
+"""The folder that says which ports are taken."""
 CRASHES = "    if number == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
 NEVER_ENDS = "    time.sleep(600)\n"
 
@@ -51,16 +54,15 @@ def run(folder: Path, tests: str) -> Iterator[subprocess.Popen[bytes]]:
     (folder / "conftest.py").write_text(AS_HERE)
     (folder / "test_any.py").write_text(tests)
     environ = {name: each for name, each in os.environ.items() if not name.startswith("PYTEST_")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *OPTIONS, "--rootdir", folder],
-        cwd=folder,
-        env={**environ, "PYTHONPATH": str(TESTS)},
-        stdout=subprocess.PIPE,
-    ) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
+    command = [sys.executable, "-m", "pytest", *OPTIONS, "--rootdir", folder]
+    with tempfile.TemporaryDirectory(prefix="loom-") as temporary:  # short: the name of a Unix socket is limited
+        Path(temporary, LEASES).symlink_to(Path(tempfile.gettempdir(), LEASES))
+        environ |= {"PYTHONPATH": str(TESTS), "TMPDIR": temporary}
+        with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE) as started:
+            try:
+                yield started
+            finally:
+                started.kill()
 
 
 def used(folder: Path) -> list[tuple[int, int, int, str]]:

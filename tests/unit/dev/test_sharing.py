@@ -48,7 +48,12 @@ def test_the_tests_of_an_emulator_stay_together(test):
     assert group_of(test) == "snowflake"
 
 
-def test_no_test_that_starts_a_cluster_or_a_broker_is_free(request):
-    slow = {"serving", "breakable", "own_rabbitmq"}
+def test_the_tests_of_one_source_stay_together():
+    tests = [f"tests/conformance/test_sources.py::{each}[s3-csv]" for each in ("test_one", "test_other")]
+    assert {group_of(each) for each in tests} == {"s3-csv]"}
+
+
+def test_no_test_that_starts_a_cluster_a_broker_or_a_browser_is_free(request):
+    slow = {"serving", "breakable", "own_rabbitmq", "browser", "opens"}
     starting = [each for each in request.session.items if slow & set(getattr(each, "fixturenames", ()))]
     assert [item.nodeid for item in starting if group_of(item.nodeid) is None] == []
