@@ -63,7 +63,7 @@ def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
     documents = [json.loads(line) for line in answers.splitlines() if line]
     asked = [line for line in (reads + commands).splitlines() if line.startswith("curl")]
     assert len(documents) == len(asked) > 8
-    trial, paused, replay, records = documents[-4:]
+    paused, replay, trial, records = documents[-4:]
     assert (trial["status"], replay["pipeline"]) == ("running", "reviews")
     assert (paused["status"], records["status"]) == ("succeeded", "succeeded")
     assert records["records"]["loaded"] == 6

@@ -3,6 +3,7 @@
 import pytest
 import typer
 
+from loom.cli.app import main
 from loom.cli.root_command import command
 from loom_common.console.command_help import first_sentence, with_whole_sentences
 from loom_coordinator.admin.app import command as coordinator_command
@@ -75,3 +76,19 @@ def test_a_short_help_that_is_written_stays():
     app.command("one", short_help="Own words.")(lambda: None)
     app.command("two")(lambda: None)
     assert with_whole_sentences(typer.main.get_command(app)).commands["one"].short_help == "Own words."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "p.yaml", "--sample", "x"), "Invalid value for '--sample': expected a whole number"),
+        (("run", "p.yaml", "--sample", "0"), "Invalid value for '--sample': expected at least 1"),
+        (("serve", "--port", "99999"), "Invalid value for '--port': expected at most 65535"),
+        (("run", "p.yaml", "--format", "yaml"), "Invalid value for '--format': 'yaml' is not one of 'table', 'json'"),
+    ],
+)
+def test_a_value_of_an_option_that_cannot_be_is_told_in_plain_words(capsys, arguments, expected):
+    with pytest.raises(SystemExit) as exited:
+        main(arguments)
+    assert exited.value.code == 2
+    assert expected in " ".join(capsys.readouterr().err.split())

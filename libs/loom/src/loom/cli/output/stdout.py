@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperCommand
 
+from loom_common.domain.values.expectations import expectation
 from loom_common.errors import DestinationError
 from loom_common.service import standard_streams
 
@@ -96,6 +97,14 @@ def _with_its_own_descriptor(out: TextIO) -> TextIO:
 
 
 class _Command(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            of_value = error.message.startswith("Input should be")  # says pydantic, which Typer asks
+            error.message = f"{'expected ' if of_value else ''}{expectation(error.message)}"
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         with kept_apart():
             return super().invoke(ctx)
