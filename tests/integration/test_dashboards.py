@@ -28,7 +28,7 @@ from support.simulated_model import SimulatedModel
 
 GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
-VARIABLES = {"$__rate_interval": "1m", "$__range": "5m", "$pipeline": ".*"}
+VARIABLES = {"$__rate_interval": "5m", "$__range": "5m", "$pipeline": ".*"}
 JUDGED = {"field": "mood", "reference_field": "review", "threshold": 0.1}
 
 
@@ -62,7 +62,7 @@ def scraping(folder: Path, target: int) -> Iterator[str]:
     """Run a Prometheus that scrapes a port of this machine, and give its address."""
     port = reserve_port()
     config = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": "loom", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}],
     }
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
@@ -122,17 +122,18 @@ async def test_no_panel_is_empty_after_a_run(tmp_path):
                 async with within(30):
                     while not await answered(session, url, 'loom_pipeline_runs_total{pipeline_name="seen"}'):
                         await asyncio.sleep(0.1)
-                for reuse in (True, False):
-                    accepted = await client.start(asked.model_copy(update={"reuse": reuse}))
-                    assert (await ended(client, accepted.run_id)).report.status == "succeeded"
-
-            async with within(60):
-                while empty := [chart for chart, query in queries() if not await answered(session, url, query)]:
-                    await asyncio.sleep(0.5)
+                ran, empty = 0, ["not asked yet"]
+                async with within(60):
+                    while empty:  # on a busy machine a whole run may lie between two scrapes
+                        accepted = await client.start(asked.model_copy(update={"reuse": False}))
+                        assert (await ended(client, accepted.run_id)).report.status == "succeeded"
+                        ran += 1
+                        empty = [chart for chart, query in queries() if not await answered(session, url, query)]
             assert empty == []
-            [runs] = await answered(
-                session, url, 'sum by (pipeline_name) (loom_pipeline_runs_total{status="succeeded"})'
-            )
-            assert (runs["metric"]["pipeline_name"], runs["value"][1]) == ("seen", "2")
+            async with within(30):
+                while not await answered(
+                    session, url, f'sum by (pipeline_name) (loom_pipeline_runs_total{{status="succeeded"}}) == {ran}'
+                ):
+                    await asyncio.sleep(0.1)
             [cost] = await answered(session, url, "sum(loom_cost_total_dollars) - sum(loom_model_cost_dollars_total)")
             assert abs(float(cost["value"][1])) < 1e-9
