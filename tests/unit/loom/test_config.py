@@ -137,3 +137,18 @@ def test_defaults_fill_only_what_is_silent(project):
     assert filled["extract"]["batch_size"] == 9
     assert filled["evaluate"]["quality_gate"] == {"type": "weighted", "threshold": 0.5}
     assert "evaluate" not in config.applied_to({"extract": {"source": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("LOOM_WORKER_PREFETCH", "-1", "LOOM_WORKER_PREFETCH, expected at least 1."),
+        ("LOOM_WORKER_PREFETCH", "many", "LOOM_WORKER_PREFETCH, expected a whole number."),
+        ("LOOM_LOG_LEVEL", "loud", "LOOM_LOG_LEVEL, expected 'debug', 'info', 'warning' or 'error'."),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_told_by_its_own_name(monkeypatch, variable, value, words):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=r"^The environment has a setting that cannot be used: ") as told:
+        LoomConfig().settings()
+    assert str(told.value).endswith(words)

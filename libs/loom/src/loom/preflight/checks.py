@@ -19,10 +19,13 @@ from loom.project.parameters import unused
 from loom_common.domain.definition.output import json_schema
 from loom_common.domain.definition.pipeline import ExtractConfig, LoadConfig
 from loom_common.domain.model_options.params import ParamSpec, example, typed
+from loom_common.domain.quality.kinds import Reference
 from loom_common.domain.section import Section
 from loom_common.domain.values import plural
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, LoomError, Problem, TransientError
+from loom_common.user_code.functions import file_beside
+from loom_common.user_code.plan_paths import modules_in
 from loom_connectors import registry
 from loom_connectors.overlaps import overlap, overwritten
 from loom_connectors.ports.context import ConnectorContext
@@ -161,7 +164,7 @@ def _overlap(
 ) -> Check | None:
     """Say what is wrong where the pipeline would write to what it reads."""
     try:
-        problem = overlap(extract, load, context) or overwritten(load, _own_files(written), context)
+        problem = overlap(extract, load, context) or overwritten(load, _own_files(written, extract, load), context)
     except LoomError:
         return None  # a location that cannot be read is told where it is opened
     if problem is None:
@@ -169,11 +172,17 @@ def _overlap(
     return Check("destination", ok=False, detail=_told(InvalidDefinition([problem]), written))
 
 
-def _own_files(written: LoadedPipeline | InvalidFile) -> list[Path]:
-    """Return the pipeline file, and the prompts and context files that it names."""
+def _own_files(written: LoadedPipeline | InvalidFile, extract: ExtractConfig, load: LoadConfig) -> list[Path]:
+    """Return the pipeline file and the files that it names or is read with: prompts, context files, the modules beside
+    it, the files that quality checks look values up in, and the project's settings."""
     path = written.path.resolve()
     names = written.files if isinstance(written, LoadedPipeline) else ()
-    return [path, *(path.parent / name for name in names)]
+    modules = (file_beside(path.parent, module) for module in modules_in(written.definition))
+    looked_up = [
+        check.source for check in (*extract.quality_checks, *load.quality_checks) if isinstance(check, Reference)
+    ]
+    beside = (*names, *(name for name in looked_up if "://" not in name), "loom.yaml", ".env")
+    return [path, *(path.parent / name for name in beside), *(file for file in modules if file is not None)]
 
 
 async def _destination(

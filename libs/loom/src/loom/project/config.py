@@ -27,6 +27,7 @@ from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
 from loom_common.domain.section import Location, Mistake, Section, mistake, said
+from loom_common.domain.values.expectations import expectation
 from loom_common.errors import ConfigurationError
 
 FILE_NAME = "loom.yaml"
@@ -205,11 +206,7 @@ class LoomConfig(Section):
         try:
             return _settings(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
         except ValidationError as error:
-            words = "; ".join(
-                f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
-            )
-            raise ConfigurationError(f"A LOOM_* environment variable cannot be used: {words}.") from None
+            raise ConfigurationError(_of_the_environment(error)) from None
 
     def _written(self) -> dict[str, str]:
         """Return this file, as the environment variables that say the same."""
@@ -276,6 +273,19 @@ def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
         payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
         log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
     )
+
+
+def _of_the_environment(error: ValidationError) -> str:
+    """Say which variables cannot be used, by their own names, and what each has to be. Values may be secret."""
+    from pydantic_settings import BaseSettings
+
+    prefixes = {each.__name__: each.model_config["env_prefix"] for each in BaseSettings.__subclasses__()}
+    prefix = prefixes.get(error.title, "LOOM_")
+    words = "; ".join(
+        f"{prefix}{'_'.join(map(str, one['loc'])).upper()}, expected {expectation(one['msg'])}"
+        for one in error.errors(include_url=False, include_input=False)
+    )
+    return f"The environment has a setting that cannot be used: {words}."
 
 
 def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:
