@@ -70,6 +70,10 @@ async def test_a_run_is_paused_resumed_and_cancelled_and_left_so_that_it_can_be_
             answer = await client.post(f"/runs/{run_id}/{verb}", json=said)
             assert (answer.status_code, answer.json()["status"]) == (200, status), verb
         assert (await client.get(f"/runs/{run_id}/metrics")).json()["priority"] == 9
+        acts = [each for each in (await client.get("/audit")).json()["items"] if each["run_id"] == run_id]
+        assert [each["action"] for each in acts] == ["resume", "cancel", "resume", "pause", "priority", "run"]
+        assert {each["outcome"] for each in acts} == {"done"}
+        assert (acts[-1]["resource"], acts[2]["details"]) == ("pipelines/numbers", {"budget": 5})
         beside = await started(client)
         leaving = asyncio.create_task(leave_when_paused(project, run_id, beside))
     await leaving

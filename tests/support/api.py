@@ -97,9 +97,12 @@ async def _alert(unit: UnitOfWork) -> None:
         await unit.connection.execute(monitoring_alerts.insert().values(**values))
 
 
-def application(engine: AsyncEngine, bus: Any = None, **settings: Any) -> FastAPI:
+def application(
+    engine: AsyncEngine, bus: Any = None, policies: list[dict[str, Any]] | None = None, **settings: Any
+) -> FastAPI:
     """Return the API over a state database, for the project in the working directory."""
-    config = LoomConfig() if bus is None else LoomConfig().for_cluster()
+    project = LoomConfig.model_validate({"access": {"policies": policies or []}})
+    config = project if bus is None else project.for_cluster()
     sessions = EmbeddedSessions(config) if bus is None else of_cluster(bus)
     return app.build(Source(engine, config, bus, sessions), ApiSettings(**settings))
 

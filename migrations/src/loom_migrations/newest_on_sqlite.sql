@@ -527,4 +527,38 @@ CREATE INDEX idx_idempotency_keys_first_at ON idempotency_keys (first_at);
 CREATE INDEX idx_pipeline_runs_newest ON pipeline_runs (pipeline_name, started_at, run_id);
 CREATE INDEX idx_pipeline_runs_replays ON pipeline_runs (replay_of) WHERE replay_of IS NOT NULL;
 CREATE INDEX idx_journal_record ON journal (run_id, record_id);
-INSERT INTO alembic_version VALUES ('0026');
+CREATE TABLE api_tokens (
+	name VARCHAR(255) NOT NULL, 
+	hash VARCHAR(64) NOT NULL, 
+	user VARCHAR(255) NOT NULL, 
+	scopes JSON NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	created_by VARCHAR(255) NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	revoked_at DATETIME, 
+	PRIMARY KEY (name), 
+	UNIQUE (hash)
+);
+CREATE TABLE api_sessions (
+	hash VARCHAR(64) NOT NULL, 
+	token_name VARCHAR(255) NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (hash), 
+	FOREIGN KEY(token_name) REFERENCES api_tokens (name)
+);
+CREATE INDEX idx_api_sessions_expires_at ON api_sessions (expires_at);
+CREATE TABLE audit_log (
+	id INTEGER NOT NULL, 
+	at DATETIME NOT NULL, 
+	user VARCHAR(255) NOT NULL, 
+	token_name VARCHAR(255), 
+	action VARCHAR(50) NOT NULL, 
+	resource VARCHAR(600) NOT NULL, 
+	details JSON, 
+	outcome VARCHAR(20) NOT NULL, 
+	reason TEXT, 
+	run_id VARCHAR(255), 
+	PRIMARY KEY (id)
+);
+INSERT INTO alembic_version VALUES ('0028');

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from loom.project.config import LoomConfig
 from loom.project.engines import alive
+from loom.project.person import person
 from loom.project.run_state import no_run
 from loom_common.async_engine import AsyncEngine
 from loom_common.contracts.v1 import RunAccepted, RunReport
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     from loom.preflight.estimate import Estimate
     from loom_common.domain.definition.pipeline import ExtractConfig
     from loom_common.domain.schema.columns import Columns
+    from loom_coordinator.db.audit_log import AuditLine
     from loom_coordinator.db.marks import Mark
     from loom_coordinator.db.schema_versions import SchemaVersion
+    from loom_coordinator.db.tokens import TokenLine
     from loom_coordinator.queries.alerts import AlertLine
     from loom_coordinator.queries.costs.spans import CostSpan
     from loom_coordinator.queries.lineage import Lineage
@@ -273,6 +276,43 @@ class Views:
         async with self._engine.begin() as connection:
             await store.acknowledge(connection, alert_id, by, dt.datetime.now(dt.UTC))
             return await alerts.find(connection, alert_id)
+
+    async def create_token(self, name: str, user: str, scopes: Sequence[str], days: float) -> str:
+        """Make a token of the API, and return it: it cannot be had again. Raises `ConfigurationError` where the name is
+        taken."""
+        from loom_coordinator.db import audit_log, tokens
+        from loom_coordinator.db.audit_log import Act
+
+        now, by = dt.datetime.now(dt.UTC), person()
+        async with self._engine.begin() as connection:
+            secret = await tokens.create(connection, name, user, scopes, by, now, days)
+            act = Act(by, None, "create token", f"tokens/{name}", {"user": user, "scopes": list(scopes), "days": days})
+            await audit_log.note(connection, act, now, audit_log.DONE)
+        return secret
+
+    async def tokens(self) -> list[TokenLine]:
+        """Return the tokens of the API, the newest first."""
+        from loom_coordinator.db import tokens
+
+        async with self._engine.connect() as connection:
+            return await tokens.listed(connection)
+
+    async def revoke_token(self, name: str) -> None:
+        """Let a token of the API be of no more use. Raises `NotFound`."""
+        from loom_coordinator.db import audit_log, tokens
+        from loom_coordinator.db.audit_log import Act
+
+        now = dt.datetime.now(dt.UTC)
+        async with self._engine.begin() as connection:
+            await tokens.revoke(connection, name, now)
+            await audit_log.note(connection, Act(person(), None, "revoke token", f"tokens/{name}"), now, audit_log.DONE)
+
+    async def audit_log(self, user: str | None, limit: int) -> list[AuditLine]:
+        """Return what was done over HTTP, by a user or by all, the newest first."""
+        from loom_coordinator.db import audit_log
+
+        async with self._engine.connect() as connection:
+            return await audit_log.page(connection, user, limit)
 
     async def want(self, run_id: str, verb: str) -> RunAccepted:
         """Leave a command in the run's row for the process that runs it, which carries it out within a second. Raises

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from loom_api.access import addresses
 from loom_api.console import site
+from loom_api.gate import Gate
 from loom_api.http import problems
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import Guard
-from loom_api.routes import catalog, cluster, definitions, events, pipelines, quarantine, records, runs, spending
+from loom_api.routes import audit, catalog, cluster, definitions, events, pipelines, quarantine, records, runs, spending
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 
@@ -31,19 +34,23 @@ def build(source: Source, settings: ApiSettings) -> FastAPI:
     )
     problems.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # as FastAPI's own documents say
-    for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog):
+    for routes in (pipelines, runs, events, quarantine, definitions, spending, cluster, catalog, audit):
         app.include_router(routes.router(source), prefix=PREFIX)
     app.include_router(records.router(source, settings), prefix=PREFIX)
-    site.install(app, source, PREFIX)
+    site.install(app, source, settings, PREFIX)
+    known = addresses(app.routes, PREFIX)
+    controlled = source.config.access.controlled
+    if controlled:
+        app.add_middleware(Gate, known=known, source=source, settings=settings, say=partial(site.said, PREFIX))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", "Idempotency-Key", "If-None-Match"],
+            allow_headers=["Content-Type", "Idempotency-Key", "If-None-Match", "Authorization"],
             expose_headers=["ETag", "Location"],
         )
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, controlled=controlled)
     return app
 
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
 
 from loom import kept_record, pipeline_list
 from loom.kept_record import RecordStory
 from loom.pipeline_list import ListedPipeline
 from loom.project.catalog import nothing_named
 from loom.project.config import LoomConfig
+from loom.project.person import person
 from loom.project.run_state import no_run
 from loom.views import Views
 from loom_api.results import PipelineDetails, RecordOfRun
 from loom_common.async_engine import AsyncEngine
+from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.errors import NotFound
 from loom_common.ports.bus import Bus
+from loom_coordinator.alerts import store
+from loom_coordinator.db import audit_log
+from loom_coordinator.db.audit_log import Act, AuditLine
+from loom_coordinator.db.run import Run
 from loom_coordinator.queries import (
     alerts,
     batches,
@@ -33,6 +42,7 @@ from loom_coordinator.queries.alerts import AlertFilter, AlertLine
 from loom_coordinator.queries.batches import BatchKey, BatchLine
 from loom_coordinator.queries.cluster import Overview
 from loom_coordinator.queries.costs import paid
+from loom_coordinator.queries.costs.spans import CostSpan
 from loom_coordinator.queries.dead_letters import DeadLetterLine, WholeDeadLetter
 from loom_coordinator.queries.lineage import Lineage
 from loom_coordinator.queries.prefetch import PrefetchLimit
@@ -43,6 +53,7 @@ from loom_coordinator.queries.runs import RunSummary, ShownRun
 from loom_coordinator.queries.scores import compared, histograms
 from loom_coordinator.queries.scores.compared import ChangedScore, ScoreDelta
 from loom_coordinator.queries.scores.histograms import ScoreHistogram
+from loom_quarantine.queries import CauseCount, RecordFilter, Standing, WholeRecord
 
 
 class Reads(Views):
@@ -51,6 +62,95 @@ class Reads(Views):
     def __init__(self, engine: AsyncEngine, config: LoomConfig, bus: Bus | None) -> None:
         super().__init__(engine, config)
         self._bus = bus
+        self._viewer = Viewer(person())
+
+    def of(self, viewer: Viewer) -> Self:
+        """Return what answers somebody: only of what they may see."""
+        seen = copy.copy(self)
+        seen._viewer = viewer
+        return seen
+
+    @property
+    def viewer(self) -> Viewer:
+        """Return who is answered."""
+        return self._viewer
+
+    async def visible(self, kind: Kind, action: Action = Action.READ) -> frozenset[str] | None:
+        """Return the pipelines that have run of which the viewer may do something to what they have of a kind; None
+        where access is not controlled."""
+        if self._viewer.unlimited:
+            return None
+        async with self._engine.connect() as connection:
+            return self._viewer.among(await pipelines.names(connection), kind, action)
+
+    async def row(self, run_id: str) -> Run | None:
+        """Return the run as its row holds it; None where there is no such run, or none that the viewer may see."""
+        run = await super().row(run_id)
+        return run if run is not None and self._viewer.may(Kind.RUNS, Action.READ, run.pipeline_name) else None
+
+    async def run(self, run_id: str) -> ShownRun | None:
+        """Return a run's report; None where there is no such run, or none that the viewer may see."""
+        return None if await self.row(run_id) is None else await super().run(run_id)
+
+    async def costs(self, pipeline: str | None, span: str) -> list[CostSpan]:
+        """Return what the runs of a pipeline, or of all whose costs may be seen, cost, the newest first."""
+        among = await self.visible(Kind.COSTS)
+        async with self._engine.connect() as connection:
+            return await paid.by_span(connection, pipeline, span, among)
+
+    async def manifest(self, pipeline: str | None, status: str | None, limit: int | None) -> list[ShownRun]:
+        """Return all that is known of each run that may be seen, the newest first."""
+        among = await self.visible(Kind.RUNS)
+        if among is None:
+            return await super().manifest(pipeline, status, limit)
+        names = sorted(among if pipeline is None else among & {pipeline})
+        found = [run for name in names for run in await super(Reads, self).manifest(name, status, limit)]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)[:limit]
+
+    async def replayable(self, chosen: RecordFilter) -> Standing:
+        """Tell which of the records chosen a replay would take up."""
+        among = await self.visible(Kind.QUARANTINE, Action.REPLAY)
+        return await super().replayable(replace(chosen, among=among))
+
+    async def quarantine_page(self, chosen: RecordFilter, limit: int, before: int | None = None) -> list[WholeRecord]:
+        """Return a page of the records chosen whose contents may be seen, newest first."""
+        among = await self.visible(Kind.QUARANTINE, Action.READ_DATA)
+        return await super().quarantine_page(replace(chosen, among=among), limit, before)
+
+    async def quarantine_stats(self, chosen: RecordFilter) -> list[CauseCount]:
+        """Count the records that may be seen, by what they did not get through for."""
+        return await super().quarantine_stats(replace(chosen, among=await self.visible(Kind.QUARANTINE)))
+
+    async def quarantined_record(self, record_id: str, run_id: str | None = None) -> RecordStory | None:
+        """Return all that is known of one record that was kept back; None where there is none that may be seen."""
+        if self._viewer.unlimited:
+            return await super().quarantined_record(record_id, run_id)
+        newest = await self.quarantine_page(RecordFilter(run_id=run_id, record_ids=(record_id,)), 1)
+        return await super().quarantined_record(record_id, newest[0].run_id) if newest else None
+
+    async def pipeline_of_alert(self, alert_id: int) -> str:
+        """Return the pipeline of an alert. Raises `NotFound`, also where it may not be seen."""
+        async with self._engine.connect() as connection:
+            pipeline = (await alerts.find(connection, alert_id)).pipeline_name
+        if not self._viewer.may(Kind.ALERTS, Action.READ, pipeline):
+            raise NotFound(f"There is no alert {alert_id}.")
+        return pipeline
+
+    async def acknowledge(self, alert_id: int, by: str) -> AlertLine:
+        """Note that somebody has seen an alert, and that they said so, in one transaction. Raises `NotFound`."""
+        pipeline = await self.pipeline_of_alert(alert_id)
+        now = _now()
+        async with self._engine.begin() as connection:
+            await store.acknowledge(connection, alert_id, by, now)
+            line = await alerts.find(connection, alert_id)
+            act = Act(by, self._viewer.token_name, "acknowledge", f"alerts/{pipeline}", {"alert": alert_id})
+            await audit_log.note(connection, act, now, audit_log.DONE, line.run_id)
+            return line
+
+    async def audit_page(self, user: str | None, limit: int, before: int | None) -> list[AuditLine]:
+        """Return a page of what was done, the newest first."""
+        async with self._engine.connect() as connection:
+            return await audit_log.page(connection, user, limit, before)
 
     async def pipeline(self, name: str) -> PipelineDetails:
         """Return a pipeline with its versions. Raises `NotFound`."""
@@ -65,21 +165,26 @@ class Reads(Views):
     async def pipeline_names(self) -> list[str]:
         """Return the names of the pipelines that have run here."""
         async with self._engine.connect() as connection:
-            return await pipelines.names(connection)
+            names = await pipelines.names(connection)
+        kinds = (Kind.PIPELINES, Kind.RUNS, Kind.QUARANTINE, Kind.COSTS, Kind.ALERTS)
+        return [name for name in names if any(self._viewer.may(kind, Action.READ, name) for kind in kinds)]
 
     async def costs_by_pipeline(self) -> list[tuple[str, float]]:
         """Return what the runs of each pipeline cost in USD, the most first."""
         async with self._engine.connect() as connection:
-            return await paid.by_pipeline(connection)
+            found = await paid.by_pipeline(connection)
+        return [each for each in found if self._viewer.may(Kind.COSTS, Action.READ, each[0])]
 
     async def listed(self) -> list[ListedPipeline]:
         """Return the pipelines of the project's folders, and those that have run."""
-        return await asyncio.to_thread(
+        found = await asyncio.to_thread(
             pipeline_list.pipelines, self._config, await self.pipelines(), self._config.project
         )
+        return [each for each in found if self._viewer.may(Kind.PIPELINES, Action.READ, each.name)]
 
     async def run_page(self, chosen: RunFilter, limit: int, after: RunKey | None) -> list[RunSummary]:
         """Return a page of the runs that match, the newest first."""
+        chosen = replace(chosen, among=await self.visible(Kind.RUNS))
         async with self._engine.connect() as connection:
             return await runs.page(connection, chosen, limit, after, self._alive)
 
@@ -107,7 +212,8 @@ class Reads(Views):
     async def newest_lineage(self) -> list[tuple[str, Lineage]]:
         """Return the lineage of the newest run of each pipeline that has ended, with the pipeline's name."""
         async with self._engine.connect() as connection:
-            return await lineage.newest_of_each(connection, self._alive)
+            found = await lineage.newest_of_each(connection, self._alive)
+        return [each for each in found if self._viewer.may(Kind.RUNS, Action.READ, each[0])]
 
     async def score_histograms(self, run_id: str) -> list[ScoreHistogram]:
         """Return how the scores of a run are distributed, by evaluator. Raises `NotFound`."""
@@ -175,6 +281,7 @@ class Reads(Views):
 
     async def alert_page(self, chosen: AlertFilter, limit: int, before: int | None) -> list[AlertLine]:
         """Return a page of the alerts that match, the newest first."""
+        chosen = replace(chosen, among=await self.visible(Kind.ALERTS))
         async with self._engine.connect() as connection:
             return await alerts.page(connection, chosen, limit, before)
 

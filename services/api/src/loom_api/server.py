@@ -29,9 +29,10 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(settings: ApiSettings) -> socket.socket:
-    """Return a socket that listens on the settings' address. Raises `ConfigurationError` where it may not or cannot."""
-    settings.refuse_open_address()
+def listen(settings: ApiSettings, *, controlled: bool = False) -> socket.socket:
+    """Return a socket that listens on the settings' address. Raises `ConfigurationError` where it may not, because
+    others reach it and access is not `controlled`, or cannot."""
+    settings.refuse_open_address(controlled=controlled)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -65,7 +65,7 @@ def build(platform: Platform) -> Api:
     platform.stats.needs["state database"] = lambda: reachable(engine)
     sessions = of_cluster(platform.bus)
     application = app.build(Source(engine, config, platform.bus, sessions), settings)
-    return Api(application, server.listen(settings), engine, sessions)
+    return Api(application, server.listen(settings, controlled=config.access.controlled), engine, sessions)
 
 
 @asynccontextmanager

@@ -21,8 +21,8 @@ class ApiSettings(BaseSettings):
     port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="0 for any free port.")
     behind_proxy: bool = Field(
         False,
-        description="True only where a proxy in front of it decides who may ask. The API then listens on any address, "
-        "and answers for any name.",
+        description="True only where a proxy in front of it ends TLS, and decides who may ask where no policies do. It "
+        "then listens on any address, and takes a client's address from `X-Forwarded-For`.",
     )
     cors_origins: tuple[str, ...] = Field(
         (), description='Web pages that may read answers in a browser: `["https://pages.example"]`. Default: none.'
@@ -34,13 +34,15 @@ class ApiSettings(BaseSettings):
     )
     body_bytes: int = Field(1 << 20, ge=0, description="The largest body of a request.")
 
-    def refuse_open_address(self) -> None:
-        """Raise `ConfigurationError` for an address that others reach: the API has no access control."""
-        if self.behind_proxy or is_loopback(self.host):
+    def refuse_open_address(self, *, controlled: bool) -> None:
+        """Raise `ConfigurationError` for an address that others reach, unless access is `controlled` or a proxy
+        decides."""
+        if controlled or self.behind_proxy or is_loopback(self.host):
             return
         raise ConfigurationError(
-            f"The API would listen on {self.host}, where others reach it, and it has no access control. Let it listen "
-            "on 127.0.0.1; or, where a proxy in front of it decides who may ask, set LOOM_API_BEHIND_PROXY=true."
+            f"The API would listen on {self.host}, where others reach it, and nothing says who may do what. Let it "
+            "listen on 127.0.0.1; or write policies in loom.yaml, `access: {policies: [...]}`, and make tokens with "
+            "`loom token create`. See docs/api.md."
         )
 
 

@@ -37,12 +37,16 @@ class RecordFilter:
     """The highest score of that evaluator, inclusive."""
     unresolved: bool = False
     """Only records that are not resolved."""
+    among: frozenset[str] | None = None
+    """The pipelines whose records may be seen."""
 
     def conditions(self, dialect: Dialect) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL, with all values bound."""
         chosen: list[ColumnElement[bool]] = []
         if self.pipeline is not None:
             chosen.append(table.c.pipeline_name == self.pipeline)
+        if self.among is not None:
+            chosen.append(table.c.pipeline_name.in_(sorted(self.among)))
         if self.run_id is not None:
             chosen.append(table.c.run_id == self.run_id)
         if self.record_ids is not None:

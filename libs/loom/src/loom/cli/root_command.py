@@ -27,6 +27,7 @@ _COMMANDS = {
     "lineage": "browse:lineage",
     "metrics": "metrics:metrics",
     "cost": "cost:cost",
+    "audit": "access.audit:audit",
     "connectors": "plugins:connectors",
     "serve": "servers.serve:serve",
     "simulate-model": "servers.simulate:simulate_model",
@@ -38,6 +39,7 @@ _GROUPS = {
     "cache": "cache:app",
     "config": "config:app",
     "plugins": "plugins:app",
+    "token": "access.tokens:app",
     "schema": "schemas.commands:app",
     "state": "marks.commands:app",
 }

@@ -22,6 +22,7 @@ from loom_common.config.settings import (
     Settings,
     StateSettings,
 )
+from loom_common.domain.access import AccessConfig
 from loom_common.domain.definition.quality_gate import GateConfig
 from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
@@ -117,6 +118,7 @@ class LoomConfig(Section):
         description="Folders and files outside of the project that its pipelines may read and write.",
     )
     log: LogConfig = Field(default_factory=LogConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
 
     @classmethod
     def mistakes(cls, written: Mapping[str, Any]) -> Iterable[Mistake]:

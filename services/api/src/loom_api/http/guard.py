@@ -33,9 +33,10 @@ _OWN = frozenset({"same-origin", "none"})
 class Guard:
     """Wraps an ASGI application."""
 
-    def __init__(self, app: ASGIApp, settings: ApiSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ApiSettings, *, controlled: bool) -> None:
         self._app = app
         self._settings = settings
+        self._any_name = settings.behind_proxy or controlled
         self._rates = Rates(settings.requests_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,11 +61,11 @@ class Guard:
         """Return the answer to a request that goes no further; None to one that does."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._settings.behind_proxy and not is_loopback(name_in(host)):
+        if not self._any_name and not is_loopback(name_in(host)):
             return problem(421, "This API answers for names of this machine: http://127.0.0.1 or http://localhost.")
         if scope["method"] not in _READING and (refusal := self._foreign(scope, headers, host)) is not None:
             return problem(403, refusal)
-        if wait := self._rates.wait_of(self._client(scope, headers)):
+        if wait := self._rates.wait_of(client_of(scope, headers, self._settings)):
             most = self._settings.requests_per_minute
             words = f"More than {most:,} requests in a minute came from this client."
             return problem(429, words, headers={"Retry-After": str(math.ceil(wait))})
@@ -95,11 +96,12 @@ class Guard:
             return "This address takes forms of the console, as browsers send them. Programs ask below /api/v1."
         return None
 
-    def _client(self, scope: Scope, headers: Headers) -> str:
-        """Name the client: its address, as the proxy before the API tells it where there is one."""
-        told = headers.get("x-forwarded-for", "") if self._settings.behind_proxy else ""
-        client = scope.get("client")
-        return told.rpartition(",")[2].strip() or (str(client[0]) if client else "")
+
+def client_of(scope: Scope, headers: Headers, settings: ApiSettings) -> str:
+    """Name the client of a request: its address, as the proxy before the API tells it where there is one."""
+    told = headers.get("x-forwarded-for", "") if settings.behind_proxy else ""
+    client = scope.get("client")
+    return told.rpartition(",")[2].strip() or (str(client[0]) if client else "")
 
 
 def _limited(receive: Receive, most: int) -> Receive:

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from loom_api.access import viewer_of
 from loom_api.http.problems import problem
 from loom_common.async_engine import AsyncConnection, AsyncEngine
 from loom_common.errors import ConfigurationError, PermanentError
@@ -77,7 +78,7 @@ def key_of(request: Request) -> str | None:
 async def carry_out_once(engine: AsyncEngine, request: Request, chosen: str, said: bytes, handle: Handle) -> Response:
     """Carry a request out, unless one came with its key before. `said` tells what is in its body: the body, or a hash
     of it."""
-    key = Key("", chosen, _hash(request, said))
+    key = Key(viewer_of(request.scope).user, chosen, _hash(request, said))
     with trouble_told(engine.url):
         async with engine.begin() as connection:
             taken = await idempotency.take(connection, key, dt.datetime.now(dt.UTC))

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from starlette.exceptions import HTTPException
+
 from loom.project import definition_file
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
-from loom.project.person import person
-from loom.project.run_state import no_run
 from loom.requests import replays, runs
 from loom.requests.replays import NothingWaits
 from loom.stored_records import stored
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
+from loom_api.running.noting import Noted, noted
 from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
+from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError, NotFound
 from loom_connectors.ports.source import ReadRecord
@@ -55,6 +59,28 @@ class Commands:
         self._config = config
         self._sessions = sessions
         self._reads = reads
+        self._all = reads
+
+    def of(self, viewer: Viewer) -> Commands:
+        """Return what carries out somebody's commands, and notes that they gave them."""
+        ordered = copy.copy(self)
+        ordered._reads = self._all.of(viewer)
+        return ordered
+
+    @property
+    def _viewer(self) -> Viewer:
+        return self._reads.viewer
+
+    def _noted(
+        self, action: str, resource: str, run_id: str | None = None, details: Mapping[str, Any] | None = None
+    ) -> AbstractAsyncContextManager[Noted]:
+        return noted(self._reads.engine, self._viewer, action, resource, run_id, details)
+
+    def _demand(self, kind: Kind, action: Action, pipeline: str) -> None:
+        """Raise `HTTPException` where whoever commands may not do this."""
+        if not self._viewer.may(kind, action, pipeline):
+            words = f"{self._viewer.user} may not {action.value} {kind.value}/{pipeline}, or the token is not for that."
+            raise HTTPException(403, words)
 
     async def run(self, name: str, options: RunOptions, key: str | None) -> Begun:
         """Start a run of a pipeline of the project, or of one that is registered. The same `key` twice starts one
@@ -80,10 +106,14 @@ class Commands:
             "budget": options.budget,
             "priority": options.priority,
             "idempotency_key": key,
-            "requested_by": person(),
+            "requested_by": self._viewer.user,
         }
         session = await self._sessions.session()
-        return Begun(await session.start(prepared.request.model_copy(update=how)), notes)
+        said = {"sample": options.sample, "budget": options.budget, "params": options.params}
+        async with self._noted("run", f"pipelines/{name}", None, said) as act:
+            accepted = await session.start(prepared.request.model_copy(update=how))
+            act.run_id = accepted.run_id
+        return Begun(accepted, notes)
 
     async def run_over(
         self, name: str, records: AsyncGenerator[ReadRecord, None], params: Mapping[str, Any], key: str | None
@@ -93,10 +123,15 @@ class Commands:
         await self._sessions.renew()
         request = await _apart(lambda: runs.prepare_over_records(name, self._config, params))
         session = await self._sessions.session()
-        async with stored(self._config, records) as (stored_name, remove):
-            how = {"records": stored_name, "idempotency_key": key, "requested_by": person()}
+        async with (
+            self._noted("run over records", f"pipelines/{name}", None, {"params": dict(params)}) as act,
+            stored(self._config, records) as (stored_name, remove),
+        ):
+            how = {"records": stored_name, "idempotency_key": key, "requested_by": self._viewer.user}
             try:
-                return await session.start(request.model_copy(update=how))
+                accepted = await session.start(request.model_copy(update=how))
+                act.run_id = accepted.run_id
+                return accepted
             except ConfigurationError:
                 await remove()
                 raise
@@ -104,40 +139,52 @@ class Commands:
     async def under_way(self, pipeline: str, most: int) -> int:
         """Return how many runs of a pipeline are under way, `most` of them counted."""
         chosen = RunFilter(pipeline=pipeline, statuses=frozenset({RUNNING}))
-        return len(await self._reads.run_page(chosen, most, None))
+        return len(await self._all.run_page(chosen, most, None))
 
     async def register(self, said: Definition) -> PipelineRegistered:
         """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
         await self._sessions.renew()
         loaded = await asyncio.to_thread(self._read, said)
+        name = loaded.pipeline.name
+        self._demand(Kind.PIPELINES, Action.REGISTER, name)
         registration = RegisterPipeline(
             definition=loaded.definition,
             files=loaded.files,
             base=self._config.base_of(loaded.folder),
-            requested_by=person(),
+            requested_by=self._viewer.user,
         )
-        return await (await self._sessions.session()).register(registration)
+        session = await self._sessions.session()
+        async with self._noted("register", f"pipelines/{name}", None, {"version": loaded.pipeline.version}):
+            return await session.register(registration)
 
     async def pause(self, run_id: str) -> RunAccepted:
         """Stop a run where it stands. Nothing is lost: `resume` goes on."""
-        await self._see(run_id)
-        return await (await self._sessions.session()).pause(run_id)
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("pause", f"runs/{run.pipeline_name}", run_id):
+            return await session.pause(run_id)
 
     async def resume(self, run_id: str, budget: float | None) -> RunAccepted:
         """Go on with a run that was interrupted, paused, cancelled or failed; it may cost `budget` USD in all."""
-        await self._see(run_id)
+        run = await self._reads.known(run_id)
         await self._sessions.renew()
-        return await (await self._sessions.session()).resume(run_id, budget)
+        session = await self._sessions.session()
+        async with self._noted("resume", f"runs/{run.pipeline_name}", run_id, {"budget": budget}):
+            return await session.resume(run_id, budget)
 
     async def cancel(self, run_id: str) -> RunAccepted:
         """End a run; what is loaded stays."""
-        await self._see(run_id)
-        return await (await self._sessions.session()).cancel(run_id)
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("cancel", f"runs/{run.pipeline_name}", run_id):
+            return await session.cancel(run_id)
 
     async def prioritize(self, run_id: str, priority: int) -> RunAccepted:
         """Change a run's share beside other runs."""
-        await self._see(run_id)
-        return await (await self._sessions.session()).prioritize(run_id, priority)
+        run = await self._reads.known(run_id)
+        session = await self._sessions.session()
+        async with self._noted("priority", f"runs/{run.pipeline_name}", run_id, {"priority": priority}):
+            return await session.prioritize(run_id, priority)
 
     async def retry(self, record_id: str, options: RetryOptions) -> RunAccepted | NothingWaits:
         """Run a record that was kept back through its pipeline again, as a run of its own, unless it is resolved, or
@@ -153,7 +200,8 @@ class Commands:
     async def replay(self, run_id: str, meant: RecordFilter, changes: Changes | None) -> RunAccepted | NothingWaits:
         """Run the records meant, of one run, through its pipeline again, as a run of its own: those that wait. Raises
         `NotFound`, and `InvalidDefinition` where changes do not fit."""
-        await self._see(run_id)
+        run = await self._reads.known(run_id)
+        self._demand(Kind.QUARANTINE, Action.REPLAY, run.pipeline_name)
         standing = await self._reads.replayable(meant)
         if not standing.records:
             raise NotFound(f"Run {run_id} kept back no record like this. See: loom quarantine list --run-id {run_id}")
@@ -162,7 +210,12 @@ class Commands:
         await self._sessions.renew()
         session = await self._sessions.session()
         try:
-            return await session.replay(run_id, replays.named(meant, standing), changes)
+            names = replays.named(meant, standing)
+            said = {"replay_of": run_id, "records": names, "changes": _dumped(changes)}
+            async with self._noted("replay", f"quarantine/{run.pipeline_name}", None, said) as act:
+                accepted = await session.replay(run_id, names, changes)
+                act.run_id = accepted.run_id
+            return accepted
         except ConfigurationError:
             standing = await self._reads.replayable(meant)
             if standing.waiting:
@@ -171,14 +224,15 @@ class Commands:
 
     async def acknowledge(self, alert_id: int) -> AlertLine:
         """Note that somebody has seen an alert. Raises `NotFound`."""
-        return await self._reads.acknowledge(alert_id, person())
+        return await self._reads.acknowledge(alert_id, self._viewer.user)
 
     async def replay_dead_letter(self, letter_id: str) -> list[str]:
         """Send a dead letter where it was going, and return its id; more ids where they begin so, too."""
         bus = self._reads.broker
         async with dead_letters.taken(bus) as letters:
             meant = dead_letters.chosen(letters, [letter_id])
-            await dead_letters.replay(bus, meant)
+            async with self._noted("replay dead letter", "cluster", None, {"letters": [each.id for each in meant]}):
+                await dead_letters.replay(bus, meant)
         return [each.id for each in meant]
 
     async def validate(self, said: Definition, *, connect: bool) -> Validation:
@@ -209,10 +263,12 @@ class Commands:
     def _path(self, said: Definition) -> Path:
         return self._config.project / said.folder / _FILE
 
-    async def _see(self, run_id: str) -> None:
-        """Raise `NotFound` where a run is not known here."""
-        if await self._reads.row(run_id) is None:
-            raise no_run(self._config, run_id)
+
+def _dumped(changes: Changes | None) -> dict[str, Any] | None:
+    """Return what is noted of changes: the names of the fields that were edited, and not what they hold now."""
+    if changes is None:
+        return None
+    return {**changes.model_dump(exclude={"edits"}, exclude_defaults=True), "edits": sorted(changes.edits)}
 
 
 async def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

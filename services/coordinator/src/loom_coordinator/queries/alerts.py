@@ -24,6 +24,8 @@ class AlertFilter:
     run_id: str | None = None
     severity: str | None = None
     acknowledged: bool | None = None
+    among: frozenset[str] | None = None
+    """The pipelines whose alerts may be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ async def page(
         table.c.acknowledged: chosen.acknowledged,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
+    if chosen.among is not None:
+        conditions.append(table.c.pipeline_name.in_(sorted(chosen.among)))
     if before is not None:
         conditions.append(table.c.id < before)
     statement = select(*_COLUMNS).where(*conditions).order_by(table.c.id.desc()).limit(limit)

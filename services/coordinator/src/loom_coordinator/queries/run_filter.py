@@ -26,6 +26,8 @@ class RunFilter:
     """The earliest start, inclusive."""
     until: dt.datetime | None = None
     """The latest start, exclusive."""
+    among: frozenset[str] | None = None
+    """The pipelines whose runs may be seen."""
 
     def conditions(self, interrupted: Collection[str]) -> list[ColumnElement[bool]]:
         """Return the conditions in SQL. `interrupted` are the ids of the runs that have this status."""
@@ -33,6 +35,8 @@ class RunFilter:
         chosen: list[ColumnElement[bool]] = []
         if self.pipeline is not None:
             chosen.append(columns.pipeline_name == self.pipeline)
+        if self.among is not None:
+            chosen.append(columns.pipeline_name.in_(sorted(self.among)))
         if self.since is not None:
             chosen.append(columns.started_at >= self.since)
         if self.until is not None:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
+from loom_api.access import SIGNED_IN
 from loom_api.console.shown import words
 from loom_common.console import numbers
 from loom_common.domain.json_values.shown import as_json
@@ -58,7 +59,8 @@ class Page(HTMLResponse):
 
 def page(template: str, /, code: int = 200, **values: object) -> Page:
     """Return a page, or a part of one, that a template makes of values; `code` is the status of the answer."""
-    return Page(_TEMPLATES.get_template(template).render(now=dt.datetime.now(dt.UTC), **values), code)
+    always = {"now": dt.datetime.now(dt.UTC), "signed_in": SIGNED_IN.get()}
+    return Page(_TEMPLATES.get_template(template).render(always, **values), code)
 
 
 def next_page(address: str) -> Response:

@@ -6,7 +6,18 @@ between modules are resolved."""
 
 from __future__ import annotations
 
-from loom_coordinator.db.tables import incremental, monitoring, outcomes, quality, requests, runs, schemas, work
+from loom_coordinator.db.tables import access, incremental, monitoring, outcomes, quality, requests, runs, schemas, work
 from loom_coordinator.db.tables.columns import metadata
 
-__all__ = ["incremental", "metadata", "monitoring", "outcomes", "quality", "requests", "runs", "schemas", "work"]
+__all__ = [
+    "access",
+    "incremental",
+    "metadata",
+    "monitoring",
+    "outcomes",
+    "quality",
+    "requests",
+    "runs",
+    "schemas",
+    "work",
+]

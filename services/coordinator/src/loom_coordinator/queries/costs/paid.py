@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, and_, func, select, true
 
 from loom_common.async_engine import AsyncConnection
 from loom_common.domain.run.calls import AMOUNTS, KIND, Calls
@@ -14,10 +14,15 @@ from loom_coordinator.queries.costs.spans import CostSpan, EndedOn, PaidOn
 from loom_coordinator.queries.costs.spans import by_span as spans_of
 
 
-async def by_span(connection: AsyncConnection, pipeline: str | None, span: str) -> list[CostSpan]:
-    """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first."""
+async def by_span(
+    connection: AsyncConnection, pipeline: str | None, span: str, among: frozenset[str] | None = None
+) -> list[CostSpan]:
+    """Return what the runs of a pipeline, or of all, cost, by `day`, `week` or `month`, the newest first. `among` are
+    the pipelines whose costs may be seen."""
     runs = pipeline_runs.c
     meant = true() if pipeline is None else runs.pipeline_name == pipeline
+    if among is not None:
+        meant = and_(meant, runs.pipeline_name.in_(sorted(among)))
     kind = tuple(run_calls.c[name] for name in ("date", "stage", *KIND))
     amounts = (func.sum(run_calls.c[name]).label(name) for name in AMOUNTS)
     spent = await connection.execute(

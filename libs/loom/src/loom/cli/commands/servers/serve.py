@@ -34,7 +34,7 @@ def serve(
     docs/console.md and docs/api.md.
 
     Runs that are started over it run in this process; Ctrl-C pauses them, and says how to resume them. Its URL goes to
-    stdout. It listens on addresses of this machine alone."""
+    stdout. It listens on addresses of this machine alone, unless `access` in loom.yaml says who may do what."""
     from loom.cli.commands.follow import wait_for
     from loom_common.errors import ConfigurationError
 
@@ -85,7 +85,7 @@ async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) ->
         )
 
     log_on_stderr(config, verbose=verbose)
-    listening = server.listen(settings)
+    listening = server.listen(settings, controlled=config.access.controlled)
     async with service.opened(config, settings, paused) as application:
         url = server.address_of(listening)
         stdout.stream().write(f"{url}\n")

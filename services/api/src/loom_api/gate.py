@@ -1,0 +1,172 @@
+"""Decides for every request who asks, and whether they may, before a route, an idempotency key or a body is looked
+at."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from loom.project.run_state import no_run
+from loom_api.access import SIGNED_IN, VIEWER, Address, By, Needs
+from loom_api.http.answers import PREFIX
+from loom_api.http.guard import client_of
+from loom_api.http.problems import problem
+from loom_api.http.rates import Rates
+from loom_api.settings import ApiSettings
+from loom_api.source import Source
+from loom_common.domain.access import Kind, Viewer
+from loom_common.errors import LoomError, NotFound, TransientError
+from loom_coordinator.db import audit_log, tokens
+from loom_coordinator.db.audit_log import Act
+from loom_coordinator.db.tokens import TokenLine
+from loom_coordinator.db.unit_of_work import trouble_told
+
+log = structlog.get_logger()
+
+COOKIE = "loom_session"
+_FAILURES_PER_MINUTE = 10
+"""Says how often a client may give what is no token in a minute."""
+_LONGEST = 200
+"""The most characters of a token."""
+
+
+class Gate:
+    """Wraps an ASGI application whose access is controlled."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        known: Sequence[Address],
+        source: Source,
+        settings: ApiSettings,
+        say: Callable[[str, Response], Response],
+    ) -> None:
+        self._app = app
+        self._known = known
+        self._source = source
+        self._settings = settings
+        self._say = say
+        self._failures = Rates(_FAILURES_PER_MINUTE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            with trouble_told(self._source.engine.url):
+                refusal = await self._refusal(scope)
+        except TransientError as error:
+            refusal = problem(503, str(error), headers={"Retry-After": "5"})
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._say(scope["path"], refusal)(scope, receive, send)
+
+    async def _refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that goes no further; None to one that does."""
+        needs, parameters = self._needs(scope)
+        if needs is not None and needs.by is By.NOBODY:
+            return None
+        headers = Headers(scope=scope)
+        token = await self._token(scope, headers)
+        if isinstance(token, Response):
+            return token
+        if token is None:
+            return self._asked_to_sign_in(scope, headers)
+        viewer = Viewer(token.user, token.name, tuple(token.scopes), self._source.config.access.policies)
+        scope[VIEWER] = viewer
+        SIGNED_IN.set(viewer.user)
+        if needs is None:
+            return None  # there is no such address, which the application says
+        return await self._denial(viewer, needs, parameters, scope)
+
+    def _needs(self, scope: Scope) -> tuple[Needs | None, dict[str, str]]:
+        """Return what the address needs, and what it names; None where there is no such address."""
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        for each in self._known:
+            if method in each.needs and (found := each.pattern.match(scope["path"])):
+                return each.needs[method], found.groupdict()
+        return None, {}
+
+    async def _token(self, scope: Scope, headers: Headers) -> TokenLine | Response | None:
+        """Return the token that a request comes with; None where it comes with none, or the answer to a wrong one."""
+        now = dt.datetime.now(dt.UTC)
+        kind, _, secret = headers.get("authorization", "").partition(" ")
+        async with self._source.engine.connect() as connection:
+            if kind.lower() == "bearer" and scope["path"].startswith(f"{PREFIX}/"):
+                if found := await tokens.find(connection, secret.strip()[:_LONGEST], now):
+                    return found
+                return self._failed(scope, headers)
+            session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+            return None if session is None else await tokens.of_session(connection, session[:_LONGEST], now)
+
+    def _failed(self, scope: Scope, headers: Headers) -> Response:
+        client = client_of(scope, headers, self._settings)
+        log.warning("a request came with what is no token", client=client, path=scope["path"])
+        if wait := self._failures.wait_of(client):
+            words = "Too many requests of this client came with what is no token."
+            return problem(429, words, headers={"Retry-After": str(int(wait) + 1)})
+        return problem(
+            401,
+            "This is no token, or it has expired or is revoked. `loom token create` makes one.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+
+    def _asked_to_sign_in(self, scope: Scope, headers: Headers) -> Response:
+        reads = scope["method"] in ("GET", "HEAD") and "hx-request" not in headers
+        if reads and not scope["path"].startswith(f"{PREFIX}/"):
+            query = scope["query_string"].decode("latin-1")
+            place = quote(scope["path"] + (f"?{query}" if query else ""), safe="")
+            return Response(status_code=303, headers={"Location": f"/login?next={place}"})
+        return problem(
+            401,
+            "This needs a token, in the header `Authorization: Bearer TOKEN`. `loom token create` makes one; the "
+            "console takes it at /login.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+    async def _denial(self, viewer: Viewer, needs: Needs, parameters: dict[str, str], scope: Scope) -> Response | None:
+        """Return the answer to a request that its user may not make; None to one that they may. What they may not see
+        is not there for them."""
+        if needs.by in (By.SIGNED_IN, By.ANSWER):
+            return None
+        try:
+            pipeline = await self._pipeline(viewer, needs, parameters)
+        except NotFound as error:
+            return problem(404, str(error))
+        except LoomError:
+            return None  # the route says it in its own words
+        if viewer.may(needs.kind, needs.action, pipeline):
+            return None
+        resource = needs.kind.value if pipeline is None else f"{needs.kind.value}/{pipeline}"
+        act = Act(viewer.user, viewer.token_name, needs.action, resource, {"path": scope["path"][:500]})
+        async with self._source.engine.begin() as connection:
+            await audit_log.note(connection, act, dt.datetime.now(dt.UTC), audit_log.DENIED, parameters.get("run_id"))
+        return problem(403, f"{viewer.user} may not {needs.action.value} {resource}, or the token is not for that.")
+
+    async def _pipeline(self, viewer: Viewer, needs: Needs, parameters: dict[str, str]) -> str | None:
+        """Return the pipeline that a request is about. Raises `NotFound` where there is nothing that may be seen."""
+        reads = self._source.reads_of(viewer)
+        match needs.by:
+            case By.RUN:
+                run = await reads.row(parameters["run_id"])
+                if run is None:
+                    raise no_run(self._source.config, parameters["run_id"])
+                return run.pipeline_name
+            case By.PIPELINE:
+                if not viewer.may(Kind.PIPELINES, needs.action, parameters["name"]):
+                    await reads.pipeline(parameters["name"])
+                return parameters["name"]
+            case By.ALERT:
+                number = parameters["alert_id"]
+                return await reads.pipeline_of_alert(int(number)) if number.isdecimal() and len(number) < 19 else None
+            case _:
+                return None

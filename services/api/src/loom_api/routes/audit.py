@@ -1,0 +1,34 @@
+"""Declares the route of what was done, and by whom."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from loom_api.http import paging
+from loom_api.http.answers import Json, TaggedRoute
+from loom_api.http.paging import After, Limit
+from loom_api.reads import Reads
+from loom_api.results import Page
+from loom_api.source import Source
+from loom_coordinator.db.audit_log import AuditLine
+
+
+def router(source: Source) -> APIRouter:
+    """Return the route."""
+    routes = APIRouter(tags=["audit"], route_class=TaggedRoute, default_response_class=Json)
+    asked = Depends(source.reads)
+
+    @routes.get("/audit", response_model=Page[AuditLine])
+    async def list_acts(
+        user: Annotated[str | None, Query(description="Only what this user did.")] = None,
+        limit: Limit = 50,
+        after: After = None,
+        reads: Reads = asked,
+    ) -> Json:
+        """List what was commanded over HTTP, who signed in, and which tokens were made and revoked, newest first."""
+        found = await reads.audit_page(user, limit + 1, paging.number_key(after))
+        return Json(paging.page(found, limit, lambda each: (each.id,)))
+
+    return routes
