@@ -1,6 +1,7 @@
 """Tests that code which is not Loom's cannot end or change the process that it shares with Loom."""
 
 import _thread
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -54,6 +55,12 @@ async def test_what_would_end_or_change_the_process_is_refused_in_threads_and_on
     with pytest.raises(RefusedToForeignCode):
         await loop.run(awaited, 60.0)
     await loop.close()
+
+
+def test_a_library_that_sets_handlers_only_where_python_lets_it_can_be_imported():
+    with foreign(), contextlib.suppress(ValueError):  # as libraries are written for threads
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 @pytest.mark.parametrize("what", ALLOWED)

@@ -35,8 +35,9 @@ _process = 0
 _all_is_foreign = False
 
 
-class RefusedToForeignCode(RuntimeError):
-    """Reports a call that foreign code may not make in a process of Loom."""
+class RefusedToForeignCode(RuntimeError, ValueError):
+    """Reports a call that foreign code may not make in a process of Loom. It is a `ValueError`, too, because libraries
+    are prepared for one: Python raises it where a handler of signals is set in a thread."""
 
 
 def is_foreign() -> bool:
