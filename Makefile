@@ -23,6 +23,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # have work for three.
 WORKERS ?= 3
 
+# Microsoft's emulator of Azure Blob Storage, for `make azure`.
+AZURITE ?= 3.35.0
+
 REPLICAS = EXTRACTORS=$(EXTRACTORS) TRANSFORMERS=$(TRANSFORMERS) EVALUATORS=$(EVALUATORS) LOADERS=$(LOADERS)
 
 .PHONY: help
@@ -111,7 +114,7 @@ down: ## end what `make up` started
 
 # --- working on it ---
 
-.PHONY: test faults faults-short soak memory fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
+.PHONY: test faults faults-short soak memory azure fuzz fuzz-api lint types imports schemas docs docs-check bench bench-peers bench-short screenshots clean
 test: $(VENV)/.dev compiled ## every test, on servers of its own (ARGS='-k name' for some; WORKERS=2 for fewer side by side)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist load --ignore=tests/matrix $(ARGS)
 
@@ -127,6 +130,10 @@ soak: $(VENV)/.dev compiled ## half an hour of random faults while run follows r
 
 memory: $(VENV)/.dev compiled ## what runs and files of up to 1,000,000 rows take of memory (some 20 minutes; ARGS='-k million' for some)
 	@LOOM_FAULTS=long $(BIN)/python -m pytest -rP --timeout 1800 tests/e2e/test_memory.py tests/e2e/test_million_rows.py tests/integration/test_file_memory.py $(ARGS)
+
+azure: $(VENV)/.dev compiled ## read and write Azure's store at an emulator that npm installs into .azurite
+	@test -x .azurite/node_modules/.bin/azurite-blob || npm install --silent --no-fund --no-audit --prefix .azurite azurite@$(AZURITE)
+	@PATH="$(CURDIR)/.azurite/node_modules/.bin:$$PATH" LOOM_AZURE=1 $(BIN)/python -m pytest -k 'azure or az:' tests/conformance $(ARGS)
 
 fuzz: $(VENV)/.dev compiled ## whatever a model endpoint may send, 2,000 examples for each protocol (some 20 minutes)
 	@LOOM_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -q tests/integration/test_fuzzed_provider.py $(ARGS)

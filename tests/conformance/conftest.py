@@ -15,7 +15,9 @@ from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.flow import Binding, Exchange, Queue, Topology
 from loom_common.ports.bus import Bus, Delivery, Subscription
+from loom_dev.emulators.azurite import Azurite
 from loom_dev.waiting import within
+from support.buckets import bucket_of
 from support.destinations import Place
 from support.rest_server import Api, serving
 from support.sql_systems import SQL_SYSTEMS
@@ -106,6 +108,8 @@ def at(request: pytest.FixtureRequest, tmp_path: Path, where: tuple[str, str]) -
     environ, api = {}, None
     if location.startswith("s3://"):
         environ = request.getfixturevalue("s3_environment")
+    if location.startswith("az://"):
+        environ = request.getfixturevalue("azure_environment")
     if location.startswith("rest+"):
         api = request.getfixturevalue("rest_api")
         environ = {"API": api.url}
@@ -122,3 +126,19 @@ def rest_server() -> Iterator[Api]:
 def rest_api(rest_server: Api) -> Api:
     """Provide a REST API without records."""
     return rest_server.renewed([])
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """Provide the emulator of Azure's store, which only `make azure` has tests for."""
+    server = Azurite().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def azure_environment(azurite: Azurite) -> dict[str, str]:
+    """Provide variables that a location refers to: the endpoint, its key, and a folder of the test's own."""
+    environ = azurite.environment()
+    bucket_of(environ).put("is there", b"")
+    return environ

@@ -1,17 +1,24 @@
-"""Sees what lies in the bucket of the S3 server, beside Loom's connector."""
+"""Sees what lies in the bucket of the S3 server, or the container of Azure's, beside Loom's connector."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import obstore
-from obstore.store import ObjectStore, S3Store
+from obstore.store import AzureStore, ObjectStore, S3Store
 
 from loom_dev.backends.seaweedfs import BUCKET
+from loom_dev.emulators.azurite import CONTAINER
 
 KEYS = "?endpoint=${S3_ENDPOINT}&access_key_id=${S3_KEY}&secret_access_key=${S3_SECRET}&region=us-east-1"
 """Follows the name of an object; the variables are those of `SeaweedFS.environment`."""
+
+AZURE_KEYS = "?endpoint=${AZURE_ENDPOINT}&account=${AZURE_ACCOUNT}&account_key=${AZURE_KEY}"
+"""Follows the name of an object of Azure; the variables are those of `Azurite.environment`."""
+OF_AZURE = bool(os.environ.get("LOOM_AZURE"))
+"""Tells whether `make azure` asks for the cases that need Azurite, which npm installs."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,19 @@ class Bucket:
 
 
 def bucket_of(environ: Mapping[str, str]) -> Bucket:
-    """Return the folder of a test in the bucket of all tests, reached by the variables of `SeaweedFS.environment`."""
+    """Return the folder of a test in the bucket of all tests, reached by the variables of `SeaweedFS.environment` or
+    `Azurite.environment`."""
+    if "AZURE_FOLDER" in environ:
+        return Bucket(
+            AzureStore(
+                CONTAINER,
+                prefix=environ["AZURE_FOLDER"],
+                account_name=environ["AZURE_ACCOUNT"],
+                account_key=environ["AZURE_KEY"],
+                endpoint=environ["AZURE_ENDPOINT"],
+                client_options={"allow_http": True},
+            )
+        )
     return Bucket(
         S3Store(
             BUCKET,

@@ -18,7 +18,7 @@ from loom_common.domain.definition.pipeline import LoadConfig
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.destination import Destination, LoadBatch, LoadResult, Row
 from loom_connectors.registry import open_destination
-from support.buckets import KEYS, bucket_of
+from support.buckets import AZURE_KEYS, KEYS, OF_AZURE, bucket_of
 from support.file_contents import records_in
 from support.rest_server import Api
 from support.sql_systems import SQL_SYSTEMS, Database
@@ -27,6 +27,8 @@ SCHEMA = {"type": "object", "properties": {"id": {"type": "integer"}, "text": {"
 
 FILES = ("out/scores.csv", "out/scores.jsonl", "out/scores.json.gz", "out/scores.jsonl.gz", "out/scores.parquet")
 OBJECTS = (f"s3://tests/${{S3_FOLDER}}/out/scores.csv{KEYS}", f"s3://tests/${{S3_FOLDER}}/out/scores.parquet{KEYS}")
+AZURE = tuple(f"az://tests/${{AZURE_FOLDER}}/out/scores.{each}{AZURE_KEYS}" for each in ("csv", "parquet"))
+"""The same in Azure's store, where they are asked for."""
 APIS = ("rest+${API}/sink",)
 SNOWFLAKE = "${SNOWFLAKE}&table=scores"
 """The table in the emulator of Snowflake. It takes a fifth of a second for each statement, so the tests that run
@@ -39,8 +41,10 @@ ADDING = [(location, "append") for location in (*FILES, OBJECTS[0])] + [
     (location, mode) for location in TABLES for mode in ("append", "upsert")
 ]
 ADDING += [(location, "append") for location in APIS]
+ADDING += [(AZURE[0], "append")] if OF_AZURE else []
 ONLY_REPLACED = ("out/scores.arrow", "out/scores.xlsx")
 REPLACING = [(location, "replace") for location in (*FILES, *ONLY_REPLACED, OBJECTS[1], *TABLES)]
+REPLACING += [(AZURE[1], "replace")] if OF_AZURE else []
 IN_TABLES = [(location, mode) for location in TABLES for mode in ("append", "upsert", "replace")]
 EVERY = ADDING + REPLACING
 
@@ -50,7 +54,7 @@ def places(*locations_and_modes: tuple[str, str]) -> Any:
     return pytest.mark.parametrize(
         "where",
         locations_and_modes,
-        ids=[f"{location.removesuffix(KEYS)}-{mode}" for location, mode in locations_and_modes],
+        ids=[f"{each.removesuffix(KEYS).removesuffix(AZURE_KEYS)}-{mode}" for each, mode in locations_and_modes],
     )
 
 
@@ -150,7 +154,7 @@ class Place:
 
     @property
     def is_object(self) -> bool:
-        return self.location.startswith("s3://")
+        return self.location.startswith(("s3://", "az://"))
 
     def _paths(self) -> list[str]:
         if self.is_object:

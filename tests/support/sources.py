@@ -24,7 +24,7 @@ from loom_connectors.given.storing import store
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.ports.source import ReadRecord, Source
 from loom_connectors.registry import open_source, register_connector
-from support.buckets import KEYS, bucket_of
+from support.buckets import AZURE_KEYS, KEYS, OF_AZURE, bucket_of
 from support.file_contents import content_of
 from support.rest_server import WAYS
 from support.sql_systems import in_mysql
@@ -94,16 +94,21 @@ def file(*names: str, source: str) -> Maker:
     return make
 
 
-def objects(*names: str, source: str) -> Maker:
-    """Return what does the same in a bucket of the S3 server."""
+def objects(*names: str, source: str, place: str = "s3://tests/${S3_FOLDER}", keys: str = KEYS) -> Maker:
+    """Return what does the same in a bucket of the S3 server, or of the `place` that is named."""
 
     async def make(folder, environ):
         for at, name in enumerate(names):
             rows = ROWS[at * len(ROWS) // len(names) : (at + 1) * len(ROWS) // len(names)]
             bucket_of(environ).put(f"in/{name}", content_of(name, rows))
-        return opening(folder, f"s3://tests/${{S3_FOLDER}}/in/{source}{KEYS}", environ)
+        return opening(folder, f"{place}/in/{source}{keys}", environ)
 
     return make
+
+
+def azure_objects(*names: str, source: str) -> Maker:
+    """Return what does the same in Azure's store."""
+    return objects(*names, source=source, place="az://tests/${AZURE_FOLDER}", keys=AZURE_KEYS)
 
 
 MYSQL_TABLE = "CREATE TABLE t (id integer, text varchar(99), half integer)"
@@ -225,6 +230,15 @@ MAKERS: dict[str, Maker] = {
     "s3-csv": objects("in.csv", source="in.csv"),
     "s3-parquet-pattern": objects("a.parquet", "b.parquet", source="*.parquet"),
     "s3-jsonl-gz-pattern": objects("a/1.jsonl.gz", "b/2.jsonl.gz", "b/3.jsonl.gz", source="**/*.jsonl.gz"),
+    **(
+        {
+            "azure-csv": azure_objects("in.csv", source="in.csv"),
+            "azure-parquet-pattern": azure_objects("a.parquet", "b.parquet", source="*.parquet"),
+            "azure-jsonl-gz-pattern": azure_objects("a/1.jsonl.gz", "b/2.jsonl.gz", source="**/*.jsonl.gz"),
+        }
+        if OF_AZURE
+        else {}
+    ),
     "sqlite-rowid": sqlite_source(),
     "sqlite-key": sqlite_source(key="id"),
     "sqlite-duplicate-key": sqlite_source(key="half"),
@@ -272,6 +286,8 @@ ONE_PIECE = {
 }
 COARSE = (
     "arrow-pattern",
+    "azure-jsonl-gz-pattern",
+    "azure-parquet-pattern",
     "jsonl-zst-pattern",
     "parquet",
     "parquet-pattern",

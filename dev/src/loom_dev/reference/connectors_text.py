@@ -344,8 +344,9 @@ when an object is written, as S3, Google, Azure, MinIO and SeaweedFS do. `append
 added, and nobody but Loom may write to it meanwhile. `loom validate` writes an empty object beside the destination and
 removes it, to see that this is allowed.
 
-S3 is tested against SeaweedFS, which checks signatures. Google's and Azure's stores are served by the same code and the
-same library, and have had no test against a server.
+S3 is tested against SeaweedFS, which checks signatures, in every test run. Azure is tested by `make azure`, which
+installs Microsoft's emulator Azurite with npm: the same tests of sources and destinations, with signatures checked.
+Google's store is served by the same code and the same library, and has had no test against a server.
 
 ## Web servers
 

@@ -96,5 +96,9 @@ _REMEDY = "Put the object there, or correct extract.source."
 
 
 def _state(found: obstore.ObjectMeta) -> FileState:
+    """Return the state of an object that was listed, or asked for. Azure lists its tags without the quotes that they
+    have everywhere else."""
     tag = found["e_tag"] or found["version"]
+    if found["e_tag"] and not found["e_tag"].endswith('"'):
+        tag = f'"{found["e_tag"]}"'
     return FileState(found["size"], (tag, found["size"], found["last_modified"]), tag)
