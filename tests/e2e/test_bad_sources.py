@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from loom import Loom
-from support.projects import Project, project
+from support.projects import project
+from support.requested_runs import requested_run
 from support.told import JSON, kept, only, refused
 
 
@@ -20,17 +20,11 @@ def test_a_missing_file_is_named_with_its_machine(loom, tmp_path):
 
 
 def test_a_file_that_goes_missing_before_the_worker_reads_it_fails_the_run_alike(loom, tmp_path, monkeypatch):
-    """The SDK asks nothing beforehand: the worker finds out."""
-    made = project(tmp_path, source="revews.csv")
-    result = asyncio.run(_run(made))
-    assert result.status == "failed"
-    assert "revews.csv" in str(result.report.error)
-    assert "correct extract.source" in str(result.report.error)
-
-
-async def _run(made: Project):
-    loom = Loom()
-    return await loom.run_pipeline(loom.load_pipeline(made.pipeline))
+    """A request on the bus is checked by nobody beforehand: the worker finds out."""
+    report = asyncio.run(requested_run(project(tmp_path, source="revews.csv")))
+    assert report.status == "failed"
+    assert "revews.csv" in str(report.error)
+    assert "correct extract.source" in str(report.error)
 
 
 def test_a_ragged_row_is_kept_with_its_line(loom, tmp_path):

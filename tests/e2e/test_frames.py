@@ -17,6 +17,7 @@ from loom import Loom
 from loom.frames.given import records_of
 from loom.project.config import LoomConfig
 from loom.stored_records import stored
+from loom.views import open_views
 from loom_common.adapters.payloads.folder import FolderPayloads
 from loom_common.errors import ConfigurationError
 from loom_connectors.given.pieces import line_of, record_of
@@ -70,6 +71,28 @@ async def test_rows_come_back_as_frames_with_their_values(loom):
     assert result.to_polars().to_dicts() == rows
     with pytest.raises(ConfigurationError, match="price"):
         result.to_arrow(types={"price": "integer"})
+
+
+async def test_a_run_from_python_says_what_was_found_before_it_began(loom):
+    pipeline = loom.load_pipeline("pipeline.yaml")
+    of_the_file = await loom.run_pipeline(pipeline)
+    of_records = await loom.run_pipeline(pipeline, records=[{"id": 7}])
+    async with open_views(loom._config) as views:
+        found = {each.report.run_id: each.preflight for each in await views.manifest(None, None, None)}
+    for run in (of_the_file, of_records):
+        assert {check["what"]: check["ok"] for check in found[run.run_id]["checks"]}["destination"]
+    assert "id" in [each["column"] for each in found[of_the_file.run_id]["columns"]]
+    given = next(check for check in found[of_records.run_id]["checks"] if check["what"] == "source")
+    assert given["detail"] == "records that were given to the run"
+
+
+async def test_a_run_from_python_that_cannot_end_well_does_not_begin(loom, tmp_path):
+    pipeline = loom.load_pipeline("pipeline.yaml")
+    (tmp_path / "reviews.csv").rename(tmp_path / "elsewhere.csv")
+    with pytest.raises(ConfigurationError, match=r"reviews\.csv.*No such file"):
+        await loom.run_pipeline(pipeline)
+    async with open_views(loom._config) as views:
+        assert await views.manifest(None, None, None) == []
 
 
 async def test_rows_that_were_not_collected_are_where_they_were_loaded(loom):

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from loom import Loom
 from support.command import loom
 from support.projects import project
+from support.requested_runs import requested_run
 
 CONTENT = "id,review,stars\na,fine,1\nb,good,2\n"
 
@@ -31,10 +31,9 @@ def test_a_command_refuses_it_with_its_place(loom, tmp_path, command, destinatio
 def test_a_worker_refuses_it(loom, tmp_path):
     made = project(tmp_path, source="*.csv", destination="scores.csv")
     made.path("reviews.csv").write_text(CONTENT)
-    sdk = Loom()
-    result = asyncio.run(sdk.run_pipeline(sdk.load_pipeline(made.pipeline)))
-    assert result.status == "failed"
-    assert "destroy its own source" in str(result.report.error)
+    report = asyncio.run(requested_run(made))
+    assert report.status == "failed"
+    assert "destroy its own source" in str(report.error)
     assert not made.path("scores.csv").exists()
     assert made.path("reviews.csv").read_text() == CONTENT
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from loom.project.config import LoomConfig
-from loom.project.definition_file import gather_files, load
+from loom.project.definition_file import built, load
 from loom.project.prompt_files import is_path
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.definition.reader import parse
@@ -159,11 +159,11 @@ def test_defaults_of_the_project_fill_what_the_file_leaves_open(folder):
 
 
 def test_a_pipeline_built_in_python_gathers_the_same_files(folder):
-    pipeline = load(written(folder, GOOD)).pipeline
-    assert set(gather_files(pipeline, folder)) == {"prompts/ask.txt", "context/domain.md"}
+    definition = load(written(folder, GOOD)).definition
+    assert set(built(definition, folder / "pipeline.py").files) == {"prompts/ask.txt", "context/domain.md"}
     (folder / "context/domain.md").unlink()
     with pytest.raises(InvalidDefinition, match=r"transform\.context\[0\]: found 'context/domain\.md'"):
-        gather_files(pipeline, folder)
+        built(definition, folder / "pipeline.py")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from loom.frames.given import Records, records_of
 from loom.frames.results import CollectedRows
 from loom.plugins import refuse_registered
 from loom.project.config import LoomConfig
-from loom.project.definition_file import gather_files, load
+from loom.project.definition_file import LoadedPipeline, built, load
 from loom.project.person import person
 from loom.session import open_session, settled_report
 from loom.stored_records import stored
@@ -22,6 +22,7 @@ from loom.views import open_views
 from loom_common.contracts.v1 import RunFinished, RunReport, RunRequest
 from loom_common.domain.definition import pipeline as domain
 from loom_common.domain.definition.fail_on import passed
+from loom_common.domain.model_options.params import resolved
 from loom_common.errors import ConfigurationError, NotFound, PermanentError
 from loom_quarantine.queries import RecordFilter
 
@@ -29,11 +30,36 @@ if TYPE_CHECKING:
     from loom_coordinator.queries.pipeline_figures import PipelineFigures
 
 _COLLECTED = Path(".loom/results")
+_IN_PYTHON = "pipeline.py"
+"""Stands for the file of a pipeline that was built in Python."""
 _OF_THE_DESTINATION = ("destination", "mode", "key", "options", "fallback")
 
 
 async def _nothing() -> None:
     """Do nothing."""
+
+
+async def _checked(config: LoomConfig, request: RunRequest, loaded: LoadedPipeline, *, wait: bool) -> RunRequest:
+    """Return the request of an embedded run with what is found of all that the run needs, as `loom run` looks at it.
+    On a cluster its services look. Raises `ConfigurationError` where the run cannot begin."""
+    if config.distributed:
+        return request
+    from loom.requests import validation
+    from loom_coordinator.intake.given_records import definition_of_run
+
+    params = resolved(loaded.pipeline.params, request.params)
+    if request.records is not None:
+        loaded = built(definition_of_run(loaded.definition, request.records), loaded.path, config.allowed)
+    sample = request.sample is not None and not request.load
+    given = request.records is not None
+    found, _ = await validation.refuse_unready(
+        loaded, config, params, sample=sample, wait=wait, say=_say_nothing, given=given
+    )
+    return request.model_copy(update={"preflight": found})
+
+
+def _say_nothing(_: str) -> None:
+    """Do nothing: what a run does about columns stands in its manifest."""
 
 
 async def _report(
@@ -68,12 +94,12 @@ class Pipeline(domain.Pipeline):
     """Represents a pipeline, loaded from a file or built in Python. Relative paths start at the file's folder, else
     here."""
 
-    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _path: Path = PrivateAttr(default_factory=lambda: Path.cwd() / _IN_PYTHON)
 
     @property
     def folder(self) -> Path:
         """Return the folder where relative paths of the pipeline start."""
-        return self._folder
+        return self._path.parent
 
     def definition(self) -> dict[str, Any]:
         """Return the pipeline as its file would say it."""
@@ -156,7 +182,7 @@ class Loom:
         """Read a pipeline file. Raises `InvalidDefinition` with every mistake, placed by line and column."""
         loaded = load(Path(path), self._config.applied_to, self._config.allowed)
         pipeline = Pipeline.model_validate(loaded.definition)
-        pipeline._folder = loaded.path.parent.resolve()
+        pipeline._path = loaded.path.resolve()
         return pipeline
 
     async def run_pipeline(
@@ -188,9 +214,10 @@ class Loom:
         if collect:
             rows = CollectedRows(config.project.resolve() / _COLLECTED / f"{uuid4().hex}.jsonl")
             definition["load"] = {**_without(definition["load"], _OF_THE_DESTINATION), "destination": str(rows.path)}
+        loaded = built(definition, pipeline._path, config.allowed)
         request = RunRequest(
             definition=definition,
-            files=gather_files(pipeline, pipeline.folder, config.allowed),
+            files=loaded.files,
             base=self._config.base_of(pipeline.folder),
             params=dict(params or {}),
             sample=sample,
@@ -201,9 +228,16 @@ class Loom:
         if config.distributed:
             refuse_registered(pipeline)
         if records is None:
+            request = await _checked(config, request, loaded, wait=wait)
             return RunResult(await _report(config, request, wait=wait), rows)
         async with stored(config, records_of(records)) as (name, remove):
-            report = await _report(config, request.model_copy(update={"records": name}), wait=wait, refused=remove)
+            request = request.model_copy(update={"records": name})
+            try:
+                request = await _checked(config, request, loaded, wait=wait)
+            except ConfigurationError:
+                await remove()
+                raise
+            report = await _report(config, request, wait=wait, refused=remove)
             if report.records["loaded"] == report.records["extracted"]:
                 await remove()  # nobody can ask for them again
         return RunResult(report, rows)

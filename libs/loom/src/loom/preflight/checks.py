@@ -39,10 +39,15 @@ _ANSWER_SECONDS = 30.0
 
 
 async def check(
-    loaded: LoadedPipeline, config: LoomConfig, params: dict[str, Any] | None = None, *, sample: bool = False
+    loaded: LoadedPipeline,
+    config: LoomConfig,
+    params: dict[str, Any] | None = None,
+    *,
+    sample: bool = False,
+    given: bool = False,
 ) -> list[Check]:
     """Look at the surroundings of a pipeline: of its destination, or of the place beside it that a `sample` goes to.
-    Nothing is read but the source's first page, nothing is written."""
+    Nothing is read but the source's first page, and nothing of records that were `given`; nothing is written."""
     credentials = config.secrets
     schema = loaded.pipeline.transform.shape
     context = ConnectorContext(
@@ -59,7 +64,7 @@ async def check(
     counted = _all_given(loaded.pipeline.params, params or {})
     checks = [
         *credential_checks.check(loaded, credentials),
-        *await _source(loaded, loaded.pipeline.extract, context, counted=counted),
+        *(_given(loaded) if given else await _source(loaded, loaded.pipeline.extract, context, counted=counted)),
         *_unused(loaded),
         *model_checks.check(loaded.pipeline),
     ]
@@ -133,6 +138,13 @@ async def _source(
     words = f" ({plural.counted(number, 'record')})" if number is not None else ""
     place = f"{redacted(extract.source)}{words}"
     return [Check("source", ok=True, detail=place, records=number, fields=fields), *started, *_fields(found)]
+
+
+def _given(written: LoadedPipeline) -> list[Check]:
+    """Check the fields that the pipeline names of its output. What records have that were given, nobody looks at."""
+    found = compared(written.document, written.definition, written.prompt, None)
+    given = Check("source", ok=True, detail="records that were given to the run")
+    return [given, *_fields(replace(found, warnings=()))]
 
 
 async def _started(source: Source, extract: ExtractConfig) -> list[Check]:

@@ -40,7 +40,7 @@ def check(loaded: LoadedPipeline, credentials: Credentials) -> list[Check]:
 def _place(reference: str, loaded: LoadedPipeline) -> str:
     """Return `file:line:column: ` of where a reference is written; empty where the file does not have it."""
     path = next(_paths_to(reference, loaded.document.data, ()), None)
-    if path is None:
+    if path is None or not loaded.document.file:
         return ""
     return ":".join(str(part) for part in loaded.document.locate(path)) + ": "
 

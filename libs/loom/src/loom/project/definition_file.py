@@ -112,9 +112,11 @@ def in_order(problems: Iterable[Problem], path: Path) -> list[Problem]:
     return sorted(distinct, key=lambda each: (each.file != shown, each.file or "", each.line or 0, each.column or 0))
 
 
-def gather_files(pipeline: Pipeline, folder: Path, allowed: Sequence[Path] = ()) -> dict[str, str]:
-    """Return the prompt and context files of a pipeline that was built in Python. Raises `InvalidDefinition`."""
-    files = PromptFiles(pipeline.model_dump(), folder, None, allowed)
+def built(definition: dict[str, Any], path: Path, allowed: Sequence[Path] = ()) -> LoadedPipeline:
+    """Return a pipeline that was built in Python, or changed there, with the prompt and context files that it names.
+    `path` is that of its file, or of one that it could have. Raises `InvalidDefinition`."""
+    document = Document("", definition, {})
+    files = PromptFiles(definition, path.resolve().parent, document, allowed)
     if problems := files.read():
         raise InvalidDefinition(problems)
-    return files.texts
+    return LoadedPipeline(parse(definition), definition, files.texts, path, document, files.prompt)

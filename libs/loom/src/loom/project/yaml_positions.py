@@ -27,6 +27,7 @@ class Document:
     """Holds a YAML file as plain data, and tells where each of its keys stands."""
 
     file: str
+    """Is empty for what was written in Python: nothing of it has a place."""
     data: dict[str, Any]
     places: dict[KeyPath, Place]
     bodies: dict[KeyPath, ScalarNode] = field(default_factory=dict)
@@ -34,6 +35,8 @@ class Document:
 
     def locate(self, path: KeyPath) -> tuple[str | None, int | None, int | None]:
         """Tell where `path` stands; for a key that was left out, where its section stands."""
+        if not self.file:
+            return None, None, None
         for length in range(len(path), 0, -1):
             if place := self.places.get(path[:length]):
                 return self.file, *place

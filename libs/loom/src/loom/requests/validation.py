@@ -95,15 +95,23 @@ async def validate(
 
 
 async def refuse_unready(
-    loaded: LoadedPipeline, config: LoomConfig, params: Mapping[str, Any], *, sample: bool, wait: bool, say: Say
+    loaded: LoadedPipeline,
+    config: LoomConfig,
+    params: Mapping[str, Any],
+    *,
+    sample: bool,
+    wait: bool,
+    say: Say,
+    given: bool = False,
 ) -> tuple[Preflight, int | None]:
     """Make the same checks before a run; return what was found, and how many records there are, where that is known.
-    With `wait`, what is only away may come back while the run waits for it. `say` is told what a run does about columns
-    that do not fit. Raises `ConfigurationError` with what is not ready."""
+    With `given`, the run reads records that are given to it, and its source is not looked at. With `wait`, what is only
+    away may come back while the run waits for it. `say` is told what a run does about columns that do not fit. Raises
+    `ConfigurationError` with what is not ready."""
     from loom.preflight import columns, reachability
     from loom_common.contracts.v1 import Preflight, PreflightCheck, PreflightColumn
 
-    looked = await checks.check(loaded, config, dict(params), sample=sample)
+    looked = await checks.check(loaded, config, dict(params), sample=sample, given=given)
     looked += await reachability.journal(config)
     rows = columns.rows_of(loaded, looked)
     for row in columns.differing(rows):
