@@ -28,7 +28,7 @@ def hangs_often(record):
 
 def score_kills(output, record):
     if record["id"] == "{POISON}":
-        os._exit(70)
+        ctypes.CDLL(None)._exit(70)
     return 1.0
 """
 FINE = [each for each in review_ids(RECORDS) if each != POISON]

@@ -1,11 +1,11 @@
-"""A record that raises, kills its process or hangs, in functions of a pipeline's own code."""
+"""A record that raises, kills its process as a library in C may, or hangs, in functions of a pipeline's own code."""
 
 from __future__ import annotations
 
 POISON = "r000017"
 """The id of the record."""
 CODE = f"""
-import os
+import ctypes
 import time
 
 def raises(record):
@@ -15,7 +15,7 @@ def raises(record):
 
 def kills(record):
     if record["id"] == "{POISON}":
-        os._exit(70)
+        ctypes.CDLL(None)._exit(70)
     return {{"mood": "good"}}
 
 def hangs(record):
