@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from loom_common.config.environment import EnvironmentSettings
 
 
-class ModelSettings(BaseSettings):
+class ModelSettings(EnvironmentSettings):
     """Holds the limits of one process. All times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_MODELS_", frozen=True, defer_build=True)
@@ -24,7 +26,7 @@ class ModelSettings(BaseSettings):
     retry_ceiling: float = Field(60.0, gt=0, description="How long an attempt waits at most.")
 
 
-class BudgetSettings(BaseSettings):
+class BudgetSettings(EnvironmentSettings):
     """Says how replicas share the budget of a run."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BUDGET_", frozen=True, defer_build=True)

@@ -13,7 +13,7 @@ from loom.project.config import FILE_NAME, LoomConfig
 from loom.views import open_views
 from loom_api import app, server
 from loom_api.running.sessions import EmbeddedSessions, Sessions, of_cluster
-from loom_api.settings import ApiSettings, read_settings
+from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.adapters.payloads.claim_check import ClaimCheckBus
 from loom_common.async_engine import AsyncEngine
@@ -60,7 +60,7 @@ def build(platform: Platform) -> Api:
     may not listen on."""
     file = platform.project / FILE_NAME
     config = LoomConfig.load(file if file.is_file() else None).for_cluster()
-    settings = read_settings()
+    settings = ApiSettings()
     engine = open_engine(platform.settings.state.url.get_secret_value(), read_only=True, ping_after=_PING_AFTER_SECONDS)
     platform.stats.needs["state database"] = lambda: reachable(engine)
     sessions = of_cluster(platform.bus)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
+from loom_common.config.environment import EnvironmentSettings
 from loom_common.errors import ConfigurationError
 
 DEFAULT_PORT = 8780
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(EnvironmentSettings):
     """Says where the API listens, and whom it answers."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_API_", frozen=True, defer_build=True)
@@ -44,22 +45,6 @@ class ApiSettings(BaseSettings):
             "listen on 127.0.0.1; or write policies in loom.yaml, `access: {policies: [...]}`, and make tokens with "
             "`loom token create`. See docs/api.md."
         )
-
-
-def read_settings(**given: str | int) -> ApiSettings:
-    """Return the settings: what is `given` first, then the environment. Raises `ConfigurationError` where one cannot
-    be used."""
-    try:
-        return ApiSettings(**given)  # type: ignore[arg-type]  # pydantic reads each as its type
-    except (ValidationError, SettingsError) as error:
-        raise ConfigurationError(f"A LOOM_API_* environment variable cannot be used: {_words(error)}.") from None
-
-
-def _words(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):
-        return str(error)
-    found = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
 def is_loopback(host: str) -> bool:

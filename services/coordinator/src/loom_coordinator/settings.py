@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from loom_common.config.environment import EnvironmentSettings
 
 
-class CoordinatorSettings(BaseSettings):
+class CoordinatorSettings(EnvironmentSettings):
     """Holds the coordinator's times, all in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_COORDINATOR_", frozen=True, defer_build=True)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr
 
 from loom_common.allowed_paths import VARIABLE, listed
 from loom_common.config.credentials import Credentials
@@ -28,7 +28,6 @@ from loom_common.domain.definition.reader import validated
 from loom_common.domain.model_options.pricing import ModelPrice
 from loom_common.domain.model_options.providers import ProviderConfig, provider_mistakes
 from loom_common.domain.section import Location, Mistake, Section, mistake, said
-from loom_common.domain.values.expectations import expectation
 from loom_common.errors import ConfigurationError
 
 FILE_NAME = "loom.yaml"
@@ -197,7 +196,7 @@ class LoomConfig(Section):
     def settings(self) -> Settings:
         """Return what the services are given: `LOOM_*` of the environment first, then this file.
 
-        Raises `ConfigurationError` where a cluster is meant and nobody gave its address."""
+        Raises `ConfigurationError` where one cannot be used, or where the address of a cluster is unknown."""
         given = {**self._written(), **self._cluster_env(), **os.environ}
         given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))
         if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
@@ -205,10 +204,7 @@ class LoomConfig(Section):
                 "No cluster is known to run this on. Start one here with `make up`, or name its broker: "
                 "`bus: {url: amqp://...}` in loom.yaml, or LOOM_BUS_URL in the environment."
             )
-        try:
-            return _settings(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
-        except ValidationError as error:
-            raise ConfigurationError(_of_the_environment(error)) from None
+        return _settings(frozenset(each for each in given.items() if each[0].upper().startswith("LOOM_")))
 
     def _written(self) -> dict[str, str]:
         """Return this file, as the environment variables that say the same."""
@@ -275,19 +271,6 @@ def _settings(variables: frozenset[tuple[str, str]]) -> Settings:
         payloads=PayloadSettings.model_validate({"url": given["LOOM_PAYLOADS_URL"]}),
         log=LogSettings.model_validate({"level": given["LOOM_LOG_LEVEL"]}),
     )
-
-
-def _of_the_environment(error: ValidationError) -> str:
-    """Say which variables cannot be used, by their own names, and what each has to be. Values may be secret."""
-    from pydantic_settings import BaseSettings
-
-    prefixes = {each.__name__: each.model_config["env_prefix"] for each in BaseSettings.__subclasses__()}
-    prefix = prefixes.get(error.title, "LOOM_")
-    words = "; ".join(
-        f"{prefix}{'_'.join(map(str, one['loc'])).upper()}, expected {expectation(one['msg'])}"
-        for one in error.errors(include_url=False, include_input=False)
-    )
-    return f"The environment has a setting that cannot be used: {words}."
 
 
 def _url_fits(written: Mapping[str, Any], kind: str, file: str) -> Iterable[Mistake]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from loom_common.allowed_paths import listed
+from loom_common.config.environment import EnvironmentSettings, address
 
 
 def _listed(given: object) -> object:
@@ -18,41 +19,58 @@ def _listed(given: object) -> object:
 
 
 _SQL = ("sqlite:", "postgres:", "postgresql:")
+_POSTGRES = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+BusAddress = Annotated[
+    SecretStr, address("amqp://", "amqps://", "memory:", written="amqp://USER:PASSWORD@HOST:PORT/VHOST")
+]
+StateAddress = Annotated[
+    SecretStr, address("sqlite:///", "postgresql://", "postgres://", written=f"sqlite:///PATH or {_POSTGRES}")
+]
+JournalAddress = Annotated[
+    SecretStr,
+    address(
+        *("sqlite:///", "postgresql://", "postgres://", "redis://", "rediss://", "memory:"),
+        written=f"sqlite:///PATH, {_POSTGRES} or redis://:PASSWORD@HOST:PORT/NUMBER",
+    ),
+]
+PayloadsAddress = Annotated[
+    SecretStr, address("file:", "postgresql://", "postgres://", written=f"file:///FOLDER or {_POSTGRES}")
+]
 
 
-class BusSettings(BaseSettings):
+class BusSettings(EnvironmentSettings):
     """Says which bus is used: `memory://` within the process, or `amqp://user:password@host/vhost` for RabbitMQ."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BUS_", frozen=True, defer_build=True)
 
-    url: SecretStr = SecretStr("memory://")
+    url: BusAddress = SecretStr("memory://")
 
 
-class StateSettings(BaseSettings):
+class StateSettings(EnvironmentSettings):
     """Run state and quarantine: `sqlite:///path` or `postgresql://...`."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_STATE_", frozen=True, defer_build=True)
 
-    url: SecretStr = SecretStr("sqlite:///.loom/loom.db")
+    url: StateAddress = SecretStr("sqlite:///.loom/loom.db")
 
 
-class JournalSettings(BaseSettings):
+class JournalSettings(EnvironmentSettings):
     """Says where results of model calls are kept: `sqlite:///path`, `postgresql://...` or `redis://...`."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_JOURNAL_", frozen=True, defer_build=True)
 
-    url: SecretStr = SecretStr("sqlite:///.loom/journal.db")
+    url: JournalAddress = SecretStr("sqlite:///.loom/journal.db")
 
 
-class PayloadSettings(BaseSettings):
+class PayloadSettings(EnvironmentSettings):
     """Says where plans and large messages are kept: `file:///folder` (shared by all workers) or `postgresql://...`."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_PAYLOADS_", frozen=True, defer_build=True)
 
-    url: SecretStr = SecretStr("file:.loom/payloads")
+    url: PayloadsAddress = SecretStr("file:.loom/payloads")
 
 
-class LogSettings(BaseSettings):
+class LogSettings(EnvironmentSettings):
     """Says how a process logs."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_LOG_", frozen=True, defer_build=True)
@@ -61,7 +79,7 @@ class LogSettings(BaseSettings):
     format: Literal["json", "console"] = "json"
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(EnvironmentSettings):
     """Says how a stage works."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_WORKER_", frozen=True, defer_build=True)
@@ -75,7 +93,7 @@ class WorkerSettings(BaseSettings):
     )
 
 
-class BreakerSettings(BaseSettings):
+class BreakerSettings(EnvironmentSettings):
     """Says when a model endpoint, a source or a destination is not called for a while."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_BREAKER_", frozen=True, defer_build=True)
@@ -90,7 +108,7 @@ class BreakerSettings(BaseSettings):
     )
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(EnvironmentSettings):
     """Time limits of the databases of state, journal and payloads, in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_DATABASE_", frozen=True, defer_build=True)
@@ -112,7 +130,7 @@ class DatabaseSettings(BaseSettings):
         }
 
 
-class CacheSettings(BaseSettings):
+class CacheSettings(EnvironmentSettings):
     """Time limits of Redis, in seconds."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_CACHE_", frozen=True, defer_build=True)
@@ -123,7 +141,7 @@ class CacheSettings(BaseSettings):
     )
 
 
-class RecordsSettings(BaseSettings):
+class RecordsSettings(EnvironmentSettings):
     """Limits the records that are given to runs, from Python or over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_RECORDS_", frozen=True, defer_build=True)
@@ -138,7 +156,7 @@ class RecordsSettings(BaseSettings):
         return self.max_mb * 1024 * 1024
 
 
-class HealthSettings(BaseSettings):
+class HealthSettings(EnvironmentSettings):
     """Says where a service answers `/healthz`, `/readyz` and `/metrics` over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_HEALTH_", frozen=True, defer_build=True)
@@ -150,7 +168,7 @@ class HealthSettings(BaseSettings):
     )
 
 
-class TracingSettings(BaseSettings):
+class TracingSettings(EnvironmentSettings):
     """Says where traces are sent, by OTLP over HTTP."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_TRACING_", frozen=True, defer_build=True)
@@ -163,7 +181,7 @@ class TracingSettings(BaseSettings):
     )
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """Holds all settings of a service."""
 
     model_config = SettingsConfigDict(env_prefix="LOOM_", frozen=True, defer_build=True)

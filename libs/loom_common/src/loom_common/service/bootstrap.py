@@ -210,11 +210,9 @@ async def open_bus(settings: Settings, name: str) -> Bus:
         bus = MemoryBus()
         await bus.declare(TOPOLOGY)
         return bus
-    if url.startswith(("amqp://", "amqps://")):
-        from loom_common.adapters.amqp.bus import AmqpBus
+    from loom_common.adapters.amqp.bus import AmqpBus
 
-        return await AmqpBus.connect(url, name=name)
-    raise ConfigurationError(f"LOOM_BUS_URL begins with '{url.split(':', 1)[0]}:'; expected memory:// or amqp://.")
+    return await AmqpBus.connect(url, name=name)
 
 
 def open_payloads(settings: Settings) -> PayloadStore:
@@ -224,11 +222,7 @@ def open_payloads(settings: Settings) -> PayloadStore:
         from loom_common.adapters.payloads.postgres import PostgresPayloads
 
         return PostgresPayloads(url)
-    if url.startswith("file:"):
-        return FolderPayloads(settings.project_dir / url.removeprefix("file:").removeprefix("//"))
-    raise ConfigurationError(
-        f"LOOM_PAYLOADS_URL begins with '{url.split(':', 1)[0]}:'; expected file: or postgresql://."
-    )
+    return FolderPayloads(settings.project_dir / url.removeprefix("file:").removeprefix("//"))
 
 
 def require_broker(settings: Settings) -> None:
@@ -244,7 +238,10 @@ def require_broker(settings: Settings) -> None:
 
 def main(name: str, build: Build) -> None:
     """Run one service as this process, until SIGTERM or SIGINT. It exits with 1 where the service cannot continue."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ConfigurationError as unusable:
+        sys.exit(f"error: {unusable}")
     configure_logging(settings.log, service=name)
     collect_less()
     failpoints.arm(name, os.environ.get(failpoints.VARIABLE))

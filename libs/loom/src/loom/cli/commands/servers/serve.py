@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,17 +40,17 @@ def serve(
 
     config = common.configuration()
     try:
-        from loom_api.settings import read_settings
+        from loom_api.settings import ApiSettings
     except ImportError as error:
         raise ConfigurationError(
             "The API is not installed here: `make install` in the checkout brings its package, loom-api."
         ) from error
-    given: dict[str, str | int] = {}
+    given: dict[str, Any] = {}
     if host is not None:
         given["host"] = host
     if port is not None:
         given["port"] = port
-    wait_for(_serve(config, read_settings(**given), verbose=common.verbose))
+    wait_for(_serve(config, ApiSettings(**given), verbose=common.verbose))
 
 
 async def _serve(config: LoomConfig, settings: ApiSettings, *, verbose: bool) -> None:

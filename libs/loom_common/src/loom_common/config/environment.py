@@ -1,0 +1,53 @@
+"""Reads settings from environment variables, and says of one that cannot be used which it is and what it has to be."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsError
+
+from loom_common.domain.values.expectations import expectation
+from loom_common.errors import ConfigurationError
+
+_SERVER = re.compile(r"(?:[^:/@]*(?::[^@]*)?@)?(?:\[[^]]*\]|[^/?:]*)(?::(?P<port>[^/?,]*))?")
+"""Matches what stands behind `://`: user, password, host and port."""
+
+
+class EnvironmentSettings(BaseSettings):
+    """Holds settings of one `env_prefix`. Making one raises `ConfigurationError` where a variable cannot be used; its
+    value is not shown, because it may be secret."""
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise ConfigurationError(self._words(error)) from None
+        except SettingsError as error:  # it names the field
+            raise ConfigurationError(f"The environment has a setting that cannot be used: {error}.") from None
+
+    @classmethod
+    def _words(cls, error: ValidationError) -> str:
+        prefix = cls.model_config["env_prefix"]
+        words = "; ".join(
+            f"{prefix}{'_'.join(map(str, one['loc'])).upper()}, expected {expectation(one['msg'])}"
+            for one in error.errors(include_url=False, include_input=False)
+        )
+        return f"The environment has a setting that cannot be used: {words}."
+
+
+def address(*beginnings: str, written: str) -> AfterValidator:
+    """Return a check of an address: that it has one of the `beginnings`, and that its port is a number. The error says
+    how one is `written`."""
+
+    def checked(url: SecretStr) -> SecretStr:
+        given = url.get_secret_value()
+        server = _SERVER.match(given.partition("://")[2])
+        port = server and server["port"]
+        if given.startswith(beginnings) and (not port or port.isdecimal()):
+            return url
+        raise PydanticCustomError("address", "{written}", {"written": written})
+
+    return AfterValidator(checked)
