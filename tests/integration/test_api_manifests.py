@@ -10,7 +10,9 @@ from io import StringIO
 import pytest
 from ruamel.yaml import YAML
 
+from loom.project.config import LoomConfig
 from loom_api.settings import ApiSettings
+from loom_common.domain.access import Action, Kind, Viewer
 from loom_dev.programs import kubectl
 from support.manifests import K8S, VERSIONS, Manifest, selects, validate
 
@@ -63,11 +65,23 @@ def test_it_has_the_settings_of_the_others_and_listens_where_the_proxy_reaches_i
         if "value" in each:
             monkeypatch.setenv(each["name"], each["value"])
     settings = ApiSettings()
-    settings.refuse_open_address()
     assert (settings.host, settings.port) == ("0.0.0.0", PORT)
     for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": "health"}
     assert container["securityContext"] == coordinator["securityContext"]
+
+
+def test_its_policies_say_who_may_ask_through_the_ingress(tmp_path):
+    pod = named("Deployment", "loom-api")["spec"]["template"]["spec"]
+    [volume] = [each for each in pod["volumes"] if each["name"] == "access"]
+    [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "access"]
+    assert (mount["mountPath"], mount["subPath"]) == ("/project/loom.yaml", "loom.yaml")
+    file = tmp_path / "loom.yaml"
+    file.write_text(named("ConfigMap", volume["configMap"]["name"])["data"]["loom.yaml"])
+    access = LoomConfig.load(file).access
+    ApiSettings(host="0.0.0.0").refuse_open_address(controlled=access.controlled)
+    assert Viewer("admin", policies=access.policies).may(Kind.CLUSTER, Action.CONTROL)
+    assert not Viewer("guest", policies=access.policies).may(Kind.RUNS, Action.READ_DATA, "reviews")
 
 
 def test_only_the_ingress_controller_and_the_reader_of_metrics_reach_it():
@@ -89,4 +103,5 @@ def test_compose_publishes_it_on_this_machine_alone():
     [port] = service["ports"]
     assert port.startswith("127.0.0.1:")
     assert port.endswith(f":{PORT}")
+    assert service["environment"]["LOOM_API_UNPROTECTED"] == "true"
     assert service["profiles"] == ["api"]

@@ -12,12 +12,12 @@ from loom_common.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "loom.example"])
-def test_an_address_that_others_reach_is_refused_unless_access_is_controlled_or_a_proxy_decides(host):
-    settings = ApiSettings(host=host, port=0)
-    with pytest.raises(ConfigurationError, match=r"nothing says who may do what.* `loom token create`"):
-        listen(settings)
-    settings.refuse_open_address(controlled=True)
-    ApiSettings(host=host, behind_proxy=True).refuse_open_address(controlled=False)
+def test_an_address_that_others_reach_is_refused_unless_access_is_controlled_or_they_do_not_reach_it(host):
+    for settings in (ApiSettings(host=host, port=0), ApiSettings(host=host, port=0, behind_proxy=True)):
+        with pytest.raises(ConfigurationError, match=r"nothing says who may do what.* `loom token create`"):
+            listen(settings)
+        settings.refuse_open_address(controlled=True)
+    ApiSettings(host=host, unprotected=True).refuse_open_address(controlled=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

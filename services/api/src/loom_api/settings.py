@@ -22,8 +22,13 @@ class ApiSettings(EnvironmentSettings):
     port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="0 for any free port.")
     behind_proxy: bool = Field(
         False,
-        description="True only where a proxy in front of it ends TLS, and decides who may ask where no policies do. It "
-        "then listens on any address, and takes a client's address from `X-Forwarded-For`.",
+        description="True only where a proxy in front of it ends TLS. It then answers for any name, and takes the "
+        "address of a client from `X-Forwarded-For`.",
+    )
+    unprotected: bool = Field(
+        False,
+        description="True only where nobody else reaches the address, as in a container whose port is published on "
+        "loopback. It then listens there though no policies say who may do what.",
     )
     cors_origins: tuple[str, ...] = Field(
         (), description='Web pages that may read answers in a browser: `["https://pages.example"]`. Default: none.'
@@ -36,9 +41,9 @@ class ApiSettings(EnvironmentSettings):
     body_bytes: int = Field(1 << 20, ge=0, description="The largest body of a request.")
 
     def refuse_open_address(self, *, controlled: bool) -> None:
-        """Raise `ConfigurationError` for an address that others reach, unless access is `controlled` or a proxy
-        decides."""
-        if controlled or self.behind_proxy or is_loopback(self.host):
+        """Raise `ConfigurationError` for an address that others reach, unless access is `controlled`, or nobody else
+        reaches it by `unprotected`."""
+        if controlled or self.unprotected or is_loopback(self.host):
             return
         raise ConfigurationError(
             f"The API would listen on {self.host}, where others reach it, and nothing says who may do what. Let it "
