@@ -115,15 +115,18 @@ async def test_a_registered_pipeline_runs_by_its_name_with_parameters(cluster, c
 
 async def test_the_same_idempotency_key_twice_starts_one_run(cluster, client, state):
     made = asked(cluster, "same_key")
-    request = {"definition": made.definition, "base": "same_key", "idempotency_key": "reviews-2026-11-21"}
+    request = {"definition": made.definition, "base": "same_key", "idempotency_key": "the same key"}
 
     first = await client.ask("run.request", request, message_id="of the key")
     finished = await client.event("run.finished", "same_key")
     second = await client.ask("run.request", {**request, "requested_by": "somebody else"}, message_id="of the key")
     third = await client.ask("run.request", request)
+    other = await client.ask("run.request", {**request, "definition": {**made.definition, "name": "another"}})
 
     assert first["run_id"] == second["run_id"] == third["run_id"] == finished["run_id"]
     assert second["status"] == third["status"] == "succeeded"
+    assert other["type"] == "loom.run.rejected.v1"
+    assert f"has started {first['run_id']} of the pipeline same_key, and this request is for another" in str(other)
     assert await state.fetchval("SELECT count(*) FROM pipeline_runs WHERE pipeline_name = 'same_key'") == 1
     assert_complete(finished["report"], await made.loaded(cluster.credentials), review_ids(RECORDS))
 

@@ -66,9 +66,15 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
     """Start the run that is asked for; an idempotency key seen before is answered with its run. With `every_hop` its
     batches visit every stage.
 
-    Raises `InvalidDefinition` with every mistake."""
+    Raises `InvalidDefinition` with every mistake, and `ConfigurationError` for a key of another pipeline's run."""
     run_id = run_id_for(request.idempotency_key) if request.idempotency_key else new_run_id()
     if (known := await _status(unit, run_id)) is not None:
+        asked = request.pipeline or (request.definition or {}).get("name")
+        if asked != known[0]:
+            raise ConfigurationError(
+                f"The idempotency key {request.idempotency_key} has started {run_id} of the pipeline {known[0]}, and "
+                f"this request is for {asked}. Give it a key of its own."
+            )
         return RunAccepted(run_id=run_id, pipeline=known[0], status=known[1])
     given = await _definition(unit, request)
     definition = definition_of_run(given.definition, request.records)
