@@ -9,8 +9,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from loom_common.domain.values.expectations import expectation
 from loom_common.errors import InvalidDefinition, Problem
+from loom_common.expectations import expectation
 
 
 class Options(BaseModel):

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsError
 
-from loom_common.domain.values.expectations import expectation
 from loom_common.errors import ConfigurationError
+from loom_common.expectations import expectation
 
 _SERVER = re.compile(r"(?:[^:/@]*(?::[^@]*)?@)?(?:\[[^]]*\]|[^/?:]*)(?::(?P<port>[^/?,]*))?")
 """Matches what stands behind `://`: user, password, host and port."""

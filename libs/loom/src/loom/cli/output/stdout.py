@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperCommand
 
-from loom_common.domain.values.expectations import expectation
 from loom_common.errors import DestinationError
+from loom_common.expectations import expectation
 from loom_common.service import standard_streams
 
 _own: TextIO | None = None

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_core.core_schema import ErrorType
 
-from loom_common.domain.values.expectations import expectation
 from loom_common.domain.values.near import closest
 from loom_common.domain.values.urls import redacted
 from loom_common.errors import InvalidDefinition, Problem
+from loom_common.expectations import expectation
 
 if TYPE_CHECKING:
     from loom_common.domain.definition.pipeline import Pipeline

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from loom_common.domain.definition.reader import parse
-from loom_common.domain.values.expectations import expectation
 from loom_common.errors import InvalidDefinition
+from loom_common.expectations import expectation
 
 WHOLE = {
     "name": "p",
