@@ -298,7 +298,14 @@ async def test_a_client_that_asks_too_often_is_told_when_to_ask_again(engine):
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [("http://evil.example", 403), ("null", 403), ("http://localhost", 200), ("https://pages.example", 200)],
+    [
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://[", 403),
+        ("http://localhost@evil.example", 403),
+        ("http://localhost", 200),
+        ("https://pages.example", 200),
+    ],
 )
 async def test_pages_of_other_sites_may_not_command(engine, origin, status):
     async with client_of(application(engine, cors_origins=("https://pages.example",))) as shared:

@@ -10,10 +10,15 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from loom.cli.root_command import command
 from loom_api import access
+from loom_api.http import guard
 from loom_api.http.answers import PREFIX
+from loom_api.reads import Reads
+from loom_api.settings import ApiSettings
+from loom_common.errors import ConfigurationError
 from loom_coordinator.db import audit_log, idempotency, tokens
 from loom_dev.waiting import within
 from loom_migrations.engine import open_engine
@@ -53,8 +58,8 @@ async def token(engine, user, scopes=("*",), days=1.0, name=None):
 
 
 @asynccontextmanager
-async def asking(engine, secret=None, **settings):
-    api = application(engine, policies=POLICIES, requests_per_minute=0, **settings)
+async def asking(engine, secret=None, policies=POLICIES, **settings):
+    api = application(engine, policies=policies, requests_per_minute=0, **settings)
     headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
     transport = httpx.ASGITransport(api, raise_app_exceptions=False)
     async with within(30), httpx.AsyncClient(transport=transport, base_url="https://loom.example") as client:
@@ -148,6 +153,55 @@ async def test_an_alert_is_acknowledged_by_the_user_of_the_token_and_that_is_not
             "user": "root", "token_name": "root", "action": "acknowledge", "resource": "alerts/p", "outcome": "done",
             "run_id": RUN,
         }  # fmt: skip
+
+
+NO_ACKNOWLEDGING = [
+    {"user_pattern": ".*", "resource_pattern": "alerts/p", "actions": ["acknowledge"], "allow": False},
+    {"user_pattern": ".*", "resource_pattern": ".*", "actions": ["*"], "allow": True},
+]
+
+
+@pytest.mark.parametrize("number", ["1", "01", "%2B1", "%201", "1%20", "%0A1", "1.0", "%D9%A1", "1" * 19])
+async def test_what_is_denied_stays_denied_however_a_number_is_written(engine, number):
+    async with asking(engine, await token(engine, "mallory"), policies=NO_ACKNOWLEDGING) as (client, _):
+        answer = await client.post(f"{PREFIX}/alerts/{number}/acknowledge")
+        assert answer.status_code == (403 if number in ("1", "01") else 404), answer.text
+        assert {each["acknowledged"] for each in (await client.get(f"{PREFIX}/alerts")).json()["items"]} == {
+            True,
+            False,
+        }
+
+
+async def test_what_cannot_be_decided_is_not_carried_out(engine, monkeypatch):
+    async def broken(*_):
+        raise ConfigurationError("The list of pipelines cannot be read.")
+
+    async with asking(engine, await token(engine, "other")) as (client, _):
+        monkeypatch.setattr(Reads, "pipeline", broken)
+        for path in ("/pipelines/p/run", "/pipelines/p/records"):
+            answer = await client.post(f"{PREFIX}{path}", json=[])
+            assert (answer.status_code, answer.json()["detail"]) == (400, "The list of pipelines cannot be read.")
+
+
+async def test_the_error_for_a_name_that_no_pipeline_has_tells_of_none_that_may_not_be_seen(engine, tmp_path):
+    (tmp_path / "hidden.yaml").write_text("name: payroll\nextract: {source: a.csv}\nload: {destination: b.csv}\n")
+    async with asking(engine, await token(engine, "other"), policies=STARTS) as (client, _):
+        for path in ("run", "records"):
+            answer = await client.post(f"{PREFIX}/pipelines/payrol/{path}", json=[] if path == "records" else None)
+            assert (answer.status_code, "'payrol'" in answer.text, "payroll" in answer.text) == (404, True, False)
+
+
+STARTS = [{"user_pattern": "other", "resource_pattern": "pipelines/payrol", "actions": ["*"], "allow": True}]
+
+
+@pytest.mark.parametrize(
+    ("told", "client"), [(["9.9.9.9, 10.0.0.1"], "10.0.0.1"), (["9.9.9.9", "10.0.0.1"], "10.0.0.1"), ([], "127.0.0.1")]
+)
+def test_the_client_is_the_one_that_the_proxy_told_last_however_it_writes_that(told, client):
+    headers = Headers(raw=[(b"x-forwarded-for", each.encode()) for each in told])
+    scope = {"type": "http", "client": ("127.0.0.1", 5)}
+    assert guard.client_of(scope, headers, ApiSettings(behind_proxy=True)) == client
+    assert guard.client_of(scope, headers, ApiSettings()) == "127.0.0.1"
 
 
 async def test_a_token_that_has_expired_or_is_revoked_or_is_none_opens_nothing(engine):

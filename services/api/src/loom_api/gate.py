@@ -4,6 +4,7 @@ at."""
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
@@ -17,12 +18,12 @@ from loom.project.run_state import no_run
 from loom_api.access import SIGNED_IN, VIEWER, Address, By, Needs
 from loom_api.http.answers import PREFIX
 from loom_api.http.guard import client_of
-from loom_api.http.problems import problem
+from loom_api.http.problems import answered, problem
 from loom_api.http.rates import Rates
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.domain.access import Kind, Viewer
-from loom_common.errors import LoomError, NotFound, TransientError
+from loom_common.errors import LoomError, NotFound
 from loom_coordinator.db import audit_log, tokens
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.tokens import TokenLine
@@ -35,6 +36,7 @@ _FAILURES_PER_MINUTE = 10
 """Says how often a client may give what is no token in a minute."""
 _LONGEST = 200
 """The most characters of a token."""
+_NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Gate:
@@ -63,8 +65,8 @@ class Gate:
         try:
             with trouble_told(self._source.engine.url):
                 refusal = await self._refusal(scope)
-        except TransientError as error:
-            refusal = problem(503, str(error), headers={"Retry-After": "5"})
+        except LoomError as error:  # what cannot be decided goes no further
+            refusal = answered(error)
         if refusal is None:
             await self._app(scope, receive, send)
         else:
@@ -134,16 +136,11 @@ class Gate:
         )
 
     async def _denial(self, viewer: Viewer, needs: Needs, parameters: dict[str, str], scope: Scope) -> Response | None:
-        """Return the answer to a request that its user may not make; None to one that they may. What they may not see
-        is not there for them."""
+        """Return the answer to a request that its user may not make; None to one that they may. Raises `NotFound` for
+        what they may not see, which is not there for them."""
         if needs.by in (By.SIGNED_IN, By.ANSWER):
             return None
-        try:
-            pipeline = await self._pipeline(viewer, needs, parameters)
-        except NotFound as error:
-            return problem(404, str(error))
-        except LoomError:
-            return None  # the route says it in its own words
+        pipeline = await self._pipeline(viewer, needs, parameters)
         if viewer.may(needs.kind, needs.action, pipeline):
             return None
         resource = needs.kind.value if pipeline is None else f"{needs.kind.value}/{pipeline}"
@@ -167,6 +164,8 @@ class Gate:
                 return parameters["name"]
             case By.ALERT:
                 number = parameters["alert_id"]
-                return await reads.pipeline_of_alert(int(number)) if number.isdecimal() and len(number) < 19 else None
+                if not _NUMBER.fullmatch(number):  # the route may read `+1` as a number, too
+                    raise NotFound(f"There is no alert {number[:40]}.")
+                return await reads.pipeline_of_alert(int(number))
             case _:
                 return None

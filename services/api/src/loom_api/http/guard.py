@@ -4,7 +4,6 @@ limited number of requests of a client, and headers that tell browsers what not 
 from __future__ import annotations
 
 import math
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -88,7 +87,7 @@ class Guard:
         of_console = not scope["path"].startswith(f"{PREFIX}/")
         if origin in self._settings.cors_origins and not of_console:
             return None
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return f"A web page of {origin[:200]} may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may."
         if site is not None and site not in _OWN:
             return "A web page of another site may not command Loom. Name it in LOOM_API_CORS_ORIGINS where it may."
@@ -99,7 +98,7 @@ class Guard:
 
 def client_of(scope: Scope, headers: Headers, settings: ApiSettings) -> str:
     """Name the client of a request: its address, as the proxy before the API tells it where there is one."""
-    told = headers.get("x-forwarded-for", "") if settings.behind_proxy else ""
+    told = ",".join(headers.getlist("x-forwarded-for")) if settings.behind_proxy else ""
     client = scope.get("client")
     return told.rpartition(",")[2].strip() or (str(client[0]) if client else "")
 

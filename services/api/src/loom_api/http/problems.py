@@ -86,6 +86,11 @@ def install(app: FastAPI) -> None:
 
 
 async def _loom_error(_request: Request, error: Exception) -> Response:
+    return answered(error)
+
+
+def answered(error: Exception) -> Response:
+    """Return the answer to an error of Loom."""
     match error:
         case NotFound():
             return problem(404, str(error))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.exceptions import HTTPException
 
 from loom.project import definition_file
+from loom.project.catalog import nothing_named
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom.requests import replays, runs
@@ -87,7 +88,8 @@ class Commands:
         run. Raises `ConfigurationError` where it cannot begin."""
         await self._sessions.renew()
         notes: list[str] = []
-        prepared = await _apart(
+        prepared = await self._found(
+            name,
             lambda: runs.prepare(
                 name,
                 self._config,
@@ -96,7 +98,7 @@ class Commands:
                 wait=False,
                 say=notes.append,
                 by_name=True,
-            )
+            ),
         )
         how = {
             "sample": options.sample,
@@ -121,7 +123,7 @@ class Commands:
         """Start a run of a pipeline that reads these records in place of its source, once they are stored durably.
         Raises `ConfigurationError` where it cannot begin, and what the records raise; nothing is then stored."""
         await self._sessions.renew()
-        request = await _apart(lambda: runs.prepare_over_records(name, self._config, params))
+        request = await self._found(name, lambda: runs.prepare_over_records(name, self._config, params))
         session = await self._sessions.session()
         async with (
             self._noted("run over records", f"pipelines/{name}", None, {"params": dict(params)}) as act,
@@ -256,6 +258,16 @@ class Commands:
             return await estimates.estimated(self._read(said), self._config, said.sample, said.params)
 
         return await _apart(estimated)
+
+    async def _found(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do what looks for a pipeline. Raises `NotFound` where there is none, which names only those that may be
+        seen."""
+        try:
+            return await _apart(work)
+        except NotFound as error:
+            if self._viewer.unlimited:
+                raise
+            raise nothing_named(name, {each.name for each in await self._reads.listed()}) from error
 
     def _read(self, said: Definition) -> LoadedPipeline:
         return definition_file.read(said.definition, self._path(said), self._config.applied_to, self._config.allowed)
