@@ -88,6 +88,8 @@ async def test_no_page_is_wider_than_a_telephone_and_the_dark_one_is_as_legible(
     for path in (f"/runs/{RUN}", "/quarantine"):
         await narrow.goto(path)
         assert not await serious(narrow), told
+    await narrow.locator("summary").first.evaluate("each => { each.textContent = 'evaluator_'.repeat(50); }")
+    assert await narrow.evaluate("document.documentElement.scrollWidth") <= 390
     await narrow.close()
 
 
@@ -109,6 +111,23 @@ async def test_a_threshold_is_moved_by_the_keyboard_and_says_how_many_would_pass
     await page.keyboard.press("Home")
     assert await page.locator(".plot output").text_content() == "At 0.00, 3 of 3 records would pass (100.0%)."
     assert await page.locator(".plot rect.misses").count() == 0
+
+
+BESIDE_ITS_LINE = """() => {
+  const slider = document.querySelector("input[data-threshold]"), thumb = 14;
+  const track = slider.getBoundingClientRect();
+  const line = document.querySelector("line.threshold").getBoundingClientRect();
+  const at = track.left + thumb / 2 + slider.value * (track.width - thumb);
+  return Math.abs(at - (line.left + line.width / 2));
+}"""
+
+
+@pytest.mark.parametrize("key", ["Home", "End"])
+async def test_a_threshold_stands_where_its_line_is(page, key):
+    await page.goto(f"/runs/{RUN}")
+    await page.get_by_label("Threshold of exact").focus()
+    await page.keyboard.press(key)
+    assert await page.evaluate(BESIDE_ITS_LINE) < 1.5
 
 
 async def test_the_keyboard_reaches_the_content_first_and_then_a_run(page):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import shutil
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -164,6 +165,13 @@ async def test_a_run_under_way_tells_how_it_goes_and_asks_again(client):
     assert [each.attributes["hx-trigger"] for each in again.elements if "hx-trigger" in each.attributes] == ["every 2s"]
     ended = await opened(client, "/live/runs/run_2")
     assert not [each for each in ended.elements if "hx-trigger" in each.attributes]
+
+
+async def test_a_run_that_has_ended_has_no_deadline_any_more(engine, client):
+    async with engine.begin() as connection:
+        await connection.execute(update(pipeline_runs).values(deadline=dt.datetime(2036, 1, 1, tzinfo=dt.UTC)))
+    shown = ["Deadline" in (await opened(client, f"/runs/{run_id}")).text for run_id in (RUN, "run_2")]
+    assert shown == [True, False]
 
 
 async def test_the_scores_of_a_run_are_plotted_with_their_threshold(client):

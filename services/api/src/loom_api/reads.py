@@ -215,6 +215,11 @@ class Reads(Views):
             found = await lineage.newest_of_each(connection, self._alive)
         return [each for each in found if self._viewer.may(Kind.RUNS, Action.READ, each[0])]
 
+    async def bases(self) -> dict[str, str]:
+        """Return the folder of each pipeline that has run, which its relative paths start from."""
+        async with self._engine.connect() as connection:
+            return await pipelines.bases(connection)
+
     async def score_histograms(self, run_id: str) -> list[ScoreHistogram]:
         """Return how the scores of a run are distributed, by evaluator. Raises `NotFound`."""
         await self.known(run_id)

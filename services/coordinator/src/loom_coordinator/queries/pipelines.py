@@ -41,6 +41,12 @@ async def names(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars())
 
 
+async def bases(connection: AsyncConnection) -> dict[str, str]:
+    """Return the folder of each pipeline that has run: below the project's folder, or whole."""
+    rows = (await connection.execute(select(pipelines.c.name, pipelines.c.base))).all()
+    return {row.name: row.base for row in rows}
+
+
 async def versions(connection: AsyncConnection, pipeline: str) -> list[PipelineVersion]:
     """Return the versions of a pipeline that have run, the one that ran last first."""
     columns = pipeline_runs.c
