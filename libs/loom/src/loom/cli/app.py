@@ -5,8 +5,9 @@ Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 ca
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from loom_common.service import entry, standard_streams
 
@@ -18,7 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         standard_streams.keep_open()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if strange := [each for each in given if not each.isascii() and _is_no_text(each)]:
-        sys.stderr.write(f"error: The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8.\n")
+        words = f"The argument {strange[0]!r} is not UTF-8. Rename the file, or write it in UTF-8."
+        sys.stderr.write(f"error: {words}\n")
+        if _asks_for_json(given):
+            _print_error(words)
         sys.exit(2)
     from loom.cli.output import stdout
     from loom.cli.root_command import command
@@ -30,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command(given)(args=given, prog_name="loom")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if _asks_for_json(given) and (words := _misuse(end)):
+            _print_error(words)
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         code = tell(error, verbose="--verbose" in given)
         if _asks_for_json(given):
@@ -43,9 +49,15 @@ def _asks_for_json(given: Sequence[str]) -> bool:
     return "--format=json" in given or any(pair == ("--format", "json") for pair in pairwise(given))
 
 
+def _misuse(end: SystemExit) -> str:
+    """Return what Typer has said on stderr about arguments that it cannot use, before it ended the process. Empty where
+    the command itself has ended."""
+    said = getattr(end.__context__, "format_message", None)
+    return str(said()) if said is not None else ""
+
+
 def _tell_programs(error: Exception) -> None:
     """Print one document on stdout, also where a command came to no result."""
-    from loom.cli.output import terminal
     from loom_common.errors import InvalidDefinition
     from loom_common.text import words_of
 
@@ -56,7 +68,13 @@ def _tell_programs(error: Exception) -> None:
         if isinstance(cause, InvalidDefinition)
         for problem in cause.problems
     ]
-    terminal.print_json({"error": " ".join(words_of(cause) for cause in causes), "mistakes": mistakes})
+    _print_error(" ".join(words_of(cause) for cause in causes), mistakes)
+
+
+def _print_error(words: str, mistakes: Sequence[Mapping[str, Any]] = ()) -> None:
+    from loom.cli.output import terminal
+
+    terminal.print_json({"error": words, "mistakes": list(mistakes)})
 
 
 def _is_no_text(argument: str) -> bool:

@@ -10,6 +10,7 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom_common.domain.definition.pipeline import ExtractConfig
 from loom_common.domain.model_options.params import typed
+from loom_common.errors import ConfigurationError
 from loom_connectors.ports.context import ConnectorContext
 from loom_connectors.registry import open_source
 
@@ -20,6 +21,8 @@ async def of_source(source: str, query: str | None, config: LoomConfig, count: i
     """Return at most `count` records of a source that is named on the command line; those with an error are left out.
 
     Raises what opening and reading it raises."""
+    if not source:
+        raise ConfigurationError("No source is named: expected a file or an address, as `extract.source` has it.")
     everywhere = replace(_context(Path.cwd(), config), allowed=(Path("/"),))  # whoever names it may read it
     return await _read(ExtractConfig(source=source, query=query), everywhere, count)
 

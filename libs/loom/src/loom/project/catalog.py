@@ -67,7 +67,7 @@ def find_file(target: str, config: LoomConfig) -> LoadedPipeline:
 def _path(target: str, config: LoomConfig) -> Path | None:
     """Return the file that is meant; None where the project has none of that name."""
     path = Path(target)
-    if path.suffix in _SUFFIXES or os.sep in target or path.is_file():
+    if path.suffix in _SUFFIXES or os.sep in target or os.path.isfile(path):  # noqa: PTH113 - also for what no file can be named
         return path
     return _named(target, config)
 

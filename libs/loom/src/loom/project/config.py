@@ -59,7 +59,10 @@ class CacheDefaults(Section):
     backend: Literal["sqlite", "redis", "postgres"] = Field("sqlite", description="`redis`, `postgres` need `url`.")
     url: Location | None = Field(None, description="`redis://...` or `postgresql://...`.")
     ttl_days: float | None = Field(
-        None, gt=0, description="How old a reused result may be, for pipelines that do not say. Default: any age."
+        None,
+        gt=0,
+        le=36_500,
+        description="How old a reused result may be, for pipelines that do not say. Default: any age.",
     )
 
     @classmethod

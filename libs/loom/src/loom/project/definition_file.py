@@ -76,9 +76,9 @@ def load(path: Path, fill: Fill = dict, allowed: Sequence[Path] = ()) -> LoadedP
     """Read a pipeline file, which may name files of its folder and of those that are `allowed` besides. Raises
     `InvalidDefinition` with every mistake in it and in the files it names."""
     shown = os.path.relpath(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - also where no file can have such a name, as below
         raise InvalidDefinition([Problem((), "a folder", "a pipeline file", file=shown)])
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110
         near = neighbour(path, path)
         expected = "the path of a pipeline file, or a pipeline's name"
         raise InvalidDefinition([Problem((), "no such file", expected, near, file=shown)])

@@ -79,7 +79,9 @@ def history(
     pipeline: Annotated[
         str | None, typer.Argument(metavar="[PIPELINE]", help="The pipeline's name. Without it, all are listed.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many, newest first.")
+    ] = 20,
     form: Form = Format.TABLE,
     *,
     common: Common,

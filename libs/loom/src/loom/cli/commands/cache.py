@@ -132,5 +132,5 @@ def _seconds(age: str) -> float:
 
     try:
         return seconds(TypeAdapter(Duration).validate_python(age))
-    except ValidationError:
-        raise ConfigurationError(f"--older-than {age!r}: expected a number and a unit: 30m, 12h or 7d.") from None
+    except ValidationError as error:
+        raise ConfigurationError(f"--older-than {age!r}: expected {error.errors()[0]['msg']}.") from None

@@ -23,7 +23,9 @@ def manifest(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every run, in place of the newest.")] = False,
     status: Annotated[ShownStatus | None, typer.Option("--status", help="Only runs that have this status.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many, newest first.")
+    ] = 10,
     form: Form = Format.TABLE,
     *,
     common: Common,

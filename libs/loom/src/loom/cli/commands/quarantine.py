@@ -27,7 +27,9 @@ TheRun = Annotated[str, typer.Argument(metavar="RUN", help="The run whose record
 @app.command("list")
 @grouped
 def list_records(
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many, newest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many, newest first.")
+    ] = 50,
     form: Form = Format.TABLE,
     *,
     which: Which,

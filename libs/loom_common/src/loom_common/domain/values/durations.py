@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)(s|m|h|d)$")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MOST_DAYS = 36_500
+"""A moment that is so far from now still has a date."""
 
 
 def seconds(text: str) -> float:
@@ -22,6 +24,8 @@ def seconds(text: str) -> float:
 def _readable(value: str) -> str:
     if not _DURATION.match(value):
         raise PydanticCustomError("duration", "a number and a unit: 30s, 15m, 12h or 7d")
+    if seconds(value) > _MOST_DAYS * _UNIT_SECONDS["d"]:
+        raise PydanticCustomError("duration", f"at most {_MOST_DAYS}d")
     return value
 
 

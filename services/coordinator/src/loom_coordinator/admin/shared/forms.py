@@ -22,7 +22,7 @@ Form = Annotated[
     Format, typer.Option("--format", help="`table` for people; `json` is one document on stdout, for programs.")
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The run's id: `run_` and 12 letters or digits.")]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most so many.")]
 
 _DURATION = re.compile(r"^\d+(\.\d+)?[smhd]$")
 
