@@ -53,6 +53,15 @@ def run_sql(folder, *statements):
         return rows
 
 
+async def test_a_view_whose_rows_would_be_replaced_is_refused_by_name(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE kept (id INTEGER)", "CREATE VIEW t AS SELECT id FROM kept")
+    opened = destination(tmp_path, mode="replace")
+    for attempt in (opened.check(), opened.load(batch({"id": 1}))):
+        with pytest.raises(DestinationError, match="t is a view"):
+            await attempt
+    await opened.close()
+
+
 @pytest.fixture
 def holder(tmp_path):
     """Opens the file in another process, which closes it when it is told to."""

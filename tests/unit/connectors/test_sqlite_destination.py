@@ -43,6 +43,16 @@ async def test_a_column_the_table_lacks_is_named_with_the_remedy(tmp_path):
     assert run_sql(tmp_path, "SELECT count(*) FROM t") == [(0,)]
 
 
+async def test_a_view_whose_rows_would_be_replaced_is_refused_by_name(tmp_path):
+    run_sql(tmp_path, "CREATE TABLE kept (id)")
+    run_sql(tmp_path, "CREATE VIEW t AS SELECT id FROM kept")
+    opened = destination(tmp_path, mode="replace")
+    for attempt in (opened.check(), opened.load(batch({"id": 1}))):
+        with pytest.raises(DestinationError, match="t is a view"):
+            await attempt
+    await opened.close()
+
+
 async def test_a_missing_table_is_not_made_where_that_is_switched_off(tmp_path):
     opened = destination(tmp_path, options={"create_table": False})
     for attempt in (opened.check(), opened.load(batch({"id": 1}))):

@@ -20,7 +20,7 @@ from loom_connectors.ports.destination import FailedRow, Row
 from loom_connectors.sql.blocking import finished
 from loom_connectors.sql.columns import Kind, columns_of
 from loom_connectors.sql.dialect import Fault, Rights, Target, Work
-from loom_connectors.sql.load_modes import Mode
+from loom_connectors.sql.load_modes import Mode, replaces_view
 from loom_connectors.sql.needs import Needs
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
@@ -80,8 +80,10 @@ class DuckdbSession:
         return self._db.execute(sql, list(values)).fetchall()
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:  # a file is writable in every mode
-        exists = tables.kind_of_table(self._db, table) is not None
-        return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
+        kind = tables.kind_of_table(self._db, table)
+        if kind == "VIEW" and mode == "replace":
+            raise replaces_view(str(table))
+        return Rights(read_only=False, exists=kind is not None, may_write=True, may_create=True, may_alter=True)
 
     async def columns(self, table: TableName) -> dict[str, str]:
         return tables.columns_of_table(self._db, table)

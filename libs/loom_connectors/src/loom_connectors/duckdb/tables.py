@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 from loom_connectors.sql.columns import Kind
+from loom_connectors.sql.load_modes import replaces_view
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sql.table_name import TableName
 
@@ -82,15 +83,18 @@ def table_sql(table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -
 
 
 def like_sql(db: duckdb.DuckDBPyConnection, staging: TableName, table: TableName) -> list[str]:
-    """Return the statements that create an empty table like `table`, with its constraints; none where it is there."""
+    """Return the statements that create an empty table like `table`, with its constraints; none where it is there.
+    Raises `DestinationError` for a view."""
     if columns_of_table(db, staging):
         return []
     sql = (
         "SELECT sql FROM duckdb_tables() WHERE database_name = current_database() "
         "AND schema_name = coalesce($1, current_schema()) AND lower(table_name) = lower($2)"
     )
-    ((created,),) = db.execute(sql, [table.schema, table.name]).fetchall()
-    statements = [_CREATED.sub(lambda _: f"CREATE TABLE {staging.sql}", created, count=1)]
+    created = db.execute(sql, [table.schema, table.name]).fetchone()
+    if created is None:
+        raise replaces_view(str(table))
+    statements = [_CREATED.sub(lambda _: f"CREATE TABLE {staging.sql}", created[0], count=1)]
     for number, key in enumerate(_indexed(db, table)):
         name = quoted(f"{staging.name}_{number}")
         statements.append(f"CREATE UNIQUE INDEX {name} ON {staging.sql} ({name_list(key)})")

@@ -52,3 +52,8 @@ class Adding:
             f"Mode upsert{why} needs a unique index on exactly ({', '.join(self.key)}), which the table {table} has "
             f"not: {statement}{other}."
         )
+
+
+def replaces_view(view: str) -> DestinationError:
+    """Return what is said of a view whose rows would be replaced, where the system cannot do that."""
+    return DestinationError(f"{view} is a view, whose rows cannot be replaced. Name the table that it reads.")

@@ -74,6 +74,8 @@ class SqliteSession:
 
     async def rights(self, table: TableName, mode: Mode) -> Rights:  # a file is writable in every mode
         exists = bool(await self.columns(table))
+        if exists and mode == "replace":
+            tables.statement_of(self._db, table.name)
         return Rights(read_only=False, exists=exists, may_write=True, may_create=True, may_alter=True)
 
     async def columns(self, table: TableName) -> dict[str, str]:

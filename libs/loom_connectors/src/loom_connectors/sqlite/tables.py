@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loom_connectors.sql.columns import Kind
+from loom_connectors.sql.load_modes import replaces_view
 from loom_connectors.sql.parameters import name_list, quoted
 from loom_connectors.sqlite.values import ANY_JSON
 
@@ -82,13 +83,23 @@ def create_table(db: sqlite3.Connection, table: str, kinds: Mapping[str, Kind], 
     db.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({', '.join([*columns, *primary])})")
 
 
-def create_like(db: sqlite3.Connection, staging: str, table: str) -> None:
-    """Create an empty table like `table`, with its constraints, where it is missing."""
-    if columns_of_table(db, staging):
-        return
-    (sql,) = db.execute(
+def statement_of(db: sqlite3.Connection, table: str) -> str:
+    """Return the statement that created a table. Raises `DestinationError` for a view."""
+    found = db.execute(
         "SELECT sql FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)", (table,)
     ).fetchone()
+    if found is None:
+        raise replaces_view(table)
+    sql: str = found[0]
+    return sql
+
+
+def create_like(db: sqlite3.Connection, staging: str, table: str) -> None:
+    """Create an empty table like `table`, with its constraints, where it is missing. Raises `DestinationError` for a
+    view."""
+    if columns_of_table(db, staging):
+        return
+    sql = statement_of(db, table)
     db.execute(_CREATED.sub(lambda _: f"CREATE TABLE {quoted(staging)}", sql, count=1))
     for number, key in enumerate(unique_keys(db, table)):
         name = quoted(f"{staging}_{number}")
