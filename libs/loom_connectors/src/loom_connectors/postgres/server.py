@@ -23,6 +23,7 @@ from loom_common.errors import (
     Timeout,
 )
 from loom_connectors.ports.context import ConnectorContext
+from loom_connectors.postgres.names import check_table
 from loom_connectors.server_urls import held_files, server_url, settings_of
 from loom_connectors.sql.parameters import Timeouts
 from loom_connectors.sql.table_name import TableName
@@ -63,9 +64,12 @@ class Address:
             raise ConfigurationError(
                 "The postgres:// URL names a table with NUL in its name; Postgres has no such table."
             )
+        name = TableName.of(table) if table else None
+        if name is not None:
+            check_table(name)
         dsn = url._replace(scheme="postgresql", query=urlencode(query)).geturl()
         shown = f"postgres://{url.hostname or 'localhost'}:{url.port or 5432}/{url.path.strip('/')}"
-        return Address(dsn, shown, TableName.of(table) if table else None, pooled=pooled)
+        return Address(dsn, shown, name, pooled=pooled)
 
 
 class Server:

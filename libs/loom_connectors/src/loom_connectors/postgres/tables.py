@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loom_connectors.postgres.names import check_columns
 from loom_connectors.sql.columns import Kind
 from loom_connectors.sql.dialect import Rights
 from loom_connectors.sql.load_modes import Mode
@@ -125,7 +126,9 @@ async def create_ledger(connection: Any, ledger: TableName) -> None:
 
 
 async def create_table(connection: Any, table: TableName, kinds: Mapping[str, Kind], key: Sequence[str]) -> None:
-    """Create the table where it is missing, in the caller's transaction."""
+    """Create the table where it is missing, in the caller's transaction. Raises `DestinationError` for a name that
+    Postgres would cut."""
+    check_columns(kinds, table)
     await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
     columns = [f"{quoted(name)} {TYPES[kind]}" for name, kind in kinds.items()]
     primary = [f"PRIMARY KEY ({name_list(key)})"] if key else []
