@@ -191,6 +191,36 @@ async def test_the_error_for_a_name_that_no_pipeline_has_tells_of_none_that_may_
             assert (answer.status_code, "'payrol'" in answer.text, "payroll" in answer.text) == (404, True, False)
 
 
+async def test_a_definition_is_not_read_for_whoever_may_not_enter_it_and_that_is_noted(engine, tmp_path):
+    imported, code = tmp_path / "imported", "def f(record):\n    return record\n"
+    (tmp_path / "marks_its_import.py").write_text(f"import pathlib\npathlib.Path({str(imported)!r}).touch()\n{code}")
+    for number, named in enumerate(("name: theirs\n", "name: [theirs]\n", "")):
+        definition = f"{named}extract: {{source: a.csv}}\ntransform: {{type: python, function: 'marks_its_import:f'}}\n"
+        async with asking(engine, await token(engine, "other", name=f"token{number}")) as (client, _):
+            answer = await client.post(f"{PREFIX}/pipelines", json={"definition": definition})
+            assert (answer.status_code, "marks" in answer.text) == (403, False)
+    assert not imported.exists()
+    async with engine.connect() as connection:
+        lines = await audit_log.page(connection, "other", 10)
+    assert [(each.action, each.resource, each.outcome) for each in lines] == [
+        ("register", "pipelines/", "denied"), ("register", "pipelines/", "denied"),
+        ("register", "pipelines/theirs", "denied"),
+    ]  # fmt: skip
+
+
+async def test_a_replay_that_is_denied_is_noted(engine):
+    async with asking(engine, await token(engine, "reader")) as (client, _):
+        answer = await client.post(f"{PREFIX}/quarantine-retry", json={"run_id": RUN})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            403,
+            "reader may not replay quarantine/p, or the token is not for that.",
+        )
+    async with engine.connect() as connection:
+        [line] = await audit_log.page(connection, "reader", 10)
+    assert (line.action, line.resource, line.run_id) == ("replay", "quarantine/p", RUN)
+    assert line.outcome == "denied"
+
+
 STARTS = [{"user_pattern": "other", "resource_pattern": "pipelines/payrol", "actions": ["*"], "allow": True}]
 
 

@@ -20,11 +20,12 @@ from loom_api.http.answers import PREFIX
 from loom_api.http.guard import client_of
 from loom_api.http.problems import answered, problem
 from loom_api.http.rates import Rates
+from loom_api.running.noting import note_denied
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
 from loom_common.domain.access import Kind, Viewer
 from loom_common.errors import LoomError, NotFound
-from loom_coordinator.db import audit_log, tokens
+from loom_coordinator.db import tokens
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.tokens import TokenLine
 from loom_coordinator.db.unit_of_work import trouble_told
@@ -144,10 +145,8 @@ class Gate:
         if viewer.may(needs.kind, needs.action, pipeline):
             return None
         resource = needs.kind.value if pipeline is None else f"{needs.kind.value}/{pipeline}"
-        act = Act(viewer.user, viewer.token_name, needs.action, resource, {"path": scope["path"][:500]})
-        async with self._source.engine.begin() as connection:
-            await audit_log.note(connection, act, dt.datetime.now(dt.UTC), audit_log.DENIED, parameters.get("run_id"))
-        return problem(403, f"{viewer.user} may not {needs.action.value} {resource}, or the token is not for that.")
+        act = Act(viewer.user, viewer.token_name, needs.action.value, resource, {"path": scope["path"][:500]})
+        return problem(403, await note_denied(self._source.engine, viewer, act, parameters.get("run_id")))
 
     async def _pipeline(self, viewer: Viewer, needs: Needs, parameters: dict[str, str]) -> str | None:
         """Return the pipeline that a request is about. Raises `NotFound` where there is nothing that may be seen."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.exceptions import HTTPException
 
-from loom.project import definition_file
+from loom.project import definition_file, yaml_positions
 from loom.project.catalog import nothing_named
 from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
@@ -22,13 +22,14 @@ from loom.requests.replays import NothingWaits
 from loom.stored_records import stored
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
-from loom_api.running.noting import Noted, noted
+from loom_api.running.noting import Noted, note_denied, noted
 from loom_api.running.sessions import Sessions
 from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAccepted
 from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError, NotFound
 from loom_connectors.ports.source import ReadRecord
+from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.run_rows import RUNNING
 from loom_coordinator.queries import dead_letters
 from loom_coordinator.queries.alerts import AlertLine
@@ -77,11 +78,11 @@ class Commands:
     ) -> AbstractAsyncContextManager[Noted]:
         return noted(self._reads.engine, self._viewer, action, resource, run_id, details)
 
-    def _demand(self, kind: Kind, action: Action, pipeline: str) -> None:
-        """Raise `HTTPException` where whoever commands may not do this."""
+    async def _demand(self, kind: Kind, action: Action, pipeline: str, run_id: str | None = None) -> None:
+        """Raise `HTTPException` where whoever commands may not do this, and note that."""
         if not self._viewer.may(kind, action, pipeline):
-            words = f"{self._viewer.user} may not {action.value} {kind.value}/{pipeline}, or the token is not for that."
-            raise HTTPException(403, words)
+            act = Act(self._viewer.user, self._viewer.token_name, action.value, f"{kind.value}/{pipeline}")
+            raise HTTPException(403, await note_denied(self._reads.engine, self._viewer, act, run_id))
 
     async def run(self, name: str, options: RunOptions, key: str | None) -> Begun:
         """Start a run of a pipeline of the project, or of one that is registered. The same `key` twice starts one
@@ -145,10 +146,12 @@ class Commands:
 
     async def register(self, said: Definition) -> PipelineRegistered:
         """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""
+        # Reading a definition reads files and imports code that it names, so that its name alone is looked at before.
+        await self._demand(Kind.PIPELINES, Action.REGISTER, await asyncio.to_thread(_name_in, said.definition))
         await self._sessions.renew()
         loaded = await asyncio.to_thread(self._read, said)
         name = loaded.pipeline.name
-        self._demand(Kind.PIPELINES, Action.REGISTER, name)
+        await self._demand(Kind.PIPELINES, Action.REGISTER, name)
         registration = RegisterPipeline(
             definition=loaded.definition,
             files=loaded.files,
@@ -203,7 +206,7 @@ class Commands:
         """Run the records meant, of one run, through its pipeline again, as a run of its own: those that wait. Raises
         `NotFound`, and `InvalidDefinition` where changes do not fit."""
         run = await self._reads.known(run_id)
-        self._demand(Kind.QUARANTINE, Action.REPLAY, run.pipeline_name)
+        await self._demand(Kind.QUARANTINE, Action.REPLAY, run.pipeline_name, run_id)
         standing = await self._reads.replayable(meant)
         if not standing.records:
             raise NotFound(f"Run {run_id} kept back no record like this. See: loom quarantine list --run-id {run_id}")
@@ -274,6 +277,13 @@ class Commands:
 
     def _path(self, said: Definition) -> Path:
         return self._config.project / said.folder / _FILE
+
+
+def _name_in(definition: str) -> str:
+    """Return the name that a definition gives its pipeline, `` where it gives none. Raises `InvalidDefinition` where it
+    cannot be read."""
+    name = yaml_positions.parse(definition, _FILE).data.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _dumped(changes: Changes | None) -> dict[str, Any] | None:

@@ -15,6 +15,13 @@ from loom_coordinator.db import audit_log
 from loom_coordinator.db.audit_log import Act
 
 
+async def note_denied(engine: AsyncEngine, viewer: Viewer, act: Act, run_id: str | None = None) -> str:
+    """Note that somebody may not do something, and return the sentence that tells them."""
+    async with engine.begin() as connection:
+        await audit_log.note(connection, act, dt.datetime.now(dt.UTC), audit_log.DENIED, run_id)
+    return f"{viewer.user} may not {act.action} {act.resource}, or the token is not for that."
+
+
 @dataclass(slots=True)
 class Noted:
     """Holds what becomes known of an act while it is done."""
