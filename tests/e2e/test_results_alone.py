@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 
 import pytest
 
+from loom_dev.waiting import patience
 from support.command import loom
 from support.projects import project, python
 
@@ -62,6 +65,29 @@ async def test_stdout_is_one_document_where_a_command_comes_to_no_result(loud):
         ended = await loom(loud.folder, *shlex.split(command), "--format", "json")
         assert ended.code != 0
         assert json.loads(ended.out)["error"] in " ".join(ended.err.split()), command
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("--help", 1),
+        ("history --help", 1),
+        ("connectors csv", 1),
+        ("connectors csv --format json", 1),
+        ("history --limit many --format json", 2),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_told_in_a_sentence(tmp_path, command, code):
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(
+            [sys.executable, "-m", "loom", *shlex.split(command)],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=patience(120), check=False,
+        )  # fmt: skip
+    assert ended.returncode == code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "ignored" not in ended.stderr
+    if code == 1:
+        assert ended.stderr.startswith("error: The result cannot be written to stdout: No space left on device.")
 
 
 async def test_a_table_too_has_stdout_for_itself(loud):

@@ -4,6 +4,7 @@ Exit codes: 0 succeeded, 1 failed, 2 bad usage or configuration, 3 partial, 4 ca
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -36,11 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if _asks_for_json(given) and (words := _misuse(end)):
             _print_error(words)
-    except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
+    except Exception as raised:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
+        error = (arguments is None and stdout.refused()) or raised
         code = tell(error, verbose="--verbose" in given)
         if _asks_for_json(given):
             _tell_programs(error)
     if arguments is None:
+        stdout.refused()
         entry.see_that_it_ends(code)
     sys.exit(code)
 
@@ -72,9 +75,12 @@ def _tell_programs(error: Exception) -> None:
 
 
 def _print_error(words: str, mistakes: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Print it on stdout. Where nothing can be written there, it stands on stderr alone."""
     from loom.cli.output import terminal
+    from loom_common.errors import DestinationError
 
-    terminal.print_json({"error": words, "mistakes": list(mistakes)})
+    with contextlib.suppress(DestinationError, OSError):
+        terminal.print_json({"error": words, "mistakes": list(mistakes)})
 
 
 def _is_no_text(argument: str) -> bool:

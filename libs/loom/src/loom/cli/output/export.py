@@ -42,6 +42,7 @@ async def _json_lines(stream: TextIO, rows: AsyncIterator[Shown]) -> int:
     async for row in rows:
         stream.write(json.dumps(row.as_json(), ensure_ascii=False) + "\n")
         number += 1
+    stream.flush()
     return number
 
 

@@ -36,6 +36,25 @@ def keep_apart_for_good() -> None:
     _for_good = True
 
 
+def refused() -> DestinationError | None:
+    """Return the error of a stdout that does not take what was written to it before a command began, such as help. What
+    is left of it then goes nowhere, so that Python does not write it again as the process ends. None where all is
+    written, or a command has begun."""
+    if _own is not None:
+        return None
+    try:
+        with _told_plainly():
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return None
+    except DestinationError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return error
+    return None
+
+
 @contextmanager
 def kept_apart() -> Iterator[None]:
     """Give the result a stream of its own, and send all other output to stdout to stderr."""
