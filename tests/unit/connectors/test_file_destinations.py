@@ -41,6 +41,24 @@ async def written(folder: Path, *rows: dict, location: str = "out.csv", mode: st
     return (folder / location).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("mode", ["append", "replace"])
+@pytest.mark.parametrize("more", [False, True], ids=["at the end", "before the last batch"])
+async def test_loaded_rows_that_somebody_removed_are_never_reported_as_a_result(tmp_path, mode, more):
+    opened = destination(tmp_path, "out/out.csv", mode)
+    await opened.load(batch(0, {"id": 1}))
+    shutil.rmtree(tmp_path / "out")
+    if more:
+        with pytest.raises(DestinationError, match="was removed while the run was loading"):
+            await opened.load(batch(1, {"id": 2}))
+    with pytest.raises(DestinationError, match="Start a new run"):
+        await opened.finalize("run_1", complete=True)
+    await opened.finalize("run_1", complete=False)
+    await opened.drop("run_1")
+    await opened.load(batch(0, {"id": 3}, run="run_2"))
+    assert await opened.finalize("run_2", complete=True)
+    assert (tmp_path / "out" / "out.csv").read_text() == "id\n3\n"
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("moment", range(8))
 @pytest.mark.parametrize("mode", ["append", "replace"])

@@ -127,6 +127,8 @@ class FileDestination:
     def _finalize(self, run_id: str, *, complete: bool) -> bool:
         """Tell whether what was loaded is in the file."""
         with self._result.trouble():
+            if complete:
+                self._result.see_parts(run_id)
             begun = self._result.is_begun()
         if not begun and (self._append or not complete):
             return self._append  # nothing was ever loaded here, so there is nothing to add

@@ -119,6 +119,11 @@ class ResultFile(Protocol):
         """Return the names of all that lies beside it, in a folder there where one is given, and ends so."""
         ...
 
+    def see_parts(self, folder: str) -> None:
+        """Raise `DestinationError` where somebody else removed what was put in a folder beside it, as far as that can
+        be told here."""
+        ...
+
     def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
         """Put content beside it, in the place of what has this name: a reader finds the old or the new, whole.
         `durable`: it outlives the machine's failure from here on."""

@@ -122,6 +122,11 @@ class LocalResult:
         self._paths = paths
         self._path = followed(path)
         self._folder = self._path.with_name(parts_folder(self._path.name))
+        self._begun: set[str] = set()
+        """Holds the folders in which parts were put; each is a run's."""
+        self._lost: set[str] = set()
+        """Holds those of them that somebody else removed."""
+        self._seeing = threading.Lock()
 
     @property
     def file(self) -> LocalFile:
@@ -149,10 +154,22 @@ class LocalResult:
     def names(self, ending: str, *, folder: str = "") -> list[str]:
         return [path.name for path in (self._folder / folder).glob(f"*{ending}")]
 
+    def see_parts(self, folder: str) -> None:
+        with self._seeing:
+            self._see_folder()
+        if folder in self._lost:
+            raise DestinationError(
+                f"{self._folder} on {host()} was removed while the run was loading, and with it rows that were loaded. "
+                "Start a new run: a resume would lack them."
+            )
+
     def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
         self._make_folder()
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != self._folder:
+            self.see_parts(path.parent.name)
+            path.parent.mkdir(exist_ok=True)
+            self._begun.add(path.parent.name)
         temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
         with temporary.open("wb") as target:
             target.write(content)
@@ -176,6 +193,7 @@ class LocalResult:
 
     def remove_folder(self, folder: str) -> None:
         shutil.rmtree(self._folder / folder, ignore_errors=True)
+        self._begun.discard(folder)
 
     def exchange(self, name: str) -> None:
         self._stay()
@@ -190,10 +208,17 @@ class LocalResult:
         for path in (self._path, self._folder):
             self._paths.real(path)
 
+    def _see_folder(self) -> None:
+        if self._begun and not self._folder.exists():
+            self._lost |= self._begun
+            self._begun.clear()
+
     def _make_folder(self) -> None:
         """Parts of a file that its owner alone may read are for nobody else either."""
         self._stay()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._seeing:
+            self._see_folder()
+            self._folder.mkdir(parents=True, exist_ok=True)
         if self._path.exists() and not self._path.stat().st_mode & 0o077:
             self._folder.chmod(0o700)
 

@@ -64,6 +64,9 @@ class ObjectResult:
         names = [each["path"].rpartition("/")[2] for each in found]
         return [name for name in names if name.endswith(ending)]
 
+    def see_parts(self, folder: str) -> None:
+        return  # a store has no folders that could be removed as one
+
     def put(self, name: str, content: bytes, *, durable: bool = False) -> None:
         obstore.put(self._store, self.beside(name).key, content, chunk_size=_PART, max_concurrency=_AT_ONCE)
 
