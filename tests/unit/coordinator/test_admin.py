@@ -44,6 +44,7 @@ UNANSWERED = (
         (("db", "upgrade"), {"LOOM_STATE_URL": NOWHERE}, 1, UNANSWERED),
         (("runs",), {"LOOM_STATE_URL": "postgresql://nobody:secret@no-such-host.invalid/x"}, 1, "there is no host"),
         (("runs",), {}, 2, "There is no state database"),
+        (("run", "\udcff"), {}, 2, "The argument '\\udcff' is not UTF-8."),
         (("runs",), {"LOOM_STATE_URL": "somewhere"}, 2, "LOOM_STATE_URL, expected sqlite"),
         (("dead", "list"), {}, 2, "LOOM_BUS_URL names no broker"),
         (("dead", "list"), {"LOOM_BUS_URL": "amqp://nobody:secret@127.0.0.1:1/"}, 1, "or `bus` in loom.yaml"),

@@ -14,7 +14,7 @@ import typer
 
 from loom_common.console.command_help import with_whole_sentences
 from loom_common.errors import ConfigurationError, LoomError
-from loom_common.text import named, words_of
+from loom_common.text import named, storable, words_of
 from loom_coordinator.admin import db, dead, orders, prefetch, quarantine, reconcile, runs, scale, status, topology
 
 app = typer.Typer(
@@ -65,8 +65,11 @@ def command() -> Callable[..., Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve as the entry point. Ends the process: every way out is an exit code, every error a line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if strange := next((each for each in given if each != storable(each)), None):
+        sys.exit(tell(ConfigurationError(f"The argument {strange!r} is not UTF-8.")))
     try:
-        command()(args=None if arguments is None else list(arguments), prog_name="loom-coordinator")
+        command()(args=given, prog_name="loom-coordinator")
     except Exception as error:  # noqa: BLE001 - the rim of the process: told to the person, settled as an exit code
         sys.exit(tell(error))
 
