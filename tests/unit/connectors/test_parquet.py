@@ -187,6 +187,20 @@ async def test_a_value_that_its_column_would_change_fails_its_row_alone(tmp_path
     assert [each["y"] for each in await records(tmp_path)] == [2]
 
 
+async def test_a_value_that_has_no_json_form_is_told_with_its_column(tmp_path):
+    twice = pa.array([[("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int64()))
+    pq.write_table(pa.table({"far": pa.array([2**62], pa.timestamp("us")), "twice": twice}), tmp_path / "in.parquet")
+    told = []
+    for column in ("far", "twice"):
+        source = source_of(tmp_path, name="in.parquet", columns=[column])
+        told += [str(each.error) for each in await read_through(source)]
+        await source.close()
+    assert told == [
+        "in.parquet row 1, column far: a date or time so far away that it cannot be written.",
+        "in.parquet row 1, column twice: a map that has one key twice.",
+    ]
+
+
 async def test_a_bad_value_keeps_back_its_record_alone(tmp_path):
     texts = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
     pq.write_table(pa.table({"id": [1, 2, 3], "x": texts}), tmp_path / "in.parquet")

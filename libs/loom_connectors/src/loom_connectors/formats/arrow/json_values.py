@@ -24,7 +24,7 @@ def values_of(array: Any, name: str) -> Values:
     except UnicodeDecodeError as error:
         raise UnfitValue(f"byte 0x{error.object[error.start]:02x} is not UTF-8 text.", name) from None
     except (UnfitJson, ValueError) as error:
-        raise error if isinstance(error, UnfitValue) else UnfitValue(str(error), name) from None
+        raise UnfitValue(str(error), name) from None
 
 
 def converter(kind: Any, name: str) -> Callable[[Any], Values]:
