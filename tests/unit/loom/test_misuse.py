@@ -58,6 +58,8 @@ def test_stdout_is_one_document_where_arguments_cannot_be_used(loom, arguments):
         (("history", "--limit", BEYOND), "expected at most"),
         (("quarantine", "list", "--limit", BEYOND), "expected at most"),
         (("cache", "clear", "--older-than", f"{BEYOND}d", "--yes"), "expected at most 36500d"),
+        (("resume", "run_000000000000", "--budget", "0"), "expected at least"),
+        (("resume", "run_000000000000", "--budget", "inf"), "expected at most"),
         (("schema", "infer", ""), "No source is named"),
         (("run", "x" * 5000), "There is no pipeline named"),
         (("run", f"{'x' * 5000}.yaml"), "no such file"),

@@ -22,7 +22,7 @@ def resume(
     run_id: RunId,
     budget: Annotated[
         float | None,
-        typer.Option("--budget", metavar="USD", min=0.0, help="What the run may cost in all, from now on."),
+        typer.Option("--budget", metavar="USD", min=1e-6, max=1e12, help="What the run may cost in all, from now on."),
     ] = None,
     wait: Wait = False,
     form: Form = Format.TABLE,
