@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from loom_common import flow
 from loom_common.config.settings import JournalSettings, Settings
 from loom_common.contracts.encoding.codec import decode, encode
 from loom_common.contracts.envelope import Outgoing
 from loom_common.contracts.v1 import BatchTransformed
-from loom_common.errors import ConfigurationError
 from loom_common.flow import Stage
 from loom_common.service.bootstrap import open_platform
 from loom_dev.waiting import within
@@ -34,10 +31,3 @@ async def test_a_batch_on_the_bus_comes_out_transformed(tmp_path):
         await subscription.close()
     message = decode(delivery, BatchTransformed)
     assert message.records[0].output["sentiment"] == "positive"
-
-
-async def test_a_journal_address_that_cannot_be_read_is_said_at_the_start(tmp_path):
-    settings = Settings(project_dir=tmp_path, journal=JournalSettings(url="mysql://db/x"))
-    async with open_platform(settings, "transformer") as platform:
-        with pytest.raises(ConfigurationError, match="LOOM_JOURNAL_URL"):
-            build(platform)
