@@ -6,6 +6,7 @@ import datetime as dt
 import json
 
 import pytest
+from sqlalchemy import insert
 
 from loom_common.contracts.v1 import BatchFact, BatchHeader
 from loom_common.domain.run.calls import Calls
@@ -16,6 +17,7 @@ from loom_common.flow import Stage
 from loom_coordinator.accounting import tallies, usage
 from loom_coordinator.queries import batches, cluster, lineage, pipelines, prefetch, records, run_details, runs
 from loom_coordinator.queries.costs import paid
+from loom_quarantine.db.tables import quarantined_records
 from support.run_rows import NOW, add_run, apply, run_state, the_run
 
 RUN = "run_1"
@@ -154,3 +156,15 @@ async def test_a_record_that_nobody_scored_or_kept_back_has_nothing(unit):
     assert await records.scores(unit.connection, RUN, "a") == []
     assert await records.kept_counts(unit.connection, None, RUN) == []
     assert await records.last_kept(unit.connection, RUN) == []
+
+
+async def test_when_a_record_was_kept_back_is_a_time_in_any_database(unit):
+    await unit.connection.execute(
+        insert(quarantined_records).values(
+            run_id=RUN, record_id="a", record_data={}, pipeline_name="p", batch_id="b", outcome="rejected", code="gate",
+            quarantined_at=NOW,
+        )
+    )  # fmt: skip
+    [count] = await records.kept_counts(unit.connection, "p", None)
+    [kept] = await records.last_kept(unit.connection, RUN)
+    assert count.newest == kept.quarantined_at == NOW

@@ -108,6 +108,7 @@ quarantined = table(
     "quarantined_records",
     column("record_id", Text),
     *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
-    *map(column, ("outcome", "code", "resolved", "quarantined_at")),
+    *map(column, ("outcome", "code", "resolved")),
+    column("quarantined_at", UtcDateTime),
 )
 """The quarantine's own table, as far as it is read here."""
