@@ -141,7 +141,7 @@ class Address:
 
     pattern: re.Pattern[str]
     path: str
-    """The path with `{names}`."""
+    """Is the path, with `{names}` in place of what varies."""
     needs: Mapping[str, Needs]
     """Says what each of its methods needs."""
 

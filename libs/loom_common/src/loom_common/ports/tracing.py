@@ -40,7 +40,7 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    """Records spans."""
+    """Records the spans of this process, and says which of them a message is sent in."""
 
     def consumed(
         self, name: str, run_id: str, headers: Mapping[str, object], attributes: Attributes
@@ -82,7 +82,7 @@ _NO_SPAN: AbstractContextManager[Span] = nullcontext(_NoSpan())
 
 
 class NoTracer:
-    """Records nothing."""
+    """Serves where no tracing is configured: it records nothing."""
 
     def consumed(
         self, name: str, run_id: str, headers: Mapping[str, object], attributes: Attributes

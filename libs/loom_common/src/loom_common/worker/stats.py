@@ -91,11 +91,11 @@ class Distribution:
     name: str
     meaning: str
     bounds: Sequence[float]
-    """The upper bounds of the buckets."""
+    """Holds the upper bounds of the buckets."""
     counts: Sequence[int]
     """The number of values in each bucket, not added up; the last one counts those beyond all bounds."""
     total: float
-    """The sum of all values."""
+    """Is the sum of all values."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
