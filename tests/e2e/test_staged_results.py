@@ -31,7 +31,7 @@ def test_what_a_stopped_run_staged_is_told_put_in_place_by_a_resume_and_counted_
     end = run()
     records = end.report["records"]
     assert (end.code, end.report["status"], records["loaded"]) == (1, "failed", 0), end.err
-    assert records["staged"] >= 40
+    assert 0 < records["staged"] <= 60
     assert end.report["staged_in"] is not None
     assert_balanced(end.report)
     assert len(staging_of(tmp_path)) == 1

@@ -22,6 +22,10 @@ def under_way(progress: RunProgress) -> bool:
     return progress.tally.loaded >= 20
 
 
+HELD_AFTER = RECORDS // 2
+"""The model's calls that are answered before a test has given its command: the run cannot end before it."""
+
+
 async def settled(config: LoomConfig, run_id: str, made, environ) -> dict:
     """Return the report of an ended run once it counts what is in the destination: batches that were in flight when the
     run was cancelled may still be loaded."""
@@ -41,19 +45,21 @@ def midway(cluster, model, request):
         cluster.project / name,
         RECORDS,
         name=name,
-        transform=ai(model.base_url, cache={"enabled": False}),
+        transform=ai(model.base_url, cache={"enabled": False}, timeout="5m"),
         destination=f"${{RESULTS}}?table={name}",
         extract={"batch_size": 10},
     )
 
 
-async def test_cancelled_by_message_then_resumed(cluster, midway):
+async def test_cancelled_by_message_then_resumed(cluster, midway, model):
+    model.hold_after(HELD_AFTER)
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(midway, config))).run_id
         await until(session, run_id, under_way)
 
         assert (await session.cancel(run_id)).status == "cancelled"
+        model.let_go()
         cancelled = (await ended(session, run_id)).report
 
         assert (cancelled.status, cancelled.error) == ("cancelled", None)
@@ -69,12 +75,14 @@ async def test_cancelled_by_message_then_resumed(cluster, midway):
 
 
 async def test_paused_by_message_then_resumed(cluster, midway, model):
+    model.hold_after(HELD_AFTER)
     config = LoomConfig.load(cluster.project / "loom.yaml")
     async with open_session(config, cluster=True) as session:
         run_id = (await session.start(request_of(midway, config))).run_id
         await until(session, run_id, under_way)
 
         await session.pause(run_id)
+        model.let_go()
         events = [event async for event in session.follow(run_id)]
         assert (events[-1].status, (await report_of(config, run_id))["status"]) == ("paused", "paused")
 
