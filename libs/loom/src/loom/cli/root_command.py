@@ -34,6 +34,7 @@ _COMMANDS = {
 }
 """Names the function of each command, in the order of the help."""
 _GROUPS = {
+    "bench": "benchmarks.commands:app",
     "quarantine": "quarantine:app",
     "templates": "beginning.templates:app",
     "cache": "cache:app",

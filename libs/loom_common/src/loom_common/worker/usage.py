@@ -38,6 +38,11 @@ class Usage:
         """Count an answer: `key` is the journal's."""
         self._entries[(key, record_id)] = calls
 
+    @property
+    def answers(self) -> tuple[tuple[str, str], ...]:
+        """Return the journal's key of each answer that was entered, with the record that it was entered for."""
+        return tuple(self._entries)
+
     def lines(self) -> tuple[Calls, ...]:
         """Return everything so far, one entry per purpose, provider and model."""
         return summed(self._entries.values())

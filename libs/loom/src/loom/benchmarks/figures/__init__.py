@@ -1,0 +1,1 @@
+"""Computes and compares the figures of a benchmark, and describes what it found. Pure."""

@@ -1,0 +1,1 @@
+"""Runs candidates over labelled records, and finds what their answers cost."""

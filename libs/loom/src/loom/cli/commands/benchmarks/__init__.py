@@ -1,0 +1,1 @@
+"""Implements `loom bench`: its commands, their options, and how they show what was measured."""

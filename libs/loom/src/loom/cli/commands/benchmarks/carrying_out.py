@@ -1,0 +1,143 @@
+"""Carries out a benchmark that the command line asks for, shows it while it goes, and hands its result on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from loom.benchmarks.benchmark import Request, ScoreRequest, measure_outputs, measure_scores
+from loom.benchmarks.figures.result import Benchmark
+from loom.benchmarks.running.candidates import Candidate, Setting
+from loom.benchmarks.shown import exports
+from loom.cli.commands import follow
+from loom.cli.commands.benchmarks import printing
+from loom.cli.commands.benchmarks.options import Measuring
+from loom.cli.output import progress, terminal
+from loom.cli.output.formats import Format
+from loom.project.config import LoomConfig
+from loom_common.contracts.v1 import RunProgress
+from loom_common.service import entry
+
+_INTERRUPTED = "interrupted: what was paid for is in the journal; the same command goes on without paying for it again"
+_STOPPED = 3
+"""The exit code where labelled records were left out, because the budget was spent."""
+
+
+def outputs(
+    candidates: Sequence[Candidate],
+    field: str | None,
+    confidence: str | None,
+    options: Measuring,
+    config: LoomConfig,
+    form: Format,
+    *,
+    evaluators: bool,
+) -> int:
+    """Measure the outputs of candidates, and return the exit code."""
+    request = Request(
+        candidates=candidates,
+        field=field,
+        confidence=confidence,
+        setting=Setting(options.concurrency, evaluators),
+        **options.request(),
+    )
+    files = options.exports()
+    with _Screen(config, form, verbose=options.verbose) as screen:
+        return _told(measure_outputs(request, config, screen), files, form)
+
+
+def scores(
+    candidates: Sequence[Candidate],
+    given: str | None,
+    evaluators: Sequence[str],
+    pass_label: str | None,
+    options: Measuring,
+    config: LoomConfig,
+    form: Format,
+) -> int:
+    """Measure the evaluators of candidates, and return the exit code."""
+    request = ScoreRequest(
+        candidates=candidates,
+        outputs=given,
+        evaluators=evaluators,
+        pass_label=pass_label,
+        setting=Setting(options.concurrency),
+        **options.request(),
+    )
+    files = options.exports()
+    with _Screen(config, form, verbose=options.verbose) as screen:
+        return _told(measure_scores(request, config, screen), files, form)
+
+
+def _told(work: Coroutine[Any, Any, Benchmark], files: Sequence[Path], form: Format) -> int:
+    entry.on_interrupt(_INTERRUPTED)
+    found = follow.wait_for(_until_interrupted(work))
+    if found is None:
+        terminal.say(_INTERRUPTED)
+        return entry.INTERRUPTED
+    entry.on_interrupt("")
+    for path in files:
+        exports.write(found, path)
+        terminal.say(f"Written: {terminal.place(str(path))}")
+    if form is Format.JSON:
+        terminal.print_json(found.as_json())
+    else:
+        printing.show(found)
+    return _STOPPED if any(each.stopped for each in found.candidates) else 0
+
+
+async def _until_interrupted(work: Coroutine[Any, Any, Benchmark]) -> Benchmark | None:
+    """Carry out the work. The first Ctrl-C or SIGTERM cancels the run that is under way, and gives None; the second
+    ends the process at once, as it ends `follow.STOP_SECONDS` after the first."""
+    task = asyncio.create_task(work)
+
+    def on_signal() -> None:
+        if task.cancelling():
+            entry.end_interrupted()
+        limit = threading.Timer(follow.STOP_SECONDS, entry.end_interrupted)
+        limit.daemon = True
+        limit.start()
+        task.cancel()
+
+    for number in entry.INTERRUPTING:
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not task.cancelling():
+            raise
+        return None
+
+
+class _Screen:
+    """Shows the run of one candidate after the other."""
+
+    def __init__(self, config: LoomConfig, form: Format, *, verbose: bool) -> None:
+        self._form = form
+        self._verbose = verbose
+        self._display: progress.Display | None = None
+        follow.log_on_stderr(config, verbose=verbose)
+
+    def __enter__(self) -> _Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def begun(self, candidate: str, run_id: str, number: int, of: int, records: int) -> None:
+        self._close()
+        self._display = progress.choose(terminal.stderr(), self._form, expected=records, verbose=self._verbose)
+        self._display.__enter__()
+        self._display.started(run_id, f"{candidate} ({number} of {of})")
+
+    def show(self, progress: RunProgress) -> None:
+        if self._display is not None:
+            self._display.show(progress)
+
+    def _close(self) -> None:
+        if self._display is not None:
+            self._display.__exit__(None, None, None)
+            self._display = None

@@ -1,0 +1,143 @@
+"""Implements `loom bench run`, `compare` and `score`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loom.cli.commands.benchmarks.options import Confidence, Field, File, Files, Measuring
+from loom.cli.options.common import Form
+from loom.cli.options.groups import grouped
+from loom.cli.output.formats import Format
+from loom.cli.output.stdout import App
+
+if TYPE_CHECKING:
+    from loom.benchmarks.running.candidates import Candidate
+    from loom.project.config import LoomConfig
+
+app = App(help="Measure pipelines, models, prompts and evaluators against labelled data.", no_args_is_help=True)
+
+_Evaluators = Annotated[
+    bool,
+    typer.Option("--evaluators/--no-evaluators", help="Whether the pipeline's evaluators score the outputs, too."),
+]
+
+
+@app.command("run")
+@grouped
+def run(
+    pipeline: File,
+    field: Field = None,
+    confidence: Confidence = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="Ask this model instead of the pipeline's.")
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="PATH", help="Ask with this prompt instead of the pipeline's.")
+    ] = None,
+    evaluators: _Evaluators = True,
+    form: Form = Format.TABLE,
+    *,
+    measuring: Measuring,
+) -> None:
+    """Measure the outputs of a pipeline against labels.
+
+    The pipeline runs over the labelled records, in this process. Nothing is loaded into its destination, and answers
+    that are in the journal are not paid for again. Shown are accuracy, precision, recall and F1 for each class and the
+    confusion matrix, or for numbers the mean absolute error and the rank correlation; how well stated confidences hold;
+    price and latency. Each figure has an interval of 95%, by the bootstrap.
+
+    Exit codes: 0 all labelled records were measured, 2 bad usage or configuration, 3 the budget was spent before, 130
+    interrupted."""
+    from loom.cli.commands.benchmarks import carrying_out
+
+    config = measuring.configuration()
+    candidates = _candidates([pipeline], [model] if model else [], [prompt] if prompt else [], config)
+    raise typer.Exit(
+        carrying_out.outputs(candidates, field, confidence, measuring, config, form, evaluators=evaluators)
+    )
+
+
+@app.command("compare")
+@grouped
+def compare(
+    pipelines: Files,
+    field: Field = None,
+    confidence: Confidence = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="MODEL", help="Ask this model. May be given again: each is a candidate."),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", metavar="PATH", help="Ask with this prompt. May be given again, for each model."),
+    ] = None,
+    evaluators: _Evaluators = False,
+    form: Form = Format.TABLE,
+    *,
+    measuring: Measuring,
+) -> None:
+    """Measure several pipelines, models and prompts against the same labels, side by side.
+
+    Each pipeline is measured with each model and each prompt. Shown are quality, price and latency of each, which of
+    them are on the frontier of cost and quality, and by how much each is more accurate than the first one, on the same
+    records.
+
+    Exit codes: as those of `loom bench run`."""
+    from loom.cli.commands.benchmarks import carrying_out
+
+    config = measuring.configuration()
+    candidates = _candidates(pipelines, model or [], prompt or [], config)
+    raise typer.Exit(
+        carrying_out.outputs(candidates, field, confidence, measuring, config, form, evaluators=evaluators)
+    )
+
+
+@app.command("score")
+@grouped
+def score(
+    pipeline: File,
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            "--outputs",
+            metavar="FILE",
+            help="Where the outputs are, with the records' keys, e.g. the destination of an earlier run. Default: what "
+            "the transform makes, if it asks no model.",
+        ),
+    ] = None,
+    evaluator: Annotated[
+        list[str] | None,
+        typer.Option("--evaluator", metavar="NAME", help="Measure this evaluator alone. May be given again."),
+    ] = None,
+    pass_label: Annotated[
+        str | None,
+        typer.Option("--pass-label", metavar="LABEL", help="The label that means a pass; all others mean a fail."),
+    ] = None,
+    form: Form = Format.TABLE,
+    *,
+    measuring: Measuring,
+) -> None:
+    """Measure a pipeline's evaluators against verdicts of people.
+
+    The evaluators score outputs that are there already. Labels are verdicts (pass or fail, yes or no, 1 or 0), or
+    numbers. Shown are, for each evaluator, how often it agrees with the verdict at its threshold, Cohen's kappa, the
+    area under its ROC curve, and how well its scores hold as probabilities.
+
+    Exit codes: as those of `loom bench run`."""
+    from loom.cli.commands.benchmarks import carrying_out
+
+    config = measuring.configuration()
+    candidates = _candidates([pipeline], [], [], config)
+    raise typer.Exit(carrying_out.scores(candidates, outputs, evaluator or [], pass_label, measuring, config, form))
+
+
+def _candidates(
+    names: Sequence[str], models: Sequence[str], prompts: Sequence[str], config: LoomConfig
+) -> list[Candidate]:
+    from loom.benchmarks.running.candidates import candidates
+    from loom.project import catalog
+
+    return candidates([catalog.find_file(name, config) for name in names], models, prompts, config)
