@@ -1,7 +1,7 @@
 # One image for all six services: `docker run IMAGE python -m loom_extractor`. For evaluators and providers that need
 # more than Loom brings: `docker build --build-arg EVALUATOR_EXTRAS=arbiter,embeddings --build-arg AI_EXTRAS=providers .`;
 # for connectors that do: `--build-arg CONNECTOR_EXTRAS=objects,arrow,duckdb`; for credentials in AWS Secrets Manager:
-# `--build-arg COMMON_EXTRAS=aws`.
+# `--build-arg COMMON_EXTRAS=aws`; for signing in at an OpenID provider: `--build-arg API_EXTRAS=oidc`.
 
 FROM python:3.12-slim AS build
 RUN pip install --no-cache-dir 'uv>=0.5'
@@ -24,6 +24,9 @@ RUN test -z "$AI_EXTRAS" || uv pip install --no-cache --compile-bytecode --pytho
 ARG COMMON_EXTRAS=
 RUN test -z "$COMMON_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./libs/loom_common[$COMMON_EXTRAS]"
+ARG API_EXTRAS=
+RUN test -z "$API_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
+    --constraint requirements.lock "./services/api[$API_EXTRAS]"
 ARG CONNECTOR_EXTRAS=
 RUN test -z "$CONNECTOR_EXTRAS" || uv pip install --no-cache --compile-bytecode --python /opt/loom/bin/python \
     --constraint requirements.lock "./libs/loom_connectors[$CONNECTOR_EXTRAS]"

@@ -98,10 +98,14 @@ async def _alert(unit: UnitOfWork) -> None:
 
 
 def application(
-    engine: AsyncEngine, bus: Any = None, policies: list[dict[str, Any]] | None = None, **settings: Any
+    engine: AsyncEngine,
+    bus: Any = None,
+    policies: list[dict[str, Any]] | None = None,
+    oidc: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> FastAPI:
     """Return the API over a state database, for the project in the working directory."""
-    project = LoomConfig.model_validate({"access": {"policies": policies or []}})
+    project = LoomConfig.model_validate({"access": {"policies": policies or [], "oidc": oidc}})
     config = project if bus is None else project.for_cluster()
     sessions = EmbeddedSessions(config) if bus is None else of_cluster(bus)
     return app.build(Source(engine, config, bus, sessions), ApiSettings(**settings))

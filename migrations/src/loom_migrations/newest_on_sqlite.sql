@@ -561,4 +561,17 @@ CREATE TABLE audit_log (
 	run_id VARCHAR(255), 
 	PRIMARY KEY (id)
 );
-INSERT INTO alembic_version VALUES ('0028');
+CREATE TABLE oidc_sessions (
+	hash VARCHAR(64) NOT NULL, 
+	login VARCHAR(64) NOT NULL, 
+	user VARCHAR(255) NOT NULL, 
+	groups JSON NOT NULL, 
+	issuer TEXT NOT NULL, 
+	subject VARCHAR(255) NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (hash), 
+	UNIQUE (login)
+);
+CREATE INDEX idx_oidc_sessions_expires_at ON oidc_sessions (expires_at);
+INSERT INTO alembic_version VALUES ('0032');

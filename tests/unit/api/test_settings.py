@@ -7,7 +7,8 @@ import pytest
 from loom_api.http.answers import has
 from loom_api.http.guard import name_in
 from loom_api.server import address_of, listen
-from loom_api.settings import ApiSettings, is_loopback
+from loom_api.settings import ApiSettings
+from loom_common.domain.identity_provider import is_loopback
 from loom_common.errors import ConfigurationError
 
 

@@ -60,3 +60,55 @@ def test_without_policies_everything_may_be_done_and_an_empty_list_of_them_denie
 def test_a_policy_that_says_nothing_is_a_mistake(policy, words):
     with pytest.raises(InvalidDefinition, match=words):
         LoomConfig.parse(f"access:\n  policies:\n    - {policy}\n", "loom.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups", "may"),
+    [
+        ("group:ops", ("ops",), True),
+        ("group:ops", ("ops2",), False),
+        ("anna|group:(ops|dev)", ("dev",), True),
+        ("ops", ("ops",), False),
+        ("(?!ben).*", ("anything",), False),
+        ("(?!group:).*", ("x",), True),
+        ("group:ops", (), False),
+    ],
+)
+def test_a_pattern_is_compared_with_groups_only_if_it_speaks_of_them(pattern, groups, may):
+    policies = [AccessPolicy(user_pattern=pattern, resource_pattern=".*", actions=["*"], allow=True)]
+    assert Viewer("ben", policies=policies, groups=groups).may(Kind.AUDIT, Action.READ) is may
+
+
+OIDC = "issuer: https://login.example, client_id: loom, console_url: https://loom.example"
+POLICY = "policies: [{user_pattern: a, resource_pattern: a, actions: [read], allow: true}]"
+
+
+@pytest.mark.parametrize(
+    ("oidc", "words"),
+    [
+        ("issuer: ftp://x, client_id: loom, console_url: https://loom.example", "https://"),
+        ("issuer: http://login.example, client_id: loom, console_url: https://loom.example", "unless"),
+        ("issuer: https://a.example?x=1, client_id: loom, console_url: https://loom.example", "query"),
+        ("issuer: https://a.example, client_id: loom, console_url: https://loom.example/loom", "path"),
+        ("issuer: 'https://[', client_id: loom, console_url: https://loom.example", "address"),
+        (OIDC + ", client_secret: clear-0815", "a credential reference"),
+        (OIDC + ", scopes: [email]", "openid"),
+        (OIDC + ", audience: loom", "another audience"),
+        (OIDC + ", session: 0h", "more than no time"),
+        (OIDC + ", tenant: x", "tenant"),
+        ("client_id: loom", "issuer"),
+    ],
+)  # fmt: skip
+def test_a_provider_that_cannot_be_used_is_a_mistake(oidc, words):
+    with pytest.raises(InvalidDefinition, match=words) as raised:
+        LoomConfig.parse(f"access:\n  oidc: {{{oidc}}}\n  {POLICY}\n", "loom.yaml")
+    assert "0815" not in str(raised.value)
+
+
+def test_a_provider_without_policies_is_a_mistake_and_one_on_this_machine_is_none():
+    with pytest.raises(InvalidDefinition, match="`policies` beside `oidc`"):
+        LoomConfig.parse(f"access: {{oidc: {{{OIDC}}}}}\n", "loom.yaml")
+    local = "issuer: 'http://127.0.0.1:5556/dex', client_id: loom, console_url: 'http://localhost:8780'"
+    access = LoomConfig.parse(f"access:\n  oidc: {{{local}}}\n  {POLICY}\n", "loom.yaml").access
+    assert access.controlled
+    assert access.oidc.session_seconds == 12 * 3600

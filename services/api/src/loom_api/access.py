@@ -98,6 +98,8 @@ _API: Mapping[str, Needs] = {
 _CONSOLE: Mapping[str, Needs] = {
     "GET /login": _OPEN,
     "POST /login": _OPEN,
+    "GET /login/oidc": _OPEN,
+    "GET /login/callback": _OPEN,
     "POST /logout": _OPEN,
     "GET /static": _OPEN,
     "GET /": _ANSWER,

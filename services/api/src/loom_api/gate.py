@@ -23,9 +23,9 @@ from loom_api.http.rates import Rates
 from loom_api.running.noting import note_denied
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
-from loom_common.domain.access import Kind, Viewer
-from loom_common.errors import LoomError, NotFound
-from loom_coordinator.db import tokens
+from loom_common.domain.access import ALL, Kind, Viewer
+from loom_common.errors import LoomError, NotFound, PermanentError
+from loom_coordinator.db import oidc_sessions, tokens
 from loom_coordinator.db.audit_log import Act
 from loom_coordinator.db.tokens import TokenLine
 from loom_coordinator.db.unit_of_work import trouble_told
@@ -37,6 +37,7 @@ _FAILURES_PER_MINUTE = 10
 """Says how often a client may give what is no token in a minute."""
 _LONGEST = 200
 """The most characters of a token."""
+_UNKNOWN = "This is no token, or it has expired or is revoked. `loom token create` makes one."
 _NUMBER = re.compile("[0-9]{1,18}")
 
 
@@ -79,12 +80,11 @@ class Gate:
         if needs is not None and needs.by is By.NOBODY:
             return None
         headers = Headers(scope=scope)
-        token = await self._token(scope, headers)
-        if isinstance(token, Response):
-            return token
-        if token is None:
+        viewer = await self._viewer(scope, headers)
+        if isinstance(viewer, Response):
+            return viewer
+        if viewer is None:
             return self._asked_to_sign_in(scope, headers)
-        viewer = Viewer(token.user, token.name, tuple(token.scopes), self._source.config.access.policies)
         scope[VIEWER] = viewer
         SIGNED_IN.set(viewer.user)
         if needs is None:
@@ -99,29 +99,55 @@ class Gate:
                 return each.needs[method], found.groupdict()
         return None, {}
 
-    async def _token(self, scope: Scope, headers: Headers) -> TokenLine | Response | None:
-        """Return the token that a request comes with; None where it comes with none, or the answer to a wrong one."""
-        now = dt.datetime.now(dt.UTC)
+    async def _viewer(self, scope: Scope, headers: Headers) -> Viewer | Response | None:
+        """Return who asks, by the token or the session that a request comes with; None where it comes with none, or the
+        answer to a wrong one."""
         kind, _, secret = headers.get("authorization", "").partition(" ")
-        async with self._source.engine.connect() as connection:
-            if kind.lower() == "bearer" and scope["path"].startswith(f"{PREFIX}/"):
-                if found := await tokens.find(connection, secret.strip()[:_LONGEST], now):
-                    return found
-                return self._failed(scope, headers)
-            session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-            return None if session is None else await tokens.of_session(connection, session[:_LONGEST], now)
+        if kind.lower() == "bearer" and scope["path"].startswith(f"{PREFIX}/"):
+            return await self._bearer(secret.strip(), scope, headers)
+        session = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+        return None if session is None else await self._of_session(session[:_LONGEST])
 
-    def _failed(self, scope: Scope, headers: Headers) -> Response:
+    async def _bearer(self, secret: str, scope: Scope, headers: Headers) -> Viewer | Response:
+        """Return who has a token of Loom, or an access token of the OpenID provider."""
+        provider = self._source.provider
+        if provider is not None and provider.takes_tokens and not secret.startswith(tokens.PREFIX):
+            try:
+                found = await provider.bearer(secret)
+            except PermanentError as error:
+                return self._failed(scope, headers, str(error))
+            return self._seen(found.user, groups=found.groups)
+        async with self._source.engine.connect() as connection:
+            token = await tokens.find(connection, secret[:_LONGEST], dt.datetime.now(dt.UTC))
+        return self._failed(scope, headers, _UNKNOWN) if token is None else self._of_token(token)
+
+    async def _of_session(self, session: str) -> Viewer | None:
+        """Return who signed in to the console; None where the session has ended."""
+        now, provider = dt.datetime.now(dt.UTC), self._source.provider
+        async with self._source.engine.connect() as connection:
+            if not session.startswith(oidc_sessions.PREFIX):
+                token = await tokens.of_session(connection, session, now)
+                return None if token is None else self._of_token(token)
+            if provider is None:
+                return None
+            found = await oidc_sessions.find(connection, session, provider.issuer, now)
+        return None if found is None else self._seen(found.user, groups=found.groups)
+
+    def _of_token(self, token: TokenLine) -> Viewer:
+        return self._seen(token.user, token.name, token.scopes)
+
+    def _seen(
+        self, user: str, token_name: str | None = None, scopes: Sequence[str] = (ALL,), groups: Sequence[str] = ()
+    ) -> Viewer:
+        return Viewer(user, token_name, tuple(scopes), self._source.config.access.policies, tuple(groups))
+
+    def _failed(self, scope: Scope, headers: Headers, words: str) -> Response:
         client = client_of(scope, headers, self._settings)
         log.warning("a request came with what is no token", client=client, path=scope["path"])
         if wait := self._failures.wait_of(client):
-            words = "Too many requests of this client came with what is no token."
-            return problem(429, words, headers={"Retry-After": str(int(wait) + 1)})
-        return problem(
-            401,
-            "This is no token, or it has expired or is revoked. `loom token create` makes one.",
-            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-        )
+            slow = "Too many requests of this client came with what is no token."
+            return problem(429, slow, headers={"Retry-After": str(int(wait) + 1)})
+        return problem(401, words, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
     def _asked_to_sign_in(self, scope: Scope, headers: Headers) -> Response:
         reads = scope["method"] in ("GET", "HEAD") and "hx-request" not in headers

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from loom_common.config.environment import EnvironmentSettings
+from loom_common.domain.identity_provider import is_loopback
 from loom_common.errors import ConfigurationError
 
 DEFAULT_PORT = 8780
@@ -50,13 +49,3 @@ class ApiSettings(EnvironmentSettings):
             "listen on 127.0.0.1; or write policies in loom.yaml, `access: {policies: [...]}`, and make tokens with "
             "`loom token create`. See docs/api.md."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address, or the name `localhost`, is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -15,8 +16,12 @@ from loom_api.running.commands import Commands
 from loom_api.running.sessions import Sessions
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.access import Viewer
+from loom_common.errors import ConfigurationError
 from loom_common.ports.bus import Bus
 from loom_coordinator.db.unit_of_work import trouble_told
+
+if TYPE_CHECKING:
+    from loom_api.oidc.provider import Provider
 
 
 class Source:
@@ -26,6 +31,8 @@ class Source:
         self.engine = engine
         """The state database."""
         self.config = config
+        self.provider = _provider(config)
+        """The OpenID provider that people sign in at; None where there is none."""
         self._reads = Reads(engine, config, bus)
         self._following = Following(partial(news_of, self._reads))
         self._commands = Commands(config, sessions, self._reads)
@@ -49,3 +56,17 @@ class Source:
         """Yield what carries out commands. Raises as `reads` does."""
         with trouble_told(self.engine.url):
             yield self._commands.of(viewer_of(request.scope))
+
+
+def _provider(config: LoomConfig) -> Provider | None:
+    """Return the provider that `access` in loom.yaml names. Raises `ConfigurationError` where it cannot be used."""
+    if (oidc := config.access.oidc) is None:
+        return None
+    try:
+        from loom_api.oidc.provider import Provider
+    except ImportError as error:
+        raise ConfigurationError(
+            "`access.oidc` in loom.yaml needs the extra `oidc`, which is not installed here: `make extras EXTRAS=oidc` "
+            "in the checkout; for the image, `docker build --build-arg API_EXTRAS=oidc .`"
+        ) from error
+    return Provider(oidc, config.secrets)

@@ -20,6 +20,7 @@ from loom_api.console.pages import (
     replays,
     run,
     runs,
+    sign_in,
     spending,
 )
 from loom_api.console.shown.rendering import page
@@ -36,7 +37,8 @@ def install(app: FastAPI, source: Source, settings: ApiSettings, api: str) -> No
     others become pages with the same words."""
     for pages in (acts, replays, runs, run, quarantine, pipelines, spending, lineage, fleet, compare):
         app.include_router(pages.router(source))
-    app.include_router(login.router(source, settings))
+    for pages in (login, sign_in):
+        app.include_router(pages.router(source, settings))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     for kind, handler in list(app.exception_handlers.items()):
         app.add_exception_handler(kind, _for_people(handler, f"{api}/"))

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from loom_api.http.answers import PREFIX
 from loom_api.http.problems import problem
 from loom_api.http.rates import Rates
-from loom_api.settings import ApiSettings, is_loopback
+from loom_api.settings import ApiSettings
+from loom_common.domain.identity_provider import is_loopback
 
 _HEADERS = {
     "Cache-Control": "private, no-cache",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from sqlalchemy import ColumnElement, delete, select, update
 
 from loom_common.async_engine import AsyncConnection
+from loom_common.domain.access import GROUP
 from loom_common.domain.json_values.shown import Shown
 from loom_common.errors import ConfigurationError, NotFound
 from loom_coordinator.db.tables.access import api_sessions, api_tokens
@@ -47,7 +48,10 @@ def hash_of(secret: str) -> str:
 async def create(
     connection: AsyncConnection, name: str, user: str, scopes: Sequence[str], by: str, now: dt.datetime, days: float
 ) -> str:
-    """Enter a token, and return it. It cannot be had again. Raises `ConfigurationError` where the name is taken."""
+    """Enter a token, and return it. It cannot be had again. Raises `ConfigurationError` where the name is taken, or the
+    user would be a group."""
+    if user.startswith(GROUP):
+        raise ConfigurationError(f"'{user}' cannot be the name of a user: policies mean a group by `{GROUP}NAME`.")
     secret = PREFIX + secrets.token_urlsafe(32)
     values = {
         "name": name,

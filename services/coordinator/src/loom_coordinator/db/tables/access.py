@@ -30,6 +30,20 @@ api_sessions = Table(
     Index("idx_api_sessions_expires_at", "expires_at"),
 )
 
+oidc_sessions = Table(
+    "oidc_sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True, comment="SHA-256"),
+    Column("login", String(64), nullable=False, unique=True, comment="SHA-256 of the attempt, which opens one session"),
+    Column("user", String(255), nullable=False),
+    Column("groups", Json, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Index("idx_oidc_sessions_expires_at", "expires_at"),
+)
+
 audit_log = Table(
     "audit_log",
     metadata,
