@@ -15,6 +15,7 @@ from loom_ai.pacing.buckets import Buckets
 from loom_ai.pacing.fallback import FallingBack
 from loom_ai.ports import Journal, ModelClient
 from loom_ai.providers.first_call import FirstCallClient
+from loom_ai.recordings.recorder import through_recorder
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_common.config.credentials import Credentials
 from loom_common.config.settings import Settings
@@ -49,7 +50,8 @@ def open_models(
     prices = Prices()
     reservations = None if budgets is None else BudgetReservations(budgets, prices)
     fleet = None if claims is None else SingleFlight(claims, clock)
-    return JournalledModels(FirstCallClient(client), journal, prices, clock, settings.concurrency, reservations, fleet)
+    asked = through_recorder(FirstCallClient(client))
+    return JournalledModels(asked, journal, prices, clock, settings.concurrency, reservations, fleet)
 
 
 def open_budgets(settings: Settings) -> BudgetLedger:
