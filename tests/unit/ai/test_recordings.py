@@ -111,8 +111,8 @@ def test_equal_questions_of_one_round_are_asked_once_and_in_the_next_round_again
 
 @pytest.mark.parametrize(("budget", "made"), [(0.0, 0), (0.0185, 3), (1.0, 8)])
 def test_no_call_is_made_whose_worst_case_the_budget_does_not_cover(tmp_path, budget, made):
-    """No call passes the budget: an answer costs 0.00021 USD here, and at worst 0.01801. With 0.0185, the worst case of a
-    fourth does not fit. All are asked at once, and those that may fit later wait."""
+    """No call passes the budget: an answer costs 0.00021 USD here, and at worst 0.01801. With 0.0185, the worst case
+    of a fourth does not fit. All are asked at once, and those that may fit later wait."""
     recorder = recorder_of(tmp_path / "c.json", Source.LIVE, budget=budget)
     model = ScriptedModel(answer_of(tokens_in=1000, tokens_out=100))
     calls = [call_of(f"question {number}", max_tokens=30_000) for number in range(8)]

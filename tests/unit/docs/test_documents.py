@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from loom.cli.root_command import application
 from loom.project.config import LoomConfig
+from loom.testing.definition.suite import Suite
 from loom_ai.settings import BudgetSettings, ModelSettings
 from loom_api.settings import ApiSettings
 from loom_common.config import settings
@@ -91,6 +92,9 @@ def test_every_target_of_make_in_the_documents_is_one():
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
 def test_every_yaml_in_the_documents_is_valid(snippet, tmp_path):
     text = snippet.body.replace("{...}", "{made_up: string}")
+    if re.search(r"^tests:", text, re.MULTILINE):
+        Suite.model_validate(_read(text))
+        return
     whole = _read(text) if text.count("\nname:") + text.startswith("name:") else None
     if isinstance(whole, dict) and "extract" in whole:
         parse(whole)

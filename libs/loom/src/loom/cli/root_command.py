@@ -19,6 +19,7 @@ _COMMANDS = {
     "resume": "run:resume",
     "cancel": "run:cancel",
     "validate": "validate:validate",
+    "test": "testing.test:test",
     "init": "beginning.init:init",
     "list": "browse:list_pipelines",
     "status": "browse:status",

@@ -43,6 +43,14 @@ def entries(config: LoomConfig) -> list[Entry]:
     return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
 
 
+def is_pipeline(path: Path) -> bool:
+    """Tell whether a file looks like a pipeline's, whatever mistakes it has."""
+    try:
+        return _LOOKS_LIKE_ONE.search(yaml_positions.read_text(path, str(path))) is not None
+    except InvalidDefinition:
+        return False
+
+
 def find(
     target: str, config: LoomConfig, registered: Iterable[str] = (), *, by_name: bool = False
 ) -> LoadedPipeline | str:

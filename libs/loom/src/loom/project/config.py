@@ -130,6 +130,7 @@ class LoomConfig(Section):
     _file: Path | None = PrivateAttr(None)
     _project: Path = PrivateAttr(default_factory=Path.cwd)
     _allowed_besides: tuple[Path, ...] = PrivateAttr(())
+    _aside: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | None = None) -> LoomConfig:
@@ -182,6 +183,18 @@ class LoomConfig(Section):
         config._allowed_besides = (*self._allowed_besides, *(path.resolve() for path in paths))
         return config
 
+    def aside(self, folder: Path) -> LoomConfig:
+        """Return the same project, whose runs are carried out in this process and keep their state, their journal and
+        their payloads in `folder`: what a test of a pipeline leaves there is no run of the project."""
+        config = self.model_copy(update={"mode": "embedded"})
+        config._aside = {
+            "LOOM_BUS_URL": "memory://",
+            "LOOM_STATE_URL": f"sqlite:///{folder}/state.db",
+            "LOOM_JOURNAL_URL": "memory://",
+            "LOOM_PAYLOADS_URL": f"file:{folder}/payloads",
+        }
+        return config
+
     @property
     def allowed(self) -> tuple[Path, ...]:
         """Return the folders and files that pipelines may reach, of which the first is the project's."""
@@ -200,7 +213,7 @@ class LoomConfig(Section):
         """Return what the services are given: `LOOM_*` of the environment first, then this file.
 
         Raises `ConfigurationError` where one cannot be used, or where the address of a cluster is unknown."""
-        given = {**self._written(), **self._cluster_env(), **os.environ}
+        given = {**self._written(), **self._cluster_env(), **os.environ, **self._aside}
         given[VARIABLE] = os.pathsep.join(map(str, self.allowed[1:]))
         if self.distributed and given["LOOM_BUS_URL"].startswith("memory:"):
             raise ConfigurationError(

@@ -133,7 +133,8 @@ def _words(
             return _shown(detail["input"]), f"one of {', '.join(options)}", closest(str(detail["input"]), options)
         case "union_tag_invalid" | "union_tag_not_found":
             given = detail["input"].get("type") if isinstance(detail["input"], Mapping) else detail["input"]
-            known = evaluator_names()
+            tags = str(context.get("expected_tags", "")).replace("'", "").split(", ")
+            known = evaluator_names() if not tags[0] or tags[0] in evaluator_names() else tags
             return f"type {_shown(given)}", f"one of {', '.join(known)}", closest(str(given), known)
         case "unknown_provider":
             known = sorted(provider_names())
@@ -157,16 +158,26 @@ def _section_at(loc: KeyPath, model: type[BaseModel], written: Mapping[str, Any]
     from loom_common.domain.quality.check import QualityCheck
     from loom_common.domain.quality.kinds import CHECKS
 
+    members: Sequence[type[BaseModel]] = ()
     for part in loc[:-1]:
-        if isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
+        if isinstance(part, str) and (member := next((each for each in members if part in _tags(each)), None)):
+            model = member
+        elif isinstance(part, str) and issubclass(model, Evaluator) and (named := evaluator_model(part)) is not None:
             model = named
         elif isinstance(part, str) and issubclass(model, QualityCheck) and part in CHECKS:
             model = CHECKS[part]
         elif isinstance(part, str) and (annotation := _annotation(model, part)) is not None:
-            model = next(_sections_of(annotation), model)
+            members = list(_sections_of(annotation))
+            model = next(iter(members), model)
             if issubclass(model, TransformConfig):
                 model = transform_model(written[part])
     return model
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """Return the values of `type` that mean a section among others."""
+    field = model.model_fields.get("type")
+    return () if field is None else get_args(field.annotation)
 
 
 def _annotation(model: type[BaseModel], key: str) -> Any:

@@ -1,0 +1,1 @@
+"""Contains the command that tests pipelines."""

@@ -1,0 +1,1 @@
+"""Writes reports of tests for programs: JSON, JUnit XML, Markdown, and annotations of GitHub."""
