@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,50 @@ async def test_a_transaction_that_is_cancelled_within_a_statement_is_rolled_back
         async with engine.begin() as connection:  # nobody holds the file's lock any more
             assert (await connection.execute(sa.select(LETTERS))).all() == []
             await connection.execute(LETTERS.insert(), {"letter": "b"})
+
+
+async def test_a_statement_that_is_a_transaction_is_one_visit(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db", Counting) as engine:
+        Counting.visits = 0
+        await engine.carry_out(LETTERS.insert(), [{"letter": "a"}, {"letter": "b"}])
+        assert Counting.visits == 1
+        [row] = await engine.fetch(LETTERS.insert().returning(LETTERS.c.id), {"letter": "c"})
+        assert Counting.visits == 2
+
+        async with engine_on(tmp_path / "file.db") as another:  # which sees what was committed
+            assert [each.letter for each in await another.fetch(sa.select(LETTERS))] == ["a", "b", "c"]
+        assert row.id == 3
+
+
+async def test_of_a_statement_that_fails_as_a_transaction_nothing_is_kept(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine:
+        with pytest.raises(sa.exc.IntegrityError):
+            await engine.carry_out(LETTERS.insert(), [{"letter": "a"}, {"letter": "a"}])
+        async with engine.begin() as connection:  # which commits nothing else
+            assert (await connection.execute(sa.select(LETTERS))).all() == []
+
+
+async def test_a_later_transaction_on_the_connection_is_committed_at_its_end_only(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine:
+        with pytest.raises(sa.exc.StatementError, match="required"):  # before it is sent to the driver
+            await engine.carry_out(LETTERS.insert().values(letter=sa.bindparam("letter")), {})
+        with pytest.raises(sa.exc.IntegrityError):
+            async with engine.begin() as connection:
+                await connection.execute(LETTERS.insert(), {"letter": "a"})
+                await connection.execute(LETTERS.insert(), {"letter": "a"})
+        assert await engine.fetch(sa.select(LETTERS)) == []
+
+
+async def test_a_statement_whose_commit_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    async with engine_on(tmp_path / "file.db") as engine, beginning_engine_on(tmp_path / "file.db") as another:
+        with closing(sqlite3.connect(tmp_path / "file.db")) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM letters").fetchall()  # another may write meanwhile, and not commit
+            with pytest.raises(sa.exc.OperationalError, match="locked"):
+                await another.carry_out(LETTERS.insert(), {"letter": "a"})
+            assert await engine.fetch(sa.select(LETTERS)) == []
+        await another.carry_out(LETTERS.insert(), {"letter": "b"})
+        assert [each.letter for each in await engine.fetch(sa.select(LETTERS))] == ["b"]
 
 
 async def test_it_tells_of_the_row_that_was_inserted_and_of_how_many_were_changed(tmp_path: Path) -> None:

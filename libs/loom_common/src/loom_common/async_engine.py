@@ -7,13 +7,12 @@ them."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, TypeVarTuple, overload
+from typing import Any, Protocol, Self, TypeVar, TypeVarTuple, overload, runtime_checkable
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, create_engine
+from sqlalchemy.engine import URL, Connection, CursorResult, Dialect, Engine, Row, create_engine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import Executable
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -48,6 +47,15 @@ def see_no_pooler(engine: AsyncEngine, shown: str) -> None:
         seen = True
 
 
+@runtime_checkable
+class CommitsWithNext(Protocol):
+    """Describes a driver's connection that can commit in the same step in which it carries out a statement."""
+
+    def commit_with_next(self) -> None:
+        """Commit the transaction as soon as the next statement is carried out."""
+        ...
+
+
 class AsyncEngine:
     """Gives connections to a database from a pool."""
 
@@ -68,18 +76,28 @@ class AsyncEngine:
         """Return a connection that is taken from the pool by `async with`. What is not committed is rolled back."""
         return AsyncConnection(self)
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection with a transaction, which is committed at the end, or rolled back where an error leaves the
-        block."""
-        async with self.connect() as connection:
-            transaction = await greenlet_spawn(connection.sync_connection.begin)
-            try:
-                yield connection
-            except BaseException as error:
-                await greenlet_spawn(transaction.__exit__, type(error), error, error.__traceback__)
-                raise
-            await greenlet_spawn(transaction.__exit__, None, None, None)
+    def begin(self) -> AsyncConnection:
+        """Return a connection with a transaction, which is committed at the end of an `async with`, or rolled back
+        where an error leaves the block."""
+        return AsyncConnection(self, begins=True)
+
+    async def carry_out(self, statement: Executable, parameters: Parameters | None = None) -> None:
+        """Carry out one statement that returns no rows, as a transaction of its own."""
+        await greenlet_spawn(self._carried_out, statement, parameters)
+
+    async def fetch(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """Carry out one statement as a transaction of its own, and return its rows."""
+        return await greenlet_spawn(self._carried_out, statement, values)
+
+    def _carried_out(self, statement: Executable, parameters: Parameters | None) -> Sequence[Row[Any]]:
+        with self.sync_engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            if isinstance(driver, CommitsWithNext):
+                driver.commit_with_next()
+            result = connection.execute(statement, parameters)
+            rows = result.all() if result.returns_rows else ()
+            connection.commit()
+            return rows
 
     async def dispose(self) -> None:
         """Close the connections in the pool."""
@@ -89,19 +107,46 @@ class AsyncEngine:
 class AsyncConnection:
     """Carries out statements, one after the other. A transaction begins with the first one."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, begins: bool = False) -> None:
+        """`begins` says whether the block of an `async with` is one transaction."""
         self.engine = engine
+        self._begins = begins
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Self:
-        self._connection = await greenlet_spawn(self.engine.sync_engine.connect)
+        self._connection = await greenlet_spawn(self._opened)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The connection goes back to the pool also where the task that used it is cancelled meanwhile.
-        await asyncio.shield(asyncio.create_task(self.close()))
+        try:
+            if self._begins:
+                await greenlet_spawn(self._ended, kind, error, trace)
+        finally:
+            if self.sync_connection.in_transaction():
+                # The connection goes back to the pool also where the task that used it is cancelled meanwhile.
+                await asyncio.shield(asyncio.create_task(self.close()))
+            elif not self.sync_connection.closed:  # then nothing has to be waited for
+                await self.close()
+
+    def _opened(self) -> Connection:
+        connection = self.engine.sync_engine.connect()
+        if self._begins:
+            try:
+                connection.begin()
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _ended(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the transaction, and give the connection back."""
+        if (transaction := self.sync_connection.get_transaction()) is not None:
+            transaction.__exit__(kind, error, trace)
+        self.sync_connection.close()
 
     @property
     def sync_connection(self) -> Connection:

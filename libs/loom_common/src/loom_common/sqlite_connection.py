@@ -2,8 +2,9 @@
 
 The driver works in a thread of its own. `aiosqlite` goes there to make a cursor, to execute, to fetch and to close the
 cursor, and both threads wait for the interpreter's lock each time, which costs more than most statements do. Here a
-statement and its rows are one visit, a `BEGIN` goes there with the statement after it, and a commit or rollback is no
-visit where no transaction is open."""
+statement and its rows are one visit, a `BEGIN` goes there with the statement after it, a commit goes there with the
+statement before it where that is known to be the last one, and a commit or rollback is no visit where no transaction is
+open."""
 
 from __future__ import annotations
 
@@ -86,6 +87,7 @@ class SqliteConnection(aiosqlite.Connection):
     _ended = 0
     _in_transaction = False
     _beginning: str | None = None
+    _committing = False
 
     @classmethod
     async def opened(cls, database: str, **settings: Any) -> Self:
@@ -105,15 +107,24 @@ class SqliteConnection(aiosqlite.Connection):
         it cannot begin."""
         self._beginning = sql
 
+    def commit_with_next(self) -> None:
+        """Commit the transaction in the visit that carries out the next statement. Whoever does it gets the error where
+        that is not possible."""
+        self._committing = True
+
     async def visit(self, work: Callable[[sqlite3.Connection], _Executed]) -> _Executed:
         """Do `work` in the connection's thread."""
         beginning, self._beginning = self._beginning, None
+        committing, self._committing = self._committing, False
 
         def visited() -> _Executed:
             try:
                 if beginning is not None:
                     self._conn.execute(beginning)
-                return work(self._conn)
+                executed = work(self._conn)
+                if committing:
+                    self._conn.commit()
+                return executed
             finally:
                 self._in_transaction = self._conn.in_transaction
                 self._ended += 1
@@ -124,13 +135,13 @@ class SqliteConnection(aiosqlite.Connection):
 
     async def commit(self) -> None:
         """Commit the transaction, if one is open."""
-        self._beginning = None
+        self._beginning, self._committing = None, False
         if self._may_be_in_transaction():
             await self.visit(_committed)
 
     async def rollback(self) -> None:
         """Roll the transaction back, if one is open."""
-        self._beginning = None
+        self._beginning, self._committing = None, False
         if self._may_be_in_transaction():
             await self.visit(_rolled_back)
 

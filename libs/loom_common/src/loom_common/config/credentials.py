@@ -52,6 +52,8 @@ def provider_names_in(text: str) -> list[str]:
 def _provider_and_name(asked: str, known: Collection[str] = ()) -> tuple[str, str]:
     """Tell which provider a reference asks, by its name or by `module:name`, and for what. A word before a colon is the
     name of a provider, if one is `known` or offered by that name."""
+    if ":" not in asked:
+        return "env", asked
     first, colon, rest = asked.partition(":")
     named = bool(colon and rest) and _NAME.fullmatch(first) is not None
     second, further, name = rest.partition(":")

@@ -46,21 +46,18 @@ class SqlBuckets:
 
     async def take(self, bucket: str, wish: Wish) -> Taken:
         with trouble(_WHAT, self._place, "written"):
-            async with self._engine.begin() as connection:
-                values = self._values(bucket, requests=wish.requests, tokens=wish.tokens)
-                row = (await connection.execute(self._take, values)).one()
+            values = self._values(bucket, requests=wish.requests, tokens=wish.tokens)
+            [row] = await self._engine.fetch(self._take, values)
         return Taken(*map(float, row))
 
     async def pause(self, bucket: str, seconds: float) -> None:
         with trouble(_WHAT, self._place, "written"):
-            async with self._engine.begin() as connection:
-                await connection.execute(self._pause, self._values(bucket, seconds=seconds))
+            await self._engine.carry_out(self._pause, self._values(bucket, seconds=seconds))
 
     async def paused(self, bucket: str) -> float:
         with trouble(_WHAT, self._place, "read"):
-            async with self._engine.connect() as connection:
-                left = (await connection.execute(self._paused, self._values(bucket))).scalar()
-        return max(0.0, float(left or 0.0))
+            rows = await self._engine.fetch(self._paused, self._values(bucket))
+        return max([0.0, *(float(row[0]) for row in rows)])
 
     async def close(self) -> None:
         await self._engine.dispose()

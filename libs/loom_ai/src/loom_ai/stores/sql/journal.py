@@ -20,6 +20,9 @@ from loom_common.async_engine import AsyncEngine
 from loom_common.domain.values.sqlstates import passes
 from loom_common.errors import DependencyUnavailable, PermanentError
 
+_FOUND = sa.select(journal).where(journal.c.key.in_(sa.bindparam("keys", expanding=True)))
+"""Finds the entries of the keys that it is given."""
+
 
 class SqlJournal:
     """Implements a `Journal` with an engine of its own. The migrations must have created the table."""
@@ -31,16 +34,14 @@ class SqlJournal:
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Entry]:
         with trouble("The journal", self._place, "read"):
-            async with self._engine.connect() as connection:
-                rows = await connection.execute(sa.select(journal).where(journal.c.key.in_(keys)))
-                return {row["key"]: _entry(row) for row in rows.mappings()}
+            rows = await self._engine.fetch(_FOUND, {"keys": keys})
+        return {row.key: _entry(row) for row in rows}
 
     async def put_many(self, entries: Sequence[Entry]) -> None:
         # Keys are written in the same order everywhere, so that two replicas cannot deadlock.
         rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.key)]
         with trouble("The journal", self._place, "written"):
-            async with self._engine.begin() as connection:
-                await connection.execute(self._upsert, rows)
+            await self._engine.carry_out(self._upsert, rows)
 
     async def kept(self) -> list[Kept]:
         columns = journal.c
@@ -137,28 +138,28 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(row: sa.RowMapping) -> Entry:
-    body = orjson.loads(row["body"])
-    created_at: dt.datetime = row["created_at"]
+def _entry(row: sa.Row[Any]) -> Entry:
+    body = orjson.loads(row.body)
+    created_at: dt.datetime = row.created_at
     return Entry(
-        key=row["key"],
-        payer=Payer(row["run_id"], row["record_id"]),
-        purpose=row["purpose"],
-        provider=row["provider"],
-        model=row["model"],
+        key=row.key,
+        payer=Payer(row.run_id, row.record_id),
+        purpose=row.purpose,
+        provider=row.provider,
+        model=row.model,
         answer=ModelAnswer(
             text=body["text"],
             finish_reason=body["finish_reason"],
             model=body["model"],
-            tokens_in=row["tokens_in"],
-            tokens_cached=row["tokens_cached"],
-            tokens_out=row["tokens_out"],
-            latency=row["latency_seconds"],
+            tokens_in=row.tokens_in,
+            tokens_cached=row.tokens_cached,
+            tokens_out=row.tokens_out,
+            latency=row.latency_seconds,
             estimated=body.get("estimated", False),
             noted=tuple(body.get("noted", ())),
             cut_off=body.get("cut_off", 0),
         ),
-        cost=row["cost"],
+        cost=row.cost,
         created_at=_in_utc(created_at),
     )
 

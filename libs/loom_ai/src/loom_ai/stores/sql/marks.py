@@ -43,9 +43,8 @@ class SqlMarks:
         statement = self._dialect.insert(batch_marks)
         replaced = {name: statement.excluded[name] for name in ("mark", "updated_at")}
         with trouble("The marks", self._place, "written"):
-            async with self._engine.begin() as connection:
-                upsert = statement.on_conflict_do_update(index_elements=["batch"], set_=replaced)
-                await connection.execute(upsert, self._row(batch, mark))
+            upsert = statement.on_conflict_do_update(index_elements=["batch"], set_=replaced)
+            await self._engine.carry_out(upsert, self._row(batch, mark))
 
     async def clear(self, batch: str) -> None:
         await self._clear(batch)
@@ -76,8 +75,7 @@ class SqlMarks:
 
     async def _clear_group(self, batches: Sequence[str]) -> Sequence[None]:
         with trouble("The marks", self._place, "written"):
-            async with self._engine.begin() as connection:
-                await connection.execute(sa.delete(batch_marks).where(batch_marks.c.batch.in_(batches)))
+            await self._engine.carry_out(sa.delete(batch_marks).where(batch_marks.c.batch.in_(batches)))
         return [None] * len(batches)
 
     async def _sweep(self, connection: AsyncConnection) -> None:

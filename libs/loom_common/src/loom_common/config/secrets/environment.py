@@ -23,12 +23,15 @@ class EnvProvider:
         self._read: tuple[tuple[int, int], Mapping[str, str | None]] | None = None
 
     def get(self, name: str) -> str | None:
-        names = (f"{self._prefix}{name}", name)
+        names = (f"{self._prefix}{name}", name) if self._prefix else (name,)
         for each in names:
             if given := self._environ.get(each):
                 return given
         written = self._written()
-        return next((value for each in names if (value := written.get(each))), None)
+        for each in names:
+            if given := written.get(each):
+                return given
+        return None
 
     def _written(self) -> Mapping[str, str | None]:
         """Return the variables of the file, which is read anew when it has changed."""
