@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
@@ -21,16 +23,24 @@ from loom_migrations.reachable import first_contact
 from loom_migrations.trouble import told_plainly
 
 _HERE = Path(__file__).parent
+_FOLLOWS = re.compile(r'^down_revision = "(\w+)"', re.MULTILINE)
 _LOCK = 7_310_116  # this arbitrary number is the Postgres advisory lock of migrations
 
 
 def newest() -> str:
-    """Return the newest revision. Migration files are named `<revision>_<what>.py`, in order."""
-    return max(_known())
+    """Return the newest revision: the one that no other follows. Numbers may be out of order."""
+    (last,) = _known().keys() - _known().values()
+    return last
 
 
-def _known() -> set[str]:
-    return {path.name.split("_", 1)[0] for path in (_HERE / "versions").glob("[0-9]*.py")}
+@cache
+def _known() -> dict[str, str | None]:
+    """Return every revision, with the one that it follows. Migration files are named `<revision>_<what>.py`."""
+    found = {}
+    for path in (_HERE / "versions").glob("[0-9]*.py"):
+        follows = _FOLLOWS.search(path.read_text(encoding="utf-8"))
+        found[path.name.split("_", 1)[0]] = follows[1] if follows else None
+    return found
 
 
 def _place(connection: Connection) -> str:
