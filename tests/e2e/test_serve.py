@@ -51,22 +51,24 @@ def typed(folder, script):
 
 
 def test_what_the_document_asks_is_answered_until_it_is_interrupted(tmp_path):
-    before, reads, commands = (each.body for each in of_page(PAGE) if each.kind == "bash")
+    before, reads, commands, gives = (each.body for each in of_page(PAGE) if each.kind == "bash")
     typed(tmp_path, before)
     with command(tmp_path, "--port", "0") as serving:
         try:
             url = serving.stdout.readline().strip()
-            answers = typed(tmp_path, (reads + commands).replace("http://127.0.0.1:8780", url))
+            answers = typed(tmp_path, (reads + commands + gives).replace("http://127.0.0.1:8780", url))
         finally:
             serving.send_signal(signal.SIGINT)
             _, told = serving.communicate(timeout=patience(60))
     documents = [json.loads(line) for line in answers.splitlines() if line]
-    asked = [line for line in (reads + commands).splitlines() if line.startswith("curl")]
+    asked = [line for line in (reads + commands + gives).splitlines() if line.startswith("curl")]
     assert len(documents) == len(asked) > 8
-    paused, replay, trial, records = documents[-4:]
+    paused, replay, trial, records, given = documents[-5:]
     assert (trial["status"], replay["pipeline"]) == ("running", "reviews")
     assert (paused["status"], records["status"]) == ("succeeded", "succeeded")
     assert records["records"]["loaded"] == 6
+    (shown,) = (json.loads(each.body) for each in of_page(PAGE) if each.body.startswith('[{"record_id"'))
+    assert given["outputs"] == shown
     assert serving.returncode == 0
     assert "The web console of Loom, and its REST API" in told
 

@@ -6,10 +6,15 @@ import asyncio
 
 import pytest
 
-from support.served_api import ended, make_project, rows, served
+from support.served_api import PIPELINE, ended, make_project, rows, served
 
 GIVE = "/pipelines/numbers/records"
 LINES = '{"id": "x", "n": 5}\n{"id": "y", "n": \n{"id": "z", "n": 7}\n'
+MIXED = '{"id": "z", "n": 7}\n{"id": "x", "n": 300}\n{"id": "y", "n": "?"}\n{"id": "w", "n": 1}\n'
+SCORED = """
+evaluate:
+  evaluators: [{name: small, type: range, field: double, max: 99, threshold: 1}]
+"""
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -50,6 +55,32 @@ async def test_a_run_that_ends_soon_is_answered_with_its_report(project, kind, b
         document = answer.json()
         assert (answer.status_code, document["status"], document["params"]) == (200, "succeeded", {"least": 2})
         assert rows(project) == {"x": 10, "y": 12}
+
+
+async def test_few_records_are_answered_with_what_each_of_them_came_to(project):
+    (project / "numbers.yaml").write_text(PIPELINE + SCORED)
+    async with served() as (client, _):
+        answer = await client.post(f"{GIVE}?wait=30s", content=MIXED, headers=NDJSON)
+        assert answer.status_code == 200, answer.text
+        outputs = answer.json()["outputs"]
+        assert [(each["record_id"], each["status"], each["output"]) for each in outputs] == [
+            ("z", "loaded", {"double": 14}),
+            ("x", "rejected", {"double": 600}),
+            ("y", "quarantined", None),
+            ("w", "loaded", {"double": 2}),
+        ]
+        z, x, y, _ = outputs
+        assert [(each["evaluator_name"], each["score"], each["passed"]) for each in z["scores"]] == [("small", 1, True)]
+        assert (x["stage"], x["code"], x["scores"][0]["passed"]) == ("evaluate", "gate", False)
+        assert (y["stage"], y["code"], y["scores"]) == ("transform", "transform_error", [])
+        assert "ValueError" in y["reason"]
+        again = await client.get(f"/runs/{answer.json()['run_id']}/outputs")
+        assert sorted(each["record_id"] for each in again.json()) == ["w", "x", "y", "z"]
+        many = "".join(f'{{"id": "{n}", "n": 1}}\n' for n in range(101))
+        answer = await client.post(f"{GIVE}?wait=30s", content=many, headers=NDJSON)
+        assert (answer.json()["outputs"], answer.json()["records"]["loaded"]) == (None, 101)
+        none = await client.get(f"/runs/{answer.json()['run_id']}/outputs")
+        assert (none.status_code, "keeps no outputs" in none.json()["detail"]) == (404, True)
 
 
 @pytest.mark.parametrize(

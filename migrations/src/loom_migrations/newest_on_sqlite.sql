@@ -130,7 +130,7 @@ CREATE TABLE pipeline_runs (
 	slice_batches INTEGER NOT NULL, 
 	credit_window INTEGER NOT NULL, 
 	priority INTEGER DEFAULT '5' NOT NULL, 
-	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), 
+	finalizing BOOLEAN DEFAULT false NOT NULL, deadline DATETIME, budget FLOAT, reason VARCHAR(50), estimate JSON, counted_before JSON, placed JSON, counted JSON, sample INTEGER, sampled JSON, waited JSON, tell_by DATETIME, preflight JSON, records VARCHAR(64), keeps_outputs BOOLEAN DEFAULT 0 NOT NULL, 
 	PRIMARY KEY (run_id), 
 	FOREIGN KEY(pipeline_name) REFERENCES pipelines (name)
 );
@@ -574,4 +574,12 @@ CREATE TABLE oidc_sessions (
 	UNIQUE (login)
 );
 CREATE INDEX idx_oidc_sessions_expires_at ON oidc_sessions (expires_at);
-INSERT INTO alembic_version VALUES ('0032');
+CREATE TABLE record_outputs (
+	run_id VARCHAR(255) NOT NULL, 
+	record_id TEXT NOT NULL, 
+	output JSON, 
+	kept_until DATETIME NOT NULL, 
+	PRIMARY KEY (run_id, record_id)
+);
+CREATE INDEX idx_record_outputs_kept_until ON record_outputs (kept_until);
+INSERT INTO alembic_version VALUES ('0030');

@@ -20,6 +20,7 @@ from loom_common.domain.run.tally import Tally
 from loom_common.errors import DependencyUnavailable, DestinationError, PermanentError
 from loom_connectors.ports.destination import FailedRow, LoadResult
 from loom_loader.handler import Loader
+from loom_loader.outputs import LARGEST, outputs_of
 from support.handling import outgoing_of
 
 
@@ -191,3 +192,14 @@ async def test_a_destination_is_opened_once_and_closed_at_the_end(tmp_path):
         await harness.load(record("1", 1))
         await harness.load(record("1", 1))
     assert (harness.opened, harness.destination.closed) == (1, True)
+
+
+def test_outputs_are_those_of_the_rows_that_were_not_refused_and_large_ones_are_left_out():
+    records = [
+        EvaluatedRecord("a", {"n": 1}, {"text": "x"}),
+        EvaluatedRecord("b", {"n": 1}, None),
+        EvaluatedRecord("c", {"n": -1}, {"text": "y"}),
+        EvaluatedRecord("d", {"n": 1}, {"text": "z" * LARGEST}),
+    ]
+    found = outputs_of(records, [FailedRow("c", "constraint", "n must not be negative")])
+    assert [(each.record_id, each.output) for each in found] == [("a", {"text": "x"}), ("b", {"n": 1}), ("d", None)]

@@ -70,6 +70,7 @@ _API: Mapping[str, Needs] = {
     "GET /runs/{run_id}/lineage": _RUN,
     "GET /runs/{run_id}/evaluations": _RUN,
     "GET /runs/{run_id}/batches": _RUN,
+    "GET /runs/{run_id}/outputs": _CONTENTS,
     "GET /runs/{run_id}/records": _CONTENTS,
     "GET /runs/{run_id}/records/{record_id}": _CONTENTS,
     "POST /runs/{run_id}/pause": _CONTROL,

@@ -207,6 +207,40 @@ class RunDocument(RunReport):
     preflight: dict[str, Any] | None = Field(description="What was found before it began: `checks` and `columns`.")
 
 
+class OutcomeScoreDocument(BaseModel):
+    """Says how one evaluator scored a record."""
+
+    evaluator_name: str
+    score: float | None
+    threshold: float | None
+    passed: bool | None
+    confidence: float | None
+    explanation: str | None
+
+
+class RecordOutcomeDocument(BaseModel):
+    """Says what became of one record of a run."""
+
+    record_id: str
+    status: str = Field(
+        description="`loaded`, `rejected`, `quarantined` or `skipped`; `passed` where it passed its gate and the run "
+        "did not put it in its place."
+    )
+    output: Any = Field(description="What the transform made of it; null for none, and above 64 KiB.")
+    scores: list[OutcomeScoreDocument]
+    stage: str | None = Field(description="The stage that kept it back; null where it passed.")
+    code: str | None
+    reason: str | None
+
+
+class RunWithOutputs(RunDocument):
+    """Holds the report of a run that has ended, with what each of the records that were given came to."""
+
+    outputs: list[RecordOutcomeDocument] | None = Field(
+        description="In the order of the records; null for more than 100, and for who may not `read_data`."
+    )
+
+
 class RunMetrics(BaseModel):
     """Says how a run goes: its stages, rates, batches, calls and costs."""
 

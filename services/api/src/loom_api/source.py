@@ -12,7 +12,7 @@ from loom.project.config import LoomConfig
 from loom_api.access import viewer_of
 from loom_api.following import Following, news_of
 from loom_api.reads import Reads
-from loom_api.running.commands import Commands
+from loom_api.running.record_runs import RecordRuns
 from loom_api.running.sessions import Sessions
 from loom_common.async_engine import AsyncEngine
 from loom_common.domain.access import Viewer
@@ -35,7 +35,7 @@ class Source:
         """The OpenID provider that people sign in at; None where there is none."""
         self._reads = Reads(engine, config, bus)
         self._following = Following(partial(news_of, self._reads))
-        self._commands = Commands(config, sessions, self._reads)
+        self._commands = RecordRuns(config, sessions, self._reads)
 
     def reads_of(self, viewer: Viewer) -> Reads:
         """Return what answers somebody."""
@@ -52,7 +52,7 @@ class Source:
         with trouble_told(self.engine.url):
             yield self._following
 
-    async def commands(self, request: Request) -> AsyncIterator[Commands]:
+    async def commands(self, request: Request) -> AsyncIterator[RecordRuns]:
         """Yield what carries out commands. Raises as `reads` does."""
         with trouble_told(self.engine.url):
             yield self._commands.of(viewer_of(request.scope))

@@ -44,6 +44,7 @@ from loom_common.user_code.time_limits import within
 from loom_common.worker.context import Context
 from loom_common.worker.stage_result import Loaded, kept_for_error
 from loom_connectors.ports.destination import Destination, FailedRow, LoadBatch, Row
+from loom_loader.outputs import outputs_of
 from loom_loader.rows import held_to_schema, rows_of
 
 OpenDestination = Callable[[Plan], Destination | Awaitable[Destination]]
@@ -104,6 +105,7 @@ class Loader:
             staged=written.staged,
             second=written.second,
             rows=_first_rows(rows, written.failed) if plan.beside else (),
+            outputs=outputs_of(records, written.failed) if plan.outputs else (),
             resolved=_loaded_after_all(place, written),
             checks=checked.counts,
             columns=columns,

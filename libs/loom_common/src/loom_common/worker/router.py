@@ -150,6 +150,7 @@ def loaded(batch: BatchEvaluated, result: Loaded, context: Context) -> list[Outg
         seconds=result.seconds,
         calls=calls,
         rows=tuple(result.rows),
+        outputs=tuple(result.outputs),
         checks=result.checks,
         columns=None if result.columns is None else dict(result.columns),
     )

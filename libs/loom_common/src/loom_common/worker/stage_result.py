@@ -16,6 +16,7 @@ from loom_common.contracts.v1 import (
     Evaluation,
     ExtractedRecord,
     KeptRecord,
+    RecordOutput,
     TransformedRecord,
 )
 from loom_common.domain.definition.failing import OnFailure
@@ -96,6 +97,8 @@ class Loaded(StageResult):
     """Says how many of these lie in the second destination."""
     rows: Sequence[dict[str, Any]] = ()
     """Holds the first rows that were loaded, of a sample, whose report shows them."""
+    outputs: Sequence[RecordOutput] = ()
+    """Holds what the loaded records came to, of a run that keeps it."""
     columns: Columns | None = None
     """Holds the schema of the rows, where a contract looks at it."""
     resolved: tuple[str, ...] = ()

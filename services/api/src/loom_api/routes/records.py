@@ -8,14 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from loom_api.following import Following
-from loom_api.http.answers import Json, started
+from loom_api.http.answers import Json, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, carry_out_once, key_of, start_key
 from loom_api.http.problems import documented, problem
-from loom_api.results import RunDocument, RunStarted
-from loom_api.running.commands import Commands
+from loom_api.reads import Reads
+from loom_api.results import RecordOutcomeDocument, RunStarted, RunWithOutputs
+from loom_api.running.outputs import outputs
 from loom_api.running.record_bodies import MEDIA_TYPES, RecordBody, UnknownMediaType, received
+from loom_api.running.record_runs import RecordRuns
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
+from loom_common.domain.json_values.shown import as_json
 from loom_common.errors import ConfigurationError
 
 _AGAIN_SECONDS = 5
@@ -26,16 +29,19 @@ _SCHEMAS: dict[str, Any] = {
 }
 _LINES = {"schema": {"type": "string"}, "example": '{"id": "r-17", "review": "Arrived broken."}\n'}
 _BODY = {"requestBody": {"required": True, "content": {kind: _SCHEMAS.get(kind, _LINES) for kind in MEDIA_TYPES}}}
-_ENDED: dict[int | str, dict[str, Any]] = {200: {"model": RunDocument, "description": "The run has ended meanwhile."}}
+_ENDED: dict[int | str, dict[str, Any]] = {
+    200: {"model": RunWithOutputs, "description": "The run has ended meanwhile."}
+}
 
 
 def router(source: Source, settings: ApiSettings) -> APIRouter:
     """Return the route."""
-    routes = APIRouter(tags=["pipelines"], default_response_class=Json)
-    ordered, followed = Depends(source.commands), Depends(source.following)
+    routes = APIRouter(route_class=TaggedRoute, default_response_class=Json)
+    asked, ordered, followed = Depends(source.reads), Depends(source.commands), Depends(source.following)
 
     @routes.post(
         "/pipelines/{name}/records",
+        tags=["pipelines"],
         status_code=202,
         response_model=RunStarted,
         responses={**_ENDED, **documented(404, 409, 415)},
@@ -48,14 +54,15 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
             str,
             Query(
                 pattern="^([0-9]|[1-5][0-9]|60)s?$",
-                description="Wait so many seconds for the end of the run, and answer its report: `30s`, at most `60s`.",
+                description="Wait so many seconds for the end of the run, and answer its report with the outputs of "
+                "few records: `30s`, at most `60s`.",
             ),
         ] = "0s",
         param: Annotated[
             list[str] | None, Query(description="`KEY=VALUE`: a parameter of the pipeline. May be repeated.")
         ] = None,
         key: IdempotencyKey = None,  # noqa: ARG001 - `key_of` reads it
-        commands: Commands = ordered,
+        commands: RecordRuns = ordered,
         following: Following = followed,
     ) -> Response:
         """Run a pipeline over the records in the body, in place of its source. The answer comes when they are stored
@@ -66,12 +73,12 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
             return problem(429, words, headers={"Retry-After": str(_AGAIN_SECONDS)})
         params = _params(param or [])
 
-        async def start(body: RecordBody, asked: Request) -> Response:
-            accepted = await commands.run_over(name, body.records(), params, start_key(asked))
+        async def start(body: RecordBody, sent: Request) -> Response:
+            begun = await commands.run_over(name, body.records(), params, start_key(sent))
             seconds = float(wait.removesuffix("s"))
-            if seconds and (news := await following.ended(accepted.run_id, seconds)) is not None:
-                return Json(news.document)
-            return started(accepted)
+            if seconds and (news := await following.ended(begun.accepted.run_id, seconds)) is not None:
+                return Json({**news.document, "outputs": as_json(await commands.outputs(begun))})
+            return started(begun.accepted)
 
         try:
             async with received(request.stream(), request.headers.get("content-type", "")) as body:
@@ -80,6 +87,17 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
                 return await carry_out_once(source.engine, request, chosen, body.hash.encode(), partial(start, body))
         except UnknownMediaType as error:
             return problem(415, str(error))
+
+    @routes.get(
+        "/runs/{run_id}/outputs",
+        response_model=list[RecordOutcomeDocument],
+        responses=documented(404),
+        tags=["runs"],
+    )
+    async def list_outputs(run_id: str, reads: Reads = asked) -> Json:
+        """List what the records of a run came to, of a run over at most 100 records that were given over HTTP; for a
+        day."""
+        return Json(await outputs(reads, run_id))
 
     return routes
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from starlette.exceptions import HTTPException
 
@@ -19,7 +19,6 @@ from loom.project.config import LoomConfig
 from loom.project.definition_file import LoadedPipeline
 from loom.requests import replays, runs
 from loom.requests.replays import NothingWaits
-from loom.stored_records import stored
 from loom_api.bodies import Definition, EstimateOptions, RetryOptions, RunOptions
 from loom_api.reads import Reads
 from loom_api.running.noting import Noted, note_denied, noted
@@ -28,12 +27,9 @@ from loom_common.contracts.v1 import PipelineRegistered, RegisterPipeline, RunAc
 from loom_common.domain.access import Action, Kind, Viewer
 from loom_common.domain.run.replaying import Changes
 from loom_common.errors import ConfigurationError, NotFound
-from loom_connectors.ports.source import ReadRecord
 from loom_coordinator.db.audit_log import Act
-from loom_coordinator.db.run_rows import RUNNING
 from loom_coordinator.queries import dead_letters
 from loom_coordinator.queries.alerts import AlertLine
-from loom_coordinator.queries.run_filter import RunFilter
 from loom_quarantine.queries import RecordFilter
 
 if TYPE_CHECKING:
@@ -63,7 +59,7 @@ class Commands:
         self._reads = reads
         self._all = reads
 
-    def of(self, viewer: Viewer) -> Commands:
+    def of(self, viewer: Viewer) -> Self:
         """Return what carries out somebody's commands, and notes that they gave them."""
         ordered = copy.copy(self)
         ordered._reads = self._all.of(viewer)
@@ -117,32 +113,6 @@ class Commands:
             accepted = await session.start(prepared.request.model_copy(update=how))
             act.run_id = accepted.run_id
         return Begun(accepted, notes)
-
-    async def run_over(
-        self, name: str, records: AsyncGenerator[ReadRecord, None], params: Mapping[str, Any], key: str | None
-    ) -> RunAccepted:
-        """Start a run of a pipeline that reads these records in place of its source, once they are stored durably.
-        Raises `ConfigurationError` where it cannot begin, and what the records raise; nothing is then stored."""
-        await self._sessions.renew()
-        request = await self._found(name, lambda: runs.prepare_over_records(name, self._config, params))
-        session = await self._sessions.session()
-        async with (
-            self._noted("run over records", f"pipelines/{name}", None, {"params": dict(params)}) as act,
-            stored(self._config, records) as (stored_name, remove),
-        ):
-            how = {"records": stored_name, "idempotency_key": key, "requested_by": self._viewer.user}
-            try:
-                accepted = await session.start(request.model_copy(update=how))
-                act.run_id = accepted.run_id
-                return accepted
-            except ConfigurationError:
-                await remove()
-                raise
-
-    async def under_way(self, pipeline: str, most: int) -> int:
-        """Return how many runs of a pipeline are under way, `most` of them counted."""
-        chosen = RunFilter(pipeline=pipeline, statuses=frozenset({RUNNING}))
-        return len(await self._all.run_page(chosen, most, None))
 
     async def register(self, said: Definition) -> PipelineRegistered:
         """Enter a pipeline without running it. Raises `InvalidDefinition` with every mistake."""

@@ -104,6 +104,8 @@ class Run:
     """Says what was found before it began: `checks` and `columns`; None where nobody looked."""
     records: str | None
     """Names the set of stored records that it reads; None where it reads a source."""
+    keeps_outputs: bool
+    """Says whether what its records come to is kept for whoever gave them."""
     totals: RunTotals
     """The sums of its batches."""
 

@@ -27,7 +27,7 @@ from loom_common.domain.values.sampling import SHOWN_ROWS
 from loom_common.flow import Stage
 from loom_coordinator.accounting import batches, failure_limits, incremental, observe, quality, schemas, usage
 from loom_coordinator.accounting.failure_limits import Count
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import record_outputs, run_rows
 from loom_coordinator.db.run import Run
 from loom_coordinator.db.tables.outcomes import record_evaluations
 from loom_coordinator.db.unit_of_work import UnitOfWork
@@ -60,6 +60,7 @@ async def take(unit: UnitOfWork, messages: Sequence[Message]) -> int | None:
     await schemas.keep(unit, new)
     await incremental.keep(unit, known, new)
     await _keep_evaluations(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.evaluations])
+    await record_outputs.keep(unit, [fact for fact in new if isinstance(fact, BatchFact) and fact.outputs])
     for fact in new:
         if isinstance(fact, SliceExtracted):
             await slices.answered(unit, fact)

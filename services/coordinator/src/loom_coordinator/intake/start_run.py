@@ -87,6 +87,7 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         limit=None if request.sample is None else min(request.sample, _LARGEST_SAMPLE),
         reuse=request.reuse,
         beside=request.sample is not None and not request.load,
+        outputs=request.outputs and request.records is not None,
         every_hop=every_hop,
     )
     plan = await schemas.with_stored(unit, plan)
@@ -162,6 +163,7 @@ async def start(
             sample=plan.limit if plan.beside and not plan.replay else None,
             destination=redacted(pipeline.load.destination),
             records=None if records is None else owner_of(records),
+            keeps_outputs=plan.outputs,
             epoch=1,
             owner=unit.owner,
             priority=priority,

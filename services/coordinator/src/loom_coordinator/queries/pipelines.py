@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -39,6 +40,14 @@ class PipelineVersion(Shown):
 async def names(connection: AsyncConnection) -> list[str]:
     """Return the names of the pipelines that have run, in their order."""
     return list((await connection.execute(select(pipelines.c.name).order_by(pipelines.c.name))).scalars())
+
+
+async def definition(connection: AsyncConnection, name: str) -> dict[str, Any] | None:
+    """Return the definition of a pipeline that was run or entered last; None where there is none of this name."""
+    found: dict[str, Any] | None = (
+        await connection.execute(select(pipelines.c.definition).where(pipelines.c.name == name))
+    ).scalar_one_or_none()
+    return found
 
 
 async def bases(connection: AsyncConnection) -> dict[str, str]:

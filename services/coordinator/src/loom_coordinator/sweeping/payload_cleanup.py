@@ -13,7 +13,7 @@ from loom_common.domain.values.stored_records import is_owner
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import record_outputs, run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -27,9 +27,9 @@ _UNREAD = dt.timedelta(days=1)
 
 
 class PayloadCleanup:
-    """Drops the large message bodies of runs that have ended, and records that were given to runs that need them no
-    more. Doing it twice, or in two coordinators, is doing it once; a run that is resumed extracts again what it
-    needs."""
+    """Drops the large message bodies of runs that have ended, records that were given to runs that need them no more,
+    and what was kept for a time that is over. Doing it twice, or in two coordinators, is doing it once; a run that is
+    resumed extracts again what it needs."""
 
     def __init__(self, outbox: OutboxRelay, payloads: PayloadStore) -> None:
         self._outbox = outbox
@@ -45,6 +45,8 @@ class PayloadCleanup:
 
     async def tidy(self) -> None:
         """Look once. Raises `DependencyUnavailable`."""
+        async with self._outbox.unit() as unit:
+            await record_outputs.forget_old(unit)
         held = await self._payloads.owners()
         if not held:
             return

@@ -60,6 +60,10 @@ class RunRequest(Message):
         None,
         description="The name of records that were stored before, which the run reads in place of its source.",
     )
+    outputs: bool = Field(
+        False,
+        description="With `records`: keep the outputs of the first loaded records for a day.",
+    )
     full_refresh: bool = Field(False, description="Read all of the source, whatever earlier runs have read.")
     budget: float | None = Field(
         None,

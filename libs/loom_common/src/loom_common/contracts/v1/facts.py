@@ -97,6 +97,13 @@ class Evaluation(Part):
     interactions: tuple[Interaction, ...] = ()
 
 
+class RecordOutput(Part):
+    """Holds what became of a record that was loaded."""
+
+    record_id: str
+    output: dict[str, Any] | None = Field(description="What the transform made of it; null where it is too large.")
+
+
 class BatchFact(Message):
     """A stage has finished a batch: `batch.transformed.<pipeline>`, `batch.evaluated...`, `batch.loaded...`."""
 
@@ -116,6 +123,7 @@ class BatchFact(Message):
     rows: tuple[dict[str, Any], ...] = Field((), description="Of a sample: the first rows that were loaded.")
     checks: tuple[CheckCount, ...] = Field((), description="What the stage's quality checks counted.")
     columns: dict[str, Column] | None = Field(None, description="The schema of the outputs or the rows, if looked at.")
+    outputs: tuple[RecordOutput, ...] = Field((), description="Of a run that keeps them: what was loaded.")
 
     @property
     def correlation_id(self) -> str:

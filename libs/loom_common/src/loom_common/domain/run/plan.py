@@ -55,6 +55,7 @@ class Plan(BaseModel):
         default_factory=dict, description="The stored version of the schema, by the stage that holds records to it."
     )
     beside: bool = Field(False, description="A sample: rows are loaded beside the destination, never into it.")
+    outputs: bool = Field(False, description="Whether the outputs of loaded records are kept for whoever gave them.")
     every_hop: bool = Field(False, description="Whether batches also visit the stages that have nothing to do.")
 
     def encoded(self) -> bytes:

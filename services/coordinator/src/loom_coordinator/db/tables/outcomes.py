@@ -62,6 +62,16 @@ record_evaluations = Table(
     Column("interactions", Json, comment="each question to a model, answered"),
 )
 
+record_outputs = Table(
+    "record_outputs",
+    metadata,
+    Column("run_id", String(255), primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("output", Json, comment="what the transform made of a loaded record; null where it is too large"),
+    Column("kept_until", UtcDateTime, nullable=False),
+    Index("idx_record_outputs_kept_until", "kept_until"),
+)
+
 run_calls = Table(
     "run_calls",
     metadata,
@@ -109,6 +119,7 @@ quarantined = table(
     column("record_id", Text),
     *map(column, ("run_id", "batch_id", "pipeline_name", "failure_stage", "failure_reason")),
     *map(column, ("outcome", "code", "resolved")),
+    column("output", Json),
     column("quarantined_at", UtcDateTime),
 )
 """The quarantine's own table, as far as it is read here."""
