@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 
+from loom.session import Session
+from loom_api.running import record_runs
+from loom_common.errors import ConfigurationError, DependencyUnavailable
 from support.served_api import PIPELINE, ended, make_project, rows, served
 
 GIVE = "/pipelines/numbers/records"
 LINES = '{"id": "x", "n": 5}\n{"id": "y", "n": \n{"id": "z", "n": 7}\n'
+ONE = '{"id": "x", "n": 5}'
 MIXED = '{"id": "z", "n": 7}\n{"id": "x", "n": 300}\n{"id": "y", "n": "?"}\n{"id": "w", "n": 1}\n'
 SCORED = """
 evaluate:
@@ -117,3 +122,69 @@ async def test_a_pipeline_with_too_many_runs_takes_no_more_until_one_has_ended(p
         answers = await asyncio.gather(client.post(GIVE, content='{"id": "y"}', headers=NDJSON))
         assert answers[0].status_code == 202
         await ended(client, answers[0].json()["run_id"])
+
+
+def known_for(project, window):
+    (project / "numbers.yaml").write_text(PIPELINE + f"ingest: {{window: {window}}}\n")
+
+
+async def test_a_record_that_comes_again_within_the_window_is_named_and_not_processed(project):
+    known_for(project, "1h")
+    async with served() as (client, _):
+        first = await client.post(
+            f"{GIVE}?wait=30s", content='{"id": "x", "n": 5}\n{"id": "y", "n": 6}', headers=NDJSON
+        )
+        run_id = first.json()["run_id"]
+        assert (first.json()["duplicates"], first.json()["duplicate_count"]) == ([], 0)
+        more = '{"id": "x", "n": 9}\n{"id": "z", "n": 7}\n{"id": "z", "n": 8}'
+        second = (await client.post(f"{GIVE}?wait=30s", content=more, headers=NDJSON)).json()
+        assert second["duplicates"] == [{"key": "x", "run_id": run_id}, {"key": "z", "run_id": second["run_id"]}]
+        assert ([each["record_id"] for each in second["outputs"]], second["records"]["extracted"]) == (["z"], 1)
+    async with served() as (client, _):  # a restart forgets nothing
+        third = await client.post(GIVE, content=more, headers=NDJSON)
+        assert (third.status_code, third.json()["run_id"], third.json()["duplicate_count"]) == (200, None, 3)
+        assert {each["run_id"] for each in third.json()["duplicates"]} == {run_id, second["run_id"]}
+        assert len((await client.get("/runs")).json()["items"]) == 2
+    assert rows(project) == {"x": 10, "y": 12, "z": 14}
+
+
+async def test_of_requests_that_come_at_once_with_the_same_records_one_has_each_of_them(project):
+    known_for(project, "1h")
+    bodies = ["abc", "cba", "bcd", "dab", "acd"]
+    async with served() as (client, _):
+        sent = [
+            client.post(
+                f"{GIVE}?wait=30s", content="".join(f'{{"id": "{each}", "n": 1}}\n' for each in body), headers=NDJSON
+            )
+            for body in bodies
+        ]
+        answers = [each.json() for each in await asyncio.gather(*sent)]
+        taken = [each["record_id"] for answer in answers for each in answer.get("outputs", [])]
+        assert sorted(taken) == ["a", "b", "c", "d"]
+        holders = {each["record_id"]: answer["run_id"] for answer in answers for each in answer.get("outputs", [])}
+        for answer in answers:
+            assert all(holders[each["key"]] == each["run_id"] for each in answer["duplicates"])
+        assert sum(answer["duplicate_count"] for answer in answers) == 15 - 4
+
+
+async def test_a_request_that_is_refused_leaves_its_records_free(project, monkeypatch):
+    known_for(project, "1h")
+    async with served() as (client, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "start", AsyncMock(side_effect=ConfigurationError("not now")))
+            refused = await client.post(GIVE, content=ONE, headers=NDJSON)
+            assert (refused.status_code, refused.json()["detail"]) == (400, "not now")
+        taken = (await client.post(f"{GIVE}?wait=30s", content=ONE, headers=NDJSON)).json()
+        assert (taken["duplicate_count"], taken["records"]["loaded"]) == (0, 1)
+
+
+async def test_records_of_a_request_that_may_still_be_carried_out_are_not_free(project, monkeypatch):
+    known_for(project, "1h")
+    monkeypatch.setattr(record_runs, "_PATIENCE_SECONDS", 0.1)
+    async with served() as (client, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "start", AsyncMock(side_effect=DependencyUnavailable("no answer")))
+            assert (await client.post(GIVE, content=ONE, headers=NDJSON)).status_code == 503
+        waits = await client.post(GIVE, content=ONE, headers=NDJSON)
+        assert (waits.status_code, waits.headers["retry-after"]) == (409, "5")
+        assert "the key x is being carried out" in waits.json()["detail"]

@@ -582,4 +582,22 @@ CREATE TABLE record_outputs (
 	PRIMARY KEY (run_id, record_id)
 );
 CREATE INDEX idx_record_outputs_kept_until ON record_outputs (kept_until);
-INSERT INTO alembic_version VALUES ('0030');
+CREATE TABLE ingest_claims (
+	name VARCHAR(64) NOT NULL, 
+	pipeline_name VARCHAR(255) NOT NULL, 
+	run_id VARCHAR(255), 
+	claimed_until DATETIME NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (name)
+);
+CREATE INDEX idx_ingest_claims_expires_at ON ingest_claims (expires_at);
+CREATE TABLE ingest_keys (
+	pipeline_name VARCHAR(255) NOT NULL, 
+	digest VARCHAR(32) NOT NULL, 
+	claims VARCHAR(64) NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (pipeline_name, digest)
+);
+CREATE INDEX idx_ingest_keys_claims ON ingest_keys (claims);
+CREATE INDEX idx_ingest_keys_expires_at ON ingest_keys (expires_at);
+INSERT INTO alembic_version VALUES ('0031');

@@ -187,3 +187,18 @@ def test_a_misspelt_type_of_an_evaluator_is_named():
 def test_a_misspelt_key_of_a_section_with_another_name_inside_is_named():
     (problem,) = problems(with_(["extract", "schema"], {"columsn": "evolve"}))
     assert (problem.key, problem.suggestion) == ("extract.schema.columsn", "columns")
+
+
+@pytest.mark.parametrize(
+    ("said", "extract", "keys"),
+    [
+        ("24h", {"key": "id"}, ("id",)),
+        ({"window": "2d", "key": ["a", "b"]}, {}, ("a", "b")),
+        ({"window": "24h"}, {"key": ["x", "y"]}, ("x", "y")),
+    ],
+)
+def test_a_record_that_comes_again_is_known_by_a_key(said, extract, keys):
+    assert parse(GOOD | {"ingest": said, "extract": {"source": "a.csv", **extract}}).ingest_keys == keys
+    assert parse(GOOD).ingest_keys == ()
+    [problem] = problems(GOOD | {"ingest": {"window": "24h"}, "extract": {"source": "a.csv"}})
+    assert (problem.key, "by which a record is known again" in problem.expected) == ("ingest", True)

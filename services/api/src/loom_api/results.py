@@ -233,7 +233,32 @@ class RecordOutcomeDocument(BaseModel):
     reason: str | None
 
 
-class RunWithOutputs(RunDocument):
+class Duplicate(BaseModel):
+    """Names a record that was given before, within the window of its pipeline."""
+
+    key: str = Field(description="Its key, by `ingest.key` of the pipeline.")
+    run_id: str | None = Field(description="The run that has it.")
+
+
+class Known(BaseModel):
+    """Says which of the records that were given are known, and are not processed again."""
+
+    duplicates: list[Duplicate] = Field(description="The first 100 of them, in their order.")
+    duplicate_count: int
+
+
+class RecordsTaken(RunStarted, Known):
+    """Says that a run over records has begun."""
+
+
+class NothingNew(Known):
+    """Says that no run has begun, because earlier runs have all the records."""
+
+    run_id: None = None
+    pipeline: str
+
+
+class RunWithOutputs(RunDocument, Known):
     """Holds the report of a run that has ended, with what each of the records that were given came to."""
 
     outputs: list[RecordOutcomeDocument] | None = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -32,10 +32,10 @@ class Json(JSONResponse):
         return orjson.dumps(plain, option=orjson.OPT_NON_STR_KEYS)
 
 
-def started(accepted: RunAccepted, notes: Sequence[str] = ()) -> Json:
-    """Return the answer to a request that has started a run, which `Location` names."""
+def started(accepted: RunAccepted, notes: Sequence[str] = (), also: Mapping[str, Any] | None = None) -> Json:
+    """Return the answer to a request that has started a run, which `Location` names. `also` is told beside it."""
     said = RunStarted(run_id=accepted.run_id, pipeline=accepted.pipeline, status=accepted.status, notes=list(notes))
-    return Json(said, 202, {"Location": f"{PREFIX}/runs/{accepted.run_id}"})
+    return Json({**said.model_dump(), **(also or {})}, 202, {"Location": f"{PREFIX}/runs/{accepted.run_id}"})
 
 
 def commanded(accepted: RunAccepted) -> Json:

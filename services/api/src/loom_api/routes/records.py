@@ -12,13 +12,13 @@ from loom_api.http.answers import Json, TaggedRoute, started
 from loom_api.http.idempotency import IdempotencyKey, carry_out_once, key_of, start_key
 from loom_api.http.problems import documented, problem
 from loom_api.reads import Reads
-from loom_api.results import RecordOutcomeDocument, RunStarted, RunWithOutputs
+from loom_api.results import NothingNew, RecordOutcomeDocument, RecordsTaken, RunWithOutputs
+from loom_api.running.known_records import KeysTaken
 from loom_api.running.outputs import outputs
 from loom_api.running.record_bodies import MEDIA_TYPES, RecordBody, UnknownMediaType, received
 from loom_api.running.record_runs import RecordRuns
 from loom_api.settings import ApiSettings
 from loom_api.source import Source
-from loom_common.domain.json_values.shown import as_json
 from loom_common.errors import ConfigurationError
 
 _AGAIN_SECONDS = 5
@@ -30,7 +30,7 @@ _SCHEMAS: dict[str, Any] = {
 _LINES = {"schema": {"type": "string"}, "example": '{"id": "r-17", "review": "Arrived broken."}\n'}
 _BODY = {"requestBody": {"required": True, "content": {kind: _SCHEMAS.get(kind, _LINES) for kind in MEDIA_TYPES}}}
 _ENDED: dict[int | str, dict[str, Any]] = {
-    200: {"model": RunWithOutputs, "description": "The run has ended meanwhile."}
+    200: {"model": RunWithOutputs | NothingNew, "description": "The run has ended, or there is nothing new."}
 }
 
 
@@ -43,7 +43,7 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
         "/pipelines/{name}/records",
         tags=["pipelines"],
         status_code=202,
-        response_model=RunStarted,
+        response_model=RecordsTaken,
         responses={**_ENDED, **documented(404, 409, 415)},
         openapi_extra=_BODY,
     )
@@ -66,7 +66,8 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
         following: Following = followed,
     ) -> Response:
         """Run a pipeline over the records in the body, in place of its source. The answer comes when they are stored
-        durably and the run has begun: none of them is lost then. What is no record is kept in quarantine. 429 says
+        durably and the run has begun: none of them is lost then. What is no record is kept in quarantine. A record
+        that a run has had within the window that the pipeline names is left out, and named in `duplicates`. 429 says
         that too many runs of the pipeline are under way."""
         if await commands.under_way(name, settings.runs_at_once) >= settings.runs_at_once:
             words = f"As many runs of '{name}' are under way as may be: {settings.runs_at_once:,}."
@@ -74,11 +75,15 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
         params = _params(param or [])
 
         async def start(body: RecordBody, sent: Request) -> Response:
-            begun = await commands.run_over(name, body.records(), params, start_key(sent))
-            seconds = float(wait.removesuffix("s"))
-            if seconds and (news := await following.ended(begun.accepted.run_id, seconds)) is not None:
-                return Json({**news.document, "outputs": as_json(await commands.outputs(begun))})
-            return started(begun.accepted)
+            begun = await commands.run_over(name, body.records, params, start_key(sent))
+            known = begun.duplicates
+            if begun.accepted is None:
+                return Json(NothingNew(pipeline=name, duplicates=known.first, duplicate_count=known.count))
+            run_id, seconds = begun.accepted.run_id, float(wait.removesuffix("s"))
+            told = {"duplicates": known.of_run(run_id), "duplicate_count": known.count}
+            if seconds and (news := await following.ended(run_id, seconds)) is not None:
+                return Json({**news.document, **told, "outputs": await commands.outputs(begun)})
+            return started(begun.accepted, also=told)
 
         try:
             async with received(request.stream(), request.headers.get("content-type", "")) as body:
@@ -87,6 +92,8 @@ def router(source: Source, settings: ApiSettings) -> APIRouter:
                 return await carry_out_once(source.engine, request, chosen, body.hash.encode(), partial(start, body))
         except UnknownMediaType as error:
             return problem(415, str(error))
+        except KeysTaken as error:
+            return problem(409, str(error), headers={"Retry-After": str(_AGAIN_SECONDS)})
 
     @routes.get(
         "/runs/{run_id}/outputs",

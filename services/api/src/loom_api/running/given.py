@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from loom_api.running.known_records import Duplicates
 from loom_common.contracts.v1 import RunAccepted
 from loom_connectors.ports.source import ReadRecord
 from loom_coordinator.db.record_outputs import MOST
@@ -16,7 +17,10 @@ from loom_extractor.identity import identified
 class RunOver:
     """Describes a run over records that were given."""
 
-    accepted: RunAccepted
+    accepted: RunAccepted | None
+    """Is None where no run was begun, because earlier runs have all records."""
+    duplicates: Duplicates
+    """Counts the records that earlier runs have."""
     record_ids: Sequence[str] | None
     """The ids of the records in their order; None where they are more than a run keeps the outputs of."""
 
@@ -39,6 +43,11 @@ class GivenRecords:
                     at = ReadRecord(f"record {self._number}", record.data, record.error)
                     self._ids.append(identified(at, self._keys).id)
                 yield record
+
+    @property
+    def any(self) -> bool:
+        """Tell whether a record was passed on."""
+        return self._number > 0
 
     @property
     def record_ids(self) -> Sequence[str] | None:

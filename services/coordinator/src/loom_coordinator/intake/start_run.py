@@ -35,7 +35,7 @@ from loom_common.flow import Exchange, Route
 from loom_common.ports.bus import Delivery
 from loom_common.ports.payloads import PayloadStore
 from loom_coordinator.accounting import estimates, incremental, schemas
-from loom_coordinator.db import run_rows
+from loom_coordinator.db import ingest_keys, run_rows
 from loom_coordinator.db.tables.runs import (
     context_versions,
     pipeline_runs,
@@ -108,6 +108,8 @@ async def accept(unit: UnitOfWork, payloads: PayloadStore, request: RunRequest, 
         budget=request.budget,
     )
     await incremental.enter(unit, run_id, plan, full=request.full_refresh)
+    if request.claims is not None:
+        await ingest_keys.take_over(unit.connection, request.claims, run_id)
     return RunAccepted(run_id=run_id, pipeline=pipeline.name, status=run_rows.RUNNING)
 
 

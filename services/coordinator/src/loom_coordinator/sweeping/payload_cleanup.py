@@ -13,7 +13,7 @@ from loom_common.domain.values.stored_records import is_owner
 from loom_common.errors import DependencyUnavailable
 from loom_common.ports.payloads import PayloadStore
 from loom_common.service.periodic import every
-from loom_coordinator.db import record_outputs, run_rows
+from loom_coordinator.db import ingest_keys, record_outputs, run_rows
 from loom_coordinator.db.outbox_relay import OutboxRelay
 from loom_coordinator.db.tables.outcomes import quarantined
 from loom_coordinator.db.tables.runs import pipeline_runs
@@ -47,6 +47,7 @@ class PayloadCleanup:
         """Look once. Raises `DependencyUnavailable`."""
         async with self._outbox.unit() as unit:
             await record_outputs.forget_old(unit)
+            await ingest_keys.forget_old(unit.connection, unit.now)
         held = await self._payloads.owners()
         if not held:
             return

@@ -60,6 +60,11 @@ class RunRequest(Message):
         None,
         description="The name of records that were stored before, which the run reads in place of its source.",
     )
+    claims: str | None = Field(
+        None,
+        max_length=64,
+        description="With `records`: the name of the claims on their keys, which the run takes over.",
+    )
     outputs: bool = Field(
         False,
         description="With `records`: keep the outputs of the first loaded records for a day.",

@@ -34,6 +34,7 @@ from loom_common.domain.plugin_section import unusable
 from loom_common.domain.quality.kinds import CheckConfig, name_mistakes
 from loom_common.domain.schema.contract import SchemaConfig
 from loom_common.domain.section import Location, Mistake, Section, items, mistake, said
+from loom_common.domain.values.durations import Duration
 from loom_common.errors import PluginUnusable
 from loom_common.plugins.required import lacking
 
@@ -164,6 +165,22 @@ class LoadConfig(Recovery):
         return [value] if isinstance(value, str) else value
 
 
+class IngestConfig(Section):
+    """Says how records that come over HTTP twice are known. The short form is the window."""
+
+    window: Duration = Field(
+        description="For how long a record is known after it was taken: `24h`. One that comes again with its key until "
+        "then is not processed again; the answer names the run that has it."
+    )
+    key: str | list[str] | None = Field(
+        None, description="The field (or fields) by which it is known. Default: `extract.key`."
+    )
+
+    @classmethod
+    def long_form(cls, written: Any) -> Any:
+        return {"window": written} if isinstance(written, str) else written
+
+
 class Pipeline(Section):
     """Defines one pipeline: Extract -> AI-Transform -> Evaluate -> Load."""
 
@@ -184,6 +201,11 @@ class Pipeline(Section):
         default_factory=dict, description="Named values a run may set: `since: {type: date, default: 2024-01-01}`."
     )
     extract: ExtractConfig
+    ingest: IngestConfig | None = Field(
+        None,
+        description="`{window: 24h}`, or `24h`: a record that comes over HTTP is processed once in this time. Without "
+        "it, as often as it comes.",
+    )
     transform: AnyTransform
     evaluate: EvaluateConfig | None = Field(None, description="Without it, every transformed record is loaded.")
     load: LoadConfig
@@ -213,6 +235,7 @@ class Pipeline(Section):
         yield from overwriting(written)
         yield from _updating_by_no_key(written)
         yield from _losing_what_was_read(written)
+        yield from _known_by_no_key(written)
         for position, requirement in enumerate(items(written, "plugins")):
             if isinstance(requirement, str) and (wanted := lacking(requirement)) is not None:
                 yield mistake(("plugins", position), "plugin_missing", wanted, requirement)
@@ -227,6 +250,14 @@ class Pipeline(Section):
                     known_provider(provider)
             except PluginUnusable as error:
                 yield unusable(at, error, model)
+
+    @property
+    def ingest_keys(self) -> tuple[str, ...]:
+        """Return the fields by which a record is known that comes again; empty where none is."""
+        if self.ingest is None:
+            return ()
+        key = self.ingest.key
+        return self.extract.keys if key is None else (key,) if isinstance(key, str) else tuple(key)
 
     @field_validator("depends_on", mode="before")
     @classmethod
@@ -266,6 +297,15 @@ def _losing_what_was_read(written: Mapping[str, Any]) -> Iterator[Mistake]:
         yield mistake(("load",), "missing_for_type", f"`mode: append` or `mode: upsert`, {why}", load)
     else:
         yield mistake(("load", "mode"), "strange_for_type", f"`append` or `upsert`, {why}", said(load, "mode"))
+
+
+def _known_by_no_key(written: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Demand a key by which a record is known that comes again."""
+    ingest = IngestConfig.long_form(said(written, "ingest"))
+    if ingest is not None and not said(ingest, "key") and not said(said(written, "extract"), "key"):
+        yield mistake(
+            ("ingest",), "missing_for_type", "`key`, here or in `extract`, by which a record is known again", ingest
+        )
 
 
 def models_of(pipeline: Pipeline) -> list[str]:
